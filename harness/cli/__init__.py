@@ -1,0 +1,66 @@
+"""The ``harness`` command: one module a verb, each with ``register`` and the call it makes.
+
+The verdict goes to stdout, progress to stderr. ``--json`` prints the same answer as JSON.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from harness.core import console
+from harness.core.errors import HarnessError
+
+# name → its line in --help. The module is imported when its verb is called: torch and locust
+# take seconds that `harness --help` and `harness check` must not pay.
+VERBS: dict[str, str] = {
+    "models": "build, lock and verify the model archives",
+    "snapshot": "write config.properties and model-files.yaml, or import an old one",
+    "serve": "run the real TorchServe on this machine",
+    "loadtest": "put a load profile on an endpoint and judge it",
+    "demo": "models → snapshot → TorchServe → load test → report, on this machine",
+}
+
+_EPILOG = """exit codes: 0 good · 1 the subject is bad · 2 the call was wrong ·
+3 no judgement was possible (something is missing, or the run is invalid)"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        The exit code (see the package's docstring).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        description="Runs TorchServe on Kubernetes by GitOps, and proves each change.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    called = next((word for word in words if word in VERBS), None)
+    for name, text in VERBS.items():
+        sub = verbs.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        if name == called:
+            importlib.import_module(f"harness.cli.{name}").register(sub)
+            sub.add_argument("--json", action="store_true", help="print the answer as JSON")
+    args = parser.parse_args(words)
+    try:
+        code: int = args.run(args)
+    except HarnessError as error:
+        return _refuse(error, as_json=args.json)
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        return 130
+    return code
+
+
+def _refuse(error: HarnessError, *, as_json: bool) -> int:
+    console.note(f"✗ {error}")
+    if as_json:
+        at = str(error.at) if error.at else None
+        answer = {"error": error.message, "at": at, "hint": error.hint, "exit": error.exit_code}
+        print(json.dumps(answer, indent=2))
+    return error.exit_code

@@ -1,0 +1,62 @@
+"""Where things lie in this repository: the one place that knows the folders by name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A checkout. Everything a command leaves behind lies under ``build``, which Git ignores."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def lock(self) -> Path:
+        """The committed lock: what was pushed, or ``UNSET``."""
+        return self.models / "lock.yaml"
+
+    @property
+    def build(self) -> Path:
+        return self.root / "build"
+
+    @property
+    def built_models(self) -> Path:
+        """What ``harness models build`` leaves: ``lock.yaml`` and ``model-store/*.mar``."""
+        return self.build / "models"
+
+    def app(self, env: str) -> Path:
+        """The TorchServe overlay of an environment: serving.yaml and the snapshot."""
+        return self._known("apps/torchserve", env)
+
+    def cluster(self, env: str) -> Path:
+        """The Flux entry point of an environment, with its loadtest.yaml."""
+        return self._known("clusters", env)
+
+    def _known(self, parent: str, env: str) -> Path:
+        folder = self.root / parent / env
+        if not folder.is_dir():
+            have = sorted(path.name for path in (self.root / "clusters").glob("*") if path.is_dir())
+            raise UsageError(f"no environment {env!r}", hint=f"one of: {', '.join(have)}")
+        return folder
+
+
+def find(start: Path | None = None) -> Repository:
+    """The checkout around ``start`` (the working folder unless told).
+
+    Raises:
+        UsageError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "models").is_dir() and (folder / "clusters").is_dir():
+            return Repository(folder)
+    raise UsageError(
+        f"{start} is not inside a checkout of this repository",
+        hint="change into the checkout, then run the command again",
+    )

@@ -1,0 +1,39 @@
+"""What every test stands on: a clean environment, and the versions that a report needs."""
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.core.repository import Repository
+
+_STRAY = ("AWS_", "KUBECONFIG", "TS_", "MODEL_", "LOCUST_", "HARNESS_")
+
+
+def pytest_report_header() -> str:
+    names = ("torchserve", "torch", "locust", "pydantic", "hypothesis")
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may depend on, or reach, what the caller's shell points at."""
+    for name in os.environ:
+        if name.startswith(_STRAY):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Repository:
+    """This very repository."""
+    return Repository(Path(__file__).parent.parent)
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Iterator[Path]:
+    """A path under which nothing can be created, for root too: its parent is a file."""
+    file = tmp_path / "a-file"
+    file.write_text("not a folder")
+    yield file / "below"

@@ -1,0 +1,48 @@
+"""The checkout as rules see it: its environments, and its files that Flux does not read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.core import document
+from harness.core.document import Document
+from harness.core.errors import InputError
+from harness.core.repository import Repository
+from harness.render.objects import Environment
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything a rule may look at.
+
+    Attributes:
+        repository: where things lie.
+        environments: the working tree's render of each environment, by name.
+        live: production's folder × the commit that it pins, while it pins one.
+    """
+
+    repository: Repository
+    environments: Mapping[str, Environment]
+    live: Environment | None = None
+    _parsed: dict[str, list[Document]] = field(default_factory=dict, repr=False, compare=False)
+
+    def documents(self, path: str) -> list[Document]:
+        """The YAML documents of a file of the checkout; none where it is missing or not YAML.
+
+        Files that cannot be parsed have a finding of their own (``yaml/…``).
+        """
+        if path not in self._parsed:
+            full = self.repository.root / path
+            try:
+                found = document.parse(document.read_text(full), Path(path))
+            except InputError:
+                found = []
+            self._parsed[path] = found
+        return self._parsed[path]
+
+    def text(self, path: str) -> str:
+        """A file of the checkout as text; empty where it is missing or unreadable."""
+        try:
+            return document.read_text(self.repository.root / path)
+        except InputError:
+            return ""

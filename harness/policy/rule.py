@@ -1,0 +1,87 @@
+"""A rule: a generator over an object, an environment or the whole project.
+
+    @rule(
+        "gpu/limits-equal-requests",
+        why="a GPU cannot be shared by asking for less",
+        fix="set requests and limits of nvidia.com/gpu to the same quoted whole number",
+        clauses=("NSA/CISA C-0271",),
+        kinds=("Deployment", "Job"),
+    )
+    def limits_equal_requests(deployment: Object) -> Iterator[Problem]:
+        yield problem(deployment, "asks for no GPU", "spec", "template", "spec")
+
+What the function is called with follows from the annotation of its one argument: ``Object``
+(every object of every environment, or of ``kinds``), ``Environment`` or ``Project``.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar, get_type_hints
+
+from harness.policy.finding import Problem, Severity
+from harness.policy.project import Project
+from harness.render.objects import Environment, Key, Object
+
+Subject = TypeVar("Subject", Object, Environment, Project)
+Judge = Callable[[Subject], Iterator[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule and everything a reader wants to know about it.
+
+    Attributes:
+        id: ``<family>/<kebab-name>``.
+        why: one line: what goes wrong in the cluster without it.
+        fix: one line: what to write instead.
+        clauses: the published rules that it stands for.
+        kinds: the kinds of object that it looks at; every kind when empty.
+        scope: what it is called with.
+        judge: the rule itself; None for what the engine itself reports.
+    """
+
+    id: str
+    severity: Severity
+    why: str
+    fix: str
+    clauses: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    scope: type = Object
+    judge: Callable[..., Iterator[Problem]] | None = None
+
+
+REGISTRY: dict[str, Rule] = {}
+
+
+def rule(
+    identifier: str,
+    *,
+    why: str,
+    fix: str,
+    severity: Severity = Severity.ERROR,
+    clauses: tuple[str, ...] = (),
+    kinds: tuple[str, ...] = (),
+) -> Callable[[Judge[Subject]], Judge[Subject]]:
+    """Register the decorated generator as a rule."""
+
+    def register(judge: Judge[Subject]) -> Judge[Subject]:
+        hints = get_type_hints(judge)
+        hints.pop("return")
+        (scope,) = hints.values()
+        declare(Rule(identifier, severity, why, fix, clauses, kinds, scope, judge))
+        return judge
+
+    return register
+
+
+def declare(new: Rule) -> Rule:
+    """Put a rule into the registry."""
+    if new.id in REGISTRY:
+        raise ValueError(f"two rules are called {new.id}")
+    REGISTRY[new.id] = new
+    return new
+
+
+def problem(subject: Object, message: str, *path: Key) -> Problem:
+    """A problem of an object, at the source line that ``path`` came from."""
+    return Problem(message, subject.at(*path), str(subject))

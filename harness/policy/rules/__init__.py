@@ -1,0 +1,1 @@
+"""The rules, one family a file. A module here is loaded because it is here."""

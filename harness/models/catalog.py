@@ -1,0 +1,229 @@
+"""models/<name>/model.yaml: what a model is made of, how it is served, what it must answer.
+
+catalog = load_catalog(repository.models)
+catalog.models["silero_vad"].serving.max_workers
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from harness.core import document
+from harness.core.document import Strict
+from harness.core.errors import InputError
+from harness.models.lock import Name
+from harness.models.source import Source
+
+Positive = Annotated[int, Field(ge=1)]
+Word = Annotated[str, StringConstraints(min_length=1)]
+ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
+
+
+class Camel(Strict):
+    """Keys in YAML are camelCase, as TorchServe and Kubernetes write theirs."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Serving(Camel):
+    """How TorchServe runs a model, unless an environment says otherwise.
+
+    Keys and units are those of TorchServe's model_snapshot.
+    """
+
+    min_workers: Positive = 1
+    max_workers: Positive = 1
+    batch_size: Positive = 1
+    max_batch_delay: Positive = 5  # ms that a batch waits for another request
+    response_timeout: Positive = 30  # s until a worker that does not answer is killed
+    startup_timeout: Positive = 120  # s for a worker to load the model
+
+    @model_validator(mode="after")
+    def _workers_in_order(self) -> Self:
+        if self.min_workers > self.max_workers:
+            raise ValueError(f"minWorkers {self.min_workers} > maxWorkers {self.max_workers}")
+        return self
+
+
+class Config(Camel):
+    """model-config.yaml: what TorchServe reads only from inside the archive.
+
+    The worker counts, batch sizes and time-outs are not here: an environment decides them, and
+    an archive must not change with them. ``handler`` is free: the handler's own settings.
+    """
+
+    device_type: Literal["cpu", "gpu"] | None = None
+    device_ids: tuple[int, ...] | None = None
+    parallel_type: Literal["pp", "tp", "pptp", "custom"] | None = None
+    parallel_level: Positive | None = None
+    max_retry_timeout_in_sec: Positive | None = None
+    client_timeout_in_mills: Positive | None = None
+    job_queue_size: Positive | None = None
+    use_job_ticket: bool | None = None
+    continuous_batching: bool | None = None
+    sequence_batching: bool | None = None
+    max_num_sequence: Positive | None = None
+    max_sequence_job_queue_size: Positive | None = None
+    sequence_max_idle_m_sec: Annotated[Positive | None, Field(alias="sequenceMaxIdleMSec")] = None
+    sequence_timeout_m_sec: Annotated[Positive | None, Field(alias="sequenceTimeoutMSec")] = None
+    async_communication: bool | None = None
+    use_venv: bool | None = None
+    torchrun: Mapping[str, int | str] | None = None
+    handler: Mapping[str, int | float | bool | str] | None = None
+
+
+class Fallback(Camel):
+    """Served where the weights cannot be downloaded: seeded noise, under a version of its own."""
+
+    version: Name
+    seed: int
+
+
+class Torchvision(Camel):
+    """A model that torchvision builds, with weights that it downloads."""
+
+    builder: Word
+    weights: Annotated[str, StringConstraints(pattern=r"^\w+_Weights\.\w+$")]
+    fallback: Fallback | None = None
+
+
+class TorchScript(Camel):
+    """A file that ``torch.jit.save`` wrote."""
+
+    file: Source
+
+
+class Export(Camel):
+    """A file that ``torch.export.save`` wrote."""
+
+    file: Source
+
+
+class Eager(Camel):
+    """Code with one ``torch.nn.Module`` class, and its weights.
+
+    ``stateDict`` is one file, or a file for each submodule, merged under the submodule's name.
+    """
+
+    code: Source
+    state_dict: Source | Mapping[Name, Source]
+
+
+class Adopted(Camel):
+    """An archive that somebody else made; it is served as it is, and keeps its file name."""
+
+    mar: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.mar$")]
+
+
+class Artefact(Camel):
+    """How the model's file is made: exactly one of these."""
+
+    torchvision: Torchvision | None = None
+    torchscript: TorchScript | None = None
+    export: Export | None = None
+    eager: Eager | None = None
+    adopted: Adopted | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(kind is not None for _, kind in self) != 1:
+            raise ValueError(f"exactly one of: {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Licence(Camel):
+    """SPDX names; ``weights`` where they differ from the code's, ``notice`` what else to know."""
+
+    code: Word
+    weights: Word
+    notice: str = ""
+
+
+class Tolerance(Camel):
+    """How far a number in an answer may be off: ``absolute + relative × |expected|``."""
+
+    absolute: Annotated[float, Field(ge=0)] = 0.0
+    relative: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Expectation(Camel):
+    """What a person knows about the right answer: the part of it that is written here."""
+
+    answer: JsonValue
+    tolerance: Tolerance = Tolerance()
+
+
+class Sample(Camel):
+    """A request. Its whole right answer comes from calling the model without TorchServe."""
+
+    name: Name
+    file: Source
+    content_type: Word
+    expect: Expectation | None = None
+
+
+class Model(Camel):
+    """One model.yaml."""
+
+    name: Name
+    version: Name
+    description: Word
+    licence: Licence | None = None
+    artefact: Artefact
+    handler: Source | None = None
+    extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
+    config: Config | None = None
+    serving: Serving = Serving()
+    reference: Source | None = None
+    tolerance: Tolerance = Tolerance()
+    samples: tuple[Sample, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.artefact.adopted:
+            return self
+        if self.handler is None or self.licence is None:
+            raise ValueError("handler and licence are needed unless the archive is adopted")
+        if bool(self.samples) != (self.reference is not None):
+            raise ValueError("samples and reference come together: who asks must know the answer")
+        names = [sample.name for sample in self.samples]
+        if len(set(names)) != len(names):
+            raise ValueError("two samples have the same name")
+        return self
+
+
+class Catalog(Strict):
+    """Every model of the repository, by name."""
+
+    models: Mapping[str, Model]
+
+
+def load_model(path: Path) -> Model:
+    """Read one model.yaml.
+
+    Raises:
+        InputError: it does not fit the schema, or its name is not its folder's.
+    """
+    model = document.load(path, Model)
+    if model.name != path.parent.name:
+        raise InputError(
+            f"name: {model.name} is not the folder's name {path.parent.name}",
+            at=path,
+            hint="rename one of them",
+        )
+    return model
+
+
+def load_catalog(folder: Path) -> Catalog:
+    """Read ``<folder>/*/model.yaml``.
+
+    Raises:
+        InputError: there is none, or one does not fit.
+    """
+    paths = sorted(folder.glob("*/model.yaml"))
+    if not paths:
+        raise InputError("no */model.yaml", at=folder)
+    return Catalog(models={path.parent.name: load_model(path) for path in paths})

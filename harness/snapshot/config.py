@@ -1,0 +1,174 @@
+"""config.properties and model-files.yaml: a pure function of the models, the lock and serving.yaml.
+
+    snapshot = config.load(repository, "staging")
+    snapshot.config_properties()    # the text of apps/torchserve/staging/config.properties
+
+docs/snapshot.md says why each key is there, and why some are not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from harness.core.errors import InputError, UsageError
+from harness.core.repository import Repository
+from harness.models.catalog import Catalog, Model, load_catalog
+from harness.models.lock import Lock, LockedModel, load_lock
+from harness.snapshot import model_snapshot, properties
+from harness.snapshot.model_snapshot import Entry, ModelSnapshot
+from harness.snapshot.serving import Server, Settings, load_settings
+
+CONTAINER = {
+    "inference_address": "http://0.0.0.0:8080",
+    "grpc_inference_address": "0.0.0.0",  # noqa: S104 - a pod is reached on its own address
+    "grpc_inference_port": "7070",
+    # The launcher is the only client of these; nothing outside the pod may reach them.
+    "management_address": "http://127.0.0.1:8081",
+    "metrics_address": "http://127.0.0.1:8082",
+    "grpc_management_address": "127.0.0.1",
+    "grpc_management_port": "7071",
+    "model_store": "/home/model-server/model-store",
+    "python": "/home/venv/bin/python3",
+}
+"""Where things are in the container: the chart and the image agree with it."""
+
+SWITCHES = {
+    # One switch for the whole process, and tokens that differ from pod to pod: behind a Service
+    # they cannot work. Management is on loopback, inference is authenticated at the gateway.
+    "disable_token_authorization": "true",
+    # What is served is decided in Git: nothing is registered over the network, and from no URL.
+    # The value is a pattern; no URL is the word "none".
+    "enable_model_api": "false",
+    "allowed_urls": "none",
+    # The launcher passes /metrics on, and counts answers in it to lose none when it stops.
+    "metrics_mode": "prometheus",
+    # Each figure costs a Python process; the node's and the GPU's exporters know them better.
+    "disable_system_metrics": "true",
+    "async_logging": "true",
+}
+"""What no environment decides otherwise."""
+
+LOCAL_KEYS = frozenset({*CONTAINER, "number_of_gpu"})
+"""All that a run on this machine may change: where things are, and how many GPUs there are."""
+
+_HEADER = (
+    "# Written by `harness snapshot` from serving.yaml, models/ and models/lock.yaml.\n"
+    "# Do not edit it: change those, then run `make snapshot ENV={env}`. See docs/snapshot.md.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One archive that the model store must hold: file name, SHA-256 (or UNSET), size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an environment's TorchServe is told at its start."""
+
+    env: str
+    server: Server
+    models: ModelSnapshot
+    files: tuple[ModelFile, ...]
+
+    def config_properties(self) -> str:
+        """The text of config.properties, with the container's values."""
+        server = self.server.model_dump()
+        return _HEADER.format(env=self.env) + properties.dump(
+            {
+                **CONTAINER,
+                **SWITCHES,
+                **{key: str(value) for key, value in server.items()},
+                "model_snapshot": model_snapshot.pieces(self.models),
+            }
+        )
+
+    def model_files(self) -> tuple[ModelFile, ...]:
+        """The archives, in the order of the models."""
+        return self.files
+
+    def model_files_yaml(self) -> str:
+        """The text of model-files.yaml: the chart's value ``modelStore.files``."""
+        files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.files]
+        values = {"modelStore": {"files": files}}
+        return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
+
+
+def load(repository: Repository, env: str, lock: Path | None = None) -> Snapshot:
+    """Build the snapshot of an environment; ``lock`` is the committed one unless told.
+
+    Raises:
+        InputError: a model.yaml, the lock or serving.yaml is bad, or they do not fit together.
+        UsageError: there is no such environment.
+    """
+    catalog = load_catalog(repository.models)
+    settings = load_settings(repository.app(env) / "serving.yaml", catalog)
+    return build(env, catalog, load_lock(lock or repository.lock), settings)
+
+
+def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapshot:
+    """Put the three sources together; the same input gives the same bytes.
+
+    Raises:
+        InputError: a model is not in the lock, or is locked in a version that it does not have.
+    """
+    names = sorted(settings.models)
+    locked = {name: _locked(lock, catalog.models[name]) for name in names}
+    entries = {
+        name: {locked[name].version: _entry(catalog.models[name], locked[name], settings)}
+        for name in names
+    }
+    return Snapshot(
+        env=env,
+        server=settings.server,
+        models=ModelSnapshot(modelCount=len(names), models=entries),
+        files=tuple(ModelFile(found.mar, found.sha256, found.size) for found in locked.values()),
+    )
+
+
+def derive(text: str, changes: Mapping[str, str]) -> str:
+    """``text`` with other values for some of ``LOCAL_KEYS``, for a run on this machine.
+
+    Raises:
+        UsageError: another key is to be changed.
+    """
+    if others := sorted(set(changes) - LOCAL_KEYS):
+        raise UsageError(
+            f"a local run may not change {', '.join(others)}",
+            hint="change serving.yaml, then run `harness snapshot`",
+        )
+    return properties.dump({**properties.parse(text), **changes})
+
+
+def _locked(lock: Lock, model: Model) -> LockedModel:
+    found = lock.models.get(model.name)
+    hint = "`harness models build`, then `harness models lock`"
+    if found is None:
+        raise InputError(f"model {model.name} is not in the lock", hint=hint)
+    torchvision = model.artefact.torchvision
+    fallback = torchvision.fallback if torchvision else None
+    versions = [model.version] + ([fallback.version] if fallback else [])
+    if found.version not in versions:
+        raise InputError(
+            f"model {model.name} is locked in version {found.version}; "
+            f"its model.yaml has {' and '.join(versions)}",
+            hint=hint,
+        )
+    return found
+
+
+def _entry(model: Model, locked: LockedModel, settings: Settings) -> Entry:
+    return Entry.model_validate(
+        {
+            "defaultVersion": True,
+            "marName": locked.mar,
+            **settings.models[model.name].model_dump(by_alias=True),
+            "parallelLevel": model.config.parallel_level if model.config else None,
+        }
+    )

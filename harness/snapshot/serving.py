@@ -1,0 +1,83 @@
+"""apps/torchserve/<env>/serving.yaml: which models an environment serves, and how.
+
+    server:
+      numberOfGpu: 1
+      jobQueueSize: 1000
+      numberOfNettyThreads: 32
+    models:
+      mtcnn: {}             # as its model.yaml says
+      squeezenet1_1:
+        maxWorkers: 4       # one setting of this environment's own
+
+Names and units are TorchServe's. What is the same everywhere (ports, paths, switches) is no
+setting: it stands in ``config``, once.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from harness.core import document
+from harness.core.document import Document
+from harness.core.errors import InputError
+from harness.models.catalog import Camel, Catalog, Positive, Serving
+from harness.models.lock import Name
+
+
+class Server(Camel):
+    """The settings of the whole process."""
+
+    number_of_gpu: Annotated[int, Field(ge=0)]
+    """Whole GPUs of a pod; TorchServe spreads the workers over them, in turn."""
+    job_queue_size: Positive
+    """Requests of one model that may wait; the next one is answered 503."""
+    number_of_netty_threads: Positive
+    """Threads that read requests and write answers."""
+
+
+class Settings(Camel):
+    """One serving.yaml; what it leaves open about a model is what the model's own file says."""
+
+    server: Server
+    models: Annotated[Mapping[Name, Serving], Field(min_length=1)]
+
+
+def load_settings(path: Path, catalog: Catalog) -> Settings:
+    """Read a serving.yaml.
+
+    Raises:
+        InputError: it does not fit, or names a model that the catalog does not have.
+    """
+    documents = document.parse(document.read_text(path), path)
+    if len(documents) != 1:
+        raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
+    [found] = documents
+    complete = Document(path, _with_defaults(found.value, catalog), found.lines)
+    settings = document.validate(complete, Settings)
+    for name in settings.models:
+        if name not in catalog.models:
+            near = difflib.get_close_matches(name, list(catalog.models), n=1)
+            raise InputError(
+                f"models.{name}: no such model" + (f"; did you mean {near[0]}?" if near else ""),
+                at=found.at(("models", name)),
+                hint=f"one of: {', '.join(sorted(catalog.models))}",
+            )
+    return settings
+
+
+def _with_defaults(value: object, catalog: Catalog) -> object:
+    """The document with each model's own settings under what it says of the model.
+
+    A value of another form stays as it is, for the schema to refuse with its line.
+    """
+    if not isinstance(value, dict) or not isinstance(models := value.get("models"), dict):
+        return value
+    complete = {}
+    for name, own in models.items():
+        model = catalog.models.get(name)
+        known = model.serving.model_dump(by_alias=True) if model else {}
+        complete[name] = known | own if isinstance(own, dict) else own
+    return value | {"models": complete}

@@ -26,7 +26,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.core import document
-from harness.core.document import Strict
+from harness.models.catalog import Camel
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
 Level = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -41,7 +41,7 @@ QUANTILES: dict[Quantile, float] = {
 }
 
 
-class _Stage(Strict):
+class _Stage(Camel):
     seconds: Seconds
     # Whether the SLOs are judged on this stage; each kind has its own default.
     judged: bool = True
@@ -130,12 +130,12 @@ class Step(_Slope):
 Stage = Annotated[WarmUp | Ramp | Hold | Soak | Spike | Step, Field(discriminator="kind")]
 
 
-class RawRequest(Strict):
+class RawRequest(Camel):
     """A request that names no model.
 
     Attributes:
         path: begins with a slash; the query goes with it.
-        bodyFile: relative to the profile.
+        body_file: relative to the profile.
         status: the answer's status; any other is a failure.
         contains: text that the answer must hold; anything else is a wrong answer.
     """
@@ -147,12 +147,12 @@ class RawRequest(Strict):
         Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")],
         Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")],
     ] = Field(default_factory=dict)
-    bodyFile: str | None = None  # noqa: N815
+    body_file: str | None = None
     status: Annotated[int, Field(ge=100, le=599)] = 200
     contains: str | None = None
 
 
-class Share(Strict):
+class Share(Camel):
     """One part of the mix: a model (all its samples, or the one named) or a raw request."""
 
     model: str | None = None
@@ -174,26 +174,26 @@ class Share(Strict):
         return self
 
 
-class Slo(Strict):
+class Slo(Camel):
     """What must hold over the judged stages.
 
     Attributes:
         of: a name of the mix; without it, everything that was sent.
         latency: milliseconds from the moment a request was due to its whole right answer; a
             failed request counts as one that was never answered.
-        errorRate: the largest share of failures, wrong answers included, from 0 to 1.
+        error_rate: the largest share of failures, wrong answers included, from 0 to 1.
         throughput: the fewest right answers per second.
-        dropped: the most requests that were not sent because maxInFlight was reached.
+        dropped: the most requests that were not sent because max_in_flight was reached.
     """
 
     of: str | None = None
     latency: dict[Quantile, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    errorRate: Annotated[float, Field(ge=0, le=1)] | None = None  # noqa: N815
+    error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     throughput: Annotated[float, Field(gt=0)] | None = None
     dropped: Annotated[int, Field(ge=0)] | None = None
 
 
-class Auth(Strict):
+class Auth(Camel):
     """A header whose secret comes from the environment or a file, and is never written down."""
 
     header: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] = "Authorization"
@@ -208,30 +208,30 @@ class Auth(Strict):
         return self
 
 
-class Judge(Strict):
+class Judge(Camel):
     """The limits that the run holds itself to before it judges the server.
 
     Attributes:
         lateness: milliseconds; 99 % of the requests leave no later than this after they are due.
-        generatorCpu: the busiest generator process stays below this share of one core.
+        generator_cpu: the busiest generator process stays below this share of one core.
         confidence: that a percentile claimed within its limit really is.
         drift: how far the medians of a stage's three windows may lie apart, as a ratio.
     """
 
     lateness: Annotated[float, Field(gt=0)] = 5.0
-    generatorCpu: Annotated[float, Field(gt=0, le=1)] = 0.9  # noqa: N815
+    generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
     drift: Annotated[float, Field(ge=1)] = 1.1
 
 
-class Profile(Strict):
+class Profile(Camel):
     """A whole profile.
 
     Attributes:
         arrivals: ``poisson`` and ``constant`` are open loop; ``closed`` waits for each answer.
         seed: of the arrival times and of the mix: the same seed sends the same requests.
         timeout: seconds a client waits for an answer.
-        maxInFlight: requests that may be unanswered at once; one more is dropped, which makes
+        max_in_flight: requests that may be unanswered at once; one more is dropped, which makes
             the run invalid.
     """
 
@@ -239,7 +239,7 @@ class Profile(Strict):
     arrivals: Literal["poisson", "constant", "closed"] = "poisson"
     seed: int = 1
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    maxInFlight: Annotated[int, Field(ge=1, le=20_000)] = 512  # noqa: N815
+    max_in_flight: Annotated[int, Field(ge=1, le=20_000)] = 512
     auth: Auth | None = None
     mix: Annotated[tuple[Share, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]

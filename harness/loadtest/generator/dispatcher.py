@@ -1,0 +1,182 @@
+"""Sends each request when it is due, and notes three times for it: due, sent, answered.
+
+A request is due on an absolute schedule. What delays its sending (a busy generator, a full
+socket) is its lateness; from sending to the whole answer is its service time; both together are
+its response time, the one that a user would have waited. The notes of a second leave the process
+as packed arrays: making histograms here would cost the sending time it is to measure.
+"""
+
+import bisect
+import contextlib
+import gc
+import itertools
+import os
+import random
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent  # type: ignore[import-untyped]
+
+from harness.loadtest import arrivals
+from harness.loadtest.generator.checker import DROPPED, Answer, Checker, Unanswered, now
+from harness.loadtest.generator.rest import Rest
+from harness.loadtest.plan import Plan, secret
+
+Window = dict[str, Any]
+
+
+class Dispatcher:
+    """One generator of several.
+
+    Args:
+        share: which of the ``shares`` generators this one is.
+        report: takes each second's window.
+    """
+
+    def __init__(
+        self, plan: Plan, share: int, shares: int, report: Callable[[Window], None]
+    ) -> None:
+        self._plan = plan
+        self._share, self._shares = share, shares
+        self._report = report
+        self._pieces = arrivals.chain(plan.levels)
+        self._max_in_flight = max(1, plan.max_in_flight // shares)
+        token = secret(plan.auth) if plan.auth else None
+        self._client = _client(plan, token)
+        self._prepared: list[Any] = [self._client.prepare(request) for request in plan.requests]
+        self._checker = Checker(plan.requests, token)
+        self._in_flight = 0
+        self._start = 0.0
+        self._notes = _Notes()
+        with contextlib.suppress(PermissionError):
+            # On a machine shared with the server, sending on time comes first. Only root may.
+            os.setpriority(os.PRIO_PROCESS, 0, -5)
+
+    def run(self, at: float) -> None:
+        """Send everything, the first second beginning at ``at`` (Unix time), and wait for it."""
+        gc.collect()
+        gc.freeze()  # what is here now stays: each collection looks only at what came after
+        self._start = now() + (at - time.time())
+        gevent.sleep(max(0.0, self._start - now()))
+        reporter = gevent.spawn(self._report_each_second)
+        if self._plan.arrivals == "closed":
+            self._closed()
+        else:
+            self._open()
+        while self._in_flight:
+            gevent.sleep(0.01)
+        reporter.kill()
+        self._flush()
+
+    def _open(self) -> None:
+        due_times = arrivals.due_times(
+            self._pieces,
+            "poisson" if self._plan.arrivals == "poisson" else "constant",
+            seed=self._plan.seed,
+            share=self._share,
+            shares=self._shares,
+        )
+        start, sleep, spawn, picks = self._start, gevent.sleep, gevent.spawn, self._picks("")
+        for due, index in zip(due_times, picks, strict=False):
+            wait = start + due - now()
+            # Also when late: the answers that have come are read before the next one leaves.
+            sleep(max(0.0, wait))
+            if self._in_flight < self._max_in_flight:
+                self._in_flight += 1
+                spawn(self._send, due, index)
+            else:
+                self._notes.add(due, 0.0, 0.0, index, DROPPED)
+
+    def _closed(self) -> None:
+        highest = max(max(piece.first, piece.last) for piece in self._pieces)
+        users = range(self._share, min(int(highest), self._plan.max_in_flight), self._shares)
+        gevent.joinall([gevent.spawn(self._user, number) for number in users])
+
+    def _user(self, number: int) -> None:
+        end = sum(piece.seconds for piece in self._pieces)
+        picks = self._picks(f"/{number}")
+        while (due := now() - self._start) < end:
+            if arrivals.level(self._pieces, due) > number:
+                self._in_flight += 1
+                self._send(due, next(picks))
+            else:
+                gevent.sleep(0.05)
+
+    def _picks(self, stream: str) -> Iterator[int]:
+        """Which request comes next: seeded, by weight."""
+        draw = random.Random(f"mix/{self._plan.seed}/{self._share}{stream}").random  # noqa: S311
+        sums = list(itertools.accumulate(request.weight for request in self._plan.requests))
+        total, last = sums[-1], len(sums) - 1
+        while True:
+            yield min(bisect.bisect(sums, draw() * total), last)
+
+    def _send(self, due: float, index: int) -> None:
+        sent = now()
+        try:
+            got: Answer | Unanswered = self._client.send(self._prepared[index])
+        except Unanswered as why:
+            got = why
+        answered = now()
+        self._in_flight -= 1
+        if isinstance(got, Answer):
+            outcome = self._checker.answered(index, got)
+        else:
+            outcome = self._checker.unanswered(index, got)
+        self._notes.add(due, sent - self._start - due, answered - sent, index, outcome)
+
+    def _report_each_second(self) -> None:
+        for second in itertools.count(1):
+            gevent.sleep(max(0.0, self._start + second - now()))
+            self._flush()
+
+    def _flush(self) -> None:
+        notes, self._notes = self._notes, _Notes()
+        window = notes.pack()
+        window["in_flight"] = self._in_flight
+        window["groups"] = [
+            [group.name, group.kind, group.wrong, group.example] for group in self._checker.new
+        ]
+        self._checker.new.clear()
+        self._report(window)
+
+
+class _Notes:
+    """What happened since the last window, as parallel arrays; times in whole microseconds."""
+
+    __slots__ = ("_cpu", "_due", "_index", "_late", "_outcome", "_service", "_wall")
+
+    def __init__(self) -> None:
+        self._due = array("d")
+        self._late, self._service = array("Q"), array("Q")
+        self._index, self._outcome = array("H"), array("H")
+        self._cpu, self._wall = time.process_time(), now()
+
+    def add(self, due: float, late: float, service: float, index: int, outcome: int) -> None:
+        self._due.append(due)
+        self._late.append(int(late * 1e6) if late > 0 else 0)
+        self._service.append(int(service * 1e6))
+        self._index.append(index)
+        self._outcome.append(outcome)
+
+    def pack(self) -> Window:
+        wall = now() - self._wall
+        return {
+            "cpu": (time.process_time() - self._cpu) / wall if wall > 0 else 0.0,
+            "wall": wall,
+            "due": self._due.tobytes(),
+            "late": self._late.tobytes(),
+            "service": self._service.tobytes(),
+            "index": self._index.tobytes(),
+            "outcome": self._outcome.tobytes(),
+        }
+
+
+def _client(plan: Plan, token: str | None) -> Any:
+    if plan.protocol == "rest":
+        return Rest(plan, token)
+    # Imported on use: gRPC replaces the process's event handling when it meets gevent.
+    from harness.loadtest.generator.rpc import Rpc
+
+    return Rpc(plan, token)

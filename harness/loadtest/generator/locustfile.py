@@ -1,0 +1,83 @@
+"""The load test as locust runs it: one dispatching user a process, locust's own master and workers
+between them. Run by ``harness.loadtest.swarm``; by hand, on a second machine:
+
+    locust -f harness/loadtest/generator/locustfile.py --worker --master-host HOST
+
+The master (or the only process) reads the plan named by HARNESS_LOADTEST_PLAN, hands it to its
+workers with the moment to begin, and prints what they measured, one JSON object a line:
+
+    {"at": 1700000000.5, "processes": 2}             the schedule's second 0, as Unix time
+    {"worker": 0, "due": "base64…", "late": …}       a worker's second; see dispatcher
+    {"done": 0}                                      worker 0 has sent everything and heard back
+"""
+
+import base64
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent  # type: ignore[import-untyped]
+from gevent.event import AsyncResult  # type: ignore[import-untyped]
+from locust import User, events, task
+from locust.runners import WorkerRunner
+
+from harness.loadtest.generator.dispatcher import Dispatcher, Window
+from harness.loadtest.plan import Plan
+
+_LEAD = 1.0  # seconds between handing the plan out and its second 0: decoding takes part of it
+
+_go: AsyncResult = AsyncResult()
+
+
+class Generator(User):  # type: ignore[misc]
+    """The one user of a process; it lives as long as the schedule."""
+
+    @task  # type: ignore[untyped-decorator]
+    def dispatch(self) -> None:
+        runner = self.environment.runner
+        go = _go.get()
+        share = runner.worker_index
+
+        def report(window: Window) -> None:
+            runner.send_message("window", {"worker": share, **window})
+
+        plan = Plan.model_validate_json(go["plan"])
+        Dispatcher(plan, share, go["processes"], report).run(go["at"])
+        runner.send_message("done", {"done": share})
+        gevent.sleep(3600)  # the master ends this process
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def _register(environment: Any, **_: object) -> None:
+    runner = environment.runner
+    runner.register_message("go", lambda msg, **_: _go.set(msg.data))
+    if isinstance(runner, WorkerRunner):
+        return
+    waiting: set[int] = set()
+
+    def begin(user_count: int, **_: object) -> None:
+        at = time.time() + _LEAD
+        waiting.update(range(user_count))
+        _print({"at": at, "processes": user_count})
+        plan = Path(os.environ["HARNESS_LOADTEST_PLAN"]).read_text()
+        runner.send_message("go", {"at": at, "plan": plan, "processes": user_count})
+
+    def done(environment: Any, msg: Any) -> None:
+        _print(msg.data)
+        waiting.discard(msg.data["done"])
+        if not waiting:
+            environment.process_exit_code = 0
+            gevent.spawn(runner.quit)
+
+    environment.events.spawning_complete.add_listener(begin)
+    runner.register_message("window", lambda msg, **_: _print(msg.data))
+    runner.register_message("done", done)
+
+
+def _print(message: dict[str, object]) -> None:
+    json.dump(message, sys.stdout, default=lambda data: base64.b64encode(data).decode())
+    sys.stdout.write("\n")
+    sys.stdout.flush()

@@ -1,0 +1,149 @@
+"""HTTP/1.1 over kept-alive connections: requests are bytes made beforehand, answers are parsed by
+llhttp (geventhttpclient's parser) with no header looked at. A generic client spends more time on
+a request than a small model does.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from gevent import socket, ssl  # type: ignore[import-untyped]
+from gevent.monkey import get_original  # type: ignore[import-untyped]
+from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+
+from harness.loadtest.generator.checker import Answer, Unanswered, now
+from harness.loadtest.plan import Plan, Request
+
+_BLOCK = 65_536
+_poll = get_original("select", "poll")  # gevent has only a cooperative one
+_POLLIN = 1
+
+
+class Rest:
+    """A pool of connections to one address, last used first."""
+
+    def __init__(self, plan: Plan, secret: str | None) -> None:
+        url = urlsplit(plan.url)
+        self._address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
+        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._name = plan.host.rsplit(":", 1)[0]
+        self._timeout = plan.timeout
+        self._common = [f"Host: {plan.host}", "User-Agent: harness-loadtest"]
+        if plan.auth:
+            self._common.append(f"{plan.auth.header}: {plan.auth.prefix}{secret}")
+        self._idle: list[_Connection] = []
+
+    def prepare(self, request: Request) -> tuple[bytes, bool]:
+        """The request as it goes over the wire, and whether its answer has no body."""
+        lines = [f"{request.method} {request.path} HTTP/1.1", *self._common]
+        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        if request.body or request.method in {"POST", "PUT", "PATCH"}:
+            lines.append(f"Content-Length: {len(request.body)}")
+        head = "\r\n".join(lines) + "\r\n\r\n"
+        return head.encode("latin-1") + request.body, request.method == "HEAD"
+
+    def send(self, prepared: tuple[bytes, bool]) -> Answer:
+        """Send a request and read its whole answer.
+
+        Raises:
+            Unanswered: no connection, no answer in time, or not HTTP.
+        """
+        payload, headless = prepared
+        deadline = now() + self._timeout
+        connection = None
+        try:
+            connection = self._take()
+            answer = connection.exchange(payload, headless, deadline)
+        except (OSError, HTTPParseError) as error:
+            if connection:
+                connection.close()
+            raise self._unanswered(error) from error
+        if answer.should_keep_alive():
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return Answer(answer.get_code(), bytes(answer.body))
+
+    def _take(self) -> "_Connection":
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.stale():
+                return connection
+            connection.close()
+        sock = socket.create_connection(self._address, timeout=self._timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls:
+            sock = self._tls.wrap_socket(sock, server_hostname=self._name)
+        return _Connection(sock)
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        match error:
+            case TimeoutError():
+                return Unanswered("timeout", f"no answer in {self._timeout:g} s")
+            case ssl.SSLError():
+                return Unanswered("TLS", str(error))
+            case HTTPParseError():
+                return Unanswered("not HTTP", str(error))
+            case _:
+                words = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)
+                return Unanswered(words.removesuffix(" Error").lower(), str(error))
+
+
+class _Connection:
+    __slots__ = ("_poll", "_sock", "close")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._poll = _poll()
+        self._poll.register(sock.fileno(), _POLLIN)
+        self.close = sock.close
+
+    def stale(self) -> bool:
+        """Whether the server has closed it (or speaks out of turn) while it was idle."""
+        return bool(self._poll.poll(0))
+
+    def exchange(self, payload: bytes, headless: bool, deadline: float) -> "_Parser":
+        sock = self._sock
+        sock.settimeout(max(0.001, deadline - now()))
+        sock.sendall(payload)
+        parser = _Parser(headless)
+        while not parser.complete:
+            left = deadline - now()
+            if left <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
+            data = sock.recv(_BLOCK)
+            if not data and not parser.begun:
+                raise ConnectionResetError("the server closed the connection without an answer")
+            parser.feed(data)
+            if not data and not parser.complete:
+                raise ConnectionResetError("the server closed the connection within its answer")
+        return parser
+
+
+class _Parser(HTTPResponseParser):
+    """Keeps the body. llhttp calls every one of these methods; headers are of no interest."""
+
+    def __init__(self, headless: bool) -> None:
+        super().__init__()
+        self.headless = headless
+        self.begun = False
+        self.complete = False
+        self.body = bytearray()
+
+    def _on_message_begin(self) -> None:
+        self.begun = True
+
+    def _on_status(self, _: str) -> None: ...
+
+    def _on_header_field(self, _: str) -> None: ...
+
+    def _on_header_value(self, _: str) -> None: ...
+
+    def _on_headers_complete(self) -> bool:
+        return self.headless
+
+    def _on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def _on_message_complete(self) -> None:
+        self.complete = self.get_code() >= 200  # an interim 1xx goes before the answer

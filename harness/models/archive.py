@@ -6,15 +6,19 @@ the content: entries sorted, times, modes and the manifest's date fixed, nothing
 """
 
 import json
+import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.core import command
 from harness.core.errors import InputError
 
 MANIFEST = "MAR-INF/MANIFEST.json"
+_ARCHIVER_TIMEOUT = 600.0  # s: gigabytes of weights, copied twice
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 _CREATED_ON = "01/01/1980 00:00:00"
 _FILE_MODE = 0o100644 << 16
@@ -53,6 +57,50 @@ def read_manifest(mar: Path) -> Manifest:
         raise InputError(f"truncated or corrupt: {error}", at=mar, hint=hint) from error
     except (KeyError, TypeError, ValidationError, ValueError) as error:
         raise InputError(f"{MANIFEST} is missing or not a manifest", at=mar, hint=hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes into an archive. All paths lie in one staging folder."""
+
+    name: str
+    version: str
+    handler: str  # a file of the staging folder, or the name of one of TorchServe's own
+    serialized: Path
+    code: Path | None
+    config: Path | None
+    root: Path  # a folder whose files lie in the archive as they lie in it; it need not exist
+    note: str  # what whoever serves this must know
+
+
+def pack(contents: Contents, target: IO[bytes]) -> None:
+    """Write the archive of ``contents`` to ``target``, in its canonical form.
+
+    Raises:
+        CommandError: torch-model-archiver refuses them.
+    """
+    staging = contents.serialized.parent
+    # Relative paths: the archiver splits at commas and expands brackets.
+    options = {
+        "--model-name": contents.name,
+        "--version": contents.version,
+        "--handler": contents.handler,
+        "--serialized-file": contents.serialized.name,
+        "--model-file": contents.code and contents.code.name,
+        "--config-file": contents.config and contents.config.name,
+        "--extra-files": contents.root.name if contents.root.is_dir() else None,
+        "--export-path": ".",
+    }
+    words = [word for option, value in options.items() if value for word in (option, value)]
+    (staging / "tmp").mkdir()
+    command.run(
+        [sys.executable, "-m", "model_archiver.model_packaging", *words],
+        timeout=_ARCHIVER_TIMEOUT,
+        cwd=staging,
+        # The archiver empties and removes $TMPDIR/<model name>, whoever made it.
+        env={"TMPDIR": str(staging / "tmp")},
+    )
+    repack(staging / f"{contents.name}.mar", target)
 
 
 def repack(source: Path, target: IO[bytes]) -> None:

@@ -1,13 +1,184 @@
-"""From the catalog to build/models: archives, lock, and what each sample must be answered."""
+"""From the catalog to build/models: archives, lock, and what each sample must be answered.
 
+build/models/lock.yaml                       what was built
+build/models/model-store/*.mar               the archives, named by content
+build/models/samples/<name>/<version>/       prepared requests with their right answers
+build/models/<name>.json                     the inputs of the last build, and its lock entry
+build/models/weights/                        what was downloaded
+"""
+
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.core import console, files
+from harness.core.document import Strict
+from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
-from harness.models.lock import Lock
+from harness.models import archive, artefact, reference, samples, source
+from harness.models.catalog import Model, load_catalog
+from harness.models.lock import Lock, LockedModel, mar_name, write_lock
+
+# What decides the bytes of an archive or an answer, besides the model's own files.
+_PACKAGES = ("numpy", "pillow", "torch", "torch-model-archiver", "torchvision")
+
+
+class Record(Strict):
+    """The last build of a model: the digest of its inputs, and what came out."""
+
+    inputs: str
+    built: LockedModel
+    note: str
 
 
 def build(repository: Repository, *, rebuild: bool = False) -> Lock:
     """Build every model whose inputs changed; ``rebuild`` builds them all.
 
+    A model whose weights could not be downloaded counts as built; ``rebuild`` asks for them again.
+
     Returns:
         The lock of what was built, as in ``build/models/lock.yaml``.
+
+    Raises:
+        InputError: a model.yaml, or what it names, is not as it must be.
+        HarnessError: something is missing on this machine, or build/ cannot be written.
     """
-    raise NotImplementedError
+    catalog = load_catalog(repository.models)
+    records: dict[str, Record] = {}
+    with contextlib.ExitStack() as stack:
+        worker: ProcessPoolExecutor | None = None
+        for name, model in catalog.models.items():
+            inputs = digest(model, repository.models / name)
+            record = None if rebuild else _fresh(repository, name, inputs)
+            if record is None:
+                worker = worker or stack.enter_context(_worker())
+                record = _build_in(worker, repository, model, inputs)
+            if record.note:
+                console.note(f"! {name} {record.built.version}: {record.note}")
+            records[name] = record
+    lock = Lock(models={name: record.built for name, record in records.items()})
+    write_lock(repository.built_models / "lock.yaml", lock)
+    _prune(repository, lock)
+    return lock
+
+
+def digest(model: Model, folder: Path) -> str:
+    """SHA-256 over everything that decides what comes out of a build."""
+    parts = {"model.yaml": files.sha256(folder / "model.yaml")}
+    parts |= {name: files.sha256(source.resolve(name, folder)) for name in artefact.sources(model)}
+    parts |= {name: source.version(name) for name in _PACKAGES}
+    if adopted := model.artefact.adopted:
+        parts[adopted.mar] = files.sha256(_adopted(model, folder))
+    ours = Path(__file__).parent.glob("*.py")
+    parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def make(repository: Repository, model: Model, inputs: str = "") -> Record:
+    """Build one model in this process: its archive into the store, its samples beside it."""
+    note = ""
+    folder = repository.models / model.name
+    with _staging(repository.built_models) as staging:
+        if adopted := model.artefact.adopted:
+            version = archive.read_manifest(_adopted(model, folder)).model_version
+            packed = Path(shutil.copyfile(_adopted(model, folder), staging / adopted.mar))
+        else:
+            downloads = repository.built_models / "weights"
+            contents = artefact.stage(model, folder, staging, downloads)
+            version, note, packed = contents.version, contents.note, staging / "packed"
+            with packed.open("wb") as file:
+                archive.pack(contents, file)
+        sha256, size = files.sha256(packed), packed.stat().st_size
+        name = adopted.mar if adopted else mar_name(model.name, version, sha256)
+        prepared = reference.prepare(model, folder, version, packed, staging / "unpacked")
+        samples.write_samples(repository.built_models / "samples" / model.name, prepared)
+        with files.replacing(store(repository) / name) as target, packed.open("rb") as file:
+            shutil.copyfileobj(file, target)
+    built = LockedModel(version=version, mar=name, sha256=sha256, size=size)
+    return Record(inputs=inputs, built=built, note=note)
+
+
+def store(repository: Repository) -> Path:
+    """The folder with the archives that were built."""
+    return repository.built_models / "model-store"
+
+
+def _adopted(model: Model, folder: Path) -> Path:
+    adopted = model.artefact.adopted
+    path = folder / (adopted.mar if adopted else "")
+    if not path.is_file():
+        hint = f"put the archive at {path}"
+        raise InputError(f"no archive {path.name}", at=folder / "model.yaml", hint=hint)
+    return path
+
+
+@contextlib.contextmanager
+def _staging(parent: Path) -> Iterator[Path]:
+    """A folder beside what is built, so that one disk decides whether there is room."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".staging-", dir=parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        hint = "make the folder writable or free some disk space, then run the command again"
+        message = f"cannot write: {error.strerror or error}"
+        raise HarnessError(message, at=parent, hint=hint) from error
+
+
+def _worker() -> ProcessPoolExecutor:
+    """One process for all models: what torch takes of memory goes back when it ends."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, spawn, initializer=_be_quiet)
+
+
+def _be_quiet() -> None:
+    warnings.simplefilter("ignore")  # what torch says about itself is not about the model
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends this process
+
+
+def _build_in(
+    worker: ProcessPoolExecutor, repository: Repository, model: Model, inputs: str
+) -> Record:
+    with console.step(f"build {model.name}") as update:
+        update("packing it, and asking it for the right answers")
+        try:
+            record = worker.submit(make, repository, model, inputs).result()
+        except BrokenProcessPool as error:
+            hint = "is there enough memory? torch takes about 1 GB"
+            raise HarnessError(f"{model.name}: the build was killed", hint=hint) from error
+    files.write(repository.built_models / f"{model.name}.json", record.model_dump_json(indent=2))
+    return record
+
+
+def _fresh(repository: Repository, name: str, inputs: str) -> Record | None:
+    """The last build, if its inputs are these and its files are still what they were."""
+    try:
+        record = Record.model_validate_json((repository.built_models / f"{name}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    if record.inputs != inputs:
+        return None
+    mar = store(repository) / record.built.mar
+    if not mar.is_file() or files.sha256(mar) != record.built.sha256:
+        console.note(f"! {mar.name} is not what was built: built again")
+        return None
+    return record
+
+
+def _prune(repository: Repository, lock: Lock) -> None:
+    """Remove archives that no model is any more."""
+    wanted = {locked.mar for locked in lock.models.values()}
+    for path in store(repository).glob("*.mar"):
+        if path.name not in wanted:
+            path.unlink()

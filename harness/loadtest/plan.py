@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, JsonValue
 
 from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
 from harness.loadtest.profile import Auth, Profile, RawRequest, Share
 from harness.loadtest.target import Target
-from harness.models.answer import Json
 from harness.models.samples import PreparedSample
 
 
@@ -37,7 +36,7 @@ class Expected(Strict):
     """The right answer: a status, then a model's reference answer or a text that it holds."""
 
     status: int = 200
-    answer: Json = None
+    answer: JsonValue = None
     tolerance: Tolerance | None = None
     contains: str | None = None
 

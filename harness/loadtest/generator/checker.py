@@ -2,17 +2,14 @@
 
 import json
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.loadtest.notes import FIRST_GROUP, RIGHT, Group
 from harness.loadtest.plan import Expected, Request
 from harness.models import answer
 
 now = time.perf_counter
 
-RIGHT = 0
-DROPPED = 1
-_FIRST_GROUP = 2
 _MAX_GROUPS = 60  # for each generator: more kinds of failure than anyone reads
 _MAX_KNOWN = 64  # different right answers remembered for each request
 _MAX_REMEMBERED = 65_536  # bytes: a larger answer costs more to keep than to judge
@@ -33,20 +30,6 @@ class Unanswered(Exception):  # noqa: N818 - an outcome, not an error of ours
         super().__init__(kind)
         self.kind = kind
         self.example = example
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Failures of one kind.
-
-    Attributes:
-        wrong: an answer came, with the right status, and what it says is wrong.
-    """
-
-    name: str
-    kind: str
-    wrong: bool
-    example: str
 
 
 class Checker:
@@ -84,7 +67,7 @@ class Checker:
             name, kind = "", "failures of further kinds"
         number = self._numbers.get((name, kind))
         if number is None:
-            number = self._numbers[name, kind] = _FIRST_GROUP + len(self._numbers)
+            number = self._numbers[name, kind] = FIRST_GROUP + len(self._numbers)
             if self._secret:
                 example = example.replace(self._secret, "•••")
             self.new.append(Group(name, kind, wrong, example[:_EXAMPLE]))

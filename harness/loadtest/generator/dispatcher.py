@@ -13,15 +13,15 @@ import itertools
 import os
 import random
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 
 from harness.loadtest import arrivals
-from harness.loadtest.generator.checker import DROPPED, Answer, Checker, Unanswered, now
+from harness.loadtest.generator.checker import Answer, Checker, Unanswered, now
 from harness.loadtest.generator.rest import Rest
+from harness.loadtest.notes import DROPPED, Notes
 from harness.loadtest.plan import Plan, secret
 
 Window = dict[str, Any]
@@ -49,7 +49,7 @@ class Dispatcher:
         self._checker = Checker(plan.requests, token)
         self._in_flight = 0
         self._start = 0.0
-        self._notes = _Notes()
+        self._notes = Notes()
         with contextlib.suppress(PermissionError):
             # On a machine shared with the server, sending on time comes first. Only root may.
             os.setpriority(os.PRIO_PROCESS, 0, -5)
@@ -60,6 +60,7 @@ class Dispatcher:
         gc.freeze()  # what is here now stays: each collection looks only at what came after
         self._start = now() + (at - time.time())
         gevent.sleep(max(0.0, self._start - now()))
+        self._notes = Notes()
         reporter = gevent.spawn(self._report_each_second)
         if self._plan.arrivals == "closed":
             self._closed()
@@ -132,7 +133,7 @@ class Dispatcher:
             self._flush()
 
     def _flush(self) -> None:
-        notes, self._notes = self._notes, _Notes()
+        notes, self._notes = self._notes, Notes()
         window = notes.pack()
         window["in_flight"] = self._in_flight
         window["groups"] = [
@@ -140,37 +141,6 @@ class Dispatcher:
         ]
         self._checker.new.clear()
         self._report(window)
-
-
-class _Notes:
-    """What happened since the last window, as parallel arrays; times in whole microseconds."""
-
-    __slots__ = ("_cpu", "_due", "_index", "_late", "_outcome", "_service", "_wall")
-
-    def __init__(self) -> None:
-        self._due = array("d")
-        self._late, self._service = array("Q"), array("Q")
-        self._index, self._outcome = array("H"), array("H")
-        self._cpu, self._wall = time.process_time(), now()
-
-    def add(self, due: float, late: float, service: float, index: int, outcome: int) -> None:
-        self._due.append(due)
-        self._late.append(int(late * 1e6) if late > 0 else 0)
-        self._service.append(int(service * 1e6))
-        self._index.append(index)
-        self._outcome.append(outcome)
-
-    def pack(self) -> Window:
-        wall = now() - self._wall
-        return {
-            "cpu": (time.process_time() - self._cpu) / wall if wall > 0 else 0.0,
-            "wall": wall,
-            "due": self._due.tobytes(),
-            "late": self._late.tobytes(),
-            "service": self._service.tobytes(),
-            "index": self._index.tobytes(),
-            "outcome": self._outcome.tobytes(),
-        }
 
 
 def _client(plan: Plan, token: str | None) -> Any:

@@ -1,0 +1,93 @@
+"""What a generator notes for each request, and how a second of it travels: packed arrays.
+
+Times are whole microseconds but for ``due``, in seconds of the schedule. ``index`` is the
+request's place in the plan. ``outcome`` is RIGHT, DROPPED (never sent: too many in flight), or
+FIRST_GROUP plus the number of the worker's group of failures.
+"""
+
+import base64
+import time
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RIGHT = 0
+DROPPED = 1
+FIRST_GROUP = 2
+
+_ARRAYS = {"due": "d", "late": "Q", "service": "Q", "index": "H", "outcome": "H"}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Failures of one kind.
+
+    Attributes:
+        wrong: an answer came, with the right status, and what it says is wrong.
+        example: the first of them, in full.
+    """
+
+    name: str
+    kind: str
+    wrong: bool
+    example: str
+
+
+class Notes:
+    """What happened since the last window."""
+
+    __slots__ = ("_cpu", "_due", "_index", "_late", "_outcome", "_service", "_wall")
+
+    def __init__(self) -> None:
+        self._due = array("d")
+        self._late, self._service = array("Q"), array("Q")
+        self._index, self._outcome = array("H"), array("H")
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def add(self, due: float, late: float, service: float, index: int, outcome: int) -> None:
+        """Note one request; every time is in seconds."""
+        self._due.append(due)
+        self._late.append(int(late * 1e6) if late > 0 else 0)
+        self._service.append(int(service * 1e6))
+        self._index.append(index)
+        self._outcome.append(outcome)
+
+    def pack(self) -> dict[str, Any]:
+        """The window so far: ``cpu`` seconds used in ``wall`` seconds, and the arrays as bytes."""
+        return {
+            "cpu": time.process_time() - self._cpu,
+            "wall": time.perf_counter() - self._wall,
+            **{name: getattr(self, f"_{name}").tobytes() for name in _ARRAYS},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A second of one worker, as it arrives. ``groups`` are its groups that are new in it."""
+
+    worker: int
+    cpu: float
+    wall: float
+    in_flight: int
+    groups: tuple[Group, ...]
+    due: array[float]
+    late: array[int]
+    service: array[int]
+    index: array[int]
+    outcome: array[int]
+
+
+def unpack(message: Mapping[str, Any]) -> Window:
+    """Read a window that came as JSON, its arrays as base64."""
+    arrays: dict[str, Any] = {}
+    for name, code in _ARRAYS.items():
+        arrays[name] = array(code, base64.b64decode(message[name]))
+    return Window(
+        worker=message["worker"],
+        cpu=message["cpu"],
+        wall=message["wall"],
+        in_flight=message["in_flight"],
+        groups=tuple(Group(*group) for group in message["groups"]),
+        **arrays,
+    )

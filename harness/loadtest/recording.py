@@ -1,0 +1,235 @@
+"""What was measured, window by window: HDR histograms for the judgement, seconds for the plots.
+
+The schedule is cut into segments: each stage is one, and a judged flat stage three, so that
+its beginning can be held against its end. A request counts in the segment that it was due in.
+"""
+
+import itertools
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from hdrh.histogram import HdrHistogram
+
+from harness.loadtest.notes import DROPPED, FIRST_GROUP, RIGHT, Group, Window
+from harness.loadtest.plan import Plan
+from harness.loadtest.profile import Hold, Profile, Soak
+
+_HIGHEST = 3_600_000_000  # µs: the longest timeout that a profile may have
+_DIGITS = 3
+_BINS = 240  # points in a plot: more than a screen can tell apart
+_THIRDS = 3
+
+
+def histogram() -> HdrHistogram:
+    """An empty histogram of microseconds, three significant digits."""
+    return HdrHistogram(1, _HIGHEST, _DIGITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a stage: from ``start`` to ``end`` seconds, the ``stage``-th of the profile."""
+
+    stage: int
+    start: float
+    end: float
+    judged: bool
+    flat: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted for one name of the mix in one segment, or for several together.
+
+    Attributes:
+        due: requests of the schedule, dropped ones included.
+        answered: right answers that arrived within the segment, whenever they were due.
+        response, service: microseconds of the right answers; see ``generator.dispatcher``.
+    """
+
+    due: int = 0
+    dropped: int = 0
+    failures: int = 0
+    wrong: int = 0
+    answered: int = 0
+    response: HdrHistogram = field(default_factory=histogram)
+    service: HdrHistogram = field(default_factory=histogram)
+
+    def __iadd__(self, other: "Tally") -> Self:
+        self.due += other.due
+        self.dropped += other.dropped
+        self.failures += other.failures
+        self.wrong += other.wrong
+        self.answered += other.answered
+        self.response.add(other.response)
+        self.service.add(other.service)
+        return self
+
+    @property
+    def sent(self) -> int:
+        """Requests that left."""
+        return self.due - self.dropped
+
+    def within(self, milliseconds: float) -> int:
+        """Right answers that took no longer than this."""
+        limit = milliseconds * 1000
+        items = itertools.takewhile(
+            lambda item: item.value_iterated_to <= limit * (1 + 10**-_DIGITS),
+            self.response.get_recorded_iterator(),
+        )
+        return sum(item.count_added_in_this_iter_step for item in items)
+
+    def quantile(self, share: float) -> float:
+        """Milliseconds within which ``share`` of all sent requests had their right answer.
+
+        Infinite if more than the rest failed: a request that failed never was answered.
+        """
+        rank = math.ceil(share * self.sent)
+        right = self.response.get_total_count()
+        if not right or rank > right:
+            return math.inf
+        return milliseconds(self.response, rank / right)
+
+
+@dataclass(slots=True)
+class Bin:
+    """What a plot shows of a stretch of time, for one name.
+
+    ``responses`` holds the microseconds of the right answers to what was due in it; ``answered``
+    counts the right answers that arrived in it.
+    """
+
+    due: int = 0
+    answered: int = 0
+    failures: int = 0
+    dropped: int = 0
+    responses: array[int] = field(default_factory=lambda: array("Q"))
+
+
+@dataclass(slots=True)
+class Load:
+    """A generator process over one of its windows: share of a core, requests in flight."""
+
+    time: float
+    worker: int
+    cpu: float
+    in_flight: int
+
+
+class Recording:
+    """Everything measured so far.
+
+    Attributes:
+        names: of the mix, in the profile's order.
+        width: seconds that a bin covers.
+    """
+
+    def __init__(self, profile: Profile, plan: Plan) -> None:
+        self.segments = _segments(profile)
+        self.names = [share.name for share in profile.mix]
+        self.tallies = {
+            (place, name): Tally() for place in range(len(self.segments)) for name in self.names
+        }
+        self.lateness = histogram()
+        self.width = max(1.0, math.ceil(profile.seconds / _BINS))
+        self.bins: dict[tuple[int, str], Bin] = {}
+        self.loads: list[Load] = []
+        self.groups: dict[Group, int] = {}
+        self._of_request = [request.name for request in plan.requests]
+        self._of_worker: dict[int, list[Group]] = {}
+        self._ends = [segment.end for segment in self.segments]
+        self._elapsed: dict[int, float] = {}
+
+    def add(self, window: Window) -> None:
+        """Count a window."""
+        groups = self._of_worker.setdefault(window.worker, [])
+        groups.extend(window.groups)
+        elapsed = self._elapsed.get(window.worker, 0.0) + window.wall
+        self._elapsed[window.worker] = elapsed
+        share = window.cpu / window.wall if window.wall else 0.0
+        self.loads.append(Load(elapsed, window.worker, share, window.in_flight))
+        for due, late, service, index, outcome in zip(
+            window.due, window.late, window.service, window.index, window.outcome, strict=True
+        ):
+            name = self._of_request[index]
+            group = groups[outcome - FIRST_GROUP] if outcome >= FIRST_GROUP else None
+            self._count(name, due, late, service, outcome, group)
+
+    def _count(
+        self, name: str, due: float, late: int, service: int, outcome: int, group: Group | None
+    ) -> None:
+        place = self._place(due)
+        tally, seen = self.tallies[place, name], self._bin(due, name)
+        tally.due += 1
+        seen.due += 1
+        if outcome == DROPPED:
+            tally.dropped += 1
+            seen.dropped += 1
+            return
+        if self.segments[place].judged:
+            self.lateness.record_value(min(max(late, 1), _HIGHEST))
+        if outcome == RIGHT:
+            response = min(late + service, _HIGHEST)
+            tally.response.record_value(max(response, 1))
+            tally.service.record_value(min(max(service, 1), _HIGHEST))
+            seen.responses.append(response)
+            arrived = due + response / 1e6
+            self._bin(arrived, name).answered += 1
+            if arrived < self._ends[-1]:
+                self.tallies[self._place(arrived), name].answered += 1
+        elif group:
+            tally.failures += 1
+            tally.wrong += group.wrong
+            seen.failures += 1
+            self.groups[group] = self.groups.get(group, 0) + 1
+
+    def _place(self, time: float) -> int:
+        return next(
+            (place for place, end in enumerate(self._ends) if time < end), len(self._ends) - 1
+        )
+
+    def _bin(self, time: float, name: str) -> Bin:
+        key = int(time / self.width), name
+        if key not in self.bins:
+            self.bins[key] = Bin()
+        return self.bins[key]
+
+    def total(self, places: Iterable[int], names: Sequence[str] | None = None) -> Tally:
+        """Several segments and names together."""
+        total = Tally()
+        for place in places:
+            for name in names or self.names:
+                total += self.tallies[place, name]
+        return total
+
+    @property
+    def judged(self) -> list[int]:
+        """The places of the segments that the SLOs are judged on."""
+        return [place for place, segment in enumerate(self.segments) if segment.judged]
+
+    @property
+    def judged_seconds(self) -> float:
+        """How long they last together."""
+        return sum(segment.end - segment.start for segment in self.segments if segment.judged)
+
+
+def milliseconds(values: HdrHistogram, share: float) -> float:
+    """The quantile of a histogram of microseconds."""
+    return float(values.get_value_at_percentile(share * 100)) / 1000
+
+
+def _segments(profile: Profile) -> list[Segment]:
+    segments: list[Segment] = []
+    start = 0.0
+    for number, stage in enumerate(profile.stages):
+        flat = isinstance(stage, Hold | Soak)
+        parts = _THIRDS if flat and stage.judged else 1
+        length = stage.seconds / parts
+        segments += [
+            Segment(number, start + part * length, start + (part + 1) * length, stage.judged, flat)
+            for part in range(parts)
+        ]
+        start += stage.seconds
+    return segments

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from harness.core import document
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
 from harness.models.catalog import Catalog, Model, load_catalog
@@ -110,6 +111,21 @@ def load(repository: Repository, env: str, lock: Path | None = None) -> Snapshot
     catalog = load_catalog(repository.models)
     settings = load_settings(repository.app(env) / "serving.yaml", catalog)
     return build(env, catalog, load_lock(lock or repository.lock), settings)
+
+
+def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Path, str]:
+    """The generated files of an environment that are missing or old, and what they should hold."""
+    snapshot = load(repository, env, lock)
+    folder = repository.app(env)
+    generated = {
+        folder / "config.properties": snapshot.config_properties(),
+        folder / "model-files.yaml": snapshot.model_files_yaml(),
+    }
+    return {
+        path: text
+        for path, text in generated.items()
+        if not path.is_file() or document.read_text(path) != text
+    }
 
 
 def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapshot:

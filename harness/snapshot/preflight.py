@@ -1,26 +1,193 @@
-"""What TorchServe gets wrong, found before it starts: each fault with its place, all in one go.
+"""What TorchServe gets wrong, found before it starts: every fault, each with its place.
 
     preflight.check(Path("build/serve/local/config.properties"))
 
-TorchServe ends with a stack trace, or worse: it logs one line, skips the models that follow and
-calls itself Healthy.
+Left alone, TorchServe ends with a stack trace, or worse: it logs one line, skips the models that
+follow and calls itself Healthy.
 """
 
-from collections.abc import Sequence
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from harness.core import files as disk
+from harness.core.errors import InputError, Location
+from harness.models.archive import Manifest, read_manifest
+from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import ModelFile
+from harness.snapshot.model_snapshot import Entry, ModelSnapshot
+
+_PRIVATE = ("management_address", "metrics_address", "grpc_management_address")
+# Places that nobody means to allow: what matches one of them is open.
+_ELSEWHERE = tuple(
+    f"{scheme}example.org/elsewhere/model.mar" for scheme in ("http://", "https://", "file:///")
+)
+_OPEN_BY_DEFAULT = "file://.*|http(s)?://.*"  # ConfigManager.DEFAULT_TS_ALLOWED_URLS
 
 
-def check(config: Path, *, files: Sequence[ModelFile] = (), gpus: int | None = None) -> None:
+def check(path: Path, *, files: Sequence[ModelFile] = (), gpus: int | None = None) -> None:
     """Judge a config.properties together with the model store that it names.
 
     Args:
-        config: the file that TorchServe would be started with.
+        path: the file that TorchServe would be started with.
         files: what the archives must be, where that is known.
         gpus: how many GPUs this machine has, where that is known.
 
     Raises:
         InputError: every fault, each a line ``file:line: what is wrong``.
     """
-    raise NotImplementedError
+    config = _Config(path)
+    faults = [*_server_faults(config, gpus)]
+    if "model_snapshot" in config.values:
+        try:
+            snapshot = model_snapshot.parse(
+                config.values["model_snapshot"], config.at("model_snapshot")
+            )
+        except InputError as error:
+            faults.append(str(error))
+        else:
+            faults += _model_faults(config, snapshot)
+            faults += _archive_faults(config, snapshot, {file.name: file for file in files})
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+class _Config:
+    """The properties of a file, and where each stands."""
+
+    def __init__(self, path: Path) -> None:
+        entries = properties.read(path)
+        self.values = {entry.key: entry.value for entry in entries}
+        self._first = {entry.key: entry.line for entry in entries}
+        self._path = path
+        self._lines = path.read_text("latin-1").splitlines()
+
+    def at(self, key: str, model: str = "") -> Location:
+        """The line of a key, or inside its folded value the line that names ``model``."""
+        if key not in self.values:
+            return Location(self._path)
+        first = self._first[key]
+        for line, text in enumerate(self._lines[first - 1 :], first):
+            if f'"{model}"' in text:
+                return Location(self._path, line)
+        return Location(self._path, first)
+
+
+def _server_faults(config: _Config, gpus: int | None) -> Iterator[str]:
+    for key in ("model_store", "model_snapshot"):
+        if key not in config.values:
+            yield f"{config.at(key)}: {key} is missing: there is nothing to serve"
+    if allowed := _open_pattern(config.values.get("allowed_urls", _OPEN_BY_DEFAULT)):
+        yield (
+            f"{config.at('allowed_urls')}: allowed_urls is open: {allowed} lets anybody who can "
+            "register a model run any code; set allowed_urls=none"
+        )
+    for key in _PRIVATE:
+        if not _is_loopback(config.values.get(key, "127.0.0.1")):
+            yield (
+                f"{config.at(key)}: {key} {config.values[key]} is off loopback: whoever reaches it "
+                "controls the server; set it to 127.0.0.1"
+            )
+    wanted = config.values.get("number_of_gpu", "0")
+    if not wanted.isdecimal():
+        yield f"{config.at('number_of_gpu')}: number_of_gpu {wanted!r} is not a number"
+    elif gpus is not None and int(wanted) > gpus:
+        yield (
+            f"{config.at('number_of_gpu')}: number_of_gpu {wanted}, but this machine has {gpus}: "
+            "TorchServe would use those and say nothing"
+        )
+
+
+def _open_pattern(allowed: str) -> str | None:
+    """The first pattern that lets a model come from anywhere; Java's syntax for these is ours."""
+    for pattern in allowed.split(","):
+        try:
+            matches = re.compile(pattern, re.IGNORECASE).fullmatch
+        except re.error:
+            return pattern  # what cannot be judged is not trusted
+        if any(matches(url) for url in _ELSEWHERE):
+            return pattern
+    return None
+
+
+def _is_loopback(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    host = urlsplit(address).hostname if "://" in address else address
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _model_faults(config: _Config, snapshot: ModelSnapshot) -> Iterator[str]:
+    at = config.at("model_snapshot", "modelCount")
+    count = sum(1 for _ in snapshot.entries())
+    if snapshot.model_count <= 0:
+        yield f"{at}: modelCount {snapshot.model_count}: TorchServe would start without a model"
+    elif snapshot.model_count != count:
+        yield f"{at}: modelCount {snapshot.model_count}, but {count} are listed"
+    for name, versions in snapshot.models.items():
+        defaults = [version for version, entry in versions.items() if entry.default_version]
+        if len(defaults) != 1:
+            listed = f": {' and '.join(defaults)}" if defaults else ""
+            at = config.at("model_snapshot", name)
+            yield f"{at}: {name} has {len(defaults) or 'no'} default version{listed}; one is needed"
+    gpus = config.values.get("number_of_gpu", "0")
+    for name, version, entry in snapshot.entries():
+        for fault in _entry_faults(entry, int(gpus) if gpus.isdecimal() else 0):
+            yield f"{config.at('model_snapshot', name)}: {name} {version}: {fault}"
+
+
+def _entry_faults(entry: Entry, gpus: int) -> Iterator[str]:
+    if entry.min_workers > entry.max_workers:
+        yield f"minWorkers {entry.min_workers} > maxWorkers {entry.max_workers}"
+    if entry.parallel_level and entry.min_workers * entry.parallel_level > gpus:
+        yield (
+            f"{entry.min_workers} workers of {entry.parallel_level} GPUs each do not fit "
+            f"in number_of_gpu {gpus}: TorchServe would start fewer, or skip the model"
+        )
+
+
+def _archive_faults(
+    config: _Config, snapshot: ModelSnapshot, files: dict[str, ModelFile]
+) -> Iterator[str]:
+    store = Path(config.values.get("model_store", ""))
+    seen: dict[tuple[str, str], str] = {}
+    for name, version, entry in snapshot.entries():
+        where = f"{config.at('model_snapshot', name)}: {name} {version}"
+        mar = store / entry.mar_name
+        if not mar.exists():
+            yield f"{where}: {entry.mar_name} is not in the model store {store}"
+            continue
+        if file := files.get(entry.mar_name):
+            yield from _content_faults(where, mar, file)
+        try:
+            manifest = read_manifest(mar)
+        except InputError as error:
+            yield f"{where}: {error}"
+            continue
+        yield from _manifest_faults(where, manifest, name, version)
+        twin = seen.setdefault((name, manifest.model_version), version)
+        if twin != version:
+            yield f"{where}: the same version {manifest.model_version} as the entry {twin}"
+
+
+def _content_faults(where: str, mar: Path, file: ModelFile) -> Iterator[str]:
+    size = mar.stat().st_size
+    if size != file.size:
+        yield f"{where}: {mar} has {size} bytes where {file.size} are expected"
+    elif (digest := disk.sha256(mar)) != file.sha256:
+        yield f"{where}: {mar} has sha256 {digest} where {file.sha256} is expected"
+
+
+def _manifest_faults(where: str, manifest: Manifest, name: str, version: str) -> Iterator[str]:
+    if manifest.model_name != name:
+        yield f"{where}: its archive says that it is {manifest.model_name}"
+    if manifest.model_version != version:
+        yield (
+            f"{where}: its archive says version {manifest.model_version}, "
+            "and that is what TorchServe would serve it as"
+        )

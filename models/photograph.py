@@ -3,7 +3,7 @@
 import io
 
 from batch_handler import BadInputError
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 SHORTEST = 32  # pixels a side: less shows nothing that these models know
 LONGEST = 8_192  # pixels a side: what a camera makes, not what exhausts a worker's memory
@@ -21,5 +21,7 @@ def decode(body: bytes, longest: int = LONGEST) -> Image.Image:
                 size = f"{image.width}×{image.height} pixels"
                 raise BadInputError(f"{size}: send {SHORTEST} to {longest} a side")
             return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise BadInputError("not a picture that can be read") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadInputError(f"not a picture that can be read: {error}") from error
+        raise BadInputError(f"a picture that cannot be read: {error}") from error

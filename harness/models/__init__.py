@@ -8,6 +8,7 @@ lock       models/lock.yaml: name → version, file, sha256, size
 build      from the catalog to build/models: archives, lock and reference answers
 reference  what each sample must be answered, by calling the model without TorchServe
 samples    the prepared requests, for whoever sends them
+verify     whether the archives are what the locks say
 answer     whether an answer is right
 
 Only artefact and reference import torch, and only when they are called.

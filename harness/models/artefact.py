@@ -28,18 +28,16 @@ class Made:
 
 
 def sources(model: Model) -> Iterator[str]:
-    """Every file that goes into the archive or decides an answer."""
+    """Every file that goes into the archive."""
     if eager := model.artefact.eager:
         yield eager.code
         yield from _parts(eager).values()
     for saved in (model.artefact.torchscript, model.artefact.export):
         if saved:
             yield saved.file
-    for code in (model.handler, model.reference):
-        if code and code.endswith(".py"):
-            yield code
+    if model.handler and model.handler.endswith(".py"):
+        yield model.handler
     yield from model.extra_files.values()
-    yield from (sample.file for sample in model.samples)
 
 
 def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:

@@ -76,7 +76,8 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
 def digest(model: Model, folder: Path) -> str:
     """SHA-256 over everything that decides what comes out of a build."""
     parts = {"model.yaml": files.sha256(folder / "model.yaml")}
-    parts |= {name: files.sha256(source.resolve(name, folder)) for name in artefact.sources(model)}
+    named = [*artefact.sources(model), *reference.sources(model)]
+    parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
     parts |= {name: source.version(name) for name in _PACKAGES}
     if adopted := model.artefact.adopted:
         parts[adopted.mar] = files.sha256(_adopted(model, folder))
@@ -91,8 +92,7 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
     folder = repository.models / model.name
     with _staging(repository.built_models) as staging:
         if adopted := model.artefact.adopted:
-            version = archive.read_manifest(_adopted(model, folder)).model_version
-            packed = Path(shutil.copyfile(_adopted(model, folder), staging / adopted.mar))
+            version, packed = model.version, _adopted(model, folder)
         else:
             downloads = repository.built_models / "weights"
             contents = artefact.stage(model, folder, staging, downloads)
@@ -120,6 +120,10 @@ def _adopted(model: Model, folder: Path) -> Path:
     if not path.is_file():
         hint = f"put the archive at {path}"
         raise InputError(f"no archive {path.name}", at=folder / "model.yaml", hint=hint)
+    manifest = archive.read_manifest(path)
+    says, wanted = (manifest.model_name, manifest.model_version), (model.name, model.version)
+    if says != wanted:
+        raise InputError(f"it is {' '.join(says)}, model.yaml wants {' '.join(wanted)}", at=path)
     return path
 
 

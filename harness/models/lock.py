@@ -66,6 +66,24 @@ def unset(name: str, version: str) -> LockedModel:
     return LockedModel(version=version, mar=mar_name(name, version, UNSET), sha256=UNSET, size=0)
 
 
+def to_commit(wanted: Mapping[str, str], built: Lock, committed: Lock) -> Lock:
+    """The lock to commit: what was built, where it is the version that is wanted.
+
+    Args:
+        wanted: each model's version, as its model.yaml names it.
+        built: what was built here, perhaps with random weights under another version.
+        committed: the lock so far; what it has of a wanted version stays.
+    """
+
+    def entry(name: str, version: str) -> LockedModel:
+        for lock in (built, committed):
+            if (locked := lock.models.get(name)) and locked.version == version:
+                return locked
+        return unset(name, version)
+
+    return Lock(models={name: entry(name, version) for name, version in wanted.items()})
+
+
 def load_lock(path: Path) -> Lock:
     """Read a lock.
 

@@ -8,13 +8,20 @@ handler, so that a mistake in the handler shows.
 import importlib.util
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.core.errors import InputError
 from harness.models import answer, source
 from harness.models.catalog import Model, Sample
 from harness.models.samples import PreparedSample
+
+
+def sources(model: Model) -> Iterator[str]:
+    """Every file that decides an answer and is not in the archive."""
+    if model.reference:
+        yield model.reference
+    yield from (sample.file for sample in model.samples)
 
 
 def prepare(

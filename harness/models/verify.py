@@ -1,0 +1,35 @@
+"""Whether the archives that were built are what the locks say."""
+
+from harness.core import files
+from harness.core.errors import InputError
+from harness.core.repository import Repository
+from harness.models.archive import read_manifest
+from harness.models.build import store
+from harness.models.lock import Lock, load_lock
+
+
+def problems(repository: Repository) -> list[str]:
+    """One line for each archive that is missing, damaged, misnamed or not the committed one.
+
+    Raises:
+        InputError: nothing was built, or a lock cannot be read.
+    """
+    built = load_lock(repository.built_models / "lock.yaml")
+    committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
+    found = []
+    for name, locked in built.models.items():
+        path = store(repository) / locked.mar
+        try:
+            manifest = read_manifest(path)
+        except InputError as error:
+            found.append(str(error))
+            continue
+        if (manifest.model_name, manifest.model_version) != (name, locked.version):
+            says = f"{manifest.model_name} {manifest.model_version}"
+            found.append(f"{path}: its manifest says {says}, the lock {name} {locked.version}")
+        if (sha256 := files.sha256(path)) != locked.sha256:
+            found.append(f"{path}: sha256 {sha256}, not {locked.sha256} as built")
+        other = committed.models.get(name)
+        if other and not other.unset and other.version == locked.version and other != locked:
+            found.append(f"{repository.lock}: {name} is {other.mar}, but {locked.mar} was built")
+    return found

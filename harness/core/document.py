@@ -11,23 +11,18 @@ a version), and what it refuses is reported as ``file:line`` with the nearest va
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.core.errors import InputError, Location
+from harness.core.errors import InputError
+from harness.core.yamlfile import Document, Path_, parse, read_text
 
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MAX_BYTES = 4 << 20  # no file of ours comes near it; a 50 MB one is a mistake, not a manifest
-_MAX_NODES = 200_000  # aliases expanded: stops a YAML bomb long before memory does
-
-Path_ = tuple[str | int, ...]
+__all__ = ["Document", "ModelT", "Path_", "Strict", "load", "parse", "read_text", "validate"]
 
 
 class Strict(BaseModel):
@@ -37,56 +32,6 @@ class Strict(BaseModel):
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One YAML document: its plain value, and the line (from 1) of every key and item."""
-
-    path: Path
-    value: object
-    lines: Mapping[Path_, int]
-
-    def at(self, loc: Path_) -> Location:
-        """The place of ``loc``, or of the nearest thing around it that the file has."""
-        while loc and loc not in self.lines:
-            loc = loc[:-1]
-        return Location(self.path, self.lines.get(loc, 1))
-
-
-def read_text(path: Path) -> str:
-    """The file's text.
-
-    Raises:
-        InputError: it is missing, unreadable, larger than 4 MiB or not UTF-8.
-    """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"larger than {_MAX_BYTES >> 20} MiB: not a file of ours", at=path)
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start}", at=path) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", at=path) from error
-
-
-def parse(text: str, path: Path) -> list[Document]:
-    """Every YAML document in ``text``; ``path`` is only for the errors.
-
-    Raises:
-        InputError: not YAML, a key that stands twice, or more than 200,000 nodes.
-    """
-    try:
-        nodes = list(yaml.compose_all(text, Loader=_LOADER))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise InputError(
-            f"not YAML: {error.problem or error.context}",
-            at=Location(path, mark.line + 1 if mark else None),
-        ) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"not YAML: {error}", at=path) from error
-    return [_Builder(path).document(node) for node in nodes]
 
 
 def load(path: Path, model: type[ModelT]) -> ModelT:
@@ -144,57 +89,3 @@ def _valid_keys(annotation: object, loc: Path_) -> Iterator[str]:
             yield from _valid_keys(field.annotation, loc[1:])
         else:  # a tag that pydantic put into the path of a union's error
             yield from _valid_keys(annotation, loc[1:])
-
-
-class _Builder:
-    """Turns a composed node into plain values, noting lines and refusing surprises."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._constructor = _LOADER("")
-        self._lines: dict[Path_, int] = {}
-        self._nodes = 0
-
-    def document(self, node: yaml.Node) -> Document:
-        return Document(self._path, self._build(node, ()), self._lines)
-
-    def _build(self, node: yaml.Node, loc: Path_) -> object:
-        self._nodes += 1
-        line = node.start_mark.line + 1
-        if self._nodes > _MAX_NODES:
-            raise InputError(
-                f"more than {_MAX_NODES:,} values once its aliases are expanded",
-                at=Location(self._path, line),
-            )
-        self._lines.setdefault(loc, line)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, loc)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(item, (*loc, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node)
-
-    def _mapping(self, node: yaml.MappingNode, loc: Path_) -> dict[object, object]:
-        built: dict[object, object] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = self._scalar(key_node)
-            if key in built:
-                first = self._lines[*loc, str(key)]
-                raise InputError(
-                    f"key {key!r} stands twice (first in line {first})",
-                    at=Location(self._path, line),
-                )
-            self._lines[*loc, str(key)] = line
-            built[key] = self._build(value_node, (*loc, str(key)))
-        return built
-
-    def _scalar(self, node: yaml.Node) -> object:
-        try:
-            value: object = self._constructor.construct_object(node, deep=True)
-            hash(value)
-        except (yaml.YAMLError, ValueError, TypeError) as error:
-            raise InputError(
-                f"a value that cannot be read: {error}",
-                at=Location(self._path, node.start_mark.line + 1),
-            ) from error
-        return value

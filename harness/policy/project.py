@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.core import document
-from harness.core.document import Document
+from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
+from harness.core.yamlfile import Document
 from harness.render.objects import Environment
 
 
@@ -34,7 +34,7 @@ class Project:
         if path not in self._parsed:
             full = self.repository.root / path
             try:
-                found = document.parse(document.read_text(full), Path(path))
+                found = yamlfile.parse(source.read_text(full), Path(path))
             except InputError:
                 found = []
             self._parsed[path] = found
@@ -43,6 +43,6 @@ class Project:
     def text(self, path: str) -> str:
         """A file of the checkout as text; empty where it is missing or unreadable."""
         try:
-            return document.read_text(self.repository.root / path)
+            return yamlfile.read_text(self.repository.root / path)
         except InputError:
             return ""

@@ -119,7 +119,8 @@ class _Scanner:
         if length is None:
             return value[begin:]
         count = int(length or 0)
-        return value[begin : len(value) + count if count < 0 else begin + count]
+        end = len(value) + count if count < 0 else begin + count
+        return value[begin : max(begin, end)]
 
     def _replaced(self, value: str, operator: str) -> str:
         old = self._literal(until="/", escape="\\")

@@ -1,0 +1,292 @@
+"""Renders an environment from its cluster's entry point, in the order that Flux follows.
+
+    renderer = Renderer(repository)
+    staging = renderer.candidate("staging")
+
+``clusters/<env>`` is built first. Each Flux Kustomization found there is built from the tree of
+its source and may bring more of them; last, each HelmRelease whose chart lies in the repository.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import tools
+from harness.core.errors import InputError, Location
+from harness.core.repository import Repository
+from harness.render import helm, kustomize, placeholders
+from harness.render.cache import Cache
+from harness.render.objects import (
+    Environment,
+    Fault,
+    Key,
+    Object,
+    Owner,
+    Unfilled,
+    Value,
+    items,
+    mapping,
+    text,
+)
+from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
+from harness.render.tree import Tree, at_commit, working
+
+CANDIDATE = "candidate"
+LIVE = "live"
+_ROOT = Owner("Kustomization", "flux-system", "flux-system")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_OURS = "GitRepository"
+
+
+class Renderer:
+    """Renders environments of one checkout; keeps every answer of kustomize and helm."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.placeholders = placeholders.load(repository)
+        self.pins = {name: tools.fingerprint(repository, name) for name in tools.TOOLS}
+        self.cache = Cache(repository)
+        # A step is a process of its own: two for each core keep the cores busy while one is read.
+        self.steps = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
+
+    def environments(self) -> list[str]:
+        """The names under clusters/."""
+        folders = (self.repository.root / "clusters").iterdir()
+        return sorted(path.name for path in folders if path.is_dir())
+
+    def candidate(self, env: str) -> Environment:
+        """An environment, all from the working tree."""
+        self.repository.cluster(env)
+        tree = working(self.repository)
+        return _Render(self, env, CANDIDATE, tree, tree).run()
+
+    def live(self, env: str) -> Environment | None:
+        """An environment's own folder × the commit that it pins; None while it pins none."""
+        tree = working(self.repository)
+        commit = pinned(tree, env)
+        if commit is None:
+            return None
+        return _Render(self, env, LIVE, tree, at_commit(self.repository, commit)).run()
+
+    def at(self, env: str, commit: str) -> Environment:
+        """An environment, all from one commit."""
+        tree = at_commit(self.repository, commit)
+        return _Render(self, env, tree.commit[:12], tree, tree).run()
+
+    def build(self, tree: Tree, wanted: kustomize.Build) -> list[kustomize.Built]:
+        """``kustomize build``, or what it said the last time."""
+        key = f"{self.pins['kustomize']} {wanted.key(tree)}"
+
+        def make() -> object:
+            return kustomize.build(tools.find(self.repository, "kustomize"), tree, wanted)
+
+        return kustomize.read(self.cache.get(key, make))
+
+    def template(self, tree: Tree, wanted: helm.Template) -> list[tuple[Value, str]]:
+        """``helm template``, or what it said the last time."""
+        key = f"{self.pins['helm']} {wanted.key(tree)}"
+
+        def make() -> object:
+            return helm.render(tools.find(self.repository, "helm"), tree, wanted)
+
+        return helm.read(self.cache.get(key, make))
+
+
+def pinned(tree: Tree, env: str) -> str | None:
+    """The commit that ``clusters/<env>/release.yaml`` pins."""
+    try:
+        documents = tree.documents(f"clusters/{env}/release.yaml")
+    except InputError:
+        return None
+    for parsed in documents:
+        commit = text(parsed.value, "spec", "ref", "commit")
+        if _COMMIT.fullmatch(commit):
+            return commit
+    return None
+
+
+@dataclass
+class _Render:
+    """One environment while it is being rendered."""
+
+    renderer: Renderer
+    env: str
+    variant: str
+    root: Tree
+    release: Tree
+    objects: list[Object] = field(default_factory=list)
+    unfilled: list[Unfilled] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def run(self) -> Environment:
+        start = Location(Path(f"clusters/{self.env}"))
+        fresh = self._attempt("render/kustomize", start, str(_ROOT), self._root)
+        while fresh:
+            self.objects += fresh
+            due = _by_dependency([each for each in fresh if each.kind == "Kustomization"])
+            fresh = self._together(self._kustomization, due)
+        releases = [each for each in self.objects if each.kind == "HelmRelease"]
+        self.objects += self._together(self._helm_release, releases)
+        return Environment(
+            self.env, self.variant, tuple(self.objects), tuple(self.unfilled), tuple(self.faults)
+        )
+
+    def _together(
+        self, step: Callable[[Object], list[Object]], subjects: Sequence[Object]
+    ) -> list[Object]:
+        return [made for found in self.renderer.steps.map(step, subjects) for made in found]
+
+    def _attempt(
+        self, rule: str, at: Location, who: str, make: Callable[[], list[Object]]
+    ) -> list[Object]:
+        """What ``make`` returns; what it cannot do becomes a fault, so that the rest goes on."""
+        try:
+            return make()
+        except InputError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            where = error.at if error.at and error.at.line else at
+            path = f"{error.at}: " if error.at and not error.at.line else ""
+            self.faults.append(Fault(rule, f"{path}{error.message}{hint}", where, who))
+            return []
+
+    def _root(self) -> list[Object]:
+        return self._built(self.root, kustomize.Build(f"clusters/{self.env}", {}, None), _ROOT)
+
+    def _kustomization(self, flux: Object) -> list[Object]:
+        return self._attempt(
+            "render/kustomize",
+            flux.at("spec", "path"),
+            str(flux),
+            lambda: self._built(*self._wanted(flux), Owner(flux.kind, flux.namespace, flux.name)),
+        )
+
+    def _wanted(self, flux: Object) -> tuple[Tree, kustomize.Build]:
+        if not flux.api_version.startswith("kustomize.toolkit.fluxcd.io/"):
+            raise InputError(f"{flux.api_version} is not read by Flux", at=flux.at("apiVersion"))
+        tree = self._tree(flux, "spec", "sourceRef")
+        folder = os.path.normpath(text(flux.value, "spec", "path"))
+        tree.inside(folder)
+        build = kustomize.Build(folder, mapping(flux.value, "spec"), self._variables(flux))
+        return tree, build
+
+    def _tree(self, flux: Object, *path: Key) -> Tree:
+        """The files behind a sourceRef: ``release`` is the tree that the environment pins."""
+        kind, name = text(flux.value, *path, "kind"), text(flux.value, *path, "name")
+        if not self._find(kind, flux.namespace, name):
+            raise InputError(f"{kind}/{name} is not there", at=flux.at(*path, "name"))
+        if kind != _OURS:
+            raise InputError(f"a {kind} cannot be read here", at=flux.at(*path, "kind"))
+        return self.release if name == "release" else self.root
+
+    def _variables(self, flux: Object) -> dict[str, str] | None:
+        post = mapping(flux.value, "spec", "postBuild")
+        found: dict[str, str] = {}
+        for index, source in enumerate(items(post, "substituteFrom")):
+            kind, name = text(source, "kind"), text(source, "name")
+            there = self._find("ConfigMap", flux.namespace, name) if kind == "ConfigMap" else None
+            if there is not None:
+                data = mapping(there.value, "data")
+                found |= {key: str(value).replace("\n", "") for key, value in data.items()}
+            elif mapping(source).get("optional") is not True:
+                at = flux.at("spec", "postBuild", "substituteFrom", index)
+                raise InputError(f"{kind}/{name} is not there", at=at)
+        inline = mapping(post, "substitute")
+        found |= {key: str(value).replace("\n", "") for key, value in inline.items()}
+        return found or None
+
+    def _built(self, tree: Tree, wanted: kustomize.Build, owner: Owner) -> list[Object]:
+        read = tuple(
+            file for file in tree.closure(wanted.folder) if file.endswith((".yaml", "yml"))
+        )
+        made = []
+        for each in self.renderer.build(tree, wanted):
+            trace = FromKustomize(tree, each.origin, read)
+            made.append(self._filled(Object(each.value, owner, trace)))
+            for name in each.missing:
+                at = _mention(tree, (each.origin, *read), name)
+                message = f"${{{name}}} has no value: Flux makes it empty"
+                self.faults.append(Fault("render/variable", message, at, str(made[-1])))
+        return made
+
+    def _filled(self, raw: Object) -> Object:
+        """The object with placeholders for what is UNSET."""
+
+        def seen(path: tuple[Key, ...]) -> None:
+            key = ".".join(str(part) for part in path)
+            self.unfilled.append(Unfilled(f"{raw}: {key}", raw.at(*path)))
+
+        try:
+            value = self.renderer.placeholders.fill(raw.value, seen)
+        except InputError as error:
+            self.faults.append(Fault("render/placeholder", error.message, raw.at(), str(raw)))
+            return raw
+        return raw if value == raw.value else Object(mapping(value), raw.owner, raw.trace)
+
+    def _helm_release(self, release: Object) -> list[Object]:
+        at = release.at("spec", "chart")
+        return self._attempt("render/helm", at, str(release), lambda: self._chart(release))
+
+    def _chart(self, release: Object) -> list[Object]:
+        spec = mapping(release.value, "spec")
+        reference = mapping(spec, "chart", "spec", "sourceRef")
+        if text(reference, "kind") != _OURS:
+            name = text(spec, "chart", "spec", "chart") or text(spec, "chartRef", "name")
+            message = f"chart {name} comes from the network: its objects are not rendered"
+            self.faults.append(
+                Fault("render/not-rendered", message, release.at("spec", "chart"), str(release))
+            )
+            return []
+        return self._templated(release, self._tree(release, "spec", "chart", "spec", "sourceRef"))
+
+    def _templated(self, release: Object, tree: Tree) -> list[Object]:
+        values = helm.merged_values(
+            release, lambda name: self._find("ConfigMap", release.namespace, name)
+        )
+        values = mapping(self.renderer.placeholders.fill(values, lambda _: None))
+        wanted = helm.template(release, values)
+
+        def sources() -> Sources:
+            return value_sources(tree, release, wanted.chart)
+
+        try:
+            rendered = self.renderer.template(tree, wanted)
+        except InputError as error:
+            at = helm.location(error.message, wanted, sources())
+            raise InputError(error.message, at=at) from error
+        owner = Owner(release.kind, release.namespace, release.name)
+        return [Object(value, owner, FromHelm(tree, path, sources)) for value, path in rendered]
+
+    def _find(self, kind: str, namespace: str, name: str) -> Object | None:
+        for each in self.objects:
+            if each.kind == kind and each.name == name and each.namespace == namespace:
+                return each
+        return None
+
+
+def _by_dependency(flux: Iterable[Object]) -> list[Object]:
+    """Kustomizations with everything after what it depends on; a circle keeps its order."""
+    named = {each.name: each for each in flux}
+
+    def depth(name: str, above: frozenset[str]) -> int:
+        if name in above or name not in named:
+            return 0
+        needed = items(named[name].value, "spec", "dependsOn")
+        below = [depth(text(each, "name"), above | {name}) for each in needed]
+        return 1 + max(below, default=0)
+
+    return sorted(named.values(), key=lambda each: depth(each.name, frozenset()))
+
+
+def _mention(tree: Tree, files: Iterable[str], variable: str) -> Location:
+    """The first line that uses a variable."""
+    used = re.compile(rf"\$\{{#?{variable}\b")
+    first = ""
+    for file in files:
+        first = first or file
+        for number, line in enumerate(tree.text(file).splitlines(), start=1):
+            if used.search(line):
+                return Location(Path(file), number)
+    return Location(Path(first))

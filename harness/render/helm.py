@@ -1,0 +1,205 @@
+"""A HelmRelease whose chart lies in this repository, as helm-controller would install it.
+
+Values come in Flux's order: each of ``valuesFrom`` over the one before, ``values`` over all.
+Hooks and Helm tests are rendered too: they run in the cluster like anything else.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from harness.core import command
+from harness.core.errors import InputError, Location
+from harness.render.kustomize import ManifestLoader
+from harness.render.objects import Object, Value, dig, items, mapping, text
+from harness.render.provenance import Sources
+from harness.render.tree import Tree
+
+KUBERNETES = "1.36.0"
+"""What ``.Capabilities.KubeVersion`` says to charts."""
+
+_SECONDS = 8  # a chart takes 0.2 s; one that never ends must end inside the 10 s of a clear error
+_WHOLE_CLUSTER = {
+    "APIService",
+    "CSIDriver",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "GatewayClass",
+    "IngressClass",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "PersistentVolume",
+    "PriorityClass",
+    "RuntimeClass",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One ``helm template`` to run.
+
+    Attributes:
+        chart: the chart's folder in the repository.
+        values: the merged values.
+    """
+
+    chart: str
+    release: str
+    namespace: str
+    values: Value
+
+    def key(self, tree: Tree) -> str:
+        """Changes with everything that the result depends on."""
+        digest = tree.digest(tree.files(self.chart))
+        told = [self.chart, self.release, self.namespace, self.values, KUBERNETES]
+        return json.dumps(["helm", digest, told], sort_keys=True)
+
+
+def template(release: Object, values: Value) -> Template:
+    """What to render for a HelmRelease."""
+    spec = mapping(release.value, "spec")
+    target = text(spec, "targetNamespace")
+    default = f"{target}-{release.name}" if target else release.name
+    return Template(
+        chart=text(spec, "chart", "spec", "chart").removeprefix("./").rstrip("/"),
+        release=text(spec, "releaseName") or default,
+        namespace=target or release.namespace,
+        values=values,
+    )
+
+
+def render(program: Path, tree: Tree, wanted: Template) -> list[list[object]]:
+    """The objects that the chart makes, each as JSON-able ``[value, template's path]``.
+
+    Raises:
+        InputError: helm refuses the chart or its values, or takes longer than 8 s.
+    """
+    chart = tree.inside(wanted.chart)
+    with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
+        values = Path(scratch, "values.json")
+        values.write_text(json.dumps(wanted.values))
+        argv: list[str | Path] = [program, "template", wanted.release, chart, "--include-crds"]
+        argv += ["--namespace", wanted.namespace, "--values", values]
+        argv += ["--kube-version", KUBERNETES]
+        try:
+            said = command.run(argv, timeout=_SECONDS, env=_own_folders(scratch)).stdout
+        except command.CommandError as error:
+            raise _refused(error, wanted) from error
+    return [[value, f"{wanted.chart}/{name}"] for name, value in _documents(said, wanted)]
+
+
+def read(rendered: object) -> list[tuple[Value, str]]:
+    """What ``render`` returned, typed."""
+    return [(value, path) for value, path in cast("list[tuple[Value, str]]", rendered)]
+
+
+def merged_values(release: Object, config_map: Callable[[str], Object | None]) -> Value:
+    """The values of a HelmRelease as helm-controller merges them.
+
+    Args:
+        release: the HelmRelease.
+        config_map: finds a ConfigMap of the HelmRelease's namespace.
+
+    Raises:
+        InputError: a ConfigMap or key is not there, or a value would not arrive as it is written.
+    """
+    merged: dict[str, object] = {}
+    for index, source in enumerate(items(release.value, "spec", "valuesFrom")):
+        at = release.at("spec", "valuesFrom", index)
+        found = config_map(text(source, "name")) if text(source, "kind") == "ConfigMap" else None
+        key = text(source, "valuesKey") or "values.yaml"
+        data = mapping(found.value if found else None, "data").get(key)
+        if isinstance(data, str):
+            merged = _deep(merged, _from_reference(source, key, data, at))
+        elif dig(source, "optional") is not True:
+            raise InputError(f"{text(source, 'kind')}/{text(source, 'name')} has no {key}", at=at)
+    return _deep(merged, mapping(release.value, "spec", "values"))
+
+
+def location(message: str, wanted: Template, values: Sources) -> Location:
+    """The place that an error of helm is about."""
+    at = re.search(r"at '/([^']*)'", message)
+    if at:
+        path = tuple(at[1].split("/"))
+        for parsed, base in values:
+            if (*base, *path) in parsed.lines:
+                return parsed.at((*base, *path))
+    found = re.search(r"[\w.-]+/((?:templates|charts)/[^\s:)]+)(?::(\d+))?", message)
+    if found:
+        return Location(Path(wanted.chart, found[1]), int(found[2]) if found[2] else None)
+    return Location(Path(wanted.chart))
+
+
+def _from_reference(source: object, key: str, data: str, at: Location) -> dict[str, object]:
+    target = text(source, "targetPath")
+    if target:
+        literal = dig(source, "literal") is True
+        if not literal and re.search(r"[,{}\[\]\\=\n]", data):
+            raise InputError(
+                f"{key} would be parsed like `helm --set`, which splits it",
+                at=at,
+                hint="add `literal: true`",
+            )
+        value: object = data if literal else yaml.load(data, Loader=ManifestLoader)  # noqa: S506
+        for part in reversed(target.split(".")):
+            value = {part: value}
+        return cast("dict[str, object]", value)
+    try:
+        parsed = yaml.load(data, Loader=ManifestLoader) or {}  # noqa: S506
+    except yaml.YAMLError as error:
+        raise InputError(f"{key} is not YAML: {error}", at=at) from error
+    if not isinstance(parsed, dict):
+        raise InputError(f"{key} does not hold values", at=at)
+    return parsed
+
+
+def _deep(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = _deep(mapping(below), mapping(value)) if both else value
+    return merged
+
+
+def _documents(said: str, wanted: Template) -> list[tuple[str, Value]]:
+    found = []
+    for chunk in f"\n{said}".split("\n---\n"):
+        name = re.search(r"^# Source: [^/]+/(.+)$", chunk, re.MULTILINE)
+        try:
+            value = yaml.load(chunk, Loader=ManifestLoader)  # noqa: S506
+        except yaml.YAMLError as error:
+            raise InputError(f"made no YAML: {error}", at=Path(wanted.chart)) from error
+        if isinstance(value, dict):
+            found.append((name[1] if name else "Chart.yaml", _placed(value, wanted.namespace)))
+    return found
+
+
+def _placed(value: dict[str, object], namespace: str) -> Value:
+    """Helm puts an object without a namespace into the release's."""
+    metadata = mapping(value, "metadata")
+    if "namespace" in metadata or text(value, "kind") in _WHOLE_CLUSTER:
+        return value
+    return {**value, "metadata": {**metadata, "namespace": namespace}}
+
+
+def _refused(error: command.CommandError, wanted: Template) -> InputError:
+    lines = error.message.splitlines()
+    told = "\n".join(lines[1:] or lines).removeprefix("Error: ")
+    return InputError(told, at=Path(wanted.chart))
+
+
+def _own_folders(scratch: str) -> dict[str, str]:
+    """Helm's settings come from the release alone, not from the user's home."""
+    return {f"HELM_{name}_HOME": f"{scratch}/{name}" for name in ("CACHE", "CONFIG", "DATA")}

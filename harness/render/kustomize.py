@@ -1,0 +1,235 @@
+"""``kustomize build`` as kustomize-controller does it, with the origin of each object.
+
+The controller merges a Flux Kustomization's patches, images, components and names into the
+folder's own kustomization.yaml (github.com/fluxcd/pkg/kustomize, Generator) and builds without
+load restrictions. The same file is written here into a scratch folder whose neighbours are links
+to the real ones, so nothing in the checkout is touched.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from harness.core import command
+from harness.core.errors import InputError
+from harness.render.objects import Value, items, mapping, text
+from harness.render.substitution import VARIABLE, names, substitute
+from harness.render.tree import Tree
+
+DISABLED = "kustomize.toolkit.fluxcd.io/substitute"
+_ORIGIN = "config.kubernetes.io/origin"
+_SECONDS = 8  # a build takes 0.1 s; a stuck one must end inside the 10 s of a clear error
+
+
+class ManifestLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as Kubernetes reads it: a date is text."""
+
+
+ManifestLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An object as kustomize built it.
+
+    Attributes:
+        origin: the file it came from, by its path in the repository; a generated object's is
+            the kustomization file that generates it.
+        missing: variables that it needs and that were not given: Flux makes them empty.
+    """
+
+    value: Value
+    origin: str
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What to build: a folder, and what a Flux Kustomization says about it.
+
+    Attributes:
+        spec: ``spec`` of the Flux Kustomization; empty for a plain build.
+        variables: what postBuild substitutes; None when it does not substitute at all.
+    """
+
+    folder: str
+    spec: Value
+    variables: Mapping[str, str] | None
+
+    def key(self, tree: Tree) -> str:
+        """Changes with everything that the result depends on."""
+        extra = [
+            file
+            for component in items(self.spec, "components")
+            for file in tree.closure(os.path.normpath(f"{self.folder}/{component}"))
+        ]
+        digest = tree.digest((*tree.closure(self.folder), *extra))
+        used = {name: self.spec.get(name) for name in _MERGED if name in self.spec}
+        return json.dumps(["kustomize", self.folder, digest, used, self.variables], sort_keys=True)
+
+
+_MERGED = (
+    "targetNamespace",
+    "namePrefix",
+    "nameSuffix",
+    "patches",
+    "components",
+    "images",
+    "commonMetadata",
+)
+
+
+def build(program: Path, tree: Tree, wanted: Build) -> list[list[object]]:
+    """The objects of ``wanted`` as JSON-able lists, which ``read`` turns into ``Built``.
+
+    Raises:
+        InputError: kustomize refuses it, takes longer than 8 s, or Flux would not substitute it.
+    """
+    with tempfile.TemporaryDirectory(prefix="kustomize-") as scratch:
+        folder = _stage(Path(scratch), tree, wanted)
+        argv: list[str | Path] = [program, "build", folder]
+        argv += ["--load-restrictor", "LoadRestrictionsNone"]
+        try:
+            said = command.run(argv, timeout=_SECONDS).stdout
+        except command.CommandError as error:
+            reason = error.message.partition("\n")[2] or error.message
+            raise InputError(
+                reason.replace(scratch + "/", "").removeprefix("Error: "), at=Path(wanted.folder)
+            ) from error
+    return [
+        [_with_common_metadata(value, wanted.spec), origin, missing]
+        for value, origin, missing in _documents(said, wanted)
+    ]
+
+
+def read(built: object) -> list[Built]:
+    """What ``build`` returned, typed."""
+    rows = cast("list[tuple[Value, str, list[str]]]", built)
+    return [Built(value, origin, tuple(missing)) for value, origin, missing in rows]
+
+
+def _stage(scratch: Path, tree: Tree, wanted: Build) -> Path:
+    """A copy of the folder as links, but for its kustomization file, at the same depth."""
+    real, copy = tree.root, scratch
+    for part in Path(wanted.folder).parts:
+        _link_all(real, copy, but=part)
+        real, copy = real / part, copy / part
+        copy.mkdir()
+    file = tree.kustomization(wanted.folder)
+    _link_all(real, copy, but=Path(file).name)
+    merged = _merged(tree, file, wanted.spec)
+    (copy / "kustomization.yaml").write_text(json.dumps(merged))
+    return copy
+
+
+def _link_all(real: Path, copy: Path, *, but: str) -> None:
+    for entry in os.scandir(real):
+        if entry.name not in (but, ".git"):
+            (copy / entry.name).symlink_to(entry.path)
+
+
+def _merged(tree: Tree, file: str, spec: Value) -> dict[str, object]:
+    """The kustomization file with the Flux Kustomization's fields in it, as Flux merges them."""
+    documents = tree.documents(file)
+    own = documents[0].value if documents else None
+    if not isinstance(own, dict):
+        raise InputError("is not a Kustomization", at=Path(file))
+    merged: dict[str, object] = {**own, "buildMetadata": ["originAnnotations"]}
+    renamed = {"targetNamespace": "namespace", "namePrefix": "namePrefix"}
+    for theirs, ours in {**renamed, "nameSuffix": "nameSuffix"}.items():
+        if spec.get(theirs):
+            merged[ours] = spec[theirs]
+    for name in ("patches", "components"):
+        if items(spec, name):
+            merged[name] = [*items(merged, name), *items(spec, name)]
+    if items(spec, "images"):
+        merged["images"] = _merged_images(items(merged, "images"), items(spec, "images"))
+    return merged
+
+
+def _merged_images(own: list[object], added: list[object]) -> list[object]:
+    """Images by name; a tag or a digest replaces both, since they choose one version."""
+    images = {text(image, "name"): dict(mapping(image)) for image in own}
+    for image in added:
+        kept = images.setdefault(text(image, "name"), {})
+        if text(image, "newTag") or text(image, "digest"):
+            kept.pop("newTag", None)
+            kept.pop("digest", None)
+        kept.update(mapping(image))
+    return list(images.values())
+
+
+def _documents(said: str, wanted: Build) -> Iterator[tuple[dict[str, object], str, list[str]]]:
+    for chunk in f"\n{said}".split("\n---\n"):
+        value, origin = _parse(chunk, wanted)
+        missing: list[str] = []
+        if _substitutes(chunk, value, wanted):
+            filled = _substituted(chunk, value, wanted)
+            missing = sorted(names(chunk) - set(wanted.variables or ()))
+            value, _ = _parse(filled, wanted)
+        if value:
+            yield value, origin, missing
+
+
+def _substitutes(chunk: str, value: Value, wanted: Build) -> bool:
+    if wanted.variables is None or "$" not in chunk:
+        return False
+    metadata = mapping(value, "metadata")
+    return "disabled" not in (
+        mapping(metadata, "labels").get(DISABLED),
+        mapping(metadata, "annotations").get(DISABLED),
+    )
+
+
+def _substituted(chunk: str, value: Value, wanted: Build) -> str:
+    variables = wanted.variables or {}
+    for name in variables:
+        if not VARIABLE.fullmatch(name):
+            raise InputError(f"{name!r} cannot be the name of a variable")
+    try:
+        return substitute(chunk, variables)
+    except InputError as error:
+        who = f"{text(value, 'kind')}/{text(value, 'metadata', 'name')}"
+        raise InputError(f"{who}: {error.message}", at=Path(wanted.folder)) from error
+
+
+def _parse(chunk: str, wanted: Build) -> tuple[dict[str, object], str]:
+    """The object and its origin, whose annotation is taken out again."""
+    try:
+        value = yaml.load(chunk, Loader=ManifestLoader)  # noqa: S506  a SafeLoader
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"not YAML once its variables are filled in: {error}", at=Path(wanted.folder)
+        ) from error
+    metadata = mapping(value, "metadata")
+    annotations = dict(mapping(metadata, "annotations"))
+    said = annotations.pop(_ORIGIN, "")
+    if not said:
+        return value or {}, wanted.folder
+    origin = yaml.load(str(said), Loader=ManifestLoader)  # noqa: S506
+    path = text(origin, "path") or text(origin, "configuredIn")
+    plain = {key: inner for key, inner in metadata.items() if key != "annotations"}
+    if annotations:
+        plain["annotations"] = annotations
+    return {**value, "metadata": plain}, os.path.normpath(f"{wanted.folder}/{path}")
+
+
+def _with_common_metadata(value: dict[str, object], spec: Value) -> dict[str, object]:
+    """``spec.commonMetadata`` on top of an object's own labels and annotations."""
+    added = mapping(spec, "commonMetadata")
+    if not added:
+        return value
+    metadata = dict(mapping(value, "metadata"))
+    for name in ("labels", "annotations"):
+        if mapping(added, name):
+            metadata[name] = {**mapping(metadata, name), **mapping(added, name)}
+    return {**value, "metadata": metadata}

@@ -1,0 +1,70 @@
+"""``UNSET``: what a fresh fork lacks. A placeholder of valid form stands in for it.
+
+The placeholders are the data of tests/testdata/site.yaml: the last key of a field → a value that
+the schemas of charts and CRDs accept. They never reach a cluster.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core import yamlfile
+from harness.core.errors import InputError
+from harness.core.repository import Repository
+from harness.render.objects import Key, mapping
+
+UNSET = re.compile(r"\bUNSET\b")
+FILE = Path("tests/testdata/site.yaml")
+_LONGEST = 256  # a longer text is a whole file in a ConfigMap: what is in it is not a field
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholders:
+    """What stands in, by key."""
+
+    values: Mapping[str, str]
+
+    def fill(self, value: object, seen: Callable[[tuple[Key, ...]], object]) -> object:
+        """``value`` with every UNSET replaced; ``seen`` is told the path of each.
+
+        Raises:
+            InputError: a field has no placeholder.
+        """
+        return self._fill(value, (), seen)
+
+    def _fill(
+        self, value: object, path: tuple[Key, ...], seen: Callable[[tuple[Key, ...]], object]
+    ) -> object:
+        if isinstance(value, dict):
+            return {key: self._fill(inner, (*path, key), seen) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._fill(inner, (*path, i), seen) for i, inner in enumerate(value)]
+        if not isinstance(value, str) or not UNSET.search(value):
+            return value
+        seen(path)
+        if len(value) > _LONGEST:
+            return value
+        return UNSET.sub(self._value(path), value)
+
+    def _value(self, path: tuple[Key, ...]) -> str:
+        key = next((key for key in reversed(path) if isinstance(key, str)), "")
+        if key not in self.values:
+            raise InputError(
+                f"{'.'.join(map(str, path))} is UNSET and {key} has no placeholder",
+                hint=f"add one to {FILE}, or give the field a value",
+            )
+        return self.values[key]
+
+
+def load(repository: Repository) -> Placeholders:
+    """Read the placeholders.
+
+    Raises:
+        InputError: the file is missing or holds none.
+    """
+    parsed = yamlfile.parse(source.read_text(repository.root / FILE), FILE)
+    data = mapping([each.value for each in parsed], 0, "data")
+    if not data:
+        raise InputError("is a ConfigMap without data", at=FILE)
+    return Placeholders({key: str(value) for key, value in data.items()})

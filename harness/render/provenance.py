@@ -1,0 +1,254 @@
+"""From a field of a rendered object back to the line that somebody can edit.
+
+kustomize names the file of each object (originAnnotations) and helm the template of each
+document (``# Source:``). The rest is found by looking: which document, patch or value in the
+files that were read has the field, and has it with the rendered value.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.errors import InputError, Location
+from harness.core.yamlfile import Document
+from harness.render.objects import Key, Object, Value, dig, items, mapping, text
+from harness.render.tree import Tree
+
+Keys = tuple[Key, ...]
+Sources = list[tuple[Document, Keys]]
+"""Documents that hold the values of a chart, each with the path of the values in it."""
+
+_VALUES = re.compile(r"\.Values\.([A-Za-z0-9_.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A place that may have made a field: how much of its path it has, and whether it says so."""
+
+    depth: int
+    equal: bool
+    location: Location
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        return (self.equal, self.depth)
+
+
+@dataclass(frozen=True, slots=True)
+class FromKustomize:
+    """Traces an object that kustomize built.
+
+    Attributes:
+        origin: the file that the object came from.
+        read: every file of the build, overlays before their bases.
+    """
+
+    tree: Tree
+    origin: str
+    read: tuple[str, ...]
+
+    def __call__(self, value: Value, path: Keys) -> Location:
+        best = _Spot(-1, False, Location(Path(self.origin), None))
+        for spot in self._spots(value, path):
+            if spot.rank > best.rank:
+                best = spot
+        return best.location
+
+    def _spots(self, value: Value, path: Keys) -> Iterator[_Spot]:
+        # The origin last: of two places that say the same, the overlay is the one that decides.
+        for file in dict.fromkeys((*self.read, self.origin)):
+            if not file.endswith((".yaml", ".yml")):
+                continue
+            for parsed in _parsed(self.tree, file):
+                if _same(parsed.value, value):
+                    yield _spot(parsed, value, path)
+                elif text(parsed.value, "kind") in ("Kustomization", "Component"):
+                    yield from self._inline(parsed, value, path)
+                elif isinstance(parsed.value, list):
+                    yield from _operations(parsed, value, path)
+
+    def _inline(self, parsed: Document, value: Value, path: Keys) -> Iterator[_Spot]:
+        """Patches written into a kustomization file, and what it generates."""
+        for index, patch in enumerate(items(parsed.value, "patches")):
+            for inner in _inline_documents(patch, parsed.at(("patches", index, "patch"))):
+                if _same(inner.value, value):
+                    yield _spot(inner, value, path)
+                elif isinstance(inner.value, list) and _targets(mapping(patch, "target"), value):
+                    yield from _operations(inner, value, path)
+        for index, made in enumerate(items(parsed.value, "configMapGenerator")):
+            if text(made, "name") == text(value, "metadata", "name"):
+                yield _generated(parsed, index, path)
+
+
+@dataclass(frozen=True, slots=True)
+class FromHelm:
+    """Traces an object that a chart of this repository made.
+
+    Attributes:
+        template: the template's path in the repository.
+        values: finds the documents that gave values, the last word first.
+    """
+
+    tree: Tree
+    template: str
+    values: Callable[[], "Sources"]
+
+    def __call__(self, _value: Value, path: Keys) -> Location:
+        lines = self._lines()
+        at, matched = _follow(lines, path)
+        told = _VALUES.search(" ".join(lines[at - 1 : at + 1])) if at else None
+        if told is None:
+            return Location(Path(self.template), at or 1)
+        wanted: Keys = (*told[1].split("."), *path[matched:])
+        for parsed, base in self.values():
+            found = _longest(parsed, (*base, *wanted))
+            if len(found) >= len(base) + len(told[1].split(".")):
+                return parsed.at(found)
+        return Location(Path(self.template), at)
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.tree.text(self.template).splitlines()
+        except InputError:
+            return []
+
+
+def value_sources(tree: Tree, release: Object, chart: str) -> Sources:
+    """Where the values of a HelmRelease are written, the last word first."""
+    sources: Sources = []
+    read = release.trace.read if isinstance(release.trace, FromKustomize) else ()
+    documents = [parsed for file in read for parsed in _parsed(tree, file)]
+    for parsed in documents:
+        if _same(parsed.value, release.value):
+            sources.append((parsed, ("spec", "values")))
+    for source in reversed(items(release.value, "spec", "valuesFrom")):
+        for parsed in documents:
+            sources += _referenced(tree, parsed, source)
+    return sources + [(parsed, ()) for parsed in _parsed(tree, f"{chart}/values.yaml")]
+
+
+def _referenced(tree: Tree, parsed: Document, source: object) -> Sources:
+    """The file behind one entry of ``valuesFrom``, where ``parsed`` generates its ConfigMap."""
+    key = text(source, "valuesKey") or "values.yaml"
+    for index, made in enumerate(items(parsed.value, "configMapGenerator")):
+        if text(made, "name") == text(source, "name"):
+            at = _generated(parsed, index, ("data", key)).location
+            target = tuple(filter(None, text(source, "targetPath").split(".")))
+            if target:
+                return [(Document(at.path, {target[0]: ""}, {target[:1]: 1}), ())]
+            return [(each, ()) for each in _parsed(tree, str(at.path))]
+    return []
+
+
+def unsubstituted(source: object, rendered: object) -> bool:
+    """Whether a source value can have become the rendered one: equal, or filled in since."""
+    return source == rendered or (isinstance(source, str) and ("${" in source or "UNSET" in source))
+
+
+def _spot(parsed: Document, value: Value, path: Keys) -> _Spot:
+    found = _translated(parsed.value, value, path)
+    whole = len(found) == len(path)
+    equal = whole and unsubstituted(dig(parsed.value, *found), dig(value, *path))
+    return _Spot(len(found), equal, parsed.at(found))
+
+
+def _translated(source: object, rendered: object, path: Keys) -> Keys:
+    """As much of ``path`` as the source has; list items are matched by name before position."""
+    found: list[Key] = []
+    for key in path:
+        here: Key = key
+        if isinstance(source, list) and isinstance(key, int):
+            name = text(dig(rendered, key), "name")
+            here = next(
+                (i for i, item in enumerate(source) if name and text(item, "name") == name), key
+            )
+        if isinstance(source, Mapping) and key not in source:
+            break
+        if isinstance(source, list) and not (isinstance(here, int) and here < len(source)):
+            break
+        if not isinstance(source, Mapping | list):
+            break
+        found.append(here)
+        source, rendered = dig(source, here), dig(rendered, key)
+    return tuple(found)
+
+
+def _operations(parsed: Document, value: Value, path: Keys) -> Iterator[_Spot]:
+    """The operations of a JSON patch that write to ``path``."""
+    for index, operation in enumerate(items(parsed.value)):
+        pointer = text(operation, "path").strip("/").split("/")
+        keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer]
+        if keys == [str(key) for key in path[: len(keys)]]:
+            equal = unsubstituted(dig(operation, "value"), dig(value, *path[: len(keys)]))
+            yield _Spot(len(path), equal, parsed.at((index, "path")))
+
+
+def _generated(parsed: Document, index: int, path: Keys) -> _Spot:
+    """A generated object: its entry, or the file behind one of its keys."""
+    if len(path) > 1 and path[0] == "data":
+        for file in items(parsed.value, "configMapGenerator", index, "files"):
+            key, _, name = str(file).rpartition("=")
+            if path[1] in (key, Path(name).name):
+                return _Spot(len(path), True, Location(parsed.path.parent / name, 1))
+    return _Spot(0, False, parsed.at(("configMapGenerator", index)))
+
+
+def _inline_documents(patch: object, at: Location) -> list[Document]:
+    """A patch written as a block of text, its lines counted in the file around it."""
+    source = text(patch, "patch")
+    try:
+        found = yamlfile.parse(source, at.path)
+    except InputError:
+        return []
+    start = at.line or 0
+    return [
+        Document(each.path, each.value, {loc: start + line for loc, line in each.lines.items()})
+        for each in found
+    ]
+
+
+def _targets(target: Value, value: Value) -> bool:
+    metadata = mapping(value, "metadata")
+    told = {
+        "kind": text(value, "kind"),
+        "name": text(metadata, "name"),
+        "namespace": text(metadata, "namespace"),
+    }
+    return all(re.fullmatch(str(target[key]), told[key]) for key in told if key in target)
+
+
+def _same(source: object, value: Value) -> bool:
+    """Whether a document is about the rendered object (names may have got a prefix since)."""
+    name = text(source, "metadata", "name")
+    return (
+        bool(name)
+        and text(source, "kind") == text(value, "kind")
+        and ("${" in name or name in text(value, "metadata", "name"))
+    )
+
+
+def _follow(lines: Iterable[str], path: Keys) -> tuple[int, int]:
+    """Walks down a template by the keys of ``path``: the line reached, and how many keys."""
+    numbered = list(enumerate(lines, start=1))
+    at = matched = 0
+    for position, key in enumerate(path, start=1):
+        if isinstance(key, int):
+            continue
+        shape = re.compile(rf"""^\s*(- )?["']?{re.escape(key)}["']?:""")
+        line = next((n for n, content in numbered[at:] if shape.match(content)), None)
+        if line is None:
+            break
+        at, matched = line, position
+    return at, matched
+
+
+def _longest(parsed: Document, path: Keys) -> Keys:
+    return _translated(parsed.value, parsed.value, path)
+
+
+def _parsed(tree: Tree, file: str) -> list[Document]:
+    try:
+        return tree.documents(file)
+    except InputError:
+        return []

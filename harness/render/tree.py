@@ -1,0 +1,227 @@
+"""The files that a render reads: the working tree, or a commit laid out under build/.
+
+Everything is looked at before kustomize or helm sees it, so that a YAML bomb, a file of 50 MB, a
+loop of links or a path out of the repository is an error with a name and not a stuck process.
+"""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.core import command, yamlfile
+from harness.core.errors import InputError, Location, UsageError
+from harness.core.repository import Repository
+from harness.core.yamlfile import Document
+
+KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+READ = ("apps", "clusters", "infra", "models")
+"""What of the repository a render can read."""
+
+_ELSEWHERE = ("/", "http://", "https://", "ssh://", "git::", "git@", "github.com/", "file://")
+_NAMES_FILES = ("resources", "components", "bases", "crds", "patches", "configMapGenerator")
+_MAX_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A checkout to render from.
+
+    Attributes:
+        root: where it lies.
+        commit: what was laid out; empty for the working tree.
+    """
+
+    root: Path
+    commit: str = ""
+    _digests: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+    _documents: dict[str, list[Document]] = field(default_factory=dict, repr=False, compare=False)
+    _reached: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def documents(self, path: str) -> list[Document]:
+        """The YAML documents of a file, named by its path in the repository.
+
+        Raises:
+            InputError: it cannot be read or is not YAML.
+        """
+        if path not in self._documents:
+            text = self.text(path)
+            self._documents[path] = yamlfile.parse(text, Path(path))
+        return self._documents[path]
+
+    def text(self, path: str) -> str:
+        """A file's text.
+
+        Raises:
+            InputError: it is missing, too large, not UTF-8, or leads out of the repository.
+        """
+        full = self.inside(path)
+        try:
+            return yamlfile.read_text(full)
+        except InputError as error:
+            raise InputError(error.message, at=Path(path)) from None
+
+    def inside(self, path: str) -> Path:
+        """The real file or folder behind a path of the repository.
+
+        Raises:
+            InputError: it does not exist, is a loop of links, or lies outside the repository.
+        """
+        try:
+            real = (self.root / path).resolve(strict=True)
+        except FileNotFoundError:
+            raise InputError("does not exist", at=Path(path)) from None
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop, before Python 3.13
+            raise InputError(f"cannot be followed: {error}", at=Path(path)) from None
+        if not real.is_relative_to(self.root):
+            raise InputError("reaches outside the repository", at=Path(path))
+        return real
+
+    def kustomization(self, folder: str) -> str:
+        """The kustomization file of a folder.
+
+        Raises:
+            InputError: it has none, or is not there.
+        """
+        real = self.inside(folder)
+        for name in KUSTOMIZATION_NAMES:
+            if (real / name).is_file():
+                return f"{folder}/{name}"
+        raise InputError(
+            "has no kustomization.yaml",
+            at=Path(folder),
+            hint="Flux would apply every YAML file below it; list what it shall read",
+        )
+
+    def closure(self, folder: str) -> tuple[str, ...]:
+        """Every file that a kustomize build of ``folder`` can read, overlays before their bases.
+
+        A string of a kustomization file that names something on disk counts as read: a superset
+        that no kustomize feature escapes.
+
+        Raises:
+            InputError: a file of it cannot be read, or leads out of the repository.
+        """
+        if folder not in self._reached:
+            found: dict[str, None] = {}
+            self._reach(folder, found, ())
+            self._reached[folder] = tuple(found)
+        return self._reached[folder]
+
+    def digest(self, paths: tuple[str, ...]) -> str:
+        """Changes when a name or the content of one of the files does."""
+        whole = hashlib.sha256()
+        for path in paths:
+            whole.update(f"{path}\0{self._digest(path)}\n".encode())
+        return whole.hexdigest()
+
+    def files(self, folder: str) -> tuple[str, ...]:
+        """Every file below a folder, sorted.
+
+        Raises:
+            InputError: the folder is not there, or a link in it leads out or in a circle.
+        """
+        found = []
+        for parent, folders, names in os.walk(self.inside(folder)):
+            folders.sort()
+            for name in names:
+                inside = Path(folder) / Path(parent, name).relative_to(self.inside(folder))
+                self.inside(str(inside))
+                found.append(str(inside))
+        return tuple(sorted(found))
+
+    def _digest(self, path: str) -> str:
+        full = self.inside(path)
+        if full not in self._digests:
+            if full.stat().st_size > _MAX_BYTES:
+                raise InputError(f"larger than {_MAX_BYTES >> 20} MiB", at=Path(path))
+            self._digests[full] = hashlib.sha256(full.read_bytes()).hexdigest()
+        return self._digests[full]
+
+    def _reach(self, folder: str, found: dict[str, None], above: tuple[str, ...]) -> None:
+        if folder in above:
+            raise InputError(f"a circle: {' → '.join((*above, folder))}", at=Path(folder))
+        file = self.kustomization(folder)
+        found[file] = None
+        below: dict[str, None] = {}
+        for parsed in self.documents(file):
+            for name, line in _strings(parsed):
+                path = self._named(folder, name, Location(Path(file), line))
+                if path and (self.root / path).is_file():
+                    self._digest(path)
+                    found[path] = None
+                elif path:
+                    below[path] = None
+        for path in below:
+            self._reach(path, found, (*above, folder))
+
+    def _named(self, folder: str, name: str, at: Location) -> str | None:
+        """The file, or folder with a kustomization file, that a string names; None if it does not.
+
+        ``at`` has a line where only a path can stand.
+        """
+        if name.startswith(_ELSEWHERE) and at.line:
+            raise InputError(f"{name} reaches outside the repository", at=at)
+        path = os.path.normpath(f"{folder}/{name}")
+        if path == folder or not (path.startswith("..") or os.path.lexists(self.root / path)):
+            return None
+        try:
+            real = self.inside(path)
+        except InputError as error:
+            raise InputError(f"{name} {error.message}", at=at) from None
+        built = any((real / each).is_file() for each in KUSTOMIZATION_NAMES)
+        return path if real.is_file() or built else None
+
+
+def working(repository: Repository) -> Tree:
+    """The checkout as it lies there, uncommitted changes included."""
+    return Tree(repository.root.resolve())
+
+
+def at_commit(repository: Repository, commit: str) -> Tree:
+    """A commit, laid out under build/check/trees.
+
+    Raises:
+        UsageError: the commit is not in this checkout.
+    """
+    try:
+        full = _git(repository, "rev-parse", "--verify", f"{commit}^{{commit}}")
+    except command.CommandError as error:
+        raise UsageError(
+            f"commit {commit} is not in this checkout",
+            hint="git fetch --unshallow, or fetch the branch that has it",
+        ) from error
+    folder = repository.build.resolve() / "check" / "trees" / full
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            archive = Path(scratch, "tree.tar")
+            have = _git(repository, "ls-tree", "--name-only", full, "--", *READ, "tests/testdata")
+            names = have.split()
+            _git(repository, "archive", "--output", str(archive), full, "--", *names)
+            with tarfile.open(archive) as tar:
+                tar.extractall(Path(scratch, "tree"), filter="data")
+            shutil.move(Path(scratch, "tree"), folder)
+    return Tree(folder, full)
+
+
+def _git(repository: Repository, *words: str) -> str:
+    return command.run(["git", "-C", repository.root, *words], timeout=60).stdout.strip()
+
+
+def _strings(parsed: Document) -> Iterator[tuple[str, int | None]]:
+    """Every string that could name a file: the value itself, or what follows ``key=``."""
+    stack: list[tuple[object, tuple[str | int, ...]]] = [(parsed.value, ())]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, dict):
+            stack.extend((inner, (*path, str(key))) for key, inner in value.items())
+        elif isinstance(value, list):
+            stack.extend((inner, (*path, index)) for index, inner in enumerate(value))
+        elif isinstance(value, str) and value and len(value) < 256 and "\n" not in value:
+            line = parsed.lines.get(path) if path and path[0] in _NAMES_FILES else None
+            yield value.rpartition("=")[2] or value, line

@@ -63,7 +63,7 @@ def load(repository: Repository) -> Placeholders:
     Raises:
         InputError: the file is missing or holds none.
     """
-    parsed = yamlfile.parse(source.read_text(repository.root / FILE), FILE)
+    parsed = yamlfile.parse(yamlfile.read_text(repository.root / FILE), FILE)
     data = mapping([each.value for each in parsed], 0, "data")
     if not data:
         raise InputError("is a ConfigMap without data", at=FILE)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.yamlfile import Document
 from harness.render.objects import Key, Object, Value, dig, items, mapping, text

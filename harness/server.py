@@ -2,13 +2,41 @@
 
     with server.running(repository.find(), env="local") as served:
         requests.post(f"{served.inference_url}/predictions/squeezenet1_1", data=photograph)
+
+What it is started with, what it writes and its logs lie under ``build/serve/<env>``.
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
+from harness.core import command, console, files
+from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
+from harness.snapshot import config, preflight
+
+_LOOPBACK = "127.0.0.1"
+_POLL = 0.2  # seconds between two questions whether it is ready
+_DRAIN = 60.0  # seconds for what is in flight when it is stopped
+_STOP = 30.0  # seconds beside that for the launcher to end
+_CONFIG, _FILES, _FAILURE = "config.properties", "model-files.json", "failure.txt"
+_PORTS = {
+    "inference": 8080,
+    "management": 8081,
+    "metrics": 8082,
+    "gRPC inference": 7070,
+    "gRPC management": 7071,
+    "launcher": 8090,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +48,160 @@ class Server:
         grpc_address: ``host:port`` of the inference service.
         launcher_url: base of ``/startup``, ``/ready``, ``/live`` and ``/metrics``.
         pid: the launcher's process.
+        models: the names of what it serves.
+        folder: where its configuration, torchserve.log and launcher.log lie.
     """
 
     inference_url: str
     grpc_address: str
     launcher_url: str
     pid: int
+    models: tuple[str, ...]
+    folder: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    def wait(self) -> None:
+        """Return never: the server runs until the ``running`` block is left.
+
+        Raises:
+            HarnessError: it ended by itself.
+        """
+        self.process.wait()
+        raise _ended(self.process, self.folder)
 
 
 @contextlib.contextmanager
 def running(repository: Repository, env: str = "local") -> Iterator[Server]:
-    """Serve what ``harness models build`` built, with the settings of ``env``, while the block runs.
+    """Serve what ``harness models build`` built, with the settings of ``env``, for a while.
+
+    A port of the container that is taken here is replaced by a free one, with a notice.
 
     Raises:
         InputError: a model cannot be loaded; the text has the worker's own traceback.
         HarnessError: the server could not be started.
     """
-    raise NotImplementedError(repository, env)
-    yield
+    folder, ports = repository.build / "serve" / env, _free_ports()
+    models = _prepare(repository, env, folder, ports)
+    with _launcher(folder, ports["launcher"]) as process:
+        server = Server(
+            inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
+            grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
+            launcher_url=f"http://{_LOOPBACK}:{ports['launcher']}",
+            pid=process.pid,
+            models=models,
+            folder=folder,
+            process=process,
+        )
+        with console.step("start TorchServe") as update:
+            _wait_until_started(server, update)
+        yield server
+
+
+def _free_ports() -> dict[str, int]:
+    """The container's ports, or a free one for each that is taken here."""
+    ports: dict[str, int] = {}
+    with contextlib.ExitStack() as held:  # all at once, so that no two are the same
+        for name, wanted in _PORTS.items():
+            taken = held.enter_context(socket.socket())
+            try:
+                taken.bind((_LOOPBACK, wanted))
+            except OSError:
+                taken.bind((_LOOPBACK, 0))
+                console.note(f"port {wanted} is taken: {name} is on {taken.getsockname()[1]}")
+            ports[name] = taken.getsockname()[1]
+    return ports
+
+
+def _prepare(
+    repository: Repository, env: str, folder: Path, ports: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Write what the launcher is started with, judge it, and return the models' names."""
+    lock = repository.built_models / "lock.yaml"
+    if not lock.is_file():
+        raise HarnessError("no models are built", at=lock, hint="run `harness models build`")
+    snapshot = config.load(repository, env, lock)
+    gpus = _gpus()
+    changes = {
+        "inference_address": f"http://{_LOOPBACK}:{ports['inference']}",
+        "management_address": f"http://{_LOOPBACK}:{ports['management']}",
+        "metrics_address": f"http://{_LOOPBACK}:{ports['metrics']}",
+        "grpc_inference_address": _LOOPBACK,
+        "grpc_inference_port": str(ports["gRPC inference"]),
+        "grpc_management_port": str(ports["gRPC management"]),
+        "model_store": str(repository.built_models / "model-store"),
+        "python": sys.executable,
+        "number_of_gpu": str(gpus),
+    }
+    model_files = [asdict(file) for file in snapshot.model_files()]
+    files.write(folder / _CONFIG, config.derive(snapshot.config_properties(), changes))
+    files.write(folder / _FILES, json.dumps(model_files, indent=2) + "\n")
+    preflight.check(folder / _CONFIG, files=snapshot.model_files(), gpus=gpus)
+    return tuple(snapshot.models.models)
+
+
+def _gpus() -> int:
+    if not shutil.which("nvidia-smi"):
+        return 0
+    listed = command.run(["nvidia-smi", "-L"], timeout=30, accept=range(256)).stdout
+    return sum(line.startswith("GPU ") for line in listed.splitlines())
+
+
+@contextlib.contextmanager
+def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    (folder / _FAILURE).unlink(missing_ok=True)
+    argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
+    argv += ["--config", folder / _CONFIG, "--files", folder / _FILES, "--work", folder / "work"]
+    argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
+    argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5]
+    with (
+        (folder / "torchserve.log").open("wb") as stdout,
+        (folder / "launcher.log").open("wb") as stderr,
+        # A group of its own: Ctrl-C in the terminal asks us, and we ask it. If we are killed,
+        # its standard input ends, and it stops by itself.
+        subprocess.Popen(
+            [str(word) for word in argv],
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            process_group=0,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(_DRAIN + _STOP)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.terminate()  # the second time: at once
+
+
+def _wait_until_started(server: Server, update: console.Update) -> None:
+    """The launcher itself ends a start that cannot succeed; a slow one may take its time."""
+    while server.process.poll() is None:
+        started, reason = _ask(f"{server.launcher_url}/startup")
+        if started:
+            return
+        update(reason)
+        time.sleep(_POLL)
+    raise _ended(server.process, server.folder)
+
+
+def _ask(url: str) -> tuple[bool, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - http on loopback
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        answer = json.load(error)
+    except OSError:
+        return False, "the launcher is starting"
+    return answer["ok"], answer["reason"]
+
+
+def _ended(process: subprocess.Popen[bytes], folder: Path) -> HarnessError:
+    """Why the launcher has ended by itself; it leaves that in a file, as in a pod."""
+    failure = folder / _FAILURE
+    log = folder / "launcher.log"
+    text = (failure if failure.is_file() else log).read_text(errors="replace").strip()
+    kind = InputError if process.returncode == InputError.exit_code else HarnessError
+    return kind(text or f"exit code {process.returncode}", at=folder / "torchserve.log")

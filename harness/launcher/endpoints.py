@@ -1,73 +1,52 @@
-"""``/startup``, ``/ready``, ``/live`` and ``/metrics`` over HTTP, on a port of the launcher's own."""
+"""``/startup``, ``/ready``, ``/live`` and ``/metrics`` over HTTP, on a port of their own."""
 
 import contextlib
-import http.server
 import json
-import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from .failure import Failure
-from .health import Verdict
+from . import Failure
 
-
-class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
+Page = Callable[[], tuple[bool, str] | str]
+"""Answers a probe, whether it is good and why; or plain text."""
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 30  # seconds a connection may idle between two requests
-    probes: Mapping[str, Callable[[], Verdict]]
-    metrics: Callable[[], str]
+    timeout = 30  # seconds a connection may idle
+    pages: Mapping[str, Page]
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if probe := self.probes.get(path):
-            verdict = probe()
-            status = HTTPStatus.OK if verdict.good else HTTPStatus.SERVICE_UNAVAILABLE
-            body = json.dumps({"ok": verdict.good, "reason": verdict.reason}) + "\n"
-            self._answer(status, "application/json", body)
-        elif path == "/metrics":
-            self._answer(HTTPStatus.OK, "text/plain; version=0.0.4", type(self).metrics())
+        page = self.pages.get(self.path.partition("?")[0])
+        answer = page() if page else (False, f"there are {', '.join(self.pages)}")
+        if isinstance(answer, str):
+            status, kind, text = 200, "text/plain; version=0.0.4", answer
         else:
-            have = ", ".join([*self.probes, "/metrics"])
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", f"not here; there are {have}\n")
+            status, kind = (200 if answer[0] else 503 if page else 404), "application/json"
+            text = json.dumps({"ok": answer[0], "reason": answer[1]}) + "\n"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else text.encode())
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
-    def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
     def log_message(self, *_: object) -> None:
-        """Probes come every second; what they were told is in TorchServe's log anyway."""
+        """Probes come every second."""
 
 
 @contextlib.contextmanager
-def serving(
-    host: str, port: int, probes: Mapping[str, Callable[[], Verdict]], metrics: Callable[[], str]
-) -> Iterator[None]:
-    """Answer on ``host:port`` while the block runs: each probe under its path, and /metrics.
-
-    Raises:
-        Failure: the address is taken.
-    """
-    handler = type("Handler", (_Handler,), {"probes": probes, "metrics": staticmethod(metrics)})
+def serving(host: str, port: int, pages: Mapping[str, Page]) -> Iterator[None]:
+    """Answer with ``pages``, by path, while the block runs."""
     try:
-        server = _Server((host, port), handler)
+        server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"pages": pages}))
     except OSError as error:
         raise Failure(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()

@@ -1,96 +1,82 @@
-"""Whether TorchServe has started, is ready and is alive, and why not."""
+"""Whether TorchServe has started, is ready and is alive, and why not; the launcher's metrics."""
 
 import time
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterator, Sequence
 
-from .torchserve import ModelState
+from .torchserve import Model
+from .worker_log import Worker, WorkerLog
 
-
-class Phase(Enum):
-    """Where the launcher is in its life; the value is how it is said."""
-
-    VERIFYING = "verifying the model archives"
-    LOADING = "TorchServe is loading the models"
-    SERVING = "serving"
-    DRAINING = "draining"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """An answer to a probe; ``reason`` says why it is no, or what is going on."""
-
-    good: bool
-    reason: str
+Verdict = tuple[bool, str]
+"""An answer to a probe, and its reason."""
 
 
 class Health:
-    """Judges what the supervisor's polls saw. Times are seconds of the monotonic clock.
-
-    Attributes:
-        phase: set by the supervisor.
-        models: as last described; empty until TorchServe answered for the first time.
-    """
+    """Judges what the supervisor saw and told it."""
 
     def __init__(self, hung_seconds: float) -> None:
         """``hung_seconds`` without an answer make a JVM hung: longer than any pause of its own."""
-        self.phase = Phase.VERIFYING
-        self.models: tuple[ModelState, ...] = ()
+        self.models: Sequence[Model] = ()
+        self.draining = False
         self._hung_seconds = hung_seconds
-        self._answered: float | None = None
-        self._silence = ""  # why the last call got no answer
-        self._ready_at: float | None = None  # when every worker was last ready
+        self._answered: float | None = None  # when it last did
+        self._silence = "it is starting"  # why there was no answer
+        self._complete: float | None = None  # when every worker was last ready
+
+    def heard(self, models: Sequence[Model]) -> None:
+        """TorchServe answered."""
+        self.models, self._answered, self._silence = models, time.monotonic(), ""
+        if self.complete():
+            self._complete = self._answered
 
     @property
     def answering(self) -> bool:
-        return self._answered is not None and not self._silence
-
-    @property
-    def complete(self) -> bool:
-        """Every worker of every model is ready."""
-        return bool(self.models) and all(model.ready for model in self.models)
-
-    def heard(self, models: tuple[ModelState, ...] | None = None) -> None:
-        """TorchServe answered, and described ``models`` where given."""
-        self._answered, self._silence = time.monotonic(), ""
-        self.models = models or self.models
-        if self.complete:
-            self._ready_at = self._answered
-            if self.phase is Phase.LOADING:
-                self.phase = Phase.SERVING
+        return not self._silence
 
     def unheard(self, why: str) -> None:
         """TorchServe did not answer."""
         self._silence = why
 
+    def complete(self) -> bool:
+        """Every worker of every model is ready."""
+        return bool(self.models) and all(model.ready >= model.wanted for model in self.models)
+
     def startup(self) -> Verdict:
         """Good for ever once every model has loaded."""
-        return Verdict(True, "started") if self._ready_at else self.ready()
+        return (True, "started") if self._complete else self.ready()
 
     def ready(self) -> Verdict:
         """Good while every worker of every model is ready and no stop was asked for."""
-        if self.phase in (Phase.VERIFYING, Phase.DRAINING):
-            return Verdict(False, self.phase.value)
-        if not self._answered:
-            return Verdict(False, Phase.LOADING.value)
+        if self.draining:
+            return False, "draining"
         if self._silence:
-            return Verdict(False, f"TorchServe does not answer: {self._silence}")
-        return Verdict(self.complete, self._workers())
+            return False, f"TorchServe does not answer: {self._silence}"
+        workers = [f"{m.ready} of {m.wanted} workers ready {m.labels}" for m in self.models]
+        return self.complete(), ", ".join(workers)
 
     def live(self) -> Verdict:
         """Bad when only a restart helps: the JVM is hung, or has given up on a worker."""
-        now = time.monotonic()
+        now, patience = time.monotonic(), max((m.patience for m in self.models), default=0)
         if self._silence and self._answered and now - self._answered > self._hung_seconds:
-            silent = now - self._answered
-            return Verdict(False, f"no answer for {silent:.0f} s: {self._silence}")
-        patience = max((model.patience for model in self.models), default=0)
-        if self._ready_at and not self.complete and now - self._ready_at > patience:
-            return Verdict(False, f"TorchServe has given up: {self._workers()}")
-        return Verdict(True, self.phase.value)
+            return False, f"no answer for {now - self._answered:.0f} s: {self._silence}"
+        if self._complete and not self.complete() and now - self._complete > patience:
+            return False, "TorchServe has given up on a worker"
+        return True, "draining" if self.draining else "alive"
 
-    def _workers(self) -> str:
-        return ", ".join(
-            f"{model.name} {model.version}: {model.ready_workers} of "
-            f"{max(model.min_workers, len(model.workers))} workers ready"
-            for model in self.models
-        )
+
+def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> Iterator[str]:
+    """The launcher's own, a line each: what an autoscaler and an alert need beside TorchServe's.
+
+    queue_depth and queue_capacity count requests, batches_in_flight workers that have a batch,
+    worker_restarts_total crashes of workers that had loaded their model.
+    """
+    yield f"launcher_torchserve_up {health.answering:d}"
+    yield f"launcher_ready {health.ready()[0]:d}"
+    yield f"launcher_draining {health.draining:d}"
+    for model in models:
+        workers = [log.workers.get(number, Worker()) for number in model.workers]
+        yield f"launcher_queue_depth{model.labels} {model.queued}"
+        yield f"launcher_queue_capacity{model.labels} {model.capacity}"
+        yield f"launcher_workers{model.labels} {model.wanted}"
+        yield f"launcher_workers_ready{model.labels} {model.ready}"
+        yield f"launcher_batches_in_flight{model.labels} {sum(w.busy for w in workers)}"
+        yield f"launcher_worker_restarts_total{model.labels} {sum(w.restarts for w in workers)}"

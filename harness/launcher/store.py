@@ -2,66 +2,33 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from .failure import BadInput
-
-_CHUNK = 1 << 20  # bytes: hashes at disk speed, small beside any memory limit
+from . import BadInput
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A file that must lie in the store: its name there, SHA-256 in hex, size in bytes."""
-
-    name: str
-    sha256: str
-    size: int
-
-
-def read_list(path: Path) -> list[ModelFile]:
-    """The files that ``path`` names: a JSON list of ``{"name", "sha256", "size"}``.
+def verify(store: Path, files: Path) -> int:
+    """Compare size and SHA-256 of each file that ``files`` lists, and return how many there are.
 
     Raises:
-        BadInput: it cannot be read, or is something else.
+        BadInput: the list cannot be read, or a line for each archive that is not the listed one.
     """
     try:
-        entries = json.loads(path.read_text())
-        return [
-            ModelFile(str(entry["name"]), str(entry["sha256"]), int(entry["size"]))
-            for entry in entries
-        ]
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"{path}: not a list of {{name, sha256, size}}: {type(error).__name__}: {error}"
-        ) from error
+        wanted = [(f["name"], f["sha256"], f["size"]) for f in json.loads(files.read_text())]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{files}: not a list of {{name, sha256, size}}: {what}") from error
+    if faults := [fault for name, *file in wanted if (fault := _fault(store / name, *file))]:
+        raise BadInput("\n".join(faults))
+    return len(wanted)
 
 
-def verify(store: Path, files: Sequence[ModelFile]) -> None:
-    """Compare each file's size and SHA-256.
-
-    Raises:
-        BadInput: one line for each file that is missing, unreadable or different.
-    """
-    problems = [problem for file in files if (problem := _problem(store / file.name, file))]
-    if problems:
-        raise BadInput("\n".join(problems))
-
-
-def _problem(path: Path, file: ModelFile) -> str | None:
+def _fault(path: Path, sha256: str, size: int) -> str | None:
     try:
-        size = path.stat().st_size
-        if size != file.size:
-            return f"{path}: {size} bytes where {file.size} are expected: not the locked file"
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        if (found := path.stat().st_size) != size:
+            return f"{path}: {found} bytes where {size} are expected"
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
-    if digest.hexdigest() != file.sha256:
-        return f"{path}: sha256 {digest.hexdigest()} where {file.sha256} is expected"
-    return None
+    return None if digest == sha256 else f"{path}: sha256 {digest} where {sha256} is expected"

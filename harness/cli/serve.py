@@ -1,0 +1,53 @@
+"""``harness serve``: the real TorchServe on this machine, until Ctrl-C."""
+
+import argparse
+import json
+import shlex
+
+from harness import server
+from harness.core import console, repository
+from harness.core.repository import Repository
+from harness.models.lock import load_lock
+from harness.models.samples import load_samples
+from harness.server import Server
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``harness serve``."""
+    parser.add_argument("--env", default="local", help="whose settings (default: local)")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    checkout = repository.find()
+    with server.running(checkout, args.env) as served:
+        calls = _calls(checkout, served)
+        if args.json:
+            urls = {"inference": served.inference_url, "grpc": served.grpc_address}
+            rest = {"launcher": served.launcher_url, "pid": served.pid, "calls": calls}
+            print(json.dumps({**urls, **rest}, indent=2), flush=True)
+        else:
+            print(f"inference  {served.inference_url}/predictions/…   gRPC {served.grpc_address}")
+            print(f"launcher   {served.launcher_url}/ready, /live, /startup, /metrics")
+            print(f"logs       {served.folder}\n\n" + "\n".join(calls), flush=True)
+        try:
+            served.wait()
+        except KeyboardInterrupt:
+            console.note("stopping: what is in flight is answered first; Ctrl-C again to hurry")
+    return 0
+
+
+def _calls(checkout: Repository, served: Server) -> list[str]:
+    """For each model a curl line that works."""
+    folder = checkout.built_models
+    samples = load_samples(checkout, load_lock(folder / "lock.yaml"))
+    calls = []
+    for model in served.models:
+        for sample in samples[model][:1]:
+            body = folder / "samples" / model / sample.version / sample.name
+            header, url = (
+                f"Content-Type: {sample.content_type}",
+                f"{served.inference_url}/predictions/{model}",
+            )
+            calls.append(shlex.join(["curl", "-H", header, "--data-binary", f"@{body}", url]))
+    return calls

@@ -71,11 +71,11 @@ class Window:
     wall: float
     in_flight: int
     groups: tuple[Group, ...]
-    due: array[float]
-    late: array[int]
-    service: array[int]
-    index: array[int]
-    outcome: array[int]
+    due: "array[float]"
+    late: "array[int]"
+    service: "array[int]"
+    index: "array[int]"
+    outcome: "array[int]"
 
 
 def unpack(message: Mapping[str, Any]) -> Window:

@@ -105,7 +105,7 @@ class Bin:
     answered: int = 0
     failures: int = 0
     dropped: int = 0
-    responses: array[int] = field(default_factory=lambda: array("Q"))
+    responses: "array[int]" = field(default_factory=lambda: array("Q"))
 
 
 @dataclass(slots=True)
@@ -210,9 +210,14 @@ class Recording:
         return [place for place, segment in enumerate(self.segments) if segment.judged]
 
     @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Their beginnings and ends."""
+        return [(segment.start, segment.end) for segment in self.segments if segment.judged]
+
+    @property
     def judged_seconds(self) -> float:
         """How long they last together."""
-        return sum(segment.end - segment.start for segment in self.segments if segment.judged)
+        return sum(end - start for start, end in self.spans)
 
 
 def milliseconds(values: HdrHistogram, share: float) -> float:

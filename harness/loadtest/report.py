@@ -1,11 +1,248 @@
-"""What a load test leaves behind; ``docs/report.md`` describes every key."""
+"""What a load test leaves behind. ``docs/report.md`` describes every key; the schema's version
+grows when one is removed or changes its meaning.
+"""
 
-from typing import Literal
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+from harness.core import files
+from harness.core.errors import InputError
+from harness.loadtest.scrape import Server
+from harness.loadtest.slo import Objective
+from harness.loadtest.target import Release
+from harness.loadtest.validity import Check
+
+Verdict = Literal["pass", "fail", "invalid"]
+
+
+class Latency(BaseModel):
+    """Milliseconds; None where there is nothing to say, or more failed than the share allows."""
+
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    p99_9: float | None
+    max: float | None
+
+
+class Part(BaseModel):
+    """One name of the mix, or one stage, or everything that was judged."""
+
+    offered_rps: float
+    achieved_rps: float
+    requests: int
+    failures: int
+    wrong_answers: int
+    dropped: int
+    latency_ms: Latency
+    service_ms: Latency
+
+
+class NamedPart(Part):
+    """A name of the mix over the judged stages; the histogram is HDR's own encoding, in µs."""
+
+    name: str
+    model: str | None
+    histogram: str
+
+
+class StagePart(Part):
+    """A stage of the profile, judged or not."""
+
+    kind: str
+    start: float
+    seconds: float
+    judged: bool
+
+
+class BinPart(BaseModel):
+    """A name over one stretch of the time axis; see ``recording.Bin``."""
+
+    due: int
+    answered: int
+    failures: int
+    dropped: int
+    p50: float | None
+    p99: float | None
+    max: float | None
+    histogram: str | None
+
+
+class Moment(BaseModel):
+    """A stretch of the time axis that begins ``t`` seconds into the schedule."""
+
+    t: float
+    judged: bool
+    names: dict[str, BinPart]
+
+
+class Failures(BaseModel):
+    """Failures of one kind, warm-up included, and the first of them."""
+
+    name: str
+    kind: str
+    wrong_answer: bool
+    count: int
+    example: str
+
+
+class TargetPart(BaseModel):
+    """Where the load went."""
+
+    url: str
+    host: str | None
+    protocol: str
+    gateway: str | None
+
+
+class ProfilePart(BaseModel):
+    """The profile as it was read."""
+
+    path: str | None
+    sha256: str
+    content: dict[str, Any]
+
+
+class GeneratorPart(BaseModel):
+    """Who sent: processes, the busiest one's share of a core, versions, and the machine."""
+
+    processes: int
+    cpu_max: float
+    in_flight_max: int
+    machine: str
+    versions: dict[str, str]
+
+
+class Confidence(BaseModel):
+    """Whether every percentile that was claimed had requests enough behind it."""
+
+    level: float
+    sufficient: bool
+    steady: bool
 
 
 class Report(BaseModel):
-    """A whole report."""
+    """A whole report; the figures of the top level are those of the judged stages."""
 
-    verdict: Literal["pass", "fail", "invalid"]
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    verdict: Verdict
+    reasons: list[str]
+    started: str
+    seconds: float
+    judged_seconds: float
+    target: TargetPart
+    embedded: bool
+    profile: ProfilePart
+    release: Release | None
+    offered_rps: float
+    achieved_rps: float
+    requests: int
+    failures: int
+    wrong_answers: int
+    dropped: int
+    latency_ms: Latency
+    service_ms: Latency
+    lateness_ms: Latency
+    slo: list[Objective]
+    confidence: Confidence
+    checks: list[Check]
+    mix: list[NamedPart]
+    stages: list[StagePart]
+    failure_groups: list[Failures]
+    server: Server | None
+    generator: GeneratorPart
+    bin_seconds: float
+    timeline: list[Moment]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a report.json.
+
+        Raises:
+            InputError: it is not one, or of another version.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"not a report of version 1: {first}", at=path) from error
+
+
+def verdict(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict, list[str]]:
+    """The verdict, and what decided it."""
+    missed = [_missed(slo) for slo in slos if not slo.met]
+    failed = [check for check in checks if not check.passed]
+    spoiled = [check for check in failed if check.spoils]
+    if spoiled or (failed and not missed):
+        return "invalid", [f"{check.name}: {check.found} ({check.limit})" for check in failed]
+    return ("fail", missed) if missed else ("pass", [])
+
+
+def _missed(slo: Objective) -> str:
+    found = "never reached" if slo.observed is None else f"{quantity(slo.observed, slo.unit)}"
+    least = "≥" if slo.metric == "throughput" else "≤"
+    return f"{slo.metric} of {slo.of or 'all'}: {found} ({least} {quantity(slo.limit, slo.unit)})"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit, as people read it."""
+    if unit == "share":
+        return f"{value:.3%}" if 0 < value < 0.001 else f"{value:.1%}"
+    if unit == "requests":
+        return f"{value:,.0f}"
+    return f"{value:,.1f} {unit}" if abs(value) < 1000 else f"{value:,.0f} {unit}"
+
+
+def junit(report: Report) -> str:
+    """Each SLO and each check as a test case; an invalid run is an error, not a failure."""
+    suite = ElementTree.Element("testsuite", name="loadtest", time=f"{report.seconds:.1f}")
+    for check in report.checks:
+        case = ElementTree.SubElement(suite, "testcase", classname="run", name=check.name)
+        if not check.passed:
+            text = f"{check.found} ({check.limit}): {check.why}"
+            ElementTree.SubElement(case, "error", message=text)
+    for slo in report.slo:
+        name = f"{slo.of or 'all'}: {slo.metric} {quantity(slo.limit, slo.unit)}"
+        case = ElementTree.SubElement(suite, "testcase", classname="slo", name=name)
+        if not slo.met:
+            ElementTree.SubElement(case, "failure", message=_missed(slo))
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("*/failure"))))
+    suite.set("errors", str(len(suite.findall("*/error"))))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def write(report: Report, folder: Path, html: str) -> None:
+    """report.json, report.html and report.junit.xml, each written whole."""
+    files.write(folder / "report.json", report.model_dump_json(indent=1) + "\n")
+    files.write(folder / "report.junit.xml", junit(report))
+    files.write(folder / "report.html", html)
+
+
+def text(report: Report, folder: Path) -> str:
+    """What is printed: the verdict, why, each SLO, where the rest lies."""
+    lines = [f"verdict: {report.verdict}", *(f"  {reason}" for reason in report.reasons), ""]
+    width = max(len(slo.of or "all") for slo in report.slo)
+    for slo in report.slo:
+        found = "never" if slo.observed is None else quantity(slo.observed, slo.unit)
+        least = "≥" if slo.metric == "throughput" else "≤"
+        lines.append(
+            f"  {'✓' if slo.met else '✗'} {slo.of or 'all':<{width}}  {slo.metric:<10}"
+            f" {found:>12}  {least} {quantity(slo.limit, slo.unit)}"
+        )
+    lines += [
+        "",
+        f"  {report.requests:,} requests, every answer checked: {report.failures:,} failed"
+        f" ({report.wrong_answers:,} wrong answers), {report.dropped:,} dropped",
+        f"  {report.achieved_rps:,.1f} right answers a second of {report.offered_rps:,.1f} offered",
+        f"  {folder / 'report.html'}",
+    ]
+    return "\n".join(lines)

@@ -1,9 +1,38 @@
 """Where the load goes, and what may be read beside it."""
 
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
 from harness.core.errors import UsageError
+from harness.loadtest import scrape
+
+
+class Release(BaseModel):
+    """What Flux says runs on the target.
+
+    Attributes:
+        commit: of the revision that was applied last.
+        digest: of the rendered objects, where it is known.
+        helm: the Helm release's revision, chart version and configuration digest.
+        pods: the templates and restarts of the pods that serve: a roll-out shows here first.
+    """
+
+    commit: str
+    digest: str | None = None
+    helm: str
+    pods: str
+
+
+class Cluster(Protocol):
+    """The cluster behind a Gateway; see ``harness.loadtest.gateway``."""
+
+    name: str
+
+    def release(self) -> Release: ...
+    def metrics(self) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,16 +40,18 @@ class Target:
     """An endpoint.
 
     Attributes:
-        url: REST's base (``http://host:port``, a path is kept as a prefix) or gRPC's address.
+        url: REST's base (a path is kept as a prefix), or gRPC's address as ``http://host:port``.
         launcher_url: the launcher of the one server behind it, scraped during the run.
         embedded: the server is the harness's own on this machine: never evidence.
         host: the name that the requests carry, where it is not the URL's own.
+        cluster: what a Gateway stands in; None for a URL alone.
     """
 
     url: str
     launcher_url: str | None = None
     embedded: bool = False
     host: str | None = None
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -32,3 +63,13 @@ class Target:
             raise UsageError(
                 "a target's URL must not hold credentials", hint="use the profile's `auth`"
             )
+
+    def release(self) -> Release | None:
+        """What runs there; None where only a URL is known."""
+        return self.cluster.release() if self.cluster else None
+
+    def metrics(self) -> scrape.Source | None:
+        """Where the server's own figures come from, if anywhere."""
+        if self.cluster:
+            return self.cluster.metrics
+        return scrape.url_source(self.launcher_url) if self.launcher_url else None

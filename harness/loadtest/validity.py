@@ -66,15 +66,20 @@ def _lateness(judge: Judge, recording: Recording) -> Check:
 
 
 def _generator(judge: Judge, loads: Sequence[Load]) -> Check:
-    busiest = max(_rolling(loads), default=0.0)
+    share = busiest(loads)
     return Check(
         name="generator CPU",
-        passed=busiest <= judge.generator_cpu,
-        found=f"{busiest:.0%} of a core",
+        passed=share <= judge.generator_cpu,
+        found=f"{share:.0%} of a core",
         limit=f"≤ {judge.generator_cpu:.0%}",
         why="a busy generator reads the answers late (use --processes)",
         spoils=True,
     )
+
+
+def busiest(loads: Sequence[Load]) -> float:
+    """The busiest generator's share of a core over its busiest five seconds."""
+    return max(_rolling(loads), default=0.0)
 
 
 def _rolling(loads: Sequence[Load]) -> Iterator[float]:

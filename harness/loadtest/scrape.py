@@ -1,0 +1,264 @@
+"""The server's own figures during the run, on the schedule's time axis.
+
+    TorchServe   ts_queue_latency_microseconds, ts_inference_latency_microseconds and
+                 ts_inference_requests_total (counters by model), Requests5XX, GPUUtilization
+    launcher     launcher_queue_depth, launcher_batches_total, launcher_worker_restarts_total
+    DCGM         DCGM_FI_DEV_GPU_UTIL (%), DCGM_FI_DEV_FB_USED (MiB)
+
+A counter says something only by its growth between two scrapes; one that fell was restarted,
+and what it shows then is its growth since.
+"""
+
+import contextlib
+import itertools
+import re
+import threading
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+_EVERY = 1.0  # seconds between scrapes
+_TIMEOUT = 3.0  # seconds; a server under load answers late, and a scrape must not pile up
+
+_LINE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+# What is read → (our name, counter?). Summed over pods and labels, but for the gauges below.
+_COUNTERS = {
+    "ts_inference_requests_total": "requests",
+    "ts_queue_latency_microseconds": "queue_us",
+    "ts_inference_latency_microseconds": "inference_us",
+    "launcher_batches_total": "batches",
+    "launcher_worker_restarts_total": "restarts",
+    "Requests5XX": "http_5xx",
+}
+_GAUGES = {
+    "launcher_queue_depth": "queue_depth",
+    "GPUUtilization": "gpu_util",
+    "GPUMemoryUsed": "gpu_memory",
+    "DCGM_FI_DEV_GPU_UTIL": "gpu_util",
+    "DCGM_FI_DEV_FB_USED": "gpu_memory",
+}
+_MEANS = {"gpu_util"}
+
+# pod → its metrics text; a pod that did not answer is left out.
+Source = Callable[[], Mapping[str, str]]
+# (pod, our name, model or "") → value
+_Values = dict[tuple[str, str, str], float]
+
+
+class ModelPoint(BaseModel):
+    """A model between two scrapes; None where no request ended or the figure is not exposed.
+
+    Attributes:
+        queue_ms, inference_ms: mean per request: waiting for a worker; from arrival to answer.
+        queue_depth: requests that waited at the scrape.
+        batch_fill: requests per batch.
+    """
+
+    arrivals: float = 0.0
+    queue_ms: float | None = None
+    inference_ms: float | None = None
+    queue_depth: float | None = None
+    batch_fill: float | None = None
+
+
+class Point(BaseModel):
+    """One scrape, ``t`` seconds into the schedule. GPU: mean percent, and MiB of all."""
+
+    t: float
+    models: dict[str, ModelPoint]
+    http_5xx: float = 0.0
+    gpu_util: float | None = None
+    gpu_memory: float | None = None
+
+
+class Server(BaseModel):
+    """Everything scraped. ``models`` sums up the judged stages; ``restarts`` is of workers."""
+
+    pods: list[str]
+    scrapes: int
+    missed: int
+    models: dict[str, ModelPoint]
+    http_5xx: float
+    restarts: float
+    gpu_util: float | None
+    gpu_memory: float | None
+    timeline: list[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What all pods said at ``t``."""
+
+    t: float
+    values: _Values
+
+
+def parse(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """The samples of Prometheus' text format: name, labels, value. Other lines are passed over."""
+    for line in text.splitlines():
+        if (match := _LINE.match(line)) is None:
+            continue
+        with contextlib.suppress(ValueError):
+            value = float(match[3])
+            yield match[1], dict(_LABEL.findall(match[2] or "")), value
+
+
+def url_source(base: str) -> Source:
+    """``/metrics`` of one launcher."""
+
+    def read() -> Mapping[str, str]:
+        with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as answer:  # noqa: S310
+            return {base: answer.read().decode("utf-8", "replace")}
+
+    return read
+
+
+class Scraper:
+    """Scrapes in a thread from ``start`` to ``stop``."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.scrapes: list[Scrape] = []
+        self.missed = 0
+
+    def start(self, at: float) -> None:
+        """Begin; ``at`` is the schedule's second 0 as Unix time."""
+        self._thread = threading.Thread(target=self._run, args=(at,), daemon=True, name="scraper")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Scrape once more and end."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join(timeout=2 * _TIMEOUT)
+
+    def _run(self, at: float) -> None:
+        due = max(at, time.time())
+        while True:
+            last = self._stop.wait(max(0.0, due - time.time()))
+            self._scrape(at)
+            due = max(due + _EVERY, time.time())
+            if last:
+                return
+
+    def _scrape(self, at: float) -> None:
+        t = time.time() - at
+        try:
+            pods = self._source()
+        except Exception:  # noqa: BLE001 - whatever it is, it is one scrape fewer, and counted
+            self.missed += 1
+            return
+        values: _Values = {}
+        for pod, text in pods.items():
+            values.update(_read(pod, text))
+        self.scrapes.append(Scrape(t, values))
+
+
+def _read(pod: str, text: str) -> _Values:
+    values: defaultdict[tuple[str, str, str], float] = defaultdict(float)
+    counts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+    for metric, labels, value in parse(text):
+        name = _COUNTERS.get(metric) or _GAUGES.get(metric)
+        if name:
+            key = pod, name, labels.get("model_name", "")
+            values[key] += value
+            counts[key] += 1
+    return {
+        key: value / counts[key] if key[1] in _MEANS else value for key, value in values.items()
+    }
+
+
+def summary(scraper: Scraper, judged: Sequence[tuple[float, float]]) -> Server | None:
+    """Everything scraped, or None if nothing was. ``judged`` are spans of seconds."""
+    scrapes = scraper.scrapes
+    if not scrapes:
+        return None
+    pairs = list(itertools.pairwise(scrapes))
+    inside = [
+        (before, after)
+        for before, after in pairs
+        if any(start <= before.t and after.t <= end + _EVERY for start, end in judged)
+    ] or pairs
+    timeline = [_point([pair]) for pair in pairs]
+    whole = _point(inside) if inside else Point(t=0, models={})
+    growth = _growth(inside)
+    return Server(
+        pods=sorted({pod for scrape in scrapes for pod, _, _ in scrape.values}),
+        scrapes=len(scrapes),
+        missed=scraper.missed,
+        models=whole.models,
+        http_5xx=growth["http_5xx", ""],
+        restarts=sum(value for (name, _), value in growth.items() if name == "restarts"),
+        gpu_util=whole.gpu_util,
+        gpu_memory=whole.gpu_memory,
+        timeline=timeline,
+    )
+
+
+def _growth(pairs: Sequence[tuple[Scrape, Scrape]]) -> defaultdict[tuple[str, str], float]:
+    """By (our name, model): how much the counters grew over the pairs, all pods together."""
+    grown: defaultdict[tuple[str, str], float] = defaultdict(float)
+    counters = set(_COUNTERS.values())
+    for before, after in pairs:
+        pods = {pod for pod, _, _ in before.values}
+        for key, value in after.values.items():
+            pod, name, model = key
+            if name in counters and pod in pods:
+                # TorchServe shows a counter only once it has counted: before, it was 0.
+                gain = value - before.values.get(key, 0.0)
+                grown[name, model] += value if gain < 0 else gain
+    return grown
+
+
+def _levels(pairs: Sequence[tuple[Scrape, Scrape]]) -> dict[tuple[str, str], float]:
+    """By (our name, model): the gauges' mean over the pairs, summed or averaged over pods."""
+    seen: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for _, after in pairs:
+        now: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        for (_, name, model), value in after.values.items():
+            if name in _GAUGES.values():
+                now[name, model].append(value)
+        for key, values in now.items():
+            total = sum(values)
+            seen[key].append(total / len(values) if key[0] in _MEANS else total)
+    return {key: sum(values) / len(values) for key, values in seen.items()}
+
+
+def _point(pairs: Sequence[tuple[Scrape, Scrape]]) -> Point:
+    growth, levels = _growth(pairs), _levels(pairs)
+    seconds = sum(after.t - before.t for before, after in pairs) or 1.0
+    models = {model for _, model in (*growth, *levels) if model}
+    return Point(
+        t=pairs[-1][1].t,
+        models={model: _model(model, growth, levels, seconds) for model in sorted(models)},
+        http_5xx=growth["http_5xx", ""] / seconds,
+        gpu_util=levels.get(("gpu_util", "")),
+        gpu_memory=levels.get(("gpu_memory", "")),
+    )
+
+
+def _model(
+    model: str,
+    growth: Mapping[tuple[str, str], float],
+    levels: Mapping[tuple[str, str], float],
+    seconds: float,
+) -> ModelPoint:
+    requests = growth.get(("requests", model), 0.0)
+    batches = growth.get(("batches", model), 0.0)
+    return ModelPoint(
+        arrivals=requests / seconds,
+        queue_ms=growth.get(("queue_us", model), 0.0) / requests / 1000 if requests else None,
+        inference_ms=growth.get(("inference_us", model), 0.0) / requests / 1000
+        if requests
+        else None,
+        queue_depth=levels.get(("queue_depth", model)),
+        batch_fill=requests / batches if batches else None,
+    )

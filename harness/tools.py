@@ -64,7 +64,7 @@ def find(repository: Repository, name: str) -> Path:
     """
     built = repository.build / "tools" / "bin" / name
     if _stamp(built) != fingerprint(repository, name) or not built.exists():
-        with _one_builder(repository):
+        with one_builder(repository):
             if _stamp(built) != fingerprint(repository, name) or not built.exists():
                 _provide(repository, TOOLS[name], built)
     return built
@@ -187,7 +187,7 @@ def _stamp(built: Path) -> str:
 
 
 @contextlib.contextmanager
-def _one_builder(repository: Repository) -> Iterator[None]:
+def one_builder(repository: Repository) -> Iterator[None]:
     """Two commands that both miss a tool build it once."""
     lock = repository.build / "tools" / "lock"
     lock.parent.mkdir(parents=True, exist_ok=True)

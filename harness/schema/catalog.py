@@ -1,0 +1,108 @@
+"""The folder of schemas that every document is judged by, made once from pinned Go modules.
+
+tools/schemas/modules.yaml pins them: Kubernetes' own swagger and the CRDs of everything else. Only
+the modules themselves are fetched, not what they depend on, and each is checked against its hash.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from harness import tools
+from harness.core import command, console, files, yamlfile
+from harness.core.errors import HarnessError, InputError
+from harness.core.repository import Repository
+from harness.render.kustomize import ManifestLoader
+from harness.render.objects import dig, items, text
+from harness.schema import strict
+
+PINS = Path("tools/schemas/modules.yaml")
+
+
+def find(repository: Repository) -> Path:
+    """The folder of schemas, made now if it is not there yet or a pin has changed.
+
+    Raises:
+        HarnessError: a module cannot be had, or is not the pinned one.
+    """
+    folder = repository.build / "tools" / "schemas"
+    stamp = folder / ".pin"
+    wanted = fingerprint(repository)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        with console.step("making the schemas") as update, tools.one_builder(repository):
+            _make(repository, folder, update)
+            files.write(stamp, wanted)
+    return folder
+
+
+def fingerprint(repository: Repository) -> str:
+    """Changes with the pins, and with how schemas are made from them."""
+    pins = yamlfile.read_text(repository.root / PINS)
+    maker = Path(strict.__file__).read_text()
+    return hashlib.sha256((pins + maker).encode()).hexdigest()[:16]
+
+
+def _make(repository: Repository, folder: Path, update: console.Update) -> None:
+    (pins,) = yamlfile.parse(yamlfile.read_text(repository.root / PINS), PINS)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        metadata: strict.Schema = {}
+        for pin in items(pins.value, "modules"):
+            update(text(pin, "module"))
+            module = _fetch(repository, pin)
+            if text(pin, "swagger"):
+                swagger = json.loads((module / text(pin, "swagger")).read_bytes())
+                metadata = strict.object_metadata(swagger)
+                made = list(strict.from_swagger(swagger))
+            else:
+                made = [
+                    schema
+                    for path in sorted(module.glob(text(pin, "crds")))
+                    for schema in _of_crds(path, metadata)
+                ]
+            if not made:
+                raise InputError(f"{text(pin, 'module')} holds no schema", at=PINS)
+            for name, schema in made:
+                Path(scratch, name).write_text(json.dumps(schema))
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(scratch, folder)
+
+
+def _of_crds(path: Path, metadata: strict.Schema) -> list[tuple[str, strict.Schema]]:
+    documents = yaml.load_all(path.read_text(), Loader=ManifestLoader)
+    return [
+        made
+        for crd in documents
+        if isinstance(crd, dict) and crd.get("kind") == "CustomResourceDefinition"
+        for made in strict.from_crd(crd, metadata)
+    ]
+
+
+def _fetch(repository: Repository, pin: object) -> Path:
+    """The module's files in Go's cache.
+
+    Raises:
+        HarnessError: it cannot be had.
+        InputError: it is not the pinned one.
+    """
+    program, env = tools.go(repository)
+    name = f"{text(pin, 'module')}@{text(pin, 'version')}"
+    with tempfile.TemporaryDirectory() as nowhere:  # outside of every module: nothing is resolved
+        try:
+            said = command.run(
+                [program, "mod", "download", "-json", name], cwd=Path(nowhere), env=env, timeout=600
+            ).stdout
+        except command.CommandError as error:
+            raise HarnessError(
+                f"{name} could not be fetched\n{error.message}",
+                at=PINS,
+                hint="give this machine a way to the Go module proxy (GOPROXY)",
+            ) from error
+    told = json.loads(said)
+    if dig(told, "Sum") != text(pin, "sum"):
+        raise InputError(f"{name} has the hash {dig(told, 'Sum')}, not {text(pin, 'sum')}", at=PINS)
+    return Path(text(told, "Dir"))

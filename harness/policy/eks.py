@@ -1,0 +1,98 @@
+"""An environment's eksctl.yaml, and what its instance types are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.core.document import Document
+from harness.policy.finding import Problem
+from harness.policy.project import Project
+from harness.render.objects import Environment, Key, Value, dig, items, mapping, text
+
+# GPUs of an instance by its size, for the families whose nodes run the pinned driver.
+# https://aws.amazon.com/ec2/instance-types/ (G4dn, G5, G6, G6e: the same sizes but where named)
+_SIZES = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8, "metal": 8}
+_FAMILIES = ("g4dn", "g5", "g6", "g6e")
+_OTHERS = {
+    "p4d.24xlarge": 8,
+    "p4de.24xlarge": 8,
+    "p5.4xlarge": 1,
+    "p5.48xlarge": 8,
+    "p5e.48xlarge": 8,
+}
+
+
+def gpus(instance: str) -> int:
+    """How many GPUs an EC2 instance type has; 0 for one without, or not known here."""
+    family, _, size = instance.partition(".")
+    if family in _FAMILIES:
+        return _SIZES.get(size, 1)
+    return _OTHERS.get(instance, 0)
+
+
+@dataclass(frozen=True)
+class NodeGroup:
+    """A managed node group: ``path`` leads to it inside the file."""
+
+    cluster: "Cluster"
+    path: tuple[Key, ...]
+
+    @property
+    def value(self) -> Value:
+        return mapping(self.cluster.value, *self.path)
+
+    @property
+    def name(self) -> str:
+        return text(self.value, "name")
+
+    @property
+    def instances(self) -> list[str]:
+        return [text(self.value, "instanceType"), *map(str, items(self.value, "instanceTypes"))]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of its smallest instance type that has any."""
+        return min(filter(None, map(gpus, self.instances)), default=0)
+
+    @property
+    def taints(self) -> list[object]:
+        """The taints that stay; a driver's own start-up taint is gone when pods are placed."""
+        taints = items(self.value, "taints")
+        return [taint for taint in taints if "agent-not-ready" not in text(taint, "key")]
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes it may grow to."""
+        size = dig(self.value, "maxSize")
+        return size if isinstance(size, int) else 0
+
+    def problem(self, message: str, *path: Key) -> Problem:
+        return self.cluster.problem(f"node group {self.name}: {message}", *self.path, *path)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The ClusterConfig of an environment."""
+
+    environment: Environment
+    document: Document
+
+    @property
+    def value(self) -> Value:
+        return mapping(self.document.value)
+
+    @property
+    def groups(self) -> Iterator[NodeGroup]:
+        for index in range(len(items(self.value, "managedNodeGroups"))):
+            yield NodeGroup(self, ("managedNodeGroups", index))
+
+    def problem(self, message: str, *path: Key) -> Problem:
+        """A problem of the file, at the line of ``path``."""
+        name = text(self.value, "metadata", "name")
+        return Problem(message, self.document.at(path), f"ClusterConfig/{name}")
+
+
+def clusters(project: Project) -> Iterator[Cluster]:
+    """The ClusterConfig of every environment that has one; local has none."""
+    for environment in project.environments.values():
+        for document in project.documents(f"clusters/{environment.name}/eksctl.yaml"):
+            yield Cluster(environment, document)

@@ -1,0 +1,54 @@
+"""Flux's graph: which Kustomization applies an object, and what is applied before it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.render.objects import Environment, Object, items, text
+
+KUSTOMIZE = "kustomize.toolkit.fluxcd.io"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The Flux Kustomizations of an environment and their ``dependsOn``."""
+
+    environment: Environment
+
+    @cached_property
+    def kustomizations(self) -> dict[str, Object]:
+        """By name; they all live in flux-system."""
+        return {
+            found.name: found
+            for found in self.environment.of("Kustomization")
+            if found.group == KUSTOMIZE
+        }
+
+    def needs(self, name: str) -> list[str]:
+        """The names in ``dependsOn``, those that are not there among them."""
+        found = self.kustomizations.get(name)
+        return [text(each, "name") for each in items(found and found.value, "spec", "dependsOn")]
+
+    def before(self, name: str) -> set[str]:
+        """The Kustomizations that are ready before this one is applied."""
+        found: set[str] = set()
+        waiting = self.needs(name)
+        while waiting:
+            if (each := waiting.pop()) not in found:
+                found.add(each)
+                waiting += self.needs(each)
+        return found
+
+    def applier(self, item: Object) -> str:
+        """The Kustomization that brings an object; of a release's objects, the release's."""
+        owner = item.owner
+        if owner.kind == "HelmRelease":
+            release = self.environment.find("HelmRelease", owner.name, owner.namespace)
+            return release.owner.name if release else ""
+        return owner.name
+
+
+def chart(release: Object) -> str:
+    """The chart that a HelmRelease installs: a name, or a path in this repository."""
+    return text(release.value, "spec", "chart", "spec", "chart") or text(
+        release.value, "spec", "chartRef", "name"
+    )

@@ -1,0 +1,155 @@
+"""The pods that objects make, and their containers: what most rules look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.policy.finding import Problem
+from harness.policy.rule import problem
+from harness.render.objects import Environment, Key, Object, Value, dig, items, mapping, text
+
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
+SERVERS = ("Deployment", "StatefulSet", "DaemonSet")  # they run until somebody stops them
+
+_TEMPLATE: dict[str, tuple[Key, ...]] = {
+    "Pod": (),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a pod; ``path`` leads to it inside the object."""
+
+    owner: Object
+    path: tuple[Key, ...]
+    init: bool
+
+    @property
+    def value(self) -> Value:
+        return mapping(self.owner.value, *self.path)
+
+    @property
+    def name(self) -> str:
+        return text(self.value, "name")
+
+    @property
+    def command(self) -> list[str]:
+        """Command and arguments, as one list of words."""
+        return [str(word) for key in ("command", "args") for word in items(self.value, key)]
+
+    def dig(self, *path: Key) -> object:
+        return dig(self.value, *path)
+
+    def option(self, name: str) -> str | None:
+        """The value of ``--name VALUE`` or ``--name=VALUE`` among its words."""
+        words = self.command
+        for index, word in enumerate(words):
+            if word == name and index + 1 < len(words):
+                return words[index + 1]
+            if word.startswith(f"{name}="):
+                return word.removeprefix(f"{name}=")
+        return None
+
+    def port(self, reference: object) -> int | None:
+        """The number of the declared port that has this name or number."""
+        for port in items(self.value, "ports"):
+            number = dig(port, "containerPort")
+            if reference in (number, text(port, "name")) and isinstance(number, int):
+                return number
+        return None
+
+    def mount(self, path: str) -> tuple[int, Value] | None:
+        """The volume mount that holds ``path``, and its index: the deepest one."""
+        holding = [
+            (index, mapping(mount))
+            for index, mount in enumerate(items(self.value, "volumeMounts"))
+            if Path(path).is_relative_to(text(mount, "mountPath") or "/-")
+        ]
+        return max(holding, key=lambda found: len(text(found[1], "mountPath")), default=None)
+
+    def problem(self, message: str, *path: Key) -> Problem:
+        """A problem of this container, at ``path`` below it."""
+        return problem(self.owner, f"container {self.name}: {message}", *self.path, *path)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod template (or a bare pod); ``path`` leads to it inside the object."""
+
+    owner: Object
+    path: tuple[Key, ...]
+
+    @property
+    def spec(self) -> Value:
+        return mapping(self.owner.value, *self.path, "spec")
+
+    @property
+    def labels(self) -> Value:
+        return mapping(self.owner.value, *self.path, "metadata", "labels")
+
+    @property
+    def annotations(self) -> Value:
+        return mapping(self.owner.value, *self.path, "metadata", "annotations")
+
+    @property
+    def containers(self) -> Iterator[Container]:
+        """Init containers first, as they run."""
+        for key in ("initContainers", "containers"):
+            for index in range(len(items(self.spec, key))):
+                path = (*self.path, "spec", key, index)
+                yield Container(self.owner, path, init=key == "initContainers")
+
+    def volume(self, name: str) -> tuple[int, Value] | None:
+        """The volume of that name, and its index."""
+        for index, volume in enumerate(items(self.spec, "volumes")):
+            if text(volume, "name") == name:
+                return index, mapping(volume)
+        return None
+
+    def problem(self, message: str, *path: Key) -> Problem:
+        """A problem of this pod, at ``path`` below its spec."""
+        return problem(self.owner, message, *self.path, "spec", *path)
+
+
+def pod(owner: Object) -> Pod:
+    """The pod that a workload makes."""
+    return Pod(owner, _TEMPLATE.get(owner.kind, ("spec", "template")))
+
+
+def pods(environment: Environment, *kinds: str) -> Iterator[Pod]:
+    """The pods of every workload of the environment, or of these kinds."""
+    return map(pod, environment.of(*(kinds or WORKLOADS)))
+
+
+def selects(selector: object, labels: Value) -> bool:
+    """Whether a label selector (``matchLabels``, ``matchExpressions``) fits; an empty one does."""
+    wanted = mapping(selector, "matchLabels")
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        _fits(mapping(expression), labels) for expression in items(selector, "matchExpressions")
+    )
+
+
+def _fits(expression: Value, labels: Value) -> bool:
+    key, values = text(expression, "key"), items(expression, "values")
+    match text(expression, "operator"):
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case _:
+            return key not in labels
+
+
+def behind(service: Object, environment: Environment) -> list[Pod]:
+    """The pods that a Service sends to; none without a selector."""
+    wanted = {"matchLabels": mapping(service.value, "spec", "selector")}
+    return [
+        found
+        for found in pods(environment)
+        if wanted["matchLabels"]
+        and found.owner.namespace == service.namespace
+        and selects(wanted, found.labels)
+    ]

@@ -1,0 +1,39 @@
+"""Kubernetes quantities and Go durations, as numbers that can be compared."""
+
+import re
+from fractions import Fraction
+
+_SUFFIX = {
+    "": Fraction(1),
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
+    **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", 1)},
+    **{f"{letter}i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", 1)},
+}
+_QUANTITY = re.compile(
+    r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:([eE][+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)"
+)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def quantity(value: object) -> Fraction | None:
+    """What ``resources`` and ``sizeLimit`` mean (``500m``, ``2Gi``, 1); None where it is none.
+
+    The grammar is that of k8s.io/apimachinery's resource.Quantity.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    match = _QUANTITY.fullmatch(str(value))
+    if match is None:
+        return None
+    number, exponent, suffix = match.groups()
+    return Fraction(f"{number}{exponent}") if exponent else Fraction(number) * _SUFFIX[suffix or ""]
+
+
+def seconds(value: object, default: float) -> float:
+    """What a Go duration means (``10m``, ``1h30m``), in seconds; ``default`` where it is none."""
+    if not isinstance(value, str) or not value or _DURATION.sub("", value):
+        return default
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(value))

@@ -1,0 +1,84 @@
+"""Admission policies: what the API server itself refuses, and that it does."""
+
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.rule import problem, rule
+from harness.policy.rules.namespaces import LEVEL
+from harness.render.objects import Environment, Object, items, text
+
+POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
+_NAME = "kubernetes.io/metadata.name"
+_GIVEN = {"kube-system", "kube-public", "flux-system", "default"}
+
+
+@rule(
+    "admission/in-force",
+    why="a policy that is not bound, only warns, or is skipped when it fails lets everything in",
+    fix="bind it: policyName, Deny among validationActions, failurePolicy: Fail",
+)
+def in_force(environment: Environment) -> Iterator[Problem]:
+    bindings = {text(found.value, "spec", "policyName") for found in environment.of(BINDING)}
+    for policy in environment.of(POLICY):
+        if policy.name not in bindings:
+            yield problem(policy, "no binding puts it to work", "metadata", "name")
+        if policy.dig("spec", "failurePolicy") not in (None, "Fail"):
+            yield problem(policy, "is skipped when it fails", "spec", "failurePolicy")
+    for binding in environment.of(BINDING):
+        name = text(binding.value, "spec", "policyName")
+        if not environment.find(POLICY, name):
+            yield problem(binding, f"there is no policy {name}", "spec", "policyName")
+        if "Deny" not in items(binding.value, "spec", "validationActions"):
+            yield problem(binding, "does not deny", "spec", "validationActions")
+
+
+def _namespaces(binding: Object) -> Iterator[tuple[int, int, str, str]]:
+    """The namespaces that a binding names: expression, index, operator, name."""
+    where = ("spec", "matchResources", "namespaceSelector")
+    for at, expression in enumerate(items(binding.value, *where, "matchExpressions")):
+        if text(expression, "key") == _NAME:
+            for index, name in enumerate(items(expression, "values")):
+                yield at, index, text(expression, "operator"), str(name)
+
+
+@rule(
+    "admission/known-namespaces",
+    why="a namespace that is misspelt in a binding is not excused, and the right one is not judged",
+    fix="correct the name",
+)
+def known_namespaces(environment: Environment) -> Iterator[Problem]:
+    known = {found.name for found in environment.of("Namespace")} | _GIVEN
+    where = ("spec", "matchResources", "namespaceSelector")
+    for binding in environment.of(BINDING):
+        for at, index, _, name in _namespaces(binding):
+            if name not in known:
+                listed = (*where, "matchExpressions", at, "values", index)
+                yield problem(binding, f"there is no namespace {name}", *listed)
+        named = text(binding.value, *where, "matchLabels", _NAME)
+        if named and named not in known:
+            message = f"there is no namespace {named}"
+            yield problem(binding, message, *where, "matchLabels", _NAME)
+
+
+@rule(
+    "admission/drivers",
+    why="pod security and the admission policy must excuse the same namespaces, or drivers are "
+    "refused by one and others let in by the other",
+    fix="excuse exactly the namespaces that are labelled privileged, and kube-system",
+)
+def drivers(environment: Environment) -> Iterator[Problem]:
+    binding = environment.find(BINDING, "no-privileged-pod")
+    privileged = {
+        found.name
+        for found in environment.of("Namespace")
+        if found.labels.get(LEVEL) == "privileged"
+    }
+    excused = (
+        {name for *_, how, name in _namespaces(binding) if how == "NotIn"} if binding else set()
+    )
+    differing = (excused - {"kube-system"}) ^ privileged
+    if binding and differing:
+        where = ("spec", "matchResources", "namespaceSelector")
+        names = ", ".join(sorted(differing))
+        message = f"disagrees with the pod security labels about {names}"
+        yield problem(binding, message, *where)

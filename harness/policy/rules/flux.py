@@ -1,0 +1,190 @@
+"""Flux's graph: everything arrives after what it needs, and Ready means that it works."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from harness.policy.finding import Problem
+from harness.policy.graph import KUSTOMIZE, Graph, chart
+from harness.policy.pods import pods
+from harness.policy.quantity import seconds
+from harness.policy.rule import problem, rule
+from harness.render.objects import Environment, Object, items, mapping, text
+
+_KINDS = ("Kustomization", "HelmRelease")
+SOURCES = ("GitRepository", "OCIRepository", "HelmRepository", "Bucket")
+HELM_TIMEOUT = 300  # seconds: helm-controller's own default
+_REFERENCES = (
+    ("spec", "sourceRef"),
+    ("spec", "chart", "spec", "sourceRef"),
+    ("spec", "chartRef"),
+)
+_CRDS = {  # which charts bring the CRDs of a group
+    "cert-manager.io": ("cert-manager",),
+    "flagger.app": ("flagger",),
+    "gateway.envoyproxy.io": ("gateway-crds-helm", "gateway-helm", "envoy-gateway"),
+    "gateway.networking.k8s.io": ("gateway-crds-helm", "gateway-helm", "envoy-gateway"),
+    "keda.sh": ("keda",),
+    "monitoring.coreos.com": ("prometheus-operator-crds", "kube-prometheus-stack"),
+}
+
+
+def _by_flux(environment: Environment) -> Iterator[Object]:
+    return (found for found in environment.of(*_KINDS) if found.group.endswith("fluxcd.io"))
+
+
+@rule(
+    "flux/depends-on",
+    why="Flux waits for ever for a dependency that is not there, or that waits in turn",
+    fix="correct the name in dependsOn, or remove one of the dependencies of the circle",
+    clauses=("Flux audit: dependsOn is a DAG",),
+)
+def depends_on(environment: Environment) -> Iterator[Problem]:
+    for item in _by_flux(environment):
+        for index, needed in enumerate(items(item.value, "spec", "dependsOn")):
+            if not environment.find(item.kind, text(needed, "name"), item.namespace):
+                message = f"there is no {item.kind} {text(needed, 'name')}"
+                yield problem(item, message, "spec", "dependsOn", index, "name")
+    graph = Graph(environment)
+    for name, item in graph.kustomizations.items():
+        if name in graph.before(name):
+            yield problem(item, "depends on itself, by way of others", "spec", "dependsOn")
+
+
+@rule(
+    "flux/source",
+    why="Flux has nothing to apply when the source is not there, and is told to refuse references "
+    "across namespaces",
+    fix="correct the name; everything that Flux refers to lives in flux-system",
+    clauses=("Flux audit: --no-cross-namespace-refs",),
+)
+def source(environment: Environment) -> Iterator[Problem]:
+    for item in _by_flux(environment):
+        for path in _REFERENCES:
+            kind, name = text(item.value, *path, "kind"), text(item.value, *path, "name")
+            if text(item.value, *path, "namespace") not in ("", item.namespace):
+                yield problem(item, "refers to another namespace", *path, "namespace")
+            # A GitRepository that is missing cannot be rendered: that is reported already.
+            elif kind in SOURCES[1:] and not environment.find(kind, name, item.namespace):
+                yield problem(item, f"there is no {kind} {name}", *path, "name")
+        for index, needed in enumerate(items(item.value, "spec", "dependsOn")):
+            if text(needed, "namespace") not in ("", item.namespace):
+                yield problem(item, "refers to another namespace", "spec", "dependsOn", index)
+
+
+@rule(
+    "flux/disjoint-paths",
+    why="two Kustomizations that apply one folder undo each other, and prune what the other made",
+    fix="give each Kustomization a folder of its own",
+    clauses=("Flux audit: no overlapping paths",),
+)
+def disjoint_paths(environment: Environment) -> Iterator[Problem]:
+    flux = Graph(environment).kustomizations
+    paths = {name: PurePosixPath(text(item.value, "spec", "path")) for name, item in flux.items()}
+    for name, path in paths.items():
+        for other, folder in paths.items():
+            if name != other and path.is_relative_to(folder):
+                yield problem(flux[name], f"lies in the folder of {other}", "spec", "path")
+
+
+@rule(
+    "flux/waits",
+    why="without `wait` Ready means applied, not working: what depends on it comes too early",
+    fix="set wait: true on what others depend on",
+    clauses=("Flux audit: wait on what is depended upon",),
+)
+def waits(environment: Environment) -> Iterator[Problem]:
+    graph = Graph(environment)
+    needed = {each for name in graph.kustomizations for each in graph.needs(name)}
+    for name, item in graph.kustomizations.items():
+        checked = items(item.value, "spec", "healthChecks")
+        if name in needed and item.dig("spec", "wait") is not True and not checked:
+            yield problem(item, "does not wait for what it applies", "spec", "wait")
+
+
+@rule(
+    "flux/order",
+    why="an object whose namespace, claim or CRD comes later is refused, again and again",
+    fix="add the Kustomization that brings it to dependsOn",
+    clauses=("Flux audit: namespaces and CRDs first",),
+)
+def order(environment: Environment) -> Iterator[Problem]:
+    graph = Graph(environment)
+    for item, needed in _needs(environment):
+        applier, bringer = graph.applier(item), graph.applier(needed)
+        together = applier == bringer and needed.kind != "HelmRelease"
+        if bringer and not together and bringer not in graph.before(applier):
+            by = graph.kustomizations.get(applier)
+            message = f"{item} needs {needed}, which {bringer} brings at no fixed time"
+            yield problem(by, message, "spec", "dependsOn") if by else problem(item, message)
+
+
+def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:
+    """Each object with each other object that must be there before it; a CRD's by its release."""
+    charts = {chart(release): release for release in environment.of("HelmRelease")}
+    for item in environment.objects:
+        for name in (item.namespace, text(item.value, "spec", "targetNamespace")):
+            if namespace := environment.find("Namespace", name):
+                yield item, namespace
+        for brings in _CRDS.get(item.group, ()):
+            if brings in charts:
+                yield item, charts[brings]
+                break
+    for subject in pods(environment):
+        for volume in items(subject.spec, "volumes"):
+            name = text(volume, "persistentVolumeClaim", "claimName")
+            claim = environment.find("PersistentVolumeClaim", name, subject.owner.namespace)
+            if claim:
+                yield subject.owner, claim
+
+
+@rule(
+    "flux/settings",
+    why="without them a failure shows late and is tried again even later, and what Git no longer "
+    "has stays in the cluster",
+    fix="set interval, retryInterval and timeout, and prune: true",
+    clauses=("Flux audit: retryInterval, timeout, prune",),
+    kinds=("Kustomization",),
+)
+def settings(item: Object) -> Iterator[Problem]:
+    for key in ("interval", "retryInterval", "timeout", "prune"):
+        if item.group == KUSTOMIZE and not item.dig("spec", key):
+            yield problem(item, f"has no {key}", "spec", key)
+
+
+@rule(
+    "flux/timeouts-nest",
+    why="a Kustomization that gives up before its releases are done reports a failure that is none",
+    fix="raise the Kustomization's timeout above that of its releases, one after the other where "
+    "one depends on the next; a release takes its hooks' time and its roll-out's",
+)
+def timeouts_nest(environment: Environment) -> Iterator[Problem]:
+    for name, item in Graph(environment).kustomizations.items():
+        releases = {
+            each.name: each for each in environment.of("HelmRelease") if each.owner.name == name
+        }
+        needed = max((_duration(each, releases, ()) for each in releases), default=0)
+        given = seconds(item.dig("spec", "timeout"), 0)
+        if item.dig("spec", "wait") is True and given < needed:
+            message = f"gives up after {given:g} s, its releases may take {needed:g} s"
+            yield problem(item, message, "spec", "timeout")
+
+
+def _duration(name: str, releases: dict[str, Object], after: tuple[str, ...]) -> float:
+    """Seconds until a release is ready, with those of the same Kustomization that it waits for."""
+    if name in after or name not in releases:
+        return 0
+    spec = mapping(releases[name].value, "spec")
+    needed = [text(each, "name") for each in items(spec, "dependsOn")]
+    before = max((_duration(each, releases, (*after, name)) for each in needed), default=0)
+    return before + seconds(spec.get("timeout"), HELM_TIMEOUT)
+
+
+@rule(
+    "flux/suspended",
+    why="a suspended object ignores Git until somebody remembers",
+    fix="remove suspend",
+)
+def suspended(environment: Environment) -> Iterator[Problem]:
+    for item in environment.objects:
+        if item.group.endswith("toolkit.fluxcd.io") and item.dig("spec", "suspend") is True:
+            yield problem(item, "is suspended", "spec", "suspend")

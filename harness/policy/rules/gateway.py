@@ -1,0 +1,156 @@
+"""The way in: TLS, a known caller, one prediction for one request."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from harness.policy.finding import Problem
+from harness.policy.quantity import seconds
+from harness.policy.rule import problem, rule
+from harness.policy.serving import servers
+from harness.render.objects import Environment, Object, dig, items, mapping, text
+
+ROUTES = ("HTTPRoute", "GRPCRoute")
+_POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
+_KNOWS = ("apiKeyAuth", "basicAuth", "extAuth", "jwt", "oidc")
+
+
+def _gateways(environment: Environment, route: Object) -> Iterator[tuple[int, Object | None]]:
+    for index, parent in enumerate(items(route.value, "spec", "parentRefs")):
+        namespace = text(parent, "namespace") or route.namespace
+        yield index, environment.find("Gateway", text(parent, "name"), namespace)
+
+
+@rule(
+    "gateway/references",
+    why="a route without its Gateway, listener or Service answers nothing, and a policy on a route "
+    "that was renamed protects nothing: none of them says so",
+    fix="correct parentRefs, backendRefs or targetRefs",
+)
+def references(environment: Environment) -> Iterator[Problem]:
+    for route in environment.of(*ROUTES):
+        for index, gateway in _gateways(environment, route):
+            where = ("spec", "parentRefs", index)
+            listeners = items(gateway and gateway.value, "spec", "listeners")
+            wanted = text(route.value, *where, "sectionName")
+            if gateway is None:
+                message = f"there is no Gateway {text(route.value, *where, 'name')}"
+                yield problem(route, message, *where, "name")
+            elif wanted and wanted not in [text(each, "name") for each in listeners]:
+                message = f"{gateway.name} has no listener {wanted}"
+                yield problem(route, message, *where, "sectionName")
+        yield from _backends(environment, route)
+    for policy in environment.of(*_POLICIES):
+        for index, target in enumerate(items(policy.value, "spec", "targetRefs")):
+            kind, name = text(target, "kind"), text(target, "name")
+            if not environment.find(kind, name, policy.namespace):
+                message = f"there is no {kind} {name}"
+                yield problem(policy, message, "spec", "targetRefs", index, "name")
+
+
+def _backends(environment: Environment, route: Object) -> Iterator[Problem]:
+    for at, choice in enumerate(items(route.value, "spec", "rules")):
+        for index, target in enumerate(items(choice, "backendRefs")):
+            where = ("spec", "rules", at, "backendRefs", index)
+            name, port = text(target, "name"), dig(target, "port")
+            service = environment.find(
+                "Service", name, text(target, "namespace") or route.namespace
+            )
+            ports = items(service and service.value, "spec", "ports")
+            if service is None:
+                yield problem(route, f"there is no Service {name}", *where, "name")
+            elif port not in [dig(each, "port") for each in ports]:
+                yield problem(route, f"{name} has no port {port}", *where, "port")
+
+
+@rule(
+    "gateway/authenticated",
+    why="TorchServe's own tokens are off: without a policy here anyone has the GPUs for free",
+    fix="name the route in the targetRefs of a SecurityPolicy with jwt or apiKeyAuth",
+    clauses=("NSA/CISA C-0055",),
+)
+def authenticated(environment: Environment) -> Iterator[Problem]:
+    for route in environment.of(*ROUTES):
+        parents = {found.name for _, found in _gateways(environment, route) if found}
+        if not any(
+            (text(target, "kind"), text(target, "name")) == (route.kind, route.name)
+            or (text(target, "kind") == "Gateway" and text(target, "name") in parents)
+            for policy in environment.of("SecurityPolicy")
+            for target in items(policy.value, "spec", "targetRefs")
+            if any(mapping(policy.value, "spec", kind) for kind in _KNOWS)
+        ):
+            yield problem(route, "is open to anyone who reaches the gateway", "metadata", "name")
+
+
+@rule(
+    "gateway/tls",
+    why="the caller's token would cross the network in the clear; a host that the certificate does "
+    "not name fails in every client",
+    fix="protocol: HTTPS, and a Certificate of that secretName whose dnsNames cover the routes",
+    clauses=("CIS EKS 5.4.5",),
+)
+def tls(environment: Environment) -> Iterator[Problem]:
+    certificates = list(environment.of("Certificate"))
+    filled = [text(found.value, "spec", "secretName") for found in certificates]
+    names = [str(name) for found in certificates for name in items(found.value, "spec", "dnsNames")]
+    for gateway in environment.of("Gateway"):
+        for index, listener in enumerate(items(gateway.value, "spec", "listeners")):
+            where = ("spec", "listeners", index)
+            if text(listener, "protocol") not in ("HTTPS", "TLS"):
+                message = f"listener {text(listener, 'name')} is {text(listener, 'protocol')}"
+                yield problem(gateway, message, *where, "protocol")
+            for at, reference in enumerate(items(listener, "tls", "certificateRefs")):
+                if text(reference, "name") not in filled:
+                    message = f"nothing makes the certificate {text(reference, 'name')}"
+                    yield problem(gateway, message, *where, "tls", "certificateRefs", at, "name")
+    for route in environment.of(*ROUTES):
+        for index, host in enumerate(items(route.value, "spec", "hostnames")):
+            if not any(fnmatch(str(host), name) for name in names):
+                yield problem(route, f"no certificate names {host}", "spec", "hostnames", index)
+
+
+@rule(
+    "gateway/predictions-only",
+    why="/models, /metrics and the rest of TorchServe's API are for the cluster, not for callers",
+    fix="match a path under /predictions",
+)
+def predictions_only(environment: Environment) -> Iterator[Problem]:
+    for route in environment.of("HTTPRoute"):
+        for at, choice in enumerate(items(route.value, "spec", "rules")):
+            where = ("spec", "rules", at)
+            matches = items(choice, "matches")
+            for index, match in enumerate(matches):
+                path = text(match, "path", "value")
+                if not path.startswith("/predictions"):
+                    message = f"opens {path or '/'}"
+                    yield problem(route, message, *where, "matches", index)
+            if not matches and items(choice, "backendRefs"):
+                yield problem(route, "opens every path", *where)
+
+
+@rule(
+    "gateway/no-second-prediction",
+    why="a retried prediction is computed twice, and a retry after 503 makes the full queue fuller",
+    fix="retry on connect-failure alone",
+    kinds=("BackendTrafficPolicy",),
+)
+def no_second_prediction(policy: Object) -> Iterator[Problem]:
+    where = ("spec", "retry", "retryOn")
+    if set(map(str, items(policy.value, *where, "triggers"))) - {"connect-failure"}:
+        yield problem(policy, "retries what may have been computed", *where, "triggers")
+    if items(policy.value, *where, "httpStatusCodes"):
+        yield problem(policy, "retries answers", *where, "httpStatusCodes")
+
+
+@rule(
+    "gateway/patience",
+    why="a gateway that hangs up before TorchServe answers makes a failure of a good prediction",
+    fix="set requestTimeout above the longest responseTimeout",
+)
+def patience(environment: Environment) -> Iterator[Problem]:
+    longest = max((server.longest("responseTimeout") for server in servers(environment)), default=0)
+    for policy in environment.of("BackendTrafficPolicy"):
+        where = ("spec", "timeout", "http", "requestTimeout")
+        given = seconds(policy.dig(*where), 15)  # Envoy's own default
+        if given < longest:
+            message = f"hangs up after {given:g} s, a prediction may take {longest} s"
+            yield problem(policy, message, *where)

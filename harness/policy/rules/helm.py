@@ -1,0 +1,107 @@
+"""HelmReleases: they land where they should, are kept from drifting, and recover by themselves."""
+
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.pods import pod
+from harness.policy.quantity import seconds
+from harness.policy.rule import problem, rule
+from harness.policy.rules.flux import HELM_TIMEOUT
+from harness.policy.rules.lifecycle import window_of
+from harness.render.objects import Environment, Object, dig, items, mapping, text
+
+
+@rule(
+    "helm/placement",
+    why="without them the release is named, and its history kept, by where the HelmRelease lives",
+    fix="set releaseName, targetNamespace and storageNamespace",
+    clauses=("Flux audit: storageNamespace beside targetNamespace",),
+    kinds=("HelmRelease",),
+)
+def placement(release: Object) -> Iterator[Problem]:
+    for key in ("releaseName", "targetNamespace", "storageNamespace"):
+        if not release.dig("spec", key):
+            yield problem(release, f"has no {key}", "spec", key)
+    target, storage = (release.dig("spec", f"{key}Namespace") for key in ("target", "storage"))
+    if target and storage and target != storage:
+        message = f"keeps its history in {storage}, its objects in {target}"
+        yield problem(release, message, "spec", "storageNamespace")
+
+
+@rule(
+    "helm/drift",
+    why="a change made by hand stays until the next release, and nobody sees it",
+    fix="driftDetection: {mode: enabled}; ignore /spec/replicas at most",
+    clauses=("Flux audit: drift detection",),
+    kinds=("HelmRelease",),
+)
+def drift(release: Object) -> Iterator[Problem]:
+    where = ("spec", "driftDetection")
+    if release.dig(*where, "mode") != "enabled":
+        yield problem(release, "does not repair drift", *where, "mode")
+    for index, ignored in enumerate(items(release.value, *where, "ignore")):
+        if set(map(str, items(ignored, "paths"))) - {"/spec/replicas"}:
+            yield problem(release, "lets more than replicas drift", *where, "ignore", index)
+
+
+@rule(
+    "helm/recovers",
+    why="a release that failed once stays failed until somebody comes",
+    fix="give install and upgrade a strategy, and upgrade a remediation with retries",
+    kinds=("HelmRelease",),
+)
+def recovers(release: Object) -> Iterator[Problem]:
+    for action in ("install", "upgrade"):
+        told = mapping(release.value, "spec", action)
+        if not (dig(told, "strategy", "name") or dig(told, "remediation", "retries")):
+            yield problem(release, f"a failed {action} stays failed", "spec", action)
+
+
+@rule(
+    "helm/chart-version",
+    why="with Revision each commit, even one of a comment, upgrades the release and rolls its pods",
+    fix="reconcileStrategy: ChartVersion, and no version: `harness generate` writes it",
+    kinds=("HelmRelease",),
+)
+def chart_version(release: Object) -> Iterator[Problem]:
+    where = ("spec", "chart", "spec")
+    if text(release.value, *where, "sourceRef", "kind") == "GitRepository":
+        if release.dig(*where, "reconcileStrategy") == "Revision":
+            yield problem(release, "upgrades with each commit", *where, "reconcileStrategy")
+        if release.dig(*where, "version"):
+            yield problem(release, "names a version, which Git ignores", *where, "version")
+
+
+@rule(
+    "helm/timeout",
+    why="Helm gives up while images, model archives and pods are still coming, and rolls back",
+    fix="raise spec.timeout above the sync Job's deadline and the time of a whole roll-out",
+)
+def timeout(environment: Environment) -> Iterator[Problem]:
+    for release in environment.of("HelmRelease"):
+        given = seconds(release.dig("spec", "timeout"), HELM_TIMEOUT)
+        for item in environment.of("Job", "Deployment"):
+            if item.owner.kind == "HelmRelease" and item.owner.name == release.name:
+                needed = _longest(item)
+                if given < needed:
+                    message = f"gives up after {given:g} s, {item} may take {needed} s"
+                    yield problem(release, message, "spec", "timeout")
+
+
+def _longest(item: Object) -> int:
+    """Seconds that a Job may run, or that a Deployment's roll-out may take."""
+    if item.kind == "Job":
+        deadline = item.dig("spec", "activeDeadlineSeconds")
+        return deadline if isinstance(deadline, int) else 0
+    replicas, surge = (
+        value if isinstance(value, int) and value > 0 else 1
+        for value in (
+            item.dig("spec", "replicas"),
+            item.dig("spec", "strategy", "rollingUpdate", "maxSurge"),
+        )
+    )
+    start = max(
+        (window_of(container.dig("startupProbe") or {}) for container in pod(item).containers),
+        default=0,
+    )
+    return -(-replicas // surge) * start

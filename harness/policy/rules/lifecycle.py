@@ -1,0 +1,155 @@
+"""Starting, stopping and rolling TorchServe: the pod's clocks agree with the models'."""
+
+import json
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.quantity import quantity
+from harness.policy.rule import problem, rule
+from harness.policy.serving import Server, servers
+from harness.render.objects import Environment, dig, items, mapping, text
+
+FILES = "model-files.json"
+_ASKS = {"startupProbe": "/startup", "readinessProbe": "/ready", "livenessProbe": "/live"}
+
+
+@rule(
+    "lifecycle/probes-ask-launcher",
+    why="TorchServe's own /ping says Healthy while a model still loads, and for minutes after its "
+    "worker died",
+    fix="probe /startup, /ready and /live on the launcher's port",
+)
+def probes_ask_launcher(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        launcher = server.container.option("--port")
+        for probe, path in _ASKS.items():
+            asked = mapping(server.container.value, probe, "httpGet")
+            port = server.container.port(asked.get("port"))
+            if asked and (text(asked, "path"), str(port)) != (path, launcher):
+                message = f"{probe} asks {text(asked, 'path')} on {asked.get('port')}"
+                yield server.container.problem(
+                    f"{message}, not {path} on the launcher's port", probe, "httpGet"
+                )
+
+
+@rule(
+    "lifecycle/startup-window",
+    why="a probe that gives up before the slowest model has loaded restarts the pod for ever",
+    fix="raise failureThreshold × periodSeconds of the startup probe above the longest "
+    "startupTimeout",
+)
+def startup_window(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        probe = mapping(server.container.value, "startupProbe")
+        window = window_of(probe)
+        if probe and window < (longest := server.longest("startupTimeout")):
+            message = f"startupProbe gives up after {window} s, a model may take {longest} s"
+            yield server.container.problem(message, "startupProbe", "failureThreshold")
+
+
+def window_of(probe: object) -> int:
+    """Seconds until a probe that never succeeds has failed."""
+    delay, period, failures = (
+        value if isinstance(value := dig(probe, key), int) else default
+        for key, default in (
+            ("initialDelaySeconds", 0),
+            ("periodSeconds", 10),
+            ("failureThreshold", 3),
+        )
+    )
+    return delay + period * failures
+
+
+@rule(
+    "lifecycle/grace-period",
+    why="the kubelet kills what has not ended by then, with the requests that it still holds; a "
+    "pod that stops at once drops what proxies still send",
+    fix="give the launcher --drain-seconds, the pod a preStop sleep, and "
+    "terminationGracePeriodSeconds both plus the longest responseTimeout",
+)
+def grace_period(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        sleep = server.container.dig("lifecycle", "preStop", "sleep", "seconds")
+        drain = server.container.option("--drain-seconds")
+        if drain is None:
+            yield server.container.problem("the launcher has no --drain-seconds", "args")
+        if not isinstance(sleep, int) or sleep == 0:
+            sleep = 0
+            yield server.container.problem("stops at once, while proxies still send", "lifecycle")
+        needed = sleep + float(drain or 0) + server.longest("responseTimeout")
+        given = server.pod.spec.get("terminationGracePeriodSeconds", 30)
+        if not isinstance(given, int) or given < needed:
+            message = f"the grace period is {given} s, stopping may take {needed:g} s"
+            yield server.pod.problem(message, "terminationGracePeriodSeconds")
+
+
+@rule(
+    "lifecycle/rolls-with-config",
+    why="TorchServe reads its file once: pods that do not roll keep serving the old models",
+    fix="annotate the pod template with a checksum of config and model files",
+)
+def rolls_with_config(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        if not any(key.startswith("checksum/") for key in server.pod.annotations):
+            path = (*server.pod.path, "metadata", "annotations")
+            yield problem(server.pod.owner, "no checksum of the config rolls the pods", *path)
+
+
+@rule(
+    "lifecycle/writable",
+    why="with a read-only root TorchServe needs a folder for its logs and the unpacked models, and "
+    "/tmp: it does not start without",
+    fix="mount an emptyDir at the launcher's --work folder and at /tmp",
+)
+def writable(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        for folder in (server.container.option("--work") or "/-", "/tmp"):  # noqa: S108
+            _, mount = server.container.mount(folder) or (0, {})
+            _, volume = server.pod.volume(text(mount, "name")) or (0, {})
+            if dig(volume, "emptyDir") is None:
+                yield server.container.problem(f"cannot write to {folder}", "volumeMounts")
+
+
+@rule(
+    "lifecycle/workspace-fits-models",
+    why="TorchServe unpacks every archive into the working folder: full, it skips the models that "
+    "did not fit and says Healthy",
+    fix="raise `workspace` in the chart's values",
+)
+def workspace_fits_models(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        _, mount = server.container.mount(server.container.option("--work") or "/-") or (0, {})
+        index, volume = server.pod.volume(text(mount, "name")) or (0, {})
+        room = quantity(dig(volume, "emptyDir", "sizeLimit"))
+        needed = sum(size for size in model_files(server).values())
+        if room is not None and room < needed:
+            message = f"the archives alone take {needed >> 20} MiB, the working folder has less"
+            yield server.pod.problem(message, "volumes", index)
+
+
+def model_files(server: Server) -> dict[str, int]:
+    """The archives that the launcher is given, and their sizes in bytes."""
+    try:
+        listed = json.loads(text(server.config.value, "data", FILES) or "[]")
+    except ValueError:
+        return {}
+    return {
+        text(entry, "name"): size if isinstance(size := dig(entry, "size"), int) else 0
+        for entry in items({"files": listed}, "files")
+    }
+
+
+@rule(
+    "lifecycle/model-files",
+    why="the launcher checks the files it is told of: a model that is not among them is served "
+    "unchecked, or not at all",
+    fix="run `make snapshot`: config.properties and model-files.yaml come from one lock",
+)
+def listed_files(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        told = model_files(server)
+        for name, model in server.models.items():
+            archive = text(model, "marName")
+            if archive not in told and "UNSET" not in archive:
+                message = f"{name} is {archive}, which is not among modelStore.files"
+                yield server.problem(message, "model_snapshot")

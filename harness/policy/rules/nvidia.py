@@ -1,0 +1,59 @@
+"""NVIDIA's own parts: one device plugin, on every GPU node, and no GPU that is shared."""
+
+from collections.abc import Iterator
+
+from harness.policy import eks
+from harness.policy.finding import Problem
+from harness.policy.graph import chart
+from harness.policy.project import Project
+from harness.policy.rule import problem, rule
+from harness.policy.rules.gpu import tolerates
+from harness.render.objects import Object, items
+
+_PLUGINS = ("nvidia-device-plugin", "gpu-operator")
+_SHARING = ("timeSlicing", "mps:", "'mps'", "renameByDefault")
+
+
+@rule(
+    "nvidia/one-plugin",
+    why="without a device plugin no node has a GPU; two of them register the same one twice",
+    fix="keep one HelmRelease of nvidia-device-plugin or gpu-operator",
+)
+def one_plugin(project: Project) -> Iterator[Problem]:
+    for cluster in eks.clusters(project):
+        releases = cluster.environment.of("HelmRelease")
+        plugins = [release for release in releases if chart(release) in _PLUGINS]
+        for group in cluster.groups:
+            if group.gpus and not plugins:
+                yield group.problem("has GPUs, but nothing installs a device plugin")
+        for release in plugins[1:]:
+            yield problem(release, f"{plugins[0].name} is a device plugin already", "spec", "chart")
+
+
+@rule(
+    "nvidia/on-gpu-nodes",
+    why="DCGM's chart tolerates no GPU taint by itself: its pods never reach the GPUs they measure",
+    fix="give the release's values the toleration and the nodeSelector of the GPU node group",
+)
+def on_gpu_nodes(project: Project) -> Iterator[Problem]:
+    for cluster in eks.clusters(project):
+        taints = [taint for group in cluster.groups if group.gpus for taint in group.taints]
+        for release in cluster.environment.of("HelmRelease"):
+            tolerations = items(release.value, "spec", "values", "tolerations")
+            if chart(release) == "dcgm-exporter" and not all(
+                any(tolerates(each, taint) for each in tolerations) for taint in taints
+            ):
+                message = "does not tolerate the taint of the GPU nodes"
+                yield problem(release, message, "spec", "values", "tolerations")
+
+
+@rule(
+    "nvidia/not-shared",
+    why="time slicing and MPS isolate neither memory nor faults: one model's crash is everyone's",
+    fix="remove the sharing configuration; a smaller model needs a smaller GPU, or MIG",
+    kinds=("HelmRelease",),
+)
+def not_shared(release: Object) -> Iterator[Problem]:
+    values = str(release.dig("spec", "values"))
+    if chart(release) in _PLUGINS and any(word in values for word in _SHARING):
+        yield problem(release, "shares GPUs", "spec", "values")

@@ -1,0 +1,66 @@
+"""Probes: they ask a port that is there, and the harsh one waits longest."""
+
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.pods import SERVERS, pod
+from harness.policy.rule import rule
+from harness.render.objects import Object, dig, mapping
+
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+_HANDLERS = ("httpGet", "tcpSocket", "grpc")
+
+
+@rule(
+    "probes/present",
+    why="without them traffic reaches a pod that cannot answer, and a hung one is never restarted",
+    fix="give the container a startup, a readiness and a liveness probe",
+    kinds=SERVERS,
+)
+def present(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        for probe in _PROBES:
+            if not container.init and not mapping(container.value, probe):
+                yield container.problem(f"has no {probe}", probe)
+
+
+@rule(
+    "probes/port",
+    why="a probe on a port that nothing listens on restarts a healthy pod for ever",
+    fix="name a port that the container declares",
+    kinds=SERVERS,
+)
+def port(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        for probe in _PROBES:
+            for handler in _HANDLERS:
+                asked = container.dig(probe, handler, "port")
+                if asked is not None and container.port(asked) is None:
+                    message = f"{probe} asks port {asked}, which the container does not declare"
+                    yield container.problem(message, probe, handler, "port")
+
+
+@rule(
+    "probes/liveness-is-patient",
+    why="a liveness probe that asks what readiness asks restarts pods that are only busy, all at "
+    "once when load is high",
+    fix="let liveness ask for less than readiness, or fail much later",
+    kinds=SERVERS,
+)
+def liveness_is_patient(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        ready, live = (
+            mapping(container.value, f"{kind}Probe") for kind in ("readiness", "liveness")
+        )
+        same = all(ready.get(handler) == live.get(handler) for handler in (*_HANDLERS, "exec"))
+        if ready and live and same and _patience(live) <= _patience(ready):
+            message = "livenessProbe asks what readinessProbe asks, and fails no later"
+            yield container.problem(message, "livenessProbe")
+
+
+def _patience(probe: object) -> int:
+    """Seconds of failure that the probe bears."""
+    period, failures = dig(probe, "periodSeconds"), dig(probe, "failureThreshold")
+    return (period if isinstance(period, int) else 10) * (
+        failures if isinstance(failures, int) else 3
+    )

@@ -1,0 +1,55 @@
+"""RBAC: nobody gets more than the verbs and objects that the program names."""
+
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.pods import pods
+from harness.policy.rule import problem, rule
+from harness.render.objects import Environment, Object, items, text
+
+_KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+_ESCALATES = ("bind", "escalate", "impersonate")
+
+
+@rule(
+    "rbac/least",
+    why="`*` grants what the next CRD brings; who may bind, escalate, impersonate or read every "
+    "Secret soon has the cluster",
+    fix="name groups, resources and verbs, and single Secrets in resourceNames",
+    clauses=(
+        "CIS EKS 4.1.1",
+        "CIS EKS 4.1.2",
+        "CIS EKS 4.1.3",
+        "CIS EKS 4.1.8",
+        "NSA/CISA C-0035",
+    ),
+    kinds=_KINDS,
+)
+def least(item: Object) -> Iterator[Problem]:
+    if text(item.value, "roleRef", "name") == "cluster-admin":
+        yield problem(item, "binds cluster-admin", "roleRef", "name")
+    for index, granted in enumerate(items(item.value, "rules")):
+        for key in ("apiGroups", "resources", "verbs"):
+            if "*" in items(granted, key):
+                yield problem(item, f"grants every one of {key}", "rules", index, key)
+        for verb in _ESCALATES:
+            if verb in items(granted, "verbs"):
+                yield problem(item, f"grants {verb}", "rules", index, "verbs")
+        if "secrets" in items(granted, "resources") and not items(granted, "resourceNames"):
+            yield problem(item, "grants every Secret", "rules", index, "resources")
+
+
+@rule(
+    "rbac/own-account",
+    why="what is granted to `default` is granted to every pod of the namespace; an account that "
+    "is not there keeps the pods from being made",
+    fix="give the workload a ServiceAccount of its own",
+    clauses=("CIS EKS 4.1.5", "CIS EKS 5.2.1"),
+)
+def own_account(environment: Environment) -> Iterator[Problem]:
+    for subject in pods(environment):
+        name = text(subject.spec, "serviceAccountName")
+        if name in ("", "default"):
+            yield subject.problem("runs as the default ServiceAccount", "serviceAccountName")
+        elif not environment.find("ServiceAccount", name, subject.owner.namespace):
+            yield subject.problem(f"there is no ServiceAccount {name}", "serviceAccountName")

@@ -1,0 +1,78 @@
+"""References: what an object names is there, in the namespace where it is looked for."""
+
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.pods import pods
+from harness.policy.rule import problem, rule
+from harness.render.objects import Environment, Object, dig, items, text
+
+_FLUX = ("Kustomization", "HelmRelease")
+_VOLUMES: dict[str, tuple[str, str]] = {
+    "ConfigMap": ("configMap", "name"),
+    "Secret": ("secret", "secretName"),
+    "PersistentVolumeClaim": ("persistentVolumeClaim", "claimName"),
+}
+
+
+@rule(
+    "references/pod",
+    why="a pod that names a ConfigMap, Secret, claim or priority class which is not there never "
+    "starts; the reason stands in its events alone",
+    fix="correct the name, or add the object",
+)
+def of_pods(environment: Environment) -> Iterator[Problem]:
+    for subject in pods(environment):
+        for index, volume in enumerate(items(subject.spec, "volumes")):
+            for kind, path in _VOLUMES.items():
+                name = text(volume, *path)
+                wanted = name and dig(volume, path[0], "optional") is not True
+                if wanted and not environment.find(kind, name, subject.owner.namespace):
+                    yield subject.problem(f"there is no {kind} {name}", "volumes", index, *path)
+        name = text(subject.spec, "priorityClassName")
+        given = name.startswith("system-") or not name
+        if not given and not environment.find("PriorityClass", name):
+            yield subject.problem(f"there is no PriorityClass {name}", "priorityClassName")
+
+
+@rule(
+    "references/watched",
+    why="Flux would notice a changed value only at its next interval, an hour later",
+    fix='label the ConfigMap reconcile.fluxcd.io/watch: "Enabled"',
+    clauses=("Flux audit: watch label",),
+)
+def watched(environment: Environment) -> Iterator[Problem]:
+    for source in _sources(environment).values():
+        if source.labels.get("reconcile.fluxcd.io/watch") != "Enabled":
+            yield problem(source, "Flux does not watch it for changes", "metadata", "labels")
+
+
+@rule(
+    "references/not-substituted",
+    why="postBuild turns `$$X$$` into `$X$` inside config.properties, which is TorchServe's own "
+    "placeholder form",
+    fix="annotate the ConfigMap kustomize.toolkit.fluxcd.io/substitute: disabled and read it with "
+    "`literal: true`",
+)
+def not_substituted(environment: Environment) -> Iterator[Problem]:
+    for release in environment.of("HelmRelease"):
+        for index, source in enumerate(items(release.value, "spec", "valuesFrom")):
+            found = environment.find(text(source, "kind"), text(source, "name"), release.namespace)
+            if not text(source, "targetPath") or not found:
+                continue
+            if dig(source, "literal") is not True:
+                message = "parses the value like --set: commas and braces break it"
+                yield problem(release, message, "spec", "valuesFrom", index)
+            if found.annotations.get("kustomize.toolkit.fluxcd.io/substitute") != "disabled":
+                yield problem(found, "Flux substitutes inside it", "metadata", "annotations")
+
+
+def _sources(environment: Environment) -> dict[str, Object]:
+    found = {}
+    for item in environment.of(*_FLUX):
+        for path in (("spec", "valuesFrom"), ("spec", "postBuild", "substituteFrom")):
+            for source in items(item.value, *path):
+                name = text(source, "name")
+                if named := environment.find(text(source, "kind"), name, item.namespace):
+                    found[str(named)] = named
+    return found

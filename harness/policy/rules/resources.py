@@ -1,0 +1,79 @@
+"""Resources: a pod says what it needs, so that the scheduler and the kernel can hold it to it."""
+
+import re
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.pods import WORKLOADS, pod
+from harness.policy.quantity import quantity
+from harness.policy.rule import rule
+from harness.render.objects import Object, dig, items
+
+_ROUND = re.compile(r"\d+(\.\d+)?([kMGTPE]|[KMGTPE]i)")
+_SMALLEST = 4 << 20  # bytes: less than any process of ours; a forgotten unit, not a wish
+
+
+@rule(
+    "resources/requests",
+    why="a pod without requests is put on a full node and is the first to be evicted",
+    fix="set requests.cpu, requests.memory and limits.memory",
+    clauses=("NSA/CISA C-0270", "NSA/CISA C-0271"),
+    kinds=WORKLOADS,
+)
+def requests(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        for kind, resource in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
+            if container.dig("resources", kind, resource) is None:
+                yield container.problem(f"has no {kind}.{resource}", "resources", kind)
+
+
+@rule(
+    "resources/memory-unit",
+    why="`memory: 512m` is half a byte and `memory: 8` is eight: the pod is killed as it starts",
+    fix="write memory with Mi or Gi",
+    kinds=WORKLOADS,
+)
+def memory_unit(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        for kind in ("requests", "limits"):
+            value = container.dig("resources", kind, "memory")
+            size = quantity(value)
+            if size is not None and (size < _SMALLEST or str(value).endswith("m")):
+                yield container.problem(f"memory {value}", "resources", kind, "memory")
+
+
+@rule(
+    "resources/empty-dir-limit",
+    why="an emptyDir without a limit fills the node's disk, and every pod of the node goes",
+    fix="set emptyDir.sizeLimit, with a unit",
+    kinds=WORKLOADS,
+)
+def empty_dir_limit(workload: Object) -> Iterator[Problem]:
+    subject = pod(workload)
+    for index, volume in enumerate(items(subject.spec, "volumes")):
+        limit = dig(volume, "emptyDir", "sizeLimit")
+        if dig(volume, "emptyDir") is not None and not _ROUND.fullmatch(str(limit)):
+            name = dig(volume, "name")
+            yield subject.problem(f"emptyDir {name} has no size limit", "volumes", index)
+
+
+@rule(
+    "resources/memory-volumes",
+    why="what lies in a memory-backed volume counts as the container's memory: it is OOM-killed",
+    fix="raise limits.memory above the sum of the memory-backed size limits",
+    kinds=WORKLOADS,
+)
+def memory_volumes(workload: Object) -> Iterator[Problem]:
+    subject = pod(workload)
+    sizes = {
+        dig(volume, "name"): quantity(dig(volume, "emptyDir", "sizeLimit")) or 0
+        for volume in items(subject.spec, "volumes")
+        if dig(volume, "emptyDir", "medium") == "Memory"
+    }
+    for container in subject.containers:
+        mounted = {dig(mount, "name") for mount in items(container.value, "volumeMounts")}
+        total = sum(size for name, size in sizes.items() if name in mounted)
+        limit = quantity(container.dig("resources", "limits", "memory"))
+        if limit is not None and total >= limit:
+            message = "its memory-backed volumes may take all of limits.memory"
+            yield container.problem(message, "resources", "limits", "memory")

@@ -1,0 +1,80 @@
+"""Secrets: encrypted in Git, decrypted in the cluster, never in a value or a variable."""
+
+import re
+from collections.abc import Iterator
+
+from harness.policy.finding import Problem
+from harness.policy.pods import WORKLOADS, pod
+from harness.policy.rule import problem, rule
+from harness.render.objects import Environment, Key, Object, dig, items, mapping, text
+
+_CREDENTIAL = re.compile(
+    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS access key
+    r"|\bgh[pousr]_[0-9A-Za-z]{36}"  # GitHub token
+    r"|\bgithub_pat_[0-9A-Za-z_]{22}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # JSON web token
+)
+_NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]?key|token)$")
+
+
+@rule(
+    "secrets/encrypted",
+    why="whoever can read the repository, or an old clone of it, has the secret",
+    fix="encrypt the file with `sops --encrypt --in-place`",
+    clauses=("NSA/CISA C-0012",),
+    kinds=("Secret",),
+)
+def encrypted(secret: Object) -> Iterator[Problem]:
+    for key in ("data", "stringData"):
+        for name, value in mapping(secret.value, key).items():
+            if not str(value).startswith("ENC[") and not _unset(value):
+                yield problem(secret, f"{key}.{name} is in the clear", key, name)
+
+
+def _unset(value: object) -> bool:
+    return value in ("", None)
+
+
+@rule(
+    "secrets/in-text",
+    why="a credential in a manifest, a value or a setting is in every clone for ever",
+    fix="revoke it now, then put the new one into an encrypted Secret",
+    clauses=("NSA/CISA C-0012",),
+)
+def in_text(environment: Environment) -> Iterator[Problem]:
+    for item in environment.objects:
+        for path, value in _texts(item.value, ()):
+            if _CREDENTIAL.search(value):
+                yield problem(item, "holds what looks like a credential", *path)
+
+
+def _texts(value: object, path: tuple[Key, ...]) -> Iterator[tuple[tuple[Key, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield from _texts(below, (*path, key))
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _texts(below, (*path, index))
+
+
+@rule(
+    "secrets/not-in-variables",
+    why="environment variables show in crash dumps, in `kubectl describe` and to every child",
+    fix="mount the Secret as a file",
+    clauses=("CIS EKS 4.4.1", "NSA/CISA C-0012"),
+    kinds=WORKLOADS,
+)
+def not_in_variables(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        for index, variable in enumerate(items(container.value, "env")):
+            name = text(variable, "name")
+            if dig(variable, "valueFrom", "secretKeyRef"):
+                yield container.problem(f"{name} comes from a Secret", "env", index)
+            elif _NAMES.search(name) and dig(variable, "value"):
+                yield container.problem(f"{name} is in the clear", "env", index, "value")
+        for index, source in enumerate(items(container.value, "envFrom")):
+            if dig(source, "secretRef"):
+                yield container.problem("takes a whole Secret as variables", "envFrom", index)

@@ -1,0 +1,156 @@
+"""TorchServe's settings: what it would do in silence, and does not say.
+
+Keys and defaults: org.pytorch.serve.util.ConfigManager of TorchServe 0.12.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.core.errors import Location
+from harness.policy.finding import Problem
+from harness.policy.rule import rule
+from harness.policy.serving import servers
+from harness.render.objects import Environment
+
+_LOOPBACK = ("", "127.0.0.1", "localhost", "::1")  # empty: TorchServe's own default is loopback
+_ELSEWHERE = (  # where a request could load a model from, were it allowed to
+    "https://example.com/model.mar",
+    "http://169.254.169.254/latest/model.mar",
+    "file:///tmp/model.mar",
+    "s3://bucket/model.mar",
+)
+
+
+@rule(
+    "torchserve/served",
+    why="an environment that mounts no config.properties starts TorchServe's defaults: no model",
+    fix="mount the ConfigMap that holds config.properties into the serving container",
+)
+def served(environment: Environment) -> Iterator[Problem]:
+    found = list(servers(environment))
+    if len(found) != 1:
+        where = Location(Path("clusters", environment.name, "apps.yaml"), 1)
+        release = environment.find("HelmRelease", "torchserve")
+        yield Problem(
+            f"{len(found)} Deployments mount a config.properties of their namespace",
+            release.at("spec", "values") if release else where,
+            str(release or ""),
+        )
+
+
+@rule(
+    "torchserve/management-on-loopback",
+    why="who reaches the management port registers a model, which is arbitrary Python",
+    fix="set management_address, metrics_address and grpc_management_address to 127.0.0.1",
+    clauses=("NSA/CISA C-0055", "CVE-2023-43654"),
+)
+def management_on_loopback(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        for key, host in (
+            ("management_address", server.address("management_address")[0]),
+            ("metrics_address", server.address("metrics_address")[0]),
+            ("grpc_management_address", server.setting("grpc_management_address")),
+        ):
+            if host not in _LOOPBACK:
+                yield server.problem(f"{key} listens on {host}", key)
+
+
+@rule(
+    "torchserve/git-alone-decides",
+    why="a model registered by hand, or a variable that overrules the file, was never reviewed and "
+    "is gone with the pod",
+    fix="leave enable_model_api, enable_envvars_config and use_env_allowed_urls false",
+)
+def git_alone_decides(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        for key in ("enable_model_api", "enable_envvars_config", "use_env_allowed_urls"):
+            if server.setting(key) == "true":
+                yield server.problem(f"{key} is on", key)
+
+
+@rule(
+    "torchserve/allowed-urls-closed",
+    why="TorchServe's default allows a model from any URL, the node's metadata service among them",
+    fix="set allowed_urls to a pattern that fits no URL",
+    clauses=("CVE-2023-43654",),
+)
+def allowed_urls_closed(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        if not server.setting("allowed_urls"):
+            yield server.problem("allowed_urls is not set: every URL is allowed", "allowed_urls")
+        for pattern in server.setting("allowed_urls").split(","):
+            if any(_fits(pattern, url) for url in _ELSEWHERE):
+                yield server.problem(f"allowed_urls allows {pattern}", "allowed_urls")
+
+
+def _fits(pattern: str, url: str) -> bool:
+    try:
+        return re.fullmatch(pattern, url) is not None
+    except re.error:
+        return True  # not known to be closed
+
+
+@rule(
+    "torchserve/tokens-off",
+    why="each pod makes its own tokens, so a Service in front of two answers half of the requests "
+    "with 400; the gateway authenticates",
+    fix="set disable_token_authorization=true",
+)
+def tokens_off(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        if server.setting("disable_token_authorization") != "true":
+            key = "disable_token_authorization"
+            yield server.problem("each pod asks for a token of its own", key)
+
+
+@rule(
+    "torchserve/metrics-mode",
+    why="in the default mode /metrics answers 200 with nothing in it: every alert stays silent",
+    fix="set metrics_mode=prometheus",
+)
+def metrics_mode(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        mode = server.setting("metrics_mode") or "log"
+        if mode != "prometheus":
+            yield server.problem(f"metrics_mode is {mode}", "metrics_mode")
+
+
+@rule(
+    "torchserve/ports",
+    why="the Service, the probes and the policies go by the declared ports, TorchServe by its "
+    "file, where loopback is the default: where they differ nothing answers",
+    fix="listen on 0.0.0.0, at the ports that the chart declares",
+)
+def ports(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        rest, grpc = server.address("inference_address"), server.setting("grpc_inference_address")
+        for key, host, port in (
+            ("inference_address", rest[0], rest[1] or 8080),
+            ("grpc_inference_address", grpc, int(server.setting("grpc_inference_port") or 7070)),
+        ):
+            if host in _LOOPBACK:
+                yield server.problem(f"{key} is bound to loopback", key)
+            if server.container.port(port) is None:
+                message = f"no port {port} is declared, where {key} listens"
+                yield server.container.problem(message, "ports")
+        for key in ("management_address", "metrics_address"):
+            closed = server.address(key)[1]
+            if server.container.port(closed) is not None:
+                yield server.container.problem(f"declares {closed}, the port of {key}", "ports")
+
+
+@rule(
+    "torchserve/model-store",
+    why="TorchServe looks where model_store points; what it can write there, a model can replace",
+    fix="mount the claim read-only at the model_store of config.properties",
+    clauses=("NSA/CISA C-0017",),
+)
+def model_store(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        found = server.container.mount(server.setting("model_store") or "/-")
+        if found is None:
+            yield server.container.problem("mounts nothing at model_store", "volumeMounts")
+        elif found[1].get("readOnly") is not True:
+            message = "may write to the model store"
+            yield server.container.problem(message, "volumeMounts", found[0])

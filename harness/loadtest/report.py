@@ -227,6 +227,14 @@ def write(report: Report, folder: Path, html: str) -> None:
     files.write(folder / "report.html", html)
 
 
+def brief(report: Report) -> str:
+    """The report as JSON without what only plots and comparisons need."""
+    return report.model_dump_json(
+        indent=2,
+        exclude={"timeline": True, "server": {"timeline"}, "mix": {"__all__": {"histogram"}}},
+    )
+
+
 def text(report: Report, folder: Path) -> str:
     """What is printed: the verdict, why, each SLO, where the rest lies."""
     lines = [f"verdict: {report.verdict}", *(f"  {reason}" for reason in report.reasons), ""]
@@ -238,10 +246,13 @@ def text(report: Report, folder: Path) -> str:
             f"  {'✓' if slo.met else '✗'} {slo.of or 'all':<{width}}  {slo.metric:<10}"
             f" {found:>12}  {least} {quantity(slo.limit, slo.unit)}"
         )
+    counted = (
+        f"  {report.requests:,} requests, every answer checked: {report.failures:,} failed, "
+        f"{report.wrong_answers:,} of them wrong answers; {report.dropped:,} dropped"
+    )
     lines += [
         "",
-        f"  {report.requests:,} requests, every answer checked: {report.failures:,} failed"
-        f" ({report.wrong_answers:,} wrong answers), {report.dropped:,} dropped",
+        counted,
         f"  {report.achieved_rps:,.1f} right answers a second of {report.offered_rps:,.1f} offered",
         f"  {folder / 'report.html'}",
     ]

@@ -1,0 +1,176 @@
+"""The Gateway that KUBECONFIG leads to, and what runs behind it.
+
+The load goes through the gateway, as users' requests do. What Flux says is read through the API
+server, and so are the metrics of every pod, one by one, through its proxy.
+
+The cluster is asked by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
+``torchserve`` and Kustomization ``apps`` in flux-system, pods labelled
+``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter (9400).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from harness.core.errors import HarnessError
+from harness.loadtest.target import Release, Target
+
+_NAMESPACE = "torchserve"
+_FLUX = "flux-system"
+_GATEWAY_API = ("gateway.networking.k8s.io", "v1")
+_ROUTES = {"rest": "httproutes", "grpc": "grpcroutes"}
+_NAME = "app.kubernetes.io/name"
+_PORTS = {"torchserve": 8090, "dcgm-exporter": 9400}
+_TIMEOUT = 5.0  # seconds for the API server: a scrape is due each second
+
+
+def find(protocol: str) -> Target:
+    """The target behind the current context of KUBECONFIG.
+
+    Raises:
+        HarnessError: no cluster can be reached, or it has no route to TorchServe with an address.
+    """
+    cluster = KubernetesCluster()
+    route = cluster.route(_ROUTES[protocol])
+    gateway = cluster.gateway(route)
+    addresses = gateway.get("status", {}).get("addresses", [])
+    if not addresses:
+        name = gateway["metadata"]["name"]
+        raise HarnessError(
+            f"Gateway {name} has no address yet",
+            hint=f"kubectl -n {gateway['metadata']['namespace']} describe gateway {name}",
+        )
+    listener = _listener(route, gateway)
+    scheme = "https" if listener["protocol"] in {"HTTPS", "TLS"} else "http"
+    names = [*route["spec"].get("hostnames", []), listener.get("hostname", "")]
+    host = next((name for name in names if name and not name.startswith("*")), None)
+    port = listener["port"]
+    address = addresses[0]["value"]
+    shown = f"[{address}]" if ":" in address else address
+    return Target(f"{scheme}://{shown}:{port}", host=host, cluster=cluster)
+
+
+class KubernetesCluster:
+    """The cluster of KUBECONFIG's current context."""
+
+    def __init__(self) -> None:
+        from kubernetes import client, config
+        from kubernetes.config.config_exception import ConfigException
+
+        try:
+            config.load_kube_config()
+            self.name = str(config.list_kube_config_contexts()[1]["name"])
+        except (ConfigException, OSError) as error:
+            raise HarnessError(
+                f"no cluster to load: {error}", hint="set KUBECONFIG, or give --target URL"
+            ) from error
+        self._core = client.CoreV1Api()
+        self._custom = client.CustomObjectsApi()
+
+    def route(self, plural: str) -> dict[str, Any]:
+        """The one route to TorchServe of this kind."""
+        routes = self._list(*_GATEWAY_API, _NAMESPACE, plural)
+        if len(routes) != 1:
+            raise HarnessError(
+                f"{len(routes)} {plural} in namespace {_NAMESPACE} where one is expected",
+                hint="give --target URL",
+            )
+        return routes[0]
+
+    def gateway(self, route: Mapping[str, Any]) -> dict[str, Any]:
+        """The Gateway that a route hangs on."""
+        parent = route["spec"]["parentRefs"][0]
+        namespace = parent.get("namespace", route["metadata"]["namespace"])
+        return self._get(*_GATEWAY_API, namespace, "gateways", parent["name"])
+
+    def release(self) -> Release:
+        """What Flux applied last, and the pods that serve it."""
+        flux = "toolkit.fluxcd.io"
+        apps = self._get(f"kustomize.{flux}", "v1", _FLUX, "kustomizations", "apps")
+        helm = self._get(f"helm.{flux}", "v2", _FLUX, "helmreleases", "torchserve")
+        revision = str(apps.get("status", {}).get("lastAppliedRevision", ""))
+        history = helm.get("status", {}).get("history") or [{}]
+        latest = history[0]
+        told = (f"{key}={latest.get(key)}" for key in ("version", "chartVersion", "configDigest"))
+        return Release(
+            commit=revision.rpartition(":")[2], helm=" ".join(told), pods=self._templates()
+        )
+
+    def metrics(self) -> dict[str, str]:
+        """The metrics text of every pod that serves, and of every DCGM exporter beside one."""
+        pods = [pod for pod in self._pods() if pod.status.phase == "Running"]
+        nodes = {pod.spec.node_name for pod in pods if _app(pod) == "torchserve"}
+        texts: dict[str, str] = {}
+        for pod in pods:
+            # A pod that is going away is no reason to lose what the others say.
+            if pod.spec.node_name in nodes:
+                with contextlib.suppress(HarnessError):
+                    texts[pod.metadata.name] = self._pod_metrics(pod)
+        return texts
+
+    def _pod_metrics(self, pod: Any) -> str:
+        meta = pod.metadata
+        path = f"{meta.name}:{_PORTS[_app(pod)]}"
+        proxy = self._core.connect_get_namespaced_pod_proxy_with_path
+        return str(self._ask(proxy, path, meta.namespace, "metrics"))
+
+    def _templates(self) -> str:
+        """Each pod template that serves, with all its pods' restarts; scaling changes neither."""
+        restarts: dict[str, int] = {}
+        for pod in self._pods():
+            if _app(pod) == "torchserve":
+                template = (pod.metadata.labels or {}).get("pod-template-hash", "")
+                counted = sum(s.restart_count for s in pod.status.container_statuses or [])
+                restarts[template] = restarts.get(template, 0) + counted
+        return " ".join(f"{template}+{count}" for template, count in sorted(restarts.items()))
+
+    def _pods(self) -> Iterator[Any]:
+        for app in _PORTS:
+            selector = f"{_NAME}={app}"
+            yield from self._ask(
+                self._core.list_pod_for_all_namespaces, label_selector=selector
+            ).items
+
+    def _list(self, group: str, version: str, namespace: str, plural: str) -> list[dict[str, Any]]:
+        listed = self._ask(
+            self._custom.list_namespaced_custom_object, group, version, namespace, plural
+        )
+        return list(listed["items"])
+
+    def _get(
+        self, group: str, version: str, namespace: str, plural: str, name: str
+    ) -> dict[str, Any]:
+        return dict(
+            self._ask(
+                self._custom.get_namespaced_custom_object, group, version, namespace, plural, name
+            )
+        )
+
+    def _ask(self, call: Callable[..., Any], *args: str, **keys: str) -> Any:
+        """Make one call of the client; whatever goes wrong is an error of ours."""
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return call(*args, **keys, _request_timeout=_TIMEOUT)
+        except ApiException as error:
+            raise HarnessError(f"{self.name}: {error.status} {error.reason}: {args}") from error
+        except (HTTPError, OSError) as error:
+            raise HarnessError(
+                f"cluster {self.name} does not answer: {type(error).__name__}",
+                hint="kubectl get nodes, or give --target URL",
+            ) from error
+
+
+def _app(pod: Any) -> str:
+    return str(pod.metadata.labels[_NAME])
+
+
+def _listener(route: Mapping[str, Any], gateway: Mapping[str, Any]) -> dict[str, Any]:
+    """The listener that the route names, else the one that is encrypted, else the first."""
+    section = route["spec"]["parentRefs"][0].get("sectionName")
+    listeners: list[dict[str, Any]] = gateway["spec"]["listeners"]
+    return min(
+        listeners,
+        key=lambda listener: (listener["name"] != section, listener["protocol"] != "HTTPS"),
+    )

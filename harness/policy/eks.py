@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.core.document import Document
+from harness.core.yamlfile import Document
 from harness.policy.finding import Problem
 from harness.policy.project import Project
 from harness.render.objects import Environment, Key, Value, dig, items, mapping, text

@@ -7,7 +7,7 @@ from harness.policy.pods import SERVERS, pod
 from harness.policy.rule import rule
 from harness.render.objects import Object, dig, mapping
 
-_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 
 
@@ -19,7 +19,7 @@ _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 )
 def present(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
-        for probe in _PROBES:
+        for probe in PROBES:
             if not container.init and not mapping(container.value, probe):
                 yield container.problem(f"has no {probe}", probe)
 
@@ -32,7 +32,7 @@ def present(workload: Object) -> Iterator[Problem]:
 )
 def port(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
-        for probe in _PROBES:
+        for probe in PROBES:
             for handler in _HANDLERS:
                 asked = container.dig(probe, handler, "port")
                 if asked is not None and container.port(asked) is None:

@@ -1,0 +1,206 @@
+"""The cluster itself: eksctl.yaml agrees with what runs on it, and opens nothing."""
+
+from collections.abc import Iterator
+
+from harness.policy.eks import clusters
+from harness.policy.finding import Problem
+from harness.policy.pods import pods
+from harness.policy.project import Project
+from harness.policy.rule import rule
+from harness.render.objects import dig, items, mapping, text
+
+_LOGS = {"api", "audit", "authenticator", "controllerManager", "scheduler"}
+_ADDONS = (
+    "aws-efs-csi-driver",
+    "coredns",
+    "eks-pod-identity-agent",
+    "kube-proxy",
+    "metrics-server",
+    "vpc-cni",
+)
+_ENFORCED = "pod-security.kubernetes.io/enforce-version"
+
+
+@rule(
+    "cluster/one-name",
+    why="the file system is made for the cluster and the region that infra/efs names: with another "
+    "name its mount targets lie in another network, and every mount hangs",
+    fix="give eksctl.yaml, infra/efs/<env>.yaml and site.yaml the same name and region",
+)
+def one_name(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        name, region = (text(cluster.value, "metadata", key) for key in ("name", "region"))
+        for document in project.documents(f"infra/efs/{cluster.environment.name}.yaml"):
+            for key, wanted in (("clusterName", name), ("region", region)):
+                if text(document.value, key) != wanted:
+                    message = f"{key} is {dig(document.value, key)}, eksctl.yaml says {wanted}"
+                    yield Problem(message, document.at((key,)))
+        site = cluster.environment.find("ConfigMap", "site", "flux-system")
+        if site and text(site.value, "data", "AWS_REGION") != region:
+            message = f"AWS_REGION is {site.dig('data', 'AWS_REGION')}, eksctl.yaml says {region}"
+            yield Problem(message, site.at("data", "AWS_REGION"), str(site))
+
+
+@rule(
+    "cluster/zones",
+    why="EFS has one mount target for each zone of the cluster: a node elsewhere cannot mount it",
+    fix="keep the zones of every node group, and of the region, among availabilityZones",
+)
+def zones(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        region = text(cluster.value, "metadata", "region")
+        listed = items(cluster.value, "availabilityZones")
+        for index, zone in enumerate(listed):
+            if not str(zone).startswith(region):
+                message = f"{zone} is not a zone of {region}"
+                yield cluster.problem(message, "availabilityZones", index)
+        for group in cluster.groups:
+            for index, zone in enumerate(items(group.value, "availabilityZones")):
+                if zone not in listed:
+                    message = f"{zone} is not among the cluster's zones"
+                    yield group.problem(message, "availabilityZones", index)
+
+
+@rule(
+    "cluster/private",
+    why="a node with a public address, or an API open to the world, is one leaked credential away",
+    fix="privateNetworking: true, and publicAccess only with publicAccessCIDRs of your own",
+    clauses=("CIS EKS 5.4.1", "CIS EKS 5.4.2", "CIS EKS 5.4.3"),
+)
+def private(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        endpoints = mapping(cluster.value, "vpc", "clusterEndpoints")
+        allowed = items(cluster.value, "vpc", "publicAccessCIDRs")
+        if endpoints.get("privateAccess") is not True:
+            message = "has no private endpoint"
+            yield cluster.problem(message, "vpc", "clusterEndpoints", "privateAccess")
+        if endpoints.get("publicAccess") is not False and not allowed:
+            message = "opens its API to every address"
+            yield cluster.problem(message, "vpc", "clusterEndpoints", "publicAccess")
+        for index, network in enumerate(allowed):
+            if str(network).endswith("/0"):
+                message = f"opens its API to {network}"
+                yield cluster.problem(message, "vpc", "publicAccessCIDRs", index)
+        for group in cluster.groups:
+            if group.value.get("privateNetworking") is not True:
+                yield group.problem("its nodes have public addresses", "privateNetworking")
+
+
+@rule(
+    "cluster/nodes",
+    why="a pod that reaches the instance metadata has the node's credentials; an unencrypted disk "
+    "keeps models and logs for whoever gets it next",
+    fix="disableIMDSv1 and disablePodIMDS: true (hop limit 1), volumeEncrypted: true, "
+    "amiFamily: AmazonLinux2023",
+    clauses=("CIS EKS 5.3.1",),
+)
+def nodes(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        for group in cluster.groups:
+            for key in ("disableIMDSv1", "disablePodIMDS", "volumeEncrypted"):
+                if group.value.get(key) is not True:
+                    yield group.problem(f"{key} is not true", key)
+            if text(group.value, "amiFamily") == "AmazonLinux2":
+                yield group.problem("AmazonLinux2 gets no images any more", "amiFamily")
+
+
+@rule(
+    "cluster/gpu-nodes",
+    why="without the taint anything fills a GPU node; without the label the device plugin and the "
+    "pods never find it",
+    fix='labels: {nvidia.com/gpu.present: "true"} and taint nvidia.com/gpu:NoSchedule',
+)
+def gpu_nodes(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        for group in cluster.groups if cluster.value else ():
+            taints = [(text(each, "key"), text(each, "effect")) for each in group.taints]
+            if group.gpus and ("nvidia.com/gpu", "NoSchedule") not in taints:
+                yield group.problem("has GPUs, but no taint keeps others off", "taints")
+            label = mapping(group.value, "labels").get("nvidia.com/gpu.present")
+            if group.gpus and label != "true":
+                yield group.problem("has GPUs, but no label nvidia.com/gpu.present", "labels")
+
+
+@rule(
+    "cluster/control-plane",
+    why="without audit logs nobody can say what happened; without a key of your own Secrets are "
+    "encrypted by nobody you control; extended support costs six times as much",
+    fix="all five log types, secretsEncryption.keyARN, upgradePolicy STANDARD, autoModeConfig off",
+    clauses=("CIS EKS 2.1.1", "CIS EKS 5.3.1"),
+)
+def control_plane(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        logs = ("cloudWatch", "clusterLogging", "enableTypes")
+        for missing in sorted(_LOGS - {str(each) for each in items(cluster.value, *logs)}):
+            yield cluster.problem(f"does not log {missing}", *logs)
+        if not text(cluster.value, "secretsEncryption", "keyARN"):
+            yield cluster.problem("Secrets have no key", "secretsEncryption", "keyARN")
+        if dig(cluster.value, "upgradePolicy", "supportType") != "STANDARD":
+            yield cluster.problem("takes extended support", "upgradePolicy", "supportType")
+        if dig(cluster.value, "autoModeConfig", "enabled") is not False:
+            yield cluster.problem("leaves Auto Mode open", "autoModeConfig", "enabled")
+
+
+@rule(
+    "cluster/addons",
+    why="an addon that is not listed comes with eksctl's settings, or not at all; without "
+    "enableNetworkPolicy every NetworkPolicy here is accepted and ignored",
+    fix=f"list {', '.join(_ADDONS)}; vpc-cni with enableNetworkPolicy",
+    clauses=("CIS EKS 4.3.1",),
+)
+def addons(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        listed = {text(each, "name"): each for each in items(cluster.value, "addons")}
+        for missing in sorted(set(_ADDONS) - set(listed)):
+            yield cluster.problem(f"does not list {missing}", "addons")
+        for index, addon in enumerate(items(cluster.value, "addons")):
+            told = text(addon, "configurationValues").replace('"', "").replace("'", "")
+            if text(addon, "name") == "vpc-cni" and "enableNetworkPolicy: true" not in told:
+                yield cluster.problem("vpc-cni enforces no NetworkPolicy", "addons", index)
+
+
+@rule(
+    "cluster/pod-identity",
+    why="an association with an account that no pod runs as gives nobody anything: the sync Job "
+    "gets 403 from S3",
+    fix="name the namespace and the ServiceAccount that the chart makes",
+    clauses=("CIS EKS 5.2.1",),
+)
+def pod_identity(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        ours = {(found.namespace, found.name) for found in cluster.environment.of("ServiceAccount")}
+        rendered = {namespace for namespace, _ in ours}
+        known = {found.name for found in cluster.environment.of("Namespace")} | {"flux-system"}
+        where = ("iam", "podIdentityAssociations")
+        given = set()
+        for index, each in enumerate(items(cluster.value, *where)):
+            namespace, account = text(each, "namespace"), text(each, "serviceAccountName")
+            given.add((namespace, account))
+            if namespace not in known:
+                message = f"there is no namespace {namespace}"
+                yield cluster.problem(message, *where, index, "namespace")
+            elif namespace in rendered and (namespace, account) not in ours:
+                message = f"there is no ServiceAccount {namespace}/{account}"
+                yield cluster.problem(message, *where, index, "serviceAccountName")
+        for subject in pods(cluster.environment, "Job"):
+            account = text(subject.spec, "serviceAccountName")
+            if rendered and (subject.owner.namespace, account) not in given:
+                message = f"gives {subject.owner}'s account {account} no role"
+                yield cluster.problem(message, *where)
+
+
+@rule(
+    "cluster/version",
+    why="pod security is judged by the version on the namespace's label: one that is not the "
+    "cluster's judges by other rules than those that were tested",
+    fix="write the version of eksctl.yaml (vX.Y) into the namespaces' enforce-version labels",
+)
+def version(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        wanted = f"v{dig(cluster.value, 'metadata', 'version')}"
+        for namespace in cluster.environment.of("Namespace"):
+            told = namespace.labels.get(_ENFORCED)
+            if told is not None and told != wanted:
+                where = namespace.at("metadata", "labels", _ENFORCED)
+                message = f"is judged by {told}, the cluster is {wanted}"
+                yield Problem(message, where, str(namespace))

@@ -1,0 +1,149 @@
+"""Environments: production is what staging proved, and never weaker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.core.errors import Location
+from harness.policy.finding import Problem
+from harness.policy.pods import WORKLOADS, Container, pod
+from harness.policy.project import Project
+from harness.policy.rule import problem, rule
+from harness.policy.rules.probes import PROBES
+from harness.policy.serving import servers
+from harness.render.objects import Environment, Object, Value, mapping, text
+
+_GUARDS = (
+    "NetworkPolicy",
+    "SecurityPolicy",
+    "ClientTrafficPolicy",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+)
+_CONTEXT = "securityContext"
+
+
+def _both(project: Project) -> Iterator[tuple[Environment, Environment]]:
+    staging, production = (project.environments.get(name) for name in ("staging", "production"))
+    if staging and production:
+        yield staging, production
+
+
+def _twins(project: Project, *kinds: str) -> Iterator[tuple[Object, Object]]:
+    """Staging's objects of these kinds, each with production's of the same name."""
+    for staging, production in _both(project):
+        for item in staging.of(*kinds):
+            if twin := production.find(item.kind, item.name, item.namespace):
+                yield item, twin
+
+
+@rule(
+    "environments/same-files",
+    why="`diff -r clusters/staging clusters/production` is the whole story of how they differ: a "
+    "file that only one has is a difference nobody sees in it",
+    fix="give both the same files",
+)
+def same_files(project: Project) -> Iterator[Problem]:
+    for _ in _both(project):
+        root = project.repository.root / "clusters"
+        names = {
+            env: {str(path.relative_to(root / env)) for path in (root / env).rglob("*.yaml")}
+            for env in ("staging", "production")
+        }
+        for env, other in (("staging", "production"), ("production", "staging")):
+            for name in sorted(names[env] - names[other]):
+                message = f"clusters/{other} has no {name}"
+                yield Problem(message, Location(Path("clusters", env, name), 1))
+
+
+@rule(
+    "environments/same-objects",
+    why="what staging has and production lacks was proven for nothing, or is missing where it "
+    "counts",
+    fix="add the object to production, or remove it from staging",
+)
+def same_objects(project: Project) -> Iterator[Problem]:
+    for staging, production in _both(project):
+        for item in staging.objects:
+            if not production.find(item.kind, item.name, item.namespace):
+                yield problem(item, "is not in production", "metadata", "name")
+
+
+@rule(
+    "environments/protection",
+    why="a security setting or a probe that staging has and production lacks protects the wrong "
+    "users",
+    fix="set it in the base or the chart: an overlay changes sizes, not protection",
+    clauses=("Flux audit: no overlay weakens securityContext",),
+)
+def protection(project: Project) -> Iterator[Problem]:
+    for item, twin in _twins(project, *WORKLOADS):
+        ours, theirs = pod(item), pod(twin)
+        for key, value in mapping(ours.spec, _CONTEXT).items():
+            if mapping(theirs.spec, _CONTEXT).get(key) != value:
+                yield theirs.problem(f"{key} is {value} in staging", _CONTEXT, key)
+        there = {each.name: each for each in theirs.containers}
+        for container in ours.containers:
+            if twin_container := there.get(container.name):
+                yield from _weaker(container, twin_container)
+
+
+def _weaker(container: Container, twin: Container) -> Iterator[Problem]:
+    for key, value in mapping(container.value, _CONTEXT).items():
+        if mapping(twin.value, _CONTEXT).get(key) != value:
+            yield twin.problem(f"{key} is {value} in staging", _CONTEXT, key)
+    for probe in PROBES:
+        if mapping(container.value, probe) and not mapping(twin.value, probe):
+            yield twin.problem(f"has no {probe}; staging has", probe)
+
+
+@rule(
+    "environments/guards",
+    why="a policy that is looser in production than in staging was never tested as it is",
+    fix="change the policy for both: what differs is in site.yaml",
+)
+def guards(project: Project) -> Iterator[Problem]:
+    for item, twin in _twins(project, *_GUARDS):
+        ours, theirs = _without_site(item), _without_site(twin)
+        for key in sorted(set(ours) | set(theirs)):
+            if ours.get(key) != theirs.get(key):
+                yield problem(twin, f"{key} differs from staging's", "spec", key)
+
+
+def _without_site(item: Object) -> Value:
+    """The spec with the name of the environment left out: site.yaml puts it there."""
+    return {
+        key: str(value).replace("staging", "").replace("production", "")
+        for key, value in mapping(item.value, "spec").items()
+    }
+
+
+@rule(
+    "environments/not-smaller",
+    why="production with fewer replicas than staging fails at a load that staging bore",
+    fix="give production at least as many replicas as staging",
+)
+def not_smaller(project: Project) -> Iterator[Problem]:
+    for item, twin in _twins(project, "Deployment", "StatefulSet"):
+        ours, theirs = item.dig("spec", "replicas"), twin.dig("spec", "replicas")
+        if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
+            yield problem(twin, f"has {theirs} replicas, staging {ours}", "spec", "replicas")
+
+
+@rule(
+    "environments/proven-models",
+    why="a model that staging does not serve, or serves from another archive, reaches users "
+    "unproven",
+    fix="serve it in staging first: apps/torchserve/staging/serving.yaml",
+)
+def proven_models(project: Project) -> Iterator[Problem]:
+    for staging, production in _both(project):
+        proven = {
+            key: text(model, "marName")
+            for server in servers(staging)
+            for key, model in server.models.items()
+        }
+        for server in servers(production):
+            for key, model in server.models.items():
+                if proven.get(key) != text(model, "marName"):
+                    message = f"staging does not serve {text(model, 'marName')}"
+                    yield server.problem(message, "model_snapshot")

@@ -1,0 +1,150 @@
+"""The release: everything that runs comes from one commit, and production says which."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.chart.generate import generate
+from harness.core.errors import InputError, Location
+from harness.policy.finding import Problem
+from harness.policy.graph import Graph
+from harness.policy.project import Project
+from harness.policy.rule import problem, rule
+from harness.policy.rules.lifecycle import FILES
+from harness.policy.serving import servers
+from harness.render.objects import Environment, Object, items, mapping, text
+
+NAME = "release"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
+_CHART = "apps/torchserve/chart"
+
+
+def _release(environment: Environment) -> Object | None:
+    return environment.find("GitRepository", NAME, "flux-system")
+
+
+@rule(
+    "release/pointer",
+    why="production runs what was proven, by its commit: a branch or a tag moves under it; staging "
+    "proves what is on main, and nothing else gets promoted",
+    fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness promote`; "
+    "elsewhere ref: {branch: main}",
+    clauses=("Flux audit: immutable references in production",),
+)
+def pointer(environment: Environment) -> Iterator[Problem]:
+    source = _release(environment)
+    reference = mapping(source and source.value, "spec", "ref")
+    if source and environment.name == "production":
+        if set(reference) != {"commit"} or not _COMMIT.fullmatch(text(reference, "commit")):
+            yield problem(source, "does not pin one commit alone", "spec", "ref")
+    elif source and reference != {"branch": "main"}:
+        yield problem(source, "does not follow main", "spec", "ref")
+
+
+@rule(
+    "release/from-release",
+    why="what is read from another source changes without the pinned commit",
+    fix="sourceRef: {kind: GitRepository, name: release}",
+)
+def from_release(environment: Environment) -> Iterator[Problem]:
+    for item in Graph(environment).kustomizations.values():
+        if text(item.value, "spec", "sourceRef", "name") != NAME:
+            yield problem(item, "does not come from the release", "spec", "sourceRef", "name")
+    for item in environment.of("HelmRelease"):
+        where = ("spec", "chart", "spec", "sourceRef")
+        reference = mapping(item.value, *where)
+        if reference.get("kind") == "GitRepository" and reference.get("name") != NAME:
+            yield problem(item, "does not come from the release", *where, "name")
+
+
+@rule(
+    "release/one-url",
+    why="the repository stands in three places: where they differ, Flux reads two repositories",
+    fix="give release.yaml, GIT_URL in site.yaml and FluxInstance's sync the same URL",
+)
+def one_url(environment: Environment) -> Iterator[Problem]:
+    source, site = _release(environment), environment.find("ConfigMap", "site", "flux-system")
+    instance = environment.find("FluxInstance", "flux")
+    url = text(source and source.value, "spec", "url")
+    for item, path in ((site, ("data", "GIT_URL")), (instance, ("spec", "sync", "url"))):
+        if item and source and text(item.value, *path) != url:
+            yield problem(item, f"{item.dig(*path)} is not {url} of release.yaml", *path)
+
+
+@rule(
+    "release/one-image",
+    why="staging proves the image that production will run; another one is proven by nobody",
+    fix="name the image in apps/torchserve/base alone",
+)
+def one_image(project: Project) -> Iterator[Problem]:
+    staging, production = (project.environments.get(name) for name in ("staging", "production"))
+    if staging and production:
+        proven = [text(server.container.value, "image") for server in servers(staging)]
+        for server in servers(production):
+            image = text(server.container.value, "image")
+            if proven and image not in proven:
+                yield server.container.problem(f"{image} is not staging's image", "image")
+
+
+@rule(
+    "release/models",
+    why="the launcher refuses an archive that is not the one of the lock; a name that says another "
+    "content than its SHA-256 hides which one is meant",
+    fix="`harness models lock`, then `make snapshot`: both come from models/lock.yaml",
+)
+def models(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        listed = json.loads(text(server.config.value, "data", FILES) or "[]")
+        for entry in listed if isinstance(listed, list) else []:
+            name, sha256 = text(entry, "name"), text(entry, "sha256")
+            if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+                yield problem(server.config, f"{name} has no SHA-256", "data", FILES)
+            elif not name.endswith(f"-{sha256[:12]}.mar"):
+                yield problem(server.config, f"{name} is not {sha256[:12]}…", "data", FILES)
+
+
+@rule(
+    "release/chart-version",
+    why="Flux upgrades when Chart.yaml's version changes: without it a changed template stays in "
+    "Git and never runs",
+    fix="run `harness generate`",
+)
+def chart_version(project: Project) -> Iterator[Problem]:
+    chart = project.repository.root / _CHART
+    try:
+        generated = generate(chart)
+    except InputError as error:
+        yield Problem(error.message, error.at or Location(Path(_CHART)))
+        return
+    for path, wanted in generated.items():
+        name = path.relative_to(project.repository.root)
+        lines = project.text(str(name)).splitlines(), wanted.splitlines()
+        for number, (have, want) in enumerate(zip(*lines, strict=False), start=1):
+            if have != want:
+                yield Problem(
+                    f"is not what the chart's files make: {want.strip()}", Location(name, number)
+                )
+                break
+
+
+@rule(
+    "release/listed",
+    why="Flux applies every file that the entry point lists: eksctl.yaml or a load profile is no "
+    "object, and what is left out is never applied",
+    fix="list release.yaml, site.yaml, infra.yaml, apps.yaml, and flux-system where there is one",
+)
+def listed(project: Project) -> Iterator[Problem]:
+    for name in project.environments:
+        path = f"clusters/{name}/kustomization.yaml"
+        for document in project.documents(path):
+            resources = [str(each) for each in items(document.value, "resources")]
+            there = (project.repository.root / "clusters" / name / "flux-system").is_dir()
+            wanted = _LISTED | ({"flux-system"} if there else set())
+            for index, resource in enumerate(resources):
+                if resource not in wanted:
+                    where = document.at(("resources", index))
+                    yield Problem(f"lists {resource}", where)
+            for missing in sorted(wanted - set(resources)):
+                yield Problem(f"does not list {missing}", document.at(("resources",)))

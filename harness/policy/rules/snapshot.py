@@ -1,0 +1,141 @@
+"""The snapshot: what TorchServe is told fits the models, the lock, serving.yaml and the load."""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from harness.core import yamlfile
+from harness.core.errors import InputError, Location
+from harness.core.repository import Repository
+from harness.policy.finding import Problem
+from harness.policy.project import Project
+from harness.policy.rule import rule
+from harness.policy.serving import servers
+from harness.render.cache import Cache
+from harness.render.objects import dig, items, mapping, text
+
+_PLACE = re.compile(r"(?P<path>/[^\s:]+):(?P<line>\d+): (?P<text>.*)")
+_LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per second
+_TIMEOUT = 30.0  # seconds: the load profile's own default
+
+Found = list[tuple[str, int, str]]
+"""File, line and what is wrong: JSON, so that the cache can keep it."""
+
+
+@rule(
+    "snapshot/fits",
+    why="TorchServe starts with what the generated files say: stale, they serve other models than "
+    "Git shows",
+    fix="correct the file that is named, then run `make snapshot`",
+)
+def fits(project: Project) -> Iterator[Problem]:
+    for env in project.environments:
+        for path, line, message in _judged(project.repository, env):
+            yield Problem(message, Location(Path(path), line))
+
+
+def _judged(repository: Repository, env: str) -> Found:
+    """What the typed models say of an environment; kept, since they take 0.4 s to import."""
+    harness = Path(__file__).parents[2]
+    read = itertools.chain(
+        repository.models.glob("*/model.yaml"),
+        repository.models.glob("lock.yaml"),
+        repository.app(env).glob("*"),
+        *(harness.glob(f"{package}/*.py") for package in ("models", "snapshot")),
+    )
+    state = hashlib.sha256(env.encode())
+    for file in sorted(read):
+        state.update(f"\0{file.name}\0".encode() + file.read_bytes())
+    key = f"snapshot {state.hexdigest()}"
+    return cast("Found", Cache(repository).get(key, lambda: _judge(repository, env)))
+
+
+def _judge(repository: Repository, env: str) -> Found:
+    from harness.snapshot import config
+
+    try:
+        stale = config.stale(repository, env)
+    except InputError as error:
+        return _problems(repository, str(error))
+    found: Found = []
+    for path, wanted in stale.items():
+        have = yamlfile.read_text(path).splitlines() if path.is_file() else []
+        pairs = enumerate(itertools.zip_longest(have, wanted.splitlines()), start=1)
+        line = next(number for number, (old, new) in pairs if old != new)
+        found.append((_relative(repository, path), line, "is not what `make snapshot` writes"))
+    return found
+
+
+def _problems(repository: Repository, message: str) -> Found:
+    """An error's lines, each ``file:line: what``; a line without a place belongs to none."""
+    found = [
+        (_relative(repository, Path(place["path"])), int(place["line"]), place["text"])
+        for place in map(_PLACE.match, message.splitlines())
+        if place
+    ]
+    return found or [("models/lock.yaml", 1, message.splitlines()[0])]
+
+
+def _relative(repository: Repository, path: Path) -> str:
+    return str(path.relative_to(repository.root))
+
+
+@rule(
+    "snapshot/load",
+    why="a load test of a model that is not served fails; one that leaves a model out proves "
+    "nothing about it",
+    fix="make the mix of clusters/<env>/loadtest.yaml and the models of serving.yaml agree",
+)
+def load(project: Project) -> Iterator[Problem]:
+    for environment in project.environments.values():
+        served = {key.partition("/")[0] for server in servers(environment) for key in server.models}
+        for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
+            mix = [text(share, "model") for share in items(profile.value, "mix")]
+            for index, model in enumerate(mix):
+                if model and served and model not in served:
+                    where = profile.at(("mix", index, "model"))
+                    yield Problem(f"{environment.name} does not serve {model}", where)
+            for missing in sorted(served - set(mix)):
+                yield Problem(f"leaves out {missing}", profile.at(("mix",)))
+
+
+@rule(
+    "snapshot/queue",
+    why="what waits at the end of a full queue is computed after its caller has gone: a shorter "
+    "queue answers 503 while it still helps",
+    fix="lower jobQueueSize in serving.yaml below the model's highest rate × the profile's timeout",
+)
+def queue(project: Project) -> Iterator[Problem]:
+    for environment in project.environments.values():
+        for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
+            patience = dig(profile.value, "timeout")
+            patience = float(patience) if isinstance(patience, int | float) else _TIMEOUT
+            for server in servers(environment):
+                size = int(server.setting("job_queue_size") or 100)
+                for model, rate in _rates(profile.value):
+                    if size > rate * patience:
+                        message = (
+                            f"{size} requests of {model} wait {size / rate:.0f} s at {rate:g}/s"
+                        )
+                        yield server.problem(f"{message}, callers {patience:g} s", "job_queue_size")
+
+
+def _rates(profile: object) -> Iterator[tuple[str, float]]:
+    """Each model of the mix with the highest rate that the profile asks of it, in open loop."""
+    levels = [
+        float(level)
+        for stage in items(profile, "stages")
+        for level in (mapping(stage).get(key) for key in _LEVELS)
+        if isinstance(level, int | float)
+    ]
+    shares = {
+        text(share, "model"): float(str(dig(share, "weight") or 1))
+        for share in items(profile, "mix")
+    }
+    for model, weight in shares.items() if levels else ():
+        rate = max(levels) * weight / sum(shares.values())
+        if model and rate:
+            yield model, rate

@@ -1,0 +1,44 @@
+"""``harness init``: writes what a site knows into every place where an environment needs it."""
+
+import argparse
+import json
+
+from harness import site
+from harness.core import repository
+from harness.core.errors import UsageError
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", required=True, help="the environment, such as staging")
+    parser.add_argument(
+        "settings", nargs="*", metavar="NAME=VALUE", help="nothing: show what is still unset"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fill the given settings in, and say what is left."""
+    checkout = repository.find()
+    checkout.cluster(args.env)
+    written = site.fill(checkout, args.env, _pairs(args.settings))
+    names = [path.relative_to(checkout.root).as_posix() for path in written]
+    unset = sorted(
+        {each.name for each in site.read(checkout, args.env) if each.value == site.UNSET}
+    )
+    if args.json:
+        print(json.dumps({"written": names, "unset": unset}, indent=2))
+        return 0
+    for name in names:
+        print(f"wrote {name}")
+    print(f"{len(unset)} settings of {args.env} are unset" if unset else f"{args.env} is filled in")
+    for name in unset:
+        print(f"  {name:<28}{site.SETTINGS[name].what}")
+    return 0
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"{name!r} is not NAME=VALUE")
+    return {name: value for name, _, value in pairs}

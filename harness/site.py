@@ -1,0 +1,178 @@
+"""What a site knows about itself: account, addresses, roles; and every place where it is written.
+
+    site.fill(repository, "staging", {"AWS_REGION": "eu-central-1"})
+
+Only values change: lines, order and comments of the files stay as they are.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core import files, yamlfile
+from harness.core.errors import HarnessError, InputError, Location, UsageError
+from harness.core.repository import Repository
+from harness.core.yamlfile import Path_
+from harness.render.objects import dig
+
+UNSET = "UNSET"
+
+_ARN = r"arn:aws[a-z-]*:{}:.+"
+# A key and its scalar, or an item of a list: what comes before it, the value, a comment after it.
+_LINE = re.compile(
+    r"(?P<before>\s*(?:- |(?:- )?[\w.-]+: ))(?P<value>\"[^\"]*\"|[^#\s]+)(?P<after>.*)"
+)
+_PLAIN = re.compile(r"[A-Za-z][\w./:@+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A value in a file. ``form`` makes it from the setting."""
+
+    file: str
+    path: Path_
+    form: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Something that a site knows: what it is, its form, and where it stands in an environment."""
+
+    what: str
+    pattern: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting as it stands in one place."""
+
+    name: str
+    value: str
+    at: Location
+
+
+def _site(name: str, what: str, pattern: str, *more: Place) -> tuple[str, Setting]:
+    place = Place("clusters/{env}/site.yaml", ("data", name))
+    return name, Setting(what, pattern, (place, *more))
+
+
+def _eksctl(name: str, what: str, pattern: str, *path: str | int) -> tuple[str, Setting]:
+    return name, Setting(what, pattern, (Place("clusters/{env}/eksctl.yaml", path),))
+
+
+SETTINGS: Mapping[str, Setting] = dict(
+    [
+        _site(
+            "GIT_URL",
+            "this repository's address, as the cluster reaches it",
+            r"(https|ssh)://\S+",
+            Place("clusters/{env}/release.yaml", ("spec", "url")),
+            Place("clusters/{env}/flux-system/fluxinstance.yaml", ("spec", "sync", "url")),
+        ),
+        _site("AWS_ACCOUNT_ID", "the AWS account", r"\d{12}"),
+        _site(
+            "AWS_REGION",
+            "the AWS region; its zones a, b and c are used",
+            r"[a-z]{2}(-[a-z]+)+-\d",
+            Place("infra/efs/{env}.yaml", ("region",)),
+            Place("clusters/{env}/eksctl.yaml", ("metadata", "region")),
+            *(
+                Place("clusters/{env}/eksctl.yaml", ("availabilityZones", index), f"{{}}{zone}")
+                for index, zone in enumerate("abc")
+            ),
+        ),
+        _site("REGISTRY", "where the serving image is, without its name", r"[\w.-]+(:\d+)?(/\S+)?"),
+        _site("MODEL_BUCKET", "the S3 bucket with the model archives", r"[a-z0-9][a-z0-9.-]{2,62}"),
+        _site("EFS_FILE_SYSTEM_ID", "the model store's file system", r"fs-[0-9a-f]{8,40}"),
+        _site("EFS_LOADER_ACCESS_POINT_ID", "through which it is filled", r"fsap-[0-9a-f]{8,40}"),
+        _site("EFS_SERVER_ACCESS_POINT_ID", "through which it is read", r"fsap-[0-9a-f]{8,40}"),
+        _site("DOMAIN", "torchserve.DOMAIN is the way in", r"([a-z0-9-]+\.)+[a-z]{2,}"),
+        _site("ACME_EMAIL", "whom the certificate authority may write to", r"\S+@\S+\.\S+"),
+        _site("JWT_ISSUER", "who signs the tokens of clients", r"https://\S+"),
+        _site("JWT_JWKS_URI", "where the issuer publishes its keys", r"https://\S+"),
+        _eksctl("KMS_KEY_ARN", "encrypts Kubernetes Secrets", _ARN.format("kms"),
+                "secretsEncryption", "keyARN"),
+        _eksctl("ADMIN_CIDR", "from where people administer the cluster", r"[\d.]+/\d+",
+                "vpc", "publicAccessCIDRs", 0),
+        _eksctl("ADMIN_ROLE_ARN", "the people who run the platform", _ARN.format("iam"),
+                "accessConfig", "accessEntries", 0, "principalARN"),
+        _eksctl("WORKFLOW_ROLE_ARN", "the workflows, which only read", _ARN.format("iam"),
+                "accessConfig", "accessEntries", 1, "principalARN"),
+        _eksctl("MODEL_SYNC_POLICY_ARN", "lets the sync Job read the bucket", _ARN.format("iam"),
+                "iam", "podIdentityAssociations", 0, "permissionPolicyARNs", 0),
+        _eksctl("SOPS_POLICY_ARN", "lets Flux decrypt secrets", _ARN.format("iam"),
+                "iam", "podIdentityAssociations", 1, "permissionPolicyARNs", 0),
+    ]
+)  # fmt: skip
+
+
+def read(repository: Repository, env: str) -> Iterator[Value]:
+    """Every setting as it stands, in each of its places that the environment has."""
+    for name, setting in SETTINGS.items():
+        for place in setting.places:
+            path = repository.root / place.file.format(env=env)
+            if path.is_file():
+                document = _document(yamlfile.read_text(path), path)
+                found = dig(document.value, *place.path)
+                if found is not None:
+                    yield Value(name, str(found), document.at(place.path))
+
+
+def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Path]:
+    """Write settings into every place where they stand.
+
+    Returns:
+        The files that changed.
+
+    Raises:
+        UsageError: there is no such setting, or a value has not its form.
+        InputError: the environment has no place for a setting.
+    """
+    texts: dict[Path, str] = {}
+    for name, value in given.items():
+        setting = _known(name, value)
+        found = 0
+        for place in setting.places:
+            path = repository.root / place.file.format(env=env)
+            if path.is_file():
+                text = texts.get(path) or yamlfile.read_text(path)
+                texts[path] = _replace(text, path, place.path, place.form.format(value))
+                found += 1
+        if not found:
+            raise InputError(f"{env} has no place for {name}")
+    return [path for path, text in texts.items() if files.write(path, text)]
+
+
+def _known(name: str, value: str) -> Setting:
+    if name not in SETTINGS:
+        raise UsageError(f"no setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
+    if not re.fullmatch(SETTINGS[name].pattern, value):
+        raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}")
+    return SETTINGS[name]
+
+
+def _replace(text: str, path: Path, key: Path_, value: str) -> str:
+    """``text`` with another scalar at ``key``."""
+    document = _document(text, path)
+    if key not in document.lines:
+        raise InputError(f"{'.'.join(map(str, key))} is missing", at=document.at(key))
+    lines = text.splitlines(keepends=True)
+    number = document.lines[key] - 1
+    line = _LINE.fullmatch(lines[number].rstrip("\n"))
+    written = value if _PLAIN.fullmatch(value) else json.dumps(value)
+    if line:
+        lines[number] = f"{line['before']}{written}{line['after']}\n"
+    changed = "".join(lines)
+    if dig(_document(changed, path).value, *key) != value:
+        raise HarnessError("is written in a way that cannot be edited", at=document.at(key))
+    return changed
+
+
+def _document(text: str, path: Path) -> yamlfile.Document:
+    documents = yamlfile.parse(text, path)
+    if len(documents) != 1:
+        raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
+    return documents[0]

@@ -22,7 +22,7 @@ UNSET = "UNSET"
 _ARN = r"arn:aws[a-z-]*:{}:.+"
 # A key and its scalar, or an item of a list: what comes before it, the value, a comment after it.
 _LINE = re.compile(
-    r"(?P<before>\s*(?:- |(?:- )?[\w.-]+: ))(?P<value>\"[^\"]*\"|[^#\s]+)(?P<after>.*)"
+    r"(?P<before>\s*(?:(?:- )?[\w.-]+: |- ))(?P<value>\"[^\"]*\"|[^#\s]+)(?P<after>.*)"
 )
 _PLAIN = re.compile(r"[A-Za-z][\w./:@+-]*")
 

@@ -1,85 +1,97 @@
-"""The properties format: what we write the JVM reads, what the JVM writes we read."""
+"""The format: what we write the JVM reads, what the JVM writes we read, and so do we."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.errors import InputError
-from harness.snapshot import properties
+from harness.snapshot import model_snapshot, properties
+from harness.snapshot.model_snapshot import ModelSnapshot
+from tests.snapshot.cases import MODEL_SETS, PAIRS
 from tests.snapshot.conftest import JavaProperties
 
-
-def utf16(text: str) -> str:
-    """The text as Java holds it: two halves side by side are one character."""
-    return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")
-
-
-# Any character, halves of surrogate pairs included, and often the ones that have a meaning.
-CHARACTERS = st.one_of(st.sampled_from(" =:#!\\\t\f\r\nu\0$'\"{},"), st.characters(codec=None))
-TEXT = st.text(CHARACTERS, max_size=8).map(utf16)
-PAIRS = st.dictionaries(TEXT, TEXT, max_size=3)
-# Files as nobody would write them: nearly every character is syntax.
-FILES = st.lists(
-    st.sampled_from(
-        [
-            "\\",
-            "\n",
-            "\r",
-            "\r\n",
-            " ",
-            "\t",
-            "\f",
-            "#",
-            "!",
-            "=",
-            ":",
-            "a",
-            "é",
-            "\\u0041",
-            "\\u0",
-            "\\n",
-        ]
-    ),
-    max_size=24,
-).map("".join)
+Pairs = dict[str, str]
+# Files that nobody would write: nearly every character is syntax.
+SYNTAX = [
+    "\\",
+    "\n",
+    "\r",
+    "\r\n",
+    " ",
+    "\t",
+    "\f",
+    "#",
+    "!",
+    "=",
+    ":",
+    "a",
+    "é",
+    "\\u0041",
+    "\\u0",
+]
+FILES = st.lists(st.sampled_from(SYNTAX), max_size=24).map("".join)
 
 
-@settings(max_examples=10_000)
-@given(PAIRS)
-def test_what_is_written_is_read_back(pairs: dict[str, str]) -> None:
-    text = properties.dump(pairs)
+@settings(max_examples=10_000, deadline=None)
+@given(PAIRS, MODEL_SETS)
+def test_what_is_written_is_read_back(pairs: Pairs, models: ModelSnapshot) -> None:
+    text = properties.dump({**pairs, "model_snapshot": model_snapshot.pieces(models)})
 
-    assert properties.parse(text) == pairs
+    found = properties.parse(text)
+    value = found.pop("model_snapshot")
+    assert list(found.items()) == list(pairs.items())
+    assert model_snapshot.parse(value, Path("x")) == models
     assert text.isascii()
-    assert list(properties.parse(text)) == list(pairs)
 
 
-@settings(max_examples=1_000)
-@given(PAIRS)
+@settings(max_examples=1_000, deadline=None)
+@given(PAIRS, MODEL_SETS)
 def test_the_jvm_reads_what_we_write(
-    java_properties: JavaProperties, pairs: dict[str, str]
+    java_properties: JavaProperties, pairs: Pairs, models: ModelSnapshot
 ) -> None:
-    assert java_properties.load(properties.dump(pairs).encode("ascii")) == pairs
+    pieces = model_snapshot.pieces(models)
+    text = properties.dump({**pairs, "model_snapshot": pieces})
+
+    assert java_properties.load(text.encode("ascii")) == {
+        **pairs,
+        "model_snapshot": "".join(pieces),
+    }
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 @given(PAIRS)
-def test_we_read_what_the_jvm_writes(
-    java_properties: JavaProperties, pairs: dict[str, str]
-) -> None:
+def test_we_read_what_the_jvm_writes(java_properties: JavaProperties, pairs: Pairs) -> None:
     assert properties.parse(java_properties.store(pairs).decode("latin-1")) == pairs
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 @given(FILES)
 def test_any_file_reads_as_the_jvm_reads_it(java_properties: JavaProperties, text: str) -> None:
     try:
-        ours: dict[str, str] | None = properties.parse(text)
+        ours: Pairs | None = properties.parse(text)
     except InputError:
         ours = None
 
     assert ours == java_properties.load(text.encode("latin-1"))
 
 
-@given(st.lists(TEXT, min_size=1, max_size=4))
+@given(st.lists(st.text("a =#\\\n\té"), min_size=1, max_size=4))
 def test_a_folded_value_is_its_pieces_joined(pieces: list[str]) -> None:
-    assert properties.parse(properties.dump({"key": pieces})) == {"key": utf16("".join(pieces))}
+    assert properties.parse(properties.dump({"key": pieces})) == {"key": "".join(pieces)}
+
+
+def test_a_malformed_escape_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.properties"
+    path.write_bytes(b"a=1\nb=one \\\n  line\nc=\\u12g4\n")
+
+    with pytest.raises(InputError, match=r"config\.properties:4: malformed \\u"):
+        properties.read(path)
+
+
+def test_a_file_is_read_as_latin_1_like_the_jvm_does(tmp_path: Path) -> None:
+    path = tmp_path / "config.properties"
+    path.write_bytes("model_store=/modèles".encode())
+
+    assert properties.read(path)[0].value == "/modÃ¨les"

@@ -1,5 +1,229 @@
-from harness.loadtest.report import Report
+"""The report as one HTML file that refers to nothing outside itself: no script, font or link."""
+
+from collections.abc import Iterable, Iterator
+from html import escape
+from importlib import resources
+
+import yaml
+
+from harness.loadtest.charts import charts, number
+from harness.loadtest.report import Latency, Part, Report, quantity
+from harness.loadtest.slo import Objective
+
+_MEANS = {
+    "pass": "the server kept every limit, and the run can be trusted",
+    "fail": "the server missed a limit",
+    "invalid": "the run cannot be trusted to judge the server",
+}
 
 
 def render(report: Report) -> str:
-    return report.model_dump_json()
+    """The whole page."""
+    style = resources.files(__package__).joinpath("report.css").read_text("utf-8")
+    body = "\n".join(
+        [
+            _header(report),
+            _reasons(report),
+            _numbers(report),
+            _section("Service levels", _slos(report)),
+            f'<h2>Over time</h2><div class="plots">{_plots(report)}</div>',
+            _section("By model and stage", _parts(report)),
+            _failures(report),
+            _section("How the run judged itself", _checks(report)),
+            _section("What was run", _setting(report)),
+            _footer(report),
+        ]
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{report.verdict}: load test of {escape(report.target.url)}</title>"
+        f"<style>{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _header(report: Report) -> str:
+    target = report.target
+    where = f"gateway of {target.gateway}" if target.gateway else target.url
+    facts = [
+        f"<b>{escape(where)}</b> ({target.protocol.upper()})",
+        "embedded server on this machine: never evidence" if report.embedded else "",
+        f"release <code>{escape(report.release.commit[:12])}</code>" if report.release else "",
+        escape(report.started.replace("T", " ").replace("+00:00", " UTC")),
+        f"{report.profile.content['arrivals']} arrivals for {report.seconds:g} s",
+        f"{report.judged_seconds:g} s judged",
+    ]
+    return (
+        f'<header><span class="verdict {report.verdict}">{report.verdict}</span>'
+        f"<h1>Load test: {_MEANS[report.verdict]}</h1>"
+        f'<p class="about">{" · ".join(fact for fact in facts if fact)}</p></header>'
+    )
+
+
+def _reasons(report: Report) -> str:
+    if not report.reasons:
+        return ""
+    lines = "".join(f"<p>{escape(reason)}</p>" for reason in report.reasons)
+    return f'<div class="reasons {report.verdict}">{lines}</div>'
+
+
+def _numbers(report: Report) -> str:
+    latency = report.latency_ms
+    shown = [
+        ("achieved of offered", number(report.achieved_rps), f"of {number(report.offered_rps)}/s"),
+        ("requests judged", f"{report.requests:,}", ""),
+        ("failed", f"{report.failures:,}", f"{report.wrong_answers:,} wrong"),
+        ("p50", _ms(latency.p50), "ms"),
+        ("p95", _ms(latency.p95), "ms"),
+        ("p99", _ms(latency.p99), "ms"),
+        ("sent late by, p99", _ms(report.lateness_ms.p99), "ms"),
+    ]
+    cells = "".join(
+        f"<div><dt>{name}</dt><dd>{value} <small>{unit}</small></dd></div>"
+        for name, value, unit in shown
+    )
+    return f'<dl class="numbers">{cells}</dl>'
+
+
+def _slos(report: Report) -> str:
+    head = ["", "of", "limit", "observed", "of the limit", "requests", "beyond it", "enough?"]
+    return _table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6})
+
+
+def _slo(slo: Objective) -> Iterator[str]:
+    yield '<span class="good">✓ met</span>' if slo.met else '<span class="bad">✗ missed</span>'
+    yield escape(f"{slo.of or 'everything'} {slo.metric.replace('_', ' ')}")
+    yield f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
+    yield "never" if slo.observed is None else quantity(slo.observed, slo.unit)
+    used = min(1.0, slo.observed / slo.limit) if slo.observed is not None and slo.limit else None
+    tone = "good" if slo.met else "bad"
+    width = 1.0 if slo.observed is None else used
+    yield (
+        ""
+        if width is None
+        else f'<span class="meter {tone}"><i style="width:{width:.0%}"></i></span>'
+    )
+    yield f"{slo.requests:,}"
+    yield "" if slo.violations is None else f"{slo.violations:,}"
+    if slo.needed is None:
+        yield '<span class="soft">counted</span>'
+    else:
+        yield f"{'yes' if slo.sure else '<span class=unsure>no</span>'}: needs {slo.needed:,}"
+
+
+def _plots(report: Report) -> str:
+    return "\n".join(plot.figure() for plot in charts(report))
+
+
+def _parts(report: Report) -> str:
+    head = ["", "offered/s", "right/s", "requests", "failed", "dropped"]
+    head += ["p50", "p95", "p99", "p99.9", "max", "service p50", "service p99"]
+    named: list[tuple[str, Part]] = [(part.name, part) for part in report.mix]
+    named += [
+        (f"{stage.kind}{'' if stage.judged else ' (not judged)'}", stage) for stage in report.stages
+    ]
+    rows = ([escape(name), *_part(part)] for name, part in named)
+    return _table(head, rows, right=set(range(1, len(head))))
+
+
+def _part(part: Part) -> Iterator[str]:
+    yield number(part.offered_rps)
+    yield number(part.achieved_rps)
+    yield f"{part.requests:,}"
+    yield f'<span class="bad">{part.failures:,}</span>' if part.failures else "0"
+    yield f'<span class="unsure">{part.dropped:,}</span>' if part.dropped else "0"
+    yield from _latency(part.latency_ms)
+    yield _ms(part.service_ms.p50)
+    yield _ms(part.service_ms.p99)
+
+
+def _latency(latency: Latency) -> Iterator[str]:
+    for value in (latency.p50, latency.p95, latency.p99, latency.p99_9, latency.max):
+        yield _ms(value)
+
+
+def _failures(report: Report) -> str:
+    if not report.failure_groups:
+        return ""
+    rows = (
+        [
+            f"{group.count:,}",
+            escape(group.name),
+            f'<span class="bad">{escape(group.kind)}</span>',
+            f"<code>{escape(group.example)}</code>",
+        ]
+        for group in report.failure_groups
+    )
+    return _section(
+        "Failures, warm-up included", _table(["", "of", "kind", "the first"], rows, {0})
+    )
+
+
+def _checks(report: Report) -> str:
+    rows = (
+        [
+            '<span class="good">✓</span>' if check.passed else '<span class="unsure">✗</span>',
+            escape(check.name),
+            escape(check.found),
+            escape(check.limit),
+            f'<span class="soft">{escape(check.why)}</span>',
+        ]
+        for check in report.checks
+    )
+    return _table(["", "check", "found", "limit", "because"], rows)
+
+
+def _setting(report: Report) -> str:
+    generator, server = report.generator, report.server
+    versions = ", ".join(f"{name} {version}" for name, version in generator.versions.items())
+    sent = (
+        f"{generator.processes} on {generator.machine}; the busiest used {generator.cpu_max:.0%}"
+        f" of a core, {generator.in_flight_max:,} in flight at most"
+    )
+    rows = [
+        ["profile", f"<code>{escape(report.profile.path or 'given by the caller')}</code>"],
+        ["generators", escape(sent)],
+        ["versions", escape(versions)],
+    ]
+    if server:
+        said = (
+            f"{server.scrapes:,} scrapes of {', '.join(server.pods)}, {server.missed:,} missed;"
+            f" {server.http_5xx:,.0f} answers of 5xx, {server.restarts:,.0f} restarts of workers"
+        )
+        rows.append(["server figures", escape(said)])
+    if report.release:
+        rows.append(["release", f"<code>{escape(str(report.release))}</code>"])
+    content = escape(yaml.safe_dump(report.profile.content, sort_keys=False, allow_unicode=True))
+    return (
+        _table([], rows)
+        + f"<details><summary>The profile, as it was read</summary><pre>{content}</pre></details>"
+    )
+
+
+def _footer(report: Report) -> str:
+    return (
+        "<footer>Latency runs from the moment a request was due to its whole right answer; service"
+        " time, from the moment it was sent. Every answer was checked. A failed request counts in"
+        " the percentiles as one that was never answered. Histograms are HDR, with three"
+        f" significant digits. Schema version {report.schema_version}.</footer>"
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f'<h2>{title}</h2><div class="card">{content}</div>'
+
+
+def _table(head: list[str], rows: Iterable[Iterable[str]], right: set[int] | None = None) -> str:
+    def cells(tag: str, row: Iterable[str]) -> str:
+        return "".join(
+            f"<{tag}{' class=n' if place in (right or ()) else ''}>{cell}</{tag}>"
+            for place, cell in enumerate(row)
+        )
+
+    top = f"<thead><tr>{cells('th', head)}</tr></thead>" if head else ""
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else number(value)

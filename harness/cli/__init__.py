@@ -15,6 +15,10 @@ from harness.core.errors import HarnessError
 # name → its line in --help. The module is imported when its verb is called: torch and locust
 # take seconds that `harness --help` and `harness check` must not pay.
 VERBS: dict[str, str] = {
+    "check": "render every environment and judge it",
+    "render": "print an environment as its cluster will hold it",
+    "diff": "what a change does to an environment, the dangerous first",
+    "tools": "build the external programs and schemas that check needs",
     "models": "build, lock and verify the model archives",
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",

@@ -1,5 +1,6 @@
 """What a rule found: data, so that text, JSON, SARIF and JUnit say the same."""
 
+import dataclasses
 import enum
 from dataclasses import dataclass
 
@@ -33,3 +34,7 @@ class Finding:
     object: str
     environments: tuple[str, ...]
     fix: str
+
+    def only(self, *environments: str) -> "Finding":
+        """The same finding, of these environments."""
+        return dataclasses.replace(self, environments=environments)

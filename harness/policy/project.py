@@ -34,7 +34,7 @@ class Project:
         if path not in self._parsed:
             full = self.repository.root / path
             try:
-                found = yamlfile.parse(source.read_text(full), Path(path))
+                found = yamlfile.parse(yamlfile.read_text(full), Path(path))
             except InputError:
                 found = []
             self._parsed[path] = found

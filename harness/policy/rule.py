@@ -41,9 +41,9 @@ class Rule:
     """
 
     id: str
-    severity: Severity
     why: str
     fix: str
+    severity: Severity = Severity.ERROR
     clauses: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     scope: type = Object
@@ -68,7 +68,7 @@ def rule(
         hints = get_type_hints(judge)
         hints.pop("return")
         (scope,) = hints.values()
-        declare(Rule(identifier, severity, why, fix, clauses, kinds, scope, judge))
+        declare(Rule(identifier, why, fix, severity, clauses, kinds, scope, judge))
         return judge
 
     return register

@@ -49,3 +49,31 @@ class Cache:
         for path in self._folder.glob("*.json"):
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
+
+
+class Ledger:
+    """Many small answers in one file: those that the last run used, and no others."""
+
+    def __init__(self, repository: Repository, name: str) -> None:
+        self._path = repository.build / "check" / "cache" / name
+        try:
+            self._kept: dict[str, object] = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            self._kept = {}
+        self._used: dict[str, object] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._kept or key in self._used
+
+    def __getitem__(self, key: str) -> object:
+        if key not in self._used:
+            self._used[key] = self._kept[key]
+        return self._used[key]
+
+    def __setitem__(self, key: str, answer: object) -> None:
+        self._used[key] = answer
+
+    def save(self) -> None:
+        """Write what was used."""
+        if self._used.keys() != self._kept.keys():
+            files.write(self._path, json.dumps(self._used))

@@ -55,7 +55,7 @@ class Renderer:
     def environments(self) -> list[str]:
         """The names under clusters/."""
         folders = (self.repository.root / "clusters").iterdir()
-        return sorted(path.name for path in folders if path.is_dir())
+        return sorted(path.name for path in folders if (path / "kustomization.yaml").is_file())
 
     def candidate(self, env: str) -> Environment:
         """An environment, all from the working tree."""
@@ -120,6 +120,7 @@ class _Render:
     objects: list[Object] = field(default_factory=list)
     unfilled: list[Unfilled] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
 
     def run(self) -> Environment:
         start = Location(Path(f"clusters/{self.env}"))
@@ -131,7 +132,13 @@ class _Render:
         releases = [each for each in self.objects if each.kind == "HelmRelease"]
         self.objects += self._together(self._helm_release, releases)
         return Environment(
-            self.env, self.variant, tuple(self.objects), tuple(self.unfilled), tuple(self.faults)
+            self.env,
+            self.variant,
+            tuple(self.objects),
+            # Steps end in any order; what is told about them does not depend on it.
+            tuple(sorted(self.unfilled, key=str)),
+            tuple(sorted(self.faults, key=str)),
+            tuple(self.charts),
         )
 
     def _together(
@@ -247,6 +254,7 @@ class _Render:
         )
         values = mapping(self.renderer.placeholders.fill(values, lambda _: None))
         wanted = helm.template(release, values)
+        self.charts.append((tree, wanted))
 
         def sources() -> Sources:
             return value_sources(tree, release, wanted.chart)

@@ -7,9 +7,13 @@ for deployment in environment.of("Deployment"):
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from harness.core.errors import Location
+
+if TYPE_CHECKING:
+    from harness.render.helm import Template
+    from harness.render.tree import Tree
 
 Key = str | int
 Value = Mapping[str, object]
@@ -136,6 +140,7 @@ class Environment:
         objects: everything that Flux and Helm would apply, in their order.
         unfilled: every ``UNSET`` that was replaced by a placeholder.
         faults: what could not be rendered, charts of the network among it.
+        charts: what helm was asked to render of this repository's charts.
     """
 
     name: str
@@ -143,6 +148,7 @@ class Environment:
     objects: tuple[Object, ...]
     unfilled: tuple[Unfilled, ...] = ()
     faults: tuple[Fault, ...] = ()
+    charts: "tuple[tuple[Tree, Template], ...]" = ()
 
     @cached_property
     def _by_kind(self) -> dict[str, list[Object]]:

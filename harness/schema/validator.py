@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import cast
 
 from harness import tools
-from harness.core import command, files
+from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.render.cache import Ledger
 from harness.render.objects import Key, Object, items, text
 from harness.schema import catalog
 
@@ -43,46 +44,29 @@ def validate(repository: Repository, objects: Sequence[Object]) -> list[tuple[Ob
         HarnessError: kubeconform could not judge.
     """
     schemas = catalog.find(repository)
-    kept = _Verdicts(repository, catalog.fingerprint(repository))
-    keys = {id(each): kept.key(each) for each in objects}
-    unseen = {keys[id(each)]: each for each in objects if keys[id(each)] not in kept.verdicts}
+    pins = catalog.fingerprint(repository)
+    ledger = Ledger(repository, "verdicts")
+    keys = [f"{pins} {_digest(each)}" for each in objects]
+    unseen = {key: each for key, each in zip(keys, objects, strict=True) if key not in ledger}
     if unseen:
         program = tools.find(repository, "kubeconform")
         judged = _kubeconform(program, schemas, list(unseen.values()))
         for key, verdict in zip(unseen, judged, strict=True):
-            kept.verdicts[key] = verdict
-    kept.save(keys.values())
-    return [
+            ledger[key] = verdict
+    found = [
         (each, Invalid(tuple(path), message, unknown))
-        for each in objects
-        for path, message, unknown in kept.verdicts[keys[id(each)]]
+        for key, each in zip(keys, objects, strict=True)
+        for path, message, unknown in cast("_Verdict", ledger[key])
     ]
+    ledger.save()
+    return found
 
 
 _Verdict = list[tuple[list[Key], str, bool]]
 
 
-class _Verdicts:
-    """The verdicts of earlier runs, by the content of the object and of the schemas."""
-
-    def __init__(self, repository: Repository, schemas: str) -> None:
-        self._path = repository.build / "check" / "cache" / "verdicts"
-        self._schemas = schemas
-        try:
-            kept = json.loads(self._path.read_bytes())
-        except (OSError, ValueError):
-            kept = {}
-        self.verdicts: dict[str, _Verdict] = kept.get(schemas, {})
-        self._read = set(self.verdicts)
-
-    def key(self, each: Object) -> str:
-        return hashlib.sha256(json.dumps(each.value, default=str).encode()).hexdigest()
-
-    def save(self, used: Iterable[str]) -> None:
-        """Keep the verdicts of this run and no others."""
-        keep = {key: self.verdicts[key] for key in used}
-        if keep.keys() != self._read:
-            files.write(self._path, json.dumps({self._schemas: keep}))
+def _digest(each: Object) -> str:
+    return hashlib.sha256(json.dumps(each.value, default=str).encode()).hexdigest()
 
 
 def _kubeconform(program: Path, schemas: Path, objects: Sequence[Object]) -> list[_Verdict]:
@@ -123,4 +107,4 @@ def _problems(row: object) -> Iterable[tuple[list[Key], str, bool]]:
 
 def _key(part: str) -> Key:
     decoded = part.replace("~1", "/").replace("~0", "~")
-    return cast("Key", int(decoded) if decoded.isdigit() else decoded)
+    return int(decoded) if decoded.isdigit() else decoded

@@ -1,0 +1,46 @@
+"""``harness check``: renders every environment and judges it."""
+
+import argparse
+
+from harness.core import console, repository
+from harness.core.errors import UsageError
+from harness.policy import engine, report
+
+_FORMATS = {
+    "text": report.as_text,
+    "json": report.as_json,
+    "sarif": report.as_sarif,
+    "junit": report.as_junit,
+    "github": report.as_github,
+}
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="values that are UNSET are findings")
+    parser.add_argument("--format", choices=_FORMATS, default="text", help="of what is printed")
+    parser.add_argument("--explain", metavar="RULE", help="why a rule is there, and how to obey it")
+    parser.add_argument("--unset", action="store_true", help="list the values that are UNSET")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; leave them under build/check as JSON, SARIF and JUnit."""
+    if args.explain:
+        return _explain(args.explain)
+    here = repository.find()
+    found = engine.check(here, strict=args.strict)
+    report.write(found, here.build / "check")
+    print(_FORMATS["json" if args.json else args.format](found))
+    if args.unset:
+        for each in found.unfilled:
+            console.note(f"{each.location}: {each.key}")
+    return 0 if found.passed else 1
+
+
+def _explain(rule: str) -> int:
+    known = engine.load_rules()
+    if rule not in known:
+        near = [name for name in known if rule in name] or list(known)
+        raise UsageError(f"no rule {rule!r}", hint=f"one of: {', '.join(near)}")
+    print(report.explain(known[rule]))
+    return 0

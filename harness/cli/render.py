@@ -1,0 +1,53 @@
+"""``harness render``: an environment as its cluster will hold it, as YAML."""
+
+import argparse
+import json
+
+import yaml
+
+from harness.core import console, repository
+from harness.core.errors import UsageError
+from harness.render.environment import Renderer
+from harness.render.objects import Environment
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", required=True, help="a folder of clusters/")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--commit", help="render this commit instead of the working tree")
+    which.add_argument("--live", action="store_true", help="the folder × the commit that it pins")
+    parser.add_argument("--only", metavar="KIND", action="append", help="objects of this kind")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the objects; exit 1 where something could not be rendered."""
+    environment = _rendered(args)
+    objects = [each for each in environment.objects if not args.only or each.kind in args.only]
+    if args.json:
+        rows = [
+            {"source": str(each.at()), "owner": str(each.owner), "object": each.value}
+            for each in objects
+        ]
+        print(json.dumps(rows, indent=2, default=str))
+    else:
+        for each in objects:
+            print(f"---\n# {each.owner}: {each.at()}")
+            print(yaml.safe_dump(each.value, sort_keys=False, allow_unicode=True), end="")
+    for fault in environment.faults:
+        console.note(f"{fault.location}: {fault.object}: {fault.message}")
+    return 1 if any(each.rule != "render/not-rendered" for each in environment.faults) else 0
+
+
+def _rendered(args: argparse.Namespace) -> Environment:
+    renderer = Renderer(repository.find())
+    if args.commit:
+        return renderer.at(args.env, args.commit)
+    if not args.live:
+        return renderer.candidate(args.env)
+    live = renderer.live(args.env)
+    if live is None:
+        raise UsageError(
+            f"{args.env} pins no commit", hint=f"see ref in clusters/{args.env}/release.yaml"
+        )
+    return live

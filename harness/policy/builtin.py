@@ -1,0 +1,99 @@
+"""What the engine itself reports: rules without a judge, so that they have a why and a fix too."""
+
+from harness.policy.rule import Rule, declare
+
+_RULES = (
+    (
+        "render/kustomize",
+        "kustomize-controller would stop here, and with it everything that depends on it",
+        "repair what kustomize names; `harness render --env ENV` shows the result",
+    ),
+    (
+        "render/helm",
+        "helm-controller would stop here: the release stays as it is, or is never installed",
+        "repair the chart or the values that helm names",
+    ),
+    (
+        "render/variable",
+        "Flux turns a variable without a value into nothing, without a word",
+        "add the key to clusters/ENV/site.yaml, or give a default: ${KEY:-default}",
+    ),
+    (
+        "render/placeholder",
+        "a value that is UNSET cannot be judged without a placeholder of valid form",
+        "add the field's last key to tests/testdata/site.yaml",
+    ),
+    (
+        "render/not-rendered",
+        "what a chart of the network makes was not seen by any rule",
+        "list the release in exceptions.yaml, with a reason and an expiry date",
+    ),
+    (
+        "render/crossed",
+        "Flux may use a commit's chart a moment before or after its values",
+        "give every new value a default, and keep old values accepted for one release",
+    ),
+    (
+        "render/unset",
+        "a cluster cannot be made from UNSET",
+        "`harness init --env ENV` fills in what a user knows",
+    ),
+    (
+        "schema/invalid",
+        "the API server refuses the object, or drops the key without a word",
+        "correct the field; unknown keys are spelled wrongly or belong to another API version",
+    ),
+    (
+        "schema/none",
+        "an object without a schema was not checked at all",
+        "pin the module that holds its CRD in tools/schemas/modules.yaml",
+    ),
+    (
+        "schema/eksctl",
+        "eksctl refuses the file, some of it only after it has begun to make things",
+        "correct the field; see eksctl's schema of ClusterConfig",
+    ),
+    (
+        "yaml/unreadable",
+        "no tool can read the file",
+        "correct the YAML; most often it is the indentation above the line",
+    ),
+    (
+        "yaml/tab",
+        "YAML is indented by spaces alone",
+        "replace the tab by two spaces",
+    ),
+    (
+        "yaml/duplicate-key",
+        "of two equal keys one wins, and which one depends on the tool",
+        "keep one of them",
+    ),
+    (
+        "yaml/anchor",
+        "kustomize and helm expand anchors differently, and patches do not see them",
+        "write the value out where it is used",
+    ),
+    (
+        "yaml/boolean",
+        "tools disagree whether the word is text or a boolean",
+        "write true or false, or quote the text",
+    ),
+    (
+        "yaml/unquoted-variable",
+        "after substitution the value is a number or a boolean, which the API server refuses",
+        'quote it: "${KEY}"',
+    ),
+    (
+        "exceptions/unused",
+        "an exception that nothing needs hides the next mistake",
+        "remove it",
+    ),
+    (
+        "exceptions/expired",
+        "an exception is a promise to come back by a date",
+        "repair what it excuses, or give it a new date with a new reason",
+    ),
+)
+
+for identifier, why, fix in _RULES:
+    declare(Rule(identifier, why=why, fix=fix))

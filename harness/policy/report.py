@@ -1,0 +1,239 @@
+"""What a check found, and the same answer as JSON, SARIF, JUnit and GitHub annotations.
+
+The keys of the JSON are a public interface: ``version`` changes when one of them does.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from harness.core import files
+from harness.policy.exceptions import Excused
+from harness.policy.finding import Finding, Severity
+from harness.policy.rule import Rule
+from harness.render.objects import Unfilled
+
+VERSION = 1
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a check.
+
+    Attributes:
+        findings: what is wrong, errors first, by file and line.
+        excused: what exceptions.yaml knows about.
+        unfilled: every value that is still UNSET.
+        objects: how many objects each environment has.
+        rules: every rule that was asked.
+        seconds: how long it took.
+    """
+
+    findings: tuple[Finding, ...]
+    excused: tuple[Excused, ...]
+    unfilled: tuple[Unfilled, ...]
+    objects: Mapping[str, int]
+    rules: tuple[Rule, ...]
+    seconds: float
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    @property
+    def passed(self) -> bool:
+        return not self.errors
+
+
+def as_text(report: Report) -> str:
+    """For people: by file, the fix under each finding, and one line that sums up."""
+    lines: list[str] = []
+    for finding in report.findings:
+        file = str(finding.location.path)
+        if f"\n{file}" not in lines:
+            lines.append(f"\n{file}")
+        where = f" ({', '.join(finding.environments)})" if finding.environments else ""
+        line = str(finding.location.line or "")
+        who = f"{finding.object}: " if finding.object else ""
+        lines.append(f"  {line:>4}  {finding.severity}  {finding.rule}{where}")
+        lines += [f"        {text}" for text in f"{who}{finding.message}".splitlines()]
+        lines.append(f"      → {finding.fix}")
+    not_rendered = [each for each in report.excused if each.finding.rule == "render/not-rendered"]
+    if not_rendered:
+        lines.append("\nnot rendered (exceptions.yaml says why):")
+        names = sorted({each.finding.object for each in not_rendered})
+        lines += [f"  {name}" for name in names]
+    return "\n".join([*lines, "", _sum(report)]).lstrip("\n")
+
+
+def _sum(report: Report) -> str:
+    found = len(report.findings)
+    told = "no finding" if not found else f"{found} finding{'s' if found > 1 else ''}"
+    skipped = sum(each.finding.rule == "render/not-rendered" for each in report.excused)
+    parts = [
+        f"{'✓' if report.passed else '✗'} {told}",
+        f"{len(report.objects)} environments, {sum(report.objects.values())} objects",
+        f"{len(report.rules)} rules",
+        f"{len(report.excused)} excused ({skipped} not rendered)",
+        f"{len(report.unfilled)} values UNSET",
+        f"{report.seconds:.2f} s",
+    ]
+    return " · ".join(parts)
+
+
+def as_json(report: Report) -> str:
+    """For machines: everything, versioned."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "passed": report.passed,
+            "seconds": round(report.seconds, 3),
+            "environments": dict(report.objects),
+            "rules": len(report.rules),
+            "findings": [_finding(each) for each in report.findings],
+            "excused": [
+                {
+                    **_finding(each.finding),
+                    "reason": each.reason,
+                    "expires": each.expires.isoformat(),
+                }
+                for each in report.excused
+            ],
+            "unfilled": [
+                {"key": each.key, "file": str(each.location.path), "line": each.location.line}
+                for each in report.unfilled
+            ],
+        },
+        indent=2,
+    )
+
+
+def as_sarif(report: Report) -> str:
+    """For code scanning: SARIF 2.1.0. Excused findings are suppressed results."""
+    rules = [
+        {
+            "id": rule.id,
+            "shortDescription": {"text": rule.why},
+            "help": {"text": rule.fix},
+            "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+            "properties": {"tags": list(rule.clauses)},
+        }
+        for rule in report.rules
+    ]
+    results = [_sarif(each) for each in report.findings]
+    for each in report.excused:
+        suppression = {"kind": "external", "status": "accepted", "justification": each.reason}
+        results.append({**_sarif(each.finding), "suppressions": [suppression]})
+    driver = {"name": "harness check", "version": str(VERSION), "rules": rules}
+    run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
+    return json.dumps(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [run],
+        },
+        indent=2,
+    )
+
+
+def as_junit(report: Report) -> str:
+    """For test reports: a case for each rule, which fails with its findings."""
+    broken: dict[str, list[Finding]] = {}
+    for finding in report.errors:
+        broken.setdefault(finding.rule, []).append(finding)
+    told = {"name": "harness check", "tests": str(len(report.rules)), "failures": str(len(broken))}
+    suite = ET.Element("testsuite", {**told, "time": f"{report.seconds:.3f}"})
+    for rule in report.rules:
+        family, _, name = rule.id.partition("/")
+        case = ET.SubElement(suite, "testcase", {"classname": family, "name": name})
+        found = broken.get(rule.id)
+        if found:
+            failure = ET.SubElement(case, "failure", {"message": found[0].message})
+            failure.text = "\n".join(f"{each.location}: {each.message}" for each in found)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def as_github(report: Report) -> str:
+    """For a workflow's log: annotations at the lines of a pull request."""
+    return "\n".join(
+        f"::{_LEVELS[each.severity]} file={_property(str(each.location.path))},"
+        f"line={each.location.line or 1},title={_property(each.rule)}::"
+        f"{_data(f'{each.object}: {each.message}' if each.object else each.message)}"
+        f"%0A→ {_data(each.fix)}"
+        for each in report.findings
+    )
+
+
+def write(report: Report, folder: Path) -> None:
+    """Leave the report as JSON, SARIF and JUnit in a folder."""
+    files.write(folder / "report.json", as_json(report) + "\n")
+    files.write(folder / "report.sarif", as_sarif(report) + "\n")
+    files.write(folder / "junit.xml", as_junit(report) + "\n")
+
+
+def explain(rule: Rule) -> str:
+    """A rule for people."""
+    clauses = f"\nstands for: {', '.join(rule.clauses)}" if rule.clauses else ""
+    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{clauses}"
+
+
+def as_markdown(rules: Mapping[str, Rule]) -> str:
+    """docs/rules.md."""
+    families: dict[str, list[Rule]] = {}
+    for rule in rules.values():
+        families.setdefault(rule.id.partition("/")[0], []).append(rule)
+    lines = [
+        "# Rules of `harness check`",
+        "",
+        "Written by `harness generate`. Each rule looks at what was rendered and names the line in",
+        "the source. `harness check --explain RULE` prints one; exceptions.yaml excuses a finding,",
+        "with a reason and a date.",
+    ]
+    for family, members in families.items():
+        lines += ["", f"## {family}", "", "| rule | why | fix | stands for |", "|---|---|---|---|"]
+        for rule in members:
+            cells = (f"`{rule.id}`", rule.why, rule.fix, ", ".join(rule.clauses))
+            lines.append(f"| {' | '.join(_cell(each) for each in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "file": str(finding.location.path),
+        "line": finding.location.line,
+        "object": finding.object,
+        "environments": list(finding.environments),
+        "fix": finding.fix,
+    }
+
+
+def _sarif(finding: Finding) -> dict[str, object]:
+    physical = {
+        "artifactLocation": {"uri": str(finding.location.path), "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": finding.location.line or 1},
+    }
+    who = f"{finding.object}: " if finding.object else ""
+    return {
+        "ruleId": finding.rule,
+        "level": _LEVELS[finding.severity],
+        "message": {"text": f"{who}{finding.message}\n{finding.fix}"},
+        "locations": [{"physicalLocation": physical}],
+    }
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,64 @@
+"""New charts with old values, and old charts with new values.
+
+Flux's source, ConfigMap and HelmRelease change one after the other: for a moment the chart of one
+commit meets the values of the other. Both pairs must render.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.core import command
+from harness.core.errors import InputError, Location
+from harness.core.repository import Repository
+from harness.render.environment import Renderer
+from harness.render.objects import Environment, Fault
+
+_READ = ("apps", "clusters", "infra")
+
+
+def previous(repository: Repository) -> str | None:
+    """The commit that a merge of this checkout would replace; None where git does not know.
+
+    Where the working tree has changes it is the commit below them, on a branch the place where it
+    left main, on main the commit before.
+    """
+    if _git(repository, "status", "--porcelain", "--", *_READ):
+        return _git(repository, "rev-parse", "--verify", "HEAD")
+    head = _git(repository, "rev-parse", "--verify", "HEAD")
+    base = _git(repository, "merge-base", "HEAD", "origin/main")
+    return base if base and base != head else _git(repository, "rev-parse", "--verify", "HEAD^")
+
+
+def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Fault]:
+    """What does not render when the charts and values of two commits meet."""
+    if not new.charts or not (renderer.repository.root / "clusters" / new.name).is_dir():
+        return
+    old = renderer.at(new.name, commit)
+    before = {(wanted.namespace, wanted.release): (tree, wanted) for tree, wanted in old.charts}
+    for tree, wanted in new.charts:
+        if (wanted.namespace, wanted.release) not in before:
+            continue
+        old_tree, old_wanted = before[wanted.namespace, wanted.release]
+        pairs = (
+            (f"chart of {commit[:12]} with these values", old_tree, wanted, old_wanted.chart),
+            (f"this chart with the values of {commit[:12]}", tree, old_wanted, wanted.chart),
+        )
+        for what, chart_tree, values, chart in pairs:
+            try:
+                renderer.template(chart_tree, dataclasses.replace(values, chart=chart))
+            except InputError as error:
+                yield Fault(
+                    "render/crossed",
+                    f"{what}: {error.message}",
+                    Location(Path(wanted.chart, "values.yaml")),
+                    f"HelmRelease/{wanted.release}",
+                )
+
+
+def _git(repository: Repository, *words: str) -> str | None:
+    try:
+        done = command.run(["git", "-C", repository.root, *words], timeout=20)
+    except command.CommandError:
+        return None
+    return done.stdout.strip() or None

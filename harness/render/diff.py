@@ -1,0 +1,267 @@
+"""What a change does to an environment: its rendered objects before and after, field by field.
+
+``dangers`` picks out what a reviewer must not miss: what cannot be undone, what the API server
+refuses to change, and what opens a door.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.render.objects import Environment, Key, Object, Value, dig, items, text
+
+Keys = tuple[Key, ...]
+
+# Written by Helm from the chart's version: they change with it and say nothing.
+_NOISE = ("helm.sh/chart", "checksum/")
+
+_LOST = {
+    "CustomResourceDefinition": "its objects go with it",
+    "Namespace": "everything in it goes with it",
+    "NetworkPolicy": "what it closed is open",
+    "PersistentVolume": "the claim loses its volume",
+    "PersistentVolumeClaim": "its data may go with it",
+    "PodDisruptionBudget": "an eviction may take every pod",
+    "StatefulSet": "its pods stop, its volumes stay",
+}
+# Fields that the API server refuses to change: the object has to be made anew.
+_IMMUTABLE: dict[str, tuple[Keys, ...]] = {
+    "DaemonSet": (("spec", "selector"),),
+    "Deployment": (("spec", "selector"),),
+    "Job": (("spec", "selector"), ("spec", "template")),
+    "PersistentVolume": (("spec", "csi"), ("spec", "nfs"), ("spec", "hostPath")),
+    "PersistentVolumeClaim": (
+        ("spec", "accessModes"),
+        ("spec", "selector"),
+        ("spec", "storageClassName"),
+        ("spec", "volumeName"),
+    ),
+    "PriorityClass": (("value",), ("preemptionPolicy",)),
+    "RoleBinding": (("roleRef",),),
+    "ClusterRoleBinding": (("roleRef",),),
+    "Service": (("spec", "clusterIP"),),
+    "StatefulSet": (
+        ("spec", "selector"),
+        ("spec", "serviceName"),
+        ("spec", "volumeClaimTemplates"),
+    ),
+    "StorageClass": (("parameters",), ("provisioner",), ("reclaimPolicy",), ("volumeBindingMode",)),
+}
+_DOORS = ("allowPrivilegeEscalation", "hostIPC", "hostNetwork", "hostPID", "privileged")
+_ROLES = ("Role", "ClusterRole")
+_BINDINGS = ("RoleBinding", "ClusterRoleBinding")
+_LEVELS = ("privileged", "baseline", "restricted")
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field that differs; None where it is not there."""
+
+    path: Keys
+    old: object
+    new: object
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object that differs: added where ``old`` is None, removed where ``new`` is."""
+
+    old: Object | None
+    new: Object | None
+    fields: tuple[Field, ...]
+
+    @property
+    def kind(self) -> str:
+        """``added``, ``removed`` or ``changed``."""
+        if self.old is None:
+            return "added"
+        return "changed" if self.new else "removed"
+
+    @property
+    def object(self) -> Object:
+        """The newer of the two."""
+        found = self.new or self.old
+        assert found is not None  # noqa: S101  one of them is always there
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Something a reviewer must not miss."""
+
+    kind: str
+    message: str
+    object: Object
+
+
+def compare(old: Environment, new: Environment) -> list[Change]:
+    """Every object that differs, in the order of the new environment."""
+    before, after = _by_identity(old.objects), _by_identity(new.objects)
+    changes = []
+    for identity in dict.fromkeys((*after, *before)):
+        was, now = before.get(identity), after.get(identity)
+        if was is None or now is None:
+            changes.append(Change(was, now, ()))
+        elif fields := tuple(_fields(was.value, now.value, ())):
+            changes.append(Change(was, now, fields))
+    return changes
+
+
+def dangers(changes: Iterable[Change]) -> Iterator[Danger]:
+    """What a reviewer must not miss."""
+    for change in changes:
+        subject = change.object
+        if change.new is None:
+            if subject.kind in _LOST:
+                yield Danger("removed", f"removed: {_LOST[subject.kind]}", subject)
+            continue
+        for kind, message in (
+            *_immutable(change),
+            *_rights(change),
+            *_opened(change),
+            *_stopped(change),
+        ):
+            yield Danger(kind, message, subject)
+
+
+def _immutable(change: Change) -> Iterator[tuple[str, str]]:
+    for path in _IMMUTABLE.get(change.object.kind, ()) if change.old else ():
+        if any(field.path[: len(path)] == path for field in change.fields):
+            where = ".".join(map(str, path))
+            yield "immutable", f"{where} cannot be changed: the object has to be made anew"
+
+
+def _rights(change: Change) -> Iterator[tuple[str, str]]:
+    new, old = change.object.value, change.old.value if change.old else {}
+    if change.object.kind in _ROLES:
+        for rule in items(new, "rules"):
+            if rule not in items(old, "rules"):
+                yield "rbac", f"grants {_rule(rule)}"
+    elif change.object.kind in _BINDINGS:
+        for subject in items(new, "subjects"):
+            if subject not in items(old, "subjects"):
+                role = text(new, "roleRef", "name")
+                yield "rbac", f"gives {role} to {text(subject, 'kind')} {text(subject, 'name')}"
+
+
+def _opened(change: Change) -> Iterator[tuple[str, str]]:
+    for path, old, new in _leaves(change):
+        name = path[-1] if path else ""
+        if name in _DOORS and new is True and old is not True:
+            yield "privileged", f"{'.'.join(map(str, path))} is set"
+        elif "hostPath" in path and name == "path":
+            yield "privileged", f"mounts {new} of the node"
+        elif name == _ENFORCE and _level(new) < _level(old):
+            yield "privileged", f"Pod Security falls from {old} to {new}"
+
+
+def _stopped(change: Change) -> Iterator[tuple[str, str]]:
+    for path, old, new in _leaves(change):
+        if path[-2:] == ("spec", "replicas") and new == 0 and old != 0:
+            yield "stopped", "replicas fall to 0"
+        elif path == ("spec", "suspend") and new is True:
+            yield "stopped", "Flux stops looking at it"
+        elif path == ("spec", "prune") and new is True and old is False:
+            yield "removed", "Flux begins to remove what is no longer in Git"
+
+
+def _leaves(change: Change) -> Iterator[tuple[Keys, object, object]]:
+    """Every plain value that is new, with the one before it."""
+    if change.old is None:
+        yield from ((path, None, value) for path, value in _flat(change.object.value, ()))
+    for field in change.fields:
+        for path, value in _flat(field.new, field.path):
+            yield path, dig(field.old, *path[len(field.path) :]), value
+
+
+def _flat(value: object, path: Keys) -> Iterator[tuple[Keys, object]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _flat(inner, (*path, index))
+    else:
+        yield path, value
+
+
+def _fields(old: object, new: object, path: Keys) -> Iterator[Field]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys((*new, *old)):
+            if not str(key).startswith(_NOISE):
+                yield from _fields(old.get(key), new.get(key), (*path, key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (was, now) in enumerate(zip(old, new, strict=True)):
+            yield from _fields(was, now, (*path, index))
+    elif old != new:
+        yield Field(path, old, new)
+
+
+def _by_identity(objects: Iterable[Object]) -> dict[tuple[str, str, str, str], Object]:
+    return {(each.group, each.kind, each.namespace, each.name): each for each in objects}
+
+
+def _rule(rule: object) -> str:
+    def names(key: str) -> str:
+        return ",".join(map(str, items(rule, key)))
+
+    return f"{names('verbs')} on {names('resources') or names('nonResourceURLs')}"
+
+
+def _level(value: object) -> int:
+    return _LEVELS.index(value) if value in _LEVELS else -1
+
+
+def as_markdown(old: Environment, new: Environment) -> str:
+    """For a pull request: the dangers first, then every object that differs."""
+    changes = compare(old, new)
+    lines = [f"## {new.name}: {len(changes)} objects differ"]
+    found = list(dangers(changes))
+    if found:
+        lines += ["", "**Look at these first**", ""]
+        lines += [f"- **{each.kind}** {each.object}: {each.message}" for each in found]
+    for change in changes:
+        lines += ["", *_shown(change)]
+    return "\n".join(lines)
+
+
+def _shown(change: Change) -> Iterator[str]:
+    if change.new is None or change.old is None:
+        yield f"{'+' if change.new else '-'} {change.object}"
+        return
+    yield f"~ {change.object}"
+    for field in change.fields:
+        where = ".".join(map(str, field.path))
+        yield f"    {where}: {_short(field.old)} → {_short(field.new)}"
+        yield f"      {change.object.at(*field.path)}"
+
+
+def _short(value: object) -> str:
+    shown = "nothing" if value is None else str(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}…"
+
+
+def as_data(old: Environment, new: Environment) -> dict[str, Value | list[object]]:
+    """The same as plain data, for JSON."""
+    changes = compare(old, new)
+    return {
+        "dangers": [
+            {"kind": each.kind, "object": str(each.object), "message": each.message}
+            for each in dangers(changes)
+        ],
+        "changes": [
+            {
+                "object": str(each.object),
+                "change": "changed"
+                if each.old and each.new
+                else "added"
+                if each.new
+                else "removed",
+                "fields": [
+                    {"path": list(field.path), "old": field.old, "new": field.new}
+                    for field in each.fields
+                ],
+            }
+            for each in changes
+        ],
+    }

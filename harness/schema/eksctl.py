@@ -1,0 +1,320 @@
+"""clusters/<env>/eksctl.yaml: the keys of eksctl v0.230's ClusterConfig that this repository uses.
+
+Unknown keys are errors, as in eksctl's own schema; on top come the combinations that its schema
+lets through and ``eksctl create cluster`` refuses.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import Field, StringConstraints, model_validator
+
+from harness.core import document
+from harness.core.document import Document, Strict
+from harness.core.errors import InputError, Location
+from harness.render.objects import Unfilled
+from harness.render.placeholders import Placeholders
+from harness.render.tree import Tree
+
+Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9-]*$", max_length=100)]
+Count = Annotated[int, Field(ge=0)]
+LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler", "all", "*"]
+# What CloudWatch Logs accepts as days, up to ten years.
+Retention = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+]  # fmt: skip
+_OWN_AGENT = "eks-pod-identity-agent"
+
+
+class Metadata(Strict):
+    name: Name
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    version: Annotated[str, StringConstraints(pattern=r"^1\.\d\d$")]
+    tags: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Enabled(Strict):
+    enabled: bool
+
+
+class UpgradePolicy(Strict):
+    support_type: Annotated[Literal["STANDARD", "EXTENDED"], Field(alias="supportType")]
+
+
+class Endpoints(Strict):
+    private: Annotated[bool, Field(alias="privateAccess")]
+    public: Annotated[bool, Field(alias="publicAccess")]
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if not (self.private or self.public):
+            raise ValueError("the control plane needs at least one endpoint")
+        return self
+
+
+class Nat(Strict):
+    gateway: Literal["Disable", "Single", "HighlyAvailable"]
+
+
+class Vpc(Strict):
+    id: str | None = None
+    cidr: str | None = None
+    nat: Nat | None = None
+    endpoints: Annotated[Endpoints | None, Field(alias="clusterEndpoints")] = None
+    public_cidrs: Annotated[tuple[str, ...], Field(alias="publicAccessCIDRs")] = ()
+
+    @model_validator(mode="after")
+    def _networks(self) -> Self:
+        for each in filter(None, (self.cidr, *self.public_cidrs)):
+            ipaddress.ip_network(each)
+        if self.public_cidrs and self.endpoints and not self.endpoints.public:
+            raise ValueError("publicAccessCIDRs have no effect without publicAccess")
+        return self
+
+
+class Encryption(Strict):
+    key: Annotated[Arn, Field(alias="keyARN")]
+
+
+class Logging(Strict):
+    types: Annotated[tuple[LogType, ...], Field(alias="enableTypes", min_length=1)]
+    days: Annotated[Retention | None, Field(alias="logRetentionInDays")] = None
+
+
+class CloudWatch(Strict):
+    logging: Annotated[Logging, Field(alias="clusterLogging")]
+
+
+class Scope(Strict):
+    type: Literal["cluster", "namespace"]
+    namespaces: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _namespaces(self) -> Self:
+        if bool(self.namespaces) != (self.type == "namespace"):
+            raise ValueError("namespaces belong to type namespace, and to it alone")
+        return self
+
+
+class AccessPolicy(Strict):
+    arn: Annotated[Arn, Field(alias="policyARN")]
+    scope: Annotated[Scope, Field(alias="accessScope")]
+
+
+class AccessEntry(Strict):
+    principal: Annotated[Arn, Field(alias="principalARN")]
+    type: Literal["STANDARD", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX"] | None = None
+    username: Annotated[str | None, Field(alias="kubernetesUsername")] = None
+    groups: Annotated[tuple[str, ...], Field(alias="kubernetesGroups")] = ()
+    policies: Annotated[tuple[AccessPolicy, ...], Field(alias="accessPolicies")] = ()
+
+
+class Access(Strict):
+    mode: Annotated[
+        Literal["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"], Field(alias="authenticationMode")
+    ]
+    creator: Annotated[bool | None, Field(alias="bootstrapClusterCreatorAdminPermissions")] = None
+    entries: Annotated[tuple[AccessEntry, ...], Field(alias="accessEntries")] = ()
+
+    @model_validator(mode="after")
+    def _api(self) -> Self:
+        if self.entries and self.mode == "CONFIG_MAP":
+            raise ValueError("accessEntries need authenticationMode API or API_AND_CONFIG_MAP")
+        return self
+
+
+class AddonIdentity(Strict):
+    """What eksctl takes in an addon: its code wants both names, and no policies by a name."""
+
+    namespace: str
+    account: Annotated[str, Field(alias="serviceAccountName")]
+    role: Annotated[Arn | None, Field(alias="roleARN")] = None
+    policies: Annotated[tuple[Arn, ...], Field(alias="permissionPolicyARNs")] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.role) == bool(self.policies or getattr(self, "known", None)):
+            raise ValueError("give either roleARN or policies")
+        return self
+
+
+class Identity(AddonIdentity):
+    known: Annotated[dict[str, bool] | None, Field(alias="wellKnownPolicies")] = None
+    create: Annotated[bool | None, Field(alias="createServiceAccount")] = None
+    tags: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Iam(Strict):
+    oidc: Annotated[bool | None, Field(alias="withOIDC")] = None
+    identities: Annotated[tuple[Identity, ...], Field(alias="podIdentityAssociations")] = ()
+
+
+class AddonsConfig(Strict):
+    no_defaults: Annotated[bool | None, Field(alias="disableDefaultAddons")] = None
+    auto_identity: Annotated[bool | None, Field(alias="autoApplyPodIdentityAssociations")] = None
+
+
+class Addon(Strict):
+    name: Name
+    version: str | None = None
+    configuration: Annotated[str | None, Field(alias="configurationValues")] = None
+    conflicts: Annotated[
+        Literal["none", "overwrite", "preserve"] | None, Field(alias="resolveConflicts")
+    ] = None
+    default_identity: Annotated[bool | None, Field(alias="useDefaultPodIdentityAssociations")] = (
+        None
+    )
+    identities: Annotated[tuple[AddonIdentity, ...], Field(alias="podIdentityAssociations")] = ()
+
+    @model_validator(mode="after")
+    def _runtime(self) -> Self:
+        if self.name == _OWN_AGENT and (self.identities or self.default_identity):
+            raise ValueError(f"{_OWN_AGENT} cannot have a pod identity itself")
+        if self.identities and self.default_identity:
+            raise ValueError(
+                "podIdentityAssociations and useDefaultPodIdentityAssociations exclude each other"
+            )
+        try:
+            values = yaml.safe_load(self.configuration or "{}")
+        except yaml.YAMLError as error:
+            raise ValueError(f"configurationValues are neither JSON nor YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise ValueError("configurationValues must be a mapping, as JSON or YAML text")  # noqa: TRY004
+        return self
+
+
+class Taint(Strict):
+    key: str
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class UpdateConfig(Strict):
+    count: Annotated[Count | None, Field(alias="maxUnavailable")] = None
+    percent: Annotated[Count | None, Field(alias="maxUnavailablePercentage")] = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.count is None) == (self.percent is None):
+            raise ValueError("give either maxUnavailable or maxUnavailablePercentage")
+        return self
+
+
+class NodeGroup(Strict):
+    name: Name
+    instance_type: Annotated[str | None, Field(alias="instanceType")] = None
+    instance_types: Annotated[tuple[str, ...], Field(alias="instanceTypes")] = ()
+    # AmazonLinux2 has no images any more.
+    family: Annotated[
+        Literal["AmazonLinux2023", "Bottlerocket", "BottlerocketFips"], Field(alias="amiFamily")
+    ]
+    min_size: Annotated[Count, Field(alias="minSize")]
+    desired: Annotated[Count, Field(alias="desiredCapacity")]
+    max_size: Annotated[Count, Field(alias="maxSize")]
+    zones: Annotated[tuple[str, ...], Field(alias="availabilityZones")] = ()
+    private: Annotated[bool | None, Field(alias="privateNetworking")] = None
+    no_imds_v1: Annotated[bool | None, Field(alias="disableIMDSv1")] = None
+    no_pod_imds: Annotated[bool | None, Field(alias="disablePodIMDS")] = None
+    volume_type: Annotated[Literal["gp3", "gp2", "io1", "io2"] | None, Field(alias="volumeType")]
+    volume_size: Annotated[int, Field(alias="volumeSize", ge=1)]
+    encrypted: Annotated[bool | None, Field(alias="volumeEncrypted")] = None
+    volume_key: Annotated[Arn | None, Field(alias="volumeKmsKeyID")] = None
+    spot: bool | None = None
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    propagate: Annotated[bool | None, Field(alias="propagateASGTags")] = None
+    update: Annotated[UpdateConfig | None, Field(alias="updateConfig")] = None
+    repair: Annotated[Enabled | None, Field(alias="nodeRepairConfig")] = None
+
+    @model_validator(mode="after")
+    def _runtime(self) -> Self:
+        if bool(self.instance_type) == bool(self.instance_types):
+            raise ValueError("give either instanceType or instanceTypes")
+        if not self.min_size <= self.desired <= self.max_size:
+            raise ValueError("minSize ≤ desiredCapacity ≤ maxSize does not hold")
+        if self.volume_key and not self.encrypted:
+            raise ValueError("volumeKmsKeyID needs volumeEncrypted: true")
+        return self
+
+
+class ClusterConfig(Strict):
+    """The whole file."""
+
+    api_version: Annotated[Literal["eksctl.io/v1alpha5"], Field(alias="apiVersion")]
+    kind: Literal["ClusterConfig"]
+    metadata: Metadata
+    upgrade: Annotated[UpgradePolicy | None, Field(alias="upgradePolicy")] = None
+    auto_mode: Annotated[Enabled | None, Field(alias="autoModeConfig")] = None
+    zones: Annotated[tuple[str, ...], Field(alias="availabilityZones")] = ()
+    vpc: Vpc | None = None
+    encryption: Annotated[Encryption | None, Field(alias="secretsEncryption")] = None
+    logs: Annotated[CloudWatch | None, Field(alias="cloudWatch")] = None
+    access: Annotated[Access | None, Field(alias="accessConfig")] = None
+    iam: Iam | None = None
+    addons_config: Annotated[AddonsConfig | None, Field(alias="addonsConfig")] = None
+    addons: tuple[Addon, ...] = ()
+    groups: Annotated[tuple[NodeGroup, ...], Field(alias="managedNodeGroups")] = ()
+
+    @model_validator(mode="after")
+    def _runtime(self) -> Self:
+        for problem in self._refused():
+            raise ValueError(problem)
+        return self
+
+    def _refused(self) -> Iterator[str]:
+        """What eksctl finds out when it runs."""
+        names = [each.name for each in self.addons]
+        groups = [each.name for each in self.groups]
+        for what, given in (("addon", names), ("node group", groups)):
+            for name in {name for name in given if given.count(name) > 1}:
+                yield f"two {what}s are called {name}"
+        if self.auto_mode and self.auto_mode.enabled and self.groups:
+            yield "Auto Mode brings its own nodes: managedNodeGroups are refused beside it"
+        own = [each for each in self.addons if each.identities or each.default_identity]
+        if (own or (self.iam and self.iam.identities)) and _OWN_AGENT not in names:
+            yield f"pod identities need the addon {_OWN_AGENT}"
+        if self.zones and not all(zone.startswith(self.metadata.region) for zone in self.zones):
+            yield f"availabilityZones outside of region {self.metadata.region}"
+        if 0 < len(self.zones) < 2:
+            yield "EKS wants at least two availabilityZones"
+
+
+def judge(
+    tree: Tree, path: str, placeholders: Placeholders
+) -> tuple[list[tuple[str, Location]], list[Unfilled]]:
+    """What eksctl would refuse in a file, with its line; and what is not filled in yet.
+
+    Raises:
+        InputError: the file is not one YAML document, or a field has no placeholder.
+    """
+    documents = tree.documents(path)
+    if len(documents) != 1:
+        raise InputError(f"{len(documents)} YAML documents where one is expected", at=Path(path))
+    (raw,) = documents
+    unfilled: list[Unfilled] = []
+
+    def seen(keys: tuple[str | int, ...]) -> None:
+        name = ".".join(str(key) for key in keys)
+        unfilled.append(Unfilled(f"ClusterConfig: {name}", raw.at(keys)))
+
+    filled = Document(raw.path, placeholders.fill(raw.value, seen), raw.lines)
+    try:
+        document.validate(filled, ClusterConfig)
+    except InputError as error:
+        return [_problem(line, path) for line in error.message.splitlines()], unfilled
+    return [], unfilled
+
+
+def _problem(line: str, path: str) -> tuple[str, Location]:
+    """One line of a validation error: ``path:line: key: what is wrong``."""
+    found = re.match(rf"{re.escape(path)}:(\d+): (.*)", line)
+    if found is None:
+        return line, Location(Path(path))
+    return found[2], Location(Path(path), int(found[1]))

@@ -1,0 +1,79 @@
+"""What YAML lets through and a reader does not expect, file by file, before any render."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from harness.core import yamlfile
+from harness.core.errors import InputError, Location
+from harness.render.tree import Tree
+
+_FOLDERS = ("apps", "clusters", "infra", "models")
+_TRUTH = re.compile(r"(?i)(y|n|yes|no|on|off)")
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BARE = re.compile(r"^\s*(?:- )?[^\s#'\"]+:\s+(\$\{[^}]*\})\s*(?:#.*)?$")
+# Flux substitutes text: a value of digits, `true` or `null` changes its type.
+_TYPED = re.compile(r"(?i)([-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?|true|false|null|~|yes|no|on|off|y|n)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """A trap: the id of its rule, what is there, and where."""
+
+    rule: str
+    message: str
+    location: Location
+
+
+def find(tree: Tree, path: str, variables: dict[str, str]) -> list[Trap]:
+    """The traps of one YAML file.
+
+    Args:
+        tree: where the file lies.
+        path: the file in the repository.
+        variables: what is known to be substituted, by name: those whose value changes its type
+            must stand in quotes.
+    """
+    try:
+        text = tree.text(path)
+        yamlfile.parse(text, Path(path))
+    except InputError as error:
+        rule = "yaml/duplicate-key" if "stands twice" in error.message else "yaml/unreadable"
+        if "cannot start any token" in error.message:
+            rule = "yaml/tab"
+        return [Trap(rule, error.message, error.at or Location(Path(path)))]
+    return [*_in_tokens(text, path), *_in_lines(text, path, variables)]
+
+
+def files(tree: Tree) -> list[str]:
+    """Every YAML file that is written by hand, charts' templates left out."""
+    return [
+        path
+        for folder in _FOLDERS
+        for path in tree.files(folder)
+        if path.endswith((".yaml", ".yml")) and "/templates/" not in path
+    ]
+
+
+def _in_tokens(text: str, path: str) -> Iterator[Trap]:
+    for token in yaml.scan(text, Loader=_LOADER):
+        at = Location(Path(path), token.start_mark.line + 1)
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+            sign = "&" if isinstance(token, yaml.AnchorToken) else "*"
+            message = f"{sign}{token.value}: kustomize expands it in one file and not in another"
+            yield Trap("yaml/anchor", message, at)
+        elif isinstance(token, yaml.ScalarToken) and token.plain and _TRUTH.fullmatch(token.value):
+            message = f"{token.value} is a boolean to YAML 1.1 and text to YAML 1.2"
+            yield Trap("yaml/boolean", message, at)
+
+
+def _in_lines(text: str, path: str, variables: dict[str, str]) -> Iterator[Trap]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = _BARE.match(line)
+        name = re.match(r"\$\{(\w+)", found[1]) if found else None
+        if name and _TYPED.fullmatch(variables.get(name[1], "text")):
+            message = f"{name[0]}}} becomes a number, a boolean or nothing, not text"
+            yield Trap("yaml/unquoted-variable", message, Location(Path(path), number))

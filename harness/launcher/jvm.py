@@ -96,7 +96,7 @@ def command(config: Config, work: Path) -> list[str]:
         f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.xml').as_uri()}",
     ]
     server = ["-cp", f"{torchserve}/frontend/*", "org.pytorch.serve.ModelServer"]
-    arguments = ["--python", sys.executable, "-f", str(config.path), "-s", str(config.model_store)]
+    arguments = ["--python", sys.executable, "-f", str(config.path)]
     return [java, *options, *server, *arguments]
 
 
@@ -110,7 +110,7 @@ def _environment(work: Path) -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if key != "TS_CONFIG_FILE"}
     logs = dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), str(work / "logs"))
     tmp = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
-    return {**inherited, **logs, **tmp, "HOME": str(work / "home")}
+    return {"LC_ALL": "C.UTF-8", **inherited, **logs, **tmp, "HOME": str(work / "home")}
 
 
 def _prepare(work: Path) -> int:

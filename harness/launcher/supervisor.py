@@ -74,13 +74,14 @@ class Supervisor:
             changed = self._wait(_POLL)
             jvm.reap()
             if (code := jvm.exit_code()) is not None:
-                raise Failure(f"TorchServe has ended by itself, exit code {code}\n{self._tail()}")
+                said = self._log.last_words()
+                raise Failure(f"TorchServe has ended by itself, exit code {code}:\n{said}")
             if not self._health.startup()[0] and (why := self._log.failure()):
                 raise BadInput(why)
             try:
                 self._look(describe=changed or not self._health.complete())
             except BadInput as error:
-                raise BadInput(f"{error}\n{self._tail()}") from None
+                raise BadInput(f"{error}:\n{self._log.last_words()}") from None
 
     def _drain(self, jvm: Jvm, quiet: float) -> None:
         """Return when nothing was queued or in work for ``quiet`` seconds."""
@@ -137,9 +138,6 @@ class Supervisor:
                 ):  # nobody reads it; the JVM must not stop for that
                     sys.stdout.write(line)
                     sys.stdout.flush()
-
-    def _tail(self) -> str:
-        return "\n".join(self._log.tail)
 
 
 def say(text: str) -> None:

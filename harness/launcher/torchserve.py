@@ -58,7 +58,10 @@ class TorchServe:
 
     def _model(self, name: str, version: str, wanted: int) -> Model:
         path = f"/models/{quote(name)}/{quote(version)}"
-        found = json.loads(self._get(self._config.management + path))[0]
+        try:
+            found = json.loads(self._get(self._config.management + path))[0]
+        except FileNotFoundError:
+            raise BadInput(f"TorchServe has left out {name} {version}") from None
         queue, workers = found["jobQueueStatus"], found["workers"]
         return Model(
             f'{{model_name="{name}",model_version="{version}"}}',
@@ -76,5 +79,5 @@ class TorchServe:
                 return str(response.read(), "utf-8")
         except (OSError, HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code == 404:
-                raise BadInput(f"TorchServe has not registered {url}") from error
+                raise FileNotFoundError(url) from error
             raise Unanswered(f"GET {url}: {error}") from error

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
+_ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
 _OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b')
 _CHATTER = ("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received")
 _LAST_WORDS = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
@@ -41,7 +42,8 @@ class WorkerLog:
         """``changed`` is called when a worker changes its state."""
         self.workers: dict[str, Worker] = {}
         self.batches = 0
-        self.tail: deque[str] = deque(maxlen=40)
+        self._errors: deque[str] = deque(maxlen=10)
+        self._tail: deque[str] = deque(maxlen=10)
         self._changed = changed
 
     def read(self, line: str) -> bool:
@@ -52,8 +54,12 @@ class WorkerLog:
                 self._read(self.workers.setdefault(number, Worker(label)), logger, message)
             if message.startswith(_CHATTER) or _OWN_CALL.match(message):
                 return False
-        self.tail.append(line)
+        (self._errors if _ERROR.search(line) else self._tail).append(line)
         return True
+
+    def last_words(self) -> str:
+        """TorchServe's own errors, or whatever it said last."""
+        return "\n".join(self._errors or self._tail)
 
     def busy(self) -> bool:
         """Whether any worker has a batch."""

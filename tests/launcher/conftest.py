@@ -1,0 +1,213 @@
+"""The launcher with the real TorchServe behind it, and a small model that a test holds in hand."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+
+from harness.core import command
+from harness.snapshot import properties
+
+T = TypeVar("T")
+PATIENCE = 90.0  # seconds: a worker imports torch, and other tests may keep both cores busy
+
+
+def eventually(ask: Callable[[], T], patience: float = PATIENCE) -> T:
+    """The first answer that is true; fails after ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return answer
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, no two the same."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Site:
+    """A folder with a model store, a configuration, gates and a work folder."""
+
+    def __init__(self, folder: Path, archive: Path, *, queue: int = 300) -> None:
+        self.folder, self.gate, self.work = folder, folder / "gate", folder / "work"
+        self.store, self.elsewhere = folder / "store", folder / "elsewhere"
+        for each in (self.gate, self.store, self.elsewhere):
+            each.mkdir(parents=True)
+        self.mar = self.store / archive.name
+        self.mar.write_bytes(archive.read_bytes())
+        self.http, self.grpc, management, metrics, grpc_management, self.port = free_ports(6)
+        entry = {"defaultVersion": True, "marName": self.mar.name, "minWorkers": 1, "maxWorkers": 1}
+        entry |= {"batchSize": 4, "maxBatchDelay": 20, "responseTimeout": 120}
+        models = {"modelCount": 1, "models": {"gated": {"1.0": entry}}}
+        self.settings = {
+            "inference_address": f"http://127.0.0.1:{self.http}",
+            "management_address": f"http://127.0.0.1:{management}",
+            "metrics_address": f"http://127.0.0.1:{metrics}",
+            "grpc_inference_port": str(self.grpc),
+            "grpc_management_port": str(grpc_management),
+            "model_store": str(self.store),
+            "job_queue_size": str(queue),
+            "disable_token_authorization": "true",
+            "metrics_mode": "prometheus",
+            "disable_system_metrics": "true",
+            "async_logging": "true",
+            "number_of_gpu": "0",
+            "model_snapshot": json.dumps(models),
+        }
+        digest = hashlib.sha256(self.mar.read_bytes()).hexdigest()
+        self.files = [{"name": self.mar.name, "sha256": digest, "size": self.mar.stat().st_size}]
+
+    def hold(self, what: str) -> None:
+        """Close a gate of the model: hold-load, hold-answers or break-load."""
+        (self.gate / what).touch()
+
+    def release(self, what: str) -> None:
+        (self.gate / what).unlink()
+
+    def processes(self) -> list[psutil.Process]:
+        """All that was started here and lives: each names the work folder, workers their socket."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                if str(self.work) in line and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def jvm(self) -> psutil.Process:
+        return next(p for p in self.processes() if "org.pytorch.serve.ModelServer" in p.cmdline())
+
+
+class Launcher:
+    """A running launcher, and the calls that a test makes to it and to its TorchServe."""
+
+    def __init__(self, site: Site, *options: str, cwd: Path | None = None, env: dict[str, str]):
+        (site.folder / "config.properties").write_text(properties.dump(site.settings))
+        (site.folder / "files.json").write_text(json.dumps(site.files))
+        package = "launcher" if cwd else "harness.launcher"
+        argv = [sys.executable, "-m", package, "--host", "127.0.0.1", "--port", str(site.port)]
+        argv += ["--config", str(site.folder / "config.properties"), "--work", str(site.work)]
+        argv += ["--files", str(site.folder / "files.json"), "--quiet-seconds", "0.3"]
+        argv += ["--termination-log", str(site.folder / "failure.txt"), *options]
+        self.site, self.port = site, site.port
+        self.stdout, self.stderr = site.folder / "stdout", site.folder / "stderr"
+        places = {
+            "GATE": str(site.gate),
+            "HOME": str(site.elsewhere),
+            "TMPDIR": str(site.elsewhere),
+        }
+        with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
+            self.process = subprocess.Popen(
+                argv, cwd=cwd, env={**os.environ, **places, **env}, stdout=out, stderr=err
+            )
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and text of one of the launcher's own pages; 0 while nobody listens."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+            except OSError as error:
+                return 0, str(error)
+
+    def states(self) -> dict[str, int]:
+        return {path: self.ask(f"/{path}")[0] for path in ("startup", "ready", "live")}
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.stderr.read_text() + self.stdout.read_text()
+        return self.ask("/ready")[0] == 200
+
+    def gauge(self, name: str) -> float:
+        """A metric's value by its name, whatever its labels."""
+        lines = self.ask("/metrics")[1].splitlines()
+        return sum(
+            float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == name
+        )
+
+    def predict(self, body: bytes = b"ask") -> int:
+        """The status of a prediction."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=PATIENCE)
+        headers = {"Content-Type": "application/octet-stream"}
+        with contextlib.closing(connection):
+            connection.request("POST", "/predictions/gated", body, headers)
+            return connection.getresponse().status
+
+    def predict_together(self, count: int) -> "list[Future[int]]":
+        """``count`` predictions at once."""
+        pool = ThreadPoolExecutor(count)
+        answers = [pool.submit(self.predict) for _ in range(count)]
+        pool.shutdown(wait=False)
+        return answers
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def failure(self) -> str:
+        """What it says when it has ended by itself, on stderr and in the termination log."""
+        self.process.wait(PATIENCE)
+        text = (self.site.folder / "failure.txt").read_text()
+        assert text in self.stderr.read_text()
+        return text
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model's archive, packed by TorchServe's own tool."""
+    folder = tmp_path_factory.mktemp("archive")
+    packer = Path(sys.executable).with_name("torch-model-archiver")
+    handler = Path(__file__).with_name("gated_handler.py")
+    argv: list[str | Path] = [packer, "--model-name", "gated", "--version", "1.0"]
+    command.run([*argv, "--handler", handler, "--export-path", folder], timeout=60)
+    return folder / "gated.mar"
+
+
+Start = Callable[..., Launcher]
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[Start]:
+    """Starts launchers, and ends what a failed test left."""
+    started: list[Launcher] = []
+
+    def start(site: Site, *options: str, cwd: Path | None = None, **env: str) -> Launcher:
+        started.append(Launcher(site, *options, cwd=cwd, env=env))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for launcher in started:
+            if launcher.process.poll() is None:
+                launcher.end(signal.SIGKILL)
+            eventually(lambda site=launcher.site: not site.processes())
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    with starting() as start:
+        yield start
+
+
+@pytest.fixture
+def site(tmp_path: Path, archive: Path) -> Site:
+    return Site(tmp_path, archive)

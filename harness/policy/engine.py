@@ -28,8 +28,9 @@ from harness.render.cache import Ledger
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Fault, Object, Unfilled, mapping
 from harness.render.tree import Tree, working
-from harness.schema import eksctl, traps, validator
+from harness.schema import traps, validator
 
+Rows = list[tuple[str, int | None]]
 _EKSCTL = "clusters/{}/eksctl.yaml"
 
 
@@ -122,12 +123,14 @@ class _Check:
         if not (tree.root / path).is_file():
             return
         try:
-            problems, unfilled = eksctl.judge(tree, path, self.renderer.placeholders)
+            problems, unfilled = _eksctl(self.renderer, tree, path)
         except InputError as error:
-            problems, unfilled = [(error.message, error.at or Location(Path(path)))], []
-        for message, at in problems:
+            problems, unfilled = [(error.message, error.at.line if error.at else None)], []
+        for message, line in problems:
+            at = Location(Path(path), line)
             self.add("schema/eksctl", Problem(message, at, "ClusterConfig"), environment.name)
-        self.unfilled |= dict.fromkeys(unfilled)
+        for key, line in unfilled:
+            self.unfilled[Unfilled(f"ClusterConfig: {key}", Location(Path(path), line))] = None
 
     def environments(self, environments: Sequence[Environment]) -> None:
         """What did not render, and what the schemas refuse."""
@@ -242,6 +245,19 @@ def _traps(renderer: Renderer, tree: Tree, variables: dict[str, str]) -> Iterato
         for rule, message, line in cast("list[tuple[str, str, int]]", ledger[key]):
             yield traps.Trap(rule, message, Location(Path(path), line))
     ledger.save()
+
+
+def _eksctl(renderer: Renderer, tree: Tree, path: str) -> tuple[Rows, Rows]:
+    """The verdict on an eksctl.yaml; that of a file which has not changed is remembered."""
+
+    def make() -> object:
+        from harness.schema import eksctl  # brings pydantic: a third of a second
+
+        return eksctl.judge(tree, path, renderer.placeholders)
+
+    maker = (Path(validator.__file__).with_name("eksctl.py")).read_text()
+    told = [tree.digest((path,)), maker, str(renderer.placeholders)]
+    return cast("tuple[Rows, Rows]", renderer.cache.get(f"eksctl {told}", make))
 
 
 def _order(finding: Finding) -> tuple[bool, str, int, str]:

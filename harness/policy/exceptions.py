@@ -15,31 +15,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
-
-from harness.core.document import Document, Strict, parse, read_text, validate
+from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
 from harness.policy.finding import Finding
+from harness.render.objects import Value, items, mapping, text
 
 FILE = Path("exceptions.yaml")
-_Text = Annotated[str, StringConstraints(min_length=1)]
+_KEYS = ("rule", "object", "environments", "reason", "expires")
+_SHORTEST = 10  # characters: a reason that fits into fewer is none
 
 
-class Entry(Strict):
-    """One exception."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One exception, as it is written."""
 
-    rule: _Text
-    object: _Text
-    environments: tuple[_Text, ...] = ("*",)
-    reason: Annotated[str, StringConstraints(min_length=10)]
+    rule: str
+    object: str
+    environments: tuple[str, ...]
+    reason: str
     expires: datetime.date
-
-
-class _File(Strict):
-    exceptions: tuple[Entry, ...] = Field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +72,29 @@ def load(repository: Repository) -> list[Exemption]:
     path = repository.root / FILE
     if not path.exists():
         return []
-    documents: list[Document] = parse(read_text(path), FILE)
-    if len(documents) != 1:
-        raise InputError(f"{len(documents)} YAML documents where one is expected", at=FILE)
-    file = validate(documents[0], _File)
-    return [
-        Exemption(entry, documents[0].at(("exceptions", index)))
-        for index, entry in enumerate(file.exceptions)
-    ]
+    found = []
+    for parsed in yamlfile.parse(yamlfile.read_text(path), FILE):
+        for index, value in enumerate(items(parsed.value, "exceptions")):
+            at = parsed.at(("exceptions", index))
+            found.append(Exemption(_entry(mapping(value), at), at))
+    return found
+
+
+def _entry(value: Value, at: Location) -> Entry:
+    unknown = [str(key) for key in value if key not in _KEYS]
+    if unknown:
+        raise InputError(f"unknown key {unknown[0]}", at=at, hint=f"one of: {', '.join(_KEYS)}")
+    if not text(value, "rule") or not text(value, "object"):
+        raise InputError("an exception names a rule and an object", at=at)
+    reason = text(value, "reason")
+    if len(reason) < _SHORTEST:
+        raise InputError("an exception needs a reason that explains it", at=at)
+    try:
+        expires = datetime.date.fromisoformat(str(value.get("expires")))
+    except ValueError:
+        raise InputError("expires must be a date such as 2027-06-30", at=at) from None
+    environments = tuple(map(str, items(value, "environments"))) or ("*",)
+    return Entry(text(value, "rule"), text(value, "object"), environments, reason, expires)
 
 
 def apply(

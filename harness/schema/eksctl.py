@@ -7,16 +7,14 @@ lets through and ``eksctl create cluster`` refuses.
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import Field, StringConstraints, model_validator
 
 from harness.core import document
-from harness.core.document import Document, Strict
-from harness.core.errors import InputError, Location
-from harness.render.objects import Unfilled
+from harness.core.document import Document, Path_, Strict
+from harness.core.errors import InputError
 from harness.render.placeholders import Placeholders
 from harness.render.tree import Tree
 
@@ -286,35 +284,31 @@ class ClusterConfig(Strict):
             yield "EKS wants at least two availabilityZones"
 
 
-def judge(
-    tree: Tree, path: str, placeholders: Placeholders
-) -> tuple[list[tuple[str, Location]], list[Unfilled]]:
-    """What eksctl would refuse in a file, with its line; and what is not filled in yet.
+Rows = list[tuple[str, int | None]]
+
+
+def judge(tree: Tree, path: str, placeholders: Placeholders) -> tuple[Rows, Rows]:
+    """What eksctl would refuse in a file, and which keys are UNSET, each with its line.
 
     Raises:
-        InputError: the file is not one YAML document, or a field has no placeholder.
+        InputError: the file cannot be read, or a field that is UNSET has no placeholder.
     """
-    documents = tree.documents(path)
-    if len(documents) != 1:
-        raise InputError(f"{len(documents)} YAML documents where one is expected", at=Path(path))
-    (raw,) = documents
-    unfilled: list[Unfilled] = []
+    problems: Rows = []
+    unfilled: Rows = []
+    for raw in tree.documents(path):
 
-    def seen(keys: tuple[str | int, ...]) -> None:
-        name = ".".join(str(key) for key in keys)
-        unfilled.append(Unfilled(f"ClusterConfig: {name}", raw.at(keys)))
+        def seen(keys: Path_, raw: Document = raw) -> None:
+            unfilled.append((".".join(str(key) for key in keys), raw.at(keys).line))
 
-    filled = Document(raw.path, placeholders.fill(raw.value, seen), raw.lines)
-    try:
-        document.validate(filled, ClusterConfig)
-    except InputError as error:
-        return [_problem(line, path) for line in error.message.splitlines()], unfilled
-    return [], unfilled
+        filled = Document(raw.path, placeholders.fill(raw.value, seen), raw.lines)
+        try:
+            document.validate(filled, ClusterConfig)
+        except InputError as error:
+            problems += [_problem(line, path) for line in error.message.splitlines()]
+    return problems, unfilled
 
 
-def _problem(line: str, path: str) -> tuple[str, Location]:
+def _problem(line: str, path: str) -> tuple[str, int | None]:
     """One line of a validation error: ``path:line: key: what is wrong``."""
     found = re.match(rf"{re.escape(path)}:(\d+): (.*)", line)
-    if found is None:
-        return line, Location(Path(path))
-    return found[2], Location(Path(path), int(found[1]))
+    return (found[2], int(found[1])) if found else (line, None)

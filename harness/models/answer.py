@@ -36,7 +36,7 @@ def wrong(sample: Expected, body: bytes) -> str | None:
     """
     try:
         got: Json = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"not JSON: {body[:80]!r}"
     return difference(sample.answer, got, sample.tolerance)
 

@@ -82,7 +82,7 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
 def _make(model: Model, folder: Path, into: Path, downloads: Path) -> Made:
     artefact = model.artefact
     if artefact.torchvision:
-        return _torchvision(model, artefact.torchvision, into, downloads)
+        return _torchvision(model, artefact.torchvision, folder, into, downloads)
     if artefact.eager:
         code = source.resolve(artefact.eager.code, folder)
         serialized = _state_dict(artefact.eager, folder, into)
@@ -94,13 +94,16 @@ def _make(model: Model, folder: Path, into: Path, downloads: Path) -> Made:
     return Made(model.version, _copy(path, into / path.name))
 
 
-def _torchvision(model: Model, spec: Torchvision, into: Path, downloads: Path) -> Made:
+def _torchvision(
+    model: Model, spec: Torchvision, folder: Path, into: Path, downloads: Path
+) -> Made:
     from torchvision.models import get_weight
 
     try:
         published = get_weight(spec.weights)
     except (ValueError, KeyError) as error:
-        raise InputError(f"torchvision has no weights {spec.weights}: {error}") from error
+        place = source.mention(spec.weights, folder / "model.yaml")
+        raise InputError(f"torchvision has no weights {spec.weights}", at=place) from error
     labels = json.dumps(published.meta["categories"], ensure_ascii=False)
     (into / "root").mkdir(exist_ok=True)
     (into / "root" / "labels.json").write_text(labels, encoding="utf-8")

@@ -119,7 +119,8 @@ def _adopted(model: Model, folder: Path) -> Path:
     path = folder / (adopted.mar if adopted else "")
     if not path.is_file():
         hint = f"put the archive at {path}"
-        raise InputError(f"no archive {path.name}", at=folder / "model.yaml", hint=hint)
+        place = source.mention(path.name, folder / "model.yaml")
+        raise InputError(f"no archive {path.name}", at=place, hint=hint)
     manifest = archive.read_manifest(path)
     says, wanted = (manifest.model_name, manifest.model_version), (model.name, model.version)
     if says != wanted:

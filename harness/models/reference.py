@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.core.errors import InputError
+from harness.core.errors import InputError, Location
 from harness.models import answer, source
 from harness.models.catalog import Model, Sample
 from harness.models.samples import PreparedSample
@@ -48,7 +48,7 @@ def prepare(
         body = source.resolve(sample.file, folder).read_bytes()
         right: answer.Json = json.loads(json.dumps(ask(body), allow_nan=False))
         if version == model.version:
-            _expect(sample, right, folder / "model.yaml")
+            _expect(sample, right, source.mention(f"name: {sample.name}", folder / "model.yaml"))
         prepared.append(
             PreparedSample(
                 model=model.name,
@@ -73,7 +73,7 @@ def _load(path: Path, name: str) -> Callable[[Path], Callable[[bytes], object]]:
     return load
 
 
-def _expect(sample: Sample, right: answer.Json, at: Path) -> None:
+def _expect(sample: Sample, right: answer.Json, at: Location) -> None:
     if sample.expect is None:
         return
     if found := answer.difference(sample.expect.answer, right, sample.expect.tolerance):

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from harness.core.errors import HarnessError, InputError
+from harness.core.errors import HarnessError, InputError, Location
 
 Source = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*:)?[A-Za-z0-9_.][A-Za-z0-9_./-]*$")
@@ -31,17 +31,23 @@ def resolve(source: str, folder: Path) -> Path:
         InputError: there is no such file, or it lies outside models/.
         HarnessError: the package that ships it is not installed.
     """
-    manifest = folder / "model.yaml"
+    place = mention(source, folder / "model.yaml")
     package = package_of(source)
     if package is None:
         path = (folder / source).resolve()
         if not path.is_relative_to(folder.parent.resolve()):
-            raise InputError(f"{source} lies outside {folder.parent}", at=manifest)
+            raise InputError(f"{source} lies outside {folder.parent}", at=place)
     else:
         path = Path(str(_distribution(package).locate_file(source.partition(":")[2])))
     if not path.is_file():
-        raise InputError(f"no file {source}", at=manifest)
+        raise InputError(f"no file {source}", at=place)
     return path
+
+
+def mention(text: str, path: Path) -> Location:
+    """The first line of the file that holds ``text``: where a person goes to change it."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return Location(path, next((n for n, line in enumerate(lines, 1) if text in line), None))
 
 
 def licences(package: str) -> list[Path]:

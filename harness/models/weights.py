@@ -2,6 +2,7 @@
 
 import re
 import threading
+import urllib.error
 import urllib.request
 from http.client import HTTPResponse
 from pathlib import Path
@@ -47,6 +48,9 @@ def _open(url: str) -> HTTPResponse:
         try:
             # The address comes from torchvision, through a name that model.yaml holds.
             outcome.append(urllib.request.urlopen(url, timeout=_STALL))  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+            outcome.append(error)
         except (OSError, ValueError) as error:
             outcome.append(error)
 

@@ -34,7 +34,7 @@ def decode(body: bytes) -> Recording:
             channels, width, rate = file.getparams()[:3]
             frames = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise BadInputError(f"not a WAV file: {error or 'it ends too soon'}") from error
+        raise BadInputError(f"not a WAV file: {str(error) or 'it ends too soon'}") from error
     if rate not in RATES or width != WIDTH:
         raise BadInputError(f"{rate} Hz, {8 * width} bit: send 8,000 or 16,000 Hz, 16 bit")
     whole = len(frames) - len(frames) % (width * channels)

@@ -7,19 +7,19 @@ import numpy as np
 import photograph
 import torch
 from batch_handler import BatchHandler
+from network import SqueezeNet
 from PIL import Image
-from torchvision.models import squeezenet1_1
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 SIDE, CROP, BEST = 256, 224, 5
 
 
-class Squeezenet(BatchHandler):
+class Classifier(BatchHandler):
     """Decodes each picture alone, then runs the batch in one forward pass."""
 
     def load(self, weights: Path) -> None:
-        network = squeezenet1_1()
+        network = SqueezeNet()
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         # Channels last: more than twice as fast on a CPU, and what a GPU's tensor cores read.
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)

@@ -1,0 +1,66 @@
+import pytest
+
+from harness.core.errors import InputError
+from harness.models.catalog import load_catalog, load_model
+
+
+def test_the_repositorys_own_models_load(checkout):
+    catalog = load_catalog(checkout.models)
+    assert list(catalog.models) == ["mtcnn", "silero_vad", "squeezenet1_1"]
+    assert all(model.samples for model in catalog.models.values())
+
+
+def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edit):
+    path = edit("handler: handler.py", "handler: handler.py\nserving: {batchSize: 4}")
+    serving = load_model(path).serving
+    assert (serving.batch_size, serving.min_workers, serving.response_timeout) == (4, 1, 30)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("handler:", "handlr:", "10: handlr: unknown key; did you mean handler?"),
+        ("file: tiny", "fiel: tiny", "9: artefact.torchscript.fiel: unknown key; did you mean"),
+        ("torchscript:", "torchscrip:", "8: artefact.torchscrip: unknown key; did you mean torch"),
+        ('version: "1"', "version: 1", '2: version: must be text: quote it as "1"'),
+        ("name: tiny", "name: -tiny", "1: name: String should match pattern"),
+        ("code: MIT", "code: ''", "5: licence.code: String should have at least 1 character"),
+        ("file: tiny.pt", "file: /etc/passwd", "9: artefact.torchscript.file: String should match"),
+        ("reference: ", "serving: {batchSize: 0}\nreference: ", "11: serving.batchSize: Input"),
+        ("reference: ", "serving: {minWorkers: 2}\nreference: ", "11: serving: Value error, minW"),
+        ("handler: handler.py\n", "", "1: : Value error, handler and licence are needed"),
+        ("reference: reference.py\n", "", "1: : Value error, samples and reference come together"),
+        ("file: tiny.pt", "file: a\n  export:\n    file: b", "7: artefact: Value error, exactly"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(edit, old, new, says):
+    path = edit(old, new)
+    with pytest.raises(InputError) as caught:
+        load_model(path)
+    assert f"{path}:{says}" in str(caught.value)
+
+
+def test_two_samples_of_one_name_are_refused(edit):
+    second = "  - {name: hello, file: hello.txt, contentType: text/plain}\n"
+    path = edit("samples:\n", f"samples:\n{second}")
+    with pytest.raises(InputError, match="two samples have the same name"):
+        load_model(path)
+
+
+def test_a_name_that_is_not_the_folders_is_refused(edit):
+    path = edit("name: tiny", "name: huge")
+    with pytest.raises(InputError, match="huge is not the folder's name tiny"):
+        load_model(path)
+
+
+def test_an_adopted_archive_needs_nothing_but_itself(edit, tiny):
+    path = edit("handler: handler.py\n", "")
+    path.write_text(
+        'name: tiny\nversion: "1"\ndescription: old\nartefact: {adopted: {mar: old.mar}}\n'
+    )
+    assert load_model(path).artefact.adopted.mar == "old.mar"
+
+
+def test_a_folder_without_models_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no \*/model.yaml"):
+        load_catalog(tmp_path)

@@ -1,0 +1,79 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from harness.core.errors import InputError
+from harness.models.lock import (
+    NAME,
+    Lock,
+    LockedModel,
+    load_lock,
+    mar_name,
+    to_commit,
+    unset,
+    write_lock,
+)
+
+names = st.from_regex(NAME, fullmatch=True).filter(lambda name: len(name) <= 100)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+
+
+@st.composite
+def locked(draw) -> LockedModel:
+    version, sha256 = draw(names), draw(digests)
+    mar = mar_name(draw(names), version, sha256)
+    return LockedModel(version=version, mar=mar, sha256=sha256, size=draw(st.integers(1, 2**40)))
+
+
+@given(models=st.dictionaries(names, locked() | st.builds(unset, names, names), max_size=4))
+def test_what_is_written_is_read_back(tmp_path_factory, models):
+    path = tmp_path_factory.mktemp("lock") / "lock.yaml"
+    assert write_lock(path, Lock(models=models))
+    assert load_lock(path) == Lock(models=models)
+    assert not write_lock(path, Lock(models=dict(reversed(models.items()))))
+
+
+def model(version: str, digit: str) -> LockedModel:
+    return LockedModel(version=version, mar=f"{digit}.mar", sha256=digit * 64, size=1)
+
+
+def test_the_version_that_is_wanted_is_locked_as_built():
+    built, committed = Lock(models={"m": model("1", "a")}), Lock(models={"m": model("1", "b")})
+    assert to_commit({"m": "1"}, built, committed).models["m"] == model("1", "a")
+
+
+def test_another_version_that_was_built_leaves_the_committed_one_alone():
+    built, committed = (
+        Lock(models={"m": model("1-random", "a")}),
+        Lock(models={"m": model("1", "b")}),
+    )
+    assert to_commit({"m": "1"}, built, committed).models["m"] == model("1", "b")
+
+
+def test_what_nobody_built_stays_unset():
+    entry = to_commit({"m": "2"}, Lock(models={"m": model("2-random", "a")}), Lock()).models["m"]
+    assert (entry.mar, entry.sha256, entry.size, entry.unset) == ("m-2-UNSET.mar", "UNSET", 0, True)
+
+
+def test_a_model_that_is_gone_leaves_the_lock():
+    assert to_commit({}, Lock(models={"m": model("1", "a")}), Lock()) == Lock()
+
+
+@pytest.mark.parametrize(
+    ("sha256", "size"), [("UNSET", 1), ("a" * 64, 0), ("a" * 63, 1), ("A" * 64, 1)]
+)
+def test_a_digest_and_a_size_that_do_not_fit_are_refused(sha256, size):
+    with pytest.raises(ValidationError):
+        LockedModel(version="1", mar="a.mar", sha256=sha256, size=size)
+
+
+def test_a_lock_that_is_none_is_named_with_its_line(tmp_path):
+    path = tmp_path / "lock.yaml"
+    path.write_text(
+        "models:\n  m:\n    version: '1'\n    mar: m.mar\n    sha265: UNSET\n    size: 0\n"
+    )
+    with pytest.raises(
+        InputError, match=r"lock.yaml:5: models.m.sha265: unknown key; did you mean sha256\?"
+    ):
+        load_lock(path)

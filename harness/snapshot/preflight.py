@@ -132,9 +132,9 @@ def _model_faults(config: _Config, snapshot: ModelSnapshot) -> Iterator[str]:
     for name, versions in snapshot.models.items():
         defaults = [version for version, entry in versions.items() if entry.default_version]
         if len(defaults) != 1:
-            listed = f": {' and '.join(defaults)}" if defaults else ""
             at = config.at("model_snapshot", name)
-            yield f"{at}: {name} has {len(defaults) or 'no'} default version{listed}; one is needed"
+            has = " and ".join(defaults) or "none"
+            yield f"{at}: {name} needs one default version and has {has}"
     gpus = config.values.get("number_of_gpu", "0")
     for name, version, entry in snapshot.entries():
         for fault in _entry_faults(entry, int(gpus) if gpus.isdecimal() else 0):

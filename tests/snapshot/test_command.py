@@ -1,0 +1,99 @@
+"""``harness snapshot`` as it is typed."""
+
+import json
+
+import pytest
+
+from harness import cli
+from harness.core.repository import Repository
+from tests.snapshot.test_import import SAMPLES
+
+
+@pytest.fixture(autouse=True)
+def _inside(small: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small.root)
+
+
+def test_what_was_written_is_fresh(small: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["snapshot", "--env", "test"]) == 0
+    assert cli.main(["snapshot", "--check"]) == 0
+
+    assert capsys.readouterr().out == "fresh\n"
+    assert (small.app("test") / "model-files.yaml").is_file()
+
+
+def test_a_stale_file_is_shown_and_left_alone(
+    small: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["snapshot"])
+    path = small.app("test") / "config.properties"
+    path.write_text(path.read_text().replace("job_queue_size=10", "job_queue_size=11"))
+
+    assert cli.main(["snapshot", "--env", "test", "--check"]) == 1
+
+    assert "-job_queue_size=11\n+job_queue_size=10\n" in capsys.readouterr().out
+    assert "job_queue_size=11" in path.read_text()
+
+
+def test_json_names_what_is_stale(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["snapshot", "--check", "--json"]) == 1
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["stale"] == [
+        "apps/torchserve/test/config.properties",
+        "apps/torchserve/test/model-files.yaml",
+    ]
+
+
+def test_another_lock_gives_another_snapshot(
+    small: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["snapshot"])
+    built = small.root / "built.yaml"
+    built.write_text(small.lock.read_text().replace("cat.mar", "cat-1.0-0f3a.mar"))
+
+    assert cli.main(["snapshot", "--check", "--lock", str(built)]) == 1
+
+    assert "cat-1.0-0f3a.mar" in capsys.readouterr().out
+
+
+def test_an_import_says_what_it_wrote_and_what_it_left(
+    small: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["snapshot", "import", str(SAMPLES / "two-models.properties")]) == 0
+
+    said = capsys.readouterr()
+    assert "mnist: {}" in said.out
+    assert "wrote models/mnist/model.yaml" in said.err
+    assert "not carried over: NUM_WORKERS (line 4): TorchServe does not know it" in said.err
+    assert (small.models / "squeezenet1_1/model.yaml").is_file()
+
+
+def test_an_import_replaces_serving_yaml_only_when_told(
+    small: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["snapshot", "import", str(SAMPLES / "one-model.properties"), "--env", "test", "--json"]
+    before = (small.app("test") / "serving.yaml").read_text()
+
+    assert cli.main(argv) == 2
+    assert (small.app("test") / "serving.yaml").read_text() == before
+    assert not (small.models / "squeezenet1_1").exists()
+    capsys.readouterr()
+
+    assert cli.main([*argv, "--force"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "apps/torchserve/test/serving.yaml" in answer["written"]
+    assert {remark["key"] for remark in answer["remarks"]} >= {"NUM_WORKERS", "version"}
+    assert cli.main(["snapshot", "--env", "test"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["snapshot", "--env", "nope"], 2),
+        (["snapshot", "import"], 2),
+        (["snapshot", "import", "no"], 1),
+    ],
+)
+def test_a_mistake_has_its_exit_code(argv: list[str], code: int) -> None:
+    assert cli.main(argv) == code

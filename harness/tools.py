@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core import command, console, files
@@ -33,17 +33,26 @@ class Tool:
 
     Attributes:
         package: what is built.
-        version: arguments that make it print its version.
+        version: arguments that make it print its version; without any, PATH is not looked at.
+        family: the folder under tools/ that pins it; its own name unless told.
+        linker: more for the linker than the flags that all have; ``{version}`` is the pin's.
     """
 
     name: str
     package: str
-    version: tuple[str, ...]
+    version: tuple[str, ...] = ()
+    family: str = field(default="", repr=False)
+    linker: str = field(default="", repr=False)
 
     @property
     def module(self) -> str:
         """The Go module that the package lies in."""
         return self.package.partition("/cmd/")[0]
+
+    @property
+    def folder(self) -> str:
+        """The folder under tools/ that pins it."""
+        return self.family or self.name
 
 
 TOOLS = {
@@ -56,6 +65,32 @@ TOOLS = {
 }
 
 
+# Clients cannot parse what a Kubernetes built from its module calls itself.
+_VERSIONED = " ".join(
+    f"-X k8s.io/component-base/version.{name}"
+    for name in ("gitVersion=v{version}", "gitMajor=1", "gitMinor=36", "gitTreeState=clean")
+)
+
+CLUSTER = {
+    tool.name: tool
+    for tool in (
+        Tool("etcd", "go.etcd.io/etcd/server/v3"),
+        *(
+            Tool(name, f"k8s.io/kubernetes/cmd/{name}", family="kubernetes", linker=_VERSIONED)
+            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+        ),
+        Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+        *(
+            Tool(name, f"github.com/fluxcd/{name}", family="flux")
+            for name in ("source-controller", "kustomize-controller", "helm-controller")
+        ),
+    )
+}
+"""What `make cluster` runs: Kubernetes, kwok and Flux's controllers."""
+
+_ALL = TOOLS | CLUSTER
+
+
 def find(repository: Repository, name: str) -> Path:
     """The program, built now if it is not there yet or its pin has changed.
 
@@ -66,26 +101,28 @@ def find(repository: Repository, name: str) -> Path:
     if _stamp(built) != fingerprint(repository, name) or not built.exists():
         with one_builder(repository):
             if _stamp(built) != fingerprint(repository, name) or not built.exists():
-                _provide(repository, TOOLS[name], built)
+                _provide(repository, _ALL[name], built)
     return built
 
 
 def fingerprint(repository: Repository, name: str) -> str:
     """Changes when the pin of a tool does."""
-    folder = repository.root / "tools" / name
+    tool = _ALL[name]
+    folder = repository.root / "tools" / tool.folder
     try:
         pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
     except OSError as error:
         raise HarnessError(f"the pin is missing: {error.strerror}", at=folder) from error
-    return hashlib.sha256(pins + repr((TOOLS[name], _FLAGS)).encode()).hexdigest()[:16]
+    how = repr((tool, _FLAGS)) + tool.linker
+    return hashlib.sha256(pins + how.encode()).hexdigest()[:16]
 
 
 def version(repository: Repository, name: str) -> str:
     """The pinned version, such as ``5.8.1``."""
-    text = (repository.root / "tools" / name / "go.mod").read_text()
-    found = re.search(rf"{re.escape(TOOLS[name].module)} v(\S+)", text)
+    pin = repository.root / "tools" / _ALL[name].folder / "go.mod"
+    found = re.search(rf"{re.escape(_ALL[name].module)} v(\S+)", pin.read_text())
     if found is None:
-        raise HarnessError("does not pin the tool", at=repository.root / "tools" / name / "go.mod")
+        raise HarnessError("does not pin the tool", at=pin)
     return found[1]
 
 
@@ -131,8 +168,10 @@ def _provide(repository: Repository, tool: Tool, built: Path) -> None:
 
 def _build(repository: Repository, tool: Tool, built: Path) -> None:
     program, env = go(repository)
-    folder = repository.root / "tools" / tool.name
-    argv: list[str | Path] = [program, "build", *_FLAGS, "-o", built, tool.package]
+    folder = repository.root / "tools" / tool.folder
+    linker = tool.linker.format(version=version(repository, tool.name))
+    flags = [*_FLAGS[:-1], f"{_FLAGS[-1]} {linker}".strip()]
+    argv: list[str | Path] = [program, "build", *flags, "-o", built, tool.package]
     try:
         command.run(argv, cwd=folder, env=env, timeout=_BUILD_SECONDS)
     except command.CommandError as error:
@@ -146,7 +185,7 @@ def _build(repository: Repository, tool: Tool, built: Path) -> None:
 
 def _on_path(repository: Repository, tool: Tool) -> Path | None:
     """The program on PATH, if its minor version is the pinned one."""
-    program = shutil.which(tool.name)
+    program = shutil.which(tool.name) if tool.version else None
     if program is None:
         return None
     try:

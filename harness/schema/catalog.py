@@ -21,6 +21,8 @@ from harness.render.objects import dig, items, text
 from harness.schema import strict
 
 PINS = Path("tools/schemas/modules.yaml")
+CRDS = "crds"
+"""Beside the schemas, a folder a module: the CustomResourceDefinitions that they were made from."""
 
 
 def find(repository: Repository) -> Path:
@@ -42,7 +44,7 @@ def find(repository: Repository) -> Path:
 def fingerprint(repository: Repository) -> str:
     """Changes with the pins, and with how schemas are made from them."""
     pins = yamlfile.read_text(repository.root / PINS)
-    maker = Path(strict.__file__).read_text()
+    maker = Path(strict.__file__).read_text() + Path(__file__).read_text()
     return hashlib.sha256((pins + maker).encode()).hexdigest()[:16]
 
 
@@ -59,17 +61,22 @@ def _make(repository: Repository, folder: Path, update: console.Update) -> None:
                 metadata = strict.object_metadata(swagger)
                 made = list(strict.from_swagger(swagger))
             else:
-                made = [
-                    schema
-                    for path in sorted(module.glob(text(pin, "crds")))
-                    for schema in _of_crds(path, metadata)
-                ]
+                paths = sorted(module.glob(text(pin, "crds")))
+                made = [schema for path in paths for schema in _of_crds(path, metadata)]
+                _keep(paths, Path(scratch, CRDS, module.name))
             if not made:
                 raise InputError(f"{text(pin, 'module')} holds no schema", at=PINS)
             for name, schema in made:
                 Path(scratch, name).write_text(json.dumps(schema))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(scratch, folder)
+
+
+def _keep(paths: list[Path], folder: Path) -> None:
+    """The definitions themselves: a local API server is given them."""
+    folder.mkdir(parents=True)
+    for path in paths:
+        shutil.copyfile(path, folder / path.name)
 
 
 def _of_crds(path: Path, metadata: strict.Schema) -> list[tuple[str, strict.Schema]]:

@@ -1,0 +1,103 @@
+"""The keys of a local control plane: an authority, the API server's certificate, one token.
+
+They guard a loopback port for as long as the cluster runs, and lie under build/ with mode 600.
+"""
+
+import datetime
+import ipaddress
+import secrets
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+_DAYS = 30  # far longer than anybody keeps a local cluster
+_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+_ADDRESSES = ("127.0.0.1", "10.96.0.1")
+
+
+def write(folder: Path, server: str) -> Path:
+    """Write ``ca.crt``, ``server.{crt,key}``, ``accounts.key``, ``tokens.csv``.
+
+    Args:
+        folder: where they go.
+        server: the API server's address, for the kubeconfig.
+
+    Returns:
+        ``kubeconfig.yaml`` of the administrator, beside ``folder``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    authority, signer = _key(), _name("local-authority")
+    root = (
+        _certificate(signer, signer, authority.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(authority, hashes.SHA256())
+    )
+    key = _key()
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in _NAMES]
+    names += [x509.IPAddress(ipaddress.ip_address(each)) for each in _ADDRESSES]
+    certificate = (
+        _certificate(_name("kube-apiserver"), signer, key.public_key())
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(authority, hashes.SHA256())
+    )
+    token = secrets.token_urlsafe(32)
+    pem = root.public_bytes(serialization.Encoding.PEM)
+    _private(folder / "ca.crt", pem)
+    _private(folder / "server.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    _private(folder / "server.key", _pem(key))
+    _private(folder / "accounts.key", _pem(_key()))
+    _private(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n'.encode())
+    kubeconfig = folder.parent / "kubeconfig.yaml"
+    _private(kubeconfig, yaml.safe_dump(_kubeconfig(server, folder / "ca.crt", token)).encode())
+    return kubeconfig
+
+
+def _kubeconfig(server: str, authority: Path, token: str) -> dict[str, object]:
+    cluster = {"server": server, "certificate-authority": str(authority)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "local", "cluster": cluster}],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin"}}],
+        "current-context": "local",
+    }
+
+
+def _key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=_DAYS))
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+
+
+def _private(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)

@@ -1,0 +1,82 @@
+"""Processes that are surely ours: a pid alone may belong to a stranger by the time it is killed."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process by its pid and by when it started, in clock ticks since boot."""
+
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process runs; a zombie does not."""
+        return _started(self.pid) == self.started
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless the process is gone."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def stop(self, seconds: float) -> None:
+        """Ask it to end, and kill it after ``seconds``."""
+        self.signal(signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        while self.alive and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.signal(signal.SIGKILL)
+
+
+def of(pid: int) -> Process:
+    """The process that has this pid now."""
+    return Process(pid, _started(pid) or 0)
+
+
+def spawn(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a child that the kernel kills when the calling thread ends, however it ends.
+
+    Both of its streams are appended to ``log``.
+    """
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the line above
+            os._exit(1)
+
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            process_group=0,  # Ctrl-C in the terminal is not for it
+            preexec_fn=die_with_parent,  # noqa: PLW1509  the supervisor has one thread
+        )
+
+
+def _started(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if state in "ZX" else int(rest[18])

@@ -46,6 +46,7 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
     """Build every model whose inputs changed; ``rebuild`` builds them all.
 
     A model whose weights could not be downloaded counts as built; ``rebuild`` asks for them again.
+    An adopted archive that lies only in its old store is left out.
 
     Returns:
         The lock of what was built, as in ``build/models/lock.yaml``.
@@ -59,6 +60,9 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
     with contextlib.ExitStack() as stack:
         worker: ProcessPoolExecutor | None = None
         for name, model in catalog.models.items():
+            if _elsewhere(model, repository.models / name):
+                console.note(f"! {name}: its archive is not in models/{name}: left alone")
+                continue
             inputs = digest(model, repository.models / name)
             record = None if rebuild else _fresh(repository, name, inputs)
             if record is None:
@@ -102,7 +106,7 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
         sha256, size = files.sha256(packed), packed.stat().st_size
         name = adopted.mar if adopted else mar_name(model.name, version, sha256)
         prepared = reference.prepare(model, folder, version, packed, staging / "unpacked")
-        samples.write_samples(repository.built_models / "samples" / model.name, prepared)
+        samples.write_samples(samples.folder(repository, model.name, version), prepared)
         with files.replacing(store(repository) / name) as target, packed.open("rb") as file:
             shutil.copyfileobj(file, target)
     built = LockedModel(version=version, mar=name, sha256=sha256, size=size)
@@ -114,13 +118,15 @@ def store(repository: Repository) -> Path:
     return repository.built_models / "model-store"
 
 
+def _elsewhere(model: Model, folder: Path) -> bool:
+    """Whether the model is an adopted archive that only its old store has."""
+    adopted = model.artefact.adopted
+    return adopted is not None and not (folder / adopted.mar).is_file()
+
+
 def _adopted(model: Model, folder: Path) -> Path:
     adopted = model.artefact.adopted
     path = folder / (adopted.mar if adopted else "")
-    if not path.is_file():
-        hint = f"put the archive at {path}"
-        place = source.mention(path.name, folder / "model.yaml")
-        raise InputError(f"no archive {path.name}", at=place, hint=hint)
     manifest = archive.read_manifest(path)
     says, wanted = (manifest.model_name, manifest.model_version), (model.name, model.version)
     if says != wanted:

@@ -17,7 +17,8 @@ from harness.core.errors import InputError
 from harness.models.lock import Name
 from harness.models.source import Source
 
-Positive = Annotated[int, Field(ge=1)]
+INT_MAX = 2**31 - 1  # TorchServe keeps each of these in a Java int
+Positive = Annotated[int, Field(ge=1, le=INT_MAX)]
 Word = Annotated[str, StringConstraints(min_length=1)]
 ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
 

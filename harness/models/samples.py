@@ -38,28 +38,38 @@ def load_samples(repository: Repository, lock: Lock) -> Mapping[str, tuple[Prepa
         HarnessError: nothing is prepared for a model or its version.
     """
     return {
-        name: _load(repository.built_models / "samples" / name, name, locked.version)
+        name: _load(folder(repository, name, locked.version), name, locked.version)
         for name, locked in lock.models.items()
     }
 
 
-def write_samples(folder: Path, samples: Sequence[PreparedSample]) -> None:
-    """Leave the samples of one model in ``folder``: a body and a .json for each."""
+def folder(repository: Repository, model: str, version: str) -> Path:
+    """Where the samples of one version of a model lie."""
+    return repository.built_models / "samples" / model / version
+
+
+def write_samples(into: Path, samples: Sequence[PreparedSample]) -> None:
+    """Leave these samples, and no others, in a folder: NAME, the body, and NAME.json for each."""
+    into.mkdir(parents=True, exist_ok=True)
+    wanted: dict[str, bytes] = {}
     for sample in samples:
-        files.write(folder / sample.version / sample.name, sample.body)
         about = {
             "contentType": sample.content_type,
             "answer": sample.answer,
             "tolerance": sample.tolerance.model_dump(),
         }
-        text = json.dumps(about, indent=2, allow_nan=False)
-        files.write(folder / sample.version / f"{sample.name}.json", f"{text}\n")
+        wanted[sample.name] = sample.body
+        wanted[f"{sample.name}.json"] = json.dumps(about, indent=2, allow_nan=False).encode()
+    for name, content in wanted.items():
+        files.write(into / name, content)
+    for path in into.iterdir():
+        if path.name not in wanted:
+            path.unlink()
 
 
-def _load(folder: Path, model: str, version: str) -> tuple[PreparedSample, ...]:
-    prepared = folder / version
+def _load(prepared: Path, model: str, version: str) -> tuple[PreparedSample, ...]:
     if not prepared.is_dir():
-        have = ", ".join(sorted(path.name for path in folder.glob("*"))) or "nothing"
+        have = ", ".join(sorted(path.name for path in prepared.parent.glob("*"))) or "nothing"
         raise HarnessError(
             f"no reference answers for {model} {version} (built here: {have})",
             hint="run `harness models build`",

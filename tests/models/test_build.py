@@ -92,6 +92,13 @@ def test_a_changed_sample_changes_the_answer_and_not_the_archive(tiny, edit):
     assert load_samples(tiny, old)["tiny"][0].answer == {"length": 11}
 
 
+def test_a_sample_that_is_gone_is_not_sent_any_more(tiny, edit):
+    build.build(tiny)
+    edit("name: hello", "name: greeting")
+    (sample,) = load_samples(tiny, build.build(tiny))["tiny"]
+    assert sample.name == "greeting"
+
+
 def test_a_damaged_archive_is_said_and_built_again(tiny, capsys):
     lock = build.build(tiny)
     whole = mar(tiny).read_bytes()
@@ -180,6 +187,7 @@ def test_an_adopted_archive_keeps_its_bytes_and_its_name(tiny):
     locked = build.build(tiny).models["tiny"]
     assert locked.mar == "theirs.mar"
     assert mar(tiny).read_bytes() == theirs.read_bytes()
+    assert load_samples(tiny, load_lock(tiny.built_models / "lock.yaml")) == {"tiny": ()}
 
 
 def test_an_adopted_archive_of_another_version_is_refused(tiny):
@@ -188,10 +196,10 @@ def test_an_adopted_archive_of_another_version_is_refused(tiny):
         build.build(tiny)
 
 
-def test_an_adopted_archive_that_is_not_there_is_named(tiny):
+def test_an_adopted_archive_that_only_its_old_store_has_is_left_out_and_said(tiny, capsys):
     adopt(tiny, "1").unlink()
-    with pytest.raises(InputError, match=r"model.yaml:6: no archive theirs.mar\n  → put the arch"):
-        build.build(tiny)
+    assert build.build(tiny).models == {}
+    assert "! tiny: its archive is not in models/tiny: left alone" in capsys.readouterr().err
 
 
 def test_samples_of_a_version_that_was_not_built_are_refused(tiny, edit):

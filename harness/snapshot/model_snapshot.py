@@ -8,12 +8,14 @@ any other. It needs the first six of an entry: without one it ends with a NullPo
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from harness.core.errors import InputError, Location
-from harness.models.catalog import Camel
+from harness.models.catalog import INT_MAX, Camel, Positive
+
+Count = Annotated[int, Field(ge=0, le=INT_MAX)]
 
 NAME = "startup.cfg"
 CREATED = 0
@@ -28,14 +30,14 @@ class Entry(Camel):
 
     default_version: bool
     mar_name: str = Field(min_length=1)
-    min_workers: int = Field(ge=0)
-    max_workers: int = Field(ge=0)
-    batch_size: int = Field(ge=1)
-    max_batch_delay: int = Field(ge=0)  # ms
-    response_timeout: int = Field(120, ge=1)  # s; TorchServe's constants where they are missing
-    startup_timeout: int = Field(120, ge=1)  # s
+    min_workers: Count
+    max_workers: Count
+    batch_size: Positive
+    max_batch_delay: Count  # ms
+    response_timeout: Positive = 120  # s; TorchServe's constants where they are missing
+    startup_timeout: Positive = 120  # s
     runtime_type: Literal["python", "python3", "LSP"] = "python"
-    parallel_level: int | None = Field(None, ge=1)  # GPUs of one worker
+    parallel_level: Positive | None = None  # GPUs of one worker
 
 
 class ModelSnapshot(Camel):

@@ -23,14 +23,14 @@ from pydantic import Field
 from harness.core import document
 from harness.core.document import Document
 from harness.core.errors import InputError
-from harness.models.catalog import Camel, Catalog, Positive, Serving
+from harness.models.catalog import INT_MAX, Camel, Catalog, Positive, Serving
 from harness.models.lock import Name
 
 
 class Server(Camel):
     """The settings of the whole process."""
 
-    number_of_gpu: Annotated[int, Field(ge=0)]
+    number_of_gpu: Annotated[int, Field(ge=0, le=INT_MAX)]
     """Whole GPUs of a pod; TorchServe spreads the workers over them, in turn."""
     job_queue_size: Positive
     """Requests of one model that may wait; the next one is answered 503."""

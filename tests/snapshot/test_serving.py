@@ -33,6 +33,7 @@ def test_a_setting_wins_over_the_model_and_leaves_the_others(small: Repository) 
             r":3: .*unknown key; did you mean minWorkers",
         ),
         (SERVER + "models:\n  dog:\n    minWorkers: 9\n", r":3: .*minWorkers 9 > maxWorkers 4"),
+        (SERVER + "models:\n  cat: {batchSize: 2147483648}\n", r":3: .*less than or equal to 2147"),
         (SERVER + "models:\n  cat:\n", r":3: models.cat: "),
         (SERVER + "models: {}\n", r":2: models: "),
         (SERVER + "models: [cat]\n", r":2: models: "),

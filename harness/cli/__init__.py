@@ -30,6 +30,8 @@ VERBS: dict[str, str] = {
     "serve": "run the real TorchServe on this machine",
     "loadtest": "put a load profile on an endpoint and judge it",
     "tools": "build the pinned external tools",
+    "cluster": "Kubernetes and Flux on this machine, following the working tree",
+    "status": "what Flux applied to a cluster, what is not ready and why",
 }
 
 _EPILOG = """exit codes: 0 good · 1 the subject is bad · 2 the call was wrong ·

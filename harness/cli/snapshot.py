@@ -27,8 +27,10 @@ def _snapshot(args: argparse.Namespace) -> int:
     if args.action:
         return _import(args)
     checkout = repository.find()
-    written = checkout.root.glob("apps/torchserve/*/serving.yaml")
-    environments = [args.env] if args.env else sorted(path.parent.name for path in written)
+    found = checkout.root.glob("apps/torchserve/*/serving.yaml")
+    environments = [args.env] if args.env else sorted(path.parent.name for path in found)
+    if not environments:
+        raise UsageError("no environment has a serving.yaml", at=checkout.root / "apps/torchserve")
     stale: dict[Path, str] = {}
     for env in environments:
         stale |= config.stale(checkout, env, args.lock)
@@ -59,18 +61,20 @@ def _import(args: argparse.Namespace) -> int:
     if target and target.exists() and not args.force:
         raise UsageError("it is there already", at=target, hint="--force replaces it")
     found = importer.read(args.file)
+    kept = importer.already_there(checkout, found)
     written = importer.write_models(checkout, found)
     serving = found.serving_yaml(load_catalog(checkout.models))
     if target and files.write(target, serving):
         written.append(target)
+    remarks = [asdict(remark) for remark in (*found.remarks, *kept)]
     names = [str(path.relative_to(checkout.root)) for path in written]
     if args.json:
-        remarks = [asdict(remark) for remark in found.remarks]
         print(json.dumps({"written": names, "serving": serving, "remarks": remarks}, indent=2))
         return 0
     for name in names:
         console.note(f"wrote {name}")
-    for remark in found.remarks:
-        console.note(f"not carried over: {remark.key} (line {remark.line or '-'}): {remark.why}")
+    for remark in remarks:
+        line = f" (line {remark['line']})" if remark["line"] else ""
+        console.note(f"not carried over: {remark['key']}{line}: {remark['why']}")
     print(serving, end="")
     return 0

@@ -138,6 +138,20 @@ def read(path: Path) -> Imported:
     return Imported(path, _server(last, path), models, tuple(remarks))
 
 
+def already_there(repository: Repository, found: Imported) -> list[Remark]:
+    """The models whose model.yaml stays as it is."""
+    return [
+        Remark(
+            f"model_snapshot.{name}.{model.version}.marName",
+            None,
+            f"models/{name}/model.yaml is there already: it says how the archive is made; "
+            "only the settings were taken",
+        )
+        for name, model in found.models.items()
+        if (repository.models / name / "model.yaml").exists()
+    ]
+
+
 def write_models(repository: Repository, found: Imported) -> list[Path]:
     """Write a model.yaml for each model that has none, and lock its archive as UNSET.
 

@@ -79,9 +79,9 @@ _RULES = (
         "write true or false, or quote the text",
     ),
     (
-        "yaml/unquoted-variable",
-        "after substitution the value is a number or a boolean, which the API server refuses",
-        'quote it: "${KEY}"',
+        "yaml/lost-quotes",
+        "kustomize drops the quotes before Flux substitutes: text becomes a number or a boolean",
+        "write ${quote}${KEY}${quote}, and quote: '\"' under postBuild.substitute",
     ),
     (
         "exceptions/unused",

@@ -16,7 +16,6 @@ from harness.render.objects import Key, mapping
 
 UNSET = re.compile(r"\bUNSET\b")
 FILE = Path("tests/testdata/site.yaml")
-_LONGEST = 256  # a longer text is a whole file in a ConfigMap: what is in it is not a field
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,8 @@ class Placeholders:
         if not isinstance(value, str) or not UNSET.search(value):
             return value
         seen(path)
-        if len(value) > _LONGEST:
-            return value
+        if "\n" in value:
+            return value  # a whole file in a ConfigMap: what is in it is not a field
         return UNSET.sub(self._value(path), value)
 
     def _value(self, path: tuple[Key, ...]) -> str:

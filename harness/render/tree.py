@@ -6,6 +6,7 @@ loop of links or a path out of the repository is an error with a name and not a 
 
 import hashlib
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -24,6 +25,7 @@ READ = ("apps", "clusters", "infra", "models")
 
 _ELSEWHERE = ("/", "http://", "https://", "ssh://", "git::", "git@", "github.com/", "file://")
 _NAMES_FILES = ("resources", "components", "bases", "crds", "patches", "configMapGenerator")
+_ALIAS = re.compile(rb"[:,\[{-]\s*\*\w")
 _MAX_BYTES = 4 << 20
 
 
@@ -139,7 +141,10 @@ class Tree:
         if full not in self._digests:
             if full.stat().st_size > _MAX_BYTES:
                 raise InputError(f"larger than {_MAX_BYTES >> 20} MiB", at=Path(path))
-            self._digests[full] = hashlib.sha256(full.read_bytes()).hexdigest()
+            content = full.read_bytes()
+            if path.endswith((".yaml", ".yml")) and _ALIAS.search(content):
+                self.documents(path)  # refuses what its aliases would blow up to
+            self._digests[full] = hashlib.sha256(content).hexdigest()
         return self._digests[full]
 
     def _reach(self, folder: str, found: dict[str, None], above: tuple[str, ...]) -> None:

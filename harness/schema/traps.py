@@ -14,8 +14,10 @@ from harness.render.tree import Tree
 _FOLDERS = ("apps", "clusters", "infra", "models")
 _TRUTH = re.compile(r"(?i)(y|n|yes|no|on|off)")
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_BARE = re.compile(r"^\s*(?:- )?[^\s#'\"]+:\s+(\$\{[^}]*\})\s*(?:#.*)?$")
-# Flux substitutes text: a value of digits, `true` or `null` changes its type.
+# Quotes around a variable that is a whole value: kustomize writes it without them, before Flux
+# substitutes, so digits, `true` or `null` become a number, a boolean or nothing.
+# https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-substitution-of-numbers-and-booleans
+_QUOTED = re.compile(r"""[:-]\s+(["'])\$\{(\w+)\}\1\s*(?:#.*)?$""")
 _TYPED = re.compile(r"(?i)([-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?|true|false|null|~|yes|no|on|off|y|n)?")
 
 
@@ -34,8 +36,7 @@ def find(tree: Tree, path: str, variables: dict[str, str]) -> list[Trap]:
     Args:
         tree: where the file lies.
         path: the file in the repository.
-        variables: what is known to be substituted, by name: those whose value changes its type
-            must stand in quotes.
+        variables: what is substituted, by name.
     """
     try:
         text = tree.text(path)
@@ -72,8 +73,7 @@ def _in_tokens(text: str, path: str) -> Iterator[Trap]:
 
 def _in_lines(text: str, path: str, variables: dict[str, str]) -> Iterator[Trap]:
     for number, line in enumerate(text.splitlines(), start=1):
-        found = _BARE.match(line)
-        name = re.match(r"\$\{(\w+)", found[1]) if found else None
-        if name and _TYPED.fullmatch(variables.get(name[1], "text")):
-            message = f"{name[0]}}} becomes a number, a boolean or nothing, not text"
-            yield Trap("yaml/unquoted-variable", message, Location(Path(path), number))
+        found = _QUOTED.search(line)
+        if found and _TYPED.fullmatch(variables.get(found[2], "text")):
+            message = f"${{{found[2]}}} is {variables[found[2]]}: Flux drops the quotes around it"
+            yield Trap("yaml/lost-quotes", message, Location(Path(path), number))

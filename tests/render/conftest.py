@@ -1,0 +1,42 @@
+"""A miniature repository to change, with this checkout's tools."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.core.repository import Repository
+from harness.render.environment import Renderer
+from harness.render.objects import Environment
+
+MINIATURE = Path(__file__).parents[1] / "testdata" / "miniature"
+
+
+class Miniature:
+    """A copy of tests/testdata/miniature."""
+
+    def __init__(self, root: Path, checkout: Repository) -> None:
+        self.repository = Repository(root)
+        self.root = root
+        shutil.copytree(MINIATURE, root)
+        (root / "tools").symlink_to(checkout.root / "tools")
+        (root / "build").mkdir()
+        (checkout.build / "tools").mkdir(parents=True, exist_ok=True)
+        (root / "build" / "tools").symlink_to(checkout.build / "tools")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text that the file must have."""
+        file = self.root / path
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).write_text(text)
+
+    def render(self) -> Environment:
+        return Renderer(self.repository).candidate("demo")
+
+
+@pytest.fixture
+def miniature(tmp_path: Path, checkout: Repository) -> Miniature:
+    return Miniature(tmp_path / "repository", checkout)

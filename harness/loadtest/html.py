@@ -1,6 +1,6 @@
 """The report as one HTML file that refers to nothing outside itself: no script, font or link."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from html import escape
 from importlib import resources
 
@@ -73,9 +73,9 @@ def _numbers(report: Report) -> str:
         ("achieved of offered", number(report.achieved_rps), f"of {number(report.offered_rps)}/s"),
         ("requests judged", f"{report.requests:,}", ""),
         ("failed", f"{report.failures:,}", f"{report.wrong_answers:,} wrong"),
-        ("p50", _ms(latency.p50), "ms"),
-        ("p95", _ms(latency.p95), "ms"),
-        ("p99", _ms(latency.p99), "ms"),
+        ("p50", *_reached(latency.p50)),
+        ("p95", *_reached(latency.p95)),
+        ("p99", *_reached(latency.p99)),
         ("sent late by, p99", _ms(report.lateness_ms.p99), "ms"),
     ]
     cells = "".join(
@@ -87,7 +87,7 @@ def _numbers(report: Report) -> str:
 
 def _slos(report: Report) -> str:
     head = ["", "of", "limit", "observed", "of the limit", "requests", "beyond it", "enough?"]
-    return _table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6})
+    return _table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6}, wide={5, 6})
 
 
 def _slo(slo: Objective) -> Iterator[str]:
@@ -213,16 +213,28 @@ def _section(title: str, content: str) -> str:
     return f'<h2>{title}</h2><div class="card">{content}</div>'
 
 
-def _table(head: list[str], rows: Iterable[Iterable[str]], right: set[int] | None = None) -> str:
+def _table(
+    head: list[str],
+    rows: Iterable[Iterable[str]],
+    right: Container[int] = (),
+    wide: Container[int] = (),
+) -> str:
+    """A table; columns in ``right`` hold numbers, those in ``wide`` a phone leaves out."""
+
     def cells(tag: str, row: Iterable[str]) -> str:
         return "".join(
-            f"<{tag}{' class=n' if place in (right or ()) else ''}>{cell}</{tag}>"
+            f'<{tag} class="{"n" * (place in right)} {"wide" * (place in wide)}">{cell}</{tag}>'
             for place, cell in enumerate(row)
         )
 
     top = f"<thead><tr>{cells('th', head)}</tr></thead>" if head else ""
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def _reached(value: float | None) -> tuple[str, str]:
+    """A percentile and its unit; one that lies among the failures is never reached."""
+    return ("never", "too many failed") if value is None else (number(value), "ms")
 
 
 def _ms(value: float | None) -> str:

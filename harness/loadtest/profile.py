@@ -241,8 +241,8 @@ class Profile(Camel):
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
     max_in_flight: Annotated[int, Field(ge=1, le=20_000)] = 512
     auth: Auth | None = None
-    mix: Annotated[tuple[Share, ...], Field(min_length=1)]
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    mix: tuple[Share, ...]
+    stages: tuple[Stage, ...]
     slos: tuple[Slo, ...] = ()
     judge: Judge = Judge()
 
@@ -254,6 +254,8 @@ class Profile(Camel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         names = [share.name for share in self.mix]
+        if not names:
+            raise ValueError("the mix is empty: name a model or a request")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"in the mix twice: {', '.join(sorted(twice))}")
         if unknown := {slo.of for slo in self.slos if slo.of and slo.of not in names}:

@@ -188,7 +188,8 @@ def verdict(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict
 def _missed(slo: Objective) -> str:
     found = "never reached" if slo.observed is None else f"{quantity(slo.observed, slo.unit)}"
     least = "≥" if slo.metric == "throughput" else "≤"
-    return f"{slo.metric} of {slo.of or 'all'}: {found} ({least} {quantity(slo.limit, slo.unit)})"
+    metric = slo.metric.replace("_", " ")
+    return f"{metric} of {slo.of or 'all'}: {found} ({least} {quantity(slo.limit, slo.unit)})"
 
 
 def quantity(value: float, unit: str) -> str:
@@ -241,11 +242,9 @@ def text(report: Report, folder: Path) -> str:
     width = max(len(slo.of or "all") for slo in report.slo)
     for slo in report.slo:
         found = "never" if slo.observed is None else quantity(slo.observed, slo.unit)
-        least = "≥" if slo.metric == "throughput" else "≤"
-        lines.append(
-            f"  {'✓' if slo.met else '✗'} {slo.of or 'all':<{width}}  {slo.metric:<10}"
-            f" {found:>12}  {least} {quantity(slo.limit, slo.unit)}"
-        )
+        sign, metric = "✓" if slo.met else "✗", slo.metric.replace("_", " ")
+        limit = f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
+        lines.append(f"  {sign} {slo.of or 'all':<{width}}  {metric:<10} {found:>12}  {limit}")
     counted = (
         f"  {report.requests:,} requests, every answer checked: {report.failures:,} failed, "
         f"{report.wrong_answers:,} of them wrong answers; {report.dropped:,} dropped"

@@ -45,7 +45,8 @@ class Stub:
 
     async def serve(self) -> None:
         server = await asyncio.start_server(self._client, "127.0.0.1", 0)
-        print(server.sockets[0].getsockname()[1], flush=True)
+        sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+        sys.stdout.flush()
         await server.serve_forever()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

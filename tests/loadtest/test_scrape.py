@@ -1,0 +1,72 @@
+"""The server's figures, from the text that it really shows."""
+
+import pytest
+
+from harness.loadtest.scrape import Scrape, Scraper, _read, parse, summary
+
+TEXT = r"""
+# HELP ts_queue_latency_microseconds Cumulative queue duration in microseconds
+# TYPE ts_queue_latency_microseconds counter
+ts_queue_latency_microseconds{model_name="face",model_version="default",hostname="h",} 3000.5
+ts_inference_requests_total{model_name="face",model_version="default",hostname="h",} 4.0
+Requests5XX{Level="Host",Hostname="h",} 0.0
+launcher_queue_depth{model_name="face",model_version="1.0"} 2
+DCGM_FI_DEV_GPU_UTIL{gpu="0",modelName="NVIDIA \"A10G\""} 40
+DCGM_FI_DEV_GPU_UTIL{gpu="1"} 60
+DCGM_FI_DEV_FB_USED{gpu="0"} 1000
+DCGM_FI_DEV_FB_USED{gpu="1"} 500
+not a metric
+NaN_is_one NaN
+"""
+
+
+def test_labels_with_quotes_and_commas_are_read() -> None:
+    samples = {name: labels for name, labels, _ in parse(TEXT)}
+    assert samples["ts_inference_requests_total"]["model_name"] == "face"
+    assert "NaN_is_one" in samples
+
+
+def _scraped(*pods_at: tuple[float, dict[str, str]]) -> Scraper:
+    scraper = Scraper(dict)
+    for t, pods in pods_at:
+        values = {
+            key: value for pod, text in pods.items() for key, value in _read(pod, text).items()
+        }
+        scraper.scrapes.append(Scrape(t, values))
+    return scraper
+
+
+def test_counters_become_means_and_gauges_stay() -> None:
+    later = TEXT.replace("3000.5", "23000.5").replace("} 4.0", "} 14.0")
+    server = summary(_scraped((0, {"a": TEXT}), (2, {"a": later})), [(0, 2)])
+    assert server is not None
+    face = server.models["face"]
+    assert (face.arrivals, face.queue_ms, face.queue_depth) == (5.0, 2.0, 2.0)
+    assert (server.gpu_util, server.gpu_memory) == (50.0, 1500.0)
+
+
+def test_pods_add_up_and_a_restart_is_no_negative_growth() -> None:
+    text = 'ts_inference_requests_total{model_name="m"} %d'
+    scraper = _scraped(
+        (0, {"a": text % 100, "b": text % 10}),
+        (1, {"a": text % 103, "b": text % 2}),
+        (2, {"a": text % 104, "b": text % 5, "new": text % 50}),
+    )
+    server = summary(scraper, [(0, 2)])
+    assert server is not None
+    assert server.models["m"].arrivals == pytest.approx((3 + 2 + 1 + 3) / 2)
+    assert server.pods == ["a", "b", "new"]
+
+
+def test_a_counter_that_appears_has_grown_from_zero() -> None:
+    scraper = _scraped(
+        (0, {"a": "Requests5XX 0"}),
+        (1, {"a": 'Requests5XX 0\nts_inference_requests_total{model_name="m"} 3'}),
+    )
+    server = summary(scraper, [(0, 1)])
+    assert server is not None
+    assert server.models["m"].arrivals == 3.0
+
+
+def test_nothing_scraped_is_no_figure() -> None:
+    assert summary(Scraper(dict), [(0, 1)]) is None

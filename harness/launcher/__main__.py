@@ -25,13 +25,13 @@ def main() -> int:
     add("--quiet-seconds", type=float, default=1, help="no request for so long is drained")
     add("--hung-seconds", type=float, default=30, help="no answer for so long is hung")
     add("--until-eof", action="store_true", help="also drain and stop when standard input ends")
-    report = Path("/dev/termination-log")  # what `kubectl describe pod` shows
-    add("--termination-log", type=Path, default=report, help="where a failure's text is left")
+    # Of its default, Kubernetes shows the end as the pod's last state.
+    add("--termination-log", type=Path, default="/dev/termination-log", help="for a failure's text")
     args = parser.parse_args()
-    supervisor = Supervisor(args)
-    if args.until_eof:
-        threading.Thread(target=_until_eof, args=(supervisor,), daemon=True).start()
     try:
+        supervisor = Supervisor(args)
+        if args.until_eof:
+            threading.Thread(target=_until_eof, args=(supervisor,), daemon=True).start()
         return supervisor.run()
     except Failure as error:
         say(str(error))

@@ -10,6 +10,7 @@ from . import BadInput
 
 _CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:\r\n?|\n)[ \t\f]*")
 _PAIR = re.compile(r"^[ \t\f]*(?![#!])((?:\\.|[^\\=:\s])+)[ \t\f]*[=:]?[ \t\f]*(.*)$", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
@@ -53,8 +54,4 @@ def parse(text: str) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    def char(escape: re.Match[str]) -> str:
-        found = escape[1]
-        return chr(int(found[1:], 16)) if len(found) == 5 else _CONTROL.get(found, found)
-
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", char, text)
+    return _ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else _CONTROL.get(m[2], m[2]), text)

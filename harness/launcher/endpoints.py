@@ -1,15 +1,14 @@
 """``/startup``, ``/ready``, ``/live`` and ``/metrics`` over HTTP, on a port of their own."""
 
-import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import Failure
 
-Page = Callable[[], tuple[bool, str] | str]
-"""Answers a probe, whether it is good and why; or plain text."""
+Page = Callable[[], tuple[bool, str]]
+"""Whether all is good, and why; or the text of /metrics."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -18,14 +17,11 @@ class _Handler(BaseHTTPRequestHandler):
     pages: Mapping[str, Page]
 
     def do_GET(self) -> None:
-        page = self.pages.get(self.path.partition("?")[0])
-        answer = page() if page else (False, f"there are {', '.join(self.pages)}")
-        if isinstance(answer, str):
-            status, kind, text = 200, "text/plain; version=0.0.4", answer
-        else:
-            status, kind = (200 if answer[0] else 503 if page else 404), "application/json"
-            text = json.dumps({"ok": answer[0], "reason": answer[1]}) + "\n"
-        self.send_response(status)
+        path, kind = self.path.partition("?")[0], "text/plain; version=0.0.4"
+        good, text = self.pages.get(path, lambda: (False, f"there are {', '.join(self.pages)}"))()
+        if path != "/metrics":
+            kind, text = "application/json", json.dumps({"ok": good, "reason": text}) + "\n"
+        self.send_response(200 if good else 503 if path in self.pages else 404)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
@@ -37,16 +33,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Probes come every second."""
 
 
-@contextlib.contextmanager
-def serving(host: str, port: int, pages: Mapping[str, Page]) -> Iterator[None]:
-    """Answer with ``pages``, by path, while the block runs."""
+def serve(host: str, port: int, pages: Mapping[str, Page]) -> None:
+    """Answer with ``pages``, by path, for as long as the process lives.
+
+    Raises:
+        Failure: the address is taken.
+    """
     try:
         server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"pages": pages}))
     except OSError as error:
         raise Failure(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    with server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield
-        finally:
-            server.shutdown()
+    threading.Thread(target=server.serve_forever, daemon=True).start()

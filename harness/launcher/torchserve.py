@@ -1,7 +1,6 @@
 """The client of TorchServe's management and metrics ports; the launcher is their only one."""
 
 import json
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -28,7 +27,6 @@ class Model:
     wanted: int
     ready: int
     queued: int
-    capacity: int
     patience: int
 
 
@@ -58,18 +56,14 @@ class TorchServe:
 
     def _model(self, name: str, version: str, wanted: int) -> Model:
         path = f"/models/{quote(name)}/{quote(version)}"
-        try:
-            found = json.loads(self._get(self._config.management + path))[0]
-        except FileNotFoundError:
-            raise BadInput(f"TorchServe has left out {name} {version}") from None
-        queue, workers = found["jobQueueStatus"], found["workers"]
+        found = json.loads(self._get(self._config.management + path))[0]
+        workers = found["workers"]
         return Model(
             f'{{model_name="{name}",model_version="{version}"}}',
             tuple(worker["id"] for worker in workers),
             max(wanted, len(workers)),
             sum(worker["status"] == "READY" for worker in workers),
-            queue["pendingRequests"],
-            queue["pendingRequests"] + queue["remainingCapacity"],
+            found["jobQueueStatus"]["pendingRequests"],
             found["maxRetryTimeoutInSec"] + found["startupTimeout"],
         )
 
@@ -78,6 +72,8 @@ class TorchServe:
             with _OPEN(url, timeout=self._timeout) as response:
                 return str(response.read(), "utf-8")
         except (OSError, HTTPException) as error:
-            if isinstance(error, urllib.error.HTTPError) and error.code == 404:
-                raise FileNotFoundError(url) from error
+            if getattr(error, "code", None) == 404:
+                raise BadInput(
+                    f"TorchServe has left out {url.rpartition('/models/')[2]}"
+                ) from error
             raise Unanswered(f"GET {url}: {error}") from error

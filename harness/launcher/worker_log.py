@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
 _ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
@@ -70,10 +71,9 @@ class WorkerLog:
         for worker in list(self.workers.values()):
             since = worker.failed_at
             if since and (worker.ended or time.monotonic() - since > _LAST_WORDS):
-                lines = list(worker.said)
-                starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most")]
-                said = "\n".join(lines[starts[0] :] if starts else lines[-20:])
-                return f"{worker.label} cannot be loaded:\n{said or 'killed, for want of memory?'}"
+                traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.said)
+                said = list(traceback) or [*worker.said, "killed, for want of memory?"][-20:]
+                return "\n".join([f"{worker.label} cannot be loaded:", *said])
         return None
 
     def _read(self, worker: Worker, logger: str, message: str) -> None:
@@ -88,14 +88,9 @@ class WorkerLog:
         elif message.startswith("Backend response time"):
             worker.busy = False
         elif " State change " in message:
-            self._turn(worker, message.rpartition(" -> WORKER_")[2])
+            worker.loaded |= message.endswith("-> WORKER_MODEL_LOADED")
+            if message.endswith("-> WORKER_STOPPED"):
+                worker.busy = False
+                worker.restarts += worker.loaded
+                worker.failed_at = None if worker.loaded else time.monotonic()
             self._changed()
-
-    def _turn(self, worker: Worker, state: str) -> None:
-        if state == "MODEL_LOADED":
-            worker.loaded = True
-        elif state in ("STOPPED", "ERROR"):
-            worker.busy = False
-            worker.restarts += worker.loaded and state == "STOPPED"
-            if not worker.loaded:
-                worker.failed_at = time.monotonic()

@@ -40,7 +40,6 @@ def test_metrics_are_torchserves_and_the_launchers(serving: Launcher) -> None:
     assert serving.gauge("launcher_ready") == 1
     assert serving.gauge("launcher_draining") == 0
     assert serving.gauge("launcher_workers") == serving.gauge("launcher_workers_ready") == 1
-    assert serving.gauge("launcher_queue_capacity") == QUEUE
 
 
 def test_labels_are_those_of_torchserves_metrics(serving: Launcher) -> None:

@@ -125,13 +125,13 @@ def read(path: Path) -> Imported:
         )
     at = Location(path, last["model_snapshot"].line)
     snapshot = model_snapshot.parse(last["model_snapshot"].value, at)
-    models = {
-        name: _model(name, version, entry, at)
-        for name, version, entry in snapshot.entries()
-        if entry.default_version
-    }
-    if without := sorted(set(snapshot.models) - set(models)):
-        raise InputError(f"no default version of {', '.join(without)}", at=at)
+    models = {}
+    for name in snapshot.models:
+        if len(defaults := snapshot.defaults(name)) != 1:
+            has = " and ".join(defaults) or "none"
+            raise InputError(f"{name} needs one default version and has {has}", at=at)
+        [version] = defaults
+        models[name] = _model(name, version, snapshot.models[name][version], at)
     remarks = [*_property_remarks(entries, last)]
     for name, version, entry in snapshot.entries():
         remarks += _entry_remarks(f"model_snapshot.{name}.{version}", at.line, entry)

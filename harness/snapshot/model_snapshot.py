@@ -56,6 +56,10 @@ class ModelSnapshot(Camel):
             for version, entry in versions.items():
                 yield name, version, entry
 
+    def defaults(self, name: str) -> list[str]:
+        """The versions of a model that call themselves its default; one is right."""
+        return [version for version, entry in self.models[name].items() if entry.default_version]
+
 
 def parse(text: str, at: Location | Path) -> ModelSnapshot:
     """Read the value of ``model_snapshot``; ``at`` is only for the errors.

@@ -62,7 +62,13 @@ class _Config:
         self.values = {entry.key: entry.value for entry in entries}
         self._first = {entry.key: entry.line for entry in entries}
         self._path = path
-        self._lines = path.read_text("latin-1").splitlines()
+        self._lines = path.read_bytes().decode("latin-1").split("\n")
+
+    @property
+    def gpus(self) -> int | None:
+        """``number_of_gpu``, 0 where it is missing; None where it is no number."""
+        value = self.values.get("number_of_gpu", "0")
+        return int(value) if value.isdecimal() else None
 
     def at(self, key: str, model: str = "") -> Location:
         """The line of a key, or inside its folded value the line that names ``model``."""
@@ -70,7 +76,7 @@ class _Config:
             return Location(self._path)
         first = self._first[key]
         for line, text in enumerate(self._lines[first - 1 :], first):
-            if f'"{model}"' in text:
+            if model and f'"{model}"' in text:
                 return Location(self._path, line)
         return Location(self._path, first)
 
@@ -90,13 +96,12 @@ def _server_faults(config: _Config, gpus: int | None) -> Iterator[str]:
                 f"{config.at(key)}: {key} {config.values[key]} is off loopback: whoever reaches it "
                 "controls the server; set it to 127.0.0.1"
             )
-    wanted = config.values.get("number_of_gpu", "0")
-    if not wanted.isdecimal():
-        yield f"{config.at('number_of_gpu')}: number_of_gpu {wanted!r} is not a number"
-    elif gpus is not None and int(wanted) > gpus:
+    if config.gpus is None:
+        yield f"{config.at('number_of_gpu')}: number_of_gpu is not a number"
+    elif gpus is not None and config.gpus > gpus:
         yield (
-            f"{config.at('number_of_gpu')}: number_of_gpu {wanted}, but this machine has {gpus}: "
-            "TorchServe would use those and say nothing"
+            f"{config.at('number_of_gpu')}: number_of_gpu {config.gpus}, but this machine has "
+            f"{gpus}: TorchServe would use those and say nothing"
         )
 
 
@@ -129,15 +134,13 @@ def _model_faults(config: _Config, snapshot: ModelSnapshot) -> Iterator[str]:
         yield f"{at}: modelCount {snapshot.model_count}: TorchServe would start without a model"
     elif snapshot.model_count != count:
         yield f"{at}: modelCount {snapshot.model_count}, but {count} are listed"
-    for name, versions in snapshot.models.items():
-        defaults = [version for version, entry in versions.items() if entry.default_version]
-        if len(defaults) != 1:
+    for name in snapshot.models:
+        if len(defaults := snapshot.defaults(name)) != 1:
             at = config.at("model_snapshot", name)
             has = " and ".join(defaults) or "none"
             yield f"{at}: {name} needs one default version and has {has}"
-    gpus = config.values.get("number_of_gpu", "0")
     for name, version, entry in snapshot.entries():
-        for fault in _entry_faults(entry, int(gpus) if gpus.isdecimal() else 0):
+        for fault in _entry_faults(entry, config.gpus or 0):
             yield f"{config.at('model_snapshot', name)}: {name} {version}: {fault}"
 
 

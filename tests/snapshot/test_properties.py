@@ -34,6 +34,7 @@ SYNTAX = [
 FILES = st.lists(st.sampled_from(SYNTAX), max_size=24).map("".join)
 
 
+@pytest.mark.timeout(900)  # 20 s of work, but the machine may be busy
 @settings(max_examples=10_000, deadline=None)
 @given(PAIRS, MODEL_SETS)
 def test_what_is_written_is_read_back(pairs: Pairs, models: ModelSnapshot) -> None:

@@ -55,11 +55,9 @@ def from_swagger(swagger: Mapping[str, object]) -> Iterator[tuple[str, Schema]]:
     for name, definition in definitions.items():
         kinds = cast("list[dict[str, str]]", definition.get("x-kubernetes-group-version-kind", []))
         for kind in kinds if len(kinds) == 1 else ():
-            root = _rooted(strict[name], kind["kind"], _api_version(kind))
-            yield (
-                file_name(kind["kind"], kind["group"], kind["version"]),
-                _self_contained(root, strict),
-            )
+            schema = cast("Schema", _inlined(strict[name], strict, (name,)))
+            file = file_name(kind["kind"], kind["group"], kind["version"])
+            yield file, _rooted(schema, kind["kind"], _api_version(kind))
 
 
 def from_crd(crd: Mapping[str, object], metadata: Schema) -> Iterator[tuple[str, Schema]]:
@@ -67,7 +65,7 @@ def from_crd(crd: Mapping[str, object], metadata: Schema) -> Iterator[tuple[str,
 
     Args:
         crd: the definition.
-        metadata: a self-contained schema of ``metadata``: see ``object_metadata``.
+        metadata: the schema of ``metadata``: see ``object_metadata``.
     """
     spec = cast("dict[str, object]", crd["spec"])
     group = cast("str", spec["group"])
@@ -77,17 +75,15 @@ def from_crd(crd: Mapping[str, object], metadata: Schema) -> Iterator[tuple[str,
         openapi = cast("dict[str, Schema]", version.get("schema", {})).get("openAPIV3Schema", {})
         if version.get("served"):
             root = _rooted(_strict(openapi), kind, f"{group}/{name}")
-            properties = cast("dict[str, Schema]", root["properties"])
-            properties["metadata"] = {"$ref": f"{_ROOT}{_METADATA}"}
-            root["definitions"] = metadata["definitions"]
+            cast("dict[str, Schema]", root["properties"])["metadata"] = metadata
             yield file_name(kind, group, name), root
 
 
 def object_metadata(swagger: Mapping[str, object]) -> Schema:
-    """The schema of every object's ``metadata``, with all that it refers to."""
+    """The schema of every object's ``metadata``."""
     definitions = cast("dict[str, Schema]", swagger["definitions"])
     strict = {name: _definition(name, each) for name, each in definitions.items()}
-    return _self_contained({"$ref": f"{_ROOT}{_METADATA}"}, strict)
+    return cast("Schema", _inlined(strict[_METADATA], strict, (_METADATA,)))
 
 
 def _definition(name: str, openapi: Schema) -> Schema:
@@ -99,19 +95,19 @@ def _definition(name: str, openapi: Schema) -> Schema:
 def _strict(openapi: Schema) -> Schema:
     """One node: what JSON Schema can say of it, and no key beyond its own."""
     if openapi.get("x-kubernetes-int-or-string") or openapi.get("format") == "int-or-string":
-        return {"type": ["integer", "string", "null"]}
+        return {"type": ["integer", "string"]}
     if "$ref" in openapi:
-        return {"anyOf": [{"$ref": openapi["$ref"]}, {"type": "null"}]}
+        return {"$ref": openapi["$ref"]}
     strict: Schema = {key: openapi[key] for key in _KEPT if key in openapi}
     properties = cast("dict[str, Schema]", openapi.get("properties", {}))
     strict |= _combined(openapi)
     if properties:
-        strict["properties"] = {key: _optional(_strict(each)) for key, each in properties.items()}
+        strict["properties"] = {key: _strict(each) for key, each in properties.items()}
     if isinstance(openapi.get("items"), dict):
         strict["items"] = _strict(cast("Schema", openapi["items"]))
     more = openapi.get("additionalProperties")
     if isinstance(more, dict):
-        strict["additionalProperties"] = _optional(_strict(more))
+        strict["additionalProperties"] = _strict(more)
     elif properties and not openapi.get("x-kubernetes-preserve-unknown-fields"):
         strict["additionalProperties"] = False
     if openapi.get("x-kubernetes-embedded-resource") or openapi.get(
@@ -144,16 +140,6 @@ def _condition(openapi: Schema) -> Schema:
     return kept
 
 
-def _optional(schema: Schema) -> Schema:
-    """The API server takes null for a key that is left out."""
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        schema = {**schema, "type": [kind, "null"]}
-        if "enum" in schema:
-            schema["enum"] = [*cast("list[object]", schema["enum"]), None]
-    return schema
-
-
 def _rooted(schema: Schema, kind: str, api_version: str) -> Schema:
     properties = cast("dict[str, Schema]", schema.get("properties", {}))
     named = {"kind": {"const": kind}, "apiVersion": {"const": api_version}}
@@ -171,24 +157,18 @@ def _api_version(kind: Mapping[str, str]) -> str:
     return f"{kind['group']}/{kind['version']}" if kind["group"] else kind["version"]
 
 
-def _self_contained(root: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """The schema with every definition that it reaches."""
-    needed: dict[str, Schema] = {}
-    todo = list(_references(root))
-    while todo:
-        name = todo.pop()
-        if name not in needed:
-            needed[name] = definitions[name]
-            todo += _references(definitions[name])
-    return {**root, "definitions": needed}
+def _inlined(value: object, definitions: Mapping[str, Schema], above: tuple[str, ...]) -> object:
+    """The value with what it refers to in place of each reference.
 
-
-def _references(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(value.get("$ref"), str):
-            yield value["$ref"].removeprefix(_ROOT)
-        for inner in value.values():
-            yield from _references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _references(inner)
+    kubeconform names the field of an error only where no reference stands above it. What refers to
+    itself (the schema inside of a CustomResourceDefinition) may hold anything below itself.
+    """
+    if isinstance(value, list):
+        return [_inlined(each, definitions, above) for each in value]
+    if not isinstance(value, dict):
+        return value
+    name = value.get("$ref")
+    if isinstance(name, str):
+        name = name.removeprefix(_ROOT)
+        return {} if name in above else _inlined(definitions[name], definitions, (*above, name))
+    return {key: _inlined(each, definitions, above) for key, each in value.items()}

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -65,15 +65,21 @@ def validate(repository: Repository, objects: Sequence[Object]) -> list[tuple[Ob
 _Verdict = list[tuple[list[Key], str, bool]]
 
 
+def _without_null(value: object) -> object:
+    """To the API server a key that is null is a key that is not there."""
+    if isinstance(value, Mapping):
+        return {key: _without_null(each) for key, each in value.items() if each is not None}
+    return [_without_null(each) for each in value] if isinstance(value, list) else value
+
+
 def _digest(each: Object) -> str:
-    return hashlib.sha256(json.dumps(each.value, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(each.value).encode()).hexdigest()
 
 
 def _kubeconform(program: Path, schemas: Path, objects: Sequence[Object]) -> list[_Verdict]:
     with tempfile.TemporaryDirectory(prefix="kubeconform-") as scratch:
         for number, each in enumerate(objects):
-            # JSON is YAML; what JSON has no word for (a date) was text in the manifest too.
-            Path(scratch, f"{number}.json").write_text(json.dumps(each.value, default=str))
+            Path(scratch, f"{number}.json").write_text(json.dumps(_without_null(each.value)))
         argv: list[str | Path] = [program, "-strict", "-output", "json"]
         argv += ["-schema-location", str(schemas / _LOCATION), "-n", str(os.cpu_count() or 1)]
         done = command.run([*argv, scratch], timeout=_SECONDS, accept=(0, 1))

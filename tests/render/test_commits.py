@@ -1,0 +1,126 @@
+"""Renders of commits: production's live state, and charts that meet other values."""
+
+import subprocess
+
+import pytest
+
+from harness.core.errors import UsageError
+from harness.render import crossed, diff
+from harness.render.environment import Renderer
+from tests.render.conftest import Miniature
+
+HELMRELEASE = "apps/demo/helmrelease.yaml"
+
+
+def _git(miniature: Miniature, *words: str) -> str:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    argv = ["git", "-C", str(miniature.root), *identity, *words]
+    return subprocess.run(argv, capture_output=True, check=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def committed(miniature: Miniature) -> Miniature:
+    miniature.write(".gitignore", "build\ntools\n")
+    _git(miniature, "init", "--quiet", "--initial-branch=main")
+    _commit(miniature)
+    return miniature
+
+
+def _commit(miniature: Miniature) -> str:
+    _git(miniature, "add", "--all")
+    _git(miniature, "commit", "--quiet", "--message", "change")
+    return _git(miniature, "rev-parse", "HEAD")
+
+
+def _crossed(miniature: Miniature) -> list[str]:
+    renderer = Renderer(miniature.repository)
+    commit = crossed.previous(miniature.repository)
+    assert commit is not None
+    return [each.message for each in crossed.cross(renderer, renderer.candidate("demo"), commit)]
+
+
+def test_live_is_the_folder_with_the_tree_that_it_pins(committed: Miniature) -> None:
+    pinned = _git(committed, "rev-parse", "HEAD")
+    committed.edit("clusters/demo/release.yaml", "branch: main", f"commit: {pinned}")
+    committed.edit("clusters/demo/site.yaml", 'ZONE: "7"', 'ZONE: "8"')
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 5")
+    live = Renderer(committed.repository).live("demo")
+    assert live is not None
+    deployment, service = live.find("Deployment", "web"), live.find("Service", "web")
+    assert deployment is not None
+    assert deployment.dig("spec", "replicas") == 2  # the pinned tree's
+    assert service is not None
+    assert service.labels["zone"] == "zone-8"  # the folder's own
+
+
+def test_a_path_that_the_pinned_tree_lacks_is_a_fault(committed: Miniature) -> None:
+    pinned = _git(committed, "rev-parse", "HEAD")
+    committed.edit("clusters/demo/release.yaml", "branch: main", f"commit: {pinned}")
+    (committed.root / "apps/demo").rename(committed.root / "apps/moved")
+    committed.edit("clusters/demo/apps.yaml", "./apps/demo", "./apps/moved")
+    renderer = Renderer(committed.repository)
+    live = renderer.live("demo")
+    assert live is not None
+    assert [str(each.location) for each in live.faults] == ["clusters/demo/apps.yaml:8"]
+    assert renderer.candidate("demo").faults == ()
+
+
+def test_nothing_is_live_while_no_commit_is_pinned(committed: Miniature) -> None:
+    assert Renderer(committed.repository).live("demo") is None
+
+
+def test_an_unknown_commit_is_a_wrong_call(committed: Miniature) -> None:
+    with pytest.raises(UsageError, match="not in this checkout"):
+        Renderer(committed.repository).at("demo", "0123456789abcdef")
+
+
+def test_an_old_chart_that_refuses_a_new_value_is_found(committed: Miniature) -> None:
+    committed.write(
+        "apps/chart/values.schema.json",
+        '{"properties": {"image": {}, "replicas": {}, "settings": {}, "files": {}, "port": {}},'
+        ' "additionalProperties": false}',
+    )
+    _commit(committed)
+    schema = committed.root / "apps/chart/values.schema.json"
+    schema.write_text(schema.read_text().replace('"port": {}', '"port": {}, "colour": {}'))
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
+    assert committed.render().faults == ()
+    (message,) = _crossed(committed)
+    assert message.startswith("chart of ")
+    assert "colour" in message
+
+
+def test_a_new_chart_that_needs_a_new_value_is_found(committed: Miniature) -> None:
+    committed.edit("apps/chart/templates/deployment.yaml", "app: web\n    spec", _REQUIRED)
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
+    assert committed.render().faults == ()
+    (message,) = _crossed(committed)
+    assert message.startswith("this chart with the values of ")
+
+
+_REQUIRED = 'app: web\n        colour: {{ required "colour" .Values.colour }}\n    spec'
+
+
+def test_a_value_with_a_default_crosses_in_peace(committed: Miniature) -> None:
+    committed.edit("apps/chart/values.yaml", "replicas: 1", "replicas: 1\ncolour: red")
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: blue")
+    assert _crossed(committed) == []
+
+
+def test_the_difference_names_fields_and_dangers(committed: Miniature) -> None:
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 0")
+    committed.edit("apps/chart/templates/deployment.yaml", "      app: web\n  temp", _SELECTOR)
+    (committed.root / "apps/chart/templates/hook.yaml").unlink()
+    renderer = Renderer(committed.repository)
+    old, new = renderer.at("demo", "HEAD"), renderer.candidate("demo")
+    changes = {f"{each.kind} {each.object}" for each in diff.compare(old, new)}
+    assert changes == {
+        "changed HelmRelease/flux-system/web",
+        "changed Deployment/demo/web",
+        "removed Job/demo/prepare",
+    }
+    dangers = {(each.kind, each.object.kind) for each in diff.dangers(diff.compare(old, new))}
+    assert dangers == {("stopped", "Deployment"), ("immutable", "Deployment")}
+
+
+_SELECTOR = "      app: web\n      new: label\n  temp"

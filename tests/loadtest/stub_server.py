@@ -62,8 +62,8 @@ class Stub:
                 status, payload = answer
                 writer.write(
                     f"HTTP/1.1 {status} X\r\nContent-Length: {len(payload)}\r\n\r\n".encode()
-                    + payload
                 )
+                writer.write(b"" if head.startswith("HEAD ") else payload)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

@@ -8,10 +8,12 @@ What it is started with, what it writes and its logs lie under ``build/serve/<en
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +24,7 @@ from pathlib import Path
 from harness.core import command, console, files
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
+from harness.launcher.jvm import LONGEST_WORK
 from harness.snapshot import config, preflight
 
 _LOOPBACK = "127.0.0.1"
@@ -150,16 +153,17 @@ def _gpus() -> int:
 def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     (folder / _FAILURE).unlink(missing_ok=True)
     argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
-    argv += ["--config", folder / _CONFIG, "--files", folder / _FILES, "--work", folder / "work"]
+    argv += ["--config", folder / _CONFIG, "--files", folder / _FILES]
     argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
     argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5]
     with (
+        _work(folder) as work,
         (folder / "torchserve.log").open("wb") as stdout,
         (folder / "launcher.log").open("wb") as stderr,
         # A group of its own: Ctrl-C in the terminal asks us, and we ask it. If we are killed,
         # its standard input ends, and it stops by itself.
         subprocess.Popen(
-            [str(word) for word in argv],
+            [str(word) for word in (*argv, "--work", work)],
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=stderr,
@@ -174,6 +178,17 @@ def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
                 process.wait(_DRAIN + _STOP)
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 process.terminate()  # the second time: at once
+
+
+@contextlib.contextmanager
+def _work(folder: Path) -> Iterator[Path]:
+    """The launcher's work folder: below ours, or where that is too deep for sockets a short one."""
+    if len(os.fsencode(folder / "work")) <= LONGEST_WORK:
+        yield folder / "work"
+        return
+    with tempfile.TemporaryDirectory(prefix="torchserve-") as short:
+        console.note(f"the path of this checkout is long: TorchServe works in {short}")
+        yield Path(short)
 
 
 def _wait_until_started(server: Server, update: console.Update) -> None:
@@ -204,4 +219,5 @@ def _ended(process: subprocess.Popen[bytes], folder: Path) -> HarnessError:
     log = folder / "launcher.log"
     text = (failure if failure.is_file() else log).read_text(errors="replace").strip()
     kind = InputError if process.returncode == InputError.exit_code else HarnessError
-    return kind(text or f"exit code {process.returncode}", at=folder / "torchserve.log")
+    whole = f"the whole log is in {folder / 'torchserve.log'}"
+    return kind(text or f"the launcher has ended, exit code {process.returncode}", hint=whole)

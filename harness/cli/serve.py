@@ -7,8 +7,8 @@ import shlex
 from harness import server
 from harness.core import console, repository
 from harness.core.repository import Repository
+from harness.models import samples
 from harness.models.lock import load_lock
-from harness.models.samples import load_samples
 from harness.server import Server
 
 
@@ -39,15 +39,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _calls(checkout: Repository, served: Server) -> list[str]:
     """For each model a curl line that works."""
-    folder = checkout.built_models
-    samples = load_samples(checkout, load_lock(folder / "lock.yaml"))
+    lock = load_lock(checkout.built_models / "lock.yaml")
     calls = []
-    for model in served.models:
-        for sample in samples[model][:1]:
-            body = folder / "samples" / model / sample.version / sample.name
-            header, url = (
-                f"Content-Type: {sample.content_type}",
-                f"{served.inference_url}/predictions/{model}",
-            )
+    for model, prepared in samples.load_samples(checkout, lock).items():
+        for sample in prepared[:1] if model in served.models else ():
+            body = samples.folder(checkout, model, sample.version) / sample.name
+            header = f"Content-Type: {sample.content_type}"
+            url = f"{served.inference_url}/predictions/{model}"
             calls.append(shlex.join(["curl", "-H", header, "--data-binary", f"@{body}", url]))
     return calls

@@ -15,7 +15,9 @@ from . import BadInput, Failure
 from .config import Config
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
-_SOCKET_PATH = 107  # bytes: the most for a Unix socket, by which TorchServe talks to its workers
+LONGEST_WORK = 88
+"""Bytes of a work folder's path: what a Unix socket's 107 leave beside ``/tmp/.ts.sock.65535``, by
+which TorchServe talks to its workers."""
 # Leads the process group and waits for the launcher's end, however it comes: its standard input
 # closes then. The kill takes the JVM, the workers, and the leash itself.
 _LEASH = "import os, sys; sys.stdin.read(); os.killpg(0, 9)"
@@ -109,7 +111,7 @@ def _environment(work: Path) -> dict[str, str]:
 
 def _prepare(work: Path) -> int:
     """Make the folder and return the lock on it, which goes with this process: never stale."""
-    if len(os.fsencode(work / "tmp" / ".ts.sock.65535")) > _SOCKET_PATH:
+    if len(os.fsencode(work)) > LONGEST_WORK:
         raise BadInput(f"{work}: the path is too long for TorchServe's sockets in it")
     try:
         work.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,17 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def processes(work: Path) -> list[psutil.Process]:
+    """All that lives and names a launcher's work folder; workers name the socket in it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            if str(work) in line and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 class Site:
     """A folder with a model store, a configuration, gates and a work folder."""
 
@@ -81,14 +92,8 @@ class Site:
         (self.gate / what).unlink()
 
     def processes(self) -> list[psutil.Process]:
-        """All that was started here and lives: each names the work folder, workers their socket."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                line = " ".join(process.cmdline())
-                if str(self.work) in line and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+        """All that was started here and lives."""
+        return processes(self.work)
 
     def jvm(self) -> psutil.Process:
         return next(p for p in self.processes() if "org.pytorch.serve.ModelServer" in p.cmdline())

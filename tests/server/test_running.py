@@ -1,0 +1,110 @@
+"""The embedded server: it is there for a block, or says in words why not."""
+
+import contextlib
+import json
+import shutil
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from harness import server
+from harness.core.errors import HarnessError, InputError
+from harness.core.repository import Repository
+from harness.snapshot import config, properties
+from tests.launcher.conftest import processes
+
+
+def work(checkout: Repository) -> Path:
+    return checkout.build / "serve" / "local" / "work"
+
+
+def ask(url: str, body: bytes | None = None) -> object:
+    headers = {"Content-Type": "application/octet-stream"}
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as reply:
+        return json.load(reply)
+
+
+@pytest.mark.torchserve
+def test_it_serves_on_free_ports_while_the_block_runs(
+    tiny: Repository, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.ExitStack() as taken:
+        with contextlib.suppress(OSError):  # taken by somebody else: as good
+            taken.enter_context(socket.create_server(("127.0.0.1", 8080)))
+        with server.running(tiny) as served:
+            assert ask(f"{served.inference_url}/predictions/gated", b"ask") == {"ok": True}
+            assert ask(f"{served.launcher_url}/ready") == {
+                "ok": True,
+                "reason": '1 of 1 workers ready {model_name="gated",model_version="1.0"}',
+            }
+            host, _, port = served.grpc_address.partition(":")
+            socket.create_connection((host, int(port))).close()
+            assert served.models == ("gated",)
+            assert "port 8080 is taken: inference is on" in capfd.readouterr().err
+    assert served.process.returncode == 143
+    assert not processes(work(tiny))
+
+
+@pytest.mark.torchserve
+def test_a_model_that_cannot_load_is_the_models_fault(tiny: Repository) -> None:
+    (tiny.root / "gate" / "break-load").touch()
+    with pytest.raises(InputError) as caught, server.running(tiny):
+        pass
+    assert "Traceback (most recent call last):" in caught.value.message
+    assert caught.value.message.endswith("ValueError: the weights have the wrong shape")
+    assert "torchserve.log" in caught.value.hint
+    assert not processes(work(tiny))
+
+
+def test_a_truncated_archive_is_refused_before_torchserve_starts(tiny: Repository) -> None:
+    mar = tiny.built_models / "model-store" / "gated.mar"
+    mar.write_bytes(mar.read_bytes()[:-1])
+    said = r"gated\.mar has \d+ bytes where \d+ are expected"
+    with pytest.raises(InputError, match=said), server.running(tiny):
+        pass
+    assert not work(tiny).exists()
+
+
+def test_without_java_no_judgement_is_possible(
+    tiny: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    said = "/nowhere/bin/java: No such file"
+    with pytest.raises(HarnessError, match=said) as caught, server.running(tiny):
+        pass
+    assert caught.value.exit_code == 3
+
+
+def test_without_built_models_it_says_what_to_do(tiny: Repository) -> None:
+    (tiny.built_models / "lock.yaml").unlink()
+    with pytest.raises(HarnessError, match="harness models build"), server.running(tiny):
+        pass
+
+
+def test_the_derived_file_differs_from_the_containers_in_the_listed_keys_only(
+    tiny: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    with contextlib.suppress(HarnessError), server.running(tiny):
+        pass
+    derived = properties.parse((work(tiny).parent / "config.properties").read_text())
+    lock = tiny.built_models / "lock.yaml"
+    container = properties.parse(config.load(tiny, "local", lock).config_properties())
+    differ = {key for key in derived | container if derived.get(key) != container.get(key)}
+    assert differ <= config.LOCAL_KEYS
+
+
+def test_in_a_deep_checkout_torchserve_works_elsewhere(
+    tiny: Repository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    deep = Repository(tmp_path / ("deep" * 20))
+    shutil.copytree(tiny.root, deep.root)
+    with pytest.raises(HarnessError, match="/nowhere/bin/java"), server.running(deep):
+        pass
+    assert "the path of this checkout is long" in capfd.readouterr().err

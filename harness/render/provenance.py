@@ -6,34 +6,38 @@ files that were read has the field, and has it with the rendered value.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.yamlfile import Document
+from harness.render import template
 from harness.render.objects import Key, Object, Value, dig, items, mapping, text
+from harness.render.template import Template
 from harness.render.tree import Tree
 
 Keys = tuple[Key, ...]
 Sources = list[tuple[Document, Keys]]
 """Documents that hold the values of a chart, each with the path of the values in it."""
 
-_VALUES = re.compile(r"\.Values\.([A-Za-z0-9_.]+)")
-
 
 @dataclass(frozen=True, slots=True)
 class _Spot:
-    """A place that may have made a field: how much of its path it has, and whether it says so."""
+    """A place that may have made a field: how much of its path it has, and whether it says so.
+
+    ``named`` where it names the object exactly, not only a part of a name that was lengthened.
+    """
 
     depth: int
     equal: bool
     location: Location
+    named: bool = True
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        return (self.equal, self.depth)
+    def rank(self) -> tuple[bool, bool, int]:
+        return (self.named, self.equal, self.depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,10 @@ class FromKustomize:
     read: tuple[str, ...]
 
     def __call__(self, value: Value, path: Keys) -> Location:
-        best = _Spot(-1, False, Location(Path(self.origin), None))
+        best = _Spot(-1, False, Location(Path(self.origin), None), named=False)
         for spot in self._spots(value, path):
-            if spot.rank > best.rank:
+            # Of two places that say it the overlay decides; what neither has, the origin lacks.
+            if spot.rank > best.rank or (spot.rank == best.rank and not spot.equal):
                 best = spot
         return best.location
 
@@ -95,22 +100,33 @@ class FromHelm:
     template: str
     values: Callable[[], "Sources"]
 
-    def __call__(self, _value: Value, path: Keys) -> Location:
-        lines = self._lines()
-        at, matched = _follow(lines, path)
-        told = _VALUES.search(" ".join(lines[at - 1 : at + 1])) if at else None
-        if told is None:
-            return Location(Path(self.template), at or 1)
-        wanted: Keys = (*told[1].split("."), *path[matched:])
+    def __call__(self, value: Value, path: Keys) -> Location:
+        reached = self._read().follow(value, path)
+        if reached is None:
+            return Location(Path(self.template), 1)
+        rest = path[reached.matched :]
+        # What the render has and no value says comes from the template itself.
+        least = len(rest) if dig(value, *path) is not None else 0
         for parsed, base in self.values():
-            found = _longest(parsed, (*base, *wanted))
-            if len(found) >= len(base) + len(told[1].split(".")):
-                return parsed.at(found)
-        return Location(Path(self.template), at)
+            for told in reached.values:
+                found = _longest(parsed, (*base, *told, *rest))
+                if len(found) >= len(base) + len(told) + least:
+                    return parsed.at(found)
+        return Location(Path(reached.line.path), reached.line.number)
 
-    def _lines(self) -> list[str]:
+    def _read(self) -> Template:
+        folder = self.template.rpartition("/")[0]
+        files = {}
+        for name in (self.template, *self._helpers(folder)):
+            try:
+                files[name] = self.tree.text(name)
+            except InputError:
+                files[name] = ""
+        return template.parse(files, self.template)
+
+    def _helpers(self, folder: str) -> list[str]:
         try:
-            return self.tree.text(self.template).splitlines()
+            return [name for name in self.tree.files(folder) if name.endswith(".tpl")]
         except InputError:
             return []
 
@@ -151,7 +167,8 @@ def _spot(parsed: Document, value: Value, path: Keys) -> _Spot:
     found = _translated(parsed.value, value, path)
     whole = len(found) == len(path)
     equal = whole and unsubstituted(dig(parsed.value, *found), dig(value, *path))
-    return _Spot(len(found), equal, parsed.at(found))
+    named = dig(parsed.value, "metadata", "name") == dig(value, "metadata", "name")
+    return _Spot(len(found), equal, parsed.at(found), named)
 
 
 def _translated(source: object, rendered: object, path: Keys) -> Keys:
@@ -227,21 +244,6 @@ def _same(source: object, value: Value) -> bool:
         and text(source, "kind") == text(value, "kind")
         and ("${" in name or name in text(value, "metadata", "name"))
     )
-
-
-def _follow(lines: Iterable[str], path: Keys) -> tuple[int, int]:
-    """Walks down a template by the keys of ``path``: the line reached, and how many keys."""
-    numbered = list(enumerate(lines, start=1))
-    at = matched = 0
-    for position, key in enumerate(path, start=1):
-        if isinstance(key, int):
-            continue
-        shape = re.compile(rf"""^\s*(- )?["']?{re.escape(key)}["']?:""")
-        line = next((n for n, content in numbered[at:] if shape.match(content)), None)
-        if line is None:
-            break
-        at, matched = line, position
-    return at, matched
 
 
 def _longest(parsed: Document, path: Keys) -> Keys:

@@ -96,7 +96,8 @@ def seccomp(environment: Environment) -> Iterator[Problem]:
         for container in pod.containers:
             profile = dig(_setting(pod, container, "seccompProfile"), "type")
             if profile not in ("RuntimeDefault", "Localhost"):
-                yield container.problem("has no seccomp profile", "securityContext")
+                where = ("securityContext", "seccompProfile", "type")
+                yield container.problem("has no seccomp profile", *where)
 
 
 @rule(

@@ -10,13 +10,13 @@ import datetime
 import importlib
 import pkgutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from harness.core.errors import InputError, Location
+from harness.core.errors import HarnessError, InputError, Location
 from harness.core.repository import Repository
 from harness.policy import builtin, exceptions, rules
 from harness.policy.finding import Finding, Problem, Severity
@@ -203,7 +203,7 @@ def _judged(rule: Rule, project: Project) -> Iterator[tuple[str, Problem]]:
     if rule.judge is None:
         return
     if rule.scope is Project:
-        for problem in rule.judge(project):
+        for problem in _asked(rule.judge, project):
             yield "", problem
         return
     for environment in project.environments.values():
@@ -211,8 +211,16 @@ def _judged(rule: Rule, project: Project) -> Iterator[tuple[str, Problem]]:
         if rule.scope is Object:
             subjects = environment.of(*rule.kinds) if rule.kinds else environment.objects
         for subject in subjects:
-            for problem in rule.judge(subject):
+            for problem in _asked(rule.judge, subject):
                 yield environment.name, problem
+
+
+def _asked(judge: Callable[..., Iterator[Problem]], subject: object) -> Iterator[Problem]:
+    """What a rule says of a subject; one that it cannot read is a problem too, not the end."""
+    try:
+        yield from judge(subject)
+    except HarnessError as error:
+        yield Problem(error.message, error.at or Location(Path("clusters")))
 
 
 def _site(environments: Iterable[Environment]) -> dict[str, str]:

@@ -1,0 +1,121 @@
+"""The whole check: on this checkout, and on one with a fault."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.core.repository import Repository
+from harness.policy import engine
+from harness.policy.report import as_text
+from harness.policy.rule import Rule
+from tests.render.conftest import Miniature
+
+
+@pytest.fixture
+def miniature(tmp_path: Path, checkout: Repository) -> Miniature:
+    return Miniature(tmp_path / "repository", checkout)
+
+
+def _rules(miniature: Miniature, **options: object) -> list[str]:
+    report = engine.check(miniature.repository, **options)  # type: ignore[arg-type]
+    return [f"{each.rule} {each.location}" for each in report.findings]
+
+
+def test_this_checkout_passes(checkout: Repository) -> None:
+    report = engine.check(checkout)
+    assert report.findings == (), as_text(report)
+    assert set(report.objects) >= {"local", "staging", "production"}
+
+
+def test_every_document_of_this_checkout_was_judged(checkout: Repository) -> None:
+    """What was not rendered or has no schema is on the list, and the list says why."""
+    unseen = [
+        each
+        for each in engine.check(checkout).excused
+        if each.finding.rule in ("render/not-rendered", "schema/none")
+    ]
+    assert all(each.reason and each.expires for each in unseen)
+    assert {each.finding.rule for each in unseen} <= {"render/not-rendered"}
+
+
+def test_a_schema_error_names_the_source_line(miniature: Miniature) -> None:
+    miniature.edit("apps/base/service.yaml", "  selector:", "  selectr:")
+    assert "schema/invalid apps/base/service.yaml:11" in _rules(miniature)
+
+
+def test_a_trap_names_its_line(miniature: Miniature) -> None:
+    miniature.edit("clusters/demo/site.yaml", '"7"', "on")
+    assert "yaml/boolean clusters/demo/site.yaml:8" in _rules(miniature)
+
+
+def test_a_fault_of_the_render_is_a_finding(miniature: Miniature) -> None:
+    miniature.edit("apps/base/kustomization.yaml", "service.yaml", "servcie.yaml")
+    assert "render/kustomize clusters/demo/apps.yaml:8" in _rules(miniature)
+
+
+def test_unset_is_a_finding_only_when_strict(miniature: Miniature) -> None:
+    unset = "render/unset clusters/demo/release.yaml:8"
+    assert unset not in _rules(miniature)
+    assert unset in _rules(miniature, strict=True)
+
+
+def test_stale_exceptions_are_errors(miniature: Miniature) -> None:
+    entry = "- {rule: a/b, object: x, reason: nothing needs it, expires: %s}"
+    dates = "\n  ".join(entry % day for day in ("2027-06-30", "2026-01-01"))
+    miniature.write("exceptions.yaml", f"exceptions:\n  {dates}\n")
+    found = _rules(miniature, today=datetime.date(2027, 1, 1))
+    assert "exceptions/unused exceptions.yaml:2" in found
+    assert "exceptions/expired exceptions.yaml:3" in found
+
+
+def test_two_runs_say_the_same(miniature: Miniature) -> None:
+    assert _rules(miniature) == _rules(miniature)
+
+
+@pytest.mark.parametrize("rule", engine.load_rules().values(), ids=lambda rule: rule.id)
+def test_every_rule_says_why_and_how(rule: Rule) -> None:
+    family, _, name = rule.id.partition("/")
+    assert family
+    assert name == name.lower()
+    assert rule.why
+    assert rule.fix
+
+
+def test_explain_prints_why_and_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--explain", "schema/none"]) == 0
+    assert "why: an object without a schema" in capsys.readouterr().out
+
+
+def test_an_unknown_rule_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--explain", "schema/nome"]) == 2
+    assert "no rule 'schema/nome'" in capsys.readouterr().err
+
+
+def test_check_prints_json_and_leaves_its_reports(
+    miniature: Miniature, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(miniature.root)
+    miniature.edit("apps/base/service.yaml", "  selector:", "  selectr:")
+    assert cli.main(["check", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((miniature.root / "build/check/report.json").read_text())
+
+
+def test_render_prints_objects_with_their_source(
+    miniature: Miniature, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(miniature.root)
+    assert cli.main(["render", "--env", "demo", "--only", "Service"]) == 0
+    out = capsys.readouterr().out
+    assert "# Kustomization/flux-system/apps: apps/base/service.yaml:1" in out
+    assert "environment: demo" in out
+
+
+def test_an_unknown_environment_is_a_wrong_call(
+    miniature: Miniature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(miniature.root)
+    assert cli.main(["render", "--env", "dmeo"]) == 2

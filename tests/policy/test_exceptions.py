@@ -1,0 +1,93 @@
+"""An exception is narrow, has a reason, and ends."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import InputError, Location
+from harness.core.repository import Repository
+from harness.policy.exceptions import apply, load
+from harness.policy.finding import Finding, Severity
+
+TODAY = datetime.date(2027, 1, 1)
+ENTRY = """\
+exceptions:
+  - rule: pod/limit
+    object: Deployment/demo/*
+    environments: [staging]
+    reason: throttling is latency
+    expires: 2027-06-30
+"""
+
+
+def _finding(**changed: object) -> Finding:
+    told: dict[str, object] = {
+        "rule": "pod/limit",
+        "severity": Severity.ERROR,
+        "message": "no limit",
+        "location": Location(Path("file.yaml"), 1),
+        "object": "Deployment/demo/web",
+        "environments": ("staging",),
+        "fix": "set one",
+        **changed,
+    }
+    return Finding(**told)  # type: ignore[arg-type]
+
+
+def _applied(
+    tmp_path: Path, finding: Finding, today: datetime.date = TODAY
+) -> tuple[int, int, int, int]:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY)
+    kept, excused, expired, unused = apply([finding], load(Repository(tmp_path)), today)
+    return len(kept), len(excused), len(expired), len(unused)
+
+
+def test_what_it_names_is_excused(tmp_path: Path) -> None:
+    assert _applied(tmp_path, _finding()) == (0, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rule": "pod/other"},
+        {"object": "Deployment/other/web"},
+        {"environments": ("production",)},
+    ],
+    ids=str,
+)
+def test_anything_else_stays_and_it_is_unused(tmp_path: Path, other: dict[str, object]) -> None:
+    assert _applied(tmp_path, _finding(**other)) == (1, 0, 0, 1)
+
+
+def test_of_two_environments_it_excuses_its_own(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY)
+    both = _finding(environments=("staging", "production"))
+    kept, excused, _, _ = apply([both], load(Repository(tmp_path)), TODAY)
+    assert kept[0].environments == ("production",)
+    assert excused[0].finding.environments == ("staging",)
+
+
+def test_on_its_last_day_it_still_applies(tmp_path: Path) -> None:
+    assert _applied(tmp_path, _finding(), datetime.date(2027, 6, 30)) == (0, 1, 0, 0)
+
+
+def test_after_its_day_it_excuses_nothing(tmp_path: Path) -> None:
+    assert _applied(tmp_path, _finding(), datetime.date(2027, 7, 1)) == (1, 0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("reason: throttling is latency", "reason: because", "needs a reason"),
+        ("expires: 2027-06-30", "expires: soon", "a date such as"),
+        ("    expires: 2027-06-30\n", "", "a date such as"),
+        ("object:", "objects:", "unknown key objects"),
+        ("    object: Deployment/demo/*\n", "", "names a rule and an object"),
+    ],
+)
+def test_one_that_says_too_little_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY.replace(old, new))
+    with pytest.raises(InputError, match=told) as refused:
+        load(Repository(tmp_path))
+    assert str(refused.value).startswith("exceptions.yaml:2: ")

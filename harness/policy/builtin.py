@@ -5,12 +5,12 @@ from harness.policy.rule import Rule, declare
 _RULES = (
     (
         "render/kustomize",
-        "kustomize-controller would stop here, and with it everything that depends on it",
+        "kustomize-controller would stop here; no rule judges an environment that does not render",
         "repair what kustomize names; `harness render --env ENV` shows the result",
     ),
     (
         "render/helm",
-        "helm-controller would stop here: the release stays as it is, or is never installed",
+        "helm-controller would stop here; no rule judges an environment that does not render",
         "repair the chart or the values that helm names",
     ),
     (

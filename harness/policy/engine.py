@@ -6,6 +6,7 @@ Rendering runs kustomize and helm in processes of their own while this one loads
 object that stands in two environments with the same fault gives one finding, which names both.
 """
 
+import dataclasses
 import datetime
 import importlib
 import pkgutil
@@ -64,7 +65,7 @@ def check(
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live = [each for each in (future.result() for future in pinning) if each]
         crossing = pool.submit(_crossed, renderer, candidates.values())
-        judging = _Check(renderer, known)
+        judging = Judgement(renderer, known)
         judging.files(candidates.values())
         judging.environments([*candidates.values(), *live])
         judging.rules(Project(repository, candidates, live[0] if live else None))
@@ -93,7 +94,7 @@ def _crossed(
 
 
 @dataclass
-class _Check:
+class Judgement:
     """Findings while they are collected: who has each, by what it says and where."""
 
     renderer: Renderer
@@ -150,9 +151,14 @@ class _Check:
             self.add(rule, problem, str(owners[id(judged)]))
 
     def rules(self, project: Project) -> None:
-        """What the rules say of the candidates; live is judged by the rules it was merged under."""
+        """What the rules say of the candidates; live is judged by the rules it was merged under.
+
+        An environment that did not render whole is left out: what it lacks proves nothing.
+        """
+        whole = {name: each for name, each in project.environments.items() if each.whole}
+        judged = dataclasses.replace(project, environments=whole)
         for rule in self.known.values():
-            for environment, problem in _judged(rule, project):
+            for environment, problem in _judged(rule, judged):
                 self.add(rule.id, problem, environment)
 
     def report(
@@ -168,6 +174,8 @@ class _Check:
                 self.add("render/unset", Problem(f"{value.key} is UNSET", value.location))
         listed = exceptions.load(self.renderer.repository)
         kept, excused, expired, unused = exceptions.apply(self._findings(), listed, today)
+        if not all(each.whole for each in environments):
+            unused = []
         for rule, stale in (("exceptions/expired", expired), ("exceptions/unused", unused)):
             for each in stale:
                 told = f"{each.entry.rule} of {each.entry.object} until {each.entry.expires}"

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -90,6 +91,7 @@ def _mounting(pod: Pod, config: str) -> Iterator[Container]:
             yield container
 
 
+@lru_cache(maxsize=16)  # every rule asks, of the same few files
 def _entries(content: str) -> dict[str, properties.Entry]:
     try:
         return {entry.key: entry for entry in properties.entries(content)}

@@ -150,6 +150,11 @@ class Environment:
     faults: tuple[Fault, ...] = ()
     charts: "tuple[tuple[Tree, Template], ...]" = ()
 
+    @property
+    def whole(self) -> bool:
+        """Whether everything in the repository rendered; charts of the network are apart."""
+        return not {fault.rule for fault in self.faults} & {"render/kustomize", "render/helm"}
+
     @cached_property
     def _by_kind(self) -> dict[str, list[Object]]:
         found: dict[str, list[Object]] = {}

@@ -8,6 +8,7 @@ build/models/weights/                        what was downloaded
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -57,7 +58,7 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
     """
     catalog = load_catalog(repository.models)
     records: dict[str, Record] = {}
-    with contextlib.ExitStack() as stack:
+    with _alone(repository.built_models), contextlib.ExitStack() as stack:
         worker: ProcessPoolExecutor | None = None
         for name, model in catalog.models.items():
             if _elsewhere(model, repository.models / name):
@@ -71,9 +72,9 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
             if record.note:
                 console.note(f"! {name} {record.built.version}: {record.note}")
             records[name] = record
-    lock = Lock(models={name: record.built for name, record in records.items()})
-    write_lock(repository.built_models / "lock.yaml", lock)
-    _prune(repository, lock)
+        lock = Lock(models={name: record.built for name, record in records.items()})
+        write_lock(repository.built_models / "lock.yaml", lock)
+        _prune(repository, lock)
     return lock
 
 
@@ -135,16 +136,36 @@ def _adopted(model: Model, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for another build of this checkout to end, and remove what a killed one left."""
+    with _writable(folder):
+        file = (folder / ".lock").open("w")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for left in folder.glob(".staging-*"):
+            shutil.rmtree(left)
+        yield
+
+
+@contextlib.contextmanager
 def _staging(parent: Path) -> Iterator[Path]:
     """A folder beside what is built, so that one disk decides whether there is room."""
+    with (
+        _writable(parent),
+        tempfile.TemporaryDirectory(prefix=".staging-", dir=parent) as folder,
+    ):
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Iterator[None]:
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".staging-", dir=parent) as folder:
-            yield Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         hint = "make the folder writable or free some disk space, then run the command again"
         message = f"cannot write: {error.strerror or error}"
-        raise HarnessError(message, at=parent, hint=hint) from error
+        raise HarnessError(message, at=folder, hint=hint) from error
 
 
 def _worker() -> ProcessPoolExecutor:

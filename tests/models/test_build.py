@@ -170,6 +170,12 @@ def test_a_full_disk_leaves_no_half_archive(tiny):
     assert not list(tiny.build.rglob("*.mar"))
 
 
+def test_what_a_killed_build_left_is_removed(tiny):
+    (tiny.built_models / ".staging-killed" / "root").mkdir(parents=True)
+    build.build(tiny)
+    assert not list(tiny.built_models.glob(".staging-*"))
+
+
 def adopt(tiny: Repository, text: str) -> Path:
     """Make tiny an archive that somebody else built, under a name of theirs."""
     build.build(tiny)

@@ -42,7 +42,7 @@ def _lock(checkout: Repository, args: argparse.Namespace) -> int:
     for name, locked in lock.models.items():
         if locked.unset:
             console.note(f"! {name} {locked.version} stays UNSET: its weights could not be had")
-        elif built.models[name] != locked:
+        elif built.models.get(name) != locked:
             console.note(f"! {name} {locked.version} is kept: it was not built on this machine")
     console.note(f"{'wrote' if changed else 'unchanged:'} {checkout.lock.name}")
     _show(lock, as_json=args.json)

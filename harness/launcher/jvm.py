@@ -15,9 +15,9 @@ from . import BadInput, Failure
 from .config import Config
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
+# Bytes of the work folder's path: what the 107 of a Unix socket's leave for it beside
+# `/tmp/.ts.sock.65535`, by which TorchServe talks to a worker.
 LONGEST_WORK = 88
-"""Bytes of a work folder's path: what a Unix socket's 107 leave beside ``/tmp/.ts.sock.65535``, by
-which TorchServe talks to its workers."""
 # Leads the process group and waits for the launcher's end, however it comes: its standard input
 # closes then. The kill takes the JVM, the workers, and the leash itself.
 _LEASH = "import os, sys; sys.stdin.read(); os.killpg(0, 9)"

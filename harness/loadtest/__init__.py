@@ -1,15 +1,21 @@
 """Open-loop load on a live endpoint, every answer checked, and a verdict on both.
 
-profile        what is sent, how fast, and what must hold
-arrivals       when each request is due: pure
-plan           all that a generator needs, and the requests as bytes
-generator/     what runs inside locust's processes: the only gevent there is
-swarm          starts those processes and reads what they measured
-recording      what was measured, in HDR histograms
-scrape         the server's own figures on the same time axis
-target gateway where the load goes: a URL, or a Gateway found through KUBECONFIG
-slo validity   the server judged, and before it the run itself
-report html    what is written; compare says whether a second report is worse
+What happens to a profile, in this order:
+
+    profile        what is sent, how fast, and what must hold
+    plan           the same as requests, ready to be sent
+    swarm          starts the generators, in processes of their own
+    generator/     what runs there: the only locust and gevent there is
+    arrivals       when each request is due: pure
+    notes          what a generator noted, as it travels
+    recording      all of it, in HDR histograms (histogram)
+    scrape         the server's own figures on the same time axis
+    validity       the run judged (confidence), then
+    slo            the server
+    summary        both in the words of a
+    report         which html (charts, plot) shows to people
+
+A target is a URL or a gateway; compare says whether a second report is worse than a first.
 """
 
 from harness.loadtest.profile import Profile, load_profile

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from hdrh.histogram import HdrHistogram
-
+from harness.loadtest import histogram
 from harness.loadtest.plot import (
     Axis,
     Band,
@@ -196,14 +195,14 @@ def _nines(share: float) -> float:
 
 def _curve(part: NamedPart) -> Iterator[tuple[float, float]]:
     """(nines, ms) of a histogram, at most a hundred points a nine."""
-    values = HdrHistogram.decode(part.histogram)
+    values = histogram.decode(part.histogram)
     total = values.get_total_count()
-    last = -1.0
-    for item in values.get_recorded_iterator():
-        below = (item.total_count_to_this_value - item.count_added_in_this_iter_step) / total
-        x = _nines(below)
+    below, last = 0, -1.0
+    for value, count in histogram.recorded(values):
+        x = _nines(below / total)
         if x >= last + 0.01:
             last = x
-            yield x, item.value_iterated_to / 1000
+            yield x, value
+        below += count
     if total:
-        yield math.log10(total) if total > 1 else 0.1, values.get_max_value() / 1000
+        yield max(_nines(1 - 1 / total), 0.1), values.get_max_value() / 1000

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from harness.core.errors import InputError
+from harness.loadtest import histogram
 from harness.loadtest.report import BinPart, Report, Verdict
 
 _BLOCKS = 20
@@ -97,7 +97,7 @@ def text(comparison: Comparison) -> str:
 
 
 class _Blocks:
-    """A report's judged time in blocks: how often each value (µs) came, failures, requests."""
+    """A report's judged time in blocks: how often each value (ms) came, failures, requests."""
 
     def __init__(self, report: Report, names: Sequence[str]) -> None:
         moments = [moment for moment in report.timeline if moment.judged]
@@ -127,7 +127,7 @@ class _Blocks:
         """The percentile (ms) of each row of block weights."""
         running = np.cumsum(weights @ self.counts, axis=1)
         places = (running < share * running[:, -1:]).sum(axis=1)
-        found: Floats = self.values[np.minimum(places, len(self.values) - 1)] / 1000
+        found: Floats = self.values[np.minimum(places, len(self.values) - 1)]
         return found
 
     def error_rates(self, weights: Floats) -> Floats:
@@ -140,9 +140,8 @@ def _values(block: Sequence[BinPart]) -> Iterator[tuple[float, int]]:
     merged: dict[float, int] = {}
     for part in block:
         if part.histogram:
-            for item in HdrHistogram.decode(part.histogram).get_recorded_iterator():
-                value = float(item.value_iterated_to)
-                merged[value] = merged.get(value, 0) + item.count_added_in_this_iter_step
+            for value, count in histogram.recorded(histogram.decode(part.histogram)):
+                merged[value] = merged.get(value, 0) + count
     yield from merged.items()
 
 

@@ -4,7 +4,6 @@ The schedule is cut into segments: each stage is one, and a judged flat stage th
 its beginning can be held against its end. A request counts in the segment that it was due in.
 """
 
-import itertools
 import math
 from array import array
 from collections.abc import Iterable, Sequence
@@ -13,19 +12,13 @@ from typing import Self
 
 from hdrh.histogram import HdrHistogram
 
+from harness.loadtest import histogram
 from harness.loadtest.notes import DROPPED, FIRST_GROUP, RIGHT, Group, Window
 from harness.loadtest.plan import Plan
 from harness.loadtest.profile import Hold, Profile, Soak
 
-_HIGHEST = 3_600_000_000  # µs: the longest timeout that a profile may have
-_DIGITS = 3
 _BINS = 240  # points in a plot: more than a screen can tell apart
 _THIRDS = 3
-
-
-def histogram() -> HdrHistogram:
-    """An empty histogram of microseconds, three significant digits."""
-    return HdrHistogram(1, _HIGHEST, _DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +47,8 @@ class Tally:
     failures: int = 0
     wrong: int = 0
     answered: int = 0
-    response: HdrHistogram = field(default_factory=histogram)
-    service: HdrHistogram = field(default_factory=histogram)
+    response: HdrHistogram = field(default_factory=histogram.empty)
+    service: HdrHistogram = field(default_factory=histogram.empty)
 
     def __iadd__(self, other: "Tally") -> Self:
         self.due += other.due
@@ -74,12 +67,8 @@ class Tally:
 
     def within(self, milliseconds: float) -> int:
         """Right answers that took no longer than this."""
-        limit = milliseconds * 1000
-        items = itertools.takewhile(
-            lambda item: item.value_iterated_to <= limit * (1 + 10**-_DIGITS),
-            self.response.get_recorded_iterator(),
-        )
-        return sum(item.count_added_in_this_iter_step for item in items)
+        limit = milliseconds * (1 + 10**-histogram.DIGITS)
+        return sum(count for value, count in histogram.recorded(self.response) if value <= limit)
 
     def quantile(self, share: float) -> float:
         """Milliseconds within which ``share`` of all sent requests had their right answer.
@@ -90,7 +79,7 @@ class Tally:
         right = self.response.get_total_count()
         if not right or rank > right:
             return math.inf
-        return milliseconds(self.response, rank / right)
+        return histogram.quantile(self.response, rank / right)
 
 
 @dataclass(slots=True)
@@ -132,7 +121,7 @@ class Recording:
         self.tallies = {
             (place, name): Tally() for place in range(len(self.segments)) for name in self.names
         }
-        self.lateness = histogram()
+        self.lateness = histogram.empty()
         self.width = max(1.0, math.ceil(profile.seconds / _BINS))
         self.bins: dict[tuple[int, str], Bin] = {}
         self.loads: list[Load] = []
@@ -169,11 +158,11 @@ class Recording:
             seen.dropped += 1
             return
         if self.segments[place].judged:
-            self.lateness.record_value(min(max(late, 1), _HIGHEST))
+            histogram.record(self.lateness, late)
         if outcome == RIGHT:
-            response = min(late + service, _HIGHEST)
-            tally.response.record_value(max(response, 1))
-            tally.service.record_value(min(max(service, 1), _HIGHEST))
+            response = late + service
+            histogram.record(tally.response, response)
+            histogram.record(tally.service, service)
             seen.responses.append(response)
             arrived = due + response / 1e6
             self._bin(arrived, name).answered += 1
@@ -218,11 +207,6 @@ class Recording:
     def judged_seconds(self) -> float:
         """How long they last together."""
         return sum(end - start for start, end in self.spans)
-
-
-def milliseconds(values: HdrHistogram, share: float) -> float:
-    """The quantile of a histogram of microseconds."""
-    return float(values.get_value_at_percentile(share * 100)) / 1000
 
 
 def _segments(profile: Profile) -> list[Segment]:

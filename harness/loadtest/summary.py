@@ -1,12 +1,14 @@
 """A recording in the words of a report. Pure."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
+from harness.loadtest import histogram
 from harness.loadtest.profile import Profile
-from harness.loadtest.recording import Recording, Tally, histogram, milliseconds
+from harness.loadtest.recording import Recording, Tally
 from harness.loadtest.report import (
     BinPart,
     Failures,
@@ -37,12 +39,12 @@ def spread(values: HdrHistogram) -> Latency:
     if not values.get_total_count():
         return Latency(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
     return Latency(
-        p50=milliseconds(values, 0.5),
-        p90=milliseconds(values, 0.9),
-        p95=milliseconds(values, 0.95),
-        p99=milliseconds(values, 0.99),
-        p99_9=milliseconds(values, 0.999),
-        max=milliseconds(values, 1.0),
+        p50=histogram.quantile(values, 0.5),
+        p90=histogram.quantile(values, 0.9),
+        p95=histogram.quantile(values, 0.95),
+        p99=histogram.quantile(values, 0.99),
+        p99_9=histogram.quantile(values, 0.999),
+        max=histogram.quantile(values, 1.0),
     )
 
 
@@ -82,7 +84,7 @@ def _mix(profile: Profile, recording: Recording) -> list[NamedPart]:
             NamedPart(
                 name=share.name,
                 model=share.model,
-                histogram=tally.response.encode().decode(),
+                histogram=histogram.encode(tally.response),
                 **_part(tally, recording.judged_seconds),
             )
         )
@@ -138,17 +140,22 @@ def _timeline(recording: Recording) -> list[Moment]:
 
 def _bin(recording: Recording, number: int, name: str) -> BinPart:
     seen = recording.bins[number, name]
-    values = histogram()
+    values = histogram.empty()
     for value in seen.responses:
-        values.record_value(max(1, value))
-    shares = spread(values)
+        histogram.record(values, value)
+    ordered = sorted(seen.responses)
     return BinPart(
         due=seen.due,
         answered=seen.answered,
         failures=seen.failures,
         dropped=seen.dropped,
-        p50=shares.p50,
-        p99=shares.p99,
-        max=shares.max,
-        histogram=values.encode().decode() if seen.responses else None,
+        p50=_nth(ordered, 0.5),
+        p99=_nth(ordered, 0.99),
+        max=_nth(ordered, 1.0),
+        histogram=histogram.encode(values) if ordered else None,
     )
+
+
+def _nth(ordered: Sequence[int], share: float) -> float | None:
+    """The quantile of few values, in milliseconds: the smallest that enough of them reach."""
+    return ordered[math.ceil(share * len(ordered)) - 1] / 1000 if ordered else None

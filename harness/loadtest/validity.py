@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from harness.loadtest import histogram
 from harness.loadtest.profile import Judge, Profile
-from harness.loadtest.recording import Load, Recording, Tally, milliseconds
+from harness.loadtest.recording import Load, Recording, Tally
 from harness.loadtest.slo import Objective
 
 _CPU_WINDOWS = 5  # of a second each: shorter ones show only how the scheduler slices
@@ -54,7 +55,7 @@ def judge(
 
 
 def _lateness(judge: Judge, recording: Recording) -> Check:
-    late = milliseconds(recording.lateness, 0.99)
+    late = histogram.quantile(recording.lateness, 0.99)
     return Check(
         name="send lateness p99",
         passed=late <= judge.lateness and recording.lateness.get_total_count() > 0,
@@ -151,14 +152,14 @@ def _slower(thirds: Sequence[Tally], judge: Judge) -> str | None:
     high = min(_median_bound(third, +1) for third in thirds)
     if low <= high * judge.drift or low - high <= judge.lateness:
         return None
-    medians = (f"{milliseconds(third.response, 0.5):.1f}" for third in thirds)
+    medians = (f"{histogram.quantile(third.response, 0.5):.1f}" for third in thirds)
     return f"{' → '.join(medians)} ms"
 
 
 def _median_bound(tally: Tally, side: int) -> float:
     """One end of the median's confidence interval, by order statistics (no shape assumed)."""
     share = 0.5 + side * _Z / 2 / math.sqrt(tally.response.get_total_count())
-    return milliseconds(tally.response, min(1.0, max(0.0, share)))
+    return histogram.quantile(tally.response, min(1.0, max(0.0, share)))
 
 
 def _behind(profile: Profile, thirds: Sequence[Tally]) -> str | None:

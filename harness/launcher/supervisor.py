@@ -84,13 +84,13 @@ class Supervisor:
         """Return when nothing was queued or in work for a while, or it is too late to wait."""
         quiet = max(self._args.quiet_seconds, self._config.batch_delay + _LOG_DELAY)
         started = busy_at = time.monotonic()
-        self._health.draining, batches = True, self._log.batches
+        self._health.draining, batches = True, self._log.batches()
         while jvm.exit_code() is None and not self._late(started + self._args.drain_seconds):
             self._wait(jvm, _DRAIN_POLL)
             self._look(describe=True)
             queued = self._health.silence or any(model.queued for model in self._health.models)
-            if queued or self._log.busy() or self._log.batches != batches:
-                busy_at, batches = time.monotonic(), self._log.batches
+            if queued or self._log.busy() or self._log.batches() != batches:
+                busy_at, batches = time.monotonic(), self._log.batches()
             elif time.monotonic() > busy_at + quiet:
                 return say(f"drained in {time.monotonic() - started:.1f} s")
         return say("stopping although there are requests in work")

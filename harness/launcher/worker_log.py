@@ -31,18 +31,18 @@ class Worker:
     loaded: bool = False  # at least once
     failed_at: float | None = None  # the first load; a later crash is a restart
     restarts: int = 0
+    batches: int = 0  # handed to it so far
     busy: bool = False
     ended: bool = False  # all that it said has been read
     said: deque[str] = field(default_factory=lambda: deque(maxlen=200))
 
 
 class WorkerLog:
-    """Follows the log; ``workers`` by TorchServe's id, ``batches`` handed to them so far."""
+    """Follows the log; ``workers`` are by TorchServe's id."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when a worker changes its state."""
         self.workers: dict[str, Worker] = {}
-        self.batches = 0
         self._errors: deque[str] = deque(maxlen=10)
         self._tail: deque[str] = deque(maxlen=10)
         self._changed = changed
@@ -66,6 +66,10 @@ class WorkerLog:
         """Whether any worker has a batch."""
         return any(worker.busy for worker in list(self.workers.values()))
 
+    def batches(self) -> int:
+        """How many have been handed to workers so far."""
+        return sum(worker.batches for worker in list(self.workers.values()))
+
     def failure(self) -> str | None:
         """Why a worker could not load its model, once all that it said has been read."""
         for worker in list(self.workers.values()):
@@ -84,7 +88,7 @@ class WorkerLog:
             self._changed()
         elif message.startswith("Flushing req.cmd") and " LOAD " not in message:
             worker.busy = True
-            self.batches += 1
+            worker.batches += 1
         elif message.startswith("Backend response time"):
             worker.busy = False
         elif " State change " in message:

@@ -38,4 +38,4 @@ def test_lines_of_one_metric_stand_together() -> None:
     text = metrics(Health(hung_seconds=30), WorkerLog(lambda: None), [READY, second])
     names = [line.partition("{")[0].partition(" ")[0] for line in text.splitlines()]
     assert names == sorted(names, key=names.index)
-    assert len(set(names)) == 3 + 5
+    assert len(set(names)) == 3 + 6

@@ -24,6 +24,10 @@ loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live
 	$(HARNESS) loadtest --env $(ENV)
 
 ##@ Check
+.PHONY: check
+check: $(SETUP) ## render every environment and judge it
+	$(HARNESS) check
+
 .PHONY: test
 test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit under build/
 	mkdir -p build/test
@@ -56,8 +60,18 @@ fmt: $(SETUP) ## format and fix what can be fixed
 snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
 	$(HARNESS) snapshot --env $(ENV)
 
+.PHONY: generate
+generate: $(SETUP) ## the chart's schema, README and version
+	$(HARNESS) generate
+
 .PHONY: lock
-lock: $(SETUP) ## resolve pyproject.toml again into requirements.lock
+lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it changes
+	$(HARNESS) models build
+	$(HARNESS) models lock
+	$(HARNESS) snapshot
+
+.PHONY: requirements
+requirements: $(SETUP) ## resolve pyproject.toml again into requirements.lock
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
 
@@ -71,11 +85,11 @@ $(SETUP): requirements.lock pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION)
 ifeq ($(TORCH),default)
-	$(VENV)/bin/uv pip install --no-deps --require-hashes --requirement requirements.lock
+	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement requirements.lock
 else
 	grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements.lock | grep -vE '^ +--hash|^ +#' \
 	  | sed 's/ *\\$$//' > $(VENV)/requirements.txt
-	$(VENV)/bin/uv pip install --no-deps --requirement $(VENV)/requirements.txt
+	$(VENV)/bin/uv pip install --no-deps --compile-bytecode --requirement $(VENV)/requirements.txt
 	grep -oE '^(torch|torchvision)==[^ ]+' requirements.lock > $(VENV)/torch.txt
 	$(VENV)/bin/uv pip install --torch-backend $(TORCH) --requirement $(VENV)/torch.txt
 endif

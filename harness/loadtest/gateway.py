@@ -9,6 +9,7 @@ The cluster is asked by name: HTTPRoute and GRPCRoute in namespace torchserve, H
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -58,8 +59,10 @@ class KubernetesCluster:
         from kubernetes.config.config_exception import ConfigException
 
         try:
-            config.load_kube_config()
-            self.name = str(config.list_kube_config_contexts()[1]["name"])
+            # The client itself reads the variable only once, when it is imported.
+            path = os.environ.get("KUBECONFIG")
+            config.load_kube_config(path)
+            self.name = str(config.list_kube_config_contexts(path)[1]["name"])
         except (ConfigException, OSError) as error:
             raise HarnessError(
                 f"no cluster to load: {error}", hint="set KUBECONFIG, or give --target URL"

@@ -253,12 +253,15 @@ def _model(
 ) -> ModelPoint:
     requests = growth.get(("requests", model), 0.0)
     batches = growth.get(("batches", model), 0.0)
+
+    def mean_ms(name: str) -> float | None:
+        total = growth.get((name, model))
+        return total / requests / 1000 if requests and total is not None else None
+
     return ModelPoint(
         arrivals=requests / seconds,
-        queue_ms=growth.get(("queue_us", model), 0.0) / requests / 1000 if requests else None,
-        inference_ms=growth.get(("inference_us", model), 0.0) / requests / 1000
-        if requests
-        else None,
+        queue_ms=mean_ms("queue_us"),
+        inference_ms=mean_ms("inference_us"),
         queue_depth=levels.get(("queue_depth", model)),
         batch_fill=requests / batches if batches else None,
     )

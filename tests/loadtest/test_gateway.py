@@ -1,0 +1,202 @@
+"""The Gateway target, against a real HTTP server that answers as an API server does.
+
+Simulated here: the cluster. What is real: the kubernetes client, its kubeconfig, the sockets.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+import yaml
+
+from harness import loadtest
+from harness.core.errors import HarnessError
+from harness.loadtest import gateway
+from tests.loadtest.cases import profile
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+GATEWAY_API = "/apis/gateway.networking.k8s.io/v1/namespaces"
+METRICS = 'ts_inference_requests_total{model_name="m"} %d\nlauncher_queue_depth{model_name="m"} 1\n'
+
+
+class Cluster:
+    """What the API server holds; a test changes it as a cluster would change."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.partition(":")
+        self.commits = [COMMIT]  # one for each time it is asked; the last one stays
+        self.templates = ["aaa", "aaa"]
+        self.addresses = [{"type": "IPAddress", "value": host}]
+        self.scrapes = 0
+        self.listeners = [
+            {"name": "https", "protocol": "HTTPS", "port": 443, "hostname": "*.example.com"},
+            {"name": "http", "protocol": "HTTP", "port": int(port)},
+        ]
+        self.route = {
+            "metadata": {"name": "torchserve", "namespace": "torchserve"},
+            "spec": {
+                "hostnames": ["torchserve.example.com"],
+                "parentRefs": [
+                    {"name": "gw", "namespace": "envoy-gateway-system", "sectionName": "http"}
+                ],
+            },
+        }
+
+    def answer(self, path: str, selector: str) -> object:
+        """The object or list at a path, or None."""
+        if path.endswith("/proxy/metrics"):
+            self.scrapes += 1
+            dcgm = "DCGM_FI_DEV_GPU_UTIL 70\nDCGM_FI_DEV_FB_USED 2048\n"
+            return dcgm if ":9400" in path else METRICS % (10 * self.scrapes)
+        if path.endswith("/kustomizations/apps"):
+            commit = self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
+            return {"status": {"lastAppliedRevision": f"main@sha1:{commit}"}}
+        return {
+            f"{GATEWAY_API}/torchserve/httproutes": {"items": [self.route]},
+            f"{GATEWAY_API}/envoy-gateway-system/gateways/gw": {
+                "metadata": {"name": "gw", "namespace": "envoy-gateway-system"},
+                "spec": {"listeners": self.listeners},
+                "status": {"addresses": self.addresses},
+            },
+            "/apis/helm.toolkit.fluxcd.io/v2/namespaces/flux-system/helmreleases/torchserve": {
+                "status": {
+                    "history": [{"version": 3, "chartVersion": "1.0.0", "configDigest": "sha256:1"}]
+                }
+            },
+            "/api/v1/pods": {"items": list(self._pods(selector.partition("=")[2]))},
+        }.get(path)
+
+    def _pods(self, app: str) -> Iterator[dict[str, object]]:
+        nodes = ["gpu-0", "gpu-1", "elsewhere"] if app == "dcgm-exporter" else ["gpu-0", "gpu-1"]
+        for number, node in enumerate(nodes):
+            template = "" if app == "dcgm-exporter" else self.templates[number]
+            labels = {"app.kubernetes.io/name": app, "pod-template-hash": template}
+            yield {
+                "metadata": {"name": f"{app}-{number}", "namespace": "any", "labels": labels},
+                "spec": {"nodeName": node, "containers": []},
+                "status": {
+                    "phase": "Running",
+                    "containerStatuses": [
+                        {
+                            "name": "main",
+                            "image": "",
+                            "imageID": "",
+                            "ready": True,
+                            "restartCount": 0,
+                        }
+                    ],
+                },
+            }
+
+
+@pytest.fixture
+def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster whose gateway is the stub server; KUBECONFIG leads to it."""
+    state = Cluster(urlsplit(stub).netloc)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            found = state.answer(
+                unquote(url.path), parse_qs(url.query).get("labelSelector", [""])[0]
+            )
+            body = found if isinstance(found, str) else json.dumps(found or {"kind": "Status"})
+            self.send_response(200 if found else 404)
+            kind = "text/plain" if isinstance(found, str) else "application/json"
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "staging",
+            "contexts": [{"name": "staging", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [
+                {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+            ],
+            "users": [{"name": "u", "user": {}}],
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        yield state
+        server.shutdown()
+
+
+LENIENT = {"lateness": 500, "drift": 100, "generatorCpu": 1}
+
+
+def test_the_load_goes_through_the_gateway_and_the_figures_come_from_every_pod(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    target = gateway.find("rest")
+    seen = {"name": "seen", "path": "/echo", "contains": "Host: torchserve.example.com\r\n"}
+    hold = {"kind": "hold", "seconds": 4, "rate": 50}
+    load = profile(mix=[{"request": seen}], stages=[hold], judge=LENIENT)
+    report = loadtest.run(load, target, {}, tmp_path / "out")
+    assert (report.verdict, report.failures) == ("pass", 0)
+    assert report.target.gateway == "staging"
+    assert report.release
+    assert report.release.commit == COMMIT
+    assert report.server
+    assert report.server.pods == [
+        "dcgm-exporter-0",
+        "dcgm-exporter-1",
+        "torchserve-0",
+        "torchserve-1",
+    ]
+    assert (report.server.gpu_util, report.server.gpu_memory) == (70.0, 4096.0)
+    assert report.server.models["m"].queue_depth == 2.0
+    assert report.server.models["m"].arrivals > 0
+
+
+def test_a_roll_out_changes_the_release_and_scaling_does_not(cluster: Cluster) -> None:
+    target = gateway.find("rest")
+    before = target.release()
+    cluster.templates = ["aaa", "bbb"]
+    assert target.release() != before
+    cluster.templates = ["aaa", "aaa"]
+    assert target.release() == before
+
+
+def test_a_new_commit_during_the_run_makes_it_invalid(cluster: Cluster, tmp_path: Path) -> None:
+    target = gateway.find("rest")
+    cluster.commits = ["aaaa", "bbbb"]
+    report = loadtest.run(profile(judge=LENIENT), target, {}, tmp_path / "out")
+    assert report.verdict == "invalid"
+    assert report.reasons[0].startswith("release: ")
+    assert report.release
+    assert report.release.commit == "bbbb"
+
+
+def test_the_named_listener_decides(cluster: Cluster) -> None:
+    cluster.route["spec"]["parentRefs"][0]["sectionName"] = "https"  # type: ignore[index]
+    target = gateway.find("rest")
+    assert target.url.startswith("https://127.0.0.1:443")
+    assert target.host == "torchserve.example.com"
+
+
+def test_a_gateway_without_an_address_is_said(cluster: Cluster) -> None:
+    cluster.addresses = []
+    with pytest.raises(HarnessError, match="Gateway gw has no address yet"):
+        gateway.find("rest")
+
+
+def test_no_route_is_said(cluster: Cluster) -> None:
+    with pytest.raises(HarnessError, match="404"):
+        gateway.find("grpc")
+
+
+def test_no_cluster_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(HarnessError, match="no cluster to load"):
+        gateway.find("rest")

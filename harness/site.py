@@ -19,7 +19,7 @@ from harness.render.objects import dig
 
 UNSET = "UNSET"
 
-_ARN = r"arn:aws[a-z-]*:{}:.+"
+_ARN = r"arn:aws[a-z-]*:{}:[!-~]+"
 # A key and its scalar, or an item of a list: what comes before it, the value, a comment after it.
 _LINE = re.compile(
     r"(?P<before>\s*(?:(?:- )?[\w.-]+: |- ))(?P<value>\"[^\"]*\"|[^#\s]+)(?P<after>.*)"
@@ -68,7 +68,7 @@ SETTINGS: Mapping[str, Setting] = dict(
         _site(
             "GIT_URL",
             "this repository's address, as the cluster reaches it",
-            r"(https|ssh)://\S+",
+            r"(https|ssh)://[!-~]+",
             Place("clusters/{env}/release.yaml", ("spec", "url")),
             Place("clusters/{env}/flux-system/fluxinstance.yaml", ("spec", "sync", "url")),
         ),
@@ -84,15 +84,15 @@ SETTINGS: Mapping[str, Setting] = dict(
                 for index, zone in enumerate("abc")
             ),
         ),
-        _site("REGISTRY", "where the serving image is, without its name", r"[\w.-]+(:\d+)?(/\S+)?"),
+        _site("REGISTRY", "where the serving image is, without its name", r"[\w.:/-]+"),
         _site("MODEL_BUCKET", "the S3 bucket with the model archives", r"[a-z0-9][a-z0-9.-]{2,62}"),
         _site("EFS_FILE_SYSTEM_ID", "the model store's file system", r"fs-[0-9a-f]{8,40}"),
         _site("EFS_LOADER_ACCESS_POINT_ID", "through which it is filled", r"fsap-[0-9a-f]{8,40}"),
         _site("EFS_SERVER_ACCESS_POINT_ID", "through which it is read", r"fsap-[0-9a-f]{8,40}"),
         _site("DOMAIN", "torchserve.DOMAIN is the way in", r"([a-z0-9-]+\.)+[a-z]{2,}"),
-        _site("ACME_EMAIL", "whom the certificate authority may write to", r"\S+@\S+\.\S+"),
-        _site("JWT_ISSUER", "who signs the tokens of clients", r"https://\S+"),
-        _site("JWT_JWKS_URI", "where the issuer publishes its keys", r"https://\S+"),
+        _site("ACME_EMAIL", "whom the certificate authority may write to", r"[!-~]+@[!-~]+"),
+        _site("JWT_ISSUER", "who signs the tokens of clients", r"https://[!-~]+"),
+        _site("JWT_JWKS_URI", "where the issuer publishes its keys", r"https://[!-~]+"),
         _eksctl("KMS_KEY_ARN", "encrypts Kubernetes Secrets", _ARN.format("kms"),
                 "secretsEncryption", "keyARN"),
         _eksctl("ADMIN_CIDR", "from where people administer the cluster", r"[\d.]+/\d+",
@@ -149,7 +149,7 @@ def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Pat
 def _known(name: str, value: str) -> Setting:
     if name not in SETTINGS:
         raise UsageError(f"no setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
-    if not re.fullmatch(SETTINGS[name].pattern, value):
+    if not re.fullmatch(SETTINGS[name].pattern, value, re.ASCII):
         raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}")
     return SETTINGS[name]
 

@@ -2,9 +2,12 @@
 
 import argparse
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import site
 from harness.cli import init
@@ -114,6 +117,18 @@ def test_what_cannot_be_right_is_refused_and_nothing_written(
     with pytest.raises(UsageError, match=said):
         site.fill(fork, "staging", {"DOMAIN": "a.example"} | given)
     assert _values(fork)["DOMAIN"] == {site.UNSET}
+
+
+@given(st.from_regex(site.SETTINGS["JWT_ISSUER"].pattern, fullmatch=True))
+def test_any_value_of_the_form_comes_back_as_it_was_given(value: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "clusters/staging/site.yaml")
+        path.parent.mkdir(parents=True)
+        path.write_text("data:\n  # who\n  JWT_ISSUER: UNSET # signs\n  DOMAIN: UNSET\n")
+        fork = Repository(Path(folder))
+        site.fill(fork, "staging", {"JWT_ISSUER": value})
+        assert _values(fork) == {"JWT_ISSUER": {value}, "DOMAIN": {site.UNSET}}
+        assert path.read_text().endswith(" # signs\n  DOMAIN: UNSET\n")
 
 
 def test_an_environment_without_a_place_says_so(fork: Repository) -> None:

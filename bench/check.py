@@ -20,7 +20,7 @@ from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.project import Project
 from harness.render.environment import Renderer
-from harness.render.objects import Environment, Object
+from harness.render.objects import Environment, Object, mapping
 from harness.schema import catalog
 
 DOCUMENTS = 1_000
@@ -82,22 +82,28 @@ def _empty(copy: Repository) -> None:
 
 
 def _touch(copy: Repository) -> None:
-    """Change what one values file and one base say, as a pull request does."""
-    stamp = f"# touched at {time.time_ns()}\n"
-    for path in ("apps/torchserve/chart/values.yaml", "apps/torchserve/base/helmrelease.yaml"):
-        with (copy.root / path).open("a") as file:
-            file.write(stamp)
+    """Give one value of the chart and one of the base another value, as a pull request does."""
+    number = time.time_ns() % 900 + 100
+    for path, key, value in (
+        ("apps/torchserve/chart/values.yaml", "sharedMemory:", f"{number}Mi"),
+        ("apps/torchserve/base/helmrelease.yaml", "      subPath:", f"folder-{number}"),
+    ):
+        file = copy.root / path
+        lines = file.read_text().splitlines(keepends=True)
+        changed = [f"{key} {value}\n" if line.startswith(key) else line for line in lines]
+        assert changed != lines, f"{path} has no {key}"  # noqa: S101
+        file.write_text("".join(changed))
 
 
 def _documents(here: Repository) -> Environment:
-    """1,000 documents: what staging renders, over and over under other names."""
+    """1,000 documents: what staging renders, over and over, no two of them equal."""
     staging = Renderer(here).candidate("staging")
     objects: list[Object] = []
     while len(objects) < DOCUMENTS:
-        round_ = len(objects)
         for each in staging.objects[: DOCUMENTS - len(objects)]:
-            metadata = {**dict(each.value["metadata"]), "name": f"{each.name}-{round_}"}  # type: ignore[call-overload]
-            objects.append(Object({**each.value, "metadata": metadata}, each.owner, each.trace))
+            annotations = {**each.annotations, "example.com/number": str(len(objects))}
+            metadata = {**mapping(each.value, "metadata"), "annotations": annotations}
+            objects.append(replace(each, value={**each.value, "metadata": metadata}))
     return replace(staging, objects=tuple(objects))
 
 

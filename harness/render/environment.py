@@ -7,6 +7,7 @@
 its source and may bring more of them; last, each HelmRelease whose chart lies in the repository.
 """
 
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -256,6 +257,7 @@ class _Render:
         wanted = helm.template(release, values)
         self.charts.append((tree, wanted))
 
+        @functools.cache
         def sources() -> Sources:
             return value_sources(tree, release, wanted.chart)
 

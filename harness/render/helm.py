@@ -14,6 +14,7 @@ from typing import cast
 
 import yaml
 
+from harness import tools
 from harness.core import command
 from harness.core.errors import InputError, Location
 from harness.render.kustomize import ManifestLoader
@@ -202,4 +203,5 @@ def _refused(error: command.CommandError, wanted: Template) -> InputError:
 
 def _own_folders(scratch: str) -> dict[str, str]:
     """Helm's settings come from the release alone, not from the user's home."""
-    return {f"HELM_{name}_HOME": f"{scratch}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
+    folders = {f"HELM_{name}_HOME": f"{scratch}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
+    return {**tools.QUICK, **folders}

@@ -16,6 +16,7 @@ from typing import cast
 
 import yaml
 
+from harness import tools
 from harness.core import command
 from harness.core.errors import InputError
 from harness.render.objects import Value, items, mapping, text
@@ -101,7 +102,7 @@ def build(program: Path, tree: Tree, wanted: Build) -> list[list[object]]:
         argv: list[str | Path] = [program, "build", folder]
         argv += ["--load-restrictor", "LoadRestrictionsNone"]
         try:
-            said = command.run(argv, timeout=_SECONDS).stdout
+            said = command.run(argv, timeout=_SECONDS, env=tools.QUICK).stdout
         except command.CommandError as error:
             reason = error.message.partition("\n")[2] or error.message
             raise InputError(

@@ -7,7 +7,7 @@ for deployment in environment.of("Deployment"):
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from harness.core.errors import Location
 
@@ -22,7 +22,7 @@ Value = Mapping[str, object]
 def dig(value: object, *path: Key) -> object:
     """The value at ``path`` below ``value``; None where the path ends early."""
     for key in path:
-        if isinstance(value, Mapping) and isinstance(key, str):
+        if isinstance(value, dict):
             value = value.get(key)
         elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
             value = value[key]
@@ -34,7 +34,7 @@ def dig(value: object, *path: Key) -> object:
 def mapping(value: object, *path: Key) -> Value:
     """The mapping at ``path``; empty where there is none."""
     found = dig(value, *path)
-    return cast("Value", found) if isinstance(found, Mapping) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def items(value: object, *path: Key) -> list[object]:

@@ -101,7 +101,8 @@ class FromHelm:
     values: Callable[[], "Sources"]
 
     def __call__(self, value: Value, path: Keys) -> Location:
-        reached = self._read().follow(value, path)
+        read = self.tree.remember(f"template {self.template}", self._read)
+        reached = read.follow(value, path)
         if reached is None:
             return Location(Path(self.template), 1)
         rest = path[reached.matched :]

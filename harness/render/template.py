@@ -39,7 +39,10 @@ Block = Sequence[Line]
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far a path leads: the line, how many of its keys, and the values told there."""
+    """How far a path leads: the line, how many of its keys, and the values told there.
+
+    Where one of the values has the key's own name, the others only say whether it is used.
+    """
 
     line: Line
     matched: int
@@ -64,7 +67,9 @@ class Template:
             matched = position + 1
         if reached is None:
             return Reached(self.block[0], 0, ()) if self.block else None
-        return Reached(reached, matched, tuple(dict.fromkeys(self._values(reached, block))))
+        told = tuple(dict.fromkeys(self._values(reached, block)))
+        alike = tuple(each for each in told if each[-1] in path[:matched][-1:])
+        return Reached(reached, matched, alike or told)
 
     def _step(self, block: Block, key: Key, around: object) -> tuple[Line, Block] | None:
         found = _item(block, key, around) if isinstance(key, int) else _child(block, key)

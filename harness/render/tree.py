@@ -10,9 +10,10 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
 
 from harness.core import command, yamlfile
 from harness.core.errors import InputError, Location, UsageError
@@ -29,6 +30,9 @@ _ALIAS = re.compile(rb"[:,\[{-]\s*\*\w")
 _MAX_BYTES = 4 << 20
 
 
+Kept = TypeVar("Kept")
+
+
 @dataclass(frozen=True)
 class Tree:
     """A checkout to render from.
@@ -43,6 +47,7 @@ class Tree:
     _digests: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
     _documents: dict[str, list[Document]] = field(default_factory=dict, repr=False, compare=False)
     _reached: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _remembered: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     def documents(self, path: str) -> list[Document]:
         """The YAML documents of a file, named by its path in the repository.
@@ -54,6 +59,12 @@ class Tree:
             text = self.text(path)
             self._documents[path] = yamlfile.parse(text, Path(path))
         return self._documents[path]
+
+    def remember(self, key: str, make: Callable[[], Kept]) -> Kept:
+        """What ``make`` works out from files of this tree, worked out once."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        return cast("Kept", self._remembered[key])
 
     def text(self, path: str) -> str:
         """A file's text.

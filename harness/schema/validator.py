@@ -82,7 +82,7 @@ def _kubeconform(program: Path, schemas: Path, objects: Sequence[Object]) -> lis
             Path(scratch, f"{number}.json").write_text(json.dumps(_without_null(each.value)))
         argv: list[str | Path] = [program, "-strict", "-output", "json"]
         argv += ["-schema-location", str(schemas / _LOCATION), "-n", str(os.cpu_count() or 1)]
-        done = command.run([*argv, scratch], timeout=_SECONDS, accept=(0, 1))
+        done = command.run([*argv, scratch], timeout=_SECONDS, accept=(0, 1), env=tools.QUICK)
     try:
         report = json.loads(done.stdout)
     except ValueError as error:

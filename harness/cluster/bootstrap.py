@@ -27,9 +27,12 @@ _SECONDS = 30  # for a kind to be served; it takes one
 _AT_ONCE = 8
 
 
-def definitions(folder: Path) -> Iterator[Value]:
-    """The CustomResourceDefinitions in a folder of YAML files."""
-    for path in sorted(folder.rglob("*.yaml")):
+_FLUX = "*-controller@*"  # the modules of Flux among those that the schemas are made from
+
+
+def definitions(folder: Path, modules: str = "*") -> Iterator[Value]:
+    """The CustomResourceDefinitions of some modules in the folder that the catalog keeps."""
+    for path in sorted(folder.glob(f"{modules}/*.yaml")):
         for value in yaml.load_all(path.read_text(), Loader=ManifestLoader):
             if dig(value, "kind") == "CustomResourceDefinition":
                 yield value
@@ -66,7 +69,7 @@ def prepare(cluster: Api, folder: Path) -> None:
         cluster.apply(node)
         status = {"status": node["status"]}
         cluster.patch(kinds.NODE, node["metadata"]["name"], status, part="status")
-    install(cluster, list(definitions(Path(wanted["crds"]))))
+    install(cluster, list(definitions(Path(wanted["crds"]), _FLUX)))
 
 
 def main() -> int:

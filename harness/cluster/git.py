@@ -56,6 +56,29 @@ class Bare:
             self._stage(changes, env)
             return self._finish(branch, "The working tree", env)
 
+    def restore(self, commit: str, *, branch: str = MAIN) -> str:
+        """Commit an earlier commit's files on top of a branch and return the new commit.
+
+        A branch that has those files already stays where it is.
+        """
+        with self._index() as env:
+            self._git("read-tree", commit, env=env)
+            return self._finish(branch, f"Back to {commit[:12]}", env)
+
+    def sign(self, commit: str, key: Path, *, branch: str) -> str:
+        """Commit a commit's files again with an SSH signature; return the new commit.
+
+        Args:
+            commit: whose files, and whose parent the new one gets.
+            key: the private key.
+            branch: what is set to the new commit.
+        """
+        signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
+        words = (*signing, "commit-tree", "-S", f"{commit}^{{tree}}", "-p", commit, "-m", "Signed")
+        made = self._git(*words, env=_WHO)
+        self.move(branch, made)
+        return made
+
     def move(self, branch: str, commit: str) -> None:
         """Set a branch to a commit."""
         self._git("update-ref", _head(branch), commit)
@@ -68,6 +91,10 @@ class Bare:
             env={"GIT_DIR": str(self.path)},
         )
         return said.stdout
+
+    def files(self, folder: str, *, branch: str = MAIN) -> list[str]:
+        """The paths below a folder, as the branch has them."""
+        return self._git("ls-tree", "-r", "--name-only", _head(branch), f"{folder}/").splitlines()
 
     def export(self, commit: str, folder: Path) -> None:
         """Lay out a commit's files in a folder."""

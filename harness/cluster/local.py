@@ -58,6 +58,7 @@ _READY = 60.0  # seconds for every component; 6 on a quiet machine
 _SYNC = 120.0  # seconds for everything to be Ready; 10 on a quiet machine
 _DOWN = 20.0  # seconds for the supervisor to stop all of them; 2 on a quiet machine
 _POLL = 0.05
+_TRIES = 8  # starts of a component that has never been ready, before it is given up
 _TAIL = 15  # lines of a log that an error shows
 
 
@@ -123,9 +124,9 @@ class LocalCluster:
         """Commit the working tree, filled in for this machine, to ``main``; return the commit."""
         return self.bare.take(self.repository, filled.changes(self.repository, self.env, self.url))
 
-    def follow(self) -> None:
-        """Let Flux follow ``clusters/<env>`` on ``main``."""
-        for value in flux.root(self.url, self.env):
+    def follow(self, env: str = "", url: str = "") -> None:
+        """Let Flux follow ``clusters/<env>`` on ``main`` of its own Git server, or of another."""
+        for value in flux.root(url or self.url, env or self.env):
             self.api.apply(value)
 
     def sync(self, commit: str, *, seconds: float = _SYNC) -> None:
@@ -166,6 +167,10 @@ class LocalCluster:
                 return state
             if state and not state.supervisor.alive:
                 raise HarnessError("the supervisor has ended", at=self.folder / "supervisor.log")
+            if state and any(
+                each.restarts >= _TRIES and not each.seconds for each in state.components.values()
+            ):
+                break
             time.sleep(_POLL)
         raise HarnessError(f"not ready after {seconds:g} s\n{self._complaint()}", at=self.folder)
 
@@ -202,7 +207,7 @@ def up(repository: Repository, name: str, env: str) -> LocalCluster:
     there = find(repository, name)
     if there and there.alive and there.env == env:
         return there
-    cluster = _prepared(repository, name, env)
+    cluster = _prepared(repository, name, env, env)
     with (
         console.step("start Kubernetes and Flux"),
         (cluster.folder / "supervisor.log").open("wb") as log,
@@ -219,9 +224,24 @@ def up(repository: Repository, name: str, env: str) -> LocalCluster:
 
 
 @contextlib.contextmanager
-def running(repository: Repository, name: str, env: str = "local") -> Iterator[LocalCluster]:
-    """A cluster for as long as the block runs; it also ends when this process does."""
-    cluster = _prepared(repository, name, env)
+def running(
+    repository: Repository,
+    name: str,
+    env: str = "local",
+    *,
+    nodes_of: str = "",
+    with_flux: bool = True,
+) -> Iterator[LocalCluster]:
+    """A cluster for as long as the block runs; it also ends when this process does.
+
+    Args:
+        repository: the working tree.
+        name: of the cluster.
+        env: the environment that it follows.
+        nodes_of: the environment whose nodes it has; ``env`` unless told.
+        with_flux: run Flux's controllers too.
+    """
+    cluster = _prepared(repository, name, env, nodes_of or env, with_flux=with_flux)
     argv = [*_supervisor(cluster), "--until-eof"]
     with (cluster.folder / "supervisor.log").open("wb") as log:
         # Our end of its standard input closes when we end, however we end.
@@ -259,7 +279,9 @@ def _folder(repository: Repository, name: str) -> Path:
     return repository.build / "cluster" / name
 
 
-def _prepared(repository: Repository, name: str, env: str) -> LocalCluster:
+def _prepared(
+    repository: Repository, name: str, env: str, nodes_of: str, *, with_flux: bool = True
+) -> LocalCluster:
     """The folder of a cluster: keys, plan, objects, the bare repository."""
     if not name.isidentifier() and not name.replace("-", "").isalnum():
         raise UsageError(f"{name!r} cannot be the name of a cluster")
@@ -273,7 +295,7 @@ def _prepared(repository: Repository, name: str, env: str) -> LocalCluster:
         (folder / each).mkdir(parents=True)
     kubeconfig = pki.write(folder / "pki", ports.server)
     git.create(folder / "git", repository)
-    wanted = {"crds": str(crds), "nodes": nodes.of(repository, env)}
+    wanted = {"crds": str(crds), "nodes": nodes.of(repository, nodes_of)}
     files.write(folder / bootstrap.OBJECTS, json.dumps(wanted))
     components = [
         *control_plane.components(folder, ports, programs, kubeconfig),
@@ -283,8 +305,9 @@ def _prepared(repository: Repository, name: str, env: str) -> LocalCluster:
         _python("bootstrap", "bootstrap", folder).model_copy(
             update={"after": ("kube-apiserver",), "once": True}
         ),
-        *flux.components(folder, ports, programs, kubeconfig),
     ]
+    if with_flux:
+        components += flux.components(folder, ports, programs, kubeconfig)
     files.write(folder / supervisor.PLAN, Plan(components=tuple(components)).model_dump_json())
     files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
     return cluster

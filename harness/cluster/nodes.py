@@ -11,7 +11,7 @@ from harness.policy import eks
 from harness.render.objects import Value, items, mapping, text
 
 _LOCAL: Value = {  # an environment without eksctl.yaml: this machine, seen as three plain nodes
-    "availabilityZones": ["local-a", "local-b", "local-c"],
+    "availabilityZones": ["local1a", "local1b", "local1c"],
     "managedNodeGroups": [{"name": "local", "instanceType": "m7i.xlarge", "desiredCapacity": 3}],
 }
 _GIB_PER_CPU = {"c": 2, "m": 4, "g": 4, "r": 8}

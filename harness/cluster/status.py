@@ -148,10 +148,10 @@ def _applied(value: Value) -> str:
 def _pod_row(pod: Value, now: datetime.datetime) -> Row:
     name = f"{text(pod, 'metadata', 'namespace')}/{text(pod, 'metadata', 'name')}"
     since = text(pod, "metadata", "creationTimestamp")
-    return Row("Pod", name, "not ready", "", _seconds(since, now), _pod_reason(pod)[:_MESSAGE])
+    return Row("Pod", name, "not ready", "", _seconds(since, now), pod_reason(pod)[:_MESSAGE])
 
 
-def _pod_reason(pod: Value) -> str:
+def pod_reason(pod: Value) -> str:
     """What a container waits for, else what the scheduler or the kubelet says."""
     for container in items(pod, "status", "containerStatuses"):
         if reason := text(container, "state", "waiting", "reason"):

@@ -1,0 +1,76 @@
+"""The clusters that the scenarios share, and the report that they leave."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import local
+from harness.core import files
+from harness.core.repository import Repository
+from tests.e2e.lab import Lab
+
+_SIMULATED = "pods run no containers: exec, init containers, probes and images are kwok's word"
+_results: list[dict[str, object]] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def _lab(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    began = time.monotonic()
+    with local.running(checkout, "e2e", nodes_of="production") as cluster:
+        lab = Lab(cluster)
+        lab.begin()
+        _say(request.config, f"nothing → Ready in {time.monotonic() - began:.1f} s")
+        yield lab
+
+
+@pytest.fixture
+def lab(_lab: Lab) -> Lab:
+    """The shared cluster, Ready with the tree that every scenario begins with."""
+    _lab.notes = {}
+    _lab.reset()
+    return _lab
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.when == "call" and report.failed and lab is not None:
+        report.sections.append(("what the cluster says", lab.diagnosis()))
+    if report.when == "call" or report.failed:
+        _results.append(_result(item, report, lab))
+    return report
+
+
+def _result(item: pytest.Item, report: pytest.TestReport, lab: Lab | None) -> dict[str, object]:
+    notes = dict(lab.notes) if lab else {}
+    said = ", ".join(f"{name} {value}" for name, value in notes.items())
+    _say(item.config, f"{report.duration:.1f} s{': ' + said if said else ''}")
+    return {
+        "scenario": f"{item.path.stem.removeprefix('test_')}: {item.name.removeprefix('test_')}",
+        "passed": report.passed,
+        "seconds": round(report.duration, 2),
+        "simulated": _SIMULATED,
+        "figures": notes,
+    }
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _results:
+        path = session.config.rootpath / "build" / "e2e" / "report.json"
+        files.write(path, json.dumps(_results, indent=2, ensure_ascii=False) + "\n")
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    """A line of the terminal, whatever is being captured."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reporter.write_line(f"  {line}")

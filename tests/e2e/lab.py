@@ -1,0 +1,241 @@
+"""A running local cluster, and what scenarios do with it: commit, wait, look."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import yaml
+
+from harness.cluster import flux, git, kinds, status, synced
+from harness.cluster.api import Api, Kind
+from harness.cluster.local import LocalCluster
+from harness.render.objects import Value, dig, items, mapping, text
+
+OVERLAY = "apps/torchserve/local/helmrelease.yaml"
+STORAGE = "infra/storage/kustomization.yaml"
+APPS = "clusters/local/apps.yaml"
+INFRA = "clusters/local/infra.yaml"
+NAME = "torchserve"
+
+# What a cluster takes minutes for, and a scenario cannot wait for. Nothing else is changed.
+_FASTER = {
+    "retryInterval: 1m": "retryInterval: 5s",
+    "timeout: 75m": "timeout: 60s",
+    "timeout: 5m": "timeout: 60s",
+}
+_RELEASE_FASTER: Value = {
+    "timeout": "25s",
+    "install": {"strategy": {"name": "RetryOnFailure", "retryInterval": "5s"}},
+}
+_LOG_LINES = 12
+
+
+@dataclass
+class Lab:
+    """One cluster that scenarios share; each begins and ends with the same tree."""
+
+    cluster: LocalCluster
+    base: str = ""
+    notes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def api(self) -> Api:
+        return self.cluster.api
+
+    @property
+    def bare(self) -> git.Bare:
+        return self.cluster.bare
+
+    def begin(self) -> None:
+        """The working tree, with shorter time-outs, followed and Ready."""
+        self.cluster.take()
+        changes: dict[str, str | None] = {}
+        for path in (APPS, INFRA):
+            changes[path] = self.bare.read(path)
+            for slow, fast in _FASTER.items():
+                changes[path] = str(changes[path]).replace(slow, fast)
+        self.base = self.bare.commit(changes | self.release(_RELEASE_FASTER), "Shorter time-outs")
+        self.cluster.follow()
+        self.cluster.sync(self.base)
+
+    def reset(self) -> None:
+        """Back to the first tree, if the last scenario left another."""
+        commit = self.bare.restore(self.base)
+        self.cluster.sync(commit)
+
+    def commit(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
+        """Commit and have Flux fetch it; return the commit."""
+        commit = self.bare.commit(changes, message)
+        synced.request(self.api)
+        return commit
+
+    def sync(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
+        """Commit, and wait until everything is applied and Ready."""
+        commit = self.bare.commit(changes, message)
+        self.cluster.sync(commit)
+        return commit
+
+    def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:
+        """A file of ``main`` with ``old`` replaced; it has to be there."""
+        before = self.bare.read(path)
+        assert old in before, f"{path} has no {old!r}"
+        return {path: before.replace(old, new)}
+
+    def release(self, spec: Mapping[str, object]) -> dict[str, str | None]:
+        """Local's HelmRelease patch with ``spec`` merged into its own."""
+        overlay = yaml.safe_load(self.bare.read(OVERLAY))
+        overlay["spec"] = _merged(overlay["spec"], spec)
+        return {OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
+
+    def pods_that(
+        self, life: str = "", *, ready_after: str = "", kind: str = "Deployment"
+    ) -> Value:
+        """``spec`` of a release whose pods live as harness/cluster/stages.yaml says."""
+        metadata: dict[str, object] = {"labels": {"harness.local/pod": life or "usual"}}
+        if ready_after:
+            metadata["annotations"] = {"harness.local/ready-after": ready_after}
+        patch = {"spec": {"template": {"metadata": metadata}}}
+        if kind == "Job":
+            patch["spec"]["backoffLimit"] = 0  # type: ignore[assignment]
+        change = {"target": {"kind": kind}, "patch": json.dumps(_named(kind, patch))}
+        return {"postRenderers": [{"kustomize": {"patches": [change]}}]}
+
+    def note(self, name: str, value: str = "1") -> dict[str, str | None]:
+        """A ConfigMap of that name, as a file of infra/storage."""
+        made = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": NAME},
+            "data": {"value": value},
+        }
+        listed = yaml.safe_load(self.bare.read(STORAGE))
+        listed["resources"] = [*listed["resources"], f"{name}.yaml"]
+        return {
+            f"infra/storage/{name}.yaml": yaml.safe_dump(made),
+            STORAGE: yaml.safe_dump(listed),
+        }
+
+    def helm_release(self) -> Value:
+        return self.one(kinds.HELM_RELEASE, NAME, flux.NAMESPACE)
+
+    def deployment(self) -> Value:
+        return self.one(kinds.DEPLOYMENT, NAME, NAME)
+
+    def one(self, kind: Kind, name: str, namespace: str = "") -> Value:
+        found = self.api.get(kind, name, namespace)
+        assert found is not None, f"{kind.name} {name} is not there"
+        return found
+
+    def pods(self) -> list[Value]:
+        """TorchServe's pods that are not on their way out."""
+        labels = "app.kubernetes.io/component=server"
+        found = self.api.every(kinds.POD, NAME, labels)
+        return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+
+    def serving(self) -> set[str]:
+        """The uids of the pods that are Ready."""
+        return {text(pod, "metadata", "uid") for pod in self.pods() if self.is_ready(pod)}
+
+    def is_ready(self, pod: Value) -> bool:
+        return text(synced.condition(pod, "Ready"), "status") == "True"
+
+    @contextmanager
+    def silent(self, node: str) -> Iterator[None]:
+        """A node's kubelet says nothing more while the block runs."""
+        mine = "kwok.x-k8s.io/node"
+        self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mine: None}}})
+        try:
+            yield
+        finally:
+            self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mine: "fake"}}})
+
+    def until(
+        self, kind: Kind, name: str, so: Callable[[Value], bool], seconds: float = 60
+    ) -> Value:
+        """Watch one object of Flux, or of TorchServe's namespace, until ``so``."""
+
+        def look(found: list[Value]) -> Value | None:
+            for each in found:
+                if text(each, "metadata", "name") == name and so(each):
+                    return each
+            return None
+
+        return self.api.until(kind, look, seconds=seconds, what=f"{kind.name} {name}")
+
+    def failing(self, kind: Kind, name: str, *, why: str, seconds: float = 90) -> str:
+        """Wait until an object is not Ready and its message has ``why``; return the message."""
+
+        def says(each: Value) -> bool:
+            found = synced.condition(each, "Ready")
+            return text(found, "status") == "False" and why in text(found, "message")
+
+        return text(synced.condition(self.until(kind, name, says, seconds), "Ready"), "message")
+
+    def healed(self, commit: str, seconds: float = 90) -> None:
+        """Wait until everything is Ready at ``commit``; nothing but the source is asked to look."""
+        synced.request(self.api)
+        for name in ("policies", "storage", NAME):
+            self.until(kinds.KUSTOMIZATION, name, lambda each: synced.at(each, commit), seconds)
+        self.until(kinds.HELM_RELEASE, NAME, synced.ready, seconds)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Put the seconds that the block takes into the report."""
+        began = time.monotonic()
+        yield
+        self.notes[name] = round(time.monotonic() - began, 2)
+
+    def uids(self) -> dict[str, str]:
+        """Every object in the cluster but for what controllers keep writing by themselves."""
+        found = {}
+        for kind in self.api.kinds():
+            if kind.name in _RESTLESS:
+                continue
+            for each in self.api.every(kind):
+                where = (text(each, "metadata", key) for key in ("namespace", "name"))
+                found["/".join((kind.name, *where))] = text(each, "metadata", "uid")
+        return found
+
+    def diagnosis(self) -> str:
+        """Conditions, warnings and the controllers' last complaints, for a scenario that failed."""
+        lines = []
+        for kind in (
+            kinds.GIT_REPOSITORY,
+            kinds.KUSTOMIZATION,
+            kinds.HELM_CHART,
+            kinds.HELM_RELEASE,
+        ):
+            for each in self.api.every(kind):
+                lines.append(f"{kind.name}/{text(each, 'metadata', 'name')}")
+                for one in items(each, "status", "conditions"):
+                    said = (text(one, name) for name in ("type", "status", "reason", "message"))
+                    lines.append("    " + " ".join(said)[:500])
+        lines += [
+            f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
+            for pod in self.api.every(kinds.POD)
+        ]
+        for event in self.api.every(kinds.EVENT):
+            if text(event, "type") == "Warning":
+                who = text(event, "involvedObject", "name")
+                lines.append(f"{who}: {text(event, 'reason')}: {text(event, 'message')[:300]}")
+        for name in ("source-controller", "kustomize-controller", "helm-controller"):
+            log = (self.cluster.folder / "logs" / f"{name}.log").read_text().splitlines()
+            lines += ["", name, *[line for line in log if '"level":"error"' in line][-_LOG_LINES:]]
+        return "\n".join(lines)
+
+
+_RESTLESS = ("Event", "Lease", "Pod", "EndpointSlice", "Endpoints", "Node", "PodMetrics")
+
+
+def _named(kind: str, patch: dict[str, object]) -> dict[str, object]:
+    """A strategic merge patch has a name; with a ``target`` beside it nobody looks at it."""
+    api_version = {"Deployment": "apps/v1", "Job": "batch/v1"}[kind]
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "any"}, **patch}
+
+
+def _merged(under: object, over: object) -> object:
+    if isinstance(under, dict) and isinstance(over, Mapping):
+        return {**under, **{key: _merged(under.get(key), value) for key, value in over.items()}}
+    return dict(mapping(over)) if isinstance(over, Mapping) else over

@@ -1,0 +1,79 @@
+"""A bad commit: the last good release goes on, the failure shows, the fixing commit heals."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from harness.cluster import kinds, status
+from harness.cluster.api import Kind
+from harness.render.objects import text
+from tests.e2e.lab import NAME, Lab
+
+_TEMPLATE = "apps/torchserve/chart/templates/service.yaml"
+_CHART = "apps/torchserve/chart/Chart.yaml"
+_SYNC: dict[str, object] = {
+    "enabled": True,
+    "source": "s3://models",
+    "region": "us-west-2",
+    "existingClaim": "model-store",
+}
+
+Changes = Mapping[str, str | None]
+
+
+def _stuck(lab: Lab) -> Changes:
+    return lab.release(lab.pods_that("stuck"))
+
+
+def _crashing(lab: Lab) -> Changes:
+    return lab.release(lab.pods_that("crash"))
+
+
+def _invalid_manifest(lab: Lab) -> Changes:
+    return lab.replaced("infra/storage/persistentvolumeclaim.yaml", "volumeName:", "volumesName:")
+
+
+def _template_that_fails(lab: Lab) -> Changes:
+    broken = lab.bare.read(_TEMPLATE) + "{{ .Values.no.such.value }}\n"
+    return {_TEMPLATE: broken, **lab.replaced(_CHART, "version: 1.", "version: 2.")}
+
+
+def _values_against_the_schema(lab: Lab) -> Changes:
+    return lab.release({"values": {"drainSeconds": "soon"}})
+
+
+def _failing_hook(lab: Lab) -> Changes:
+    spec = {"values": {"modelStore": {"sync": _SYNC}}}
+    return lab.release({**spec, **lab.pods_that("fail", kind="Job")})
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kind", "name", "why"),
+    [
+        pytest.param(
+            _stuck, kinds.HELM_RELEASE, NAME, "Helm upgrade failed", id="pods never ready"
+        ),
+        pytest.param(_crashing, kinds.HELM_RELEASE, NAME, "Helm upgrade failed", id="pods crash"),
+        pytest.param(
+            _invalid_manifest, kinds.KUSTOMIZATION, "storage", "volumesName", id="manifest"
+        ),
+        pytest.param(_template_that_fails, kinds.HELM_RELEASE, NAME, "no.such", id="template"),
+        pytest.param(
+            _values_against_the_schema, kinds.HELM_RELEASE, NAME, "drainSeconds", id="values"
+        ),
+        pytest.param(_failing_hook, kinds.HELM_RELEASE, NAME, "pre-upgrade", id="pre-upgrade hook"),
+    ],
+)
+def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str) -> None:
+    before = lab.serving()
+    assert callable(break_it)
+    with lab.timed("commit → failure shows, s"):
+        lab.commit(break_it(lab), "A bad commit")
+        lab.failing(kind, name, why=why)
+    shown = [row for row in status.look(lab.api, lab.cluster.repository).rows if row.why]
+    assert name in {row.name for row in shown}, "`harness status` names it"
+    assert before <= lab.serving(), "the pods of the last good release are the ones that serve"
+    with lab.timed("fix → Ready, s"):
+        lab.healed(lab.bare.restore(lab.base))
+    assert text(lab.helm_release(), "status", "history", 0, "status") == "deployed"
+    assert lab.serving()

@@ -1,0 +1,52 @@
+"""Somebody changes the cluster by hand: Flux puts it back, and leaves an autoscaler alone."""
+
+import time
+
+from harness.cluster import kinds, synced
+from harness.cluster.api import Kind
+from harness.render.objects import dig, text
+from tests.e2e.lab import NAME, Lab
+
+
+def _reconcile(lab: Lab, kind: Kind, name: str) -> None:
+    """Ask an object to look now, and wait until it has and is Ready."""
+    token = str(time.time())
+    lab.api.reconcile(kind, name, token=token)
+    handled = ("status", "lastHandledReconcileAt")
+    lab.until(kind, name, lambda each: text(each, *handled) == token and synced.ready(each))
+
+
+def test_edited_deployment_is_put_back(lab: Lab) -> None:
+    container = ("spec", "template", "spec", "containers", 0)
+    before = dig(lab.deployment(), *container, "image")
+    edited = {
+        "spec": {"revisionHistoryLimit": 9, "template": {"metadata": {"labels": {"by": "hand"}}}}
+    }
+    lab.api.patch(kinds.DEPLOYMENT, NAME, edited, NAME)
+    with lab.timed("reconcile → repaired, s"):
+        _reconcile(lab, kinds.HELM_RELEASE, NAME)
+    after = lab.deployment()
+    assert dig(after, "spec", "revisionHistoryLimit") == 3
+    assert dig(after, *container, "image") == before
+    lab.notes["the interval alone, s"] = "≤ 600"
+
+
+def test_deleted_object_of_the_release_comes_back(lab: Lab) -> None:
+    lab.api.delete(kinds.CONFIG_MAP, NAME, NAME)
+    _reconcile(lab, kinds.HELM_RELEASE, NAME)
+    assert text(lab.one(kinds.CONFIG_MAP, NAME, NAME), "data", "config.properties")
+
+
+def test_deleted_object_of_a_kustomization_comes_back(lab: Lab) -> None:
+    lab.sync(lab.note("greeting"))
+    lab.api.delete(kinds.CONFIG_MAP, "greeting", NAME)
+    _reconcile(lab, kinds.KUSTOMIZATION, "storage")
+    assert lab.api.get(kinds.CONFIG_MAP, "greeting", NAME)
+
+
+def test_replicas_of_an_autoscaler_are_left_alone(lab: Lab) -> None:
+    scaled = {"spec": {"replicas": 2}}
+    lab.api.patch(kinds.DEPLOYMENT, NAME, scaled, NAME, part="scale")
+    _reconcile(lab, kinds.HELM_RELEASE, NAME)
+    assert dig(lab.deployment(), "spec", "replicas") == 2
+    lab.api.patch(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 1}}, NAME, part="scale")

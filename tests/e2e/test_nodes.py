@@ -1,0 +1,81 @@
+"""Nodes and GPUs: what does not fit waits and says why; what was on a lost node comes back."""
+
+import pytest
+
+from harness.cluster import kinds, status
+from harness.cluster.api import ApiError
+from harness.render.objects import Value, dig, mapping, text
+from tests.e2e.lab import NAME, Lab
+
+_GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU each
+
+
+def _with_gpus(lab: Lab, replicas: int, **more: object) -> None:
+    """TorchServe on the GPU nodes, one GPU a pod."""
+    lab.sync(lab.release({"values": {"gpus": 1, "replicas": replicas}, **more}))
+
+
+def _nodes_of(pods: list[Value]) -> list[str]:
+    return sorted(text(pod, "spec", "nodeName") for pod in pods)
+
+
+def test_gpus_run_out(lab: Lab) -> None:
+    _with_gpus(lab, _GPUS)
+    assert _nodes_of(lab.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
+    lab.commit(lab.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
+
+    def waits(found: list[Value]) -> str | None:
+        for pod in found:
+            reason = status.pod_reason(pod)
+            if "Insufficient nvidia.com/gpu" in reason:
+                return reason
+        return None
+
+    reason = lab.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
+    assert "Unschedulable" in reason
+    assert len(lab.serving()) == _GPUS, "the others go on"
+    shown = "\n".join(status.format_screen(status.look(lab.api, lab.cluster.repository)))
+    assert "Insufficient nvidia.com/gpu" in shown
+
+
+def test_drain_respects_the_disruption_budget(lab: Lab) -> None:
+    _with_gpus(lab, 2, **lab.pods_that(ready_after="5s"))
+    first, second = lab.pods()
+    lab.api.evict(text(first, "metadata", "name"), NAME)
+    with pytest.raises(ApiError) as refused:
+        lab.api.evict(text(second, "metadata", "name"), NAME)
+    assert refused.value.status == 429
+    assert "disruption budget" in str(refused.value)
+    uids = {text(first, "metadata", "uid"), text(second, "metadata", "uid")}
+
+    def replaced(found: list[Value]) -> bool:
+        return len(lab.serving()) == 2 and len(lab.serving() - uids) == 1
+
+    with lab.timed("evicted → replaced, s"):
+        lab.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
+    lab.api.evict(text(second, "metadata", "name"), NAME)
+
+
+def test_pods_spread_over_zones(lab: Lab) -> None:
+    _with_gpus(lab, _GPUS)
+    zones = {
+        mapping(lab.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
+            "topology.kubernetes.io/zone"
+        ]
+        for pod in lab.pods()
+    }
+    assert len(zones) == _GPUS
+
+
+def test_pods_of_a_lost_node_are_started_elsewhere(lab: Lab) -> None:
+    _with_gpus(lab, 2)
+    lost = _nodes_of(lab.pods())[0]
+    with lab.timed("node silent → pod Ready elsewhere, s"), lab.silent(lost):
+
+        def elsewhere(found: list[Value]) -> bool:
+            nodes = _nodes_of([pod for pod in lab.pods() if lab.is_ready(pod)])
+            return len(nodes) == 2 and lost not in nodes
+
+        lab.api.until(kinds.POD, elsewhere, seconds=60, namespace=NAME)
+    assert dig(lab.deployment(), "status", "readyReplicas") == 2
+    lab.notes["on a real cluster, s"] = "50 until the node counts as lost, 300 until eviction"

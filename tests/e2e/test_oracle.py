@@ -1,0 +1,90 @@
+"""`harness render` is right about what Flux applies: for this repository, and for 30 others."""
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e import oracle
+from tests.e2e.lab import INFRA, Lab
+
+_PV = "infra/storage/persistentvolume.yaml"
+_SITE = "clusters/local/site.yaml"
+_VALUES: list[dict[str, object]] = [
+    {"replicas": 2},
+    {"drainSeconds": 45, "deregisterSeconds": 7},
+    {"podDisruptionBudget": {"maxUnavailable": 2}},
+    {"rollout": {"maxSurge": 2, "maxUnavailable": 1}},
+    {"priorityClassName": ""},
+    {"nodeSelector": {"kubernetes.io/os": "linux"}},
+    {"tolerations": [{"key": "a", "operator": "Exists", "effect": "NoSchedule"}]},
+    {"networkPolicy": {"inferenceFrom": [], "metricsFrom": []}},
+    {"sharedMemory": "512Mi", "workspace": "1536Mi"},
+    {"resources": {"requests": {"cpu": "1500m", "memory": "3Gi", "ephemeral-storage": "2Gi"}}},
+]
+_NOTES = [
+    "plain",
+    "${ENVIRONMENT}",
+    "${ENVIRONMENT:-other}",
+    "${NOT_THERE:=default}",
+    "$$kept$$",
+    "${REGISTRY}/a/${ENVIRONMENT}",
+    "0123",
+    "true",
+    "a: b # c",
+    "line\nline\n",
+]
+_PATCHES: list[dict[str, object]] = [
+    {"commonMetadata": {"labels": {"team": "ml"}, "annotations": {"note": "x y"}}},
+    {
+        "patches": [
+            {
+                "target": {"kind": "PersistentVolumeClaim"},
+                "patch": (
+                    '[{"op": "add", "path": "/metadata/annotations", "value": {"patched": "yes"}}]'
+                ),
+            }
+        ]
+    },
+    {
+        "postBuild": {
+            "substitute": {"ENVIRONMENT": "inline"},
+            "substituteFrom": [{"kind": "ConfigMap", "name": "site"}],
+        }
+    },
+]
+
+
+def _varied(lab: Lab, seed: int) -> dict[str, str | None]:
+    """One to three changes that an engineer might make, drawn by ``seed``."""
+    drawn = random.Random(seed)  # noqa: S311
+    changes: dict[str, str | None] = {}
+    if drawn.random() < 0.6:
+        changes |= lab.release({"values": drawn.choice(_VALUES)})
+    if drawn.random() < 0.7:
+        changes |= lab.note(f"note-{seed}", drawn.choice(_NOTES))
+    if drawn.random() < 0.5 or not changes:
+        documents = list(yaml.safe_load_all(lab.bare.read(INFRA)))
+        chosen = drawn.choice(_PATCHES)
+        for flux in documents:
+            if flux["metadata"]["name"] == "storage":
+                flux["spec"] |= chosen
+        changes[INFRA] = yaml.safe_dump_all(documents)
+    return changes
+
+
+def _agree(lab: Lab, commit: str, folder: Path) -> None:
+    lab.bare.export(commit, folder)
+    rendered = oracle.render(lab.cluster.repository, folder, "local")
+    assert list(oracle.differences(lab.api, rendered)) == []
+    lab.notes["objects compared"] = len(rendered.objects)
+
+
+def test_render_and_flux_agree_on_this_repository(lab: Lab, tmp_path: Path) -> None:
+    _agree(lab, lab.bare.head(), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_render_and_flux_agree_on_a_variation(lab: Lab, seed: int, tmp_path: Path) -> None:
+    _agree(lab, lab.sync(_varied(lab, seed), f"Variation {seed}"), tmp_path)

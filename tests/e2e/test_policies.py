@@ -1,0 +1,135 @@
+"""What the API server and Flux themselves refuse, whoever asks."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import flux, kinds
+from harness.cluster.api import ApiError
+from harness.core import command
+from harness.render.objects import Value, text
+from tests.e2e.lab import NAME, Lab
+
+_DIGEST = "sha256:" + "0" * 64
+
+
+def _pod(namespace: str, image: str, **container: object) -> Value:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "try", "namespace": namespace},
+        "spec": {
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "try",
+                    "image": image,
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    **container,
+                }
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("pod", "why"),
+    [
+        pytest.param(_pod(NAME, "localhost/torchserve:1.0"), "image by digest", id="a tag"),
+        pytest.param(
+            _pod(NAME, f"docker.io/other/image@{_DIGEST}"), "may serve images", id="a registry"
+        ),
+        pytest.param(
+            _pod(NAME, f"localhost/torchserve@{_DIGEST}", securityContext={"privileged": True}),
+            "privileged",
+            id="privileged in TorchServe's namespace",
+        ),
+        pytest.param(
+            _pod("default", f"localhost/x@{_DIGEST}", securityContext={"privileged": True}),
+            "driver namespaces only",
+            id="privileged elsewhere",
+        ),
+        pytest.param(
+            _pod("default", "docker.io/other/image:1.0"), "not from a registry", id="elsewhere"
+        ),
+    ],
+)
+def test_pod_is_refused(lab: Lab, pod: Mapping[str, object], why: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        lab.api.create(pod, dry_run=True)
+    assert refused.value.status in (403, 422)
+    assert why in str(refused.value)
+
+
+def test_pod_that_keeps_the_rules_is_accepted(lab: Lab) -> None:
+    lab.api.create(_pod(NAME, f"localhost/torchserve@{_DIGEST}"), dry_run=True)
+
+
+def test_source_outside_the_list_is_refused(lab: Lab) -> None:
+    look_alike = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "GitRepository",
+        "metadata": {"name": "other", "namespace": flux.NAMESPACE},
+        "spec": {"interval": "1m", "url": f"{lab.cluster.url}.evil", "ref": {"branch": "main"}},
+    }
+    with pytest.raises(ApiError, match="not on the list of sources"):
+        lab.api.create(look_alike, dry_run=True)
+
+
+def test_release_that_moves_to_another_source_is_refused(lab: Lab) -> None:
+    lab.commit(
+        lab.replaced("clusters/local/release.yaml", lab.cluster.url, "https://example.com/x.git")
+    )
+    lab.failing(kinds.KUSTOMIZATION, flux.ROOT, why="not on the list of sources")
+    assert text(lab.one(kinds.GIT_REPOSITORY, "release", flux.NAMESPACE), "spec", "url") == (
+        lab.cluster.url
+    )
+
+
+def test_unsigned_commit_is_refused_where_signatures_are_verified(lab: Lab, tmp_path: Path) -> None:
+    """A branch that moves to an unsigned commit leaves the last signed one running."""
+    key = tmp_path / "key"
+    command.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], timeout=20)
+    public = base64.b64encode(key.with_suffix(".pub").read_bytes()).decode()
+    lab.api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "signers", "namespace": flux.NAMESPACE},
+            "data": {"signer.sshpub": public},
+        }
+    )
+    signed = lab.bare.sign(lab.bare.head(), key, branch="signed")
+    lab.api.apply(
+        {
+            "apiVersion": "source.toolkit.fluxcd.io/v1",
+            "kind": "GitRepository",
+            "metadata": {"name": "verified", "namespace": flux.NAMESPACE},
+            "spec": {
+                "interval": "1h",
+                "url": lab.cluster.url,
+                "ref": {"branch": "signed"},
+                "verify": {"mode": "HEAD", "secretRef": {"name": "signers"}},
+            },
+        }
+    )
+    lab.until(
+        kinds.GIT_REPOSITORY,
+        "verified",
+        lambda each: text(each, "status", "artifact", "revision").endswith(signed),
+    )
+    lab.bare.move("signed", lab.bare.head())
+    lab.api.reconcile(kinds.GIT_REPOSITORY, "verified")
+    lab.failing(kinds.GIT_REPOSITORY, "verified", why="signature")
+    after = lab.one(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
+    assert text(after, "status", "artifact", "revision").endswith(signed)
+    lab.api.delete(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)

@@ -1,0 +1,62 @@
+"""A commit arrives: in order, whole, and without what it takes away."""
+
+import yaml
+
+from harness.cluster import flux, kinds, synced
+from harness.render.objects import Value, text
+from tests.e2e.lab import APPS, INFRA, NAME, STORAGE, Lab
+
+
+def test_commit_is_applied(lab: Lab) -> None:
+    with lab.timed("commit → Ready, s"):
+        lab.sync(lab.note("greeting", "hello"))
+    found = lab.one(kinds.CONFIG_MAP, "greeting", NAME)
+    assert found["data"] == {"value": "hello"}
+    lab.notes["the interval alone, s"] = "≤ 60 (source) + ≤ 600 (HelmRelease)"
+
+
+def test_kustomizations_follow_their_dependencies(lab: Lab) -> None:
+    changes = lab.note("greeting")
+    commit = lab.commit(changes)
+    order: list[str] = []
+
+    def all_are_there(found: list[Value]) -> bool:
+        for each in found:
+            name = text(each, "metadata", "name")
+            if name not in order and synced.at(each, commit):
+                order.append(name)
+        return len(order) == len(found)
+
+    lab.api.until(kinds.KUSTOMIZATION, all_are_there, seconds=60)
+    assert [name for name in order if name != flux.ROOT] == ["policies", "storage", NAME]
+
+
+def test_missing_dependency_waits_and_says_so(lab: Lab) -> None:
+    lab.commit(lab.replaced(APPS, "- name: storage", "- name: not-there"))
+    message = lab.failing(kinds.KUSTOMIZATION, NAME, why="not-there")
+    assert "not found" in message
+    assert lab.serving(), "what ran goes on"
+
+
+def test_broken_dependency_holds_back_what_follows(lab: Lab) -> None:
+    before = text(
+        lab.one(kinds.KUSTOMIZATION, NAME, flux.NAMESPACE), "status", "lastAppliedRevision"
+    )
+    lab.commit(lab.replaced(INFRA, "path: ./infra/storage", "path: ./infra/gone"))
+    lab.failing(kinds.KUSTOMIZATION, "storage", why="no such file or directory")
+    lab.failing(kinds.KUSTOMIZATION, NAME, why="is not ready")
+    after = lab.one(kinds.KUSTOMIZATION, NAME, flux.NAMESPACE)
+    assert text(after, "status", "lastAppliedRevision") == before
+
+
+def test_prune_takes_what_the_commit_takes_and_nothing_else(lab: Lab) -> None:
+    lab.sync(lab.note("stays"))
+    lab.sync(lab.note("goes"))
+    before = lab.uids()
+    listed = yaml.safe_load(lab.bare.read(STORAGE))
+    listed["resources"].remove("goes.yaml")
+    with lab.timed("commit → pruned, s"):
+        lab.sync({"infra/storage/goes.yaml": None, STORAGE: yaml.safe_dump(listed)})
+    after = lab.uids()
+    assert before.keys() - after.keys() == {f"ConfigMap/{NAME}/goes"}
+    assert {name for name in before if after.get(name, before[name]) != before[name]} == set()

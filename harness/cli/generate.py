@@ -5,8 +5,10 @@ import json
 
 from harness.chart.generate import generate
 from harness.core import files, repository
+from harness.policy import engine, report
 
 CHART = "apps/torchserve/chart"
+RULES = "docs/rules.md"
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write each generated file that is stale, or only name it."""
     root = repository.find().root
-    wanted = generate(root / CHART)
+    wanted = {**generate(root / CHART), root / RULES: report.as_markdown(engine.load_rules())}
     stale = sorted(
         path.relative_to(root).as_posix()
         for path, text in wanted.items()

@@ -9,7 +9,7 @@ import pytest
 from harness import cli
 from harness.core.repository import Repository
 from harness.policy import engine
-from harness.policy.report import as_text
+from harness.policy.report import as_markdown, as_text
 from harness.policy.rule import Rule
 from tests.render.conftest import Miniature
 
@@ -82,6 +82,11 @@ def test_every_rule_says_why_and_how(rule: Rule) -> None:
     assert name == name.lower()
     assert rule.why
     assert rule.fix
+
+
+def test_the_page_of_rules_is_fresh(checkout: Repository) -> None:
+    page = (checkout.root / "docs" / "rules.md").read_text()
+    assert page == as_markdown(engine.load_rules()), "run `harness generate`"
 
 
 def test_explain_prints_why_and_fix(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,89 @@
+"""The gRPC client, against a real gRPC server that speaks TorchServe's inference API."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from harness import loadtest
+from harness.loadtest import Target
+from harness.models.catalog import Tolerance
+from harness.models.samples import PreparedSample
+from tests.loadtest.cases import profile
+
+# What protoc makes of TorchServe's inference.proto: model_name = 1, input = map field 3.
+REQUEST = b"\x0a\x05adder" + b"\x1a\x0b\x0a\x04data\x12\x03two"
+METHOD = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
+
+
+class Predictions(grpc.GenericRpcHandler):
+    """Answers the one right request with {"sum": 2}; anything else is NOT_FOUND."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if details.method != METHOD:
+            return None
+        return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        if ("authorization", f"Bearer {self._secret}") not in context.invocation_metadata():
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
+        if request != REQUEST:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"not the request expected: {request!r}")
+        answer = b'{"sum": 2}'
+        return b"\x0a" + bytes([len(answer)]) + answer
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((Predictions("hunter2"),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop(None)
+
+
+def sample(model: str, answer: int) -> PreparedSample:
+    return PreparedSample(
+        model=model,
+        version="1",
+        name="two",
+        content_type="text/plain",
+        body=b"two",
+        answer={"sum": answer},
+        tolerance=Tolerance(),
+    )
+
+
+def test_a_prediction_is_asked_for_and_its_answer_checked(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    load = profile(
+        protocol="grpc",
+        auth={"env": "TOKEN"},
+        mix=[{"model": "adder"}, {"model": "other"}],
+        judge={"lateness": 500, "drift": 100, "generatorCpu": 1},
+    )
+    samples = {"adder": (sample("adder", 2),), "other": (sample("other", 2),)}
+    report = loadtest.run(load, Target(address), samples, tmp_path)
+    adder, other = report.mix
+    assert adder.requests > 20
+    assert adder.failures == 0
+    assert other.failures == other.requests
+    assert [group.kind for group in report.failure_groups] == ["gRPC NOT_FOUND"]
+
+
+def test_a_wrong_answer_is_a_failure(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    load = profile(protocol="grpc", auth={"env": "TOKEN"}, mix=[{"model": "adder"}])
+    report = loadtest.run(load, Target(address), {"adder": (sample("adder", 3),)}, tmp_path)
+    assert report.wrong_answers == report.requests > 0
+    assert report.failure_groups[0].example.startswith("sum: 2, not 3")

@@ -7,6 +7,7 @@ What it is started with, what it writes and its logs lie under ``build/serve/<en
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -83,9 +84,12 @@ def running(repository: Repository, env: str = "local") -> Iterator[Server]:
         InputError: a model cannot be loaded; the text has the worker's own traceback.
         HarnessError: the server could not be started.
     """
-    folder, ports = repository.build / "serve" / env, _free_ports()
-    models = _prepare(repository, env, folder, ports)
-    with _launcher(folder, ports["launcher"]) as process:
+    folder = repository.build / "serve" / env
+    with contextlib.ExitStack() as until:
+        until.enter_context(_alone(folder))
+        ports = _free_ports()
+        models = _prepare(repository, env, folder, ports)
+        process = until.enter_context(_launcher(folder, ports["launcher"]))
         server = Server(
             inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
             grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
@@ -100,12 +104,27 @@ def running(repository: Repository, env: str = "local") -> Iterator[Server]:
         yield server
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of an environment; it goes with the process, so that it is never stale."""
+    files.write(folder / "lock", "")
+    with (folder / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "stop it first (Ctrl-C there), or serve from another checkout"
+            raise HarnessError("is being served already", at=folder, hint=hint) from None
+        yield
+
+
 def _free_ports() -> dict[str, int]:
     """The container's ports, or a free one for each that is taken here."""
     ports: dict[str, int] = {}
     with contextlib.ExitStack() as held:  # all at once, so that no two are the same
         for name, wanted in _PORTS.items():
             taken = held.enter_context(socket.socket())
+            # A port that was just left, by a connection that has ended, can be listened on.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 taken.bind((_LOOPBACK, wanted))
             except OSError:

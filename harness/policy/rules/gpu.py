@@ -74,10 +74,10 @@ def visible_devices(workload: Object) -> Iterator[Problem]:
 )
 def shared_memory(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        index, mount = server.container.mount("/dev/shm") or (0, {})  # noqa: S108
+        _, mount = server.container.mount("/dev/shm") or (0, {})  # noqa: S108
         _, volume = server.pod.volume(text(mount, "name")) or (0, {})
         if dig(volume, "emptyDir", "medium") != "Memory":
-            yield server.container.problem("has no /dev/shm in memory", "volumeMounts", index)
+            yield server.container.problem("has no /dev/shm in memory", "volumeMounts")
 
 
 @rule(

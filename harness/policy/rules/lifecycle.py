@@ -124,7 +124,7 @@ def workspace_fits_models(environment: Environment) -> Iterator[Problem]:
         needed = sum(size for size in model_files(server).values())
         if room is not None and room < needed:
             message = f"the archives alone take {needed >> 20} MiB, the working folder has less"
-            yield server.pod.problem(message, "volumes", index)
+            yield server.pod.problem(message, "volumes", index, "emptyDir", "sizeLimit")
 
 
 def model_files(server: Server) -> dict[str, int]:

@@ -1,0 +1,47 @@
+"""Each small fault that a hurried engineer makes is refused, by the right rule, at its line."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import Location
+from harness.policy import engine
+from harness.policy.rule import Rule
+from tests.policy import variation
+
+FAULTS = variation.folders("invalid")
+# What no change of a file can show: it takes two commits, or `--strict`. See test_check.py.
+BEYOND_A_CHANGE = {"render/crossed", "render/unset"}
+
+
+@pytest.mark.parametrize("folder", FAULTS, ids=lambda folder: str(folder.name))
+def test_invalid_change_is_refused(folder: Path, tmp_path: Path) -> None:
+    rule = "/".join(folder.name.split("--")[:2])
+    fault = variation.load(folder)
+    findings = fault.check(tmp_path).findings
+
+    assert {finding.rule for finding in findings} == {rule, *fault.also}
+    found = [finding for finding in findings if finding.rule == rule]
+    places = [_place(tmp_path, finding.location) for finding in found]
+    assert fault.at
+    assert any(file == fault.at.file and fault.at.line in line for file, line in places), places
+    if fault.environments:
+        assert {name for each in found for name in each.environments} <= set(fault.environments)
+
+
+def _place(root: Path, location: Location) -> tuple[str, str]:
+    """The file, and the text of the line."""
+    lines = (root / location.path).read_text().splitlines()
+    return str(location.path), lines[location.line - 1] if location.line else ""
+
+
+@pytest.mark.parametrize("rule", engine.load_rules().values(), ids=lambda rule: str(rule.id))
+def test_every_rule_says_why_and_how_and_has_an_invalid_change(rule: Rule) -> None:
+    assert rule.why
+    assert rule.fix
+    shown = [folder.name for folder in FAULTS if folder.name.startswith(_prefix(rule))]
+    assert shown or rule.id in BEYOND_A_CHANGE
+
+
+def _prefix(rule: Rule) -> str:
+    return rule.id.replace("/", "--") + "--"

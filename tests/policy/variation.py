@@ -1,0 +1,109 @@
+"""A small change to the real repository, and what `harness check` must say of it."""
+
+import shutil
+from pathlib import Path
+
+from pydantic import Field
+
+from harness.chart.generate import generate
+from harness.core import document, files
+from harness.core.document import Strict
+from harness.core.errors import InputError
+from harness.core.repository import Repository
+from harness.policy import engine
+from harness.policy.report import Report
+from harness.snapshot import config
+
+ROOT = Path(__file__).parents[2]
+TESTDATA = ROOT / "tests" / "testdata"
+_COPIED = ("apps", "clusters", "infra", "models", "tests/testdata/site.yaml", "exceptions.yaml")
+_SHARED = ("build", "tools")  # the pinned tools and what they answered before: the same for all
+
+
+class Change(Strict):
+    """``old`` stands exactly once in ``file``; without it the file is new."""
+
+    file: str
+    old: str = ""
+    new: str = ""
+
+    def apply(self, root: Path) -> None:
+        path = root / self.file
+        if self.old:
+            text = path.read_text()
+            assert text.count(self.old) == 1, f"{self.file} has not once: {self.old}"
+            files.write(path, text.replace(self.old, self.new))
+        else:
+            assert not path.exists(), f"{self.file} is there already"
+            files.write(path, self.new)
+
+
+class At(Strict):
+    """Where the finding points: a line of a file that holds this text."""
+
+    file: str
+    line: str
+
+
+class Variation(Strict):
+    """change.yaml of a directory under tests/testdata/invalid or valid.
+
+    Attributes:
+        at: the place that is found; none in a valid variation.
+        environments: which environments have the fault, where that is not all of them.
+        also: other rules that rightly see the same change.
+        generated: whether `harness generate` and `make snapshot` are run after it, as they should.
+    """
+
+    changes: tuple[Change, ...] = Field(min_length=1)
+    at: At | None = None
+    environments: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    generated: bool = True
+
+    def check(self, root: Path) -> Report:
+        """Make the change in a copy of the repository, and judge it."""
+        repository = copy(root)
+        for change in self.changes:
+            change.apply(root)
+        if self.generated:
+            _generate(repository, [change.file for change in self.changes])
+        return engine.check(repository)
+
+
+def load(folder: Path) -> Variation:
+    return document.load(folder / "change.yaml", Variation)
+
+
+def folders(kind: str) -> list[Path]:
+    """The directories of ``invalid`` or ``valid`` variations."""
+    return [path.parent for path in sorted((TESTDATA / kind).glob("*/change.yaml"))]
+
+
+def copy(root: Path) -> Repository:
+    """What a check reads, laid out under ``root``."""
+    for name in _COPIED:
+        source, target = ROOT / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        elif source.exists():
+            shutil.copy(source, target)
+    for name in _SHARED:
+        (root / name).symlink_to(ROOT / name)
+    return Repository(root)
+
+
+def _generate(repository: Repository, changed: list[str]) -> None:
+    """What `harness generate` and `make snapshot` write, where their sources changed."""
+    written: dict[Path, str] = {}
+    if any(name.startswith("apps/torchserve/chart/") for name in changed):
+        written |= generate(repository.root / "apps/torchserve/chart")
+    for name in changed:
+        if name.endswith("/serving.yaml"):
+            try:
+                written |= config.stale(repository, Path(name).parts[2])
+            except InputError:  # a fault of serving.yaml itself: nothing can be generated
+                return
+    for path, text in written.items():
+        files.write(path, text)

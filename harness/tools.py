@@ -154,7 +154,9 @@ def go(repository: Repository) -> tuple[Path, dict[str, str]]:
 
 def trim(repository: Repository) -> None:
     """Remove Go's caches: they are ten times the programs, and only an update needs them."""
-    shutil.rmtree(repository.build / "tools" / "cache", ignore_errors=True)
+    cache = repository.build / "tools" / "cache"
+    if cache.exists():
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 def _provide(repository: Repository, tool: Tool, built: Path) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from harness.cli import tools
 from harness.core import console, repository
 from harness.core.errors import UsageError
 from harness.policy import engine, report
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if args.explain:
         return _explain(args.explain)
     here = repository.find()
+    tools.set_up(here)
     found = engine.check(here, strict=args.strict)
     report.write(found, here.build / "check")
     print(_FORMATS["json" if args.json else args.format](found))

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from harness.cli import tools
 from harness.core import repository
 from harness.render import diff
 from harness.render.environment import Renderer
@@ -17,7 +18,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the difference. It judges nothing, so it succeeds."""
-    renderer = Renderer(repository.find())
+    here = repository.find()
+    tools.set_up(here)
+    renderer = Renderer(here)
     old = renderer.at(args.env, args.old)
     new = renderer.at(args.env, args.new) if args.new else renderer.candidate(args.env)
     if args.json:

@@ -5,6 +5,7 @@ import json
 
 import yaml
 
+from harness.cli import tools
 from harness.core import console, repository
 from harness.core.errors import UsageError
 from harness.render.environment import Renderer
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rendered(args: argparse.Namespace) -> Environment:
-    renderer = Renderer(repository.find())
+    here = repository.find()
+    tools.set_up(here)
+    renderer = Renderer(here)
     if args.commit:
         return renderer.at(args.env, args.commit)
     if not args.live:

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from harness import tools
 from harness.core import repository
+from harness.core.repository import Repository
 from harness.schema import catalog
 
 
@@ -15,13 +17,18 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing and say where everything lies."""
-    here = repository.find()
-    paths = {name: str(tools.find(here, name)) for name in tools.TOOLS}
-    paths["schemas"] = str(catalog.find(here))
-    tools.trim(here)
+    paths = {name: str(path) for name, path in set_up(repository.find()).items()}
     if args.json:
         print(json.dumps(paths, indent=2))
     else:
         for name, path in paths.items():
             print(f"{name:12} {path}")
     return 0
+
+
+def set_up(here: Repository) -> dict[str, Path]:
+    """Every program and the schemas, built now where they are missing; nothing else is left."""
+    paths = {name: tools.find(here, name) for name in tools.TOOLS}
+    paths["schemas"] = catalog.find(here)
+    tools.trim(here)
+    return paths

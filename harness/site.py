@@ -24,7 +24,8 @@ _ARN = r"arn:aws[a-z-]*:{}:[!-~]+"
 _LINE = re.compile(
     r"(?P<before>\s*(?:(?:- )?[\w.-]+: |- ))(?P<value>\"[^\"]*\"|[^#\s]+)(?P<after>.*)"
 )
-_PLAIN = re.compile(r"[A-Za-z][\w./:@+-]*")
+# What YAML takes for text without quotes: no word that it knows, no colon at the end.
+_PLAIN = re.compile(r"(?i)(?!(true|false|yes|no|on|off|null)$)[a-z][\w./:@+-]*\w")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import site
@@ -95,11 +95,14 @@ def test_filling_twice_changes_nothing(fork: Repository) -> None:
     assert site.fill(fork, "staging", _GIVEN) == []
 
 
-def test_a_number_stays_text(fork: Repository) -> None:
-    site.fill(fork, "staging", {"AWS_ACCOUNT_ID": "012345678901"})
-    assert (
-        'AWS_ACCOUNT_ID: "012345678901"' in (fork.root / "clusters/staging/site.yaml").read_text()
-    )
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AWS_ACCOUNT_ID", "012345678901"), ("REGISTRY", "true"), ("JWT_ISSUER", "https://a:")],
+    ids=["number", "word of YAML", "colon at the end"],
+)
+def test_what_yaml_would_misread_is_quoted(fork: Repository, name: str, value: str) -> None:
+    site.fill(fork, "staging", {name: value})
+    assert f'{name}: "{value}"' in (fork.root / "clusters/staging/site.yaml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,7 @@ def test_what_cannot_be_right_is_refused_and_nothing_written(
     assert _values(fork)["DOMAIN"] == {site.UNSET}
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(st.from_regex(site.SETTINGS["JWT_ISSUER"].pattern, fullmatch=True))
 def test_any_value_of_the_form_comes_back_as_it_was_given(value: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -249,9 +249,7 @@ def _traps(renderer: Renderer, tree: Tree, variables: dict[str, str]) -> Iterato
         try:
             key = tree.digest((path,)) + str(sorted(variables.items()))
         except InputError as error:
-            yield traps.Trap(
-                "yaml/unreadable", error.message, error.at or Location(tree.root / path)
-            )
+            yield traps.Trap("yaml/unreadable", error.message, error.at or Location(Path(path)))
             continue
         if key not in ledger:
             ledger[key] = [

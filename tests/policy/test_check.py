@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,38 @@ def test_a_trap_names_its_line(miniature: Miniature) -> None:
 def test_a_fault_of_the_render_is_a_finding(miniature: Miniature) -> None:
     miniature.edit("apps/base/kustomization.yaml", "service.yaml", "servcie.yaml")
     assert "render/kustomize clusters/demo/apps.yaml:8" in _rules(miniature)
+
+
+SERVICE = "apps/base/service.yaml"
+
+
+def _loop(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def _large(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.truncate(50 << 20)
+
+
+def _bomb(file: Path) -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)]
+    file.write_text("a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(levels))
+
+
+def _not_utf_8(file: Path) -> None:
+    file.write_bytes(b"a: \xff\n")
+
+
+@pytest.mark.parametrize("spoil", [_loop, _large, _bomb, _not_utf_8])
+def test_a_file_that_cannot_be_read_is_a_finding_and_the_rest_goes_on(
+    miniature: Miniature, spoil: Callable[[Path], None]
+) -> None:
+    spoil(miniature.root / SERVICE)
+    found = _rules(miniature)
+    assert any(each.startswith(f"yaml/unreadable {SERVICE}") for each in found)
+    assert any(each.startswith("render/kustomize ") for each in found)
 
 
 def test_unset_is_a_finding_only_when_strict(miniature: Miniature) -> None:

@@ -42,7 +42,7 @@ class Health:
             return False, "draining"
         if self.silence:
             return False, f"TorchServe does not answer: {self.silence}"
-        workers = [f"{m.ready} of {m.wanted} workers ready {m.labels}" for m in self.models]
+        workers = [f"{m.name}: {m.ready} of {m.wanted} workers ready" for m in self.models]
         return self.complete(), ", ".join(workers)
 
     def live(self) -> Verdict:
@@ -64,13 +64,14 @@ def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> str:
     values: dict[str, int] = {"ready": health.ready()[0], "draining": health.draining}
     values["torchserve_up"] = not health.silence
     for model in models:
+        labels = '{{model_name="{}",model_version="{}"}}'.format(*model.name.split(" "))
         workers = [log.workers.get(number, Worker()) for number in model.workers]
         values |= {
-            f"queue_depth{model.labels}": model.queued,
-            f"workers{model.labels}": model.wanted,
-            f"workers_ready{model.labels}": model.ready,
-            f"batches_in_flight{model.labels}": sum(worker.busy for worker in workers),
-            f"batches_total{model.labels}": sum(worker.batches for worker in workers),
-            f"worker_restarts_total{model.labels}": sum(worker.restarts for worker in workers),
+            f"queue_depth{labels}": model.queued,
+            f"workers{labels}": model.wanted,
+            f"workers_ready{labels}": model.ready,
+            f"batches_in_flight{labels}": sum(worker.busy for worker in workers),
+            f"batches_total{labels}": sum(worker.batches for worker in workers),
+            f"worker_restarts_total{labels}": sum(worker.restarts for worker in workers),
         }
     return "".join(f"launcher_{name} {value:d}\n" for name, value in sorted(values.items()))

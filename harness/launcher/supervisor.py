@@ -43,8 +43,7 @@ class Supervisor:
         health = self._health
         probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
         endpoints.serve(self._args.host, self._args.port, {**probes, "/metrics": self._metrics})
-        count = store.verify(self._config.model_store, self._args.files)
-        say(f"verified {count} model archives in {self._config.model_store}")
+        say(f"verified {store.verify(self._config.model_store, self._args.files)} model archives")
         jvm = Jvm(self._config, self._args.work)
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()

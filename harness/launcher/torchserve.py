@@ -22,7 +22,7 @@ class Model:
     get a crashed worker back; after that it never does.
     """
 
-    labels: str  # in Prometheus' form, as TorchServe's own metrics have them
+    name: str  # and version, with a space between them: neither may hold one
     workers: tuple[str, ...]
     wanted: int
     ready: int
@@ -59,7 +59,7 @@ class TorchServe:
         found = json.loads(self._get(self._config.management + path))[0]
         workers = found["workers"]
         return Model(
-            f'{{model_name="{name}",model_version="{version}"}}',
+            f"{name} {version}",
             tuple(worker["id"] for worker in workers),
             max(wanted, len(workers)),
             sum(worker["status"] == "READY" for worker in workers),

@@ -6,7 +6,7 @@ from harness.launcher.health import Health, metrics
 from harness.launcher.torchserve import Model
 from harness.launcher.worker_log import WorkerLog
 
-READY = Model('{model_name="a",model_version="1"}', ("9000",), 1, 1, 0, patience=420)
+READY = Model("a 1", ("9000",), 1, 1, 0, patience=420)
 CRASHED = replace(READY, ready=0)
 
 
@@ -34,7 +34,7 @@ def test_no_models_are_not_ready() -> None:
 
 
 def test_lines_of_one_metric_stand_together() -> None:
-    second = replace(READY, labels='{model_name="b",model_version="1"}')
+    second = replace(READY, name="b 1")
     text = metrics(Health(hung_seconds=30), WorkerLog(lambda: None), [READY, second])
     names = [line.partition("{")[0].partition(" ")[0] for line in text.splitlines()]
     assert names == sorted(names, key=names.index)

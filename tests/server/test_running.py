@@ -37,7 +37,7 @@ def test_it_serves_on_free_ports_while_the_block_runs(
             assert ask(f"{served.inference_url}/predictions/gated", b"ask") == {"ok": True}
             assert ask(f"{served.launcher_url}/ready") == {
                 "ok": True,
-                "reason": '1 of 1 workers ready {model_name="gated",model_version="1.0"}',
+                "reason": "gated 1.0: 1 of 1 workers ready",
             }
             host, _, port = served.grpc_address.partition(":")
             socket.create_connection((host, int(port))).close()

@@ -70,10 +70,14 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 	$(HARNESS) models lock
 	$(HARNESS) snapshot
 
+COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
+IMAGE := apps/torchserve/image
 .PHONY: requirements
-requirements: $(SETUP) ## resolve pyproject.toml again into requirements.lock
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+requirements: $(SETUP) ## resolve pyproject.toml again: requirements.lock, and the image's from it
+	$(COMPILE) pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+	  --output-file requirements.lock
+	$(COMPILE) $(IMAGE)/requirements.in --constraint requirements.lock --python-version 3.13 \
+	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/requirements.txt
 
 ##@ Set up
 .PHONY: setup

@@ -5,9 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness.core.repository import Repository
+
+# A deadline of one example would judge the machine, not the code.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 _STRAY = ("AWS_", "KUBECONFIG", "TS_", "MODEL_", "LOCUST_", "HARNESS_")
 

@@ -15,23 +15,19 @@ from harness.core.errors import HarnessError
 # name → its line in --help. The module is imported when its verb is called: torch and locust
 # take seconds that `harness --help` and `harness check` must not pay.
 VERBS: dict[str, str] = {
+    "demo": "models → snapshot → TorchServe → load test → report, on this machine",
     "check": "render every environment and judge it",
     "render": "print an environment as its cluster will hold it",
     "diff": "what a change does to an environment, the dangerous first",
-    "tools": "build the external programs and schemas that check needs",
-    "demo": "models → snapshot → TorchServe → load test → report, on this machine",
-    "check": "render every environment and judge it",
-    "render": "print what Flux would apply to an environment",
-    "diff": "what a change between two commits does to an environment",
     "generate": "write the chart's schema, README and version from its values",
     "init": "fill in what only the owner of a cluster knows",
     "models": "build, lock and verify the model archives",
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",
     "loadtest": "put a load profile on an endpoint and judge it",
-    "tools": "build the pinned external tools",
     "cluster": "Kubernetes and Flux on this machine, following the working tree",
     "status": "what Flux applied to a cluster, what is not ready and why",
+    "tools": "build the pinned external programs and the schemas",
 }
 
 _EPILOG = """exit codes: 0 good · 1 the subject is bad · 2 the call was wrong ·

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from harness import server
 from harness.core import repository
-from harness.core.errors import UsageError
 from harness.core.repository import Repository
-from harness.loadtest import Report, Target, compare, gateway, load_profile, report, run
-from harness.loadtest.swarm import Workers
+from harness.loadtest import Report, Target, compare, gateway, load_profile, report, run, swarm
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
 
@@ -34,9 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     second = actions.add_parser("compare", help="is report B worse than report A?")
     second.add_argument("a", type=Path, metavar="A", help="a report.json")
     second.add_argument("b", type=Path, metavar="B", help="a later one, of the same profile")
-    second.add_argument(
-        "--tolerance", type=float, default=0.05, help="how much slower is not worse (0.05: 5 %%)"
-    )
+    second.add_argument("--tolerance", type=float, default=0.05, help="a share; default: 0.05")
     second.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     second.set_defaults(run=_compare)
 
@@ -44,13 +40,13 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     checkout = repository.find()
     path = args.profile or checkout.cluster(args.env) / "loadtest.yaml"
-    profile = load_profile(path)
+    profile, workers = load_profile(path), swarm.workers(args.processes, args.remote)
     out = args.out or checkout.build / "loadtest" / args.env
     models = any(share.model for share in profile.mix)
     built = load_lock(checkout.built_models / "lock.yaml") if models else None
     samples = load_samples(checkout, built) if built else {}
     with _target(args, checkout, profile.protocol) as target:
-        result = run(profile, target, samples, out, source=path, workers=_workers(args))
+        result = run(profile, target, samples, out, source=path, workers=workers)
     print_report(result, out, as_json=args.json)
     return EXIT_CODE[result.verdict]
 
@@ -58,17 +54,6 @@ def _run(args: argparse.Namespace) -> int:
 def print_report(result: Report, folder: Path, *, as_json: bool = False) -> None:
     """Print the verdict first; ``folder`` is where the report was written."""
     print(report.brief(result) if as_json else report.text(result, folder))
-
-
-def _workers(args: argparse.Namespace) -> Workers:
-    if args.processes < 1:
-        raise UsageError("--processes must be 1 or more")
-    if not args.remote:
-        return Workers(processes=args.processes)
-    number, _, address = args.remote.partition("@")
-    if not number.isdigit() or not int(number) or not address.rpartition(":")[2].isdigit():
-        raise UsageError(f"--remote {args.remote}: not N@HOST:PORT", hint="such as 4@0.0.0.0:5557")
-    return Workers(processes=0, remote=int(number), listen=address)
 
 
 @contextlib.contextmanager

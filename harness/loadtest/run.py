@@ -54,17 +54,16 @@ def run(
         HarnessError: the generators or the target gave no figures to judge.
     """
     plan = prepare(profile, target, samples, source.parent if source else Path.cwd())
-    recording = Recording(profile, plan)
-    workers = workers or Workers()
+    recording, workers = Recording(profile, plan), workers or Workers()
     metrics = target.metrics()
     scraper = scrape.Scraper(metrics) if metrics else None
     before = target.release()
     started = _measure(plan, workers, out_dir, recording, scraper)
-    if not recording.total(range(len(recording.segments))).sent:
-        raise HarnessError("not one request was sent", at=out_dir / "generator.log")
+    if not recording.total(range(len(recording.segments))).due:
+        raise HarnessError("not one request was due", hint="give a stage a rate above 0")
     after = target.release()
-    changed = None if before == after else f"{before} → {after}"
     slos = slo.judge(profile, recording)
+    changed = None if before == after else f"{before} → {after}"
     checks = validity.judge(profile, recording, slos, changed)
     decided, reasons = verdict(slos, checks)
     report = Report(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from harness.core import files
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, UsageError
 from harness.loadtest import generator
 from harness.loadtest.notes import Window, unpack
 from harness.loadtest.plan import Plan
@@ -61,6 +61,22 @@ class Workers:
         host, port = "127.0.0.1", str(_free_port())
         bind = ["--master-bind-host", host, "--master-bind-port", port]
         return [*bind, "--processes", str(self.processes), "--master-port", port]
+
+
+def workers(processes: int, remote: str | None) -> Workers:
+    """Read ``--processes`` and ``--remote N@HOST:PORT``.
+
+    Raises:
+        UsageError: one of them makes no sense.
+    """
+    if processes < 1:
+        raise UsageError("--processes must be 1 or more")
+    if remote is None:
+        return Workers(processes=processes)
+    number, _, address = remote.partition("@")
+    if not number.isdigit() or not int(number) or not address.rpartition(":")[2].isdigit():
+        raise UsageError(f"--remote {remote}: not N@HOST:PORT", hint="such as 4@0.0.0.0:5557")
+    return Workers(processes=0, remote=int(number), listen=address)
 
 
 @dataclass(frozen=True, slots=True)

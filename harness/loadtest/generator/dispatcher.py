@@ -52,7 +52,7 @@ class Dispatcher:
         self._notes = Notes()
         with contextlib.suppress(PermissionError):
             # On a machine shared with the server, sending on time comes first. Only root may.
-            os.setpriority(os.PRIO_PROCESS, 0, -5)
+            os.setpriority(os.PRIO_PROCESS, 0, -10)
 
     def run(self, at: float) -> None:
         """Send everything, the first second beginning at ``at`` (Unix time), and wait for it."""

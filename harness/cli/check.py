@@ -1,6 +1,7 @@
 """``harness check``: renders every environment and judges it."""
 
 import argparse
+import difflib
 
 from harness.cli import tools
 from harness.core import console, repository
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 def _explain(rule: str) -> int:
     known = engine.load_rules()
     if rule not in known:
-        near = [name for name in known if rule in name] or list(known)
-        raise UsageError(f"no rule {rule!r}", hint=f"one of: {', '.join(near)}")
+        near = difflib.get_close_matches(rule, known) or ["docs/rules.md lists them all"]
+        raise UsageError(f"no rule {rule!r}", hint=f"did you mean: {', '.join(near)}?")
     print(report.explain(known[rule]))
     return 0

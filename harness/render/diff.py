@@ -4,12 +4,15 @@
 refuses to change, and what opens a door.
 """
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.render.objects import Environment, Key, Object, Value, dig, items, text
 
 Keys = tuple[Key, ...]
+
+_WIDTH = 120  # characters of a value that are shown
 
 # Written by Helm from the chart's version: they change with it and say nothing.
 _NOISE = ("helm.sh/chart", "checksum/")
@@ -49,6 +52,7 @@ _IMMUTABLE: dict[str, tuple[Keys, ...]] = {
 _DOORS = ("allowPrivilegeEscalation", "hostIPC", "hostNetwork", "hostPID", "privileged")
 _ROLES = ("Role", "ClusterRole")
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
+_HOOK = "helm.sh/hook"
 _LEVELS = ("privileged", "baseline", "restricted")
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
@@ -125,7 +129,8 @@ def dangers(changes: Iterable[Change]) -> Iterator[Danger]:
 
 
 def _immutable(change: Change) -> Iterator[tuple[str, str]]:
-    for path in _IMMUTABLE.get(change.object.kind, ()) if change.old else ():
+    remade = _HOOK in change.object.annotations  # Helm makes a hook anew each time
+    for path in () if remade or not change.old else _IMMUTABLE.get(change.object.kind, ()):
         if any(field.path[: len(path)] == path for field in change.fields):
             where = ".".join(map(str, path))
             yield "immutable", f"{where} cannot be changed: the object has to be made anew"
@@ -232,13 +237,24 @@ def _shown(change: Change) -> Iterator[str]:
     yield f"~ {change.object}"
     for field in change.fields:
         where = ".".join(map(str, field.path))
-        yield f"    {where}: {_short(field.old)} → {_short(field.new)}"
+        if isinstance(field.old, str) and isinstance(field.new, str) and "\n" in field.new:
+            yield f"    {where}:"
+            yield from _lines(field.old, field.new)
+        else:
+            yield f"    {where}: {_short(field.old)} → {_short(field.new)}"
         yield f"      {change.object.at(*field.path)}"
+
+
+def _lines(old: str, new: str) -> Iterator[str]:
+    """The lines of a text that differ."""
+    for line in difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0):
+        if not line.startswith(("---", "+++", "@@")):
+            yield f"      {_short(line)}"
 
 
 def _short(value: object) -> str:
     shown = "nothing" if value is None else str(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}…"
+    return shown if len(shown) <= _WIDTH else f"{shown[:_WIDTH]}…"
 
 
 def as_data(old: Environment, new: Environment) -> dict[str, Value | list[object]]:

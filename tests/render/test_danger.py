@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Location
-from harness.render.diff import compare, dangers
+from harness.render.diff import as_markdown, compare, dangers
 from harness.render.objects import Environment, Object, Owner, Value
 
 OWNER = Owner("Kustomization", "flux-system", "apps")
@@ -40,6 +40,13 @@ def _claim(size: str, name: str = "a") -> Value:
     return _object("PersistentVolumeClaim", spec=spec)
 
 
+def _job(image: str, *, hook: bool = False) -> Value:
+    annotations = {"helm.sh/hook": "pre-install"} if hook else {}
+    metadata = {"name": "x", "annotations": annotations}
+    spec = {"template": {"spec": {"containers": [{"name": "a", "image": image}]}}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
 CASES = {
     "claim removed": ([_claim("5Gi")], [], ["removed"]),
     "namespace removed": ([_namespace("restricted")], [], ["removed"]),
@@ -52,6 +59,8 @@ CASES = {
     "pod security falls": ([_namespace("restricted")], [_namespace("baseline")], ["privileged"]),
     "pod security rises": ([_namespace("baseline")], [_namespace("restricted")], []),
     "class changes": ([_claim("5Gi")], [_claim("5Gi", "b")], ["immutable"]),
+    "a job changes": ([_job("a")], [_job("b")], ["immutable"]),
+    "a hook changes": ([_job("a", hook=True)], [_job("b", hook=True)], []),
     "size grows": ([_claim("5Gi")], [_claim("9Gi")], []),
     "host path": (
         [_object("Pod", spec={})],
@@ -79,3 +88,10 @@ def test_the_charts_version_label_is_no_difference() -> None:
         for version in (1, 2)
     )
     assert compare(_environment(old), _environment(new)) == []
+
+
+def test_of_a_text_only_the_lines_that_differ_are_shown() -> None:
+    old, new = (_object("ConfigMap", data={"a": f"one\n{word}\nthree\n"}) for word in ("two", "2"))
+    shown = as_markdown(_environment(old), _environment(new))
+    assert "      -two\n      +2\n" in shown
+    assert "one" not in shown

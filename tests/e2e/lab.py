@@ -142,14 +142,14 @@ class Lab:
         return text(synced.condition(pod, "Ready"), "status") == "True"
 
     @contextmanager
-    def silent(self, node: str) -> Iterator[None]:
-        """A node's kubelet says nothing more while the block runs."""
-        mine = "kwok.x-k8s.io/node"
-        self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mine: None}}})
+    def lost(self, node: str) -> Iterator[None]:
+        """A node is lost while the block runs."""
+        mark = "harness.local/lost"
+        self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mark: "true"}}})
         try:
             yield
         finally:
-            self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mine: "fake"}}})
+            self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mark: None}}})
 
     def until(
         self, kind: Kind, name: str, so: Callable[[Value], bool], seconds: float = 60

@@ -70,7 +70,7 @@ def test_pods_spread_over_zones(lab: Lab) -> None:
 def test_pods_of_a_lost_node_are_started_elsewhere(lab: Lab) -> None:
     _with_gpus(lab, 2)
     lost = _nodes_of(lab.pods())[0]
-    with lab.timed("node silent → pod Ready elsewhere, s"), lab.silent(lost):
+    with lab.timed("node lost → pod Ready elsewhere, s"), lab.lost(lost):
 
         def elsewhere(found: list[Value]) -> bool:
             nodes = _nodes_of([pod for pod in lab.pods() if lab.is_ready(pod)])

@@ -204,17 +204,19 @@ def summary(scraper: Scraper, judged: Sequence[tuple[float, float]]) -> Server |
 
 
 def _growth(pairs: Sequence[tuple[Scrape, Scrape]]) -> defaultdict[tuple[str, str], float]:
-    """By (our name, model): how much the counters grew over the pairs, all pods together."""
+    """By (our name, model): how much counters, and queues, grew over the pairs, in all pods."""
     grown: defaultdict[tuple[str, str], float] = defaultdict(float)
     counters = set(_COUNTERS.values())
     for before, after in pairs:
         pods = {pod for pod, _, _ in before.values}
         for key, value in after.values.items():
             pod, name, model = key
+            # TorchServe shows a counter only once it has counted: before, it was 0.
+            gain = value - before.values.get(key, 0.0)
             if name in counters and pod in pods:
-                # TorchServe shows a counter only once it has counted: before, it was 0.
-                gain = value - before.values.get(key, 0.0)
                 grown[name, model] += value if gain < 0 else gain
+            elif name == "queue_depth":
+                grown[name, model] += gain
     return grown
 
 
@@ -251,17 +253,19 @@ def _model(
     levels: Mapping[tuple[str, str], float],
     seconds: float,
 ) -> ModelPoint:
-    requests = growth.get(("requests", model), 0.0)
+    arrivals = growth.get(("requests", model), 0.0)
+    # TorchServe counts requests as they arrive, and their times as they leave the queue.
+    taken = arrivals - growth.get(("queue_depth", model), 0.0)
     batches = growth.get(("batches", model), 0.0)
 
     def mean_ms(name: str) -> float | None:
         total = growth.get((name, model))
-        return total / requests / 1000 if requests and total is not None else None
+        return total / taken / 1000 if total and taken > 0 else None
 
     return ModelPoint(
-        arrivals=requests / seconds,
+        arrivals=arrivals / seconds,
         queue_ms=mean_ms("queue_us"),
         inference_ms=mean_ms("inference_us"),
         queue_depth=levels.get(("queue_depth", model)),
-        batch_fill=requests / batches if batches else None,
+        batch_fill=taken / batches if batches and taken > 0 else None,
     )

@@ -45,6 +45,17 @@ def test_counters_become_means_and_gauges_stay() -> None:
     assert (server.gpu_util, server.gpu_memory) == (50.0, 1500.0)
 
 
+def test_batches_are_filled_by_what_left_the_queue() -> None:
+    text = (
+        'ts_inference_requests_total{model_name="m"} %d\n'
+        'launcher_queue_depth{model_name="m"} %d\nlauncher_batches_total{model_name="m"} %d'
+    )
+    scraper = _scraped((0, {"a": text % (10, 2, 5)}), (1, {"a": text % (30, 6, 9)}))
+    server = summary(scraper, [(0, 1)])
+    assert server is not None
+    assert server.models["m"].batch_fill == (20 - 4) / 4
+
+
 def test_pods_add_up_and_a_restart_is_no_negative_growth() -> None:
     text = 'ts_inference_requests_total{model_name="m"} %d'
     scraper = _scraped(

@@ -1,6 +1,7 @@
 """How long `harness check` takes, beside checkov on the same rendered files."""
 
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -26,6 +27,9 @@ from harness.schema import catalog
 DOCUMENTS = 1_000
 RUNS = 3
 _CHECKOV = "checkov==3.3.30"  # the newest 3.3
+_OVERLAY = ("apps/torchserve/local/helmrelease.yaml", "sharedMemory")
+_BASE = ("apps/torchserve/base/helmrelease.yaml", "interval")
+_CHART = ("apps/torchserve/chart/values.yaml", "memory")
 _READ = ("apps", "clusters", "infra", "models", "tests", "tools", "exceptions.yaml", "harness")
 
 
@@ -39,7 +43,16 @@ def run() -> list[Figure]:
         copy = _copy(here, Path(scratch, "checkout"))
         figures = [
             _seconds("harness check, empty cache", lambda: _empty(copy), copy),
-            _seconds("harness check, a values file and a base touched", lambda: _touch(copy), copy),
+            _seconds(
+                "harness check, an overlay's values and a base touched",
+                lambda: _touch(copy, _OVERLAY, _BASE),
+                copy,
+            ),
+            _seconds(
+                "harness check, the chart's values and a base touched (charts × old values too)",
+                lambda: _touch(copy, _CHART, _BASE),
+                copy,
+            ),
             _seconds("harness check, nothing touched", lambda: None, copy),
         ]
         documents = _documents(here)
@@ -81,18 +94,17 @@ def _empty(copy: Repository) -> None:
     shutil.rmtree(copy.build / "check", ignore_errors=True)
 
 
-def _touch(copy: Repository) -> None:
-    """Give one value of the chart and one of the base another value, as a pull request does."""
-    number = time.time_ns() % 900 + 100
-    for path, key, value in (
-        ("apps/torchserve/chart/values.yaml", "sharedMemory:", f"{number}Mi"),
-        ("apps/torchserve/base/helmrelease.yaml", "      subPath:", f"folder-{number}"),
-    ):
+def _touch(copy: Repository, *places: tuple[str, str]) -> None:
+    """Give a field of each file another value, as a pull request does."""
+    for path, key in places:
         file = copy.root / path
-        lines = file.read_text().splitlines(keepends=True)
-        changed = [f"{key} {value}\n" if line.startswith(key) else line for line in lines]
-        assert changed != lines, f"{path} has no {key}"  # noqa: S101
-        file.write_text("".join(changed))
+        text = file.read_text()
+        number = time.time_ns() % 900 + 100
+        changed = re.sub(
+            rf"^(\s*{key}: ).*$", rf"\g<1>{number}m", text, count=1, flags=re.MULTILINE
+        )
+        assert changed != text, f"{path} has no {key}"  # noqa: S101
+        file.write_text(changed)
 
 
 def _documents(here: Repository) -> Environment:

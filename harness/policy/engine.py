@@ -28,7 +28,7 @@ from harness.render import crossed
 from harness.render.cache import Ledger
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Fault, Object, Unfilled, mapping
-from harness.render.tree import Tree, working
+from harness.render.tree import Tree
 from harness.schema import traps, validator
 
 Rows = list[tuple[str, int | None]]
@@ -113,7 +113,7 @@ class Judgement:
 
     def files(self, environments: Iterable[Environment]) -> None:
         """What is judged as it is written: YAML traps, and eksctl.yaml."""
-        tree = working(self.renderer.repository)
+        tree = self.renderer.tree
         for trap in _traps(self.renderer, tree, _site(environments)):
             self.add(trap.rule, Problem(trap.message, trap.location))
         for environment in environments:

@@ -7,11 +7,12 @@ is ever stale: a file that changes has another key. What was not asked for in a 
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock
 
-from harness.core import files
 from harness.core.repository import Repository
 
 _KEEP_SECONDS = 7 * 24 * 3600
@@ -40,7 +41,7 @@ class Cache:
             os.utime(path)
         except (OSError, ValueError):
             answer = make()
-            files.write(path, json.dumps(answer, default=str))
+            _write(path, answer)
         return answer
 
     def prune(self) -> None:
@@ -76,4 +77,12 @@ class Ledger:
     def save(self) -> None:
         """Write what was used."""
         if self._used.keys() != self._kept.keys():
-            files.write(self._path, json.dumps(self._used))
+            _write(self._path, self._used)
+
+
+def _write(path: Path, answer: object) -> None:
+    """Whole or not at all, but without waiting for the disk: what a crash spoils is made again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        json.dump(answer, file, default=str)
+    Path(file.name).replace(path)

@@ -43,13 +43,15 @@ _OURS = "GitRepository"
 
 
 class Renderer:
-    """Renders environments of one checkout; keeps every answer of kustomize and helm."""
+    """Renders environments of one checkout, as it was when the renderer first looked at a file."""
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
         self.placeholders = placeholders.load(repository)
         self.pins = {name: tools.fingerprint(repository, name) for name in tools.TOOLS}
         self.cache = Cache(repository)
+        self.tree = working(repository)
+        self.commit = functools.cache(functools.partial(at_commit, repository))
         # A step is a process of its own: two for each core keep the cores busy while one is read.
         self.steps = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
 
@@ -61,20 +63,18 @@ class Renderer:
     def candidate(self, env: str) -> Environment:
         """An environment, all from the working tree."""
         self.repository.cluster(env)
-        tree = working(self.repository)
-        return _Render(self, env, CANDIDATE, tree, tree).run()
+        return _Render(self, env, CANDIDATE, self.tree, self.tree).run()
 
     def live(self, env: str) -> Environment | None:
         """An environment's own folder × the commit that it pins; None while it pins none."""
-        tree = working(self.repository)
-        commit = pinned(tree, env)
+        commit = pinned(self.tree, env)
         if commit is None:
             return None
-        return _Render(self, env, LIVE, tree, at_commit(self.repository, commit)).run()
+        return _Render(self, env, LIVE, self.tree, self.commit(commit)).run()
 
     def at(self, env: str, commit: str) -> Environment:
         """An environment, all from one commit."""
-        tree = at_commit(self.repository, commit)
+        tree = self.commit(commit)
         return _Render(self, env, tree.commit[:12], tree, tree).run()
 
     def build(self, tree: Tree, wanted: kustomize.Build) -> list[kustomize.Built]:

@@ -81,6 +81,7 @@ def components(
                 f"--config={STAGES}",
                 "--manage-all-nodes=false",
                 "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+                "--node-lease-duration-seconds=40",
                 f"--server-address={_HOST}:{ports.kwok}",
             ),
             env={"HOME": str(folder)},  # it reads ~/.kwok/kwok.yaml, and the user's is not ours

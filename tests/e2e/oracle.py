@@ -80,7 +80,7 @@ def _hooks(cluster: Api) -> Iterator[tuple[str, Value]]:
     """Hooks as the release keeps them: the objects themselves go when they have done their work."""
     for release in _releases(cluster):
         for hook in items(release, "hooks"):
-            value = yaml.load(text(hook, "manifest"), Loader=ManifestLoader)
+            value = yaml.safe_load(text(hook, "manifest"))
             metadata = {"namespace": text(release, "namespace"), **value["metadata"]}
             value = {**value, "metadata": metadata}
             yield _name(value), value

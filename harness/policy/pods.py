@@ -153,3 +153,13 @@ def behind(service: Object, environment: Environment) -> list[Pod]:
         and found.owner.namespace == service.namespace
         and selects(wanted, found.labels)
     ]
+
+
+def governed(policy: Object, environment: Environment) -> list[Pod]:
+    """The pods that a NetworkPolicy selects."""
+    return [
+        found
+        for found in pods(environment)
+        if found.owner.namespace == policy.namespace
+        and selects(policy.dig("spec", "podSelector"), found.labels)
+    ]

@@ -32,6 +32,12 @@ def quantity(value: object) -> Fraction | None:
     return Fraction(f"{number}{exponent}") if exponent else Fraction(number) * _SUFFIX[suffix or ""]
 
 
+def number(value: object, default: float) -> float:
+    """The number that a value is, in digits or as text; ``default`` where it is none."""
+    found = quantity(value)
+    return default if found is None else float(found)
+
+
 def seconds(value: object, default: float) -> float:
     """What a Go duration means (``10m``, ``1h30m``), in seconds; ``default`` where it is none."""
     if not isinstance(value, str) or not value or _DURATION.sub("", value):

@@ -15,6 +15,7 @@ from harness.render.objects import Environment, Object, Value, dig, items, mappi
 from harness.snapshot import properties
 
 CONFIG = "config.properties"
+FILES = "model-files.json"
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,18 @@ class Server:
         return "", None
 
     @property
+    def files(self) -> list[Value]:
+        """The archives that the launcher is given: name, sha256 and size of each."""
+        listed = _json(text(self.config.value, "data", FILES))
+        return [mapping(entry) for entry in items({"files": listed}, "files")]
+
+    @property
     def models(self) -> dict[str, Value]:
         """What the model snapshot says of each model, by ``name/version``."""
-        try:
-            snapshot = json.loads(self.setting("model_snapshot") or "{}")
-        except ValueError:
-            return {}
+        models = mapping(_json(self.setting("model_snapshot")), "models")
         return {
             f"{name}/{version}": mapping(settings)
-            for name, versions in mapping(snapshot, "models").items()
+            for name, versions in models.items()
             for version, settings in mapping(versions).items()
         }
 
@@ -89,6 +93,12 @@ def _mounting(pod: Pod, config: str) -> Iterator[Container]:
         mounted = {text(mount, "name") for mount in items(container.value, "volumeMounts")}
         if mounted & volumes and not container.init:
             yield container
+
+
+def _json(content: str) -> object:
+    with contextlib.suppress(ValueError):
+        return json.loads(content)
+    return None
 
 
 @lru_cache(maxsize=16)  # every rule asks, of the same few files

@@ -72,7 +72,7 @@ def _scaler(environment: Environment, deployment: Object) -> Object | None:
 @rule(
     "availability/one-owner-of-replicas",
     why="Helm and an autoscaler would set the number in turn, at each reconciliation",
-    fix="set the chart's replicas to null where an autoscaler targets the Deployment",
+    fix="let the chart omit replicas (its value is null) where an autoscaler owns them",
 )
 def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment"):

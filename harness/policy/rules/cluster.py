@@ -11,12 +11,8 @@ from harness.render.objects import dig, items, mapping, text
 
 _LOGS = {"api", "audit", "authenticator", "controllerManager", "scheduler"}
 _ADDONS = (
-    "aws-efs-csi-driver",
-    "coredns",
-    "eks-pod-identity-agent",
-    "kube-proxy",
-    "metrics-server",
-    "vpc-cni",
+    *("aws-efs-csi-driver", "coredns", "eks-pod-identity-agent"),
+    *("kube-proxy", "metrics-server", "vpc-cni"),
 )
 _ENFORCED = "pod-security.kubernetes.io/enforce-version"
 
@@ -55,10 +51,9 @@ def zones(project: Project) -> Iterator[Problem]:
                 message = f"{zone} is not a zone of {region}"
                 yield cluster.problem(message, "availabilityZones", index)
         for group in cluster.groups:
-            for index, zone in enumerate(items(group.value, "availabilityZones")):
+            for zone in items(group.value, "availabilityZones"):
                 if zone not in listed:
-                    message = f"{zone} is not among the cluster's zones"
-                    yield group.problem(message, "availabilityZones", index)
+                    yield group.problem(f"{zone} is no zone of the cluster", "availabilityZones")
 
 
 @rule(
@@ -112,7 +107,7 @@ def nodes(project: Project) -> Iterator[Problem]:
 )
 def gpu_nodes(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
-        for group in cluster.groups if cluster.value else ():
+        for group in cluster.groups:
             taints = [(text(each, "key"), text(each, "effect")) for each in group.taints]
             if group.gpus and ("nvidia.com/gpu", "NoSchedule") not in taints:
                 yield group.problem("has GPUs, but no taint keeps others off", "taints")

@@ -1,12 +1,13 @@
 """GPUs: whole, asked for in the one form that schedules, on nodes that are there."""
 
+import math
 from collections.abc import Iterator
 
 from harness.policy import eks
 from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, Pod, pod, pods
 from harness.policy.project import Project
-from harness.policy.quantity import quantity
+from harness.policy.quantity import number, quantity
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Environment, Object, dig, items, mapping, text
@@ -160,7 +161,9 @@ def _surge(deployment: Object, replicas: int) -> int:
         return 0
     surge = deployment.dig("spec", "strategy", "rollingUpdate", "maxSurge")
     share = "25%" if surge is None else str(surge)
-    return -(-replicas * int(share[:-1]) // 100) if share.endswith("%") else int(share)
+    if share.endswith("%"):
+        return math.ceil(replicas * number(share[:-1], 25) / 100)
+    return int(number(share, 1))
 
 
 def _on_gpus(project: Project) -> Iterator[tuple[eks.Cluster, Pod]]:

@@ -1,15 +1,13 @@
 """Starting, stopping and rolling TorchServe: the pod's clocks agree with the models'."""
 
-import json
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
-from harness.policy.quantity import quantity
+from harness.policy.quantity import number, quantity
 from harness.policy.rule import problem, rule
-from harness.policy.serving import Server, servers
-from harness.render.objects import Environment, dig, items, mapping, text
+from harness.policy.serving import servers
+from harness.render.objects import Environment, dig, mapping, text
 
-FILES = "model-files.json"
 _ASKS = {"startupProbe": "/startup", "readinessProbe": "/ready", "livenessProbe": "/live"}
 
 
@@ -76,7 +74,7 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
         if not isinstance(sleep, int) or sleep == 0:
             sleep = 0
             yield server.container.problem("stops at once, while proxies still send", "lifecycle")
-        needed = sleep + float(drain or 0) + server.longest("responseTimeout")
+        needed = sleep + number(drain, 0) + server.longest("responseTimeout")
         given = server.pod.spec.get("terminationGracePeriodSeconds", 30)
         if not isinstance(given, int) or given < needed:
             message = f"the grace period is {given} s, stopping may take {needed:g} s"
@@ -121,22 +119,11 @@ def workspace_fits_models(environment: Environment) -> Iterator[Problem]:
         _, mount = server.container.mount(server.container.option("--work") or "/-") or (0, {})
         index, volume = server.pod.volume(text(mount, "name")) or (0, {})
         room = quantity(dig(volume, "emptyDir", "sizeLimit"))
-        needed = sum(size for size in model_files(server).values())
+        sizes = (entry.get("size") for entry in server.files)
+        needed = sum(size for size in sizes if isinstance(size, int))
         if room is not None and room < needed:
             message = f"the archives alone take {needed >> 20} MiB, the working folder has less"
             yield server.pod.problem(message, "volumes", index, "emptyDir", "sizeLimit")
-
-
-def model_files(server: Server) -> dict[str, int]:
-    """The archives that the launcher is given, and their sizes in bytes."""
-    try:
-        listed = json.loads(text(server.config.value, "data", FILES) or "[]")
-    except ValueError:
-        return {}
-    return {
-        text(entry, "name"): size if isinstance(size := dig(entry, "size"), int) else 0
-        for entry in items({"files": listed}, "files")
-    }
 
 
 @rule(
@@ -147,7 +134,7 @@ def model_files(server: Server) -> dict[str, int]:
 )
 def listed_files(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        told = model_files(server)
+        told = [text(entry, "name") for entry in server.files]
         for name, model in server.models.items():
             archive = text(model, "marName")
             # What is UNSET has a placeholder in one and stands as it is in the other.

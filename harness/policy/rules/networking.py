@@ -1,14 +1,18 @@
 """Networking inside the cluster: everything reaches what it must, and nothing else."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 
 from harness.policy.finding import Problem
-from harness.policy.pods import Pod, behind, pods, selects
+from harness.policy.pods import Pod, behind, governed, pods, selects
+from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Environment, Object, Value, dig, items, mapping, text
 
 _POLICY = ("spec", "podSelector")
+_AGENT = "169.254.170.23"  # the Pod Identity agent of every EKS node
+_NEEDED = {53: "DNS", 443: "S3", 80: "the Pod Identity agent"}
 
 
 @rule(
@@ -24,17 +28,8 @@ def selects_pods(environment: Environment) -> Iterator[Problem]:
     for policy in environment.of("NetworkPolicy"):
         here = [each for each in pods(environment) if each.owner.namespace == policy.namespace]
         # In other namespaces the pods come from charts that are not rendered here.
-        if here and mapping(policy.value, *_POLICY) and not _selected(environment, policy):
+        if here and mapping(policy.value, *_POLICY) and not governed(policy, environment):
             yield problem(policy, "selects no pod", *_POLICY)
-
-
-def _selected(environment: Environment, policy: Object) -> list[Pod]:
-    return [
-        subject
-        for subject in pods(environment)
-        if subject.owner.namespace == policy.namespace
-        and selects(policy.dig(*_POLICY), subject.labels)
-    ]
 
 
 @rule(
@@ -65,7 +60,7 @@ def ports(environment: Environment) -> Iterator[Problem]:
                 message = f"no pod behind it declares port {target}"
                 yield problem(service, message, "spec", "ports", index, "targetPort")
     for policy in environment.of("NetworkPolicy"):
-        subjects = _selected(environment, policy)
+        subjects = governed(policy, environment)
         for at, allowed in enumerate(items(policy.value, "spec", "ingress")):
             for index, port in enumerate(items(allowed, "ports")):
                 wanted = dig(port, "port")
@@ -120,6 +115,46 @@ def _policies(environment: Environment, subject: Pod) -> Iterator[Object]:
 
 
 @rule(
+    "networking/sync-reaches",
+    why="a sync Job that cannot ask DNS, S3 or the Pod Identity agent waits for its deadline, and "
+    "with it the upgrade",
+    fix="allow its egress to port 53, to port 443, and to 169.254.170.23 on port 80",
+)
+def sync_reaches(environment: Environment) -> Iterator[Problem]:
+    for subject in pods(environment, "Job"):
+        policies = list(_policies(environment, subject))
+        opened = [
+            (each, dig(port, "port"))
+            for policy in policies
+            for each in items(policy.value, "spec", "egress")
+            for port in items(each, "ports")
+        ]
+        agent = any(port == 80 and _holds(allowed, _AGENT) for allowed, port in opened)
+        reached = [port for _, port in opened if port != 80 or agent]
+        from_s3 = any("s3://" in word for each in subject.containers for word in each.command)
+        for port, what in _NEEDED.items() if from_s3 and policies else ():
+            if port not in reached:
+                own = max(policies, key=lambda each: len(items(each.value, "spec", "egress")))
+                yield problem(own, f"keeps the sync Job from {what}", "spec", "egress")
+
+
+def _holds(allowed: object, address: str) -> bool:
+    """Whether an egress rule lets packets out to an address."""
+    return any(
+        _inside(address, dig(peer, "ipBlock", "cidr"))
+        and not any(_inside(address, each) for each in items(peer, "ipBlock", "except"))
+        for peer in items(allowed, "to")
+    )
+
+
+def _inside(address: str, network: object) -> bool:
+    try:
+        return ip_address(address) in ip_network(str(network))
+    except ValueError:  # not a network: the API server says so
+        return False
+
+
+@rule(
     "networking/closed-to-strangers",
     why="an ingress rule without `from` lets the whole cluster ask a GPU for work",
     fix="name the gateway's and Prometheus's namespaces in `from`",
@@ -151,13 +186,13 @@ def _anyone(peer: Value) -> bool:
 )
 def management_closed(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        closed = {
+        closed = (
             server.address("management_address")[1] or 8081,
             server.address("metrics_address")[1] or 8082,
-            int(server.setting("grpc_management_port") or 7071),
-        }
+            number(server.setting("grpc_management_port"), 7071),
+        )
         for service in environment.of("Service"):
             for index, port in enumerate(items(service.value, "spec", "ports")):
-                if {dig(port, "targetPort"), dig(port, "port")} & closed:
+                if dig(port, "targetPort") in closed or dig(port, "port") in closed:
                     message = f"opens {dig(port, 'port')}, which belongs to the launcher"
                     yield problem(service, message, "spec", "ports", index)

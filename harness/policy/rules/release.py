@@ -1,6 +1,5 @@
 """The release: everything that runs comes from one commit, and production says which."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,7 @@ from harness.policy.finding import Problem
 from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.rules.lifecycle import FILES
-from harness.policy.serving import servers
+from harness.policy.serving import FILES, servers
 from harness.render.objects import Environment, Object, items, mapping, text
 
 NAME = "release"
@@ -96,8 +94,7 @@ def one_image(project: Project) -> Iterator[Problem]:
 )
 def models(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        listed = json.loads(text(server.config.value, "data", FILES) or "[]")
-        for entry in listed if isinstance(listed, list) else []:
+        for entry in server.files:
             name, sha256 = text(entry, "name"), text(entry, "sha256")
             if not re.fullmatch(r"[0-9a-f]{64}", sha256):
                 yield problem(server.config, f"{name} has no SHA-256", "data", FILES)

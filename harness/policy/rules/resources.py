@@ -7,7 +7,7 @@ from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.quantity import quantity
 from harness.policy.rule import rule
-from harness.render.objects import Object, dig, items
+from harness.render.objects import Object, dig, items, text
 
 _ROUND = re.compile(r"\d+(\.\d+)?([kMGTPE]|[KMGTPE]i)")
 _SMALLEST = 4 << 20  # bytes: less than any process of ours; a forgotten unit, not a wish
@@ -66,12 +66,12 @@ def empty_dir_limit(workload: Object) -> Iterator[Problem]:
 def memory_volumes(workload: Object) -> Iterator[Problem]:
     subject = pod(workload)
     sizes = {
-        dig(volume, "name"): quantity(dig(volume, "emptyDir", "sizeLimit")) or 0
+        text(volume, "name"): quantity(dig(volume, "emptyDir", "sizeLimit")) or 0
         for volume in items(subject.spec, "volumes")
         if dig(volume, "emptyDir", "medium") == "Memory"
     }
     for container in subject.containers:
-        mounted = {dig(mount, "name") for mount in items(container.value, "volumeMounts")}
+        mounted = {text(mount, "name") for mount in items(container.value, "volumeMounts")}
         total = sum(size for name, size in sizes.items() if name in mounted)
         limit = quantity(container.dig("resources", "limits", "memory"))
         if limit is not None and total >= limit:

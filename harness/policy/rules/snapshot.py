@@ -12,6 +12,7 @@ from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
 from harness.policy.finding import Problem
 from harness.policy.project import Project
+from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
 from harness.render.cache import Cache
@@ -112,7 +113,7 @@ def queue(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
         for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
             for server in servers(environment):
-                size = int(server.setting("job_queue_size") or 100)
+                size = number(server.setting("job_queue_size"), 100)
                 for model, rate in _rates(profile.value).items():
                     promised = _promised(profile.value, model)
                     if size < rate * promised:
@@ -131,11 +132,11 @@ def _rates(profile: object) -> dict[str, float]:
         if isinstance(level, int | float)
     ]
     shares = {
-        text(share, "model"): float(str(dig(share, "weight") or 1))
-        for share in items(profile, "mix")
+        text(share, "model"): number(dig(share, "weight"), 1) for share in items(profile, "mix")
     }
     total = sum(shares.values())
-    return {model: max(levels, default=0) * weight / total for model, weight in shares.items()}
+    peak = max(levels, default=0)
+    return {model: peak * weight / total for model, weight in shares.items() if total}
 
 
 def _promised(profile: object, model: str) -> float:

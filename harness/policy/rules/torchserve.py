@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import Location
 from harness.policy.finding import Problem
+from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
 from harness.render.objects import Environment
@@ -127,7 +128,11 @@ def ports(environment: Environment) -> Iterator[Problem]:
         rest, grpc = server.address("inference_address"), server.setting("grpc_inference_address")
         for key, host, port in (
             ("inference_address", rest[0], rest[1] or 8080),
-            ("grpc_inference_address", grpc, int(server.setting("grpc_inference_port") or 7070)),
+            (
+                "grpc_inference_address",
+                grpc,
+                int(number(server.setting("grpc_inference_port"), 7070)),
+            ),
         ):
             if host in _LOOPBACK:
                 yield server.problem(f"{key} is bound to loopback", key)

@@ -1,0 +1,85 @@
+"""A rule meets whatever somebody wrote: it finds a fault or it does not, but it never fails."""
+
+import copy
+import dataclasses
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.core.repository import Repository
+from harness.policy import engine
+from harness.policy.project import Project
+from harness.render.environment import Renderer
+from harness.render.objects import Environment, Key, Object, dig
+
+ODD: list[object] = [None, "", 0, -1, True, 3.5, "x", "100%", "1.2.3.4/99", [], {}, [None], [{}]]
+FILES = ("clusters/{}/eksctl.yaml", "clusters/{}/loadtest.yaml", "infra/efs/{}.yaml")
+# These read the files of the checkout themselves, not what is passed to them.
+READERS = {"snapshot/fits", "release/chart-version"}
+
+
+@pytest.fixture(scope="module")
+def project(checkout: Repository) -> Project:
+    """This repository, rendered, with the files that rules read parsed."""
+    renderer = Renderer(checkout)
+    found = Project(checkout, {name: renderer.candidate(name) for name in renderer.environments()})
+    for name in found.environments:
+        for file in FILES:
+            found.documents(file.format(name))
+    return found
+
+
+@given(rng=st.randoms(use_true_random=False))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_rules_bear_any_value_at_any_place(project: Project, rng: random.Random) -> None:
+    odd = Project(
+        project.repository,
+        {name: _odd(each, rng) for name, each in project.environments.items()},
+        None,
+        {
+            path: [dataclasses.replace(each, value=_spoilt(each.value, rng)) for each in parsed]
+            for path, parsed in project._parsed.items()
+        },
+    )
+    for rule in engine.load_rules().values():
+        if rule.id not in READERS:
+            for _, problem in engine._judged(rule, odd):
+                assert problem.message
+
+
+def _odd(environment: Environment, rng: random.Random) -> Environment:
+    objects = (
+        Object(_spoilt(each.value, rng), each.owner, each.trace) if rng.random() < 0.5 else each
+        for each in environment.objects
+    )
+    return Environment(environment.name, environment.variant, tuple(objects))
+
+
+def _spoilt(value: object, rng: random.Random) -> object:
+    """The value with one thing in it removed, or replaced by something odd."""
+    spoilt = copy.deepcopy(value)
+    *path, last = rng.choice(list(_paths(spoilt, ())))
+    around = dig(spoilt, *path)
+    if rng.random() < 0.25:
+        del around[last]
+    else:
+        around[last] = copy.deepcopy(rng.choice(ODD))
+    return spoilt
+
+
+def _paths(value: object, path: tuple[Key, ...]) -> Iterator[tuple[Key, ...]]:
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, below in inner:
+        yield (*path, key)
+        yield from _paths(below, (*path, key))

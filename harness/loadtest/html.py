@@ -86,7 +86,7 @@ def _numbers(report: Report) -> str:
 
 
 def _slos(report: Report) -> str:
-    head = ["", "of", "limit", "observed", "of the limit", "requests", "beyond it", "enough?"]
+    head = ["", "", "limit", "observed", "of the limit", "requests", "beyond it", "enough?"]
     return _table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6}, wide={5, 6})
 
 
@@ -108,7 +108,8 @@ def _slo(slo: Objective) -> Iterator[str]:
     if slo.needed is None:
         yield '<span class="soft">counted</span>'
     else:
-        yield f"{'yes' if slo.sure else '<span class=unsure>no</span>'}: needs {slo.needed:,}"
+        sure = "yes" if slo.sure else '<span class="unsure">no</span>'
+        yield f"{sure}:&nbsp;needs&nbsp;{slo.needed:,}"
 
 
 def _plots(report: Report) -> str:

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.core import console
 from harness.core.errors import HarnessError
@@ -62,27 +63,38 @@ def run(
     if not recording.total(range(len(recording.segments))).due:
         raise HarnessError("not one request was due", hint="give a stage a rate above 0")
     after = target.release()
-    slos = slo.judge(profile, recording)
-    changed = None if before == after else f"{before} → {after}"
-    checks = validity.judge(profile, recording, slos, changed)
-    decided, reasons = verdict(slos, checks)
     report = Report(
-        verdict=decided,
-        reasons=reasons,
         started=datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat("T", "seconds"),
         target=_target(target, profile),
         embedded=target.embedded,
         profile=_profile(profile, source),
         release=after,
-        slo=slos,
-        checks=checks,
-        confidence=_confidence(profile, checks),
         server=scrape.summary(scraper, recording.spans) if scraper else None,
         generator=_generator(recording, workers),
         **summary.of(profile, recording),
+        **_judged(profile, recording, None if before == after else f"{before} → {after}"),
     )
     write(report, out_dir, html.render(report))
     return report
+
+
+def _judged(profile: Profile, recording: Recording, changed: str | None) -> dict[str, Any]:
+    """The keys of a ``Report`` that judge what was measured."""
+    slos = slo.judge(profile, recording)
+    checks = validity.judge(profile, recording, slos, changed)
+    decided, reasons = verdict(slos, checks)
+    passed = {check.name: check.passed for check in checks}
+    return {
+        "verdict": decided,
+        "reasons": reasons,
+        "slo": slos,
+        "checks": checks,
+        "confidence": Confidence(
+            level=profile.judge.confidence,
+            sufficient=passed["sample size"],
+            steady=passed["steady state"],
+        ),
+    }
 
 
 def _measure(
@@ -138,15 +150,6 @@ def _profile(profile: Profile, source: Path | None) -> ProfilePart:
         path=str(source) if source else None,
         sha256=hashlib.sha256(canonical.encode()).hexdigest(),
         content=content,
-    )
-
-
-def _confidence(profile: Profile, checks: Sequence[validity.Check]) -> Confidence:
-    passed = {check.name: check.passed for check in checks}
-    return Confidence(
-        level=profile.judge.confidence,
-        sufficient=passed["sample size"],
-        steady=passed["steady state"],
     )
 
 

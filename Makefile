@@ -19,6 +19,10 @@ SETUP := $(VENV)/.setup-$(TORCH)
 demo: $(SETUP) ## models → snapshot → real TorchServe → load test → report, on this machine
 	$(HARNESS) demo
 
+.PHONY: serve
+serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, until Ctrl-C
+	$(HARNESS) serve --env $(ENV)
+
 .PHONY: loadtest
 loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live endpoint
 	$(HARNESS) loadtest --env $(ENV)
@@ -87,7 +91,7 @@ $(SETUP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 ifeq ($(TORCH),default)
 	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement requirements.lock
 else

@@ -43,7 +43,7 @@ SWITCHES = {
     # The value is a pattern; no URL is the word "none".
     "enable_model_api": "false",
     "allowed_urls": "none",
-    # The launcher passes /metrics on, and counts answers in it to lose none when it stops.
+    # Otherwise /metrics answers 200 with nothing in it. The launcher passes it on.
     "metrics_mode": "prometheus",
     # Each figure costs a Python process; the node's and the GPU's exporters know them better.
     "disable_system_metrics": "true",

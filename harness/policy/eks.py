@@ -96,3 +96,15 @@ def clusters(project: Project) -> Iterator[Cluster]:
     for environment in project.environments.values():
         for document in project.documents(f"clusters/{environment.name}/eksctl.yaml"):
             yield Cluster(environment, document)
+
+
+def tolerates(entry: object, taint: object) -> bool:
+    """https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/"""
+    return (
+        text(entry, "key") in ("", text(taint, "key"))
+        and text(entry, "effect") in ("", text(taint, "effect"))
+        and (
+            text(entry, "operator") == "Exists"
+            or text(entry, "value") == text(taint, "value") != ""
+        )
+    )

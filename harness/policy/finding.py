@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import itertools
 from dataclasses import dataclass
 
 from harness.core.errors import Location
@@ -38,3 +39,9 @@ class Finding:
     def only(self, *environments: str) -> "Finding":
         """The same finding, of these environments."""
         return dataclasses.replace(self, environments=environments)
+
+
+def changed_line(have: str, wanted: str) -> int | None:
+    """The first line (from 1) in which two texts differ; None where they are the same."""
+    pairs = itertools.zip_longest(have.splitlines(), wanted.splitlines())
+    return next((line for line, (old, new) in enumerate(pairs, start=1) if old != new), None)

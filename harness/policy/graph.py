@@ -6,6 +6,8 @@ from functools import cached_property
 from harness.render.objects import Environment, Object, items, text
 
 KUSTOMIZE = "kustomize.toolkit.fluxcd.io"
+SOURCES = ("GitRepository", "OCIRepository", "HelmRepository", "Bucket")
+HELM_TIMEOUT = 300  # seconds: helm-controller's own default
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from harness.render.objects import Environment, Key, Object, Value, dig, items, 
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 SERVERS = ("Deployment", "StatefulSet", "DaemonSet")  # they run until somebody stops them
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+ENFORCE = "pod-security.kubernetes.io/enforce"
+"""The label of a namespace that says which pod security standard holds in it."""
 
 _TEMPLATE: dict[str, tuple[Key, ...]] = {
     "Pod": (),
@@ -163,3 +166,32 @@ def governed(policy: Object, environment: Environment) -> list[Pod]:
         if found.owner.namespace == policy.namespace
         and selects(policy.dig("spec", "podSelector"), found.labels)
     ]
+
+
+def window(probe: object) -> int:
+    """Seconds until a probe that never succeeds has failed."""
+    delay, period, failures = (
+        value if isinstance(value := dig(probe, key), int) else default
+        for key, default in (
+            ("initialDelaySeconds", 0),
+            ("periodSeconds", 10),
+            ("failureThreshold", 3),
+        )
+    )
+    return delay + period * failures
+
+
+def duration(workload: Object) -> int:
+    """Seconds that a Job may run, or that the roll-out of all pods of a Deployment may take."""
+    deadline = workload.dig("spec", "activeDeadlineSeconds")
+    if workload.kind == "Job":
+        return deadline if isinstance(deadline, int) else 0
+    replicas, surge = (
+        value if isinstance(value, int) and value > 0 else 1
+        for value in (
+            workload.dig("spec", "replicas"),
+            workload.dig("spec", "strategy", "rollingUpdate", "maxSurge"),
+        )
+    )
+    starts = [window(each.dig("startupProbe") or {}) for each in pod(workload).containers]
+    return -(-replicas // surge) * max(starts, default=0)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
+from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
-from harness.policy.rules.namespaces import LEVEL
 from harness.render.objects import Environment, Object, items, text
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -71,7 +71,7 @@ def drivers(environment: Environment) -> Iterator[Problem]:
     privileged = {
         found.name
         for found in environment.of("Namespace")
-        if found.labels.get(LEVEL) == "privileged"
+        if found.labels.get(ENFORCE) == "privileged"
     }
     excused = (
         {name for *_, how, name in _namespaces(binding) if how == "NotIn"} if binding else set()

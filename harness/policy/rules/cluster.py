@@ -46,10 +46,9 @@ def zones(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
         region = text(cluster.value, "metadata", "region")
         listed = items(cluster.value, "availabilityZones")
-        for index, zone in enumerate(listed):
+        for zone in listed:
             if not str(zone).startswith(region):
-                message = f"{zone} is not a zone of {region}"
-                yield cluster.problem(message, "availabilityZones", index)
+                yield cluster.problem(f"{zone} is no zone of {region}", "availabilityZones")
         for group in cluster.groups:
             for zone in items(group.value, "availabilityZones"):
                 if zone not in listed:

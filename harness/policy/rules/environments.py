@@ -5,10 +5,9 @@ from pathlib import Path
 
 from harness.core.errors import Location
 from harness.policy.finding import Problem
-from harness.policy.pods import WORKLOADS, Container, pod
+from harness.policy.pods import PROBES, WORKLOADS, Container, pod
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.rules.probes import PROBES
 from harness.policy.serving import servers
 from harness.render.objects import Environment, Object, Value, mapping, text
 

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from harness.policy.finding import Problem
-from harness.policy.graph import KUSTOMIZE, Graph, chart
-from harness.policy.pods import pods
+from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, SOURCES, Graph, chart
+from harness.policy.pods import duration, pods
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, items, mapping, text
+from harness.render.objects import Environment, Object, items, text
 
 _KINDS = ("Kustomization", "HelmRelease")
-SOURCES = ("GitRepository", "OCIRepository", "HelmRepository", "Bucket")
-HELM_TIMEOUT = 300  # seconds: helm-controller's own default
 _REFERENCES = (
     ("spec", "sourceRef"),
     ("spec", "chart", "spec", "sourceRef"),
@@ -162,21 +160,29 @@ def timeouts_nest(environment: Environment) -> Iterator[Problem]:
         releases = {
             each.name: each for each in environment.of("HelmRelease") if each.owner.name == name
         }
-        needed = max((_duration(each, releases, ()) for each in releases), default=0)
+        took = {each: _alone(environment, release) for each, release in releases.items()}
+        needed = max((_after(each, releases, took, ()) for each in releases), default=0)
         given = seconds(item.dig("spec", "timeout"), 0)
         if item.dig("spec", "wait") is True and given < needed:
             message = f"gives up after {given:g} s, its releases may take {needed:g} s"
             yield problem(item, message, "spec", "timeout")
 
 
-def _duration(name: str, releases: dict[str, Object], after: tuple[str, ...]) -> float:
-    """Seconds until a release is ready, with those of the same Kustomization that it waits for."""
-    if name in after or name not in releases:
+def _alone(environment: Environment, release: Object) -> float:
+    """Seconds that a release may take: its hooks' Jobs and then its roll-outs."""
+    made = [each for each in environment.of("Job", "Deployment") if each.owner.name == release.name]
+    return max(seconds(release.dig("spec", "timeout"), HELM_TIMEOUT), sum(map(duration, made)))
+
+
+def _after(
+    name: str, releases: dict[str, Object], took: dict[str, float], above: tuple[str, ...]
+) -> float:
+    """Seconds until a release is ready, with those of its Kustomization that it waits for."""
+    if name in above or name not in releases:
         return 0
-    spec = mapping(releases[name].value, "spec")
-    needed = [text(each, "name") for each in items(spec, "dependsOn")]
-    before = max((_duration(each, releases, (*after, name)) for each in needed), default=0)
-    return before + seconds(spec.get("timeout"), HELM_TIMEOUT)
+    needed = [text(each, "name") for each in items(releases[name].value, "spec", "dependsOn")]
+    before = [_after(each, releases, took, (*above, name)) for each in needed]
+    return max(before, default=0) + took[name]
 
 
 @rule(

@@ -106,23 +106,11 @@ def toleration(project: Project) -> Iterator[Problem]:
         for group in cluster.groups:
             for taint in group.taints:
                 if group.gpus and not any(
-                    tolerates(entry, taint) for entry in items(subject.spec, "tolerations")
+                    eks.tolerates(entry, taint) for entry in items(subject.spec, "tolerations")
                 ):
                     key = text(taint, "key")
                     message = f"does not tolerate {key} of node group {group.name}"
                     yield subject.problem(message, "tolerations")
-
-
-def tolerates(entry: object, taint: object) -> bool:
-    """https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/"""
-    return (
-        text(entry, "key") in ("", text(taint, "key"))
-        and text(entry, "effect") in ("", text(taint, "effect"))
-        and (
-            text(entry, "operator") == "Exists"
-            or text(entry, "value") == text(taint, "value") != ""
-        )
-    )
 
 
 @rule(

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
-from harness.policy.pods import pod
+from harness.policy.graph import HELM_TIMEOUT
+from harness.policy.pods import duration
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
-from harness.policy.rules.flux import HELM_TIMEOUT
-from harness.policy.rules.lifecycle import window_of
 from harness.render.objects import Environment, Object, dig, items, mapping, text
 
 
@@ -82,26 +81,7 @@ def timeout(environment: Environment) -> Iterator[Problem]:
         given = seconds(release.dig("spec", "timeout"), HELM_TIMEOUT)
         for item in environment.of("Job", "Deployment"):
             if item.owner.kind == "HelmRelease" and item.owner.name == release.name:
-                needed = _longest(item)
+                needed = duration(item)
                 if given < needed:
                     message = f"gives up after {given:g} s, {item} may take {needed} s"
                     yield problem(release, message, "spec", "timeout")
-
-
-def _longest(item: Object) -> int:
-    """Seconds that a Job may run, or that a Deployment's roll-out may take."""
-    if item.kind == "Job":
-        deadline = item.dig("spec", "activeDeadlineSeconds")
-        return deadline if isinstance(deadline, int) else 0
-    replicas, surge = (
-        value if isinstance(value, int) and value > 0 else 1
-        for value in (
-            item.dig("spec", "replicas"),
-            item.dig("spec", "strategy", "rollingUpdate", "maxSurge"),
-        )
-    )
-    start = max(
-        (window_of(container.dig("startupProbe") or {}) for container in pod(item).containers),
-        default=0,
-    )
-    return -(-replicas // surge) * start

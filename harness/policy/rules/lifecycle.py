@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
+from harness.policy.pods import window
 from harness.policy.quantity import number, quantity
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -39,23 +40,10 @@ def probes_ask_launcher(environment: Environment) -> Iterator[Problem]:
 def startup_window(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         probe = mapping(server.container.value, "startupProbe")
-        window = window_of(probe)
-        if probe and window < (longest := server.longest("startupTimeout")):
-            message = f"startupProbe gives up after {window} s, a model may take {longest} s"
+        given = window(probe)
+        if probe and given < (longest := server.longest("startupTimeout")):
+            message = f"startupProbe gives up after {given} s, a model may take {longest} s"
             yield server.container.problem(message, "startupProbe", "failureThreshold")
-
-
-def window_of(probe: object) -> int:
-    """Seconds until a probe that never succeeds has failed."""
-    delay, period, failures = (
-        value if isinstance(value := dig(probe, key), int) else default
-        for key, default in (
-            ("initialDelaySeconds", 0),
-            ("periodSeconds", 10),
-            ("failureThreshold", 3),
-        )
-    )
-    return delay + period * failures
 
 
 @rule(

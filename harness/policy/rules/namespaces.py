@@ -3,39 +3,39 @@
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
+from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
 from harness.render.objects import Environment, Object, text
 
-LEVEL = "pod-security.kubernetes.io/enforce"
 _GIVEN = ("", "flux-system", "kube-system", "kube-public")  # by Kubernetes and the Flux operator
 
 
 @rule(
     "namespaces/pod-security",
     why="a namespace without the label admits any pod, whatever the manifests here promise",
-    fix=f"label it {LEVEL}: restricted (privileged only for drivers)",
+    fix=f"label it {ENFORCE}: restricted (privileged only for drivers)",
     clauses=("PSS restricted", "CIS EKS 4.2.1"),
     kinds=("Namespace",),
 )
 def pod_security(namespace: Object) -> Iterator[Problem]:
-    if namespace.labels.get(LEVEL) not in ("restricted", "baseline", "privileged"):
-        yield problem(namespace, f"has no label {LEVEL}", "metadata", "labels")
+    if namespace.labels.get(ENFORCE) not in ("restricted", "baseline", "privileged"):
+        yield problem(namespace, f"has no label {ENFORCE}", "metadata", "labels")
 
 
 @rule(
     "namespaces/privileged-for-drivers",
     why="a privileged namespace lets its pods own the node; only drivers need that",
-    fix=f"label it {LEVEL}: restricted, and move drivers to a namespace of their own",
+    fix=f"label it {ENFORCE}: restricted, and move drivers to a namespace of their own",
     clauses=("PSS restricted", "NSA/CISA C-0057"),
 )
 def privileged_for_drivers(environment: Environment) -> Iterator[Problem]:
     drivers = ("nvidia", "gpu", "dcgm", "storage", "logging", "monitoring")
     for namespace in environment.of("Namespace"):
-        level = namespace.labels.get(LEVEL)
+        level = namespace.labels.get(ENFORCE)
         if level == "privileged" and not namespace.name.startswith(drivers):
-            yield problem(namespace, "is privileged", "metadata", "labels", LEVEL)
+            yield problem(namespace, "is privileged", "metadata", "labels", ENFORCE)
         if namespace.name == "torchserve" and level != "restricted":
-            yield problem(namespace, f"enforces {level}", "metadata", "labels", LEVEL)
+            yield problem(namespace, f"enforces {level}", "metadata", "labels", ENFORCE)
 
 
 @rule(

@@ -7,7 +7,6 @@ from harness.policy.finding import Problem
 from harness.policy.graph import chart
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.rules.gpu import tolerates
 from harness.render.objects import Object, items
 
 _PLUGINS = ("nvidia-device-plugin", "gpu-operator")
@@ -41,7 +40,7 @@ def on_gpu_nodes(project: Project) -> Iterator[Problem]:
         for release in cluster.environment.of("HelmRelease"):
             tolerations = items(release.value, "spec", "values", "tolerations")
             if chart(release) == "dcgm-exporter" and not all(
-                any(tolerates(each, taint) for each in tolerations) for taint in taints
+                any(eks.tolerates(each, taint) for each in tolerations) for taint in taints
             ):
                 message = "does not tolerate the taint of the GPU nodes"
                 yield problem(release, message, "spec", "values", "tolerations")

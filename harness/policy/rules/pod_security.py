@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
-from harness.policy.pods import Container, Pod, pods
+from harness.policy.pods import ENFORCE, Container, Pod, pods
 from harness.policy.rule import rule
 from harness.render.objects import Environment, dig, items, mapping
 
@@ -28,7 +28,7 @@ def confined(environment: Environment) -> Iterator[Pod]:
     privileged = {
         namespace.name
         for namespace in environment.of("Namespace")
-        if namespace.labels.get("pod-security.kubernetes.io/enforce") == "privileged"
+        if namespace.labels.get(ENFORCE) == "privileged"
     }
     return (pod for pod in pods(environment) if pod.owner.namespace not in privileged)
 

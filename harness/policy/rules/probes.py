@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
-from harness.policy.pods import SERVERS, pod
+from harness.policy.pods import PROBES, SERVERS, pod, window
 from harness.policy.rule import rule
-from harness.render.objects import Object, dig, mapping
+from harness.render.objects import Object, mapping
 
-PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 
 
@@ -53,14 +52,6 @@ def liveness_is_patient(workload: Object) -> Iterator[Problem]:
             mapping(container.value, f"{kind}Probe") for kind in ("readiness", "liveness")
         )
         same = all(ready.get(handler) == live.get(handler) for handler in (*_HANDLERS, "exec"))
-        if ready and live and same and _patience(live) <= _patience(ready):
+        if ready and live and same and window(live) <= window(ready):
             message = "livenessProbe asks what readinessProbe asks, and fails no later"
             yield container.problem(message, "livenessProbe")
-
-
-def _patience(probe: object) -> int:
-    """Seconds of failure that the probe bears."""
-    period, failures = dig(probe, "periodSeconds"), dig(probe, "failureThreshold")
-    return (period if isinstance(period, int) else 10) * (
-        failures if isinstance(failures, int) else 3
-    )

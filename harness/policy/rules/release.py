@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.chart.generate import generate
 from harness.core.errors import InputError, Location
-from harness.policy.finding import Problem
+from harness.policy.finding import Problem, changed_line
 from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
@@ -15,6 +15,7 @@ from harness.render.objects import Environment, Object, items, mapping, text
 
 NAME = "release"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ADDRESS = re.compile(r"-([0-9a-f]{12})\.mar$")  # an adopted store may have other names
 _LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
 _CHART = "apps/torchserve/chart"
 
@@ -98,8 +99,8 @@ def models(environment: Environment) -> Iterator[Problem]:
             name, sha256 = text(entry, "name"), text(entry, "sha256")
             if not re.fullmatch(r"[0-9a-f]{64}", sha256):
                 yield problem(server.config, f"{name} has no SHA-256", "data", FILES)
-            elif not name.endswith(f"-{sha256[:12]}.mar"):
-                yield problem(server.config, f"{name} is not {sha256[:12]}…", "data", FILES)
+            elif (told := _ADDRESS.search(name)) and told[1] != sha256[:12]:
+                yield problem(server.config, f"{name} is {sha256[:12]}…", "data", FILES)
 
 
 @rule(
@@ -116,14 +117,9 @@ def chart_version(project: Project) -> Iterator[Problem]:
         yield Problem(error.message, error.at or Location(Path(_CHART)))
         return
     for path, wanted in generated.items():
-        name = path.relative_to(project.repository.root)
-        lines = project.text(str(name)).splitlines(), wanted.splitlines()
-        for number, (have, want) in enumerate(zip(*lines, strict=False), start=1):
-            if have != want:
-                yield Problem(
-                    f"is not what the chart's files make: {want.strip()}", Location(name, number)
-                )
-                break
+        name = str(path.relative_to(project.repository.root))
+        if line := changed_line(project.text(name), wanted):
+            yield Problem("is not what `harness generate` writes", Location(Path(name), line))
 
 
 @rule(

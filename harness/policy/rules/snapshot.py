@@ -10,7 +10,7 @@ from typing import cast
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
-from harness.policy.finding import Problem
+from harness.policy.finding import Problem, changed_line
 from harness.policy.project import Project
 from harness.policy.quantity import number
 from harness.policy.rule import rule
@@ -62,9 +62,7 @@ def _judge(repository: Repository, env: str) -> Found:
         return _problems(repository, str(error))
     found: Found = []
     for path, wanted in stale.items():
-        have = yamlfile.read_text(path).splitlines() if path.is_file() else []
-        pairs = enumerate(itertools.zip_longest(have, wanted.splitlines()), start=1)
-        line = next(number for number, (old, new) in pairs if old != new)
+        line = changed_line(yamlfile.read_text(path) if path.is_file() else "", wanted) or 1
         found.append((_relative(repository, path), line, "is not what `make snapshot` writes"))
     return found
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
+from harness.policy.graph import SOURCES
 from harness.policy.rule import problem, rule
-from harness.policy.rules.flux import SOURCES
 from harness.render.objects import Environment, Object, mapping, text
 
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")

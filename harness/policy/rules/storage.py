@@ -127,11 +127,3 @@ def one_efs_driver(project: Project) -> Iterator[Problem]:
             chart = text(release.value, "spec", "chart", "spec", "chart")
             if chart == "aws-efs-csi-driver" and chart in addons:
                 yield problem(release, "the EFS driver is an addon already", "spec", "chart")
-        if (
-            any(
-                text(volume.value, "spec", "csi", "driver") == EFS
-                for volume in cluster.environment.of("PersistentVolume")
-            )
-            and "aws-efs-csi-driver" not in addons
-        ):
-            yield cluster.problem("nothing installs the EFS driver", "addons")

@@ -100,12 +100,18 @@ def find(repository: Repository, name: str) -> Path:
     Raises:
         HarnessError: it cannot be built.
     """
-    built = repository.build / "tools" / "bin" / name
-    if _stamp(built) != fingerprint(repository, name) or not built.exists():
+    program = repository.build / "tools" / "bin" / name
+    if not built(repository, name):
         with one_builder(repository):
-            if _stamp(built) != fingerprint(repository, name) or not built.exists():
-                _provide(repository, _ALL[name], built)
-    return built
+            if not built(repository, name):
+                _provide(repository, _ALL[name], program)
+    return program
+
+
+def built(repository: Repository, name: str) -> bool:
+    """Whether the program is there, as its pin says now."""
+    program = repository.build / "tools" / "bin" / name
+    return program.exists() and _stamp(program) == fingerprint(repository, name)
 
 
 def fingerprint(repository: Repository, name: str) -> str:
@@ -153,9 +159,15 @@ def go(repository: Repository) -> tuple[Path, dict[str, str]]:
 
 
 def trim(repository: Repository) -> None:
-    """Remove Go's caches: they are ten times the programs, and only an update needs them."""
+    """Remove Go's caches, unless something is being built: they are ten times the programs."""
     cache = repository.build / "tools" / "cache"
-    if cache.exists():
+    if not cache.exists():
+        return
+    with (
+        (repository.build / "tools" / "lock").open("w") as file,
+        contextlib.suppress(BlockingIOError),
+    ):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(cache, ignore_errors=True)
 
 

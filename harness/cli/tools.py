@@ -27,8 +27,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def set_up(here: Repository) -> dict[str, Path]:
-    """Every program and the schemas, built now where they are missing; nothing else is left."""
+    """Every program and the schemas; where they had to be built, nothing else is left of it."""
+    missing = not all(tools.built(here, name) for name in tools.TOOLS)
     paths = {name: tools.find(here, name) for name in tools.TOOLS}
     paths["schemas"] = catalog.find(here)
-    tools.trim(here)
+    if missing:
+        tools.trim(here)
     return paths

@@ -111,7 +111,7 @@ def find(repository: Repository, name: str) -> Path:
 def built(repository: Repository, name: str) -> bool:
     """Whether the program is there, as its pin says now."""
     program = repository.build / "tools" / "bin" / name
-    return program.exists() and _stamp(program) == fingerprint(repository, name)
+    return _stamp(program) == fingerprint(repository, name) and program.exists()
 
 
 def fingerprint(repository: Repository, name: str) -> str:

@@ -27,6 +27,21 @@ serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, unti
 loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live endpoint
 	$(HARNESS) loadtest --env $(ENV)
 
+##@ Cluster
+.PHONY: cluster
+cluster: $(SETUP) ## Kubernetes and Flux on this machine, syncing this working tree
+	$(HARNESS) cluster up
+
+.PHONY: cluster-down
+cluster-down: $(SETUP) ## take it away: processes, ports and files
+	$(HARNESS) cluster down
+
+.PHONY: e2e
+e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched
+	$(HARNESS) cluster tools
+	mkdir -p build/e2e
+	$(VENV)/bin/python -m pytest tests/e2e --e2e --durations=10 --junitxml=build/e2e/junit.xml
+
 ##@ Check
 .PHONY: check
 check: $(SETUP) ## render every environment and judge it

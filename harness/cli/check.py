@@ -1,6 +1,7 @@
 """``harness check``: renders every environment and judges it."""
 
 import argparse
+import dataclasses
 import difflib
 
 from harness.cli import tools
@@ -21,6 +22,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="values that are UNSET are findings")
     parser.add_argument("--format", choices=_FORMATS, default="text", help="of what is printed")
     parser.add_argument("--explain", metavar="RULE", help="why a rule is there, and how to obey it")
+    parser.add_argument("--server", action="store_true", help="ask a real API server too (20 s)")
     parser.add_argument("--unset", action="store_true", help="list the values that are UNSET")
     parser.set_defaults(run=run)
 
@@ -32,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
     here = repository.find()
     tools.set_up(here)
     found = engine.check(here, strict=args.strict)
+    if args.server:
+        from harness.cluster import admission  # the kubernetes client: a check without it is fast
+
+        found = dataclasses.replace(found, findings=(*found.findings, *admission.findings(here)))
     report.write(found, here.build / "check")
     print(_FORMATS["json" if args.json else args.format](found))
     if args.unset:

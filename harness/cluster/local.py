@@ -253,7 +253,7 @@ def running(
         yield cluster
     finally:
         process.terminate()
-        process.wait(_DOWN)
+        process.communicate(timeout=_DOWN)
         down(repository, name)
 
 

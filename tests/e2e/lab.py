@@ -26,7 +26,7 @@ _FASTER = {
     "timeout: 5m": "timeout: 60s",
 }
 _RELEASE_FASTER: Value = {
-    "timeout": "25s",
+    "timeout": "15s",
     "install": {"strategy": {"name": "RetryOnFailure", "retryInterval": "5s"}},
 }
 _LOG_LINES = 12

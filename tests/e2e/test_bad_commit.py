@@ -25,12 +25,8 @@ def _stuck(lab: Lab) -> Changes:
     return lab.release(lab.pods_that("stuck"))
 
 
-def _crashing(lab: Lab) -> Changes:
-    return lab.release(lab.pods_that("crash"))
-
-
 def _invalid_manifest(lab: Lab) -> Changes:
-    return lab.replaced("infra/storage/persistentvolumeclaim.yaml", "volumeName:", "volumesName:")
+    return lab.replaced("infra/storage/persistentvolumeclaim.yaml", "5Gi", "plenty")
 
 
 def _template_that_fails(lab: Lab) -> Changes:
@@ -53,9 +49,8 @@ def _failing_hook(lab: Lab) -> Changes:
         pytest.param(
             _stuck, kinds.HELM_RELEASE, NAME, "Helm upgrade failed", id="pods never ready"
         ),
-        pytest.param(_crashing, kinds.HELM_RELEASE, NAME, "Helm upgrade failed", id="pods crash"),
         pytest.param(
-            _invalid_manifest, kinds.KUSTOMIZATION, "storage", "volumesName", id="manifest"
+            _invalid_manifest, kinds.KUSTOMIZATION, "storage", "quantities", id="manifest"
         ),
         pytest.param(_template_that_fails, kinds.HELM_RELEASE, NAME, "no.such", id="template"),
         pytest.param(

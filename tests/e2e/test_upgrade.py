@@ -16,7 +16,7 @@ def _statuses(release: Value) -> list[str]:
 def test_upgrade_that_never_gets_ready_is_rolled_back(lab: Lab) -> None:
     good = lab.serving()
     version = dig(lab.helm_release(), "status", "history", 0, "version")
-    lab.commit(lab.release(lab.pods_that("stuck")), "A bad commit")
+    lab.commit(lab.release(lab.pods_that("crash")), "A bad commit")
 
     def rolled_back(release: Value) -> bool:
         remediated = text(synced.condition(release, "Remediated"), "status") == "True"

@@ -14,12 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
 _ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
 _OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b')
 _CHATTER = ("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received")
+_EPILOGUE = "Backend worker process died."  # from here on TorchServe speaks of itself
 _LAST_WORDS = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
 
 
@@ -76,8 +77,9 @@ class WorkerLog:
             since = worker.failed_at
             if since and (worker.ended or time.monotonic() - since > _LAST_WORDS):
                 traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.said)
-                said = list(traceback) or [*worker.said, "killed, for want of memory?"][-20:]
-                return "\n".join([f"{worker.label} cannot be loaded:", *said])
+                said = list(takewhile(lambda line: line != _EPILOGUE, traceback))
+                said = said or [*worker.said, "killed, for want of memory?"][-20:]
+                return "\n".join([f"{worker.label} cannot be loaded: {said[-1]}", *said])
         return None
 
     def _read(self, worker: Worker, logger: str, message: str) -> None:

@@ -15,7 +15,7 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core import command
-from harness.core.errors import InputError
+from harness.core.errors import HarnessError, InputError
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 _ARCHIVER_TIMEOUT = 600.0  # s: gigabytes of weights, copied twice
@@ -77,7 +77,7 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
     """Write the archive of ``contents`` to ``target``, in its canonical form.
 
     Raises:
-        CommandError: torch-model-archiver refuses them.
+        HarnessError: torch-model-archiver refuses them, or the disk is full.
     """
     staging = contents.serialized.parent
     # Relative paths: the archiver splits at commas and expands brackets.
@@ -93,13 +93,20 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
     }
     words = [word for option, value in options.items() if value for word in (option, value)]
     (staging / "tmp").mkdir()
-    command.run(
+    packed = command.run(
         [sys.executable, "-m", "model_archiver.model_packaging", *words],
         timeout=_ARCHIVER_TIMEOUT,
         cwd=staging,
         # The archiver empties and removes $TMPDIR/<model name>, whoever made it.
         env={"TMPDIR": str(staging / "tmp")},
+        accept=(0, 1),
     )
+    if packed.returncode:
+        reason = packed.stderr.strip().rpartition("\n")[2]  # of a traceback, what it is about
+        raise HarnessError(
+            f"torch-model-archiver could not pack {contents.name}: {reason}",
+            hint="mend that, or free some disk space, then run the command again",
+        )
     repack(staging / f"{contents.name}.mar", target)
 
 

@@ -42,8 +42,9 @@ def test_a_worker_that_cannot_load_ends_the_start_with_its_traceback(
     launcher = start(site)
     text = launcher.failure()
     assert launcher.process.returncode == 1
-    assert text.startswith("gated_1.0 cannot be loaded:\nTraceback (most recent call last):")
-    assert text.endswith("ValueError: the weights have the wrong shape\n")
+    reason = "ValueError: the weights have the wrong shape"
+    assert text.startswith(f"gated_1.0 cannot be loaded: {reason}\nTraceback (most recent")
+    assert text.endswith(f"{reason}\n")
     assert not site.processes()
 
 

@@ -55,12 +55,15 @@ def test_a_failed_load_is_told_by_its_traceback() -> None:
         said("import pynvml  # type: ignore[import]", "stderr"),
         said("Traceback (most recent call last):"),
         said("ValueError: the weights have the wrong shape"),
+        said("Backend worker process died."),
+        said("Traceback (most recent call last):"),
+        said("RuntimeError: 500 - Unknown exception"),
         own(FAILED),
     )
     assert log.failure() is None  # it may have more to say
     log.read(said(END, logger="WorkerLifeCycle"))
     assert log.failure() == (
-        "slow_1.0 cannot be loaded:\n"
+        "slow_1.0 cannot be loaded: ValueError: the weights have the wrong shape\n"
         "Traceback (most recent call last):\n"
         "ValueError: the weights have the wrong shape"
     )
@@ -68,7 +71,11 @@ def test_a_failed_load_is_told_by_its_traceback() -> None:
 
 def test_without_a_traceback_the_last_lines_are_told() -> None:
     log = follow(own(STARTED), said("Killed"), own(FAILED), said(END, logger="WorkerLifeCycle"))
-    assert log.failure() == "slow_1.0 cannot be loaded:\nKilled\nkilled, for want of memory?"
+    assert log.failure() == (
+        "slow_1.0 cannot be loaded: killed, for want of memory?\n"
+        "Killed\n"
+        "killed, for want of memory?"
+    )
 
 
 def test_a_crash_after_the_load_is_a_restart_and_no_failure() -> None:

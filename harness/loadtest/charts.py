@@ -57,11 +57,12 @@ class _OverTime:
 
     def latency(self) -> Plot:
         """Each name's median, and the p99 of its bins."""
-        lines = [
+        drawn = (
             Line(f"{name} {which}", self._bins(name, which), tone, dashed=which == "p99")
             for name, tone in self._tones.items()
             for which in ("p50", "p99")
-        ]
+        )
+        lines = [line for line in drawn if any(y is not None for _, y in line.points)]
         seen = [y for line in lines for _, y in line.points if y]
         axis = logarithmic(min(seen, default=1), max(seen, default=10), number)
         return self._plot("Latency", "ms from the moment due, log scale", lines, axis)

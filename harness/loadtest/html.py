@@ -235,7 +235,7 @@ def _table(
 
 def _reached(value: float | None) -> tuple[str, str]:
     """A percentile and its unit; one that lies among the failures is never reached."""
-    return ("never", "too many failed") if value is None else (number(value), "ms")
+    return ("never", "") if value is None else (number(value), "ms")
 
 
 def _ms(value: float | None) -> str:

@@ -10,6 +10,8 @@ from tests.loadtest import stub_server
 from tests.loadtest.cases import profile
 
 CYCLE, STALL, CYCLES = 10, 1, 2
+# A run that was late itself, on a machine with other things to do, proves nothing of the server.
+ATTEMPTS, LATE = 3, 10
 
 
 def test_a_stall_of_one_second_in_ten_shows_in_every_percentile(tmp_path: Path) -> None:
@@ -22,7 +24,10 @@ def test_a_stall_of_one_second_in_ten_shows_in_every_percentile(tmp_path: Path) 
         ],
     )
     with stub_server.running("--stall-every", str(CYCLE), "--stall", str(STALL)) as url:
-        report = loadtest.run(load, Target(url), {}, tmp_path)
+        for _ in range(ATTEMPTS):
+            report = loadtest.run(load, Target(url), {}, tmp_path)
+            if report.lateness_ms.p99 < LATE:
+                break
     assert report.requests == 200 * CYCLES * CYCLE
     assert report.failures == 0
     assert report.latency_ms.p50 < 50

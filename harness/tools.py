@@ -13,6 +13,7 @@ import hashlib
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +127,12 @@ def fingerprint(repository: Repository, name: str) -> str:
     return hashlib.sha256(pins + how.encode()).hexdigest()[:16]
 
 
+def built_in(repository: Repository, name: str) -> float | None:
+    """Seconds that its build took on this machine; None where it was not built here."""
+    path = repository.build / "tools" / "bin" / f"{name}.seconds"
+    return float(path.read_text()) if path.exists() else None
+
+
 def version(repository: Repository, name: str) -> str:
     """The pinned version, such as ``5.8.1``."""
     pin = repository.root / "tools" / _ALL[name].folder / "go.mod"
@@ -178,8 +185,10 @@ def _provide(repository: Repository, tool: Tool, built: Path) -> None:
     if there:
         built.symlink_to(there)
     else:
+        began = time.monotonic()
         with console.step(f"building {tool.name} {version(repository, tool.name)}"):
             _build(repository, tool, built)
+        files.write(built.with_suffix(".seconds"), f"{time.monotonic() - began:.1f}\n")
     files.write(built.with_suffix(".pin"), fingerprint(repository, tool.name))
 
 

@@ -1,0 +1,92 @@
+"""What the screen of whoever is on call says about objects of Flux and about pods."""
+
+import pytest
+
+from harness.cluster import status, synced
+from harness.cluster.status import Row, Screen
+from harness.render.objects import Value
+
+_READY = Row("Kustomization", "policies", "ready", "main@0123456789ab", 90, "")
+_BROKEN = Row("HelmRelease", "torchserve", "not ready", "1.0.0 r3 failed", 7_300, "timed out")
+_SUSPENDED = Row("HelmRelease", "nvidia", "suspended", "", 0, "")
+
+
+def _screen(*rows: Row) -> Screen:
+    return Screen("v1.36.3", "a" * 40, "b" * 40, pinned=True, behind=2, rows=rows)
+
+
+def _flux(ready: str, *, seen: int = 1, suspend: bool = False) -> Value:
+    return {
+        "metadata": {"generation": 1},
+        "spec": {"suspend": suspend},
+        "status": {
+            "observedGeneration": seen,
+            "conditions": [{"type": "Ready", "status": ready}],
+        },
+    }
+
+
+def test_screen_says_first_what_is_broken_and_why() -> None:
+    lines = list(status.format_screen(_screen(_READY, _BROKEN)))
+    assert lines[1:3] == [
+        "main      aaaaaaaaaaaa",
+        "release   bbbbbbbbbbbb (pinned, 2 commits behind main)",
+    ]
+    assert "  HelmRelease/torchserve: timed out" in lines
+    assert lines[-1].endswith("2h")
+
+
+@pytest.mark.parametrize(
+    ("rows", "ready"),
+    [([_READY], True), ([_READY, _SUSPENDED], True), ([_READY, _BROKEN], False), ([], False)],
+    ids=["all ready", "one suspended", "one broken", "no Flux"],
+)
+def test_screen_is_ready_when_nothing_that_runs_is_broken(rows: list[Row], ready: bool) -> None:
+    assert _screen(*rows).ready is ready
+
+
+@pytest.mark.parametrize(
+    ("value", "ready"),
+    [(_flux("True"), True), (_flux("False"), False), (_flux("True", seen=0), False), ({}, False)],
+    ids=["ready", "not ready", "an old word", "nothing said"],
+)
+def test_ready_is_about_the_form_that_was_asked_for(value: Value, ready: bool) -> None:
+    assert synced.ready(value) is ready
+
+
+def test_suspended_objects_are_not_waited_for() -> None:
+    assert not synced.active(_flux("False", suspend=True))
+
+
+@pytest.mark.parametrize(
+    ("pod", "why"),
+    [
+        (
+            {
+                "status": {
+                    "containerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+                }
+            },
+            "CrashLoopBackOff",
+        ),
+        (
+            {
+                "status": {
+                    "conditions": [
+                        {
+                            "type": "PodScheduled",
+                            "status": "False",
+                            "reason": "Unschedulable",
+                            "message": "0/3 nodes are available",
+                        }
+                    ]
+                }
+            },
+            "Unschedulable: 0/3 nodes",
+        ),
+        ({"status": {"phase": "Pending"}}, "Pending"),
+    ],
+    ids=["a container waits", "no node fits", "nothing more is known"],
+)
+def test_pod_says_why_it_is_not_ready(pod: Value, why: str) -> None:
+    assert why in status.pod_reason(pod)

@@ -49,6 +49,7 @@ check: $(SETUP) ## render every environment and judge it
 
 .PHONY: test
 test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit under build/
+	$(HARNESS) tools
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
 	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml

@@ -6,6 +6,7 @@ The verdict goes to stdout, progress to stderr. ``--json`` prints the same answe
 import argparse
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -57,8 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
     except HarnessError as error:
         return _refuse(error, as_json=args.json)
+    except BrokenPipeError:  # `harness diff … | head` has read what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as if the signal had ended us
     except KeyboardInterrupt:
         console.note("interrupted")
         return 130

@@ -64,3 +64,15 @@ def test_python_dash_m_is_the_same_command() -> None:
     )
     assert done.returncode == 0
     assert "usage: harness" in done.stdout
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    """`harness check --explain … | head -1`: no traceback, whoever closes the pipe first."""
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m harness render --env local | head -c 1; echo"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "Traceback" not in done.stderr

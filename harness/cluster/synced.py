@@ -34,12 +34,19 @@ def request(cluster: Api) -> None:
         cluster.reconcile(kinds.GIT_REPOSITORY, text(source, "metadata", "name"))
 
 
-def wait(cluster: Api, commit: str, *, seconds: float) -> None:
+def wait(cluster: Api, commit: str, *, seconds: float, checked: bool = True) -> None:
     """Wait until everything that Flux applies is what ``commit`` says, and Ready.
 
     First the root, then the sources that it brings (each at ``commit`` or at the commit that it
     pins), the Kustomizations, and last the releases, which are asked to look once more, since a
     changed ConfigMap leaves no mark on a release until it has. What is suspended is left out.
+
+    Args:
+        cluster: the cluster.
+        commit: what ``main`` is at.
+        seconds: how long all of it may take.
+        checked: wait for the health checks of Kustomizations too. Flux looks every 5 s, so what
+            is healthy long since may have to wait that long until Flux says so.
 
     Raises:
         HarnessError: not in time; the text says what is not Ready, and why.
@@ -60,7 +67,7 @@ def wait(cluster: Api, commit: str, *, seconds: float) -> None:
     )
     cluster.until(
         kinds.KUSTOMIZATION,
-        lambda found: all(_follows(each, revisions) for each in found if active(each)),
+        lambda found: all(_follows(each, revisions, checked) for each in found if active(each)),
         seconds=clock.left,
         what=f"every Kustomization has applied {commit[:12]} and is Ready",
     )
@@ -123,9 +130,12 @@ def _revisions(sources: list[Value], commit: str) -> dict[str, str] | None:
     return found or None
 
 
-def _follows(kustomization: Value, revisions: Mapping[str, str]) -> bool:
-    source = text(kustomization, "spec", "sourceRef", "name")
-    return ready(kustomization) and _revision(kustomization) == revisions.get(source)
+def _follows(kustomization: Value, revisions: Mapping[str, str], checked: bool) -> bool:
+    revision = revisions.get(text(kustomization, "spec", "sourceRef", "name"), "")
+    if ready(kustomization) and _revision(kustomization) == revision:
+        return True
+    told = text(condition(kustomization, "Healthy"), "message")
+    return not checked and told.startswith("Running health checks") and revision in told
 
 
 def _charts_follow(charts: list[Value], revisions: Mapping[str, str]) -> bool:

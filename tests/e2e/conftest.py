@@ -32,7 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def _lab(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The shared cluster as the last scenario left it."""
     began = time.monotonic()
     with local.running(checkout, "e2e", nodes_of="production") as cluster:
         lab = Lab(cluster)
@@ -42,17 +43,16 @@ def _lab(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def lab(_lab: Lab) -> Lab:
+def lab(shared: Lab) -> Lab:
     """The shared cluster, Ready with the tree that every scenario begins with."""
-    _lab.notes = {}
-    _lab.reset()
-    return _lab
+    shared.reset()
+    return shared
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
-    lab = getattr(item, "funcargs", {}).get("lab")
+    lab = getattr(item, "funcargs", {}).get("shared")
     if report.when == "call" and report.failed and lab is not None:
         report.sections.append(("what the cluster says", lab.diagnosis()))
     if report.when == "call" or report.failed:
@@ -62,6 +62,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def _result(item: pytest.Item, report: pytest.TestReport, lab: Lab | None) -> dict[str, object]:
     notes = dict(lab.notes) if lab else {}
+    if lab:
+        lab.notes.clear()
     said = ", ".join(f"{name} {value}" for name, value in notes.items())
     _say(item.config, f"{report.duration:.1f} s{': ' + said if said else ''}")
     return {

@@ -48,13 +48,14 @@ def differences(cluster: Api, rendered: Environment) -> Iterator[str]:
         if name in applied:
             yield from _compared(name, each, applied[name])
         elif name in hooks:
-            yield from (f"{name}: {found}" for found in _lacks(each.value, _plain(hooks[name]), ()))
+            yield from (f"{name}: {found}" for found in _lacks(each.value, hooks[name], ()))
 
 
 def _compared(name: str, rendered: Object, live: Value) -> Iterator[str]:
     yield from (f"{name}: {found}" for found in _lacks(rendered.value, live, ()))
     for path in _owned(live):
-        if dig(rendered.value, *path) is None and not _explained(path):
+        empty = isinstance(dig(live, *path), Mapping)  # owned, with nothing of theirs in it
+        if dig(rendered.value, *path) is None and not empty and not _explained(path):
             yield f"{name}: Flux owns {'.'.join(map(str, path))}, which was not rendered"
 
 
@@ -149,10 +150,6 @@ def _explained(path: tuple[str | int, ...]) -> bool:
     """Fields that Flux and Helm add themselves: marks of ownership."""
     last = str(path[-1])
     return bool(_OWNERSHIP.match(last)) or last.startswith(("meta.helm.sh/", "helm.sh/"))
-
-
-def _plain(value: Value) -> Value:
-    return value
 
 
 def _name(value: Value) -> str:

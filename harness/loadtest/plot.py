@@ -113,7 +113,7 @@ class Plot:
             if band.shaded
             else ""
         )
-        fits = right - left > 7 * len(band.label)
+        fits = right - left > 5.5 * len(band.label)
         label = f'<text class="stage" x="{(left + right) / 2:.1f}" y="{_TOP - 5}">' if fits else ""
         edge = f'<path class="edge" d="M{right:.1f} {_TOP}V{HEIGHT - _BOTTOM}"/>'
         return shade + (f"{label}{escape(band.label)}</text>" if fits else "") + edge

@@ -23,6 +23,8 @@ FIELD_MANAGER = "harness"
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _WATCH_SECONDS = 20  # after which a watch is opened again: the longest that a lost one can cost
+_BUSY = (429, 500, 503, 504)  # what a server says while it, or its etcd, is starting
+_PATIENCE = 15.0  # seconds that it may take: it starts in five
 _AGAIN = 0.2  # seconds until an API server that does not answer is asked again
 
 Answer = TypeVar("Answer")
@@ -231,8 +233,17 @@ class Api:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Value:
-        with self._open(method, path, body, query, content_type) as response:
-            return cast("Value", json.loads(response.read()))
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with self._open(method, path, body, query, content_type) as response:
+                    return cast("Value", json.loads(response.read()))
+            except (*Unreachable, ApiError) as error:
+                # A server that starts is asked again; what creates is not, it might do so twice.
+                busy = not isinstance(error, ApiError) or error.status in _BUSY
+                if not busy or method == "POST" or time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN)
 
     def _open(
         self,

@@ -290,7 +290,7 @@ def _prepared(
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS
     down(repository, name)
-    ports = _free_ports()
+    ports = free_ports()
     cluster = LocalCluster(repository, name, env, ports)
     folder = cluster.folder
     for each in ("logs", "tmp", "git"):
@@ -324,7 +324,7 @@ def _supervisor(cluster: LocalCluster) -> list[str]:
     return [sys.executable, "-m", "harness.cluster.supervisor", str(cluster.folder)]
 
 
-def _free_ports() -> Ports:
+def free_ports() -> Ports:
     """Ports that nobody listens on, all held at once so that no two are the same."""
     with contextlib.ExitStack() as held:
 

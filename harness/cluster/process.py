@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_KILLED = 10.0  # seconds that the kernel may take to end what was killed
+_POLL = 0.02
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,12 +35,17 @@ class Process:
                 os.kill(self.pid, number)
 
     def stop(self, seconds: float) -> None:
-        """Ask it to end, and kill it after ``seconds``."""
+        """Ask it to end, and kill it after ``seconds``; return when it is gone."""
         self.signal(signal.SIGTERM)
+        if not self._gone(seconds):
+            self.signal(signal.SIGKILL)
+            self._gone(_KILLED)
+
+    def _gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.alive and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self.signal(signal.SIGKILL)
+            time.sleep(_POLL)
+        return not self.alive
 
 
 def of(pid: int) -> Process:

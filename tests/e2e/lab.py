@@ -62,8 +62,7 @@ class Lab:
 
     def reset(self) -> None:
         """Back to the first tree, if the last scenario left another."""
-        commit = self.bare.restore(self.base)
-        self.cluster.sync(commit)
+        self.cluster.sync(self.bare.restore(self.base), checked=False)
 
     def commit(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
         """Commit and have Flux fetch it; return the commit."""
@@ -71,10 +70,13 @@ class Lab:
         synced.request(self.api)
         return commit
 
-    def sync(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
-        """Commit, and wait until everything is applied and Ready."""
-        commit = self.bare.commit(changes, message)
-        self.cluster.sync(commit)
+    def sync(self, changes: Mapping[str, str | None], *, checked: bool = False) -> str:
+        """Commit, and wait until everything is applied and every release Ready.
+
+        ``checked=True`` waits until Flux has looked at the health of all of it once more.
+        """
+        commit = self.bare.commit(changes, "A change")
+        self.cluster.sync(commit, checked=checked)
         return commit
 
     def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:

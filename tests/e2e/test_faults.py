@@ -47,7 +47,7 @@ def test_source_controller_is_killed_while_it_fetches(lab: Lab) -> None:
 
 
 def test_helm_controller_is_killed_in_the_middle_of_an_upgrade(lab: Lab) -> None:
-    commit = lab.commit(lab.release(lab.pods_that(ready_after="6s")))
+    commit = lab.commit(lab.release({"timeout": "60s", **lab.pods_that(ready_after="6s")}))
 
     def upgrading(found: list[Value]) -> bool:
         return any(

@@ -39,7 +39,7 @@ def test_gpus_run_out(lab: Lab) -> None:
 
 
 def test_drain_respects_the_disruption_budget(lab: Lab) -> None:
-    _with_gpus(lab, 2, **lab.pods_that(ready_after="5s"))
+    _with_gpus(lab, 2, timeout="60s", **lab.pods_that(ready_after="5s"))
     first, second = lab.pods()
     lab.api.evict(text(first, "metadata", "name"), NAME)
     with pytest.raises(ApiError) as refused:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from harness.cluster import flux, kinds, local, status, synced
 from harness.cluster.local import LocalCluster
 from harness.core.repository import Repository
-from harness.render.objects import dig, text
+from harness.render.objects import Value, dig, text
+from tests.e2e import oracle
 from tests.e2e.lab import NAME
 
 _RELEASE = "clusters/production/release.yaml"
@@ -92,6 +94,13 @@ def _pods(cluster: LocalCluster) -> set[str]:
     }
 
 
+def _rendered(pair: Pair, commit: str, folder: Path) -> list[Value]:
+    pair.staging.bare.export(commit, folder)
+    return [
+        each.value for each in oracle.render(pair.staging.repository, folder, "staging").objects
+    ]
+
+
 def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> None:
     before, pods = _queue(pair.production), _pods(pair.production)
     commit = pair.change(321)
@@ -116,9 +125,11 @@ def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> No
     assert synced.ready(pair.production.api.get(kinds.HELM_RELEASE, NAME, flux.NAMESPACE) or {})
 
 
-def test_documentation_changes_nothing_that_runs(pair: Pair) -> None:
+def test_documentation_changes_nothing_that_runs(pair: Pair, tmp_path: Path) -> None:
     pods = [_pods(cluster) for cluster in (pair.staging, pair.production)]
+    before = pair.staging.bare.head()
     commit = pair.staging.bare.commit({"docs/note.md": "Only words.\n"}, "Words")
+    assert _rendered(pair, before, tmp_path / "a") == _rendered(pair, commit, tmp_path / "b")
     pair.sync(commit)
     pair.sync(pair.pin(commit))
     assert [_pods(cluster) for cluster in (pair.staging, pair.production)] == pods

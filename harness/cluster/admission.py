@@ -6,6 +6,7 @@ classes and admission policies are applied for good, since the rest is judged by
 is stored.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -46,21 +47,30 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 def findings(repository: Repository) -> tuple[Finding, ...]:
-    """Send every environment to an API server of this machine; start one for it.
+    """Send every environment to an API server that is started for it.
 
     Raises:
         HarnessError: the server does not start.
     """
-    renderer = Renderer(repository)
-    environments = [renderer.candidate(name) for name in renderer.environments()]
+    with server(repository) as cluster:
+        return tuple(judged(cluster, repository))
+
+
+@contextlib.contextmanager
+def server(repository: Repository) -> Iterator[Api]:
+    """An API server with the kinds of every pinned module, for as long as the block runs."""
     crds = list(bootstrap.definitions(catalog.find(repository) / catalog.CRDS))
     with local.running(repository, _NAME, with_flux=False) as cluster:
         bootstrap.install(cluster.api, crds)
-        return tuple(
-            _finding(problem, environment.name)
-            for environment in environments
-            for problem in refusals(cluster.api, environment)
-        )
+        yield cluster.api
+
+
+def judged(cluster: Api, repository: Repository) -> Iterator[Finding]:
+    """What the server refuses of each environment of the working tree."""
+    renderer = Renderer(repository)
+    for name in renderer.environments():
+        for problem in refusals(cluster, renderer.candidate(name)):
+            yield _finding(problem, name)
 
 
 def refusals(cluster: Api, environment: Environment) -> Iterator[Problem]:

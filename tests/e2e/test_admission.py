@@ -1,13 +1,16 @@
 """`harness check --server`: the API server's own word on what would be applied."""
 
-import copy
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from harness.cluster import admission
+from harness.cluster.api import Api
 from harness.core.errors import Location
-from harness.render.environment import Renderer
+from harness.core.repository import Repository
 from harness.render.objects import Environment, Object, Owner, Value
-from tests.e2e.lab import NAME, Lab
+from tests.e2e.lab import NAME
 
 _AT = Location(Path("somewhere.yaml"), 7)
 
@@ -18,31 +21,40 @@ def _environment(*values: Value) -> Environment:
     return Environment("try", "candidate", objects)
 
 
-def _deployment(lab: Lab, **container: object) -> Value:
-    """TorchServe's Deployment under another name, with a container that is a little different."""
-    value = copy.deepcopy(dict(lab.deployment()))
-    spec = copy.deepcopy(value["spec"])
-    spec["template"]["spec"]["containers"][0] |= container
+def _deployment(image: str) -> Value:
+    labels = {"app": "try"}
+    container = {
+        "name": "try",
+        "image": image,
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    restricted = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    pod = {"securityContext": restricted, "containers": [container]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "try", "namespace": NAME},
-        "spec": spec,
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
     }
 
 
-def test_what_this_repository_applies_is_taken(lab: Lab) -> None:
-    local = Renderer(lab.cluster.repository).candidate("local")
-    rest = [each for each in local.objects if each.kind != "GitRepository"]  # of another address
-    assert list(admission.refusals(lab.api, _environment(*(each.value for each in rest)))) == []
+@pytest.fixture(scope="module")
+def server(checkout: Repository) -> Iterator[Api]:
+    """An API server that has judged every environment, and taken what it needed for that."""
+    with admission.server(checkout) as api:
+        assert list(admission.judged(api, checkout)) == [], "the repository is taken as it is"
+        yield api
 
 
-def test_refusals_name_the_object_its_source_and_the_reason(lab: Lab) -> None:
+def test_refusals_name_the_object_its_source_and_the_reason(server: Api) -> None:
     found = list(
         admission.refusals(
-            lab.api,
+            server,
             _environment(
-                _deployment(lab, image="localhost/torchserve:latest"),
+                _deployment("localhost/torchserve:latest"),
                 {
                     "apiVersion": "helm.toolkit.fluxcd.io/v2",
                     "kind": "HelmRelease",

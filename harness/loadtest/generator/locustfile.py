@@ -21,6 +21,7 @@ from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 from gevent.event import AsyncResult  # type: ignore[import-untyped]
+from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
 from locust import User, events, task
 from locust.runners import WorkerRunner
 
@@ -56,28 +57,40 @@ def _register(environment: Any, **_: object) -> None:
     runner.register_message("go", lambda msg, **_: _go.set(msg.data))
     if isinstance(runner, WorkerRunner):
         return
+    output = _Output()
     waiting: set[int] = set()
 
     def begin(user_count: int, **_: object) -> None:
         at = time.time() + _LEAD
         waiting.update(range(user_count))
-        _print({"at": at, "processes": user_count})
+        output.print({"at": at, "processes": user_count})
         plan = Path(os.environ["HARNESS_LOADTEST_PLAN"]).read_text()
         runner.send_message("go", {"at": at, "plan": plan, "processes": user_count})
 
     def done(environment: Any, msg: Any) -> None:
-        _print(msg.data)
+        output.print(msg.data)
         waiting.discard(msg.data["done"])
         if not waiting:
             environment.process_exit_code = 0
             gevent.spawn(runner.quit)
 
     environment.events.spawning_complete.add_listener(begin)
-    runner.register_message("window", lambda msg, **_: _print(msg.data))
+    runner.register_message("window", lambda msg, **_: output.print(msg.data))
     runner.register_message("done", done)
 
 
-def _print(message: dict[str, object]) -> None:
-    json.dump(message, sys.stdout, default=lambda data: base64.b64encode(data).decode())
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+class _Output:
+    """Standard output, written to in a thread: a reader that is slow never holds up a request."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPool(1)
+
+    def print(self, message: dict[str, object]) -> None:
+        """Write a line; other greenlets go on meanwhile."""
+        line = json.dumps(message, default=lambda data: base64.b64encode(data).decode())
+        self._thread.apply(self._write, (f"{line}\n",))
+
+    @staticmethod
+    def _write(line: str) -> None:
+        sys.stdout.write(line)
+        sys.stdout.flush()

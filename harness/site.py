@@ -150,7 +150,7 @@ def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Pat
 def _known(name: str, value: str) -> Setting:
     if name not in SETTINGS:
         raise UsageError(f"no setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
-    if not re.fullmatch(SETTINGS[name].pattern, value, re.ASCII):
+    if value != UNSET and not re.fullmatch(SETTINGS[name].pattern, value, re.ASCII):
         raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}")
     return SETTINGS[name]
 

@@ -1,0 +1,153 @@
+"""Makes the calls of a plan, looks again, and goes on until nothing differs.
+
+Whatever a call answers, only what AWS shows afterwards counts. So it does not matter whether an
+earlier run, another run at this moment or this very call made a thing, nor how much later the
+describe calls know of it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness import site
+from harness.aws import Aws, AwsError
+from harness.core import console
+from harness.core.errors import HarnessError, InputError
+from harness.core.repository import Repository
+from harness.efs import plan, state
+from harness.efs.plan import Change
+from harness.efs.settings import Wanted
+from harness.efs.state import Cluster, State
+
+# It is there already: another run, or this one before it was killed, has made it.
+_THERE = (
+    "AccessPointAlreadyExists",
+    "FileSystemAlreadyExists",
+    "InvalidGroup.Duplicate",
+    "InvalidPermission.Duplicate",
+    "MountTargetConflict",
+)
+# It is gone already, or not known everywhere yet, or something else has to end first.
+_SOON = (
+    "AccessPointNotFound",
+    "DependencyViolation",
+    "FileSystemInUse",
+    "FileSystemNotFound",
+    "IncorrectFileSystemLifeCycleState",
+    "IncorrectMountTargetState",
+    "InvalidGroup.NotFound",
+    "InvalidSecurityGroupRuleId.NotFound",
+    "MountTargetNotFound",
+    "SecurityGroupNotFound",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait for AWS, in seconds: between two looks, and in all while nothing moves.
+
+    A mount target takes one to two minutes to come, and as long to go.
+    """
+
+    look: float = 3.0
+    patience: float = 600.0
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class Provision:
+    """One environment's file system, and the way to it. ``made`` collects what was changed."""
+
+    aws: Aws
+    wanted: Wanted
+    pace: Pace = field(default_factory=Pace)
+    made: list[str] = field(default_factory=list)
+
+    def up(self, cluster: Cluster) -> State:
+        """Make what is missing, change what differs, wait until all of it is available.
+
+        Raises:
+            InputError: something differs that cannot be changed.
+            AwsError: AWS refused a call.
+            HarnessError: nothing moved for ``pace.patience`` seconds.
+        """
+
+        def look() -> State:
+            found = state.look(self.aws, self.wanted, cluster.vpc)
+            if faults := plan.stuck(self.wanted, found):
+                raise InputError(
+                    "\n".join(faults),
+                    hint=f"look at it, then: harness efs destroy --env {self.wanted.env}",
+                )
+            return found
+
+        return self._until_settled(look, lambda now: plan.converge(self.wanted, cluster, now))
+
+    def down(self) -> None:
+        """Remove everything that was made, and wait until it is gone.
+
+        Raises:
+            AwsError, HarnessError: as ``up`` does.
+        """
+        self._until_settled(lambda: state.look(self.aws, self.wanted), plan.demolish)
+
+    def _until_settled(
+        self, look: Callable[[], State], differences: Callable[[State], list[Change]]
+    ) -> State:
+        title = f"EFS of {self.wanted.env}"
+        with console.step(title) as update:
+            waiting_since = self.pace.now()
+            while True:
+                now = look()
+                changes = differences(now)
+                if not changes and not now.pending:
+                    return now
+                before = len(self.made)
+                obstacles = [word for each in changes for word in self._make(each, update)]
+                if len(self.made) > before:
+                    waiting_since = self.pace.now()
+                    continue
+                reasons = [*now.pending, *obstacles] or [change.text for change in changes]
+                if self.pace.now() - waiting_since > self.pace.patience:
+                    raise HarnessError(
+                        f"nothing moved for {self.pace.patience:g} s: {'; '.join(reasons)}",
+                        hint="see the AWS console for the reason, then run the command again",
+                    )
+                update(f"waiting: {', '.join(reasons)}")
+                self.pace.sleep(self.pace.look)
+
+    def _make(self, change: Change, update: console.Update) -> list[str]:
+        """Make a change's call; what kept it from being made, if something did."""
+        # What was made once and differs still is not known everywhere yet.
+        if not change.call or change.text in self.made:
+            return []
+        update(change.text)
+        try:
+            self.aws.call(change.call)
+        except AwsError as error:
+            if error.code in (*_THERE, *_SOON):
+                return [error.message]
+            raise
+        self.made.append(change.text)
+        return []
+
+
+def write_ids(repository: Repository, wanted: Wanted, found: State) -> list[str]:
+    """Write the ids of what ``found`` has into site.yaml; UNSET for what is not there.
+
+    Returns:
+        The lines that changed, as ``NAME value``.
+    """
+    ids = site_changes(repository, wanted, found)
+    site.fill(repository, wanted.env, ids)
+    return [f"{name} {value}" for name, value in ids.items()]
+
+
+def site_changes(repository: Repository, wanted: Wanted, found: State) -> dict[str, str]:
+    """Which of site.yaml's ids are not those of ``found``, and what they have to be."""
+    ids = plan.ids(wanted, found)
+    names = (plan.FILE_SYSTEM, *(role.setting for role in plan.ROLES))
+    stand = {each.name: each.value for each in site.read(repository, wanted.env)}
+    right = {name: ids.get(name, site.UNSET) for name in names}
+    return {name: value for name, value in right.items() if stand.get(name) != value}

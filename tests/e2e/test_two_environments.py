@@ -126,6 +126,7 @@ def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> No
 
 
 def test_documentation_changes_nothing_that_runs(pair: Pair, tmp_path: Path) -> None:
+    pair.sync(pair.pin(pair.staging.bare.head()))
     pods = [_pods(cluster) for cluster in (pair.staging, pair.production)]
     before = pair.staging.bare.head()
     commit = pair.staging.bare.commit({"docs/note.md": "Only words.\n"}, "Words")

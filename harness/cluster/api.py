@@ -28,7 +28,11 @@ _PATIENCE = 15.0  # seconds that it may take: it starts in five
 _AGAIN = 0.2  # seconds until an API server that does not answer is asked again
 
 Answer = TypeVar("Answer")
-Unreachable = (urllib3.exceptions.HTTPError, OSError)
+_TRANSPORT = (urllib3.exceptions.HTTPError, OSError)
+
+
+class UnreachableError(HarnessError):
+    """The API server does not answer."""
 
 
 class ApiError(HarnessError):
@@ -152,7 +156,7 @@ class Api:
                 for found in self._states(kind, namespace, labels, deadline):
                     if answer := so(found):
                         return answer
-            except (*Unreachable, ApiError) as error:
+            except (*_TRANSPORT, UnreachableError, ApiError) as error:
                 if isinstance(error, ApiError) and error.status in (400, 403, 422):
                     raise
                 time.sleep(_AGAIN)
@@ -238,7 +242,7 @@ class Api:
             try:
                 with self._open(method, path, body, query, content_type) as response:
                     return cast("Value", json.loads(response.read()))
-            except (*Unreachable, ApiError) as error:
+            except (*_TRANSPORT, UnreachableError, ApiError) as error:
                 # A server that starts is asked again; what creates is not, it might do so twice.
                 busy = not isinstance(error, ApiError) or error.status in _BUSY
                 if not busy or method == "POST" or time.monotonic() > deadline:
@@ -261,9 +265,8 @@ class Api:
         address = settings.host + path
         if query:
             address += "?" + "&".join(f"{key}={value}" for key, value in query.items())
-        response = cast(
-            "urllib3.BaseHTTPResponse",
-            self._client.rest_client.pool_manager.request(
+        try:
+            response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
                 method,
                 address,
                 body=None if body is None else json.dumps(body),
@@ -271,8 +274,9 @@ class Api:
                 preload_content=False,
                 retries=False,
                 timeout=urllib3.Timeout(connect=3, read=seconds),
-            ),
-        )
+            )
+        except _TRANSPORT as error:
+            raise UnreachableError(f"{settings.host} does not answer: {error}") from error
         if response.status >= 400:
             said = response.read()
             response.release_conn()

@@ -7,6 +7,7 @@ with local.running(repository, "try") as cluster:
 import contextlib
 import json
 import random
+import re
 import shutil
 import signal
 import socket
@@ -51,6 +52,7 @@ PROGRAMS = (
 )
 _LOOPBACK = "127.0.0.1"
 _RECORD = "cluster.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 # Below the ephemeral ports, so that nobody's outgoing connection takes a port while its owner is
 # being started again.
 _PORTS = range(12_000, 30_000)
@@ -278,6 +280,8 @@ def down(repository: Repository, name: str) -> bool:
 
 
 def _folder(repository: Repository, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be the name of a cluster", hint="letters, digits, -")
     return repository.build / "cluster" / name
 
 
@@ -285,8 +289,6 @@ def _prepared(
     repository: Repository, name: str, env: str, nodes_of: str, *, with_flux: bool = True
 ) -> LocalCluster:
     """The folder of a cluster: keys, plan, objects, the bare repository."""
-    if not name.isidentifier() and not name.replace("-", "").isalnum():
-        raise UsageError(f"{name!r} cannot be the name of a cluster")
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS
     down(repository, name)

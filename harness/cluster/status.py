@@ -81,8 +81,12 @@ def look(cluster: Api, repository: Repository) -> Screen:
     )
 
 
-def format_screen(screen: Screen) -> Iterator[str]:
-    """The screen as lines of text, the broken first."""
+def format_screen(screen: Screen) -> str:
+    """The screen as text, the broken first."""
+    return "\n".join(_lines(screen))
+
+
+def _lines(screen: Screen) -> Iterator[str]:
     yield f"Kubernetes {screen.version}"
     yield f"main      {screen.main[:12] or '-'}"
     how = "pinned" if screen.pinned else "follows main"

@@ -27,7 +27,7 @@ def _flux(ready: str, *, seen: int = 1, suspend: bool = False) -> Value:
 
 
 def test_screen_says_first_what_is_broken_and_why() -> None:
-    lines = list(status.format_screen(_screen(_READY, _BROKEN)))
+    lines = status.format_screen(_screen(_READY, _BROKEN)).splitlines()
     assert lines[1:3] == [
         "main      aaaaaaaaaaaa",
         "release   bbbbbbbbbbbb (pinned, 2 commits behind main)",

@@ -34,7 +34,7 @@ def test_gpus_run_out(lab: Lab) -> None:
     reason = lab.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
     assert "Unschedulable" in reason
     assert len(lab.serving()) == _GPUS, "the others go on"
-    shown = "\n".join(status.format_screen(status.look(lab.api, lab.cluster.repository)))
+    shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
     assert "Insufficient nvidia.com/gpu" in shown
 
 

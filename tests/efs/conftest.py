@@ -1,0 +1,123 @@
+"""A VPC with a cluster in it, and environments that want a file system there."""
+
+import itertools
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+
+from harness.aws import Aws
+from harness.core.repository import Repository
+from harness.efs import state
+from harness.efs.provision import Pace, Provision
+from harness.efs.settings import Settings, Wanted
+from harness.efs.state import Cluster, State
+from tests import aws_server
+from tests.aws_server import Shim
+
+REGION = "us-west-2"
+ROLE = "arn:aws:iam::123456789012:role/cluster"
+QUICK = Pace(look=0.01, patience=5)
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    with aws_server.moto() as url:
+        yield url
+
+
+@pytest.fixture
+def shim(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shim]:
+    with aws_server.shim(moto_url) as made:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+        yield made
+
+
+@dataclass(frozen=True)
+class Network:
+    """The cluster's network, with two subnets in the first of its zones."""
+
+    cluster: str
+    vpc: str
+    group: str
+    subnets: tuple[str, ...]
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def network(moto_url: str, shim: Shim) -> Network:
+    def client(service: str):  # noqa: ANN202
+        return boto3.client(service, region_name=REGION, endpoint_url=moto_url)
+
+    name = f"Cluster{next(_numbers)}"
+    ec2, eks = client("ec2"), client("eks")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)["GroupId"]
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{REGION}{zone}"
+        )["Subnet"]["SubnetId"]
+        for number, zone in enumerate("aabc")
+    ]
+    eks.create_cluster(name=name, roleArn=ROLE, resourcesVpcConfig={"subnetIds": subnets})
+    eks.create_nodegroup(
+        clusterName=name, nodegroupName="gpu", subnets=subnets[:3], nodeRole=ROLE
+    )
+    shim.network[name] = (vpc, group)
+    return Network(name, vpc, group, tuple(subnets))
+
+
+@pytest.fixture
+def want(network: Network) -> Callable[[], Wanted]:
+    """Another environment of the cluster: nothing of it is there yet."""
+
+    def want() -> Wanted:
+        env = f"env{next(_numbers)}"
+        settings = Settings(clusterName=network.cluster, region=REGION, securityGroup=f"efs-{env}")
+        return Wanted(env, settings)
+
+    return want
+
+
+@pytest.fixture
+def provision(want: Callable[[], Wanted], shim: Shim) -> Provision:
+    return Provision(Aws(REGION), want(), QUICK)
+
+
+@pytest.fixture
+def cluster(provision: Provision) -> Cluster:
+    return state.cluster(provision.aws, provision.wanted)
+
+
+def count(found: State) -> tuple[int, int, int, int, int]:
+    """Security groups, rules, file systems, access points, mount targets."""
+    group = found.security_group
+    return (
+        1 if group else 0,
+        len(group.rules) if group else 0,
+        1 if found.file_system else 0,
+        len(found.access_points),
+        len(found.mount_targets),
+    )
+
+
+@pytest.fixture
+def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repository:
+    """A checkout whose staging wants its file system in the test's cluster."""
+    for folder in ("models", "clusters", "infra/efs"):
+        shutil.copytree(
+            checkout.root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.py")
+        )
+    settings = tmp_path / "infra" / "efs" / "staging.yaml"
+    text = re.sub("clusterName: .*", f"clusterName: {network.cluster}", settings.read_text())
+    settings.write_text(text)
+    return Repository(tmp_path)

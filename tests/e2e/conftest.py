@@ -43,6 +43,13 @@ def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab
 
 
 @pytest.fixture
+def draft(shared: Lab) -> Lab:
+    """The shared cluster with that tree on ``main``, for a scenario that commits first of all."""
+    shared.bare.restore(shared.base)
+    return shared
+
+
+@pytest.fixture
 def lab(shared: Lab) -> Lab:
     """The shared cluster, Ready with the tree that every scenario begins with."""
     shared.reset()

@@ -37,11 +37,11 @@ def test_deleted_object_of_the_release_comes_back(lab: Lab) -> None:
     assert text(lab.one(kinds.CONFIG_MAP, NAME, NAME), "data", "config.properties")
 
 
-def test_deleted_object_of_a_kustomization_comes_back(lab: Lab) -> None:
-    lab.sync(lab.note("greeting"))
-    lab.api.delete(kinds.CONFIG_MAP, "greeting", NAME)
-    _reconcile(lab, kinds.KUSTOMIZATION, "storage")
-    assert lab.api.get(kinds.CONFIG_MAP, "greeting", NAME)
+def test_deleted_object_of_a_kustomization_comes_back(draft: Lab) -> None:
+    draft.sync(draft.note("greeting"))
+    draft.api.delete(kinds.CONFIG_MAP, "greeting", NAME)
+    _reconcile(draft, kinds.KUSTOMIZATION, "storage")
+    assert draft.api.get(kinds.CONFIG_MAP, "greeting", NAME)
 
 
 def test_replicas_of_an_autoscaler_are_left_alone(lab: Lab) -> None:

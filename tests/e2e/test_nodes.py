@@ -19,10 +19,10 @@ def _nodes_of(pods: list[Value]) -> list[str]:
     return sorted(text(pod, "spec", "nodeName") for pod in pods)
 
 
-def test_gpus_run_out(lab: Lab) -> None:
-    _with_gpus(lab, _GPUS)
-    assert _nodes_of(lab.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
-    lab.commit(lab.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
+def test_gpus_run_out(draft: Lab) -> None:
+    _with_gpus(draft, _GPUS)
+    assert _nodes_of(draft.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
+    draft.commit(draft.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
 
     def waits(found: list[Value]) -> str | None:
         for pod in found:
@@ -31,51 +31,51 @@ def test_gpus_run_out(lab: Lab) -> None:
                 return reason
         return None
 
-    reason = lab.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
+    reason = draft.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
     assert "Unschedulable" in reason
-    assert len(lab.serving()) == _GPUS, "the others go on"
-    shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
+    assert len(draft.serving()) == _GPUS, "the others go on"
+    shown = status.format_screen(status.look(draft.api, draft.cluster.repository))
     assert "Insufficient nvidia.com/gpu" in shown
 
 
-def test_drain_respects_the_disruption_budget(lab: Lab) -> None:
-    _with_gpus(lab, 2, timeout="60s", **lab.pods_that(ready_after="5s"))
-    first, second = lab.pods()
-    lab.api.evict(text(first, "metadata", "name"), NAME)
+def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
+    _with_gpus(draft, 2, timeout="60s", **draft.pods_that(ready_after="5s"))
+    first, second = draft.pods()
+    draft.api.evict(text(first, "metadata", "name"), NAME)
     with pytest.raises(ApiError) as refused:
-        lab.api.evict(text(second, "metadata", "name"), NAME)
+        draft.api.evict(text(second, "metadata", "name"), NAME)
     assert refused.value.status == 429
     assert "disruption budget" in str(refused.value)
     uids = {text(first, "metadata", "uid"), text(second, "metadata", "uid")}
 
     def replaced(found: list[Value]) -> bool:
-        return len(lab.serving()) == 2 and len(lab.serving() - uids) == 1
+        return len(draft.serving()) == 2 and len(draft.serving() - uids) == 1
 
-    with lab.timed("evicted → replaced, s"):
-        lab.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
-    lab.api.evict(text(second, "metadata", "name"), NAME)
+    with draft.timed("evicted → replaced, s"):
+        draft.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
+    draft.api.evict(text(second, "metadata", "name"), NAME)
 
 
-def test_pods_spread_over_zones(lab: Lab) -> None:
-    _with_gpus(lab, _GPUS)
+def test_pods_spread_over_zones(draft: Lab) -> None:
+    _with_gpus(draft, _GPUS)
     zones = {
-        mapping(lab.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
+        mapping(draft.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
             "topology.kubernetes.io/zone"
         ]
-        for pod in lab.pods()
+        for pod in draft.pods()
     }
     assert len(zones) == _GPUS
 
 
-def test_pods_of_a_lost_node_are_started_elsewhere(lab: Lab) -> None:
-    _with_gpus(lab, 2)
-    lost = _nodes_of(lab.pods())[0]
-    with lab.timed("node lost → pod Ready elsewhere, s"), lab.lost(lost):
+def test_pods_of_a_lost_node_are_started_elsewhere(draft: Lab) -> None:
+    _with_gpus(draft, 2)
+    lost = _nodes_of(draft.pods())[0]
+    with draft.timed("node lost → pod Ready elsewhere, s"), draft.lost(lost):
 
         def elsewhere(found: list[Value]) -> bool:
-            nodes = _nodes_of([pod for pod in lab.pods() if lab.is_ready(pod)])
+            nodes = _nodes_of([pod for pod in draft.pods() if draft.is_ready(pod)])
             return len(nodes) == 2 and lost not in nodes
 
-        lab.api.until(kinds.POD, elsewhere, seconds=60, namespace=NAME)
-    assert dig(lab.deployment(), "status", "readyReplicas") == 2
-    lab.notes["on a real cluster, s"] = "50 until the node counts as lost, 300 until eviction"
+        draft.api.until(kinds.POD, elsewhere, seconds=60, namespace=NAME)
+    assert dig(draft.deployment(), "status", "readyReplicas") == 2
+    draft.notes["on a real cluster, s"] = "50 until the node counts as lost, 300 until eviction"

@@ -63,26 +63,26 @@ def _pod(namespace: str, image: str, **container: object) -> Value:
         ),
     ],
 )
-def test_pod_is_refused(lab: Lab, pod: Mapping[str, object], why: str) -> None:
+def test_pod_is_refused(shared: Lab, pod: Mapping[str, object], why: str) -> None:
     with pytest.raises(ApiError) as refused:
-        lab.api.create(pod, dry_run=True)
+        shared.api.create(pod, dry_run=True)
     assert refused.value.status in (403, 422)
     assert why in str(refused.value)
 
 
-def test_pod_that_keeps_the_rules_is_accepted(lab: Lab) -> None:
-    lab.api.create(_pod(NAME, f"localhost/torchserve@{_DIGEST}"), dry_run=True)
+def test_pod_that_keeps_the_rules_is_accepted(shared: Lab) -> None:
+    shared.api.create(_pod(NAME, f"localhost/torchserve@{_DIGEST}"), dry_run=True)
 
 
-def test_source_outside_the_list_is_refused(lab: Lab) -> None:
+def test_source_outside_the_list_is_refused(shared: Lab) -> None:
     look_alike = {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
         "metadata": {"name": "other", "namespace": flux.NAMESPACE},
-        "spec": {"interval": "1m", "url": f"{lab.cluster.url}.evil", "ref": {"branch": "main"}},
+        "spec": {"interval": "1m", "url": f"{shared.cluster.url}.evil", "ref": {"branch": "main"}},
     }
     with pytest.raises(ApiError, match="not on the list of sources"):
-        lab.api.create(look_alike, dry_run=True)
+        shared.api.create(look_alike, dry_run=True)
 
 
 def test_release_that_moves_to_another_source_is_refused(lab: Lab) -> None:
@@ -95,12 +95,14 @@ def test_release_that_moves_to_another_source_is_refused(lab: Lab) -> None:
     )
 
 
-def test_unsigned_commit_is_refused_where_signatures_are_verified(lab: Lab, tmp_path: Path) -> None:
+def test_unsigned_commit_is_refused_where_signatures_are_verified(
+    shared: Lab, tmp_path: Path
+) -> None:
     """A branch that moves to an unsigned commit leaves the last signed one running."""
     key = tmp_path / "key"
     command.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], timeout=20)
     public = base64.b64encode(key.with_suffix(".pub").read_bytes()).decode()
-    lab.api.apply(
+    shared.api.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -108,28 +110,28 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(lab: Lab, tmp_
             "data": {"signer.sshpub": public},
         }
     )
-    signed = lab.bare.sign(lab.bare.head(), key, branch="signed")
-    lab.api.apply(
+    signed = shared.bare.sign(shared.bare.head(), key, branch="signed")
+    shared.api.apply(
         {
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
             "metadata": {"name": "verified", "namespace": flux.NAMESPACE},
             "spec": {
                 "interval": "1h",
-                "url": lab.cluster.url,
+                "url": shared.cluster.url,
                 "ref": {"branch": "signed"},
                 "verify": {"mode": "HEAD", "secretRef": {"name": "signers"}},
             },
         }
     )
-    lab.until(
+    shared.until(
         kinds.GIT_REPOSITORY,
         "verified",
         lambda each: text(each, "status", "artifact", "revision").endswith(signed),
     )
-    lab.bare.move("signed", lab.bare.head())
-    lab.api.reconcile(kinds.GIT_REPOSITORY, "verified")
-    lab.failing(kinds.GIT_REPOSITORY, "verified", why="signature")
-    after = lab.one(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
+    shared.bare.move("signed", shared.bare.head())
+    shared.api.reconcile(kinds.GIT_REPOSITORY, "verified")
+    shared.failing(kinds.GIT_REPOSITORY, "verified", why="signature")
+    after = shared.one(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
     assert text(after, "status", "artifact", "revision").endswith(signed)
-    lab.api.delete(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
+    shared.api.delete(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)

@@ -49,14 +49,14 @@ def test_broken_dependency_holds_back_what_follows(lab: Lab) -> None:
     assert text(after, "status", "lastAppliedRevision") == before
 
 
-def test_prune_takes_what_the_commit_takes_and_nothing_else(lab: Lab) -> None:
-    lab.sync(lab.note("stays"))
-    lab.sync(lab.note("goes"))
-    before = lab.uids()
-    listed = yaml.safe_load(lab.bare.read(STORAGE))
+def test_prune_takes_what_the_commit_takes_and_nothing_else(draft: Lab) -> None:
+    draft.sync(draft.note("stays"))
+    draft.sync(draft.note("goes"))
+    before = draft.uids()
+    listed = yaml.safe_load(draft.bare.read(STORAGE))
     listed["resources"].remove("goes.yaml")
-    with lab.timed("commit → pruned, s"):
-        lab.sync({"infra/storage/goes.yaml": None, STORAGE: yaml.safe_dump(listed)})
-    after = lab.uids()
+    with draft.timed("commit → pruned, s"):
+        draft.sync({"infra/storage/goes.yaml": None, STORAGE: yaml.safe_dump(listed)})
+    after = draft.uids()
     assert before.keys() - after.keys() == {f"ConfigMap/{NAME}/goes"}
     assert {name for name in before if after.get(name, before[name]) != before[name]} == set()

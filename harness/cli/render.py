@@ -24,7 +24,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the objects; exit 1 where something could not be rendered."""
     environment = _rendered(args)
-    objects = [each for each in environment.objects if not args.only or each.kind in args.only]
+    made = (*environment.objects, *environment.foreign)
+    objects = [each for each in made if not args.only or each.kind in args.only]
     if args.json:
         rows = [
             {"source": str(each.at()), "owner": str(each.owner), "object": each.value}

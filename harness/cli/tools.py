@@ -1,12 +1,15 @@
-"""``harness tools``: the external programs and schemas that check needs, built once."""
+"""``harness tools``: the programs, schemas and charts that check needs, built or fetched once."""
 
 import argparse
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import tools
-from harness.core import repository
+from harness.core import console, repository
 from harness.core.repository import Repository
+from harness.render import charts
+from harness.render.environment import Renderer
 from harness.schema import catalog
 
 
@@ -17,7 +20,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing and say where everything lies."""
-    paths = {name: str(path) for name, path in set_up(repository.find()).items()}
+    here = repository.find()
+    paths = {name: str(path) for name, path in set_up(here).items()}
+    paths |= {str(chart): str(path) for chart, path in _charts(here).items()}
     if args.json:
         print(json.dumps(paths, indent=2))
     else:
@@ -34,3 +39,17 @@ def set_up(here: Repository) -> dict[str, Path]:
     if missing:
         tools.trim(here)
     return paths
+
+
+def _charts(here: Repository) -> dict[charts.Chart, Path]:
+    """The charts of the network that lie here now; one that cannot be had is told, and no error."""
+    renderer = Renderer(here)
+    environments = [renderer.candidate(name) for name in renderer.environments()]
+    wanted = list(dict.fromkeys(chart for each in environments for chart in each.published))
+    with ThreadPoolExecutor() as pool:
+        for chart, why in zip(
+            wanted, pool.map(lambda it: charts.fetch(here, it), wanted), strict=True
+        ):
+            if why:
+                console.note(f"not fetched: {chart} ({why})")
+    return {chart: path for chart in wanted if (path := chart.copy(here))}

@@ -26,7 +26,12 @@ _RULES = (
     (
         "render/not-rendered",
         "what a chart of the network makes was not seen by any rule",
-        "list the release in exceptions.yaml, with a reason and an expiry date",
+        "`harness tools` fetches it; where it cannot, exceptions.yaml says why, and until when",
+    ),
+    (
+        "render/unknown",
+        "Flux would read it and the render does not: what is judged is not what the cluster gets",
+        "say the same in a way the render reads: values, the chart, or patches of a Kustomization",
     ),
     (
         "render/crossed",

@@ -20,10 +20,11 @@ from typing import cast
 from harness.core.errors import HarnessError, InputError, Location
 from harness.core.repository import Repository
 from harness.policy import builtin, exceptions, rules
+from harness.policy.exceptions import Exemption
 from harness.policy.finding import Finding, Problem, Severity
 from harness.policy.project import Project
 from harness.policy.report import Report
-from harness.policy.rule import REGISTRY, Rule
+from harness.policy.rule import REGISTRY, Rule, of_release
 from harness.render import crossed
 from harness.render.cache import Ledger
 from harness.render.environment import Renderer
@@ -33,6 +34,7 @@ from harness.schema import traps, validator
 
 Rows = list[tuple[str, int | None]]
 _EKSCTL = "clusters/{}/eksctl.yaml"
+_NOT_RENDERED = "render/not-rendered"
 
 
 def load_rules() -> dict[str, Rule]:
@@ -136,18 +138,27 @@ class Judgement:
     def environments(self, environments: Sequence[Environment]) -> None:
         """What did not render, and what the schemas refuse."""
         owners = {
-            id(each): environment for environment in environments for each in environment.objects
+            id(each): environment
+            for environment in environments
+            for each in (*environment.objects, *environment.foreign)
         }
+        foreign = {id(each) for environment in environments for each in environment.foreign}
         for environment in environments:
             self.unfilled |= dict.fromkeys(environment.unfilled)
             for fault in environment.faults:
                 self.fault(environment, fault)
-        objects = [each for environment in environments for each in environment.objects]
+        objects = [
+            each
+            for environment in environments
+            for each in (*environment.objects, *environment.foreign)
+        ]
         for judged, invalid in validator.validate(self.renderer.repository, objects):
             rule = "schema/none" if invalid.unknown else "schema/invalid"
             where = ".".join(str(key) for key in invalid.path)
             message = f"{where}: {invalid.message}" if where else invalid.message
             problem = Problem(message, judged.at(*invalid.path), str(judged))
+            if id(judged) in foreign:
+                problem = of_release(judged, message, *invalid.path)
             self.add(rule, problem, str(owners[id(judged)]))
 
     def rules(self, project: Project) -> None:
@@ -176,6 +187,7 @@ class Judgement:
         kept, excused, expired, unused = exceptions.apply(self._findings(), listed, today)
         if not all(each.whole for each in environments):
             unused = []
+        unused = [each for each in unused if not _needed_elsewhere(each, environments)]
         for rule, stale in (("exceptions/expired", expired), ("exceptions/unused", unused)):
             for each in stale:
                 told = f"{each.entry.rule} of {each.entry.object} until {each.entry.expires}"
@@ -184,7 +196,7 @@ class Judgement:
             findings=tuple(sorted(kept, key=_order)),
             excused=tuple(excused),
             unfilled=tuple(self.unfilled),
-            objects={str(each): len(each.objects) for each in environments},
+            objects={str(each): len(each.objects) + len(each.foreign) for each in environments},
             rules=tuple(self.known.values()),
             seconds=time.monotonic() - started,
         )
@@ -221,6 +233,19 @@ def _judged(rule: Rule, project: Project) -> Iterator[tuple[str, Problem]]:
         for subject in subjects:
             for problem in _asked(rule.judge, subject):
                 yield environment.name, problem
+
+
+def _needed_elsewhere(exemption: Exemption, environments: Iterable[Environment]) -> bool:
+    """Whether a machine where other charts of the network lie would need an exception."""
+    for environment in environments:
+        if exemption.entry.rule == _NOT_RENDERED:
+            releases = {str(each.owner) for each in environment.foreign}
+        else:
+            absent = [each for each in environment.faults if each.rule == _NOT_RENDERED]
+            releases = {each.object for each in absent}
+        if any(exemption.names(release) for release in releases):
+            return True
+    return False
 
 
 def _asked(judge: Callable[..., Iterator[Problem]], subject: object) -> Iterator[Problem]:

@@ -45,11 +45,15 @@ class Exemption:
     entry: Entry
     location: Location
 
+    def names(self, subject: str) -> bool:
+        """Whether it is about this object."""
+        return fnmatchcase(subject, self.entry.object)
+
     def covers(self, finding: Finding, environment: str) -> bool:
         """Whether the finding is meant, in that environment."""
         return (
             self.entry.rule == finding.rule
-            and fnmatchcase(finding.object, self.entry.object)
+            and self.names(finding.object)
             and any(fnmatchcase(environment, each) for each in self.entry.environments)
         )
 

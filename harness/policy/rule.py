@@ -85,3 +85,8 @@ def declare(new: Rule) -> Rule:
 def problem(subject: Object, message: str, *path: Key) -> Problem:
     """A problem of an object, at the source line that ``path`` came from."""
     return Problem(message, subject.at(*path), str(subject))
+
+
+def of_release(subject: Object, message: str, *path: Key) -> Problem:
+    """A problem of an object that a chart of the network made: its HelmRelease answers for it."""
+    return Problem(f"{subject}: {message}", subject.at(*path), str(subject.owner))

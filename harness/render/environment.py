@@ -4,9 +4,11 @@
     staging = renderer.candidate("staging")
 
 ``clusters/<env>`` is built first. Each Flux Kustomization found there is built from the tree of
-its source and may bring more of them; last, each HelmRelease whose chart lies in the repository.
+its source and may bring more of them; last, each HelmRelease whose chart lies in the repository
+or was fetched from the network.
 """
 
+import dataclasses
 import functools
 import os
 import re
@@ -20,10 +22,12 @@ from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
 from harness.render import helm, kustomize, placeholders
 from harness.render.cache import Cache
+from harness.render.charts import Chart, FromRelease, published
 from harness.render.objects import (
     Environment,
     Fault,
     Key,
+    NotReadError,
     Object,
     Owner,
     Unfilled,
@@ -40,6 +44,13 @@ LIVE = "live"
 _ROOT = Owner("Kustomization", "flux-system", "flux-system")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OURS = "GitRepository"
+# What helm-controller reads of a HelmRelease and this render does not: what each would change is
+# not in the objects that are judged.
+_UNKNOWN: tuple[tuple[Key, ...], ...] = (
+    ("spec", "postRenderers"),
+    ("spec", "commonMetadata"),
+    ("spec", "chart", "spec", "valuesFiles"),
+)
 
 
 class Renderer:
@@ -122,6 +133,8 @@ class _Render:
     unfilled: list[Unfilled] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
+    published: list[Chart] = field(default_factory=list)
+    foreign: list[Object] = field(default_factory=list)
 
     def run(self) -> Environment:
         start = Location(Path(f"clusters/{self.env}"))
@@ -140,6 +153,8 @@ class _Render:
             tuple(sorted(self.unfilled, key=str)),
             tuple(sorted(self.faults, key=str)),
             tuple(self.charts),
+            tuple(self.published),
+            tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
         )
 
     def _together(
@@ -157,6 +172,7 @@ class _Render:
             hint = f" ({error.hint})" if error.hint else ""
             where = error.at if error.at and error.at.line else at
             path = f"{error.at}: " if error.at and not error.at.line else ""
+            rule = "render/unknown" if isinstance(error, NotReadError) else rule
             self.faults.append(Fault(rule, f"{path}{error.message}{hint}", where, who))
             return []
 
@@ -238,23 +254,15 @@ class _Render:
         return self._attempt("render/helm", at, str(release), lambda: self._chart(release))
 
     def _chart(self, release: Object) -> list[Object]:
-        spec = mapping(release.value, "spec")
-        reference = mapping(spec, "chart", "spec", "sourceRef")
-        if text(reference, "kind") != _OURS:
-            name = text(spec, "chart", "spec", "chart") or text(spec, "chartRef", "name")
-            message = f"chart {name} comes from the network: its objects are not rendered"
-            self.faults.append(
-                Fault("render/not-rendered", message, release.at("spec", "chart"), str(release))
-            )
+        for path in _UNKNOWN:
+            if release.dig(*path):
+                raise NotReadError(f"{'.'.join(map(str, path))} is not read", at=release.at(*path))
+        reference = ("spec", "chart", "spec", "sourceRef")
+        if text(release.value, *reference, "kind") != _OURS:
+            self.foreign.extend(self._published(release))
             return []
-        return self._templated(release, self._tree(release, "spec", "chart", "spec", "sourceRef"))
-
-    def _templated(self, release: Object, tree: Tree) -> list[Object]:
-        values = helm.merged_values(
-            release, lambda name: self._find("ConfigMap", release.namespace, name)
-        )
-        values = mapping(self.renderer.placeholders.fill(values, lambda _: None))
-        wanted = helm.template(release, values)
+        tree = self._tree(release, *reference)
+        wanted = helm.template(release, self._values(release))
         self.charts.append((tree, wanted))
 
         @functools.cache
@@ -268,6 +276,36 @@ class _Render:
             raise InputError(error.message, at=at) from error
         owner = Owner(release.kind, release.namespace, release.name)
         return [Object(value, owner, FromHelm(tree, path, sources)) for value, path in rendered]
+
+    def _published(self, release: Object) -> list[Object]:
+        """What a chart of the network makes, if it was fetched."""
+        chart = published(release, self._find)
+        self.published += [chart] if chart else []
+        archive = chart.copy(self.renderer.repository) if chart else None
+        trace = FromRelease(release)
+        if archive is None:
+            name = release.dig("spec", "chart", "spec", "chart")
+            message = (
+                f"chart {name or release.dig('spec', 'chartRef', 'name')} comes from the network "
+                "and was not fetched: its objects are not rendered"
+            )
+            self.faults.append(Fault("render/not-rendered", message, trace.named, str(release)))
+            return []
+        wanted = helm.template(release, self._values(release))
+        try:
+            tree = Tree(archive.parent.resolve())
+            made = self.renderer.template(tree, dataclasses.replace(wanted, chart=archive.name))
+        except InputError as error:
+            at = trace.value(helm.refused_value(error.message))
+            raise InputError(error.message, at=at) from error
+        owner = Owner(release.kind, release.namespace, release.name)
+        return [Object(value, owner, trace) for value, _ in made]
+
+    def _values(self, release: Object) -> Value:
+        values = helm.merged_values(
+            release, lambda name: self._find("ConfigMap", release.namespace, name)
+        )
+        return mapping(self.renderer.placeholders.fill(values, lambda _: None))
 
     def _find(self, kind: str, namespace: str, name: str) -> Object | None:
         for each in self.objects:

@@ -1,4 +1,4 @@
-"""A HelmRelease whose chart lies in this repository, as helm-controller would install it.
+"""A HelmRelease whose chart lies on this machine, as helm-controller would install it.
 
 Values come in Flux's order: each of ``valuesFrom`` over the one before, ``values`` over all.
 Hooks and Helm tests are rendered too: they run in the cluster like anything else.
@@ -51,7 +51,7 @@ class Template:
     """One ``helm template`` to run.
 
     Attributes:
-        chart: the chart's folder in the repository.
+        chart: the chart's folder in the tree, or its archive.
         values: the merged values.
     """
 
@@ -94,7 +94,7 @@ def render(program: Path, tree: Tree, wanted: Template) -> list[list[object]]:
         argv += ["--namespace", wanted.namespace, "--values", values]
         argv += ["--kube-version", KUBERNETES]
         try:
-            said = command.run(argv, timeout=_SECONDS, env=_own_folders(scratch)).stdout
+            said = command.run(argv, timeout=_SECONDS, env=own_folders(scratch)).stdout
         except command.CommandError as error:
             raise _refused(error, wanted) from error
     return [[value, f"{wanted.chart}/{name}"] for name, value in _documents(said, wanted)]
@@ -130,16 +130,20 @@ def merged_values(release: Object, config_map: Callable[[str], Object | None]) -
 
 def location(message: str, wanted: Template, values: Sources) -> Location:
     """The place that an error of helm is about."""
-    at = re.search(r"at '/([^']*)'", message)
-    if at:
-        path = tuple(at[1].split("/"))
-        for parsed, base in values:
-            if (*base, *path) in parsed.lines:
-                return parsed.at((*base, *path))
+    path = refused_value(message)
+    for parsed, base in values if path else ():
+        if (*base, *path) in parsed.lines:
+            return parsed.at((*base, *path))
     found = re.search(r"[\w.-]+/((?:templates|charts)/[^\s:)]+)(?::(\d+))?", message)
     if found:
         return Location(Path(wanted.chart, found[1]), int(found[2]) if found[2] else None)
     return Location(Path(wanted.chart))
+
+
+def refused_value(message: str) -> tuple[str, ...]:
+    """The path of the value that a chart's schema refuses; empty where helm names none."""
+    at = re.search(r"at '/([^']*)'", message)
+    return tuple(at[1].split("/")) if at else ()
 
 
 def _from_reference(source: object, key: str, data: str, at: Location) -> dict[str, object]:
@@ -201,7 +205,7 @@ def _refused(error: command.CommandError, wanted: Template) -> InputError:
     return InputError(told, at=Path(wanted.chart))
 
 
-def _own_folders(scratch: str) -> dict[str, str]:
-    """Helm's settings come from the release alone, not from the user's home."""
+def own_folders(scratch: str) -> dict[str, str]:
+    """For helm's environment: its settings come from the release alone, not the user's home."""
     folders = {f"HELM_{name}_HOME": f"{scratch}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
     return {**tools.QUICK, **folders}

@@ -202,7 +202,7 @@ def _substituted(chunk: str, value: Value, wanted: Build) -> str:
         return substitute(chunk, variables)
     except InputError as error:
         who = f"{text(value, 'kind')}/{text(value, 'metadata', 'name')}"
-        raise InputError(f"{who}: {error.message}", at=Path(wanted.folder)) from error
+        raise type(error)(f"{who}: {error.message}", at=Path(wanted.folder)) from error
 
 
 def _parse(chunk: str, wanted: Build) -> tuple[dict[str, object], str]:

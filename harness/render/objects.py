@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from harness.core.errors import Location
+from harness.core.errors import InputError, Location
 
 if TYPE_CHECKING:
+    from harness.render.charts import Chart
     from harness.render.helm import Template
     from harness.render.tree import Tree
 
@@ -129,6 +130,14 @@ class Fault:
     object: str
 
 
+BROKEN = {"render/kustomize", "render/helm", "render/unknown"}
+"""Faults after which an environment is not whole."""
+
+
+class NotReadError(InputError):
+    """Flux knows how to read it, the render here does not."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """One environment, rendered whole.
@@ -141,6 +150,9 @@ class Environment:
         unfilled: every ``UNSET`` that was replaced by a placeholder.
         faults: what could not be rendered, charts of the network among it.
         charts: what helm was asked to render of this repository's charts.
+        published: the charts that come from the network.
+        foreign: what those of them make that could be rendered on this machine. Apart from
+            ``objects``, so that what is said of our own does not depend on the network.
     """
 
     name: str
@@ -149,11 +161,13 @@ class Environment:
     unfilled: tuple[Unfilled, ...] = ()
     faults: tuple[Fault, ...] = ()
     charts: "tuple[tuple[Tree, Template], ...]" = ()
+    published: "tuple[Chart, ...]" = ()
+    foreign: tuple[Object, ...] = ()
 
     @property
     def whole(self) -> bool:
         """Whether everything in the repository rendered; charts of the network are apart."""
-        return not {fault.rule for fault in self.faults} & {"render/kustomize", "render/helm"}
+        return not {fault.rule for fault in self.faults} & BROKEN
 
     @cached_property
     def _by_kind(self) -> dict[str, list[Object]]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from harness.core.errors import InputError
+from harness.render.objects import NotReadError
 
 _NAME = re.compile(r"\w+")
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -22,7 +23,8 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
     """``text`` with every ``${…}`` replaced. A variable that is not there is empty, as in Flux.
 
     Raises:
-        InputError: a substitution that Flux would refuse, or one that is not supported here.
+        InputError: a substitution that Flux would refuse.
+        NotReadError: one that Flux knows and this does not.
     """
     return _Scanner(text, variables).run()
 
@@ -84,7 +86,8 @@ class _Scanner:
         operator = form[0] if form else ""
         self._at += len(operator)
         if operator in ("#", "%"):
-            raise self._refused(start, f"removing a pattern with {operator} is not supported here")
+            shown = self._shown(start)
+            raise NotReadError(f"{shown}: removing a pattern with {operator} is not read")
         if isinstance(self._variables, _Asked) and operator not in (":-", ":=", "=", ":?", ":+"):
             self._variables.names.add(name)
         value = self._apply(self._variables.get(name, ""), operator)
@@ -138,5 +141,7 @@ class _Scanner:
         return taken
 
     def _refused(self, start: int, reason: str) -> InputError:
-        shown = self._text[start : start + 40].split("\n")[0]
-        return InputError(f"bad substitution {shown!r}: {reason}")
+        return InputError(f"bad substitution {self._shown(start)!r}: {reason}")
+
+    def _shown(self, start: int) -> str:
+        return self._text[start : start + 40].split("\n")[0]

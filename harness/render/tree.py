@@ -133,12 +133,14 @@ class Tree:
         return whole.hexdigest()
 
     def files(self, folder: str) -> tuple[str, ...]:
-        """Every file below a folder, sorted.
+        """Every file below a folder, sorted; a file is itself.
 
         Raises:
             InputError: the folder is not there.
         """
         top = self.inside(folder)
+        if top.is_file():
+            return (folder,)
         return tuple(
             sorted(
                 str(Path(folder, Path(parent, name).relative_to(top)))

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod, pods
-from harness.policy.rule import rule
+from harness.policy.rule import of_release, rule
 from harness.policy.serving import servers
 from harness.render.objects import Environment, Object, items, text
 
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+_LISTED = re.compile(r"'([^'\s]+/)'")
 _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
 
 
@@ -42,6 +43,24 @@ def registry(environment: Environment) -> Iterator[Problem]:
             image = text(container.value, "image")
             if not image.startswith(allowed):
                 yield container.problem(f"{image} is not from {allowed[0]}", "image")
+
+
+@rule(
+    "images/published-charts",
+    why="the admission policy refuses an image from elsewhere: the chart's pods never start",
+    fix="add the registry to the policy image-registry in infra/policies, if you trust it",
+    clauses=("CIS EKS 5.1.4",),
+)
+def published_charts(environment: Environment) -> Iterator[Problem]:
+    policy = environment.find("ValidatingAdmissionPolicy", "image-registry")
+    listed = tuple(_LISTED.findall(str(policy.dig("spec", "variables")))) if policy else ()
+    workloads = [each for each in environment.foreign if each.kind in WORKLOADS]
+    for workload in workloads if listed else ():
+        for container in pod(workload).containers:
+            image = text(container.value, "image")
+            if not image.startswith(listed):
+                message = f"{image} is from no registry on the list"
+                yield of_release(workload, message, *container.path, "image")
 
 
 def _text(policy: Object | None) -> str:

@@ -1,0 +1,92 @@
+"""What a chart of the network makes: its HelmRelease answers for it, and may be excused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import Location
+from harness.core.repository import Repository
+from harness.policy import engine
+from harness.policy.rules import images
+from harness.render.objects import Environment, Object, Owner
+from tests.render import published
+from tests.render.conftest import Miniature
+from tests.render.published import RELEASE
+
+OWNER = "HelmRelease/flux-system/web"
+ENTRY = "  - {rule: %s, object: %s, reason: known and meant, expires: 2999-01-01}\n"
+NOT_RENDERED = ENTRY % ("render/not-rendered", OWNER)
+INVALID = ENTRY % ("schema/invalid", OWNER)
+
+
+@pytest.fixture
+def miniature(tmp_path: Path, checkout: Repository) -> Iterator[Miniature]:
+    """Its chart is published, and makes a Deployment that no API server would take as it is."""
+    made = Miniature(tmp_path / "repository", checkout)
+    made.edit("apps/chart/templates/deployment.yaml", "  selector:", "  selectr: {}\n  selector:")
+    with published.repository(made) as url:
+        published.publish(made, url)
+        yield made
+
+
+def _rules(miniature: Miniature, exceptions: str = "") -> list[str]:
+    miniature.write("exceptions.yaml", f"exceptions:\n{exceptions}")
+    findings = engine.check(miniature.repository).findings
+    own = ("schema/invalid", "render/not-rendered", "exceptions/unused")
+    return [each.rule for each in findings if each.rule in own and each.object in (OWNER, "")]
+
+
+def test_a_fault_of_its_object_is_the_releases(miniature: Miniature) -> None:
+    published.fetch(miniature)
+    findings = engine.check(miniature.repository).findings
+    (found,) = (each for each in findings if each.rule == "schema/invalid")
+    assert found.object == OWNER
+    assert "Deployment/demo/web: spec.selectr: unknown key selectr" in found.message
+    assert str(found.location) == f"{RELEASE}:11"
+
+
+def test_an_exception_names_the_release(miniature: Miniature) -> None:
+    published.fetch(miniature)
+    assert _rules(miniature) == ["schema/invalid"]
+    assert _rules(miniature, INVALID) == []
+
+
+def test_whether_a_machine_has_the_chart_makes_no_exception_unused(miniature: Miniature) -> None:
+    assert _rules(miniature, NOT_RENDERED + INVALID) == []
+    published.fetch(miniature)
+    assert _rules(miniature, NOT_RENDERED + INVALID) == []
+
+
+def test_a_chart_that_is_there_needs_no_other_exception(miniature: Miniature) -> None:
+    published.fetch(miniature)
+    other = ENTRY % ("schema/none", OWNER)
+    assert _rules(miniature, INVALID + other) == ["exceptions/unused"]
+
+
+def test_an_exception_for_a_release_of_our_own_chart_is_unused(
+    tmp_path: Path, checkout: Repository
+) -> None:
+    assert _rules(Miniature(tmp_path / "own", checkout), NOT_RENDERED) == ["exceptions/unused"]
+
+
+def _object(value: dict[str, object]) -> Object:
+    owner = Owner("HelmRelease", "flux-system", "web")
+    return Object(value, owner, lambda *_: Location(Path("helmrelease.yaml"), 1))
+
+
+@pytest.mark.parametrize(
+    ("image", "found"), [("quay.io/jetstack/a:v1", 0), ("quay.io/jetstackpot/a:v1", 1)]
+)
+def test_its_images_come_from_a_registry_on_the_list(image: str, found: int) -> None:
+    listed = [{"name": "registries", "expression": "['quay.io/jetstack/', 'nvcr.io/nvidia/']"}]
+    policy = {
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "image-registry"},
+        "spec": {"variables": listed},
+    }
+    pod = {"kind": "Pod", "spec": {"containers": [{"name": "a", "image": image}]}}
+    environment = Environment(
+        "demo", "candidate", (_object(policy),), foreign=(_object({**pod, "metadata": {}}),)
+    )
+    assert [each.object for each in images.published_charts(environment)] == [OWNER] * found

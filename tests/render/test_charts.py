@@ -1,0 +1,101 @@
+"""A chart of the network is fetched once, by its exact version, and then rendered like our own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.render import published
+from tests.render.conftest import Miniature
+from tests.render.published import RELEASE, fetch, publish
+
+REFUSING = "http://127.0.0.1:9"  # the discard port: nobody listens
+
+
+@pytest.fixture
+def repository(miniature: Miniature) -> Iterator[str]:
+    with published.repository(miniature) as url:
+        yield url
+
+
+def test_before_it_is_fetched_it_is_named(miniature: Miniature, repository: str) -> None:
+    publish(miniature, repository)
+    (fault,) = miniature.render().faults
+    assert (fault.rule, fault.object) == ("render/not-rendered", "HelmRelease/flux-system/web")
+    assert str(fault.location) == f"{RELEASE}:11"
+
+
+def test_once_fetched_it_is_rendered_with_merged_values_and_hooks(
+    miniature: Miniature, repository: str
+) -> None:
+    publish(miniature, repository)
+    assert fetch(miniature) == [None]
+    environment = miniature.render()
+    assert environment.faults == ()
+    made = {each.kind: each for each in environment.foreign}
+    assert set(made) == {"ConfigMap", "Deployment", "Job"}
+    deployment = made["Deployment"]
+    assert deployment.dig("spec", "replicas") == 2
+    assert deployment.namespace == "demo"
+    assert str(deployment.owner) == "HelmRelease/flux-system/web"
+    assert made["ConfigMap"].dig("data", "settings.txt") == "a=1,b={x}\npattern=^x$$\n"
+
+
+def test_what_it_makes_stays_apart_from_our_own(miniature: Miniature, repository: str) -> None:
+    publish(miniature, repository)
+    before = [each.value for each in miniature.render().objects]
+    fetch(miniature)
+    assert [each.value for each in miniature.render().objects] == before
+
+
+def test_a_field_leads_to_its_value_or_to_the_line_that_names_the_chart(
+    miniature: Miniature, repository: str
+) -> None:
+    publish(miniature, repository)
+    fetch(miniature)
+    (deployment,) = (each for each in miniature.render().foreign if each.kind == "Deployment")
+    assert str(deployment.at("spec", "replicas")) == "apps/demo/helmrelease.yaml:8"
+    image = ("spec", "template", "spec", "containers", 0, "image")
+    assert str(deployment.at(*image)) == f"{RELEASE}:31"
+    assert str(deployment.at("spec", "selector")) == f"{RELEASE}:11"
+
+
+def test_what_was_fetched_needs_no_network(miniature: Miniature, repository: str) -> None:
+    publish(miniature, repository)
+    fetch(miniature)
+    for archive in (miniature.root.parent / "published").iterdir():
+        archive.unlink()
+    assert fetch(miniature) == [None]
+    assert miniature.render().foreign
+
+
+def test_values_that_the_chart_refuses_are_a_fault(miniature: Miniature, repository: str) -> None:
+    publish(miniature, repository)
+    fetch(miniature)
+    miniature.edit("apps/demo/helmrelease.yaml", "replicas: 2", "replicas: two")
+    (fault,) = miniature.render().faults
+    assert (fault.rule, str(fault.location)) == ("render/helm", "apps/demo/helmrelease.yaml:8")
+
+
+@pytest.mark.parametrize("url", [REFUSING, "oci://127.0.0.1:9"])
+def test_a_chart_that_cannot_be_had_is_told_in_one_line(miniature: Miniature, url: str) -> None:
+    publish(miniature, url)
+    (why,) = fetch(miniature)
+    assert why
+    assert "127.0.0.1:9" in why
+    assert "\n" not in why
+    assert [each.rule for each in miniature.render().faults] == ["render/not-rendered"]
+
+
+def test_a_range_is_not_fetched(miniature: Miniature) -> None:
+    publish(miniature, REFUSING)
+    miniature.edit(RELEASE, "version: 0.1.0", "version: 0.x")
+    environment = miniature.render()
+    assert environment.published == ()
+    assert [each.rule for each in environment.faults] == ["render/not-rendered"]
+
+
+def test_another_version_is_another_chart(miniature: Miniature, repository: str) -> None:
+    publish(miniature, repository)
+    fetch(miniature)
+    miniature.edit(RELEASE, "version: 0.1.0", "version: 0.2.0")
+    assert [each.rule for each in miniature.render().faults] == ["render/not-rendered"]

@@ -8,6 +8,7 @@ object that stands in two environments with the same fault gives one finding, wh
 
 import dataclasses
 import datetime
+import functools
 import importlib
 import pkgutil
 import time
@@ -30,7 +31,7 @@ from harness.render.cache import Ledger
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Fault, Object, Unfilled, mapping
 from harness.render.tree import Tree
-from harness.schema import traps, validator
+from harness.schema import eksctl_schema, traps, validator
 
 Rows = list[tuple[str, int | None]]
 _EKSCTL = "clusters/{}/eksctl.yaml"
@@ -292,10 +293,11 @@ def _eksctl(renderer: Renderer, tree: Tree, path: str) -> tuple[Rows, Rows]:
     def make() -> object:
         from harness.schema import eksctl  # brings pydantic: a third of a second
 
-        return eksctl.judge(tree, path, renderer.placeholders)
+        own = functools.partial(eksctl_schema.problems, renderer.repository)
+        return eksctl.judge(tree, path, renderer.placeholders, own)
 
     maker = (Path(validator.__file__).with_name("eksctl.py")).read_text()
-    told = [tree.digest((path,)), maker, str(renderer.placeholders)]
+    told = [tree.digest((path,)), maker, str(renderer.placeholders), eksctl_schema.program()]
     return cast("tuple[Rows, Rows]", renderer.cache.get(f"eksctl {told}", make))
 
 

@@ -6,7 +6,7 @@ lets through and ``eksctl create cluster`` refuses.
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 import yaml
@@ -287,8 +287,19 @@ class ClusterConfig(Strict):
 Rows = list[tuple[str, int | None]]
 
 
-def judge(tree: Tree, path: str, placeholders: Placeholders) -> tuple[Rows, Rows]:
+def judge(
+    tree: Tree,
+    path: str,
+    placeholders: Placeholders,
+    schema: Callable[[Document], Rows] = lambda _: [],
+) -> tuple[Rows, Rows]:
     """What eksctl would refuse in a file, and which keys are UNSET, each with its line.
+
+    Args:
+        tree: where the file lies.
+        path: the file in the repository.
+        placeholders: what stands in for UNSET.
+        schema: what eksctl's own schema refuses, where there is one.
 
     Raises:
         InputError: the file cannot be read, or a field that is UNSET has no placeholder.
@@ -305,6 +316,7 @@ def judge(tree: Tree, path: str, placeholders: Placeholders) -> tuple[Rows, Rows
             document.validate(filled, ClusterConfig)
         except InputError as error:
             problems += [_problem(line, path) for line in error.message.splitlines()]
+        problems += schema(filled)
     return problems, unfilled
 
 

@@ -15,12 +15,16 @@ from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.render.cache import Ledger
-from harness.render.objects import Key, Object, items, text
+from harness.render.objects import Key, Object, Value, items, text
 from harness.schema import catalog
 
 _SECONDS = 120  # a thousand objects take half a second
 _LOCATION = "{{ .ResourceKind }}-{{ .Group }}-{{ .ResourceAPIVersion }}.json"
 _UNKNOWN = re.compile(r"additional propert(?:y|ies) (.+) not allowed")
+
+
+Verdict = list[tuple[list[Key], str, bool]]
+"""What is wrong with one value: the path, the message, and whether there was no schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,16 @@ def validate(repository: Repository, objects: Sequence[Object]) -> list[tuple[Ob
     keys = [f"{pins} {_digest(each)}" for each in objects]
     unseen = {key: each for key, each in zip(keys, objects, strict=True) if key not in ledger}
     if unseen:
-        program = tools.find(repository, "kubeconform")
-        judged = _kubeconform(program, schemas, list(unseen.values()))
+        judged = judge(repository, schemas, [each.value for each in unseen.values()])
         for key, verdict in zip(unseen, judged, strict=True):
             ledger[key] = verdict
     found = [
         (each, Invalid(tuple(path), message, unknown))
         for key, each in zip(keys, objects, strict=True)
-        for path, message, unknown in cast("_Verdict", ledger[key])
+        for path, message, unknown in cast("Verdict", ledger[key])
     ]
     ledger.save()
     return found
-
-
-_Verdict = list[tuple[list[Key], str, bool]]
 
 
 def _without_null(value: object) -> object:
@@ -76,10 +76,16 @@ def _digest(each: Object) -> str:
     return hashlib.sha256(json.dumps(each.value).encode()).hexdigest()
 
 
-def _kubeconform(program: Path, schemas: Path, objects: Sequence[Object]) -> list[_Verdict]:
+def judge(repository: Repository, schemas: Path, values: Sequence[Value]) -> list[Verdict]:
+    """What the schemas of a folder say to each value.
+
+    Raises:
+        HarnessError: kubeconform could not judge.
+    """
+    program = tools.find(repository, "kubeconform")
     with tempfile.TemporaryDirectory(prefix="kubeconform-") as scratch:
-        for number, each in enumerate(objects):
-            Path(scratch, f"{number}.json").write_text(json.dumps(_without_null(each.value)))
+        for number, each in enumerate(values):
+            Path(scratch, f"{number}.json").write_text(json.dumps(_without_null(each)))
         argv: list[str | Path] = [program, "-strict", "-output", "json"]
         argv += ["-schema-location", str(schemas / _LOCATION), "-n", str(os.cpu_count() or 1)]
         done = command.run([*argv, scratch], timeout=_SECONDS, accept=(0, 1), env=tools.QUICK)
@@ -87,7 +93,7 @@ def _kubeconform(program: Path, schemas: Path, objects: Sequence[Object]) -> lis
         report = json.loads(done.stdout)
     except ValueError as error:
         raise HarnessError(f"kubeconform said nothing to read: {done.stderr}") from error
-    verdicts: list[_Verdict] = [[] for _ in objects]
+    verdicts: list[Verdict] = [[] for _ in values]
     for row in items(report, "resources"):
         verdicts[int(Path(text(row, "filename")).stem)] = list(_problems(row))
     return verdicts

@@ -216,12 +216,13 @@ def up(repository: Repository, name: str, env: str) -> LocalCluster:
         console.step("start Kubernetes and Flux"),
         (cluster.folder / "supervisor.log").open("wb") as log,
     ):
-        subprocess.Popen(
-            _supervisor(cluster),
+        subprocess.run(
+            [*_supervisor(cluster), "--detach"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            check=True,
         )
         cluster.wait_for(lambda state: state.ready)
     return cluster

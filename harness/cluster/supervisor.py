@@ -233,7 +233,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--detach", action="store_true", help="go on when the caller has ended")
     args = parser.parse_args()
+    if args.detach and os.fork():
+        return 0
     plan = Plan.model_validate_json((args.folder / PLAN).read_text())
     Supervisor(args.folder, plan).run(until_eof=args.until_eof)
     return 0

@@ -30,14 +30,9 @@ def _up(args: argparse.Namespace) -> int:
     cluster.follow()
     with console.step(f"sync {commit[:12]}"):
         cluster.sync(commit)
-    took = time.monotonic() - began
-    answer = {
-        "commit": commit,
-        "kubeconfig": str(cluster.kubeconfig),
-        "url": cluster.url,
-        "seconds": round(took, 1),
-    }
-    text = f"Ready after {took:.1f} s\nexport KUBECONFIG={cluster.kubeconfig}"
+    took = round(time.monotonic() - began, 1)
+    answer = {"commit": commit, "kubeconfig": str(cluster.kubeconfig), "seconds": took}
+    text = f"Ready after {took} s\nexport KUBECONFIG={cluster.kubeconfig}"
     print(json.dumps(answer, indent=2) if args.json else text)
     return 0
 

@@ -73,21 +73,7 @@ def components(
             argv=(str(programs["kube-scheduler"]), client, *apart),
             after=("kube-apiserver",),
         ),
-        Component(
-            name="kwok",
-            argv=(
-                str(programs["kwok"]),
-                client,
-                f"--config={STAGES}",
-                "--manage-all-nodes=false",
-                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-                "--node-lease-duration-seconds=40",
-                f"--server-address={_HOST}:{ports.kwok}",
-            ),
-            env={"HOME": str(folder)},  # it reads ~/.kwok/kwok.yaml, and the user's is not ours
-            after=("kube-apiserver",),
-            ready=f"http://{_HOST}:{ports.kwok}/healthz",
-        ),
+        _kwok(folder, ports, programs["kwok"], client),
     ]
 
 
@@ -136,4 +122,22 @@ def _apiserver(pki: Path, ports: Ports, program: Path) -> Component:
         ),
         after=("etcd",),
         ready=f"{ports.server}/readyz",
+    )
+
+
+def _kwok(folder: Path, ports: Ports, program: Path, client: str) -> Component:
+    return Component(
+        name="kwok",
+        argv=(
+            str(program),
+            client,
+            f"--config={STAGES}",
+            "--manage-all-nodes=false",
+            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+            "--node-lease-duration-seconds=40",
+            f"--server-address={_HOST}:{ports.kwok}",
+        ),
+        env={"HOME": str(folder)},  # it reads ~/.kwok/kwok.yaml, and the user's is not ours
+        after=("kube-apiserver",),
+        ready=f"http://{_HOST}:{ports.kwok}/healthz",
     )

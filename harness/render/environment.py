@@ -226,11 +226,16 @@ class _Render:
             file for file in tree.closure(wanted.folder) if file.endswith((".yaml", "yml"))
         )
         made = []
-        for each in self.renderer.build(tree, wanted):
+        try:
+            built = self.renderer.build(tree, wanted)
+        except NotReadError as error:
+            error.at = _mention(tree, read, re.escape(error.quoted))
+            raise
+        for each in built:
             trace = FromKustomize(tree, each.origin, read)
             made.append(self._filled(Object(each.value, owner, trace)))
             for name in each.missing:
-                at = _mention(tree, (each.origin, *read), name)
+                at = _mention(tree, (each.origin, *read), rf"\$\{{#?{name}\b")
                 message = f"${{{name}}} has no value: Flux makes it empty"
                 self.faults.append(Fault("render/variable", message, at, str(made[-1])))
         return made
@@ -328,9 +333,9 @@ def _by_dependency(flux: Iterable[Object]) -> list[Object]:
     return sorted(named.values(), key=lambda each: depth(each.name, frozenset()))
 
 
-def _mention(tree: Tree, files: Iterable[str], variable: str) -> Location:
-    """The first line that uses a variable."""
-    used = re.compile(rf"\$\{{#?{variable}\b")
+def _mention(tree: Tree, files: Iterable[str], pattern: str) -> Location:
+    """The first line that has a pattern."""
+    used = re.compile(pattern)
     first = ""
     for file in files:
         first = first or file

@@ -18,7 +18,7 @@ import yaml
 
 from harness import tools
 from harness.core import command
-from harness.core.errors import InputError
+from harness.core.errors import InputError, Location
 from harness.render.objects import Value, items, mapping, text
 from harness.render.substitution import VARIABLE, names, substitute
 from harness.render.tree import Tree
@@ -202,7 +202,8 @@ def _substituted(chunk: str, value: Value, wanted: Build) -> str:
         return substitute(chunk, variables)
     except InputError as error:
         who = f"{text(value, 'kind')}/{text(value, 'metadata', 'name')}"
-        raise type(error)(f"{who}: {error.message}", at=Path(wanted.folder)) from error
+        error.message, error.at = f"{who}: {error.message}", Location(Path(wanted.folder))
+        raise
 
 
 def _parse(chunk: str, wanted: Build) -> tuple[dict[str, object], str]:

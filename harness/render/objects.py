@@ -135,7 +135,9 @@ BROKEN = {"render/kustomize", "render/helm", "render/unknown"}
 
 
 class NotReadError(InputError):
-    """Flux knows how to read it, the render here does not."""
+    """Flux knows how to read it, the render here does not. ``quoted`` is how it is written."""
+
+    quoted: str = ""
 
 
 @dataclass(frozen=True)

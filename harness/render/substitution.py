@@ -86,8 +86,10 @@ class _Scanner:
         operator = form[0] if form else ""
         self._at += len(operator)
         if operator in ("#", "%"):
-            shown = self._shown(start)
-            raise NotReadError(f"{shown}: removing a pattern with {operator} is not read")
+            what = f"removing a pattern with {operator}"
+            refused = NotReadError(f"{self._shown(start)}: {what} is not read")
+            refused.quoted = self._text[start : self._at]
+            raise refused
         if isinstance(self._variables, _Asked) and operator not in (":-", ":=", "=", ":?", ":+"):
             self._variables.names.add(name)
         value = self._apply(self._variables.get(name, ""), operator)

@@ -1,9 +1,11 @@
 """A chart of the network is fetched once, by its exact version, and then rendered like our own."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from harness import cli
 from tests.render import published
 from tests.render.conftest import Miniature
 from tests.render.published import RELEASE, fetch, publish
@@ -74,6 +76,23 @@ def test_values_that_the_chart_refuses_are_a_fault(miniature: Miniature, reposit
     miniature.edit("apps/demo/helmrelease.yaml", "replicas: 2", "replicas: two")
     (fault,) = miniature.render().faults
     assert (fault.rule, str(fault.location)) == ("render/helm", "apps/demo/helmrelease.yaml:8")
+
+
+def test_set_up_fetches_what_it_can_and_says_what_it_cannot(
+    miniature: Miniature,
+    repository: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    publish(miniature, repository)
+    monkeypatch.chdir(miniature.root)
+    assert cli.main(["tools", "--json"]) == 0
+    assert f"{repository} web 0.1.0" in json.loads(capsys.readouterr().out)
+    miniature.edit("clusters/demo/published.yaml", repository, REFUSING)
+    assert cli.main(["tools", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert f"not fetched: {REFUSING} web 0.1.0 (" in printed.err
+    assert f"{REFUSING} web 0.1.0" not in json.loads(printed.out)
 
 
 @pytest.mark.parametrize("url", [REFUSING, "oci://127.0.0.1:9"])

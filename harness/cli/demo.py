@@ -1,7 +1,6 @@
 """``harness demo``: models → snapshot → real TorchServe → load test → report, on this machine."""
 
 import argparse
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -30,16 +29,11 @@ def _demo(args: argparse.Namespace) -> int:
     with server.running(checkout, _ENV) as served:
         with console.step("ask every model for each of its samples") as update:
             _ask(served.inference_url, [s for of in samples.values() for s in of], update)
-        report = run(
-            load_profile(checkout.cluster(_ENV) / "loadtest.yaml"),
-            Target(served.inference_url, launcher_url=served.launcher_url, embedded=True),
-            samples,
-            checkout.build / "loadtest" / _ENV,
-        )
-    if args.json:
-        print(json.dumps(report.model_dump(mode="json"), indent=2))
-    else:
-        print_report(report, checkout.build / "loadtest" / _ENV)
+        profile = checkout.cluster(_ENV) / "loadtest.yaml"
+        out = checkout.build / "loadtest" / _ENV
+        target = Target(served.inference_url, launcher_url=served.launcher_url, embedded=True)
+        report = run(load_profile(profile), target, samples, out, source=profile)
+    print_report(report, out, as_json=args.json)
     return EXIT_CODE[report.verdict]
 
 

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import server
-from harness.core import repository
+from harness.core import console, repository
+from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.loadtest import Report, Target, compare, gateway, load_profile, report, run, swarm
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
+from harness.render import digest
+from harness.render.environment import Renderer
 
 EXIT_CODE = {"pass": 0, "fail": 1, "invalid": 3}
 
@@ -66,7 +69,15 @@ def _target(args: argparse.Namespace, checkout: Repository, protocol: str) -> It
             url = grpc if protocol == "grpc" else served.inference_url
             yield Target(url, launcher_url=served.launcher_url, embedded=True)
     else:
-        yield gateway.find(protocol)
+        yield gateway.find(protocol, lambda commit: _digest(checkout, args.env, commit))
+
+
+def _digest(checkout: Repository, env: str, commit: str) -> str | None:
+    try:
+        return digest.of(Renderer(checkout).at(env, commit))
+    except HarnessError as error:
+        console.note(f"no release digest, so the report is no evidence: {error}")
+        return None
 
 
 def _compare(args: argparse.Namespace) -> int:

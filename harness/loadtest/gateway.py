@@ -9,6 +9,7 @@ The cluster is asked by name: HTTPRoute and GRPCRoute in namespace torchserve, H
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -25,13 +26,17 @@ _PORTS = {"torchserve": 8090, "dcgm-exporter": 9400}
 _TIMEOUT = 5.0  # seconds for the API server: a scrape is due each second
 
 
-def find(protocol: str) -> Target:
+def find(protocol: str, digest: Callable[[str], str | None]) -> Target:
     """The target behind the current context of KUBECONFIG.
+
+    Args:
+        protocol: ``rest`` or ``grpc``.
+        digest: the release digest of a commit; None where the commit cannot be rendered.
 
     Raises:
         HarnessError: no cluster can be reached, or it has no route to TorchServe with an address.
     """
-    cluster = KubernetesCluster()
+    cluster = KubernetesCluster(digest)
     route = cluster.route(_ROUTES[protocol])
     gateway = cluster.gateway(route)
     addresses = gateway.get("status", {}).get("addresses", [])
@@ -54,7 +59,7 @@ def find(protocol: str) -> Target:
 class KubernetesCluster:
     """The cluster of KUBECONFIG's current context."""
 
-    def __init__(self) -> None:
+    def __init__(self, digest: Callable[[str], str | None]) -> None:
         from kubernetes import client, config
         from kubernetes.config.config_exception import ConfigException
 
@@ -67,6 +72,7 @@ class KubernetesCluster:
             raise HarnessError(
                 f"no cluster to load: {error}", hint="set KUBECONFIG, or give --target URL"
             ) from error
+        self._digest = functools.cache(digest)
         self._core = client.CoreV1Api()
         self._custom = client.CustomObjectsApi()
 
@@ -95,8 +101,12 @@ class KubernetesCluster:
         history = helm.get("status", {}).get("history") or [{}]
         latest = history[0]
         told = (f"{key}={latest.get(key)}" for key in ("version", "chartVersion", "configDigest"))
+        commit = revision.rpartition(":")[2]
         return Release(
-            commit=revision.rpartition(":")[2], helm=" ".join(told), pods=self._templates()
+            commit=commit,
+            digest=self._digest(commit),
+            helm=" ".join(told),
+            pods=self._templates(),
         )
 
     def metrics(self) -> dict[str, str]:

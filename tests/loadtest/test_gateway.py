@@ -132,13 +132,14 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         server.shutdown()
 
 
+DIGESTS = {COMMIT: "d" * 64}
 LENIENT = {"lateness": 500, "drift": 100, "generatorCpu": 1}
 
 
 def test_the_load_goes_through_the_gateway_and_the_figures_come_from_every_pod(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    target = gateway.find("rest")
+    target = gateway.find("rest", DIGESTS.get)
     seen = {"name": "seen", "path": "/echo", "contains": "Host: torchserve.example.com\r\n"}
     hold = {"kind": "hold", "seconds": 4, "rate": 50}
     load = profile(mix=[{"request": seen}], stages=[hold], judge=LENIENT)
@@ -146,7 +147,7 @@ def test_the_load_goes_through_the_gateway_and_the_figures_come_from_every_pod(
     assert (report.verdict, report.failures) == ("pass", 0)
     assert report.target.gateway == "staging"
     assert report.release
-    assert report.release.commit == COMMIT
+    assert (report.release.commit, report.release.digest) == (COMMIT, DIGESTS[COMMIT])
     assert report.server
     assert report.server.pods == [
         "dcgm-exporter-0",
@@ -160,7 +161,7 @@ def test_the_load_goes_through_the_gateway_and_the_figures_come_from_every_pod(
 
 
 def test_a_roll_out_changes_the_release_and_scaling_does_not(cluster: Cluster) -> None:
-    target = gateway.find("rest")
+    target = gateway.find("rest", DIGESTS.get)
     before = target.release()
     cluster.templates = ["aaa", "bbb"]
     assert target.release() != before
@@ -169,7 +170,7 @@ def test_a_roll_out_changes_the_release_and_scaling_does_not(cluster: Cluster) -
 
 
 def test_a_new_commit_during_the_run_makes_it_invalid(cluster: Cluster, tmp_path: Path) -> None:
-    target = gateway.find("rest")
+    target = gateway.find("rest", DIGESTS.get)
     cluster.commits = ["aaaa", "bbbb"]
     report = loadtest.run(profile(judge=LENIENT), target, {}, tmp_path / "out")
     assert report.verdict == "invalid"
@@ -180,7 +181,7 @@ def test_a_new_commit_during_the_run_makes_it_invalid(cluster: Cluster, tmp_path
 
 def test_the_named_listener_decides(cluster: Cluster) -> None:
     cluster.route["spec"]["parentRefs"][0]["sectionName"] = "https"  # type: ignore[index]
-    target = gateway.find("rest")
+    target = gateway.find("rest", DIGESTS.get)
     assert target.url.startswith("https://127.0.0.1:443")
     assert target.host == "torchserve.example.com"
 
@@ -188,15 +189,15 @@ def test_the_named_listener_decides(cluster: Cluster) -> None:
 def test_a_gateway_without_an_address_is_said(cluster: Cluster) -> None:
     cluster.addresses = []
     with pytest.raises(HarnessError, match="Gateway gw has no address yet"):
-        gateway.find("rest")
+        gateway.find("rest", DIGESTS.get)
 
 
 def test_no_route_is_said(cluster: Cluster) -> None:
     with pytest.raises(HarnessError, match="404"):
-        gateway.find("grpc")
+        gateway.find("grpc", DIGESTS.get)
 
 
 def test_no_cluster_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(HarnessError, match="no cluster to load"):
-        gateway.find("rest")
+        gateway.find("rest", DIGESTS.get)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from harness.core.errors import UsageError
-from harness.render import crossed, diff
+from harness.render import crossed, diff, digest
 from harness.render.environment import Renderer
 from tests.render.conftest import Miniature
 
@@ -124,3 +124,19 @@ def test_the_difference_names_fields_and_dangers(committed: Miniature) -> None:
 
 
 _SELECTOR = "      app: web\n      new: label\n  temp"
+
+
+def test_a_release_digest_survives_a_docs_commit_and_changes_with_what_runs(
+    committed: Miniature,
+) -> None:
+    def release() -> str:
+        return digest.of(Renderer(committed.repository).at("demo", _commit(committed)))
+
+    first = digest.of(Renderer(committed.repository).at("demo", "HEAD"))
+    committed.write("why.md", "because")
+    assert release() == first
+    committed.edit("clusters/demo/release.yaml", "branch: main", f"commit: {'a' * 40}")
+    assert digest.of(Renderer(committed.repository).candidate("demo")) == first
+    committed.edit("clusters/demo/release.yaml", f"commit: {'a' * 40}", "branch: main")
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 5")
+    assert release() != first

@@ -7,10 +7,9 @@ import pytest
 import yaml
 
 from tests.e2e import oracle
-from tests.e2e.lab import INFRA, Lab
+from tests.e2e.lab import INFRA, STORAGE, Lab
 
 _PV = "infra/storage/persistentvolume.yaml"
-_SITE = "clusters/local/site.yaml"
 _VALUES: list[dict[str, object]] = [
     {"replicas": 2},
     {"drainSeconds": 45, "deregisterSeconds": 7},
@@ -83,6 +82,31 @@ def _agree(lab: Lab, commit: str, folder: Path) -> None:
 
 def test_render_and_flux_agree_on_this_repository(lab: Lab, tmp_path: Path) -> None:
     _agree(lab, lab.bare.head(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "said"),
+    [
+        pytest.param(_PV, "5Gi", "6Gi", "is '5Gi', was rendered as '6Gi'", id="a value"),
+        pytest.param(STORAGE, "- persistentvolume.yaml", "", "not rendered", id="an object less"),
+        pytest.param(
+            _PV, "name: torchserve-model-store", "name: other", "not applied", id="a name"
+        ),
+        pytest.param(_PV, "  volumeMode: Filesystem\n", "", "volumeMode", id="a field less"),
+    ],
+)
+def test_a_difference_is_seen(
+    lab: Lab, tmp_path: Path, path: str, old: str, new: str, said: str
+) -> None:
+    lab.bare.export(lab.bare.head(), tmp_path)
+    file = tmp_path / path
+    before = file.read_text()
+    assert old in before
+    file.write_text(before.replace(old, new))
+    found = list(
+        oracle.differences(lab.api, oracle.render(lab.cluster.repository, tmp_path, "local"))
+    )
+    assert any(said in each for each in found), found
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import boto3
+import boto3.session
 import botocore.exceptions
 from botocore.config import Config
 
@@ -98,6 +98,8 @@ class Aws:
 
     region: str
     _clients: dict[str, Any] = field(default_factory=dict)
+    # boto3's default session would keep the credentials that it found first.
+    _session: boto3.session.Session = field(default_factory=boto3.session.Session)
 
     def call(self, call: Call) -> Answer:
         """Make one call.
@@ -140,7 +142,7 @@ class Aws:
                 read_timeout=60,
             )
             try:
-                self._clients[service] = boto3.client(
+                self._clients[service] = self._session.client(
                     cast("Any", service), region_name=self.region, config=config
                 )
             except (botocore.exceptions.BotoCoreError, ValueError) as error:

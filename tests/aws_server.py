@@ -30,7 +30,9 @@ from dataclasses import dataclass, field
 
 import botocore.session
 
-ERROR_XML = "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>"
+ERROR_XML = (
+    "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>"
+)
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
     "DescribeFileSystems": ("FileSystems", "FileSystemId"),
@@ -112,6 +114,12 @@ class Shim:
     _parts: dict[tuple[str, str], str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def reset(self) -> None:
+        """Forget faults and calls; what was made stays."""
+        self.slow = 0
+        self.calls.clear()
+        self.twists.clear()
+
     def refuse(self, operation: str, code: str, *, times: int = 1, status: int = 400) -> None:
         """Answer the next calls of an operation with an error, and do not make them."""
         self.twists[operation] += [lambda request, _: error(request, status, code)] * times
@@ -122,7 +130,11 @@ class Shim:
         def empty(request: Request, ask: Callable[[], Reply]) -> Reply:
             reply = ask()
             if request.service == "ec2":
-                return Reply(200, reply.headers, re.sub(rb"<item>.*</item>", b"", reply.body, flags=re.S))
+                return Reply(
+                    200,
+                    reply.headers,
+                    re.sub(rb"<item>.*</item>", b"", reply.body, flags=re.DOTALL),
+                )
             return reply.saying({LISTS[operation][0]: []})
 
         self.twists[operation] += [empty] * times
@@ -137,11 +149,14 @@ class Shim:
         self.twists[operation].append(lost)
 
     def answer(self, request: Request) -> Reply | None:
-        with self._lock:  # moto's tables are plain dictionaries
+        with self._lock:
             self.calls.append(request.operation)
             waiting = self.twists[request.operation]
-            if waiting:
-                return waiting.pop(0)(request, lambda: self._corrected(request))
+            twist = waiting.pop(0) if waiting else None
+        return twist(request, lambda: self._made(request)) if twist else self._made(request)
+
+    def _made(self, request: Request) -> Reply:
+        with self._lock:  # moto's tables are plain dictionaries
             return self._corrected(request)
 
     def _corrected(self, request: Request) -> Reply:
@@ -163,7 +178,7 @@ class Shim:
             if self._looks.get(item[name], 0) > 0:
                 self._looks[item[name]] -= 1
                 item["LifeCycleState"] = "creating"
-            item |= self._changed[item[name]]
+            item.update(self._changed[item[name]])
             if name == "FileSystemId" and item[name] in self.sizes:
                 item["SizeInBytes"]["Value"] = self.sizes[item[name]]
         return reply.saying(answer)
@@ -281,19 +296,30 @@ def shim(moto_url: str) -> Iterator[Shim]:
                 return
             self.send_response(reply.status)
             for name, value in reply.headers.items():
-                if name not in ("connection", "content-length", "date", "server", "transfer-encoding"):
+                if name not in (
+                    "connection",
+                    "content-length",
+                    "date",
+                    "server",
+                    "transfer-encoding",
+                ):
                     self.send_header(name, value)
             said = reply.headers.get("content-length", "0")
-            self.send_header("content-length", said if self.command == "HEAD" else str(len(reply.body)))
+            self.send_header(
+                "content-length", said if self.command == "HEAD" else str(len(reply.body))
+            )
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body)
+                cut = int(reply.headers.get("x-cut", len(reply.body)))
+                self.close_connection = cut < len(reply.body)
+                self.wfile.write(reply.body[:cut])
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # a client that was killed has hung up
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}"
@@ -331,7 +357,9 @@ def named(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Re
         keys = [*urllib.parse.parse_qs(url.query, keep_blank_values=True), ""]
         operation = next(_S3[method, key] for key in keys if (method, key) in _S3)
     elif service in ("efs", "eks"):
-        operation = next(n for m, form, n in _forms(service) if m == method and form.fullmatch(url.path))
+        operation = next(
+            n for m, form, n in _forms(service) if m == method and form.fullmatch(url.path)
+        )
     else:
         operation = url.path.rsplit("/", 1)[1]
     return Request(method, path, headers, body, service, operation)

@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "diff": "what a change does to an environment, the dangerous first",
     "generate": "write the chart's schema, README and version from its values",
     "init": "fill in what only the owner of a cluster knows",
-    "models": "build, lock and verify the model archives",
+    "models": "build, lock, verify and push the model archives",
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",
     "loadtest": "put a load profile on an endpoint and judge it",

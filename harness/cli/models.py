@@ -1,9 +1,10 @@
-"""``harness models``: build the archives, lock them, list them, verify them."""
+"""``harness models``: build the archives, lock, list and verify them, push them."""
 
 import argparse
 import json
 from collections.abc import Callable
 
+from harness.cli import store
 from harness.core import console, repository
 from harness.core.repository import Repository
 from harness.models import verify
@@ -18,9 +19,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         "action",
         choices=list(_ACTIONS),
         help="build what changed · lock: write what was built to models/lock.yaml · "
-        "list: versions and sizes · verify: do the archives fit the locks?",
+        "list: versions and sizes · verify: do the archives fit the locks? · "
+        "push: to the environment's bucket · gc: remove what no release needs from there",
     )
     parser.add_argument("--rebuild", action="store_true", help="build: everything, and afresh")
+    store.register(parser)
     parser.set_defaults(run=_run)
 
 
@@ -77,4 +80,6 @@ _ACTIONS: dict[str, Callable[[Repository, argparse.Namespace], int]] = {
     "lock": _lock,
     "list": _list,
     "verify": _verify,
+    "push": store.push,
+    "gc": store.gc,
 }

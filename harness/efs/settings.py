@@ -21,7 +21,9 @@ class Settings(Camel):
     """One file of settings. The first two names are EKS's and AWS's own."""
 
     # 40: with the environment it makes a creation token, of which EFS takes 64 characters.
-    cluster_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)]
+    cluster_name: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)
+    ]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     # EC2's rule for names in a VPC, less what a shell would take for its own.
     security_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]

@@ -3,7 +3,7 @@
 import itertools
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from harness.efs import state
 from harness.efs.provision import Pace, Provision
 from harness.efs.settings import Settings, Wanted
 from harness.efs.state import Cluster, State
-from tests import aws_server
+from tests.aws_fixtures import front, shim  # noqa: F401 (pytest finds them here)
 from tests.aws_server import Shim
 
 REGION = "us-west-2"
@@ -25,19 +25,14 @@ QUICK = Pace(look=0.01, patience=5)
 
 
 @pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
-    with aws_server.moto() as url:
-        yield url
+def clients() -> dict[str, object]:
+    """boto3's clients cost half a second each; they hold nothing but the address."""
+    return {}
 
 
 @pytest.fixture
-def shim(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shim]:
-    with aws_server.shim(moto_url) as made:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
-        yield made
+def aws(shim: Shim, clients: dict[str, object]) -> Aws:
+    return Aws(REGION, clients)
 
 
 @dataclass(frozen=True)
@@ -53,12 +48,18 @@ class Network:
 _numbers = itertools.count()
 
 
-@pytest.fixture
-def network(moto_url: str, shim: Shim) -> Network:
-    def client(service: str):  # noqa: ANN202
-        return boto3.client(service, region_name=REGION, endpoint_url=moto_url)
+@pytest.fixture(scope="session")
+def network(front: Shim) -> Network:
+    def client(service: str):
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=front.moto,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
 
-    name = f"Cluster{next(_numbers)}"
+    name = "Cluster"
     ec2, eks = client("ec2"), client("eks")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     group = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)["GroupId"]
@@ -69,10 +70,8 @@ def network(moto_url: str, shim: Shim) -> Network:
         for number, zone in enumerate("aabc")
     ]
     eks.create_cluster(name=name, roleArn=ROLE, resourcesVpcConfig={"subnetIds": subnets})
-    eks.create_nodegroup(
-        clusterName=name, nodegroupName="gpu", subnets=subnets[:3], nodeRole=ROLE
-    )
-    shim.network[name] = (vpc, group)
+    eks.create_nodegroup(clusterName=name, nodegroupName="gpu", subnets=subnets[:3], nodeRole=ROLE)
+    front.network[name] = (vpc, group)
     return Network(name, vpc, group, tuple(subnets))
 
 
@@ -89,8 +88,8 @@ def want(network: Network) -> Callable[[], Wanted]:
 
 
 @pytest.fixture
-def provision(want: Callable[[], Wanted], shim: Shim) -> Provision:
-    return Provision(Aws(REGION), want(), QUICK)
+def provision(want: Callable[[], Wanted], aws: Aws) -> Provision:
+    return Provision(aws, want(), QUICK)
 
 
 @pytest.fixture

@@ -33,14 +33,10 @@ def test_an_empty_account_gets_one_of_everything(
     [rule] = made.security_group.rules
     assert str(rule) == f"2049/tcp from {network.group}"
     assert {target.zone for target in made.mount_targets} == {"us-west-2a", "us-west-2b"}
-    assert {target.security_groups for target in made.mount_targets} == {
-        (made.security_group.id,)
-    }
+    assert {target.security_groups for target in made.mount_targets} == {(made.security_group.id,)}
 
 
-def test_a_second_apply_changes_nothing(
-    provision: Provision, cluster: Cluster, shim: Shim
-) -> None:
+def test_a_second_apply_changes_nothing(provision: Provision, cluster: Cluster, shim: Shim) -> None:
     first = provision.up(cluster)
     shim.calls.clear()
     assert provision.up(cluster) == first
@@ -101,9 +97,7 @@ def test_drift_of_the_file_system_is_repaired(
     assert Provision(provision.aws, provision.wanted, provision.pace).up(cluster) == right
 
 
-def test_a_way_in_that_somebody_opened_is_closed(
-    provision: Provision, cluster: Cluster
-) -> None:
+def test_a_way_in_that_somebody_opened_is_closed(provision: Provision, cluster: Cluster) -> None:
     right = provision.up(cluster)
     assert right.security_group
     open_to_all = {

@@ -1,0 +1,83 @@
+"""Reads objects from S3 in pieces. Credentials come from EKS Pod Identity, by boto3's own chain."""
+
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import boto3.session
+import botocore.exceptions
+from botocore.config import Config
+
+from . import SyncError
+from .store import File
+
+_CHUNK = 1 << 20  # bytes: what is in memory of an archive, however large it is
+_IDLE = 5  # lost connections in a row, without a byte between them, that are one too many
+_LOST = (
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+)
+_WHY = {
+    "AccessDenied": "the Job's Pod Identity role may not read it",
+    "NoSuchBucket": "there is no such bucket",
+    "NoSuchKey": "it was never pushed: `harness models push`",
+    "RequestTimeTooSkewed": "the clock of this node is off by more than 5 minutes",
+}
+
+
+class Bucket:
+    """A bucket, or a folder of one."""
+
+    def __init__(self, source: str) -> None:
+        url = urllib.parse.urlsplit(source)
+        if url.scheme != "s3" or not url.netloc:
+            raise SyncError(f"--source is {source!r}, not s3://bucket")
+        self._bucket = url.netloc
+        self._prefix = f"{url.path.strip('/')}/" if url.path.strip("/") else ""
+        config = Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=30)
+        self._client: Any = boto3.session.Session().client("s3", config=config)
+
+    def read(self, file: File) -> Iterator[bytes]:
+        """The object, a piece at a time; goes on where a connection was lost.
+
+        Raises:
+            SyncError: it is not there, not readable, of another size, or cannot be read to its end.
+        """
+        offset = idle = 0
+        etag = ""
+        while offset < file.size:
+            before = offset
+            try:
+                answer = self._open(file, offset, etag)
+                etag = answer["ETag"]
+                for chunk in iter(lambda: answer["Body"].read(_CHUNK), b""):  # noqa: B023
+                    offset += len(chunk)
+                    yield chunk
+            except _LOST as error:
+                idle = 0 if offset > before else idle + 1
+                if idle == _IDLE:
+                    raise SyncError(
+                        f"{self._named(file)}: lost again and again: {error}"
+                    ) from error
+
+    def _open(self, file: File, offset: int, etag: str) -> dict[str, Any]:
+        # The same object to the end: another one under this name would answer 412.
+        more = {"Range": f"bytes={offset}-", "IfMatch": etag} if offset else {}
+        try:
+            answer: dict[str, Any] = self._client.get_object(
+                Bucket=self._bucket, Key=f"{self._prefix}{file.name}", **more
+            )
+        except botocore.exceptions.ClientError as error:
+            said = error.response["Error"]
+            why = _WHY.get(said.get("Code", ""), said.get("Message", ""))
+            raise SyncError(f"{self._named(file)}: {said.get('Code')}: {why}") from error
+        except botocore.exceptions.NoCredentialsError as error:
+            raise SyncError("no credentials: is there a Pod Identity association?") from error
+        if answer["ContentLength"] != file.size - offset:
+            size = answer["ContentLength"] + offset
+            raise SyncError(f"{self._named(file)}: {size} bytes where {file.size} are expected")
+        return answer
+
+    def _named(self, file: File) -> str:
+        return f"s3://{self._bucket}/{self._prefix}{file.name}"

@@ -1,0 +1,164 @@
+"""The model store: a folder of archives that are whole, known and never changed."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from . import SyncError
+
+_MANIFEST = "manifest.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_WHY = {
+    errno.EACCES: "it may not be written by this user",
+    errno.EFBIG: "no larger file fits",
+    errno.EDQUOT: "the quota is used up",
+    errno.ENOSPC: "the disk is full",
+    errno.EROFS: "it is mounted read-only: only the loader's access point can be written",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An archive as the release pins it; ``size`` in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+    @property
+    def is_named_by_content(self) -> bool:
+        return self.name.endswith(f"-{self.sha256[:12]}.mar")
+
+
+def listed(path: Path) -> list[File]:
+    """The archives that a release needs.
+
+    Raises:
+        SyncError: the list cannot be read, or an archive was never built and locked.
+    """
+    try:
+        files = [
+            File(each["name"], each["sha256"], each["size"])
+            for each in json.loads(path.read_text())
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SyncError(f"{path} is not a list of {{name, sha256, size}}: {error}") from error
+    for file in files:
+        if not _NAME.fullmatch(file.name) or not _DIGEST.fullmatch(file.sha256):
+            raise SyncError(
+                f"{path}: {file.name} with sha256 {file.sha256}: lock it before releasing it"
+            )
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder, on a file system that several Jobs may see."""
+
+    folder: Path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait until no other Job fills the store; sweep away what a killed one left half done.
+
+        Raises:
+            SyncError: the store cannot be written.
+        """
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("w")
+        with lock:
+            # NFS keeps the lock on the server, and frees it when the client is gone.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with self._writing():
+                for left in self.folder.glob(".*.part"):
+                    left.unlink()
+            yield
+
+    def fill(self, file: File, read: Callable[[File], Iterable[bytes]]) -> str:
+        """Make sure that the store has ``file``, whole and right; say what was done.
+
+        Raises:
+            SyncError: it could not be had, or another file has its name.
+        """
+        path = self.folder / file.name
+        found = self._sha256(path)
+        if found == file.sha256:
+            return "was there"
+        if found and not file.is_named_by_content:
+            raise SyncError(
+                f"{path}: sha256 {found} where {file.sha256} is expected; its name says nothing of "
+                "its content, so another release may need it as it is"
+            )
+        with self._part(file.name) as part:
+            digest = hashlib.sha256()
+            for chunk in read(file):
+                digest.update(chunk)
+                part.write(chunk)
+            if (got := digest.hexdigest()) != file.sha256:
+                raise SyncError(f"{file.name}: sha256 {got} where {file.sha256} is expected")
+        return "replaced: it was damaged" if found else "copied"
+
+    def write_manifest(self, files: list[File]) -> None:
+        """Write what is known to be whole: ``files``, and what earlier runs knew and is there."""
+        path = self.folder / _MANIFEST
+        try:
+            before = {each["name"]: each for each in json.loads(path.read_text())}
+        except (OSError, ValueError, KeyError, TypeError):
+            before = {}
+        known = before | {file.name: asdict(file) for file in files}
+        there = [known[name] for name in sorted(known) if (self.folder / name).is_file()]
+        with self._part(_MANIFEST) as part:
+            part.write(json.dumps(there, indent=2).encode() + b"\n")
+
+    def keep_config(self, config: Path) -> None:
+        """Copy the released configuration to ``config/`` beside the store, for people to read."""
+        beside = Store(self.folder.parent / "config")
+        with beside._writing():
+            beside.folder.mkdir(exist_ok=True)
+        with beside._part("config.properties") as part:
+            part.write(config.read_bytes())
+
+    def _sha256(self, path: Path) -> str:
+        """The file's SHA-256; empty where there is no file."""
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise SyncError(f"{path}: cannot be read: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def _part(self, name: str) -> Iterator[IO[bytes]]:
+        """A temporary file that gets its name once it is complete and on disk."""
+        with self._writing():
+            descriptor, temporary = tempfile.mkstemp(".part", f".{name}.", self.folder)
+            try:
+                with os.fdopen(descriptor, "wb") as part:
+                    yield part
+                    part.flush()
+                    os.fchmod(part.fileno(), 0o644)
+                    os.fsync(part.fileno())
+                Path(temporary).replace(self.folder / name)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = _WHY.get(error.errno or 0, error.strerror)
+            raise SyncError(f"{self.folder} cannot be written: {why}") from error

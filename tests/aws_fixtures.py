@@ -1,0 +1,24 @@
+"""Fixtures for tests that talk to AWS: boto3's normal client, and the standard variables."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import aws_server
+from tests.aws_server import Shim
+
+
+@pytest.fixture(scope="session")
+def front() -> Iterator[Shim]:
+    with aws_server.moto() as url, aws_server.shim(url) as made:
+        yield made
+
+
+@pytest.fixture
+def shim(front: Shim, monkeypatch: pytest.MonkeyPatch) -> Shim:
+    front.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", front.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    return front

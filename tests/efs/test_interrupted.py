@@ -1,0 +1,159 @@
+"""Killed at any call, run twice at once, misled by AWS: it converges to one of everything."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.aws import Aws
+from harness.core import console
+from harness.core.repository import Repository
+from harness.efs.provision import Provision
+from harness.efs.settings import Wanted
+from harness.efs.state import Cluster, State, cluster, look
+from tests.aws_server import Shim
+from tests.efs.conftest import QUICK, REGION, count
+
+WHOLE = (1, 1, 1, 2, 2)
+
+
+class Killed(BaseException):
+    """No ``except Exception`` may live through it."""
+
+
+class Mortal(Aws):
+    """Dies after its n-th answer from AWS, before anybody sees it."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__(REGION)
+        self.lives = lives
+
+    def client(self, service: str) -> Any:
+        known = service in self._clients
+        client = super().client(service)
+        if not known:
+            client.meta.events.register("after-call", self._count)
+        return client
+
+    def _count(self, **_: object) -> None:
+        self.lives -= 1
+        if self.lives == 0:
+            raise Killed
+
+
+def apply(aws: Aws, wanted: Wanted) -> State:
+    return Provision(aws, wanted, QUICK).up(cluster(aws, wanted))
+
+
+def test_killed_after_each_single_call_the_next_run_converges(
+    aws: Aws, want: Callable[[], Wanted], shim: Shim
+) -> None:
+    apply(aws, want())
+    every = len(shim.calls)
+    mortal = Mortal(0)
+    for index in range(1, every + 1):
+        wanted = want()
+        mortal.lives = index
+        with pytest.raises(Killed):
+            apply(mortal, wanted)
+        assert count(apply(aws, wanted)) == WHOLE, f"killed after call {index}"
+    console.note(f"killed after each of {every} calls")
+    assert every > 20
+
+
+def test_killed_after_each_single_call_destroy_is_finished_by_the_next_run(
+    aws: Aws, want: Callable[[], Wanted], shim: Shim
+) -> None:
+    wanted = want()
+    apply(aws, wanted)
+    mortal, index = Mortal(0), 0
+    finished = False
+    while not finished:
+        index += 1
+        mortal.lives = index
+        try:
+            Provision(mortal, wanted, QUICK).down()
+            finished = True
+        except Killed:
+            continue
+    assert look(aws, wanted) == State()
+    assert index > 5
+
+
+def test_the_process_killed_when_the_file_system_was_just_made(
+    aws: Aws, staging: Repository, shim: Shim
+) -> None:
+    argv = [sys.executable, "-m", "harness", "efs", "apply", "--env", "staging"]
+    with subprocess.Popen(argv, cwd=staging.root, stderr=subprocess.DEVNULL) as process:
+        shim.lose("CreateFileSystem", process.kill)
+    assert process.returncode == -9
+    done = subprocess.run(argv, cwd=staging.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "commit clusters/staging/site.yaml" in done.stderr
+    assert shim.calls.count("CreateFileSystem") == 1
+
+
+def test_two_at_once_make_one_of_everything(
+    aws: Aws, want: Callable[[], Wanted], shim: Shim
+) -> None:
+    wanted = want()
+    shim.slow = 1
+    found: list[State] = []
+    both = [
+        threading.Thread(target=lambda: found.append(apply(Aws(REGION), wanted))) for _ in range(2)
+    ]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert [count(each) for each in found] == [WHOLE, WHOLE]
+    assert count(look(aws, wanted, cluster(aws, wanted).vpc)) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "CreateSecurityGroup",
+        "AuthorizeSecurityGroupIngress",
+        "CreateFileSystem",
+        "CreateAccessPoint",
+        "PutFileSystemPolicy",
+        "CreateMountTarget",
+    ],
+)
+def test_an_answer_that_is_lost_does_not_make_a_second_one(
+    provision: Provision, cluster: Cluster, shim: Shim, operation: str
+) -> None:
+    shim.lose(operation)
+    assert count(provision.up(cluster)) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "DescribeSecurityGroups",
+        "DescribeFileSystems",
+        "DescribeAccessPoints",
+        "DescribeMountTargets",
+    ],
+)
+def test_a_describe_that_lags_does_not_make_a_second_one(
+    provision: Provision, cluster: Cluster, shim: Shim, operation: str
+) -> None:
+    """Another run made it all; this one is told for a while that there is nothing."""
+    right = Provision(provision.aws, provision.wanted, QUICK).up(cluster)
+    shim.hide(operation, times=2)
+    assert provision.up(cluster) == right
+
+
+def test_already_there_without_an_id_is_as_good(
+    provision: Provision, cluster: Cluster, shim: Shim
+) -> None:
+    """AWS names the id in this error, by its documentation; nothing relies on it."""
+    right = Provision(provision.aws, provision.wanted, QUICK).up(cluster)
+    shim.hide("DescribeFileSystems", times=1)
+    shim.refuse("CreateFileSystem", "FileSystemAlreadyExists", status=409)
+    assert provision.up(cluster) == right

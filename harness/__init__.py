@@ -4,10 +4,18 @@ Layers, top to bottom; imports only ever point down (``pyproject.toml`` has the 
 CI runs):
 
     cli         arguments → one call → what is printed, and the exit code
+    cluster     Kubernetes and Flux on this machine, following the working tree
     loadtest    profile → open-loop load → verdict → report
+    policy      rendered objects → findings
+    schema      strict schemas from pinned modules, and the traps of YAML
+    site        what only the owner of a cluster knows, written where it belongs
+    render      what Flux and Helm would apply, each field traced to its source line
     server      the real TorchServe on this machine, behind the launcher
+    efs, store  the file system of the model store, and what fills it
     snapshot    models × lock × serving.yaml → config.properties, model-files.yaml
     models      model.yaml → MAR, lock.yaml
+    chart       the chart's schema, README and version from its documented values
+    tools, aws  the pinned external programs; the one way to the AWS API
     core        errors, files, documents, commands: knows nothing of TorchServe
 
 ``launcher`` stands apart: PID 1 of the container, standard library only.

@@ -62,7 +62,9 @@ class Pair:
 
     def sync(self, commit: str) -> None:
         for cluster in (self.staging, self.production):
-            cluster.sync(commit)
+            synced.request(cluster.api)
+        for cluster in (self.staging, self.production):
+            cluster.sync(commit, checked=False)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from harness.aws import Aws
 from harness.core import console, repository
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
-from harness.efs import plan, settings, state
+from harness.efs import permissions, plan, settings, state
 from harness.efs.provision import Provision, site_changes, write_ids
 
 
@@ -16,9 +16,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``harness efs``."""
     parser.add_argument(
         "action",
-        choices=["plan", "apply", "status", "destroy"],
+        choices=["plan", "apply", "status", "destroy", "policy"],
         help="plan: what would change · apply: change it · status: 1 where something differs · "
-        "destroy: remove everything",
+        "destroy: remove everything · policy: the IAM policy that this needs",
     )
     parser.add_argument("--env", required=True, help="the environment, such as staging")
     parser.add_argument("--yes", action="store_true", help="destroy: do not ask")
@@ -32,6 +32,9 @@ def _run(args: argparse.Namespace) -> int:
     checkout = repository.find()
     wanted = settings.load(checkout, args.env)
     provision = Provision(Aws(wanted.settings.region), wanted)
+    if args.action == "policy":
+        print(json.dumps(permissions.document(provision.aws, wanted), indent=2))
+        return 0
     if args.action == "destroy":
         return _destroy(checkout, provision, args)
     return _converge(checkout, provision, args)

@@ -1,5 +1,6 @@
 """Reads objects from S3 in pieces. Credentials come from EKS Pod Identity, by boto3's own chain."""
 
+import os
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +37,12 @@ class Bucket:
         self._bucket = url.netloc
         self._prefix = f"{url.path.strip('/')}/" if url.path.strip("/") else ""
         config = Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=30)
-        self._client: Any = boto3.session.Session().client("s3", config=config)
+        self._client: Any = boto3.session.Session().client(
+            # boto3 by itself reads AWS_DEFAULT_REGION alone.
+            "s3",
+            region_name=os.environ.get("AWS_REGION"),
+            config=config,
+        )
 
     def read(self, file: File) -> Iterator[bytes]:
         """The object, a piece at a time; goes on where a connection was lost.

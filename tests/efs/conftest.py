@@ -16,10 +16,12 @@ from harness.efs import state
 from harness.efs.provision import Pace, Provision
 from harness.efs.settings import Settings, Wanted
 from harness.efs.state import Cluster, State
-from tests.aws_fixtures import front, shim  # noqa: F401 (pytest finds them here)
+from tests import aws_fixtures
 from tests.aws_server import Shim
 
 REGION = "us-west-2"
+
+front, shim = aws_fixtures.front, aws_fixtures.shim
 ROLE = "arn:aws:iam::123456789012:role/cluster"
 QUICK = Pace(look=0.01, patience=5)
 

@@ -11,10 +11,12 @@ from harness.aws import Aws
 from harness.core import console
 from harness.models.lock import LockedModel, mar_name
 from harness.store.push import Bucket
-from tests.aws_fixtures import front, shim  # noqa: F401 (pytest finds them here)
+from tests import aws_fixtures
 from tests.aws_server import Shim
 
 REGION = "us-west-2"
+
+front, shim = aws_fixtures.front, aws_fixtures.shim
 
 _numbers = itertools.count()
 

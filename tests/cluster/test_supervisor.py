@@ -57,7 +57,10 @@ def test_starts_a_component_when_what_it_needs_is_ready(tmp_path: Path) -> None:
     first = Component(name="first", argv=_say(out), once=True)
     second = Component(name="second", argv=_say(out, "time.sleep(600)"), after=("first",))
     with _running(tmp_path, second, first):
-        state = _until(tmp_path, lambda state: state.ready)
+        # Ready is "started": the second may not have got to its first line yet.
+        state = _until(
+            tmp_path, lambda state: state.ready and len(out.read_text().splitlines()) == 2
+        )
     assert state.components["first"].exit_code == 0
     assert out.read_text().splitlines()[1] == str(state.components["second"].pid)
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 
-from harness.cli import store
+from harness.cli import adopt, store
 from harness.core import console, repository
 from harness.core.repository import Repository
 from harness.models import verify
@@ -20,10 +20,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         choices=list(_ACTIONS),
         help="build what changed · lock: write what was built to models/lock.yaml · "
         "list: versions and sizes · verify: do the archives fit the locks? · "
-        "push: to the environment's bucket · gc: remove what no release needs from there",
+        "push: to the environment's bucket · gc: remove what no release needs from there · "
+        "adopt: lock what a store filled by hand has",
     )
     parser.add_argument("--rebuild", action="store_true", help="build: everything, and afresh")
     store.register(parser)
+    adopt.register(parser)
     parser.set_defaults(run=_run)
 
 
@@ -82,4 +84,5 @@ _ACTIONS: dict[str, Callable[[Repository, argparse.Namespace], int]] = {
     "verify": _verify,
     "push": store.push,
     "gc": store.gc,
+    "adopt": adopt.adopt,
 }

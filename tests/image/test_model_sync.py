@@ -1,4 +1,4 @@
-"""The sync Job's program in the image: the chart's call of it, and that it needs nothing of ours."""
+"""The sync Job's program in the image: how the chart calls it, and that it stands alone."""
 
 import re
 import subprocess

@@ -1,0 +1,35 @@
+"""``harness models adopt``: locks the archives of a store that was filled by hand."""
+
+import argparse
+import json
+from pathlib import Path
+
+from harness.core import console
+from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.models.catalog import load_catalog
+from harness.models.lock import Lock, load_lock, write_lock
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add which folder."""
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help="adopt: the old store")
+
+
+def adopt(checkout: Repository, args: argparse.Namespace) -> int:
+    """Write models/lock.yaml from what the folder has; 1 where something was left."""
+    from harness.store.adopt import adopt as take_over
+
+    if not args.store or not args.store.is_dir():
+        raise UsageError("--store names no folder", hint="the old store, mounted or copied")
+    committed = load_lock(checkout.lock) if checkout.lock.is_file() else Lock()
+    adopted = take_over(args.store, load_catalog(checkout.models), committed)
+    write_lock(checkout.lock, adopted.lock)
+    if args.json:
+        print(json.dumps({"adopted": adopted.names, "left": adopted.left}, indent=2))
+    else:
+        lines = [f"{name}: {adopted.lock.models[name].mar}" for name in adopted.names]
+        print("\n".join([*lines, f"{len(adopted.names)} archives adopted"]))
+    for line in adopted.left:
+        console.note(f"! {line}")
+    return 1 if adopted.left else 0

@@ -81,9 +81,12 @@ def spawn(
 
 
 def _started(pid: int) -> int | None:
+    """When the process with this pid started; None where there is none, or a mere zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+        threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208  names are enough
     except OSError:
         return None
     state, *rest = stat.rpartition(")")[2].split()  # the name before it may hold anything
-    return None if state in "ZX" else int(rest[18])
+    # The first thread is a zombie while others still end, and hold ports and files until then.
+    return None if state in "ZX" and threads <= 1 else int(rest[18])

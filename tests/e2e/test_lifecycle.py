@@ -56,7 +56,7 @@ def test_down_leaves_nothing_after_the_supervisor_was_killed(cluster: LocalClust
 def test_up_after_everything_was_killed_starts_anew(cluster: LocalCluster) -> None:
     before = _processes(cluster)
     for each in before:
-        each.signal(signal.SIGKILL)
+        each.stop(0)
     again = local.up(cluster.repository, _NAME, "local")
     assert again.alive
     assert not [each for each in before if each.alive]

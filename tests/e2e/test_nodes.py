@@ -11,7 +11,10 @@ _GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU ea
 
 
 def _with_gpus(lab: Lab, replicas: int, **more: object) -> None:
-    """TorchServe on the GPU nodes, one GPU a pod."""
+    """TorchServe on the GPU nodes, one GPU a pod.
+
+    To roll from there takes one GPU more than replicas: a new pod is Ready before an old one goes.
+    """
     lab.sync(lab.release({"values": {"gpus": 1, "replicas": replicas}, **more}))
 
 
@@ -19,10 +22,10 @@ def _nodes_of(pods: list[Value]) -> list[str]:
     return sorted(text(pod, "spec", "nodeName") for pod in pods)
 
 
-def test_gpus_run_out(draft: Lab) -> None:
-    _with_gpus(draft, _GPUS)
-    assert _nodes_of(draft.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
-    draft.commit(draft.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
+def test_gpus_run_out(lab: Lab) -> None:
+    _with_gpus(lab, _GPUS)
+    assert _nodes_of(lab.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
+    lab.commit(lab.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
 
     def waits(found: list[Value]) -> str | None:
         for pod in found:
@@ -31,10 +34,10 @@ def test_gpus_run_out(draft: Lab) -> None:
                 return reason
         return None
 
-    reason = draft.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
+    reason = lab.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
     assert "Unschedulable" in reason
-    assert len(draft.serving()) == _GPUS, "the others go on"
-    shown = status.format_screen(status.look(draft.api, draft.cluster.repository))
+    assert len(lab.serving()) == _GPUS, "the others go on"
+    shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
     assert "Insufficient nvidia.com/gpu" in shown
 
 
@@ -56,13 +59,13 @@ def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
     draft.api.evict(text(second, "metadata", "name"), NAME)
 
 
-def test_pods_spread_over_zones(draft: Lab) -> None:
-    _with_gpus(draft, _GPUS)
+def test_pods_spread_over_zones(lab: Lab) -> None:
+    _with_gpus(lab, _GPUS)
     zones = {
-        mapping(draft.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
+        mapping(lab.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
             "topology.kubernetes.io/zone"
         ]
-        for pod in draft.pods()
+        for pod in lab.pods()
     }
     assert len(zones) == _GPUS
 

@@ -282,6 +282,7 @@ def shim(moto_url: str) -> Iterator[Shim]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # it would hold every body back for 40 ms
 
         def handle_one_request(self) -> None:
             self.close_connection = True

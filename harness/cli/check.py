@@ -22,7 +22,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="values that are UNSET are findings")
     parser.add_argument("--format", choices=_FORMATS, default="text", help="of what is printed")
     parser.add_argument("--explain", metavar="RULE", help="why a rule is there, and how to obey it")
-    parser.add_argument("--server", action="store_true", help="ask a real API server too (20 s)")
+    parser.add_argument("--server", action="store_true", help="ask a real API server too (40 s)")
     parser.add_argument("--unset", action="store_true", help="list the values that are UNSET")
     parser.set_defaults(run=run)
 

@@ -37,11 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if args.server:
         from harness.cluster import admission  # the kubernetes client: a check without it is fast
 
-        found = dataclasses.replace(
-            found,
-            findings=(*found.findings, *admission.findings(here)),
-            rules=(*found.rules, admission.RULE),
-        )
+        refused = admission.findings(here)
+        found = dataclasses.replace(found, findings=(*found.findings, *refused))
     report.write(found, here.build / "check")
     print(_FORMATS["json" if args.json else args.format](found))
     if args.unset:

@@ -14,19 +14,13 @@ from harness.cluster import bootstrap, local
 from harness.cluster.api import Api, ApiError
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.policy import builtin
 from harness.policy.finding import Finding, Problem, Severity
-from harness.policy.rule import Rule, declare
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Object, Value, mapping
 from harness.schema import catalog
 
-RULE = declare(
-    Rule(
-        "server/refused",
-        "Flux would stop here: the API server does not take the object",
-        "read what the server says; admission policies are in infra/policies",
-    )
-)
+RULE = builtin.SERVER
 _JUDGES = (
     "Namespace",
     "PriorityClass",

@@ -102,3 +102,11 @@ _RULES = (
 
 for identifier, why, fix in _RULES:
     declare(Rule(identifier, why=why, fix=fix))
+
+SERVER = declare(
+    Rule(
+        "server/refused",
+        why="Flux would stop here: the API server does not take the object (`check --server`)",
+        fix="read what the server says; admission policies are in infra/policies",
+    )
+)

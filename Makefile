@@ -111,7 +111,7 @@ $(SETUP): requirements.lock pyproject.toml
 ifeq ($(TORCH),default)
 	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement requirements.lock
 else
-	grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements.lock | grep -vE '^ +--hash|^ +#' \
+	grep -vE '^(torch|torchvision|triton)==|^cuda-|^nvidia-[^m]' requirements.lock | grep -vE '^ +--hash|^ +#' \
 	  | sed 's/ *\\$$//' > $(VENV)/requirements.txt
 	$(VENV)/bin/uv pip install --no-deps --compile-bytecode --requirement $(VENV)/requirements.txt
 	grep -oE '^(torch|torchvision)==[^ ]+' requirements.lock > $(VENV)/torch.txt

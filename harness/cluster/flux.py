@@ -17,7 +17,7 @@ ROOT = "flux-system"
 
 _HOST = "127.0.0.1"
 _CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
-_REQUEUE = "--requeue-dependency=1s"
+_REQUEUE = "--requeue-dependency=250ms"
 _OWN_NAMESPACE = "--no-cross-namespace-refs=true"
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "source-controller": (_REQUEUE,),

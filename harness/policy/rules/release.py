@@ -18,6 +18,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(r"-([0-9a-f]{12})\.mar$")  # an adopted store may have other names
 _LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
 _CHART = "apps/torchserve/chart"
+_CHART_PATH = ("spec", "chart", "spec", "chart")
+_CHART_SOURCE = ("spec", "chart", "spec", "sourceRef", "kind")
 
 
 def _release(environment: Environment) -> Object | None:
@@ -56,6 +58,23 @@ def from_release(environment: Environment) -> Iterator[Problem]:
         reference = mapping(item.value, *where)
         if reference.get("kind") == "GitRepository" and reference.get("name") != NAME:
             yield problem(item, "does not come from the release", *where, "name")
+
+
+@rule(
+    "release/reads",
+    why="what is not checked out is not in the artefact: Flux says that the path does not exist",
+    fix="list its first folder under sparseCheckout in release.yaml",
+)
+def reads(environment: Environment) -> Iterator[Problem]:
+    source = _release(environment)
+    listed = [str(each) for each in items(source and source.value, "spec", "sparseCheckout")]
+    wanted = [(each, ("spec", "path")) for each in Graph(environment).kustomizations.values()]
+    wanted += [(each, _CHART_PATH) for each in environment.of("HelmRelease")]
+    for item, path in wanted if listed else ():
+        folder = Path(text(item.value, *path))
+        local = path != _CHART_PATH or text(item.value, *_CHART_SOURCE) == "GitRepository"
+        if local and not any(folder.is_relative_to(each) for each in listed):
+            yield problem(item, f"{folder} is in no folder that release checks out", *path)
 
 
 @rule(

@@ -4,6 +4,7 @@ Layers, top to bottom; imports only ever point down (``pyproject.toml`` has the 
 CI runs):
 
     cli         arguments → one call → what is printed, and the exit code
+    promotion   gates, evidence and the one commit that moves a pointer
     cluster     Kubernetes and Flux on this machine, following the working tree
     loadtest    profile → open-loop load → verdict → report
     policy      rendered objects → findings
@@ -15,6 +16,7 @@ CI runs):
     snapshot    models × lock × serving.yaml → config.properties, model-files.yaml
     models      model.yaml → MAR, lock.yaml
     chart       the chart's schema, README and version from its documented values
+    registry    images by digest: are they there, who signed them
     tools, aws  the pinned external programs; the one way to the AWS API
     core        errors, files, documents, commands: knows nothing of TorchServe
 

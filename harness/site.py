@@ -140,7 +140,7 @@ def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Pat
             path = repository.root / place.file.format(env=env)
             if path.is_file():
                 text = texts.get(path) or yamlfile.read_text(path)
-                texts[path] = _replace(text, path, place.path, place.form.format(value))
+                texts[path] = replace(text, path, place.path, place.form.format(value))
                 found += 1
         if not found:
             raise InputError(f"{env} has no place for {name}")
@@ -155,7 +155,7 @@ def _known(name: str, value: str) -> Setting:
     return SETTINGS[name]
 
 
-def _replace(text: str, path: Path, key: Path_, value: str) -> str:
+def replace(text: str, path: Path, key: Path_, value: str) -> str:
     """``text`` with another scalar at ``key``."""
     document = _document(text, path)
     if key not in document.lines:

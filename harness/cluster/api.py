@@ -6,6 +6,8 @@
 The official client does the transport; which kinds there are is asked of the server itself.
 """
 
+import datetime
+import email.utils
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -167,6 +169,12 @@ class Api:
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""
         return text(self._ask("GET", "/version"), "gitVersion")
+
+    def now(self) -> datetime.datetime:
+        """The time by the API server's clock, to the second."""
+        with self._open("GET", "/version") as response:
+            response.read()
+            return email.utils.parsedate_to_datetime(response.headers["Date"])
 
     def kinds(self) -> list[Kind]:
         """Every kind that the server has, for whoever needs to look at everything."""

@@ -6,6 +6,7 @@ git.move("refs/heads/next", commit, old=None)
 """
 
 import contextlib
+import datetime
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,24 @@ Changes = Mapping[str, str | None]
 """Path → text, or None for a file (or a folder ending in ``/``) that goes."""
 
 _SECONDS = 60.0
+_FIELD, _RECORD = "\x1f", "\x1e"  # nobody writes these into a commit
 _ABSENT = "0" * 40  # as the old value of a ref: it must not be there yet
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A commit in the log: when it was made, by whom, and its first line."""
+
+    commit: str
+    at: datetime.datetime
+    by: str
+    subject: str
+
+    @classmethod
+    def read(cls, record: str) -> "Entry":
+        """Read what ``Git.log`` asked for."""
+        commit, at, by, subject = record.split(_FIELD)
+        return cls(commit, datetime.datetime.fromisoformat(at), by, subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,12 @@ class Git:
     def files(self, commit: str, folder: str) -> list[str]:
         """The paths below a folder, as a commit has them."""
         return self.run("ls-tree", "-r", "--name-only", commit, "--", f"{folder}/").splitlines()
+
+    def log(self, *words: str) -> "list[Entry]":
+        """What `git log` tells, the newest first unless the words say otherwise."""
+        form = _FIELD.join(("%H", "%cI", "%an", "%s")) + _RECORD
+        records = self.run("log", f"--format={form}", *words).split(_RECORD)
+        return [Entry.read(record.strip()) for record in records if record.strip()]
 
     def commit(
         self,

@@ -79,8 +79,10 @@ class Renderer:
     def live(self, env: str) -> Environment | None:
         """An environment's own folder × the commit that it pins; None while it pins none."""
         commit = pinned(self.tree, env)
-        if commit is None:
-            return None
+        return self.pinning(env, commit) if commit else None
+
+    def pinning(self, env: str, commit: str) -> Environment:
+        """An environment's own folder × a commit: what it runs once it pins it."""
         return _Render(self, env, LIVE, self.tree, self.commit(commit)).run()
 
     def at(self, env: str, commit: str) -> Environment:

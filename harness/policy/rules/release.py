@@ -68,12 +68,11 @@ def from_release(environment: Environment) -> Iterator[Problem]:
 def reads(environment: Environment) -> Iterator[Problem]:
     source = _release(environment)
     listed = [str(each) for each in items(source and source.value, "spec", "sparseCheckout")]
-    wanted = [(each, ("spec", "path")) for each in Graph(environment).kustomizations.values()]
-    wanted += [(each, _CHART_PATH) for each in environment.of("HelmRelease")]
-    for item, path in wanted if listed else ():
+    for item in (*Graph(environment).kustomizations.values(), *environment.of("HelmRelease")):
+        ours = item.kind == "Kustomization" or text(item.value, *_CHART_SOURCE) == "GitRepository"
+        path = ("spec", "path") if item.kind == "Kustomization" else _CHART_PATH
         folder = Path(text(item.value, *path))
-        local = path != _CHART_PATH or text(item.value, *_CHART_SOURCE) == "GitRepository"
-        if local and not any(folder.is_relative_to(each) for each in listed):
+        if listed and ours and not any(folder.is_relative_to(each) for each in listed):
             yield problem(item, f"{folder} is in no folder that release checks out", *path)
 
 

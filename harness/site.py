@@ -72,6 +72,7 @@ SETTINGS: Mapping[str, Setting] = dict(
             r"(https|ssh)://[!-~]+",
             Place("clusters/{env}/release.yaml", ("spec", "url")),
             Place("clusters/{env}/flux-system/fluxinstance.yaml", ("spec", "sync", "url")),
+            Place("clusters/{env}/flux-system/provider.yaml", ("spec", "address")),
         ),
         _site("AWS_ACCOUNT_ID", "the AWS account", r"\d{12}"),
         _site(

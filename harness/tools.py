@@ -68,6 +68,10 @@ TOOLS = {
     )
 }
 
+LINTERS = {
+    "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",))
+}
+"""What `make actions` runs."""
 
 # Clients cannot parse what a Kubernetes built from its module calls itself.
 _VERSIONED = " ".join(
@@ -92,7 +96,7 @@ CLUSTER = {
 }
 """What `make cluster` runs: Kubernetes, kwok and Flux's controllers."""
 
-_ALL = TOOLS | CLUSTER
+_ALL = TOOLS | LINTERS | CLUSTER
 
 
 def find(repository: Repository, name: str) -> Path:

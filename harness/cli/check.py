@@ -12,6 +12,7 @@ from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.policy import engine, report
 from harness.policy.report import Report
+from harness.render import tree
 from harness.render.environment import Renderer
 from harness.review import comment
 
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         return _explain(args.explain)
     here = repository.find()
     tools.set_up(here)
+    if args.since:
+        tree.at_commit(here, args.since)  # a wrong call is told before anything is judged
     found = engine.check(here, strict=args.strict)
     if args.server:
         from harness.cluster import admission  # the kubernetes client: a check without it is fast

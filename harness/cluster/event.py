@@ -21,7 +21,7 @@ from harness.render.objects import Value, items, mapping, text
 _MAX_BYTES = 64 << 10  # GitHub takes no larger payload
 _NAMESPACE = "flux-system"
 _REVISION = re.compile(r"([^@\n]+@)?sha1:([0-9a-f]{40})")  # a pin has no branch
-_ALERT = "clusters/{}/flux-system/alert.yaml"
+_ALERT = "flux-system/alert.yaml"
 
 
 class _Part(BaseModel):
@@ -60,7 +60,9 @@ def read(payload: str, repository: Repository, env: str) -> Sync:
 
     Raises:
         InputError: it is not.
+        UsageError: there is no such environment.
     """
+    path = repository.cluster(env) / _ALERT
     try:
         if len(payload.encode(errors="replace")) > _MAX_BYTES:
             raise InputError(f"the event is larger than {_MAX_BYTES >> 10} KiB")
@@ -69,7 +71,6 @@ def read(payload: str, repository: Repository, env: str) -> Sync:
         # Not what it holds: that may be anything, and this goes to a log.
         fields = {".".join(map(str, each["loc"])) or "JSON" for each in error.errors()}
         raise InputError(f"not an event of Flux: {', '.join(sorted(fields))[:200]!r}") from None
-    path = repository.root / _ALERT.format(repository.cluster(env).name)
     (alert,) = yamlfile.parse(yamlfile.read_text(path), path)
     if refused := _refused(event, mapping(alert.value, "spec")):
         raise InputError(f"{refused} is not what {env} announces", at=path)

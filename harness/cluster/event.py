@@ -18,7 +18,7 @@ from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.render.objects import Value, items, mapping, text
 
-_MAX_BYTES = 64 << 10  # GitHub takes no larger payload
+_MAX_BYTES = 64 << 10  # an event has some hundred bytes; what is larger is none of Flux
 _NAMESPACE = "flux-system"
 _REVISION = re.compile(r"([^@\n]+@)?sha1:([0-9a-f]{40})")  # a pin has no branch
 _ALERT = "flux-system/alert.yaml"

@@ -211,3 +211,14 @@ def test_every_input_that_somebody_may_write_is_attacked_above() -> None:
         ("promote.yaml", "COMMIT"),
         ("smoke.yaml", "FLUX_EVENT"),
     }
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if "EVIDENCE_KEY" in step.run], ids=str)
+def test_the_key_goes_by_the_pipe_alone(runner: Runner, step: Step) -> None:
+    (runner.folder / "Makefile").write_text(
+        "evidence promote:\n\t@cat > stdin; env > environment; echo '$(MAKEFLAGS)' > arguments\n"
+    )
+    assert runner.run(step.run, {"EVIDENCE_KEY": "the key", "KEY": "/dev/stdin"}) == 0
+    assert (runner.folder / "stdin").read_text() == "the key\n"
+    for place in ("environment", "arguments"):
+        assert "the key" not in (runner.folder / place).read_text()

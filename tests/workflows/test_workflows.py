@@ -24,7 +24,7 @@ SHORT_LIST = {
     ' --title "Production $GITHUB_RUN_NUMBER" --notes-file build/notes/production.md': "the same",
 }
 # A key goes to make by a pipe: it is in no file, no argument, and no variable of what make starts.
-_PIPED = "printenv EVIDENCE_KEY | "
+_PIPED = "printenv EVIDENCE_KEY | env -u EVIDENCE_KEY "
 
 
 def _target(step: Step) -> str | None:

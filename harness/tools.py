@@ -68,6 +68,10 @@ TOOLS = {
     )
 }
 
+LINTERS = {
+    "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",))
+}
+"""What `make actions` runs."""
 
 # Clients cannot parse what a Kubernetes built from its module calls itself.
 _VERSIONED = " ".join(
@@ -103,7 +107,7 @@ RELEASE = {
 }
 """What promotions ask registries with."""
 
-_ALL = TOOLS | CLUSTER | RELEASE
+_ALL = TOOLS | LINTERS | CLUSTER | RELEASE
 
 
 def find(repository: Repository, name: str) -> Path:

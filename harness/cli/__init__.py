@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "diff": "what a change does to an environment, the dangerous first",
     "generate": "write the chart's schema, README and version from its values",
     "init": "fill in what only the owner of a cluster knows",
+    "image": "write which serving image runs",
     "models": "build, lock, verify and push the model archives",
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",
@@ -35,6 +36,8 @@ VERBS: dict[str, str] = {
     "efs": "the file system behind the model store: plan, apply, status, destroy",
     "cluster": "Kubernetes and Flux on this machine, following the working tree",
     "status": "what Flux applied to a cluster, what is not ready and why",
+    "event": "is this what Flux announces of a sync?",
+    "notes": "what the last move of a pointer brought to an environment",
     "tools": "build the pinned external programs and the schemas",
 }
 

@@ -9,6 +9,7 @@ The official client does the transport; which kinds there are is asked of the se
 import datetime
 import email.utils
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -308,6 +309,19 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
     return Api(made)
+
+
+def contexts() -> list[str]:
+    """The names of the clusters that KUBECONFIG knows.
+
+    Raises:
+        HarnessError: there is no such file.
+    """
+    try:
+        known, _ = config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))
+    except (config.ConfigException, OSError) as error:
+        raise HarnessError(f"no cluster can be named: {error}", hint="set KUBECONFIG") from error
+    return [str(each["name"]) for each in known]
 
 
 def _kind(value: Value) -> Kind:

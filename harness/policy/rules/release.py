@@ -78,14 +78,20 @@ def reads(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "release/one-url",
-    why="the repository stands in three places: where they differ, Flux reads two repositories",
-    fix="give release.yaml, GIT_URL in site.yaml and FluxInstance's sync the same URL",
+    why="the repository stands in four places: where they differ, Flux reads two repositories or "
+    "tells another one what it did",
+    fix="give release.yaml, site.yaml's GIT_URL, FluxInstance's sync and the Provider the same URL",
 )
 def one_url(environment: Environment) -> Iterator[Problem]:
     source, site = _release(environment), environment.find("ConfigMap", "site", "flux-system")
     instance = environment.find("FluxInstance", "flux")
+    provider = environment.find("Provider", "workflows")
     url = text(source and source.value, "spec", "url")
-    for item, path in ((site, ("data", "GIT_URL")), (instance, ("spec", "sync", "url"))):
+    for item, path in (
+        (site, ("data", "GIT_URL")),
+        (instance, ("spec", "sync", "url")),
+        (provider, ("spec", "address")),
+    ):
         if item and source and text(item.value, *path) != url:
             yield problem(item, f"{item.dig(*path)} is not {url} of release.yaml", *path)
 

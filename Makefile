@@ -12,10 +12,12 @@ TORCH ?= default
 BUILDER ?= docker
 ENV ?= local
 BASE ?= origin/main
+FROM ?= staging
+TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT DIGEST FROM KEY REPORT TO TORCH
+GIVEN := ENV BASE COMMIT DIGEST FROM KEY PUSH REPORT TO TORCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 ifneq ($(filter-out auto cpu default none,$(TORCH)),)
@@ -23,7 +25,7 @@ $(error TORCH is default, cpu, auto or none)
 endif
 
 # Targets that workflows call already and that are not there yet.
-TO_COME := evidence promote release-copy smoke
+TO_COME := smoke
 
 UV_VERSION := 0.13.9
 VENV := .venv
@@ -155,6 +157,19 @@ models-push: $(SETUP) ## what models/lock.yaml names, into the bucket of ENV
 .PHONY: image-pin
 image-pin: $(SETUP) ## let every environment run the image with this DIGEST
 	$(HARNESS) image pin "$$DIGEST"
+
+.PHONY: evidence
+evidence: $(SETUP) ## sign the REPORT about ENV with the KEY, and keep it where promotions look
+	$(HARNESS) evidence add "$$REPORT" --env "$$ENV" --key "$$KEY"
+
+.PHONY: release-copy
+release-copy: $(SETUP) ## the archives and the image of a release, from FROM to TO
+	$(HARNESS) release copy --from "$$FROM" --to "$$TO" --commit "$$COMMIT"
+
+.PHONY: promote
+promote: $(SETUP) ## point TO at the commit that FROM proved, on a branch (PUSH=yes pushes it)
+	$(HARNESS) promote --from "$$FROM" --to "$$TO" --commit "$$COMMIT" \
+	  $${KEY:+--key "$$KEY"} $${PUSH:+--push}
 
 .PHONY: release-notes
 release-notes: $(SETUP) ## what the last move of TO's pointer changed, under build/

@@ -7,11 +7,11 @@ from pathlib import Path
 from harness.cli import tools
 from harness.cluster import api, local
 from harness.cluster.api import Api
-from harness.core import console, repository
+from harness.core import console, files, repository
 from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.promotion import evidence_store, gather, promote, settings
+from harness.promotion import evidence_store, gather, message, promote, settings
 from harness.promotion.branch import Branch, upstream
 from harness.promotion.case import Wish
 from harness.promotion.promote import Promotion
@@ -57,6 +57,12 @@ def run(args: argparse.Namespace) -> int:
     done = promote.promote(here, case, branch, args.key, replace=args.replace)
     if done.made and args.push:
         branch.push(done.made)
+    if done.made:
+        path = here.build / "promote" / f"{args.target}.md"
+        files.write(
+            path, message.pull_request(shared.git.run("log", "-1", "--format=%B", done.made))
+        )
+        console.note(f"the pull request's text: {path.relative_to(here.root)}")
     print(json.dumps(as_data(done), indent=2) if args.json else _text(done))
     return 0 if done.made else 1
 

@@ -33,6 +33,7 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     accept: Sequence[int] = (0,),
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run ``argv`` to its end.
 
@@ -43,6 +44,7 @@ def run(
         env: variables added to this process's own.
         stdin: text for standard input; none means an empty one.
         accept: exit codes that are not an error.
+        pass_fds: open files that the process gets too, under the same numbers.
 
     Raises:
         CommandError: it could not be started, was killed, or ended with another exit code.
@@ -60,6 +62,7 @@ def run(
             errors="replace",
             timeout=timeout,
             check=False,
+            pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
         raise CommandError(f"{words[0]} is not installed ({shown})") from error

@@ -6,9 +6,11 @@ from harness.core.git import Git
 from harness.promotion.evidence import Evidence, Figures
 from harness.render import diff
 from harness.render.objects import Environment
+from harness.review.markdown import Page
 
 _COMMITS = 40  # that are listed by name
-_DIFF = 16_000  # characters; a pull request's text may have 65,536
+_DIFF = 16_000  # characters
+_PAGE = 60_000  # characters; a pull request's text may have 65,536
 
 
 def promotion(
@@ -28,6 +30,14 @@ def promotion(
         new: what will run.
     """
     return "\n".join(_lines(git, told, before, old, new)) + "\n"
+
+
+def pull_request(message: str) -> str:
+    """A commit's message as the text of its pull request: quoted, since others wrote parts of it."""
+    text = Page(_PAGE)
+    text.say("The evidence is the file beside the pointer. What the gates found, and what changes:")
+    text.quote(message.splitlines(), rest="git show")
+    return str(text)
 
 
 def _lines(

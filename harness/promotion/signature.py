@@ -8,8 +8,11 @@ describes under ALLOWED SIGNERS:
 A signature is made for a namespace: a key that may sign reports can be kept from signing releases.
 """
 
+import contextlib
 import datetime
+import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,24 +73,49 @@ def sign(text: str, key: Path, namespace: str) -> str:
 
     Args:
         text: what is signed.
-        key: a private key, or the public one of a key that an agent holds.
+        key: a private key, the public one of a key that an agent holds, or a pipe such as
+            ``/dev/stdin`` from which a private key can be read.
         namespace: what it is signed for.
 
     Raises:
         HarnessError: ssh-keygen is missing, or cannot use the key.
     """
     try:
-        return _keygen("sign", "-f", key, "-n", namespace, stdin=text).stdout
-    except command.CommandError as error:
+        with _file(key) as (path, pass_fds):
+            words = ("-f", path, "-n", namespace)
+            return _keygen("sign", *words, stdin=text, pass_fds=pass_fds).stdout
+    except (command.CommandError, OSError) as error:
         raise HarnessError(
-            f"cannot sign with it: {error.message.splitlines()[-1]}",
+            f"cannot sign with it: {str(error).splitlines()[-1]}",
             at=key,
             hint="give a key of your own: ssh-keygen -t ed25519 -f KEY",
         ) from error
 
 
+@contextlib.contextmanager
+def _file(key: Path) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """The key as a file that ssh-keygen can read twice, and what has to stay open for it.
+
+    What comes by a pipe is kept in memory: a key that is a workflow's secret never lies on disk.
+    """
+    if not key.is_fifo():
+        yield key, ()
+        return
+    kept = os.memfd_create("key")
+    try:
+        os.fchmod(kept, 0o600)  # or ssh-keygen takes it for a key that everybody can read
+        os.write(kept, key.read_bytes())
+        yield Path(f"/proc/self/fd/{kept}"), (kept,)
+    finally:
+        os.close(kept)
+
+
 def _keygen(
-    action: str, *words: str | Path, stdin: str = "", accept: tuple[int, ...] = (0,)
+    action: str,
+    *words: str | Path,
+    stdin: str = "",
+    accept: tuple[int, ...] = (0,),
+    pass_fds: tuple[int, ...] = (),
 ) -> command.Completed:
     argv: list[str | Path] = ["ssh-keygen", "-Y", action, *words]
-    return command.run(argv, timeout=_SECONDS, stdin=stdin, accept=accept)
+    return command.run(argv, timeout=_SECONDS, stdin=stdin, accept=accept, pass_fds=pass_fds)

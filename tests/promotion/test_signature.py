@@ -1,8 +1,10 @@
 """Signatures by the real ssh-keygen: who signed what, for what."""
 
 import datetime
+import os
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,17 @@ def test_key_counts_while_it_is_valid(key: Callable[[str], Path]) -> None:
 def test_what_is_no_signature_is_refused(key: Callable[[str], Path], signed: str) -> None:
     with pytest.raises(InputError):
         Signers(allowed(key("mine"))).verify(TEXT, signed, EVIDENCE, NOW)
+
+
+def test_key_by_a_pipe_is_never_a_file(key: Callable[[str], Path], tmp_path: Path) -> None:
+    mine, pipe = key("mine"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_bytes, mine.read_bytes())
+        signed = signature.sign(TEXT, pipe, EVIDENCE)
+        written.result()
+    assert Signers(allowed(mine)).verify(TEXT, signed, EVIDENCE, NOW) == "mine@example.com"
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.pub", "pipe"}
 
 
 def test_key_that_cannot_sign_says_so(tmp_path: Path) -> None:

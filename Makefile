@@ -36,6 +36,10 @@ cluster: $(SETUP) ## Kubernetes and Flux on this machine, syncing this working t
 cluster-down: $(SETUP) ## take it away: processes, ports and files
 	$(HARNESS) cluster down
 
+.PHONY: smoke
+smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, or the local one
+	$(HARNESS) smoke --env $(ENV)
+
 .PHONY: e2e
 e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched
 	$(HARNESS) cluster tools

@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",
     "loadtest": "put a load profile on an endpoint and judge it",
+    "smoke": "live checks of an installation, with the next command for each that fails",
     "efs": "the file system behind the model store: plan, apply, status, destroy",
     "cluster": "Kubernetes and Flux on this machine, following the working tree",
     "status": "what Flux applied to a cluster, what is not ready and why",

@@ -7,6 +7,7 @@ The official client does the transport; which kinds there are is asked of the se
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -298,10 +299,10 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
     Raises:
         HarnessError: there is no such file or context.
     """
+    # The client itself reads the variable only once, when it is imported.
+    path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
     try:
-        made = config.new_client_from_config(
-            config_file=str(kubeconfig) if kubeconfig else None, context=context
-        )
+        made = config.new_client_from_config(config_file=path, context=context)
     except (config.ConfigException, OSError) as error:
         raise HarnessError(
             f"no cluster can be named: {error}",

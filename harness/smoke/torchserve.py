@@ -36,10 +36,10 @@ _CONTAINER = "torchserve"
 Address = IPv4Address | IPv6Address
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
-# Asks as it is told on standard input. Whatever the status, it is an answer; 0 is none.
+# Asks as one line of standard input tells. Whatever the status, it is an answer; 0 is none.
 _ASK = """
 import base64, json, sys, urllib.error, urllib.request
-told = json.load(sys.stdin)
+told = json.loads(sys.stdin.readline())
 body = base64.b64decode(told["body"]) if told["body"] else None
 request = urllib.request.Request(told["url"], body, told["headers"])
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -199,7 +199,7 @@ class TorchServe:
         told = {"url": url, "body": encoded, "headers": dict(headers or {}), "seconds": _ANSWER}
         done = run(
             [*self.python, "-c", _ASK],
-            stdin=json.dumps(told),
+            stdin=json.dumps(told) + "\n",
             timeout=2 * _ANSWER,
             env=self.environment,
             accept=_ANY,

@@ -13,17 +13,23 @@ from harness.models.lock import Lock, load_lock, write_lock
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add which folder."""
-    parser.add_argument("--store", type=Path, metavar="FOLDER", help="adopt: the old store")
+    parser.add_argument(
+        "--store",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="adopt: the old store · gc, without a FOLDER: the cluster's store, not the bucket",
+    )
 
 
 def adopt(checkout: Repository, args: argparse.Namespace) -> int:
     """Write models/lock.yaml from what the folder has; 1 where something was left."""
     from harness.store.adopt import adopt as take_over
 
-    if not args.store or not args.store.is_dir():
+    if not args.store or not Path(args.store).is_dir():
         raise UsageError("--store names no folder", hint="the old store, mounted or copied")
     committed = load_lock(checkout.lock) if checkout.lock.is_file() else Lock()
-    adopted = take_over(args.store, load_catalog(checkout.models), committed)
+    adopted = take_over(Path(args.store), load_catalog(checkout.models), committed)
     write_lock(checkout.lock, adopted.lock)
     if args.json:
         print(json.dumps({"adopted": adopted.names, "left": adopted.left}, indent=2))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import server, tools
-from harness.cluster import api, flux, kinds, local
+from harness.cluster import api, environment, kinds, local
 from harness.cluster.api import Api
 from harness.cluster.local import LocalCluster
 from harness.core import console
@@ -149,8 +149,7 @@ def on_this_machine(there: LocalCluster) -> Target:
     Raises:
         HarnessError: it has ended, or Flux has applied nothing.
     """
-    if not there.alive:
-        raise HarnessError(f"the local cluster {there.name} has ended", hint="make cluster")
+    environment.alive(there)
     kubectl = Kubectl(_program(there.repository), kubeconfig=there.kubeconfig)
 
     def rendered(commit: str) -> Environment:
@@ -213,7 +212,7 @@ def _cluster(
     render: Callable[[str], Environment],
 ) -> Target:
     render = functools.cache(render)
-    _refuse_another(there, env)
+    environment.confirm(there, env)
     gateway = KubernetesCluster(
         lambda commit: _digest(render, commit), kubectl.kubeconfig, kubectl.context
     )
@@ -235,18 +234,6 @@ def _cluster(
     )
 
 
-def _refuse_another(there: Api, env: str) -> None:
-    site = there.get(kinds.CONFIG_MAP, "site", flux.NAMESPACE)
-    found = text(site, "data", "ENVIRONMENT")
-    if found != env:
-        raise HarnessError(
-            f"this is the cluster of {found}, not of {env}"
-            if found
-            else "nothing of this repository runs here: there is no ConfigMap flux-system/site",
-            hint="--context NAME, one of: kubectl config get-contexts",
-        )
-
-
 def _digest(render: Callable[[str], Environment], commit: str) -> str | None:
     try:
         return digest.of(render(commit))
@@ -265,15 +252,15 @@ def _lacks(cluster: Cluster) -> Mapping[Need, str]:
         return {}
 
 
-def lacks_by_git(environment: Environment) -> Mapping[Need, str]:
+def lacks_by_git(rendered: Environment) -> Mapping[Need, str]:
     """What an environment does without on purpose, and in words.
 
     Raises:
         HarnessError: it cannot be rendered whole.
     """
     has = {
-        Need.GPU: (expected.gpus(environment) > 0, "its pods ask for no GPU"),
-        Need.EFS: (expected.has_efs(environment), "its model store is not on EFS"),
-        Need.GATEWAY: (expected.has_gateway(environment), "it has no gateway"),
+        Need.GPU: (expected.gpus(rendered) > 0, "its pods ask for no GPU"),
+        Need.EFS: (expected.has_efs(rendered), "its model store is not on EFS"),
+        Need.GATEWAY: (expected.has_gateway(rendered), "it has no gateway"),
     }
     return {need: why for need, (there, why) in has.items() if not there}

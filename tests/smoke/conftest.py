@@ -28,7 +28,7 @@ from harness.render.objects import Environment, Object, Owner
 from harness.server import Server
 from harness.smoke import expected
 from harness.smoke.report import Report
-from harness.smoke.run import run
+from harness.smoke.run import FILES, run
 from harness.smoke.target import Cluster, Target
 from harness.smoke.torchserve import Kubectl
 from harness.snapshot import config, properties
@@ -103,8 +103,8 @@ class Installation:
     rendered: list[dict[str, Any]]
     gateway: dict[str, int] = field(default_factory=lambda: {"status": 401})
 
-    def check(self) -> Report:
-        return run(self.target)
+    def check(self, *files: str) -> Report:
+        return run(self.target, files or FILES)
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Change a file of the pod."""

@@ -23,20 +23,21 @@ def test_all_is_well_and_every_check_has_a_fault(installation: Installation) -> 
 
 
 Fault = Callable[[Installation], object]
-FAULTS: dict[str, tuple[Fault, str, str]] = {}
+FAULTS: dict[str, tuple[Fault, str, str, str]] = {}
 
 
-def fault(name: str, why: str, then: str) -> Callable[[Fault], Fault]:
-    """A fault, the check that has to fail on it, what it says, and what to type."""
+def fault(file: str, name: str, why: str, then: str) -> Callable[[Fault], Fault]:
+    """A fault, the check of a file that has to fail on it, what it says, and what to type."""
 
     def add(plant: Fault) -> Fault:
-        FAULTS[name] = (plant, why, then)
+        FAULTS[name] = (plant, file, why, then)
         return plant
 
     return add
 
 
 @fault(
+    "cluster",
     "Flux has applied the release and everything is ready",
     "HelmRelease/torchserve: timed out",
     "harness status --env staging",
@@ -46,13 +47,14 @@ def release_failed(at: Installation) -> None:
     status["conditions"] = [{"type": "Ready", "status": "False", "message": "timed out"}]
 
 
-@fault("every node is ready", "gpu-0: KubeletNotReady: no CNI", "describe node gpu-0")
+@fault("cluster", "every node is ready", "gpu-0: KubeletNotReady: no CNI", "describe node gpu-0")
 def node_not_ready(at: Installation) -> None:
     condition = {"type": "Ready", "status": "False", "reason": "KubeletNotReady"}
     at.state.one("Node", "gpu-0")["status"]["conditions"] = [{**condition, "message": "no CNI"}]
 
 
 @fault(
+    "cluster",
     "the snapshot in the cluster is that of Git",
     "config.properties is not what commit 0123456789ab makes it",
     "harness snapshot --check --env staging",
@@ -65,6 +67,7 @@ def config_map_was_edited(at: Installation) -> None:
 
 
 @fault(
+    "cluster",
     "the disruption budget allows a drain",
     "it allows 0 disruptions",
     "describe poddisruptionbudget torchserve",
@@ -73,12 +76,15 @@ def budget_allows_nothing(at: Installation) -> None:
     at.state.one("PodDisruptionBudget", "torchserve")["status"]["disruptionsAllowed"] = 0
 
 
-@fault("nodes offer their GPUs", "gpu-0: no nvidia.com/gpu is allocatable", "describe nodes -l")
+@fault(
+    "gpu", "nodes offer their GPUs", "gpu-0: no nvidia.com/gpu is allocatable", "describe nodes -l"
+)
 def node_without_gpu(at: Installation) -> None:
     at.state.one("Node", "gpu-0")["status"]["allocatable"] = {"cpu": "4"}
 
 
 @fault(
+    "gpu",
     "the device plugin is healthy",
     "DaemonSet nvidia/nvidia-device-plugin: numberReady 0 of 1",
     "-n nvidia get pods",
@@ -87,22 +93,34 @@ def plugin_crashes(at: Installation) -> None:
     at.state.one("DaemonSet", "nvidia-device-plugin")["status"]["numberReady"] = 0
 
 
-@fault("each pod sees its GPUs", "sees 0 GPUs of 1", "-- nvidia-smi")
+@fault("gpu", "each pod sees its GPUs", "sees 0 GPUs of 1", "-- nvidia-smi")
 def driver_sees_nothing(at: Installation) -> None:
     at.edit("bin/nvidia-smi", "GPU 0: NVIDIA A10G (UUID: GPU-0f3a)", "No devices found.")
 
 
-@fault("the store is mounted read only and over TLS", "can be written", "logs -l app=efs-csi-node")
+@fault(
+    "store",
+    "the store is mounted read only and over TLS",
+    "can be written",
+    "logs -l app=efs-csi-node",
+)
 def store_is_writable(at: Installation) -> None:
     at.edit("proc/mounts", " ro,", " rw,")
 
 
-@fault("the archives have their checksums", "gated.mar has sha256", "reconcile.fluxcd.io/forceAt=")
+@fault(
+    "store",
+    "the archives have their checksums",
+    "gated.mar has sha256",
+    "reconcile.fluxcd.io/forceAt=",
+)
 def archive_was_replaced(at: Installation) -> None:
     (at.pod / "store" / "gated.mar").write_bytes(b"other weights")
 
 
-@fault("TorchServe is the pinned version", "runs TorchServe 0.12.0, not 0.11.1", "pip show")
+@fault(
+    "serving", "TorchServe is the pinned version", "runs TorchServe 0.12.0, not 0.11.1", "pip show"
+)
 @contextlib.contextmanager
 def other_version(at: Installation) -> Iterator[None]:
     pins = at.served.checkout.root / "apps/torchserve/image/requirements.txt"
@@ -110,7 +128,9 @@ def other_version(at: Installation) -> Iterator[None]:
         yield
 
 
-@fault("every worker is ready", "gated has 0 of 1 workers READY", "logs deploy/torchserve")
+@fault(
+    "serving", "every worker is ready", "gated has 0 of 1 workers READY", "logs deploy/torchserve"
+)
 @contextlib.contextmanager
 def worker_is_loading(at: Installation) -> Iterator[None]:
     management = at.served.config["management_address"]
@@ -119,12 +139,16 @@ def worker_is_loading(at: Installation) -> Iterator[None]:
         yield
 
 
-@fault("the servers run the snapshot of Git", "job_queue_size is '11'", "snapshot --check")
+@fault(
+    "serving", "the servers run the snapshot of Git", "job_queue_size is '11'", "snapshot --check"
+)
 def pod_has_not_been_rolled(at: Installation) -> None:
     at.edit("etc/config.properties", "job_queue_size=10", "job_queue_size=11")
 
 
-@fault("each model gives the right answer", "ok: true, not false", "logs deploy/torchserve")
+@fault(
+    "serving", "each model gives the right answer", "ok: true, not false", "logs deploy/torchserve"
+)
 @contextlib.contextmanager
 def wrong_answer(at: Installation) -> Iterator[None]:
     sample = samples.folder(at.served.checkout, "gated", "1.0") / "ask.json"
@@ -132,12 +156,15 @@ def wrong_answer(at: Installation) -> Iterator[None]:
         yield
 
 
-@fault("metrics are served", "has no figures of gated 1.0", "curl 127.0.0.1:8090/metrics")
+@fault(
+    "serving", "metrics are served", "has no figures of gated 1.0", "curl 127.0.0.1:8090/metrics"
+)
 def another_server_has_the_port(at: Installation) -> None:
     at.redirect("http://127.0.0.1:8090", f"{at.served.server.inference_url}/ping?")
 
 
 @fault(
+    "network",
     "management listens on the loopback only",
     "management (port 8081) is open on ::",
     "-- cat /proc/net/tcp",
@@ -147,6 +174,7 @@ def management_is_open(at: Installation) -> None:
 
 
 @fault(
+    "network",
     "management is unreachable from another pod",
     f"another pod reaches management of {POD} (10.0.7.7:8081)",
     "grep address /etc/torchserve/config.properties",
@@ -156,6 +184,7 @@ def management_is_reached(at: Installation) -> None:
 
 
 @fault(
+    "network",
     "other pods cannot go around the gateway",
     f"another pod reaches inference of {POD} (10.0.7.7:8080)",
     "describe networkpolicy torchserve",
@@ -165,6 +194,7 @@ def policies_are_not_enforced(at: Installation) -> None:
 
 
 @fault(
+    "network",
     "the gateway refuses who has no credentials",
     "answers 200 to no token, not 401",
     "describe securitypolicy torchserve",
@@ -175,12 +205,12 @@ def gateway_is_open(at: Installation) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_fails_its_check_and_no_other(installation: Installation, name: str) -> None:
-    plant, why, then = FAULTS[name]
+    plant, file, why, then = FAULTS[name]
     with contextlib.ExitStack() as until:
         planted = plant(installation)
         if isinstance(planted, contextlib.AbstractContextManager):
             until.enter_context(planted)
-        report = installation.check()
+        report = installation.check(file)
     failed = [each for each in report.tests if each.outcome == "failed"]
     assert [each.name for each in failed] == [name]
     assert why in failed[0].why

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of push and gc."""
     parser.add_argument("--env", help="push, gc: whose bucket (site.yaml's MODEL_BUCKET)")
-    parser.add_argument("--context", help="gc --store: of KUBECONFIG; default: its current one")
-    parser.add_argument("--yes", action="store_true", help="gc: remove, do not only list")
+    parser.add_argument("--context", help="gc --store, adopt --ownership: of KUBECONFIG")
+    parser.add_argument(
+        "--yes", action="store_true", help="gc, adopt --ownership: do, not only list"
+    )
 
 
 def push(checkout: Repository, args: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
 """Runs a Job to its end: what it needs beside it, what it says, and nothing left of it."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
-from harness.cluster import kinds, status, synced
+from harness.cluster import kinds, synced
 from harness.cluster.api import Api, ApiError
 from harness.core.errors import HarnessError
 from harness.render.objects import Value, dig, mapping, text
@@ -76,12 +77,25 @@ def _ended(found: Sequence[Value], name: str) -> Value | None:
 
 def _said(cluster: Api, job: Value) -> str:
     name, namespace = text(job, "metadata", "name"), text(job, "metadata", "namespace")
-    pods = cluster.every(kinds.POD, namespace, f"batch.kubernetes.io/job-name={name}")
-    log = "".join(cluster.log(text(pod, "metadata", "name"), namespace) for pod in pods)
     failed = synced.condition(job, "Failed")
-    if text(failed, "status") == "True":
-        why = log.strip()[-_TAIL:] or "; ".join(status.pod_reason(pod) for pod in pods)
-        raise HarnessError(
-            f"Job {namespace}/{name} failed: {text(failed, 'reason')}\n{why}".rstrip()
-        )
-    return log
+    pods = cluster.every(kinds.POD, namespace, f"batch.kubernetes.io/job-name={name}")
+    names = [text(pod, "metadata", "name") for pod in pods]
+    if text(failed, "status") != "True":
+        return "".join(cluster.log(pod, namespace) for pod in names)
+    why = [*_last_words(cluster, names, namespace), *_warnings(cluster, name, namespace)]
+    reason = f"Job {namespace}/{name} failed: {text(failed, 'reason')}"
+    raise HarnessError("\n".join([reason, *(f"  {line}" for line in why)]))
+
+
+def _last_words(cluster: Api, pods: Sequence[str], namespace: str) -> Iterator[str]:
+    for pod in pods:
+        with contextlib.suppress(ApiError):  # its container never started
+            yield from cluster.log(pod, namespace)[-_TAIL:].splitlines()
+
+
+def _warnings(cluster: Api, name: str, namespace: str) -> Iterator[str]:
+    """What the scheduler and the kubelet complained about: a pod past its deadline is gone."""
+    for event in cluster.every(kinds.EVENT, namespace):
+        about = text(event, "involvedObject", "name")
+        if text(event, "type") == "Warning" and about.startswith(name):
+            yield f"{text(event, 'reason')}: {text(event, 'message')}"[:_TAIL]

@@ -8,7 +8,7 @@ import pytest
 
 from harness import cli
 from harness.core.repository import Repository
-from tests.smoke.api_server import State, serving
+from tests.api_server import State, serving
 from tests.smoke.conftest import torchserve_here
 
 

@@ -9,7 +9,7 @@ from harness.cluster.api import Api
 from harness.core.errors import HarnessError
 from harness.smoke import neighbour
 from harness.smoke.neighbour import Port
-from tests.smoke.api_server import State, serving
+from tests.api_server import State, serving
 from tests.smoke.conftest import neighbour_tries
 
 SERVER = {

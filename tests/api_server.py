@@ -19,7 +19,7 @@ import yaml
 Object = dict[str, Any]
 _CLUSTER_WIDE = {"Node", "Namespace", "PersistentVolume"}
 _VERSIONS = {
-    "v1": ["ConfigMap", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod"],
+    "v1": ["ConfigMap", "Event", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod"],
     "apps/v1": ["DaemonSet", "Deployment"],
     "batch/v1": ["Job"],
     "gateway.networking.k8s.io/v1": ["Gateway", "HTTPRoute"],
@@ -110,7 +110,12 @@ class State:
             blocked = rest[0] in self.forbidden
             said = "Cannot evict pod as it would violate the pod's disruption budget."
             return (429, {"message": said}) if blocked else (201, {})
+        if rest[1:] == ["log"]:
+            return 200, next(each["log"] for each in found if each["metadata"]["name"] == rest[0])
         if method == "POST" and body is not None:
+            names = [each["metadata"]["name"] for each in found]
+            if body["metadata"]["name"] in names:
+                return 409, {"message": "already exists"}
             self.ran(body)
             self.objects.append(body)
             return 201, body
@@ -142,7 +147,7 @@ def serving(state: State, kubeconfig: Path) -> Iterator[None]:
             status, answer = state.answer(
                 self.command, unquote(url.path), parse_qs(url.query), body
             )
-            text = json.dumps(answer).encode()
+            text = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))

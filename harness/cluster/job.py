@@ -25,7 +25,7 @@ def run(cluster: Api, job: Value, beside: Sequence[Value] = ()) -> str:
         What its pod has written.
 
     Raises:
-        HarnessError: one of that name runs already, it failed, or did not end in time.
+        HarnessError: one of that name is there already, it failed, or did not end in time.
     """
     name, namespace = text(job, "metadata", "name"), text(job, "metadata", "namespace")
     try:
@@ -33,8 +33,8 @@ def run(cluster: Api, job: Value, beside: Sequence[Value] = ()) -> str:
     except ApiError as error:
         if error.status != _CONFLICT:
             raise
-        hint = f"wait for it: kubectl -n {namespace} get job {name}"
-        raise HarnessError(f"Job {namespace}/{name} is running already", hint=hint) from error
+        hint = f"kubectl -n {namespace} get job {name}; delete it if nobody waits for it"
+        raise HarnessError(f"Job {namespace}/{name} is there already", hint=hint) from error
     try:
         for each in beside:
             cluster.create(_owned(each, made))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ from harness.store import gc, gc_job, ownership
 
 _NAME = _NAMESPACE = "torchserve"
 _LISTS = (_NAME, f"{_NAME}-model-sync")  # the release that runs, and one that is about to
-_MAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +115,10 @@ def _refuse_guarded(aws: Aws, file_system: str) -> None:
 
 
 def _answer(said: str) -> Any:
+    """What a program of ``model_sync`` says last; a warning of Python's may come before it."""
     try:
-        return json.loads(said)
-    except ValueError as error:
+        return json.loads(said.strip().splitlines()[-1])
+    except (ValueError, IndexError) as error:
         raise HarnessError(f"the Job has ended well and said {said[:500]!r}") from error
 
 
@@ -135,4 +134,5 @@ def _applied(cluster: Api) -> str:
 def _running(cluster: Api) -> set[str]:
     """The archives that a release in the cluster lists."""
     lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in _LISTS]
-    return {name for each in lists for name in _MAR.findall(text(each, "data", "model-files.json"))}
+    texts = [text(each, "data", "model-files.json") for each in lists]
+    return {file["name"] for each in texts if each for file in json.loads(each)}

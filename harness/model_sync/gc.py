@@ -38,9 +38,12 @@ def main() -> int:
 
 def _names(path: Path) -> set[str]:
     try:
-        return {str(name) for name in json.loads(path.read_text())}
-    except (OSError, ValueError, TypeError) as error:
+        names = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
         raise SyncError(f"{path} is not a list of names: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SyncError(f"{path} is not a list of names")
+    return set(names)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ target      what they are run against, and what that lacks
 expected    what Git says should run there
 torchserve  one server: what lies in it, and what it answers
 neighbour   a short-lived pod that tries what no other pod may
+way_in      the gateway, asked by its name
 run         pytest around the suite
 report      report.json, report.junit.xml and the one screen
 

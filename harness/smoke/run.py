@@ -39,6 +39,8 @@ def run(target: Target, files: Sequence[str] = FILES) -> Report:
     Raises:
         HarnessError: the suite itself could not be run.
     """
+    if not __debug__:
+        raise HarnessError("python -O takes the checks' assertions away", hint="run without -O")
     clock, plugin = Clock(), Plugin(target)
     paths = [str(SUITE / f"test_{name}.py") for name in files]
     ended = pytest.main([*_ALONE, *paths], plugins=[plugin])

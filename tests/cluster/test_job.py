@@ -80,8 +80,8 @@ def test_one_that_failed_says_why(cluster: Api, state: State) -> None:
     assert not any(each["kind"] == "Job" for each in state.objects)
 
 
-def test_one_that_runs_already_is_left_alone(cluster: Api, state: State) -> None:
+def test_one_that_is_there_already_is_left_alone(cluster: Api, state: State) -> None:
     state.add({"kind": "Job", "metadata": {"name": "sweep", "namespace": "here"}})
-    with pytest.raises(HarnessError, match="running already"):
+    with pytest.raises(HarnessError, match="is there already"):
         job.run(cluster, JOB)
     assert any(each["kind"] == "Job" for each in state.objects)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_model_that_cannot_be_served_is_a_failure_of_its_own(
     assert (report["verdict"], report["embedded"]) == ("fail", True)
     assert "the weights have the wrong shape" in report["tests"][0]["why"]
     assert written(there) == report
+
+
+@pytest.mark.torchserve
+def test_without_assertions_there_is_no_verdict(there: Repository) -> None:
+    argv = [sys.executable, "-O", "-m", "harness", "smoke", "--embedded"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "takes the checks' assertions away" in done.stdout
 
 
 def test_without_a_local_cluster_it_says_how(

@@ -1,15 +1,20 @@
 """The pod that tries what no other pod may: it leaves nothing, and knows when it proves nothing."""
 
+import json
+import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.cluster import api
 from harness.cluster.api import Api
+from harness.core import command
 from harness.core.errors import HarnessError
 from harness.smoke import neighbour
 from harness.smoke.neighbour import Port
 from tests.api_server import State, serving
+from tests.launcher.conftest import free_ports
 from tests.smoke.conftest import neighbour_tries
 
 SERVER = {
@@ -70,3 +75,26 @@ def test_what_a_killed_run_has_left_is_swept_away(cluster: Api, state: State) ->
     state.ran = lambda pod: neighbour_tries(pod, [True, False, False])
     neighbour.reached(cluster, SERVER, PORTS)
     assert state.objects == []
+
+
+def test_its_program_tells_open_ports_from_closed_ones(tmp_path: Path) -> None:
+    """The pod's own command, with the files of a pod here and a listener for DNS."""
+    said, resolv = tmp_path / "termination-log", tmp_path / "resolv.conf"
+    resolv.write_text("search svc.cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as dns,
+        socket.create_server(("127.0.0.1", 0)) as it,
+    ):
+        [closed] = free_ports(1)
+        ports = [Port("a", "127.0.0.1", number, "x") for number in (it.getsockname()[1], closed)]
+        container = neighbour.manifest(SERVER, ports)["spec"]["containers"][0]  # type: ignore[index]
+        _, option, program = container["command"]
+        for there, here in (
+            ("/dev/termination-log", str(said)),
+            ("/etc/resolv.conf", str(resolv)),
+            ('" 53"', f'" {dns.getsockname()[1]}"'),
+        ):
+            assert there in program
+            program = program.replace(there, here)
+        command.run([sys.executable, option, program, *container["args"]], timeout=60)
+    assert json.loads(said.read_text()) == [True, True, False]

@@ -125,7 +125,11 @@ def test_it_waits_for_a_sync_that_holds_the_store(sweep: Sweep) -> None:
     assert "by-hand.mar" not in sweep.holds()
 
 
-@pytest.mark.parametrize("keep", ["", "{", "3"], ids=["empty", "cut off", "no list"])
+@pytest.mark.parametrize(
+    "keep",
+    ["", "[", "3", '"new-1.mar"', "[1]"],
+    ids=["empty", "cut off", "a number", "one name", "no names"],
+)
 def test_without_a_list_of_what_to_keep_it_removes_nothing(sweep: Sweep, keep: str) -> None:
     (sweep.folder / "keep.json").write_text(keep)
     before = sweep.holds()

@@ -1,14 +1,10 @@
 """Who reaches what: nothing but inference, and only through the gateway with its credentials."""
 
 import pytest
-import urllib3
-from urllib3.exceptions import HTTPError
 
-from harness.core.errors import HarnessError
 from harness.loadtest import gateway
-from harness.loadtest.target import Target as Endpoint
 from harness.render.objects import text
-from harness.smoke import neighbour
+from harness.smoke import neighbour, way_in
 from harness.smoke.check import Need, check
 from harness.smoke.expected import Expected
 from harness.smoke.neighbour import Port
@@ -16,7 +12,6 @@ from harness.smoke.target import Cluster
 from harness.smoke.torchserve import TorchServe
 
 _REFUSED = (401, 403)
-_PATIENCE = urllib3.Timeout(connect=5, read=30)  # seconds
 
 
 @check(
@@ -76,31 +71,10 @@ def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Ex
     endpoint = gateway.behind(cluster.gateway, "rest")
     model = next(name for name, *_ in expect.models.entries())
     for given in ({}, {"Authorization": "Bearer nobody"}):
-        status = _post(endpoint, f"/predictions/{model}", given)
+        status = way_in.post(endpoint, f"/predictions/{model}", given)
         who = "a wrong token" if given else "no token"
         wanted = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
         assert status in _REFUSED, wanted
-
-
-def _post(endpoint: Endpoint, path: str, headers: dict[str, str]) -> int:
-    """The status of a request by the name that users ask for, at the gateway's own address."""
-    names = {"Host": endpoint.host} if endpoint.host else {}
-    pool = urllib3.connection_from_url(
-        endpoint.url, timeout=_PATIENCE, retries=False, **_tls(endpoint)
-    )
-    try:
-        return pool.request("POST", path, body=b"smoke", headers={**names, **headers}).status
-    except HTTPError as error:
-        raise HarnessError(
-            f"{endpoint.url} does not answer: {error}",
-            hint="from inside the VPC? kubectl -n envoy-gateway-system get gateways,services",
-        ) from error
-
-
-def _tls(endpoint: Endpoint) -> dict[str, str]:
-    if not endpoint.url.startswith("https:") or not endpoint.host:
-        return {}
-    return {"server_hostname": endpoint.host, "assert_hostname": endpoint.host}
 
 
 def _closed(server: TorchServe) -> dict[str, int]:

@@ -24,9 +24,6 @@ ifneq ($(filter-out auto cpu default none,$(TORCH)),)
 $(error TORCH is default, cpu, auto or none)
 endif
 
-# Targets that workflows call already and that are not there yet.
-TO_COME := smoke
-
 UV_VERSION := 0.13.9
 VENV := .venv
 HARNESS := $(VENV)/bin/harness
@@ -69,6 +66,9 @@ drift: $(SETUP) ## does every cluster that KUBECONFIG knows run what BASE says?
 .PHONY: event
 event: $(SETUP) ## is FLUX_EVENT what Flux announces of a sync of ENV?
 	$(HARNESS) event --env "$$ENV"
+.PHONY: smoke
+smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, or the local one
+	$(HARNESS) smoke --env "$$ENV"
 
 .PHONY: e2e
 e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched

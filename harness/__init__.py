@@ -5,6 +5,7 @@ CI runs):
 
     cli         arguments → one call → what is printed, and the exit code
     promotion   gates, evidence and the one commit that moves a pointer
+    smoke       live checks of an installation
     cluster     Kubernetes and Flux on this machine, following the working tree
     review      what people read of a change: the comment, the notes
     loadtest    profile → open-loop load → verdict → report

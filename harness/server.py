@@ -32,7 +32,10 @@ _LOOPBACK = "127.0.0.1"
 _POLL = 0.2  # seconds between two questions whether it is ready
 _DRAIN = 60.0  # seconds for what is in flight when it is stopped
 _STOP = 30.0  # seconds beside that for the launcher to end
-_CONFIG, _FILES, _FAILURE = "config.properties", "model-files.json", "failure.txt"
+CONFIG, FILES = "config.properties", "model-files.json"
+"""In the server's folder: what TorchServe and the launcher are started with."""
+
+_FAILURE = "failure.txt"
 _PORTS = {
     "inference": 8080,
     "management": 8081,
@@ -155,9 +158,9 @@ def _prepare(
         "number_of_gpu": str(gpus),
     }
     model_files = [asdict(file) for file in snapshot.model_files()]
-    files.write(folder / _CONFIG, config.derive(snapshot.config_properties(), changes))
-    files.write(folder / _FILES, json.dumps(model_files, indent=2) + "\n")
-    preflight.check(folder / _CONFIG, files=snapshot.model_files(), gpus=gpus)
+    files.write(folder / CONFIG, config.derive(snapshot.config_properties(), changes))
+    files.write(folder / FILES, json.dumps(model_files, indent=2) + "\n")
+    preflight.check(folder / CONFIG, files=snapshot.model_files(), gpus=gpus)
     return tuple(snapshot.models.models)
 
 
@@ -172,7 +175,7 @@ def _gpus() -> int:
 def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     (folder / _FAILURE).unlink(missing_ok=True)
     argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
-    argv += ["--config", folder / _CONFIG, "--files", folder / _FILES]
+    argv += ["--config", folder / CONFIG, "--files", folder / FILES]
     argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
     argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5]
     with (

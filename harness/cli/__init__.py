@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "release": "copy what a release needs to another environment",
     "evidence": "sign a report and keep it where promotions look",
     "freeze": "whether something may be promoted now",
+    "smoke": "live checks of an installation, with the next command for each that fails",
     "efs": "the file system behind the model store: plan, apply, status, destroy",
     "cluster": "Kubernetes and Flux on this machine, following the working tree",
     "status": "what Flux applied to a cluster, what is not ready and why",

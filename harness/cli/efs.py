@@ -61,6 +61,11 @@ def _converge(checkout: Repository, provision: Provision, args: argparse.Namespa
 
 
 def _destroy(checkout: Repository, provision: Provision, args: argparse.Namespace) -> int:
+    if taken_over := provision.wanted.settings.file_system:
+        raise UsageError(
+            f"{taken_over} was taken over, not made here: it is not removed here either",
+            hint=f"take fileSystem out of infra/efs/{args.env}.yaml, or remove it by hand",
+        )
     found = state.look(provision.aws, provision.wanted)
     if found.file_system and not args.with_data:
         _refuse_use(provision.aws, found.file_system)

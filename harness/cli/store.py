@@ -1,4 +1,4 @@
-"""``harness models push`` and ``gc``: the archives in an environment's bucket."""
+"""``harness models push`` and ``gc``: an environment's archives, in its bucket and its store."""
 
 import argparse
 import json
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of push and gc."""
     parser.add_argument("--env", help="push, gc: whose bucket (site.yaml's MODEL_BUCKET)")
-    parser.add_argument("--yes", action="store_true", help="gc: remove, do not only list")
+    parser.add_argument("--context", help="gc --store, adopt --ownership: of KUBECONFIG")
+    parser.add_argument(
+        "--yes", action="store_true", help="gc, adopt --ownership: do, not only list"
+    )
 
 
 def push(checkout: Repository, args: argparse.Namespace) -> int:
@@ -40,9 +43,11 @@ def push(checkout: Repository, args: argparse.Namespace) -> int:
 
 
 def gc(checkout: Repository, args: argparse.Namespace) -> int:
-    """List what no release needs; with --yes, remove it."""
+    """List what no release needs, in the bucket or in the store; with --yes, remove it."""
     from harness.store import gc as garbage
 
+    if args.store is not None:
+        return _gc_store(checkout, args)
     bucket = _bucket(checkout, args.env)
     aws, name = bucket.aws, bucket.name
     keep = garbage.needed(checkout)
@@ -56,6 +61,26 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
         return 0
     done = "removed" if args.yes else "to remove with --yes"
     print("\n".join([*unneeded, f"s3://{name}: {len(unneeded)} of {len(archives)} {done}"]))
+    return 0
+
+
+def _gc_store(checkout: Repository, args: argparse.Namespace) -> int:
+    from harness.cluster import model_store
+
+    if args.store or not args.env:
+        raise UsageError(
+            "the store of which environment?", hint="harness models gc --env staging --store"
+        )
+    with console.step("Job in the cluster"):
+        found = model_store.sweep(checkout, args.env, args.context, remove=args.yes)
+    if args.json:
+        unneeded = [{"name": each.name, "size": each.size} for each in found]
+        print(json.dumps({"unneeded": unneeded, "removed": args.yes}, indent=2))
+        return 0
+    done = "removed" if args.yes else "to remove with --yes"
+    size = sum(each.size for each in found) / 1e6
+    lines = [each.name for each in found]
+    print("\n".join([*lines, f"store of {args.env}: {len(found)} ({size:,.1f} MB) {done}"]))
     return 0
 
 

@@ -104,8 +104,8 @@ class Api:
         path = self._path(_kind(value), text(value, "metadata", "namespace"))
         return self._ask("POST", path, value, {"dryRun": "All"} if dry_run else None)
 
-    def evict(self, name: str, namespace: str) -> None:
-        """Ask for a pod to go, as a drain does: disruption budgets decide.
+    def evict(self, name: str, namespace: str, *, dry_run: bool = False) -> None:
+        """Ask for a pod to go, as a drain does, or whether it might: disruption budgets decide.
 
         Raises:
             ApiError: 429 where a budget forbids it.
@@ -115,12 +115,20 @@ class Api:
             "kind": "Eviction",
             "metadata": {"name": name, "namespace": namespace},
         }
-        self._ask("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", body)
+        path = f"{_pod(namespace, name)}/eviction"
+        self._ask("POST", path, body, {"dryRun": "All"} if dry_run else None)
+
+    def log(self, name: str, namespace: str) -> str:
+        """What the containers of a pod have written."""
+        with self._open("GET", f"{_pod(namespace, name)}/log") as response:
+            return response.read().decode(errors="replace")
 
     def delete(self, kind: Kind, name: str, namespace: str = "") -> None:
-        """Delete an object; one that is not there is no error."""
+        """Delete an object and what it owns; one that is not there is no error."""
+        # A Job's pods would stay: alone among the kinds, it leaves them behind unless told.
+        query = {"propagationPolicy": "Background"}
         try:
-            self._ask("DELETE", self._path(kind, namespace, name))
+            self._ask("DELETE", self._path(kind, namespace, name), query=query)
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -299,10 +307,10 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
     Raises:
         HarnessError: there is no such file or context.
     """
+    # The client itself reads the variable only once, when it is imported.
+    path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
     try:
-        made = config.new_client_from_config(
-            config_file=str(kubeconfig) if kubeconfig else None, context=context
-        )
+        made = config.new_client_from_config(config_file=path, context=context)
     except (config.ConfigException, OSError) as error:
         raise HarnessError(
             f"no cluster can be named: {error}",
@@ -326,6 +334,10 @@ def contexts() -> list[str]:
 
 def _kind(value: Value) -> Kind:
     return Kind(text(value, "apiVersion"), text(value, "kind"))
+
+
+def _pod(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"
 
 
 def _key(value: Value) -> str:

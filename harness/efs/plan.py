@@ -97,7 +97,10 @@ def demolish(state: State) -> list[Change]:
 def stuck(wanted: Wanted, state: State) -> list[str]:
     """What is not as wanted and cannot be changed: somebody has to decide what becomes of it."""
     found = [f"{name} is in state error: remove it" for name in state.broken]
-    if state.file_system and not state.file_system.encrypted:
+    taken_over = wanted.settings.file_system
+    if taken_over and not state.file_system:
+        found.append(f"there is no {taken_over} in {wanted.settings.region} to take over")
+    if state.file_system and not state.file_system.encrypted and not taken_over:
         found.append(f"{state.file_system.id} is not encrypted, which is decided at its creation")
     for role in ROLES:
         point = state.access_points.get(role.token(wanted))
@@ -155,6 +158,8 @@ def _group_changes(
 
 
 def _file_system_changes(wanted: Wanted, system: FileSystem | None) -> Iterator[Change]:
+    if not system and wanted.settings.file_system:
+        return
     if not system:
         yield Change(
             "+ file system: encrypted, elastic throughput, backups",

@@ -3,6 +3,7 @@
 clusterName: TorchserveCluster
 region: us-west-2
 securityGroup: eks-efs-group
+fileSystem: fs-0123456789abcdef0   # only to take over one that was made by hand
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class Settings(Camel):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     # EC2's rule for names in a VPC, less what a shell would take for its own.
     security_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]
+    # Taken over as it is: never made, never removed, and perhaps not encrypted.
+    file_system: Annotated[str, StringConstraints(pattern=r"^fs-[0-9a-f]{8,40}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def look(aws: Aws, wanted: Wanted, vpc: str | None = None) -> State:
             a group that was made for ``wanted`` counts, wherever it is.
     """
     group = _security_group(aws, wanted, vpc)
-    systems = aws.every("efs", "describe_file_systems", "FileSystems", CreationToken=wanted.token)
+    systems = _file_systems(aws, wanted)
     systems = [each for each in systems if each["LifeCycleState"] != "deleted"]
     if not systems:
         return State(group)
@@ -148,6 +148,17 @@ def look(aws: Aws, wanted: Wanted, vpc: str | None = None) -> State:
     if system.state == "creating":
         return State(group, system)
     return State(group, system, _mount_targets(aws, system.id), _access_points(aws, system.id))
+
+
+def _file_systems(aws: Aws, wanted: Wanted) -> list[dict[str, Any]]:
+    taken_over = wanted.settings.file_system
+    named = {"FileSystemId": taken_over} if taken_over else {"CreationToken": wanted.token}
+    try:
+        return aws.every("efs", "describe_file_systems", "FileSystems", **named)
+    except AwsError as error:
+        if error.code == "FileSystemNotFound":
+            return []
+        raise
 
 
 def connections(aws: Aws, file_system: str) -> int:

@@ -4,7 +4,7 @@ The load goes through the gateway, as users' requests do. What Flux says is read
 server, and so are the metrics of every pod, one by one, through its proxy.
 
 The cluster is asked by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
-``torchserve`` and Kustomization ``apps`` in flux-system, pods labelled
+``torchserve`` and Kustomization ``torchserve`` in flux-system, pods labelled
 ``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter (9400).
 """
 
@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
@@ -36,7 +37,15 @@ def find(protocol: str, digest: Callable[[str], str | None]) -> Target:
     Raises:
         HarnessError: no cluster can be reached, or it has no route to TorchServe with an address.
     """
-    cluster = KubernetesCluster(digest)
+    return behind(KubernetesCluster(digest), protocol)
+
+
+def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
+    """The target behind a cluster's gateway.
+
+    Raises:
+        HarnessError: there is no route to TorchServe with an address.
+    """
     route = cluster.route(_ROUTES[protocol])
     gateway = cluster.gateway(route)
     addresses = gateway.get("status", {}).get("addresses", [])
@@ -57,24 +66,29 @@ def find(protocol: str, digest: Callable[[str], str | None]) -> Target:
 
 
 class KubernetesCluster:
-    """The cluster of KUBECONFIG's current context."""
+    """The cluster of a context of a kubeconfig: of KUBECONFIG and its current one unless told."""
 
-    def __init__(self, digest: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        digest: Callable[[str], str | None],
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+    ) -> None:
         from kubernetes import client, config
         from kubernetes.config.config_exception import ConfigException
 
         try:
             # The client itself reads the variable only once, when it is imported.
-            path = os.environ.get("KUBECONFIG")
-            config.load_kube_config(path)
-            self.name = str(config.list_kube_config_contexts(path)[1]["name"])
+            path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
+            self.name = context or str(config.list_kube_config_contexts(path)[1]["name"])
+            made = config.new_client_from_config(path, context=self.name)
         except (ConfigException, OSError) as error:
             raise HarnessError(
                 f"no cluster to load: {error}", hint="set KUBECONFIG, or give --target URL"
             ) from error
         self._digest = functools.cache(digest)
-        self._core = client.CoreV1Api()
-        self._custom = client.CustomObjectsApi()
+        self._core = client.CoreV1Api(made)
+        self._custom = client.CustomObjectsApi(made)
 
     def route(self, plural: str) -> dict[str, Any]:
         """The one route to TorchServe of this kind."""
@@ -95,7 +109,7 @@ class KubernetesCluster:
     def release(self) -> Release:
         """What Flux applied last, and the pods that serve it."""
         flux = "toolkit.fluxcd.io"
-        apps = self._get(f"kustomize.{flux}", "v1", _FLUX, "kustomizations", "apps")
+        apps = self._get(f"kustomize.{flux}", "v1", _FLUX, "kustomizations", "torchserve")
         helm = self._get(f"helm.{flux}", "v2", _FLUX, "helmreleases", "torchserve")
         revision = str(apps.get("status", {}).get("lastAppliedRevision", ""))
         history = helm.get("status", {}).get("history") or [{}]

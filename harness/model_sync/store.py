@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -67,6 +67,10 @@ class Store:
 
     folder: Path
 
+    @property
+    def _config(self) -> Path:
+        return self.folder.parent / "config"
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Wait until no other Job fills the store; sweep away what a killed one left half done.
@@ -109,21 +113,60 @@ class Store:
                 raise SyncError(f"{file.name}: sha256 {got} where {file.sha256} is expected")
         return "replaced: it was damaged" if found else "copied"
 
-    def write_manifest(self, files: list[File]) -> None:
-        """Write what is known to be whole: ``files``, and what earlier runs knew and is there."""
+    def write_manifest(self, files: Iterable[File] = (), *, but: Container[str] = ()) -> None:
+        """Write what is known to be whole: ``files``, and what earlier runs knew and is there.
+
+        What is in ``but`` is left out.
+        """
         path = self.folder / _MANIFEST
         try:
             before = {each["name"]: each for each in json.loads(path.read_text())}
         except (OSError, ValueError, KeyError, TypeError):
             before = {}
         known = before | {file.name: asdict(file) for file in files}
-        there = [known[name] for name in sorted(known) if (self.folder / name).is_file()]
+        wanted = [name for name in sorted(known) if name not in but]
+        there = [known[name] for name in wanted if (self.folder / name).is_file()]
         with self._part(_MANIFEST) as part:
             part.write(json.dumps(there, indent=2).encode() + b"\n")
 
+    def archives(self, *, but: Container[str]) -> dict[str, int]:
+        """Size by name of every archive in the store that is not in ``but``."""
+        with self._writing():
+            return {
+                path.name: path.stat().st_size
+                for path in self.folder.iterdir()
+                if _NAME.fullmatch(path.name) and path.name not in but
+                # A link or a folder is no archive, whatever it is called.
+                if path.is_file() and not path.is_symlink()
+            }
+
+    def released(self) -> set[str]:
+        """What the last sync was asked for: every archive that its configuration names."""
+        try:
+            text = (self._config / "config.properties").read_text("latin-1")
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise SyncError(f"{self._config}: cannot be read: {error.strerror}") from error
+        return set(_NAME.findall(text))
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove archives.
+
+        The manifest comes first: killed in between, it lists nothing that is not there.
+
+        Raises:
+            SyncError: the store cannot be written.
+        """
+        gone = set(names)
+        self.write_manifest(but=gone)
+        with self._writing():
+            for name in sorted(gone):
+                (self.folder / name).unlink(missing_ok=True)
+
     def keep_config(self, config: Path) -> None:
         """Copy the released configuration to ``config/`` beside the store, for people to read."""
-        beside = Store(self.folder.parent / "config")
+        beside = Store(self._config)
         with beside._writing():
             beside.folder.mkdir(exist_ok=True)
         with beside._part("config.properties") as part:

@@ -52,7 +52,7 @@ class Cluster:
             self.scrapes += 1
             dcgm = "DCGM_FI_DEV_GPU_UTIL 70\nDCGM_FI_DEV_FB_USED 2048\n"
             return dcgm if ":9400" in path else METRICS % (10 * self.scrapes)
-        if path.endswith("/kustomizations/apps"):
+        if path.endswith("/kustomizations/torchserve"):
             commit = self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
             return {"status": {"lastAppliedRevision": f"main@sha1:{commit}"}}
         return {

@@ -36,7 +36,13 @@ def tiny(
     tmp_path_factory: pytest.TempPathFactory, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Repository:
     """The checkout; the model's gates are files in its folder ``gate``."""
-    checkout = Repository(tmp_path_factory.mktemp("tiny"))  # short: see LONGEST_WORK
+    checkout = fill(Repository(tmp_path_factory.mktemp("tiny")), archive)  # short: LONGEST_WORK
+    monkeypatch.setenv("GATE", str(checkout.root / "gate"))
+    return checkout
+
+
+def fill(checkout: Repository, archive: Path) -> Repository:
+    """Write the small checkout, with its model built."""
     for path, text in (
         (checkout.models / "gated" / "model.yaml", MODEL),
         (checkout.root / "apps" / "torchserve" / "local" / "serving.yaml", SERVING),
@@ -56,5 +62,4 @@ def tiny(
         "gated", "1.0", "ask", "application/octet-stream", b"ask", {"ok": True}, Tolerance()
     )
     samples.write_samples(samples.folder(checkout, "gated", "1.0"), [sample])
-    monkeypatch.setenv("GATE", str(checkout.root / "gate"))
     return checkout

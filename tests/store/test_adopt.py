@@ -1,11 +1,13 @@
 """A store laid out by hand keeps its files and their names."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from harness import cli
+from harness.aws import Aws
 from harness.core import files
 from harness.core.errors import InputError
 from harness.core.repository import Repository
@@ -13,6 +15,7 @@ from harness.models import build
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, write_lock
 from harness.store.adopt import adopt
+from tests.aws_server import Shim
 
 MODEL = "mtcnn"
 
@@ -66,3 +69,43 @@ def test_the_command_writes_the_lock_and_says_what_it_left(
     shutil.copytree(checkout.models / MODEL, here.models / MODEL)
     assert cli.main(["models", "adopt", "--store", str(old)]) == 0
     assert load_lock(here.lock).models[MODEL].mar == "faces.mar"
+
+
+@pytest.fixture
+def staging(
+    checkout: Repository, tmp_path: Path, shim: Shim, monkeypatch: pytest.MonkeyPatch
+) -> Aws:
+    """A checkout with staging's settings; the account that they lead to."""
+    for folder in ("models", "clusters", "infra"):
+        shutil.copytree(checkout.root / folder, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    return Aws("us-west-2")
+
+
+def own(file_system: str) -> int:
+    return cli.main(["models", "adopt", "--env", "staging", "--ownership", file_system])
+
+
+def test_nobody_can_be_root_once_the_policy_stands(
+    staging: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = str(staging.ask("efs", "create_file_system", CreationToken="old")["FileSystemId"])
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    staging.ask("efs", "put_file_system_policy", FileSystemId=made, Policy=policy)
+    assert own(made) == 1
+    said = capsys.readouterr().err
+    assert "has a file-system policy, so nobody can be root on it" in said
+    assert f"aws efs delete-file-system-policy --file-system-id {made}" in said
+
+
+def test_a_file_system_that_is_not_there_is_named(
+    staging: Aws, shim: Shim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shim.refuse("DescribeFileSystemPolicy", "FileSystemNotFound", status=404)
+    assert own("fs-0123456789abcdef0") == 1
+    assert "there is no file system fs-0123456789abcdef0" in capsys.readouterr().err
+
+
+def test_ownership_needs_an_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "adopt", "--ownership", "fs-0123456789abcdef0"]) == 2
+    assert "whose cluster mounts it" in capsys.readouterr().err

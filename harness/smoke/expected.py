@@ -1,0 +1,121 @@
+"""What Git says should run: of a cluster, the render of the very commit that Flux applied."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository
+from harness.models.lock import Lock, LockedModel
+from harness.render.objects import Environment, Value, dig, items, mapping, text
+from harness.snapshot import model_snapshot, properties
+from harness.snapshot.config import LOCAL_KEYS, ModelFile, Snapshot
+from harness.snapshot.model_snapshot import ModelSnapshot
+
+NAME = NAMESPACE = "torchserve"
+_EFS = "efs.csi.aws.com"
+_PINNED = re.compile(r"^torchserve==([\w.]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a server should have been started with.
+
+    Attributes:
+        config: config.properties.
+        may_differ: keys of it that differ where it runs.
+        files: the archives that it needs.
+    """
+
+    config: Mapping[str, str]
+    may_differ: frozenset[str]
+    files: tuple[ModelFile, ...]
+
+    @property
+    def models(self) -> ModelSnapshot:
+        """The models and their settings."""
+        return model_snapshot.parse(self.config["model_snapshot"], Path("config.properties"))
+
+    @property
+    def lock(self) -> Lock:
+        """The archives as a lock."""
+        files = {file.name: file for file in self.files}
+        return Lock(
+            models={
+                name: LockedModel(
+                    version=version,
+                    mar=entry.mar_name,
+                    sha256=files[entry.mar_name].sha256,
+                    size=files[entry.mar_name].size,
+                )
+                for name, version, entry in self.models.entries()
+            }
+        )
+
+
+def by_snapshot(snapshot: Snapshot) -> Expected:
+    """What the embedded server should run: the snapshot, but for where things are."""
+    config = properties.parse(snapshot.config_properties())
+    return Expected(config, LOCAL_KEYS, snapshot.model_files())
+
+
+def by_render(environment: Environment) -> Expected:
+    """What the pods of a cluster should run: the ConfigMap that Helm makes.
+
+    Raises:
+        HarnessError: the environment does not render to one.
+    """
+    data = {key: str(value) for key, value in mapping(config_map(environment), "data").items()}
+    files = tuple(ModelFile(**each) for each in json.loads(data["model-files.json"]))
+    return Expected(properties.parse(data["config.properties"]), frozenset(), files)
+
+
+def config_map(environment: Environment) -> Value:
+    """The ConfigMap of the release, as Helm makes it.
+
+    Raises:
+        HarnessError: there is none, since the environment does not render whole.
+    """
+    return _one(environment, "ConfigMap")
+
+
+def gpus(environment: Environment) -> int:
+    """GPUs of each pod."""
+    containers = items(_one(environment, "Deployment"), "spec", "template", "spec", "containers")
+    return sum(int(text(each, "resources", "limits", "nvidia.com/gpu") or 0) for each in containers)
+
+
+def has_efs(environment: Environment) -> bool:
+    """Whether the model store is on EFS."""
+    volumes = environment.of("PersistentVolume")
+    return any(dig(each.value, "spec", "csi", "driver") == _EFS for each in volumes)
+
+
+def has_gateway(environment: Environment) -> bool:
+    """Whether requests come through a gateway."""
+    return any(True for _ in environment.of("HTTPRoute"))
+
+
+def torchserve_version(repository: Repository) -> str:
+    """The version that the image's requirements pin.
+
+    Raises:
+        HarnessError: they pin none.
+    """
+    path = repository.root / "apps" / "torchserve" / "image" / "requirements.txt"
+    if found := _PINNED.search(path.read_text()):
+        return found[1]
+    raise HarnessError("pins no torchserve", at=path)
+
+
+def _one(environment: Environment, kind: str) -> Value:
+    found = environment.find(kind, NAME, NAMESPACE)
+    if found is None:
+        why = "; ".join(fault.message for fault in environment.faults) or "it is not in Git"
+        raise HarnessError(
+            f"{kind}/{NAMESPACE}/{NAME} of {environment.name} cannot be rendered: {why}",
+            hint="harness check",
+        )
+    return found.value

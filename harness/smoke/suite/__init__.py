@@ -1,0 +1,1 @@
+"""The checks. Each runs against one target, and says what it needs and what to type next."""

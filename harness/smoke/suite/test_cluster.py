@@ -1,0 +1,62 @@
+"""What the API server can say: Flux, nodes, the snapshot, the disruption budget."""
+
+from harness.cluster import kinds, status, synced
+from harness.cluster.api import ApiError
+from harness.core.errors import InputError
+from harness.render.objects import dig, mapping, text
+from harness.smoke.check import Need, check
+from harness.smoke.expected import NAME, NAMESPACE, config_map
+from harness.smoke.target import Cluster, Target
+
+_BLOCKED = 429  # Too Many Requests: how the API server says that a budget forbids an eviction
+
+
+@check(Need.CLUSTER, then="harness status {at}")
+def test_flux_has_applied_the_release_and_everything_is_ready(
+    target: Target, cluster: Cluster
+) -> None:
+    screen = status.look(cluster.api, target.repository)
+    broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
+    assert screen.rows, "there is no object of Flux"
+    assert not broken, "\n".join(f"{row.kind}/{row.name}: {row.why}" for row in broken)
+
+
+@check(Need.CLUSTER, then="{kubectl} get nodes")
+def test_every_node_is_ready(cluster: Cluster) -> None:
+    nodes = cluster.api.every(kinds.NODE)
+    assert nodes, "there is no node"
+    for node in nodes:
+        ready = synced.condition(node, "Ready")
+        if text(ready, "status") != "True":
+            name = text(node, "metadata", "name")
+            why = f"{name}: {text(ready, 'reason')}: {text(ready, 'message')}"
+            raise InputError(why, hint=f"{cluster.kubectl} describe node {name}")
+
+
+@check(Need.CLUSTER, then="harness snapshot --check --env {env}; harness status {at}")
+def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
+    rendered = mapping(config_map(cluster.rendered()), "data")
+    live = cluster.api.get(kinds.CONFIG_MAP, NAME, NAMESPACE)
+    assert live, f"there is no ConfigMap {NAMESPACE}/{NAME}"
+    commit = target.release.commit[:12] if target.release else ""
+    for key in rendered.keys() | mapping(live, "data").keys():
+        same = rendered.get(key) == dig(live, "data", key)
+        assert same, f"ConfigMap {NAMESPACE}/{NAME}: {key} is not what commit {commit} makes it"
+
+
+@check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget torchserve")
+def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
+    budget = cluster.api.get(kinds.POD_DISRUPTION_BUDGET, NAME, NAMESPACE)
+    assert budget, f"there is no PodDisruptionBudget {NAMESPACE}/{NAME}"
+    allowed = dig(budget, "status", "disruptionsAllowed")
+    assert isinstance(allowed, int), "nobody has counted its pods yet"
+    assert allowed >= 1, f"it allows {allowed} disruptions: a drained node would wait for ever"
+    pods = cluster.pods()
+    assert pods, "no server runs"
+    for pod in pods:
+        name = text(pod, "metadata", "name")
+        try:
+            cluster.api.evict(name, NAMESPACE, dry_run=True)
+        except ApiError as error:
+            forbidden = "its budget" if error.status == _BLOCKED else "the API server"
+            raise InputError(f"{forbidden} forbids to evict {name}: {error.message}") from error

@@ -1,0 +1,95 @@
+"""Who reaches what: nothing but inference, and only through the gateway with its credentials."""
+
+import pytest
+
+from harness.loadtest import gateway
+from harness.render.objects import text
+from harness.smoke import neighbour, way_in
+from harness.smoke.check import Need, check
+from harness.smoke.expected import Expected
+from harness.smoke.neighbour import Port
+from harness.smoke.target import Cluster
+from harness.smoke.torchserve import TorchServe
+
+_REFUSED = (401, 403)
+
+
+@check(
+    Need.SERVER,
+    then="{kubectl} -n torchserve exec deploy/torchserve -- cat /proc/net/tcp /proc/net/tcp6",
+    embedded="grep _address {folder}/config.properties",
+)
+def test_management_listens_on_the_loopback_only(servers: list[TorchServe]) -> None:
+    for server in servers:
+        listening = server.listening()
+        management = server.port("management_address")
+        assert management in listening, f"{server.name}: nobody listens on {management}"
+        for purpose, port in _closed(server).items():
+            for address in listening.get(port, ()):
+                open_ = f"{server.name}: {purpose} (port {port}) is open on {address}"
+                assert address.is_loopback, open_
+
+
+@pytest.fixture(scope="module")
+def reached(cluster: Cluster, servers: list[TorchServe]) -> list[Port]:
+    """What another pod reaches of each server."""
+    pods = cluster.pods()
+    addresses = {text(pod, "metadata", "name"): text(pod, "status", "podIP") for pod in pods}
+    ports = [
+        Port(server.name, addresses[server.name], number, purpose)
+        for server in servers
+        for purpose, number in (_closed(server) | _guarded(server)).items()
+    ]
+    return neighbour.reached(cluster.api, pods[0], ports)
+
+
+@check(
+    Need.CLUSTER,
+    Need.POD,
+    then="{kubectl} -n torchserve exec deploy/torchserve -- "
+    "grep address /etc/torchserve/config.properties",
+)
+def test_management_is_unreachable_from_another_pod(
+    servers: list[TorchServe], reached: list[Port]
+) -> None:
+    closed = _closed(servers[0])
+    found = [str(port) for port in reached if port.purpose in closed]
+    assert not found, f"another pod reaches {'; '.join(found)}"
+
+
+@check(Need.CLUSTER, Need.POD, then="{kubectl} -n torchserve describe networkpolicy torchserve")
+def test_other_pods_cannot_go_around_the_gateway(
+    servers: list[TorchServe], reached: list[Port]
+) -> None:
+    guarded = _guarded(servers[0])
+    found = [str(port) for port in reached if port.purpose in guarded]
+    assert not found, f"another pod reaches {'; '.join(found)}: is NetworkPolicy enforced at all?"
+
+
+@check(Need.GATEWAY, then="{kubectl} -n torchserve describe securitypolicy torchserve")
+def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Expected) -> None:
+    endpoint = gateway.behind(cluster.gateway, "rest")
+    model = next(name for name, *_ in expect.models.entries())
+    for given in ({}, {"Authorization": "Bearer nobody"}):
+        status = way_in.post(endpoint, f"/predictions/{model}", given)
+        who = "a wrong token" if given else "no token"
+        wanted = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
+        assert status in _REFUSED, wanted
+
+
+def _closed(server: TorchServe) -> dict[str, int]:
+    """Ports that only the launcher may reach, by what they are for."""
+    return {
+        "management": server.port("management_address"),
+        "TorchServe's metrics": server.port("metrics_address"),
+        "gRPC management": int(server.config["grpc_management_port"]),
+    }
+
+
+def _guarded(server: TorchServe) -> dict[str, int]:
+    """Ports for the gateway or Prometheus alone."""
+    return {
+        "inference": server.port("inference_address"),
+        "gRPC inference": int(server.config["grpc_inference_port"]),
+        "the launcher": server.launcher_port,
+    }

@@ -1,0 +1,99 @@
+"""What each server says when it is asked: its version, its workers, its answers, its figures."""
+
+from harness.core.errors import InputError
+from harness.models import answer, samples
+from harness.smoke import expected
+from harness.smoke.check import Need, check
+from harness.smoke.expected import Expected
+from harness.smoke.target import Target
+from harness.smoke.torchserve import TorchServe
+
+# How the management API calls what a snapshot calls otherwise, and what both call the same.
+_SETTINGS = {
+    "modelUrl": "mar_name",
+    "minWorkers": "min_workers",
+    "maxWorkers": "max_workers",
+    "batchSize": "batch_size",
+    "maxBatchDelay": "max_batch_delay",
+    "responseTimeout": "response_timeout",
+    "startupTimeout": "startup_timeout",
+}
+_LOGS = "{kubectl} -n torchserve logs deploy/torchserve --tail 50"
+
+
+@check(
+    Need.SERVER,
+    then="{kubectl} -n torchserve exec deploy/torchserve -- pip show torchserve",
+    embedded="make setup",
+)
+def test_torchserve_is_the_pinned_version(target: Target, servers: list[TorchServe]) -> None:
+    pinned = expected.torchserve_version(target.repository)
+    for server in servers:
+        said = server.get("inference_address", "/api-description").json()["info"]["version"]
+        assert said == pinned, f"{server.name} runs TorchServe {said}, not {pinned}"
+
+
+@check(Need.SERVER, then=_LOGS)
+def test_every_worker_is_ready(expect: Expected, servers: list[TorchServe]) -> None:
+    for server in servers:
+        for name, version, entry in expect.models.entries():
+            workers = server.describe(name, version)["workers"]
+            ready = [worker for worker in workers if worker["status"] == "READY"]
+            short = f"{server.name}: {name} has {len(ready)} of {entry.min_workers} workers READY"
+            assert len(ready) >= max(entry.min_workers, len(workers)), short
+
+
+@check(
+    Need.SERVER,
+    then="harness snapshot --check --env {env}; harness status {at}",
+    embedded="harness snapshot --check --env {env}",
+)
+def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[TorchServe]) -> None:
+    for server in servers:
+        for key in expect.config.keys() | server.config.keys():
+            wanted, found = expect.config.get(key), server.config.get(key)
+            same = found == wanted or key in expect.may_differ
+            assert same, f"{server.name}: {key} is {found!r}, in Git it is {wanted!r}"
+        for name, version, entry in expect.models.entries():
+            described = server.describe(name, version)
+            for theirs, ours in _SETTINGS.items():
+                found, wanted = described[theirs], getattr(entry, ours)
+                differs = f"{server.name}: {theirs} of {name} {version} is {found}, not {wanted}"
+                assert found == wanted, differs
+
+
+@check(Need.SERVER, then=_LOGS)
+def test_each_model_gives_the_right_answer(
+    target: Target, expect: Expected, servers: list[TorchServe]
+) -> None:
+    prepared = samples.load_samples(target.repository, expect.lock)
+    for name, asked in prepared.items():
+        if not asked:
+            raise InputError(
+                f"no right answer of {name} is known",
+                hint=f"name one under samples in models/{name}/model.yaml, harness models build",
+            )
+    for server in servers:
+        for sample in (each for asked in prepared.values() for each in asked):
+            reply = server.predict(sample.model, sample.body, sample.content_type)
+            what = f"{server.name}: {sample.model}, asked for {sample.name}"
+            assert reply.status == 200, f"{what}: HTTP {reply.status}: {reply.body[:200]!r}"
+            found = answer.wrong(sample, reply.body)
+            assert not found, f"{what}: {found}"
+
+
+@check(
+    Need.SERVER,
+    then="{kubectl} -n torchserve port-forward deploy/torchserve 8090 & "
+    "curl 127.0.0.1:8090/metrics",
+)
+def test_metrics_are_served(expect: Expected, servers: list[TorchServe]) -> None:
+    for server in servers:
+        reply = server.ask(f"{server.launcher}/metrics")
+        figures = reply.body.decode()
+        assert reply.status == 200, f"{server.name}: HTTP {reply.status}"
+        for name, version, _ in expect.models.entries():
+            of = f'launcher_workers_ready{{model_name="{name}",model_version="{version}"}}'
+            assert of in figures, f"{server.name}: the launcher has no figures of {name} {version}"
+        passed_on = "Requests2XX" in figures
+        assert passed_on, f"{server.name}: TorchServe's own figures are not among them"

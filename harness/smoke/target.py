@@ -1,0 +1,266 @@
+"""What the checks are run against: a real cluster, the one on this machine, the embedded server.
+
+with target.find(repository, "staging", context="staging") as found:
+    report = run.run(found, folder)
+
+What a target lacks follows from its kind and from Git, never from how a check went.
+"""
+
+import contextlib
+import functools
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import server, tools
+from harness.cluster import api, environment, kinds, local
+from harness.cluster.api import Api
+from harness.cluster.local import LocalCluster
+from harness.core import console
+from harness.core.errors import HarnessError, UsageError
+from harness.core.repository import Repository
+from harness.loadtest.gateway import KubernetesCluster
+from harness.loadtest.target import Release
+from harness.render import digest
+from harness.render.environment import Renderer
+from harness.render.objects import Environment, Value, dig, mapping, text
+from harness.smoke import expected, torchserve
+from harness.smoke.check import Check, Need
+from harness.smoke.expected import Expected
+from harness.smoke.torchserve import Kubectl, TorchServe
+from harness.snapshot import config
+
+EMBEDDED = "embedded"
+SERVERS = "app.kubernetes.io/name=torchserve,app.kubernetes.io/component=server"
+_FAKE = "kwok.x-k8s.io/node"
+
+_NO_CLUSTER = "the embedded server stands in no cluster"
+_NO_POD = "no container runs in kwok's pods"
+_LACKS_EMBEDDED: Mapping[Need, str] = {
+    need: _NO_CLUSTER for need in Need if need is not Need.SERVER
+}
+_LACKS_LOCAL: Mapping[Need, str] = {need: _NO_POD for need in Need if need is not Need.CLUSTER}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the checks are run against.
+
+    Attributes:
+        env: the environment.
+        name: the context of the cluster, or ``embedded``.
+        repository: the checkout.
+        lacks: what it does not have, and why.
+        release: what Flux says runs there; None for the embedded server.
+        expect: what Git says should run there.
+        servers: those that run now.
+        words: what stands for what in the commands of checks.
+    """
+
+    env: str
+    name: str
+    repository: Repository
+    lacks: Mapping[Need, str]
+    release: Release | None
+    expect: Callable[[], Expected]
+    servers: Callable[[], list[TorchServe]]
+    words: Mapping[str, str]
+    cluster: "Cluster | None" = None
+
+    @property
+    def embedded(self) -> bool:
+        return self.cluster is None
+
+    def missing(self, check: Check) -> str:
+        """Why a check does not apply; empty where it does."""
+        return next((self.lacks[need] for need in check.needs if need in self.lacks), "")
+
+    def then(self, check: Check) -> str:
+        """The command to type when a check has failed."""
+        return (check.embedded if self.embedded else check.then).format_map(self.words)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster, and the render of what it should hold.
+
+    Attributes:
+        gateway: the same cluster, as a load test sees it.
+        rendered: the environment at the commit that Flux applied.
+    """
+
+    api: Api
+    kubectl: Kubectl
+    gateway: KubernetesCluster
+    rendered: Callable[[], Environment] = field(repr=False)
+
+    def pods(self) -> list[Value]:
+        """The servers' pods, but for those that are on their way out."""
+        found = self.api.every(kinds.POD, expected.NAMESPACE, SERVERS)
+        return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+
+    def servers(self) -> list[TorchServe]:
+        """The servers in the pods that run."""
+        running = [pod for pod in self.pods() if text(pod, "status", "phase") == "Running"]
+        return [torchserve.in_pod(self.kubectl, pod) for pod in running]
+
+
+@contextlib.contextmanager
+def find(
+    checkout: Repository, env: str, *, context: str | None = None, embedded: bool = False
+) -> Iterator[Target]:
+    """The target of an environment, for as long as the block runs.
+
+    Args:
+        checkout: where what should run is described.
+        env: the environment.
+        context: of KUBECONFIG; else the cluster that ``make cluster`` runs for ``env``, else
+            KUBECONFIG's current context.
+        embedded: start the embedded server instead.
+
+    Raises:
+        InputError: the embedded server cannot serve a model.
+        HarnessError: there is no such cluster, or another environment's.
+        UsageError: the call makes no sense.
+    """
+    checkout.cluster(env)
+    if embedded and context:
+        raise UsageError("--embedded and --context are two targets", hint="give one of them")
+    if embedded:
+        with server.running(checkout, env) as served:
+            yield _embedded(checkout, env, served)
+        return
+    there = None if context else local.find(checkout, env)
+    if there:
+        yield on_this_machine(there)
+    elif context is None and env == "local":
+        hint = "`make cluster` starts one; --embedded checks TorchServe without; --context NAME"
+        raise HarnessError("no local cluster runs", hint=hint)
+    else:
+        yield in_context(checkout, env, context)
+
+
+def on_this_machine(there: LocalCluster) -> Target:
+    """The cluster that ``make cluster`` runs.
+
+    Raises:
+        HarnessError: it has ended, or Flux has applied nothing.
+    """
+    environment.alive(there)
+    kubectl = Kubectl(_program(there.repository), kubeconfig=there.kubeconfig)
+
+    def rendered(commit: str) -> Environment:
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = Repository(Path(scratch, "tree"))
+            there.bare.export(commit, tree.root)
+            tree.build.symlink_to(there.repository.build)
+            return Renderer(tree).candidate(there.env)
+
+    return _cluster(there.repository, there.env, there.api, kubectl, rendered)
+
+
+def in_context(checkout: Repository, env: str, context: str | None) -> Target:
+    """The cluster of a context of KUBECONFIG; of its current one unless told.
+
+    Raises:
+        HarnessError: there is none, it does not answer, or Flux has applied nothing.
+    """
+    if context and shlex.quote(context) != context:
+        raise UsageError(
+            f"context {context!r} cannot be passed on to kubectl by way of a shell",
+            hint="give it a simpler name: kubectl config rename-context",
+        )
+    kubectl = Kubectl(_program(checkout), context=context)
+    renderer = Renderer(checkout)
+    return _cluster(
+        checkout,
+        env,
+        api.connect(context=context),
+        kubectl,
+        lambda commit: renderer.at(env, commit),
+    )
+
+
+def _program(checkout: Repository) -> Path:
+    """kubectl of PATH, else the pinned one."""
+    there = shutil.which("kubectl")
+    return Path(there) if there else tools.find(checkout, "kubectl")
+
+
+def _embedded(checkout: Repository, env: str, served: server.Server) -> Target:
+    lock = checkout.built_models / "lock.yaml"
+    return Target(
+        env=env,
+        name=EMBEDDED,
+        repository=checkout,
+        lacks=_LACKS_EMBEDDED,
+        release=None,
+        expect=lambda: expected.by_snapshot(config.load(checkout, env, lock)),
+        servers=lambda: [torchserve.here(served)],
+        words={"env": env, "folder": str(served.folder)},
+    )
+
+
+def _cluster(
+    checkout: Repository,
+    env: str,
+    there: Api,
+    kubectl: Kubectl,
+    render: Callable[[str], Environment],
+) -> Target:
+    render = functools.cache(render)
+    environment.confirm(there, env)
+    gateway = KubernetesCluster(
+        lambda commit: _digest(render, commit), kubectl.kubeconfig, kubectl.context
+    )
+    release = gateway.release()
+    if not release.commit:
+        raise HarnessError("Flux has applied nothing yet", hint=f"harness status --env {env}")
+    cluster = Cluster(there, kubectl, gateway, lambda: render(release.commit))
+    context = f" --context {kubectl.context}" if kubectl.context else ""
+    return Target(
+        env=env,
+        name=gateway.name,
+        repository=checkout,
+        lacks=_lacks(cluster),
+        release=release,
+        expect=lambda: expected.by_render(cluster.rendered()),
+        servers=cluster.servers,
+        words={"env": env, "kubectl": str(kubectl), "at": f"--env {env}{context}"},
+        cluster=cluster,
+    )
+
+
+def _digest(render: Callable[[str], Environment], commit: str) -> str | None:
+    try:
+        return digest.of(render(commit))
+    except HarnessError as error:
+        console.note(f"no release digest, so the report is no evidence: {error}")
+        return None
+
+
+def _lacks(cluster: Cluster) -> Mapping[Need, str]:
+    nodes = cluster.api.every(kinds.NODE)
+    if nodes and all(_FAKE in mapping(node, "metadata", "annotations") for node in nodes):
+        return _LACKS_LOCAL
+    try:
+        return lacks_by_git(cluster.rendered())
+    except HarnessError:  # what Git wants is not known: then everything is asked for
+        return {}
+
+
+def lacks_by_git(rendered: Environment) -> Mapping[Need, str]:
+    """What an environment does without on purpose, and in words.
+
+    Raises:
+        HarnessError: it cannot be rendered whole.
+    """
+    has = {
+        Need.GPU: (expected.gpus(rendered) > 0, "its pods ask for no GPU"),
+        Need.EFS: (expected.has_efs(rendered), "its model store is not on EFS"),
+        Need.GATEWAY: (expected.has_gateway(rendered), "it has no gateway"),
+    }
+    return {need: why for need, (there, why) in has.items() if not there}

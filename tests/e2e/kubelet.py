@@ -1,0 +1,83 @@
+"""A node whose kubelet is a second kwok: what is executed in its pods runs on this machine.
+
+Its pods' logs are what a test says. What a container would add (its files, its network) is not
+shown.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from harness import tools
+from harness.cluster import kinds
+from harness.cluster.control_plane import STAGES
+from harness.cluster.local import LocalCluster
+from harness.render.objects import Value, text
+from tests.launcher.conftest import free_ports
+
+NODE = "exec-0"
+_ROOM = {"cpu": "16", "memory": "64Gi", "pods": "10", "ephemeral-storage": "80Gi"}
+
+
+@contextmanager
+def running(cluster: LocalCluster) -> Iterator[Path]:
+    """The node, for as long as the block runs; the file that every pod's log is read from."""
+    [port] = free_ports(1)
+    settings, pki, log = (
+        cluster.folder / "exec.yaml",
+        cluster.folder / "pki",
+        cluster.folder / "log",
+    )
+    here = [
+        _settings("ClusterExec", {"execs": [{"local": {"workDir": "/"}}]}),
+        _settings("ClusterLogs", {"logs": [{"logsFile": str(log)}]}),
+    ]
+    settings.write_text("\n---\n".join([STAGES.read_text(), *map(yaml.safe_dump, here)]))
+    metadata = {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}}
+    cluster.api.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+    _patch(cluster, {"capacity": _ROOM, "allocatable": _ROOM})
+    argv = [
+        tools.find(cluster.repository, "kwok"),
+        f"--kubeconfig={cluster.kubeconfig}",
+        f"--config={settings}",
+        f"--manage-single-node={NODE}",
+        f"--server-address=127.0.0.1:{port}",
+        f"--tls-cert-file={pki / 'server.crt'}",
+        f"--tls-private-key-file={pki / 'server.key'}",
+    ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "HOME": str(cluster.folder), "PATH": path}
+    with (cluster.folder / "kubelet.log").open("wb") as said:
+        kwok = subprocess.Popen(argv, stdout=said, stderr=said, env=environment)
+    try:
+        cluster.api.until(kinds.NODE, _runs, seconds=30)
+        address = [{"type": "InternalIP", "address": "127.0.0.1"}]
+        endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
+        _patch(cluster, {"addresses": address, **endpoint})
+        yield log
+    finally:
+        kwok.terminate()
+        kwok.wait(30)
+
+
+def _settings(kind: str, spec: Value) -> Value:
+    metadata = {"name": "here"}
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec
+    }  # fmt: skip
+
+
+def _patch(cluster: LocalCluster, status: Value) -> None:
+    cluster.api.patch(kinds.NODE, NODE, {"status": status}, part="status")
+
+
+def _runs(found: list[Value]) -> bool:
+    return any(
+        text(node, "metadata", "name") == NODE and text(node, "status", "phase") == "Running"
+        for node in found
+    )

@@ -1,0 +1,122 @@
+"""The Jobs on the model store, before a real API server, Job controller and scheduler.
+
+What their programs do is seen in tests/store; here their pods end by kwok's word, and say what the
+test has put into their log.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.cluster import admission, flux, job, kinds, local, model_store
+from harness.cluster.api import ApiError
+from harness.cluster.local import LocalCluster
+from harness.core.repository import Repository
+from harness.render.environment import Renderer
+from harness.render.objects import Environment, mapping, text
+from harness.store import ownership
+from tests.e2e import kubelet
+
+_VOLUMES = ("PersistentVolume", "PersistentVolumeClaim")
+
+
+@pytest.fixture(scope="module")
+def staging(checkout: Repository) -> Environment:
+    return Renderer(checkout).candidate("staging")
+
+
+@pytest.fixture(scope="module")
+def cluster(checkout: Repository, staging: Environment) -> Iterator[LocalCluster]:
+    """A cluster that holds what a Job of staging meets, with one node that takes pods."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout.root, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with local.running(checkout, "jobs", with_flux=False) as cluster:
+        for node in cluster.api.every(kinds.NODE):
+            name = mapping(node, "metadata")["name"]
+            cluster.api.patch(kinds.NODE, str(name), {"spec": {"unschedulable": True}})
+        list(admission.refusals(cluster.api, staging))  # applies namespaces, accounts, policies
+        for each in staging.of(*_VOLUMES):
+            cluster.api.apply(each.value)
+        for kind, name in (("ConfigMap", "site"), ("Kustomization", "torchserve"),
+                           ("HelmRelease", "torchserve"), ("ConfigMap", "torchserve")):  # fmt: skip
+            found = staging.find(kind, name)
+            assert found is not None
+            cluster.api.apply(found.value)
+        applied = {"lastAppliedRevision": f"main@sha1:{commit}"}
+        cluster.api.patch(
+            kinds.KUSTOMIZATION, "torchserve", {"status": applied}, flux.NAMESPACE, part="status"
+        )
+        with kubelet.running(cluster):
+            yield cluster
+
+
+@pytest.fixture
+def log(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What every pod has said; KUBECONFIG leads to the cluster."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    return cluster.folder / "log"
+
+
+def ready(cluster: LocalCluster, status: str) -> None:
+    at = {"lastTransitionTime": "2026-11-26T05:00:00Z", "reason": "Told", "message": ""}
+    told = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": status, **at}]}
+    cluster.api.patch(
+        kinds.HELM_RELEASE, "torchserve", {"status": told}, flux.NAMESPACE, part="status"
+    )
+
+
+def test_gc_runs_where_the_sync_job_would_and_leaves_nothing(
+    cluster: LocalCluster, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready(cluster, "True")
+    said = json.dumps({"unneeded": [{"name": "old.mar", "size": 5_000_000}]})
+    log.write_text(f"2026-11-26T05:00:00.000000000Z stdout F {said}\n")  # as a runtime keeps it
+    assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 0
+    assert capsys.readouterr().out == "old.mar\nstore of staging: 1 (5.0 MB) removed\n"
+    for kind in (kinds.JOB, kinds.POD):
+        left = cluster.api.every(kind, "torchserve")
+        assert all(mapping(each, "metadata").get("deletionTimestamp") for each in left)
+
+
+def test_gc_removes_nothing_while_a_release_is_under_way(
+    cluster: LocalCluster, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready(cluster, "False")
+    assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 3
+    assert "a rollback may need any archive" in capsys.readouterr().err
+    assert cluster.api.every(kinds.JOB, "torchserve") == []
+
+
+@pytest.fixture
+def filled(staging: Environment) -> Environment:
+    """Staging, as if the image's digest were known."""
+    return replace(staging, unfilled=())
+
+
+def test_ownership_job_runs_as_root_in_a_namespace_of_its_own(
+    cluster: LocalCluster, filled: Environment, log: Path
+) -> None:
+    log.write_text("2026-11-26T05:00:00.000000000Z stdout F {}\n")
+    around = ownership.around(filled, "fs-0123456789abcdef0")
+    with model_store.standing(cluster.api, around):
+        assert job.run(cluster.api, ownership.job(filled, apply=True)) == "{}\n"
+    left = [cluster.api.get(kinds.NAMESPACE, ownership.NAMESPACE)]
+    left += cluster.api.every(kinds.PERSISTENT_VOLUME)
+    named = [each for each in left if text(each, "metadata", "name") == ownership.NAME]
+    assert all(mapping(each, "metadata").get("deletionTimestamp") for each in named)
+
+
+def test_its_pod_is_refused_where_the_servers_live(
+    cluster: LocalCluster, filled: Environment
+) -> None:
+    spec = mapping(ownership.job(filled, apply=True), "spec", "template", "spec")
+    metadata = {"name": "own", "namespace": "torchserve"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    with pytest.raises(ApiError, match='violates PodSecurity "restricted'):
+        cluster.api.create(pod, dry_run=True)

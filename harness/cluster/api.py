@@ -7,6 +7,7 @@ The official client does the transport; which kinds there are is asked of the se
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import TypeVar, cast
 import urllib3
 from kubernetes import client, config
 
+from harness.core import yamlfile
 from harness.core.errors import HarnessError
 from harness.render.objects import Value, items, mapping, text
 
@@ -292,7 +294,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
     """
     try:
         made = config.new_client_from_config(
-            config_file=str(kubeconfig) if kubeconfig else None, context=context
+            config_file=str(kubeconfig) if kubeconfig else _kubeconfig(), context=context
         )
     except (config.ConfigException, OSError) as error:
         raise HarnessError(
@@ -300,6 +302,34 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
     return Api(made)
+
+
+def context_of(server: str) -> str | None:
+    """The context of KUBECONFIG, or of ~/.kube/config, whose cluster is at an address.
+
+    Raises:
+        InputError: a file of it is not YAML.
+    """
+    paths = [Path(each).expanduser() for each in _kubeconfig().split(os.pathsep) if each]
+    found = [
+        each.value
+        for path in paths
+        if path.is_file()
+        for each in yamlfile.parse(yamlfile.read_text(path), path)
+    ]
+    there = {
+        text(each, "name")
+        for value in found
+        for each in items(value, "clusters")
+        if text(each, "cluster", "server") == server
+    }
+    contexts = [each for value in found for each in items(value, "contexts")]
+    names = [text(each, "name") for each in contexts if text(each, "context", "cluster") in there]
+    return names[0] if names else None
+
+
+def _kubeconfig() -> str:
+    return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 def _kind(value: Value) -> Kind:

@@ -7,7 +7,12 @@ The shim answers as AWS's documentation says where moto does not (moto 5.2.5):
 - efs CreateFileSystem: moto's FileSystemAlreadyExists lacks the FileSystemId.
 - efs PutBackupPolicy, UpdateFileSystem: moto has neither; the shim remembers what they set.
 - efs: in moto everything is available at once. ``slow`` makes it `creating` for that many looks.
-- eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId.
+- eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId, and its endpoint is nobody's.
+- eks: moto has no addons, no access entries and no pod identity associations; the shim keeps them.
+- cloudformation CreateChangeSet: moto takes a name twice, and makes a second stack of its name.
+- cloudformation ExecuteChangeSet: moto leaves the outputs out; an update with the same template
+  brings them. Of this project's template moto ignores conditions in a change set, OIDC providers,
+  bucket policies, and all of a bucket but its encryption.
 - s3 UploadPart, ListParts: moto neither checks nor lists a part's SHA-256.
 
 It also counts calls, refuses, hides and loses them, as a test tells it to.
@@ -33,6 +38,7 @@ import botocore.session
 ERROR_XML = (
     "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>"
 )
+QUERY = ("cloudformation", "iam", "sts")
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
     "DescribeFileSystems": ("FileSystems", "FileSystemId"),
@@ -90,6 +96,10 @@ class Request:
     def json(self) -> dict:
         return json.loads(self.body or b"{}")
 
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(urllib.parse.parse_qsl(self.body.decode(), keep_blank_values=True))
+
 
 Twist = Callable[[Request, Callable[[], Reply]], Reply | None]
 """Answers a request instead of AWS (the callable makes it); None loses the answer."""
@@ -104,6 +114,7 @@ class Shim:
     slow: int = 0
     calls: list[str] = field(default_factory=list)
     network: dict[str, tuple[str, str]] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     twists: dict[str, list[Twist]] = field(default_factory=lambda: collections.defaultdict(list))
     _looks: dict[str, int] = field(default_factory=dict)
@@ -112,6 +123,8 @@ class Shim:
         default_factory=lambda: collections.defaultdict(dict)
     )
     _parts: dict[tuple[str, str], str] = field(default_factory=dict)
+    _change_sets: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _eks: dict[str, list[dict]] = field(default_factory=lambda: collections.defaultdict(list))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def reset(self) -> None:
@@ -119,6 +132,13 @@ class Shim:
         self.slow = 0
         self.calls.clear()
         self.twists.clear()
+
+    def empty(self) -> None:
+        """Make it an account in which there is nothing."""
+        self.reset()
+        self._change_sets.clear()
+        self._eks.clear()
+        self._forward(Request("POST", "/moto-api/reset", {}, b"", "", ""))
 
     def refuse(self, operation: str, code: str, *, times: int = 1, status: int = 400) -> None:
         """Answer the next calls of an operation with an error, and do not make them."""
@@ -227,7 +247,49 @@ class Shim:
         answer = reply.json
         vpc, group = self.network[answer["cluster"]["name"]]
         answer["cluster"]["resourcesVpcConfig"] |= {"vpcId": vpc, "clusterSecurityGroupId": group}
+        answer["cluster"]["endpoint"] = self.endpoints.get(answer["cluster"]["name"], "https://x")
         return reply.saying(answer)
+
+    def _CreateChangeSet(self, request: Request) -> Reply:  # noqa: N802
+        form = request.form
+        key = form["StackName"], form["ChangeSetName"]
+        if key in self._change_sets:
+            return error(request, 400, "AlreadyExistsException")
+        self._change_sets[key] = form
+        return self._forward(request)
+
+    def _DeleteChangeSet(self, request: Request) -> Reply:  # noqa: N802
+        self._change_sets.pop((request.form["StackName"], request.form["ChangeSetName"]), None)
+        return self._forward(request)
+
+    def _ExecuteChangeSet(self, request: Request) -> Reply:  # noqa: N802
+        made = self._change_sets.pop((request.form["StackName"], request.form["ChangeSetName"]))
+        reply = self._forward(request)
+        again = urllib.parse.urlencode({**made, "Action": "UpdateStack"}).encode()
+        headers = {n: v for n, v in request.headers.items() if n.lower() != "content-length"}
+        self._forward(Request("POST", "/", headers, again, request.service, "UpdateStack"))
+        return reply
+
+    def _kept(self, request: Request, kind: str, listed: Callable[[dict], object]) -> Reply:
+        """A part of an EKS cluster that moto does not know: made by POST, listed by GET."""
+        parts = self._eks[f"{request.path.split('?')[0]}"]
+        if request.method == "POST":
+            parts.append(request.json)
+        answer = {kind: [listed(each) for each in parts]} if request.method == "GET" else {}
+        return Reply(200, {"content-type": "application/json"}, json.dumps(answer).encode())
+
+    def _CreateAddon(self, request: Request) -> Reply:  # noqa: N802
+        return self._kept(request, "addons", lambda part: part["addonName"])
+
+    def _CreateAccessEntry(self, request: Request) -> Reply:  # noqa: N802
+        return self._kept(request, "accessEntries", lambda part: part["principalArn"])
+
+    def _CreatePodIdentityAssociation(self, request: Request) -> Reply:  # noqa: N802
+        return self._kept(request, "associations", lambda part: part)
+
+    _ListAddons = _CreateAddon
+    _ListAccessEntries = _CreateAccessEntry
+    _ListPodIdentityAssociations = _CreatePodIdentityAssociation
 
     def _UploadPart(self, request: Request) -> Reply:  # noqa: N802
         said = request.headers.get("x-amz-checksum-sha256", "")
@@ -265,6 +327,11 @@ class Shim:
 
 def error(request: Request, status: int, code: str, **more: str) -> Reply:
     """An error in the form of the service."""
+    if request.service in QUERY:
+        xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>the test says so</Message>"
+        return Reply(
+            status, {"content-type": "text/xml"}, f"{xml}</Error></ErrorResponse>".encode()
+        )
     if request.service in ("ec2", "s3"):
         xml = ERROR_XML.format(code, "the test says so")
         if request.service == "s3":
@@ -352,8 +419,10 @@ def named(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Re
     scope = re.search(r"/([a-z0-9]+)/aws4_request", headers.get("Authorization", ""))
     service = {"elasticfilesystem": "efs"}.get(scope[1], scope[1]) if scope else ""
     url = urllib.parse.urlsplit(path)
-    if service == "ec2":
+    if service in ("ec2", *QUERY):
         operation = urllib.parse.parse_qs(body.decode())["Action"][0]
+    elif target := headers.get("X-Amz-Target"):
+        operation = target.rpartition(".")[2]
     elif service == "s3":
         keys = [*urllib.parse.parse_qs(url.query, keep_blank_values=True), ""]
         operation = next(_S3[method, key] for key in keys if (method, key) in _S3)

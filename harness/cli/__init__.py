@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",
     "loadtest": "put a load profile on an endpoint and judge it",
+    "bootstrap": "from an empty AWS account to the first sync, step by step",
     "efs": "the file system behind the model store: plan, apply, status, destroy",
     "cluster": "Kubernetes and Flux on this machine, following the working tree",
     "status": "what Flux applied to a cluster, what is not ready and why",

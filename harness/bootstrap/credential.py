@@ -7,6 +7,7 @@ to no person, and nobody has ever seen it. By HTTPS it is a token that somebody 
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import serialization
@@ -93,8 +94,9 @@ def _known_hosts(installation: Installation) -> str:
     address = urlsplit(installation.value("GIT_URL"))
     host = address.hostname or ""
     name = f"[{host}]:{address.port}" if address.port not in (None, 22) else host
-    found = command.run(["ssh-keygen", "-F", name], timeout=20, accept=(0, 1)).stdout
-    lines = [line for line in found.splitlines() if line and not line.startswith("#")]
+    known = Path.home() / ".ssh" / "known_hosts"
+    found = command.run(["ssh-keygen", "-F", name, "-f", known], timeout=20, accept=range(256))
+    lines = [line for line in found.stdout.splitlines() if line and not line.startswith("#")]
     if not lines:
         port = f"-p {address.port} " if address.port else ""
         raise HarnessError(

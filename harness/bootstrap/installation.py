@@ -30,6 +30,8 @@ class Installation:
         pace: how long to wait for AWS and the cluster.
         sync_seconds: how long the first sync may take: apps.yaml gives the release alone 75
             minutes, and what it depends on comes before it.
+        refused_seconds: how long the Git server may refuse Flux: a deploy key can be let in while
+            this waits.
     """
 
     repository: Repository
@@ -39,6 +41,7 @@ class Installation:
     token: str | None = field(default=None, repr=False)
     pace: Pace = field(default_factory=Pace)
     sync_seconds: float = 5_400.0
+    refused_seconds: float = 600.0
 
     @cached_property
     def cluster(self) -> Api:

@@ -11,6 +11,8 @@ from harness.core.errors import HarnessError
 State = Literal["is so", "to do", "yours", "later", "done"]
 _SIGNS: dict[State, str] = {"is so": "✓", "to do": "+", "yours": "!", "later": "·", "done": "✓"}
 
+_INDENT = " " * 14
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -90,6 +92,13 @@ def format_rows(rows: Sequence[Row]) -> str:
     return "\n".join(line for row in rows for line in _lines(row))
 
 
+def format_progress(row: Row) -> str:
+    """A row under the line that the console has shown of a step that was done."""
+    if row.state != "done":
+        return format_rows([row])
+    return "\n".join(f"{_INDENT}{line}" for line in row.lines)
+
+
 def _done(step: Step, found: Look, installation: Installation) -> Row:
     again = installation.again
     if step.do is None:
@@ -135,6 +144,5 @@ def _later(step: Step, missing: Sequence[str]) -> Row:
 def _lines(row: Row) -> Iterator[str]:
     first, *rest = row.lines or ("",)
     yield f"{_SIGNS[row.state]} {row.name:<12}{first}".rstrip()
-    yield from (f"  {'':<12}{line}" for line in rest)
-    if row.next:
-        yield from (f"  {'':<10}→ {line}" for line in row.next.splitlines())
+    yield from (f"{_INDENT}{line}" for line in rest)
+    yield from (f"{_INDENT[2:]}→ {line}" for line in row.next.splitlines())

@@ -22,7 +22,6 @@ from harness.render.objects import Value, dig, mapping, text
 _MANAGER = "kubectl"
 _INSTALL_SECONDS = 900  # helm's own time-out is ten minutes
 _ASK_SECONDS = 60
-_REFUSED_SECONDS = 600  # long enough to let a deploy key in while this waits
 _OPERATOR = "flux-operator"
 _DEPLOYED = "deployed"
 
@@ -121,7 +120,7 @@ def wait_for_sync(installation: Installation, update: console.Update) -> None:
         rows = screen.rows if screen else ()
         open_ = [row for row in rows if not _fine(row)]
         update(f"{len(rows) - len(open_)} of {len(rows)} ready; {'; '.join(map(_line, open_[:2]))}")
-        if unread := [row for row in open_ if _unreadable(row)]:
+        if unread := [row for row in open_ if _refused(row, installation.refused_seconds)]:
             raise HarnessError(_line(unread[0]), hint=_credential(installation))
         if pace.now() > deadline:
             lines = "\n".join(f"  {_line(row)}" for row in open_)
@@ -150,10 +149,9 @@ def _line(row: Row) -> str:
     return f"{row.kind}/{row.name} is {row.state}: {row.why}"
 
 
-def _unreadable(row: Row) -> bool:
-    """Whether Flux has long been refused by the Git server."""
-    source = row.kind == kinds.GIT_REPOSITORY.name and row.state == "not ready"
-    return source and row.age > _REFUSED_SECONDS
+def _refused(row: Row, seconds: float) -> bool:
+    """Whether the Git server has refused Flux for so long."""
+    return (row.kind, row.state) == (kinds.GIT_REPOSITORY.name, "not ready") and row.age > seconds
 
 
 def _credential(installation: Installation) -> str:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 
 from harness.bootstrap.installation import of
-from harness.bootstrap.step import Row, apply, format_rows, plan
+from harness.bootstrap.step import Row, apply, format_progress, format_rows, plan
 from harness.bootstrap.steps import STEPS
 from harness.core import console, repository
 from harness.core.errors import UsageError
@@ -43,7 +43,7 @@ def _run(args: argparse.Namespace) -> int:
         rows = []
         for row in apply(STEPS, installation):
             rows.append(row)
-            console.note(format_rows([row]))
+            console.note(format_progress(row))
     _show(rows, as_json=args.json, planning=planning, env=args.env)
     return 0
 

@@ -10,7 +10,7 @@ from harness.aws import Aws
 from harness.bootstrap import account, foundation
 from harness.bootstrap.installation import Installation
 from tests.aws_server import Shim
-from tests.bootstrap.conftest import ACCOUNT, REGION, Fork, Programs
+from tests.bootstrap.fixtures import ACCOUNT, REGION, Fork, Programs
 
 Install = Callable[..., Installation]
 

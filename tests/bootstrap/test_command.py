@@ -7,7 +7,7 @@ import pytest
 
 from harness import cli
 from tests.aws_server import Shim
-from tests.bootstrap.conftest import Fork, Programs, mutating
+from tests.bootstrap.fixtures import Fork, Programs, mutating
 
 TOKEN = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 

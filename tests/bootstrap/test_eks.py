@@ -9,7 +9,7 @@ from harness.bootstrap import eks
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from tests.aws_server import Reply, Request, Shim
-from tests.bootstrap.conftest import CLUSTER, Fork, Programs, mutating
+from tests.bootstrap.fixtures import CLUSTER, Fork, Programs, mutating
 
 Install = Callable[..., Installation]
 CREATE = "create cluster -f clusters/staging/eksctl.yaml --install-nvidia-plugin=false"

@@ -10,7 +10,7 @@ from harness.bootstrap import foundation
 from harness.bootstrap.installation import Installation
 from harness.core.repository import Repository
 from tests.aws_server import Shim
-from tests.bootstrap.conftest import ACCOUNT, REGION, SETTINGS, Fork
+from tests.bootstrap.fixtures import ACCOUNT, REGION, SETTINGS, Fork
 
 Install = Callable[..., Installation]
 

@@ -11,7 +11,7 @@ from harness.bootstrap import release
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from tests.aws_server import Shim
-from tests.bootstrap.conftest import REGION, SETTINGS, Fork
+from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
 
 Install = Callable[..., Installation]
 DIGEST = f"sha256:{'1' * 64}"

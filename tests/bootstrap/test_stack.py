@@ -10,7 +10,7 @@ from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.efs.provision import Pace
 from tests.aws_server import Reply, Request, Shim
-from tests.bootstrap.conftest import Fork, Killed, Mortal, mutating
+from tests.bootstrap.fixtures import Fork, Killed, Mortal, mutating
 
 NAME = "torchserve-staging"
 TEMPLATE = str(foundation.TEMPLATE)

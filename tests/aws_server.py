@@ -8,11 +8,7 @@ The shim answers as AWS's documentation says where moto does not (moto 5.2.5):
 - efs PutBackupPolicy, UpdateFileSystem: moto has neither; the shim remembers what they set.
 - efs: in moto everything is available at once. ``slow`` makes it `creating` for that many looks.
 - eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId, and its endpoint is nobody's.
-- eks: moto has no addons, no access entries and no pod identity associations; the shim keeps them.
-- cloudformation CreateChangeSet: moto takes a name twice, and makes a second stack of its name.
-- cloudformation ExecuteChangeSet: moto leaves the outputs out; an update with the same template
-  brings them. Of this project's template moto ignores conditions in a change set, OIDC providers,
-  bucket policies, and all of a bucket but its encryption.
+- cloudformation, kms, and more of eks: see tests/aws_foundation.py.
 - s3 UploadPart, ListParts: moto neither checks nor lists a part's SHA-256.
 
 It also counts calls, refuses, hides and loses them, as a test tells it to.
@@ -35,10 +31,9 @@ from dataclasses import dataclass, field
 
 import botocore.session
 
-ERROR_XML = (
-    "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>"
-)
-QUERY = ("cloudformation", "iam", "sts")
+from tests.aws_foundation import Foundation
+from tests.aws_messages import QUERY, Reply, Request, error
+
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
     "DescribeFileSystems": ("FileSystems", "FileSystemId"),
@@ -65,48 +60,12 @@ def moto() -> Iterator[str]:
             drain.join(timeout=10)
 
 
-@dataclass
-class Reply:
-    """An HTTP answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body or b"{}")
-
-    def saying(self, value: object) -> "Reply":
-        return Reply(self.status, self.headers, json.dumps(value).encode())
-
-
-@dataclass
-class Request:
-    """An HTTP request, and the operation that it is."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    service: str
-    operation: str
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body or b"{}")
-
-    @property
-    def form(self) -> dict[str, str]:
-        return dict(urllib.parse.parse_qsl(self.body.decode(), keep_blank_values=True))
-
-
 Twist = Callable[[Request, Callable[[], Reply]], Reply | None]
 """Answers a request instead of AWS (the callable makes it); None loses the answer."""
 
 
 @dataclass
-class Shim:
+class Shim(Foundation):
     """The way to moto. ``twists`` are the faults that wait for their operation, in order."""
 
     moto: str
@@ -123,8 +82,6 @@ class Shim:
         default_factory=lambda: collections.defaultdict(dict)
     )
     _parts: dict[tuple[str, str], str] = field(default_factory=dict)
-    _change_sets: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    _eks: dict[str, list[dict]] = field(default_factory=lambda: collections.defaultdict(list))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def reset(self) -> None:
@@ -136,8 +93,7 @@ class Shim:
     def empty(self) -> None:
         """Make it an account in which there is nothing."""
         self.reset()
-        self._change_sets.clear()
-        self._eks.clear()
+        self.forget()
         self._forward(Request("POST", "/moto-api/reset", {}, b"", "", ""))
 
     def refuse(self, operation: str, code: str, *, times: int = 1, status: int = 400) -> None:
@@ -250,47 +206,6 @@ class Shim:
         answer["cluster"]["endpoint"] = self.endpoints.get(answer["cluster"]["name"], "https://x")
         return reply.saying(answer)
 
-    def _CreateChangeSet(self, request: Request) -> Reply:  # noqa: N802
-        form = request.form
-        key = form["StackName"], form["ChangeSetName"]
-        if key in self._change_sets:
-            return error(request, 400, "AlreadyExistsException")
-        self._change_sets[key] = form
-        return self._forward(request)
-
-    def _DeleteChangeSet(self, request: Request) -> Reply:  # noqa: N802
-        self._change_sets.pop((request.form["StackName"], request.form["ChangeSetName"]), None)
-        return self._forward(request)
-
-    def _ExecuteChangeSet(self, request: Request) -> Reply:  # noqa: N802
-        made = self._change_sets.pop((request.form["StackName"], request.form["ChangeSetName"]))
-        reply = self._forward(request)
-        again = urllib.parse.urlencode({**made, "Action": "UpdateStack"}).encode()
-        headers = {n: v for n, v in request.headers.items() if n.lower() != "content-length"}
-        self._forward(Request("POST", "/", headers, again, request.service, "UpdateStack"))
-        return reply
-
-    def _kept(self, request: Request, kind: str, listed: Callable[[dict], object]) -> Reply:
-        """A part of an EKS cluster that moto does not know: made by POST, listed by GET."""
-        parts = self._eks[f"{request.path.split('?')[0]}"]
-        if request.method == "POST":
-            parts.append(request.json)
-        answer = {kind: [listed(each) for each in parts]} if request.method == "GET" else {}
-        return Reply(200, {"content-type": "application/json"}, json.dumps(answer).encode())
-
-    def _CreateAddon(self, request: Request) -> Reply:  # noqa: N802
-        return self._kept(request, "addons", lambda part: part["addonName"])
-
-    def _CreateAccessEntry(self, request: Request) -> Reply:  # noqa: N802
-        return self._kept(request, "accessEntries", lambda part: part["principalArn"])
-
-    def _CreatePodIdentityAssociation(self, request: Request) -> Reply:  # noqa: N802
-        return self._kept(request, "associations", lambda part: part)
-
-    _ListAddons = _CreateAddon
-    _ListAccessEntries = _CreateAccessEntry
-    _ListPodIdentityAssociations = _CreatePodIdentityAssociation
-
     def _UploadPart(self, request: Request) -> Reply:  # noqa: N802
         said = request.headers.get("x-amz-checksum-sha256", "")
         if said != base64.b64encode(hashlib.sha256(request.body).digest()).decode():
@@ -323,23 +238,6 @@ class Shim:
             return Reply(answer.status, headers, answer.read())
         finally:
             connection.close()
-
-
-def error(request: Request, status: int, code: str, **more: str) -> Reply:
-    """An error in the form of the service."""
-    if request.service in QUERY:
-        xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>the test says so</Message>"
-        return Reply(
-            status, {"content-type": "text/xml"}, f"{xml}</Error></ErrorResponse>".encode()
-        )
-    if request.service in ("ec2", "s3"):
-        xml = ERROR_XML.format(code, "the test says so")
-        if request.service == "s3":
-            xml = xml.removeprefix("<Response><Errors>").removesuffix("</Errors></Response>")
-        return Reply(status, {"content-type": "text/xml"}, xml.encode())
-    body = {"ErrorCode": code, "message": "the test says so", **more}
-    headers = {"content-type": "application/json", "x-amzn-errortype": code}
-    return Reply(status, headers, json.dumps(body).encode())
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from harness.render.objects import Value, dig, items, mapping, text
 _NO_PLUGIN = "--install-nvidia-plugin=false"  # infra/nvidia's would fight it
 _MINUTES = 90  # eksctl's own time-outs end before
 _ABSENT = "ResourceNotFoundException"
-_SETTLING = ("CREATING", "UPDATING", "PENDING")
+_SETTLING = ("CREATING", "DELETING", "PENDING", "UPDATING")
 
 Name = tuple[str, ...]
 
@@ -87,7 +87,7 @@ class Cluster:
 
     @property
     def pending(self) -> list[str]:
-        """What EKS is still making."""
+        """What EKS is still making, or removing."""
         states = {"the control plane": self.status, **self.groups}
         return [f"{name} is {state}" for name, state in states.items() if state in _SETTLING]
 

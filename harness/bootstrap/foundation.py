@@ -67,7 +67,7 @@ def look(installation: Installation) -> Look:
         return Look(changes=(f"~ stack {wanted.name} is {there.status}: wait for it",))
     verb = "~" if there else "+"
     changes: tuple[str, ...] = ()
-    if installation.in_detail:
+    if installation.action == "plan":
         changes = stack.preview(installation.aws, wanted, installation.pace)
     return Look(changes=(f"{verb} stack {wanted.name}", *changes))
 
@@ -88,9 +88,14 @@ def write_values(installation: Installation, _: console.Update) -> None:
     site.fill(installation.repository, installation.env, _differing(installation))
 
 
+def stack_name(installation: Installation) -> str:
+    """The stack of an environment."""
+    return f"torchserve-{installation.env}"
+
+
 def want(installation: Installation) -> Wanted:
     """The stack of an environment, as Git and the account say that it should be."""
-    env, name = installation.env, f"torchserve-{installation.env}"
+    env, name = installation.env, stack_name(installation)
     return Wanted(
         name=name,
         path=installation.repository.root / TEMPLATE,
@@ -154,7 +159,7 @@ def _reader(installation: Installation) -> Mapping[str, str]:
 
 def _differing(installation: Installation) -> dict[str, str]:
     """The settings that are not what the stack says, and what it says."""
-    name = f"torchserve-{installation.env}"
+    name = stack_name(installation)
     there = stack.find(installation.aws, name)
     if there is None:
         raise HarnessError(f"stack {name} is gone", hint=installation.again)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from harness import site
 from harness.aws import Aws
@@ -15,6 +16,7 @@ from harness.efs.provision import Pace
 from harness.render.objects import Value, mapping, text
 
 UNSET = site.UNSET
+Action = Literal["plan", "apply", "destroy"]
 
 
 @dataclass
@@ -25,8 +27,9 @@ class Installation:
         repository: the checkout: bootstrap writes into its site.yaml and eksctl.yaml.
         env: the environment.
         aws: AWS, in the environment's region.
-        in_detail: say what becomes of each resource of the foundation; costs a change set.
+        action: what was asked for; a plan says what becomes of each resource of the foundation.
         token: with which Flux may read the repository by HTTPS; None where none was given.
+        with_data: on the way down, remove what holds data too.
         pace: how long to wait for AWS and the cluster.
         sync_seconds: how long the first sync may take: apps.yaml gives the release alone 75
             minutes, and what it depends on comes before it.
@@ -37,8 +40,9 @@ class Installation:
     repository: Repository
     env: str
     aws: Aws
-    in_detail: bool = False
+    action: Action = "apply"
     token: str | None = field(default=None, repr=False)
+    with_data: bool = False
     pace: Pace = field(default_factory=Pace)
     sync_seconds: float = 5_400.0
     refused_seconds: float = 600.0
@@ -61,7 +65,8 @@ class Installation:
     @property
     def again(self) -> str:
         """The command that goes on with it."""
-        return f"harness bootstrap apply --env {self.env}"
+        verb = "destroy" if self.action == "destroy" else "apply"
+        return f"harness bootstrap {verb} --env {self.env}"
 
     @property
     def eksctl_file(self) -> str:
@@ -95,7 +100,12 @@ class Installation:
 
 
 def of(
-    repository: Repository, env: str, *, token: str | None = None, in_detail: bool = False
+    repository: Repository,
+    env: str,
+    *,
+    action: Action = "apply",
+    token: str | None = None,
+    with_data: bool = False,
 ) -> Installation:
     """The installation of an environment, in AWS's region of it.
 
@@ -108,7 +118,7 @@ def of(
             hint="`make cluster` starts the one of this machine",
         )
     region = _values(repository, env)["AWS_REGION"]
-    return Installation(repository, env, Aws(region), in_detail, token)
+    return Installation(repository, env, Aws(region), action, token, with_data)
 
 
 def _values(repository: Repository, env: str) -> dict[str, str]:

@@ -147,6 +147,24 @@ def change(aws: Aws, wanted: Wanted, pace: Pace, update: console.Update) -> None
             executed = True
 
 
+def delete(aws: Aws, name: str, pace: Pace, update: console.Update) -> None:
+    """Delete a stack, and wait until it is gone.
+
+    Raises:
+        HarnessError: CloudFormation could not; the text says at which resource, and why.
+    """
+    before = _events(aws, name)
+    aws.ask(_SERVICE, "delete_stack", StackName=name)
+    waiting = Waiting(pace, f"stack {name}")
+    while there := find(aws, name):
+        news = [each for each in _events(aws, name) if each not in before]
+        if not there.busy and news:
+            raise _broken(aws, there, news)
+        seen = news[0].line if news else "waiting for it to begin"
+        update(seen)
+        waiting.look_again(seen, f"see its events in the console of {aws.region}")
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to a resource of a stack."""

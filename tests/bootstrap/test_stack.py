@@ -79,7 +79,7 @@ def test_a_plan_lists_every_resource_and_leaves_nothing(
     fork: Fork, install: Callable[..., Installation], empty: Shim
 ) -> None:
     fork.fill()
-    here = install(in_detail=True)
+    here = install(action="plan")
     changes = foundation.look(here).changes
     assert changes[0] == f"+ stack {NAME}"
     assert "+ AWS::S3::Bucket ModelBucket" in changes
@@ -92,7 +92,7 @@ def test_a_plan_says_what_a_changed_template_changes(
     fork: Fork, made: Installation, install: Callable[..., Installation]
 ) -> None:
     fork.replace(TEMPLATE, "NoncurrentDays: 90", "NoncurrentDays: 30")
-    changes = foundation.look(install(in_detail=True)).changes
+    changes = foundation.look(install(action="plan")).changes
     assert changes[:2] == (f"~ stack {NAME}", "~ AWS::S3::Bucket ModelBucket")
     foundation.build(made, quiet)
     assert foundation.look(made).so

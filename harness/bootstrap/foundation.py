@@ -114,13 +114,14 @@ def _github(installation: Installation, there: Stack | None) -> Mapping[str, str
     repository = github_repository(installation.value("GIT_URL"))
     if not repository:
         return {}
-    if there and there.parameters.get("GitHubRepository"):
+    if there and there.parameters.get("GitHubOwner"):
         provider = there.parameters["GitHubProvider"]  # its own stays its own
     else:
         answer = installation.aws.ask("iam", "list_open_id_connect_providers")
         arns = [each["Arn"] for each in answer["OpenIDConnectProviderList"]]
         provider = "existing" if any(arn.endswith(_PROVIDER) for arn in arns) else "create"
-    return {"GitHubRepository": repository, "GitHubProvider": provider}
+    owner, _, name = repository.partition("/")
+    return {"GitHubOwner": owner, "GitHubName": name, "GitHubProvider": provider}
 
 
 def _source(installation: Installation) -> Mapping[str, str]:

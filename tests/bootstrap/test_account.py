@@ -124,7 +124,7 @@ def test_without_github_somebody_else_makes_the_workflows_role(
     fork.fill(GIT_URL="https://gitlab.example.org/acme/torchserve.git")
     look = foundation.look_settings(install())
     assert [line.partition(":")[0] for line in look.lines] == ["WORKFLOW_ROLE_ARN"]
-    assert "GitHubRepository" not in foundation.want(install()).parameters
+    assert "GitHubOwner" not in foundation.want(install()).parameters
 
 
 @pytest.mark.parametrize(

@@ -131,12 +131,33 @@ def test_a_role_is_for_this_repository_and_this_environment(
     [statement] = plain(resources[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"])
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert statement["Principal"]["Federated"].endswith(f":oidc-provider/{TOKEN}")
-    wanted = statement["Condition"].pop("StringEquals")
-    assert statement["Condition"] == {}
-    assert wanted[f"{TOKEN}:aud"] == "sts.amazonaws.com"
-    subjects = listed(wanted[f"{TOKEN}:sub"])
-    ours = "repo:GitHubRepository:environment:Environment"
-    assert subjects == ([ours, f"{ours}-read"] if name == "WorkflowRole" else [ours])
+    assert set(statement["Condition"]) == {"StringEquals", "StringLike"}
+    exact = statement["Condition"]["StringEquals"]
+    assert exact[f"{TOKEN}:aud"] == "sts.amazonaws.com"
+    assert exact[f"{TOKEN}:repository"] == "GitHubOwner/GitHubName"
+    environments = ["Environment", "Environment-read"][: 2 if name == "WorkflowRole" else 1]
+    assert listed(exact[f"{TOKEN}:environment"]) == environments
+
+
+@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize(
+    "subject",
+    ["repo:GitHubOwner/GitHubName:{}", "repo:GitHubOwner@123456/GitHubName@456789:{}"],
+    ids=["of old", "with numbers"],
+)
+def test_a_subject_is_taken_in_both_of_githubs_forms(
+    resources: dict[str, Any], name: str, subject: str
+) -> None:
+    [statement] = plain(resources[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"])
+    patterns = statement["Condition"]["StringLike"][f"{TOKEN}:sub"]
+
+    def taken(tail: str) -> bool:
+        return any(fnmatch.fnmatchcase(subject.format(tail), each) for each in patterns)
+
+    assert taken("environment:Environment")
+    assert taken("environment:Environment-read") is (name == "WorkflowRole")
+    assert not taken("ref:refs/heads/main")
+    assert not taken("pull_request")
 
 
 MAR, EVIDENCE, OTHER = "ModelBucket.Arn/x.mar", "ModelBucket.Arn/evidence/x", "ModelBucket.Arn/x"

@@ -30,7 +30,8 @@ def filled(installation: Installation) -> frozenset[str]:
         "AWS_ACCOUNT_ID", "KMS_KEY_ARN", "MODEL_BUCKET", "MODEL_SYNC_POLICY_ARN", "REGISTRY",
         "SOPS_POLICY_ARN", efs.FILE_SYSTEM, *(role.setting for role in efs.ROLES),
     }  # fmt: skip
-    if github_repository(installation.value("GIT_URL")):
+    url = installation.value("GIT_URL")
+    if url == UNSET or github_repository(url):
         names.add("WORKFLOW_ROLE_ARN")
     return frozenset(names)
 

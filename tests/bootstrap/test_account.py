@@ -109,7 +109,7 @@ def test_what_only_the_owner_knows_is_asked_for_once_and_in_one_command(
     asked = {line.partition(":")[0] for line in look.lines}
     assert asked == {
         "GIT_URL", "DOMAIN", "ACME_EMAIL", "JWT_ISSUER", "JWT_JWKS_URI", "ADMIN_CIDR",
-        "ADMIN_ROLE_ARN", "WORKFLOW_ROLE_ARN",
+        "ADMIN_ROLE_ARN",
     }  # fmt: skip
     assert look.person.startswith("harness init --env staging GIT_URL=… ")
     assert "ADMIN_ROLE_ARN=arn:aws:" in look.person, "one's own, to be copied"

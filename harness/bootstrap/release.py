@@ -52,9 +52,10 @@ def look_models(installation: Installation) -> Look:
     here = _source(installation, tree.working(installation.repository))
     path, bucket = _FILES.format(installation.env), installation.value("MODEL_BUCKET")
     wanted = items(here.documents(path)[0].value, "modelStore", "files")
-    unset = tuple(f"{text(each, 'name')}" for each in wanted if text(each, "sha256") == UNSET)
+    unset = [text(each, "name") for each in wanted if text(each, "sha256") == UNSET]
     if unset:
-        return Look(unset, person=_remedy(installation, path))
+        lines = tuple(f"{name} was never built and locked" for name in unset)
+        return Look(lines, person=_remedy(installation, path))
     lacking = tuple(line for each in wanted for line in _lacking(installation, bucket, each))
     if lacking:
         return Look(

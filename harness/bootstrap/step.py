@@ -109,7 +109,7 @@ def _done(step: Step, found: Look, installation: Installation) -> Row:
     if not after.so:
         left = "; ".join((*after.changes, after.person))
         raise HarnessError(f"{step.name} was done, and still there is: {left}", hint=again)
-    return Row(step.name, "done", found.changes + after.lines)
+    return Row(step.name, "done", found.changes + after.lines[1:])
 
 
 def _stop(rows: Sequence[Row], installation: Installation) -> HarnessError:

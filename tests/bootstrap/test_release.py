@@ -89,7 +89,7 @@ def test_archives_have_to_be_locked_then_pushed(
 def test_an_archive_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
     fork.fill(MODEL_BUCKET=BUCKET)
     look = release.look_models(install())
-    assert look.lines == ("squeezenet1_1-1.0-UNSET.mar",)
+    assert look.lines == ("squeezenet1_1-1.0-UNSET.mar was never built and locked",)
     assert look.person == "make lock"
 
 

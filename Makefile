@@ -6,9 +6,25 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-ENV ?= local
 # `make setup TORCH=cpu`: PyTorch's own CPU-only wheels instead of PyPI's (which bring CUDA).
+# TORCH=none: no PyTorch at all, which is enough to check and to lint.
 TORCH ?= default
+BUILDER ?= docker
+ENV ?= local
+BASE ?= origin/main
+
+# What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
+# recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
+GIVEN := ENV BASE COMMIT DIGEST FROM KEY REPORT TO TORCH
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
+ifneq ($(filter-out auto cpu default none,$(TORCH)),)
+$(error TORCH is default, cpu, auto or none)
+endif
+
+# Targets that workflows call already and that are not there yet.
+TO_COME := evidence promote release-copy smoke
+
 UV_VERSION := 0.13.9
 VENV := .venv
 HARNESS := $(VENV)/bin/harness
@@ -21,11 +37,19 @@ demo: $(SETUP) ## models → snapshot → real TorchServe → load test → repo
 
 .PHONY: serve
 serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, until Ctrl-C
-	$(HARNESS) serve --env $(ENV)
+	$(HARNESS) serve --env "$$ENV"
+
+.PHONY: models
+models: $(SETUP) ## the model archives, those that changed
+	$(HARNESS) models build
+
+.PHONY: image
+image: ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
+	$(BUILDER) build --file $(IMAGE)/Containerfile --tag torchserve .
 
 .PHONY: loadtest
 loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live endpoint
-	$(HARNESS) loadtest --env $(ENV)
+	$(HARNESS) loadtest --env "$$ENV"
 
 ##@ Cluster
 .PHONY: cluster
@@ -35,6 +59,14 @@ cluster: $(SETUP) ## Kubernetes and Flux on this machine, syncing this working t
 .PHONY: cluster-down
 cluster-down: $(SETUP) ## take it away: processes, ports and files
 	$(HARNESS) cluster down
+
+.PHONY: drift
+drift: $(SETUP) ## does every cluster that KUBECONFIG knows run what BASE says?
+	$(HARNESS) status --every --against "$$BASE"
+
+.PHONY: event
+event: $(SETUP) ## is FLUX_EVENT what Flux announces of a sync of ENV?
+	$(HARNESS) event --env "$$ENV"
 
 .PHONY: e2e
 e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched
@@ -46,6 +78,14 @@ e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched
 .PHONY: check
 check: $(SETUP) ## render every environment and judge it
 	$(HARNESS) check
+
+.PHONY: review
+review: $(SETUP) ## check, and what changes since BASE, as a pull request's comment under build/
+	$(HARNESS) check --since "$$BASE"
+
+.PHONY: diff
+diff: $(SETUP) ## what changes in ENV since BASE, rendered, the dangerous first
+	$(HARNESS) diff --env "$$ENV" --from "$$BASE"
 
 .PHONY: test
 test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit under build/
@@ -59,10 +99,16 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 	$(VENV)/bin/coverage report
 
 .PHONY: lint
-lint: $(SETUP) ## ruff, format and import contracts
+lint: $(SETUP) actions ## ruff, format, import contracts, workflows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
+
+.PHONY: actions
+actions: $(SETUP) ## actionlint and zizmor over .github/workflows
+	$(HARNESS) tools actionlint
+	build/tools/bin/actionlint
+	$(VENV)/bin/zizmor --offline --quiet --pedantic .github
 
 .PHONY: types
 types: $(SETUP) ## mypy --strict on harness/
@@ -80,7 +126,7 @@ fmt: $(SETUP) ## format and fix what can be fixed
 
 .PHONY: snapshot
 snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
-	$(HARNESS) snapshot --env $(ENV)
+	$(HARNESS) snapshot --env "$$ENV"
 
 .PHONY: generate
 generate: $(SETUP) ## the chart's schema, README and version
@@ -101,6 +147,19 @@ requirements: $(SETUP) ## resolve pyproject.toml again: requirements.lock, and t
 	$(COMPILE) $(IMAGE)/requirements.in --constraint requirements.lock --python-version 3.13 \
 	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/requirements.txt
 
+##@ Release
+.PHONY: models-push
+models-push: $(SETUP) ## what models/lock.yaml names, into the bucket of ENV
+	$(HARNESS) models push --env "$$ENV"
+
+.PHONY: image-pin
+image-pin: $(SETUP) ## let every environment run the image with this DIGEST
+	$(HARNESS) image pin "$$DIGEST"
+
+.PHONY: release-notes
+release-notes: $(SETUP) ## what the last move of TO's pointer changed, under build/
+	$(HARNESS) notes --env "$$TO"
+
 ##@ Set up
 .PHONY: setup
 setup: $(SETUP) ## the virtual environment, exactly as locked
@@ -112,6 +171,10 @@ $(SETUP): requirements.lock pyproject.toml
 	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 ifeq ($(TORCH),default)
 	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement requirements.lock
+else ifeq ($(TORCH),none)
+	awk '/^[^ ]/ {left_out = /^(torch|torchvision|triton)==|^cuda-|^nvidia-[^m]/} !left_out' requirements.lock \
+	  > $(VENV)/requirements.txt
+	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement $(VENV)/requirements.txt
 else
 	grep -vE '^(torch|torchvision|triton)==|^cuda-|^nvidia-[^m]' requirements.lock | grep -vE '^ +--hash|^ +#' \
 	  | sed 's/ *\\$$//' > $(VENV)/requirements.txt

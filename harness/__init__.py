@@ -5,7 +5,9 @@ CI runs):
 
     cli         arguments → one call → what is printed, and the exit code
     bootstrap   an empty AWS account → the first sync, step by step
+    promotion   gates, evidence and the one commit that moves a pointer
     cluster     Kubernetes and Flux on this machine, following the working tree
+    review      what people read of a change: the comment, the notes
     loadtest    profile → open-loop load → verdict → report
     policy      rendered objects → findings
     schema      strict schemas from pinned modules, and the traps of YAML
@@ -16,6 +18,7 @@ CI runs):
     snapshot    models × lock × serving.yaml → config.properties, model-files.yaml
     models      model.yaml → MAR, lock.yaml
     chart       the chart's schema, README and version from its documented values
+    registry    images by digest: are they there, who signed them
     tools, aws  the pinned external programs; the one way to the AWS API
     core        errors, files, documents, commands: knows nothing of TorchServe
 

@@ -72,6 +72,7 @@ SETTINGS: Mapping[str, Setting] = dict(
             r"(https|ssh)://[!-~]+",
             Place("clusters/{env}/release.yaml", ("spec", "url")),
             Place("clusters/{env}/flux-system/fluxinstance.yaml", ("spec", "sync", "url")),
+            Place("clusters/{env}/flux-system/provider.yaml", ("spec", "address")),
         ),
         _site("AWS_ACCOUNT_ID", "the AWS account", r"\d{12}"),
         _site(
@@ -140,7 +141,7 @@ def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Pat
             path = repository.root / place.file.format(env=env)
             if path.is_file():
                 text = texts.get(path) or yamlfile.read_text(path)
-                texts[path] = _replace(text, path, place.path, place.form.format(value))
+                texts[path] = replace(text, path, place.path, place.form.format(value))
                 found += 1
         if not found:
             raise InputError(f"{env} has no place for {name}")
@@ -155,8 +156,13 @@ def _known(name: str, value: str) -> Setting:
     return SETTINGS[name]
 
 
-def _replace(text: str, path: Path, key: Path_, value: str) -> str:
-    """``text`` with another scalar at ``key``."""
+def replace(text: str, path: Path, key: Path_, value: str) -> str:
+    """``text`` with another scalar at ``key``; its lines, order and comments stay.
+
+    Raises:
+        InputError: it has no such key.
+        HarnessError: the value is written in a way that cannot be edited.
+    """
     document = _document(text, path)
     if key not in document.lines:
         raise InputError(f"{'.'.join(map(str, key))} is missing", at=document.at(key))

@@ -68,6 +68,10 @@ TOOLS = {
     )
 }
 
+LINTERS = {
+    "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",))
+}
+"""What `make actions` runs."""
 
 # Clients cannot parse what a Kubernetes built from its module calls itself.
 _VERSIONED = " ".join(
@@ -92,7 +96,18 @@ CLUSTER = {
 }
 """What `make cluster` runs: Kubernetes, kwok and Flux's controllers."""
 
-_ALL = TOOLS | CLUSTER
+RELEASE = {
+    tool.name: tool
+    for tool in (
+        Tool("oras", "oras.land/oras/cmd/oras", ("version",)),
+        Tool("cosign", "github.com/sigstore/cosign/v3/cmd/cosign", ("version",)),
+        # Its registry stands in for a real one where promotions are rehearsed.
+        Tool("crane", "github.com/google/go-containerregistry/cmd/crane", ("version",)),
+    )
+}
+"""What promotions ask registries with."""
+
+_ALL = TOOLS | LINTERS | CLUSTER | RELEASE
 
 
 def find(repository: Repository, name: str) -> Path:

@@ -1,7 +1,6 @@
 """What Flux will find: the image, the archives, and a main that says what was written here."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from harness.aws import AwsError
 from harness.bootstrap.foundation import SOURCES
@@ -9,6 +8,7 @@ from harness.bootstrap.installation import UNSET, Installation
 from harness.bootstrap.step import Look
 from harness.core import command
 from harness.core.errors import HarnessError
+from harness.core.git import Git
 from harness.render import placeholders, tree
 from harness.render.environment import pinned
 from harness.render.objects import dig, items, text
@@ -19,6 +19,10 @@ _FILES = "apps/torchserve/{}/model-files.yaml"
 _SECONDS = 120  # for Git to fetch main
 _NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _NO_OBJECT = ("403", "404", "NoSuchKey", "NotFound")  # 403: without the right to list
+_BUILD = (
+    "run the workflow `image` and merge its pull request; or: make image, push it, "
+    "make image-pin DIGEST=sha256:…"
+)
 _SHOWN = 8  # files or places that a message names
 
 
@@ -89,20 +93,19 @@ def fetch(installation: Installation) -> str:
     Raises:
         HarnessError: there is no such remote or branch, or it cannot be reached.
     """
-    git = partial(
-        command.run,
-        cwd=installation.repository.root,
-        timeout=_SECONDS,
-        env={"GIT_TERMINAL_PROMPT": "0"},
-    )
+    git = Git(installation.repository.root)
     try:
-        git(["git", "fetch", "--quiet", "origin", "main"])
+        git.run(
+            *("fetch", "--quiet", "origin", "main"),
+            env={"GIT_TERMINAL_PROMPT": "0"},
+            seconds=_SECONDS,
+        )
     except command.CommandError as error:
         raise HarnessError(
             f"main cannot be fetched\n{error.message}",
             hint="is origin the repository that the cluster shall follow? `git remote -v`",
         ) from error
-    return git(["git", "rev-parse", "FETCH_HEAD"]).stdout.strip()
+    return git.run("rev-parse", "FETCH_HEAD")
 
 
 def at_main(installation: Installation) -> Tree:
@@ -166,7 +169,7 @@ def _remedy(installation: Installation, name: str) -> str:
     if name.endswith("/release.yaml") and (source := SOURCES.get(env)):
         return f"make promote FROM={source} TO={env}"
     if name == _RELEASE:
-        return _copied(installation) or "make image"
+        return _copied(installation) or _BUILD
     if name.startswith("apps/"):
         return "make lock"
     return f"harness init --env {env}"

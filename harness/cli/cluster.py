@@ -74,7 +74,7 @@ def _table(cluster: LocalCluster) -> str:
 
 def _tools(args: argparse.Namespace) -> int:
     here = repository.find()
-    paths = {name: str(tools.find(here, name)) for name in tools.CLUSTER}
+    paths = {name: str(tools.find(here, name)) for name in (*tools.CLUSTER, *tools.RELEASE)}
     tools.trim(here)
     print(json.dumps(paths, indent=2) if args.json else "\n".join(paths.values()))
     return 0

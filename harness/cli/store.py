@@ -4,15 +4,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from harness import site
 from harness.core import console
-from harness.core.errors import InputError, UsageError
+from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.models.build import store as built
 from harness.models.lock import load_lock
 
 if TYPE_CHECKING:
-    from harness.aws import Aws
+    from harness.store.push import Bucket
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +22,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def push(checkout: Repository, args: argparse.Namespace) -> int:
     """Upload every locked archive that the bucket lacks."""
-    from harness.store.push import Bucket
-
-    aws, name = _bucket(checkout, args.env)
+    bucket = _bucket(checkout, args.env)
     pushed: list[str] = []
     there: list[str] = []
     for model, locked in load_lock(checkout.lock).models.items():
@@ -33,12 +30,12 @@ def push(checkout: Repository, args: argparse.Namespace) -> int:
             console.note(f"! {model} {locked.version} is UNSET: there is nothing to push")
             continue
         with console.step(locked.mar) as update:
-            new = Bucket(aws, name).push(built(checkout) / locked.mar, locked, update)
+            new = bucket.push(built(checkout) / locked.mar, locked, update)
         (pushed if new else there).append(locked.mar)
     if args.json:
-        print(json.dumps({"bucket": name, "pushed": pushed, "there": there}, indent=2))
+        print(json.dumps({"bucket": bucket.name, "pushed": pushed, "there": there}, indent=2))
     else:
-        print(f"s3://{name}: {len(pushed)} pushed, {len(there)} were there")
+        print(f"s3://{bucket.name}: {len(pushed)} pushed, {len(there)} were there")
     return 0
 
 
@@ -46,7 +43,8 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
     """List what no release needs; with --yes, remove it."""
     from harness.store import gc as garbage
 
-    aws, name = _bucket(checkout, args.env)
+    bucket = _bucket(checkout, args.env)
+    aws, name = bucket.aws, bucket.name
     keep = garbage.needed(checkout)
     there = aws.every("s3", "list_objects_v2", "Contents", Bucket=name)
     archives = sorted(each["Key"] for each in there if each["Key"].endswith(".mar"))
@@ -61,19 +59,9 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
     return 0
 
 
-def _bucket(checkout: Repository, env: str | None) -> tuple["Aws", str]:
-    from harness.aws import Aws
+def _bucket(checkout: Repository, env: str | None) -> "Bucket":
+    from harness.store import push
 
     if not env:
         raise UsageError("--env is missing: whose bucket?")
-    checkout.cluster(env)
-    known = {each.name: each for each in site.read(checkout, env)}
-    bucket = known.get("MODEL_BUCKET")
-    if not bucket or bucket.value == site.UNSET:
-        raise InputError(
-            f"{env} has no MODEL_BUCKET",
-            at=bucket.at if bucket else None,
-            hint=f"harness init --env {env} MODEL_BUCKET=…",
-        )
-    region = next(each.value for each in site.read(checkout, env) if each.name == "AWS_REGION")
-    return Aws(region), bucket.value
+    return push.find(checkout, env)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness import tools
 from harness.core import console, repository
+from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.render import charts
 from harness.render.environment import Renderer
@@ -14,15 +15,25 @@ from harness.schema import catalog
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Nothing to choose: the pins in tools/ say it all."""
+    """Add the programs that are wanted alone."""
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"only these: {', '.join(tools.TOOLS | tools.LINTERS)}",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing and say where everything lies."""
     here = repository.find()
-    paths = {name: str(path) for name, path in set_up(here).items()}
-    paths |= {str(chart): str(path) for chart, path in _charts(here).items()}
+    if args.names:
+        paths = {name: str(_named(here, name)) for name in args.names}
+        tools.trim(here)
+    else:
+        paths = {name: str(path) for name, path in set_up(here).items()}
+        paths |= {str(chart): str(path) for chart, path in _charts(here).items()}
     if args.json:
         print(json.dumps(paths, indent=2))
     else:
@@ -39,6 +50,13 @@ def set_up(here: Repository) -> dict[str, Path]:
     if missing:
         tools.trim(here)
     return paths
+
+
+def _named(here: Repository, name: str) -> Path:
+    known = tools.TOOLS | tools.LINTERS
+    if name not in known:
+        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(known)}")
+    return tools.find(here, name)
 
 
 def _charts(here: Repository) -> dict[charts.Chart, Path]:

@@ -6,6 +6,8 @@
 The official client does the transport; which kinds there are is asked of the server itself.
 """
 
+import datetime
+import email.utils
 import json
 import os
 import time
@@ -170,6 +172,12 @@ class Api:
         """The API server's version, such as ``v1.36.3``."""
         return text(self._ask("GET", "/version"), "gitVersion")
 
+    def now(self) -> datetime.datetime:
+        """The time by the API server's clock, to the second."""
+        with self._open("GET", "/version") as response:
+            response.read()
+            return email.utils.parsedate_to_datetime(response.headers["Date"])
+
     def kinds(self) -> list[Kind]:
         """Every kind that the server has, for whoever needs to look at everything."""
         found = [("v1", "/api/v1")]
@@ -302,6 +310,19 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
     return Api(made)
+
+
+def contexts() -> list[str]:
+    """The names of the clusters that KUBECONFIG knows.
+
+    Raises:
+        HarnessError: there is no such file.
+    """
+    try:
+        known, _ = config.list_kube_config_contexts(_kubeconfig())
+    except (config.ConfigException, OSError) as error:
+        raise HarnessError(f"no cluster can be named: {error}", hint="set KUBECONFIG") from error
+    return [str(each["name"]) for each in known]
 
 
 def context_of(server: str) -> str | None:

@@ -1,7 +1,7 @@
 """Flux's controllers as processes, and the two objects that a cluster's sync begins with.
 
 The controllers run with the settings of clusters/staging/flux-system, but for the pace at which an
-object looks again at what it depends on: 1 s instead of 5, since somebody is waiting.
+object looks again at what it depends on: 250 ms instead of 5 s, since somebody is waiting.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ ROOT = "flux-system"
 
 _HOST = "127.0.0.1"
 _CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
-_REQUEUE = "--requeue-dependency=1s"
+_REQUEUE = "--requeue-dependency=250ms"
 _OWN_NAMESPACE = "--no-cross-namespace-refs=true"
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "source-controller": (_REQUEUE,),
@@ -85,7 +85,12 @@ def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
             "metadata": metadata,
-            "spec": {"interval": interval, "url": url, "ref": {"branch": "main"}},
+            "spec": {
+                "interval": interval,
+                "url": url,
+                "ref": {"branch": "main"},
+                "sparseCheckout": ["apps", "clusters", "infra"],
+            },
         },
         {
             "apiVersion": "kustomize.toolkit.fluxcd.io/v1",

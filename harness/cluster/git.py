@@ -3,12 +3,12 @@
 The user's checkout is only read: commits are made here, each with an index of its own.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core import command
+from harness.core.git import Changes, Git
 from harness.core.repository import Repository
 
 NAME = "repository.git"
@@ -27,33 +27,30 @@ class Bare:
 
     path: Path
 
+    @property
+    def git(self) -> Git:
+        """Its plumbing."""
+        return Git(self.path)
+
     def head(self, branch: str = MAIN) -> str:
         """The commit that a branch is at."""
-        return self._git("rev-parse", _head(branch))
+        return self.git.run("rev-parse", _head(branch))
 
-    def commit(self, changes: Mapping[str, str | None], message: str, *, branch: str = MAIN) -> str:
-        """Commit files on top of a branch and return the commit.
-
-        Args:
-            changes: path → text, or None for a file (or a folder ending in ``/``) that goes.
-            message: the commit's.
-            branch: what moves.
-        """
-        with self._index() as env:
-            self._git("read-tree", _head(branch), env=env)
-            self._stage(changes, env)
+    def commit(self, changes: Changes, message: str, *, branch: str = MAIN) -> str:
+        """Commit files on top of a branch and return the commit."""
+        with self.git.index() as env:
+            self.git.run("read-tree", _head(branch), env=env)
+            self.git.stage(changes, env)
             return self._finish(branch, message, env)
 
-    def take(
-        self, checkout: Repository, changes: Mapping[str, str | None], *, branch: str = MAIN
-    ) -> str:
+    def take(self, checkout: Repository, changes: Changes, *, branch: str = MAIN) -> str:
         """Commit the checkout's working tree, with ``changes`` on top, and return the commit.
 
         A tree that is the branch's already makes no new commit.
         """
-        with self._index() as env:
-            self._git("add", "--all", ".", env={**env, "GIT_WORK_TREE": str(checkout.root)})
-            self._stage(changes, env)
+        with self.git.index() as env:
+            self._laid_out(checkout.root, "add", "--all", ".", env=env)
+            self.git.stage(changes, env)
             return self._finish(branch, "The working tree", env)
 
     def restore(self, commit: str, *, branch: str = MAIN) -> str:
@@ -61,8 +58,8 @@ class Bare:
 
         A branch that has those files already stays where it is.
         """
-        with self._index() as env:
-            self._git("read-tree", commit, env=env)
+        with self.git.index() as env:
+            self.git.run("read-tree", commit, env=env)
             return self._finish(branch, f"Back to {commit[:12]}", env)
 
     def sign(self, commit: str, key: Path, *, branch: str) -> str:
@@ -75,90 +72,45 @@ class Bare:
         """
         signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
         words = (*signing, "commit-tree", "-S", f"{commit}^{{tree}}", "-p", commit, "-m", "Signed")
-        made = self._git(*words, env=_WHO)
+        made = self.git.run(*words, env=_WHO)
         self.move(branch, made)
         return made
 
     def move(self, branch: str, commit: str) -> None:
         """Set a branch to a commit."""
-        self._git("update-ref", _head(branch), commit)
+        self.git.run("update-ref", _head(branch), commit)
 
     def read(self, path: str, *, branch: str = MAIN) -> str:
-        """A file as the branch has it."""
-        said = command.run(
-            ["git", "show", f"{_head(branch)}:{path}"],
-            timeout=_SECONDS,
-            env={"GIT_DIR": str(self.path)},
-        )
-        return said.stdout
+        """A file as the branch has it; it has to be there."""
+        text = self.git.read(_head(branch), path)
+        assert text is not None, f"{branch} has no {path}"  # noqa: S101
+        return text
 
     def files(self, folder: str, *, branch: str = MAIN) -> list[str]:
         """The paths below a folder, as the branch has them."""
-        return self._git("ls-tree", "-r", "--name-only", _head(branch), f"{folder}/").splitlines()
+        return self.git.files(_head(branch), folder)
 
     def export(self, commit: str, folder: Path) -> None:
         """Lay out a commit's files in a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        with self._index() as env:
-            self._git("read-tree", commit, env=env)
-            where = {**env, "GIT_WORK_TREE": str(folder)}
-            self._git("checkout-index", "--all", "--force", env=where, cwd=folder)
+        with self.git.index() as env:
+            self.git.run("read-tree", commit, env=env)
+            self._laid_out(folder, "checkout-index", "--all", "--force", env=env)
 
-    def _stage(self, changes: Mapping[str, str | None], env: Mapping[str, str]) -> None:
-        gone = [path for path, text in changes.items() if text is None]
-        lines = []
-        for path, text in changes.items():
-            if text is not None:
-                blob = self._git("hash-object", "-w", "--stdin", stdin=text)
-                lines.append(f"100644 {blob}\t{path}\n")
-        if gone:
-            self._git("rm", "-r", "--cached", "--quiet", "--", *gone, env=env)
-        self._git("update-index", "--add", "--index-info", env=env, stdin="".join(lines))
+    def _laid_out(self, folder: Path, *words: str, env: Mapping[str, str]) -> None:
+        """A command about files that lie in ``folder``."""
+        where = {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(folder)}
+        Git(folder).run(*words, env={**env, **where})
 
     def _finish(self, branch: str, message: str, env: Mapping[str, str]) -> str:
-        tree = self._git("write-tree", env=env)
-        parents = []
-        if self._git("for-each-ref", _head(branch)):
-            head = self.head(branch)
-            if tree == self._git("rev-parse", f"{head}^{{tree}}"):
-                return head
-            parents = ["-p", head]
-        commit = self._git("commit-tree", tree, *parents, "-m", message, env=_WHO)
-        self._git("update-ref", _head(branch), commit)
+        tree = self.git.run("write-tree", env=env)
+        head = self.git.resolve(_head(branch))
+        if head and tree == self.git.run("rev-parse", f"{head}^{{tree}}"):
+            return head
+        parents = ["-p", head] if head else []
+        commit = self.git.run("commit-tree", tree, *parents, "-m", message, env=_WHO)
+        self.move(branch, commit)
         return commit
-
-    def _index(self) -> "_Index":
-        return _Index(self.path)
-
-    def _git(
-        self,
-        *words: str,
-        env: Mapping[str, str] | None = None,
-        stdin: str | None = None,
-        cwd: Path | None = None,
-    ) -> str:
-        where = (env or {}).get("GIT_WORK_TREE")
-        said = command.run(
-            ["git", *words],
-            timeout=_SECONDS,
-            cwd=cwd or (Path(where) if where else self.path),
-            env={"GIT_DIR": str(self.path), **(env or {})},
-            stdin=stdin,
-        )
-        return said.stdout.strip()
-
-
-class _Index:
-    """An index file of its own, for as long as a commit is made."""
-
-    def __init__(self, bare: Path) -> None:
-        self._scratch = tempfile.TemporaryDirectory(dir=bare, prefix="index-")
-
-    def __enter__(self) -> dict[str, str]:
-        return {"GIT_INDEX_FILE": str(Path(self._scratch.name) / "index")}
-
-    def __exit__(self, *_: object) -> None:
-        self._scratch.cleanup()
 
 
 def create(folder: Path, checkout: Repository) -> Bare:
@@ -170,23 +122,16 @@ def create(folder: Path, checkout: Repository) -> Bare:
     """
     path = folder / NAME
     folder.mkdir(parents=True, exist_ok=True)
-    command.run(["git", "init", "--quiet", "--bare", f"--initial-branch={MAIN}", path], timeout=60)
+    command.run(
+        ["git", "init", "--quiet", "--bare", f"--initial-branch={MAIN}", path], timeout=_SECONDS
+    )
     bare = Bare(path)
     # Flux fetches single commits, also such as no branch ends at.
-    bare._git("config", "uploadpack.allowAnySHA1InWant", "true")  # noqa: SLF001
-    found = command.run(
-        ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
-        cwd=checkout.root,
-        timeout=_SECONDS,
-        accept=range(256),
-    )
-    if found.returncode == 0:
-        command.run(
-            # --update-shallow: CI's clones are.
-            ["git", "fetch", "--quiet", "--update-shallow", checkout.root, f"+HEAD:{_head(MAIN)}"],
-            timeout=_SECONDS,
-            env={"GIT_DIR": str(path)},
-        )
+    bare.git.run("config", "uploadpack.allowAnySHA1InWant", "true")
+    if Git(checkout.root).resolve("HEAD"):
+        # --update-shallow: CI's clones are.
+        words = ("--quiet", "--update-shallow", str(checkout.root), f"+HEAD:{_head(MAIN)}")
+        bare.git.run("fetch", *words)
     return bare
 
 

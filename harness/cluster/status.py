@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from harness.cluster import flux, kinds, synced
 from harness.cluster.api import Api, ApiError, Kind
-from harness.core import command
+from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.render.objects import Value, dig, items, text
 
@@ -181,9 +181,10 @@ def _behind(repository: Repository, release: str, main: str) -> int | None:
         return None
     if release == main:
         return 0
-    argv = ["git", "rev-list", "--count", f"{release}..{main}"]
-    done = command.run(argv, cwd=repository.root, timeout=20, accept=range(256))
-    return int(done.stdout) if done.returncode == 0 else None
+    git = Git(repository.root)
+    if not (git.resolve(release) and git.resolve(main)):
+        return None
+    return int(git.run("rev-list", "--count", f"{release}..{main}"))
 
 
 def _seconds(when: str, now: datetime.datetime) -> int:

@@ -39,11 +39,15 @@ class Repository:
         return self._known("clusters", env)
 
     def _known(self, parent: str, env: str) -> Path:
-        folder = self.root / parent / env
-        if not folder.is_dir():
-            have = sorted(path.name for path in (self.root / "clusters").glob("*") if path.is_dir())
-            raise UsageError(f"no environment {env!r}", hint=f"one of: {', '.join(have)}")
-        return folder
+        # Compared as a name, not tried as a path: `..` is a folder too.
+        if env not in _folders(self.root / parent):
+            have = ", ".join(_folders(self.root / "clusters"))
+            raise UsageError(f"no environment {env!r}", hint=f"one of: {have}")
+        return self.root / parent / env
+
+
+def _folders(parent: Path) -> list[str]:
+    return sorted(path.name for path in parent.glob("*") if path.is_dir())
 
 
 def find(start: Path | None = None) -> Repository:

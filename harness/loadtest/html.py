@@ -1,11 +1,11 @@
-"""The report as one HTML file that refers to nothing outside itself: no script, font or link."""
+"""The report as a page to look at."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
-from importlib import resources
 
 import yaml
 
+from harness.core.page import page, section, table
 from harness.loadtest.charts import charts, number
 from harness.loadtest.report import Latency, Part, Report, quantity
 from harness.loadtest.slo import Objective
@@ -19,26 +19,21 @@ _MEANS = {
 
 def render(report: Report) -> str:
     """The whole page."""
-    style = resources.files(__package__).joinpath("report.css").read_text("utf-8")
-    body = "\n".join(
+    title = f"{report.verdict}: load test of {report.target.url}"
+    return page(
+        title,
         [
             _header(report),
             _reasons(report),
             _numbers(report),
-            _section("Service levels", _slos(report)),
+            section("Service levels", _slos(report)),
             f'<h2>Over time</h2><div class="plots">{_plots(report)}</div>',
-            _section("By model and stage", _parts(report)),
+            section("By model and stage", _parts(report)),
             _failures(report),
-            _section("How the run judged itself", _checks(report)),
-            _section("What was run", _setting(report)),
+            section("How the run judged itself", _checks(report)),
+            section("What was run", _setting(report)),
             _footer(report),
-        ]
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{report.verdict}: load test of {escape(report.target.url)}</title>"
-        f"<style>{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
+        ],
     )
 
 
@@ -87,7 +82,7 @@ def _numbers(report: Report) -> str:
 
 def _slos(report: Report) -> str:
     head = ["", "", "limit", "observed", "of the limit", "requests", "beyond it", "enough?"]
-    return _table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6}, wide={5, 6})
+    return table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6}, wide={5, 6})
 
 
 def _slo(slo: Objective) -> Iterator[str]:
@@ -124,7 +119,7 @@ def _parts(report: Report) -> str:
         (f"{stage.kind}{'' if stage.judged else ' (not judged)'}", stage) for stage in report.stages
     ]
     rows = ([escape(name), *_part(part)] for name, part in named)
-    return _table(head, rows, right=set(range(1, len(head))))
+    return table(head, rows, right=set(range(1, len(head))))
 
 
 def _part(part: Part) -> Iterator[str]:
@@ -155,9 +150,7 @@ def _failures(report: Report) -> str:
         ]
         for group in report.failure_groups
     )
-    return _section(
-        "Failures, warm-up included", _table(["", "of", "kind", "the first"], rows, {0})
-    )
+    return section("Failures, warm-up included", table(["", "of", "kind", "the first"], rows, {0}))
 
 
 def _checks(report: Report) -> str:
@@ -171,7 +164,7 @@ def _checks(report: Report) -> str:
         ]
         for check in report.checks
     )
-    return _table(["", "check", "found", "limit", "because"], rows)
+    return table(["", "check", "found", "limit", "because"], rows)
 
 
 def _setting(report: Report) -> str:
@@ -196,7 +189,7 @@ def _setting(report: Report) -> str:
         rows.append(["release", f"<code>{escape(str(report.release))}</code>"])
     content = escape(yaml.safe_dump(report.profile.content, sort_keys=False, allow_unicode=True))
     return (
-        _table([], rows)
+        table([], rows)
         + f"<details><summary>The profile, as it was read</summary><pre>{content}</pre></details>"
     )
 
@@ -208,29 +201,6 @@ def _footer(report: Report) -> str:
         " the percentiles as one that was never answered. Histograms are HDR, with three"
         f" significant digits. Schema version {report.schema_version}.</footer>"
     )
-
-
-def _section(title: str, content: str) -> str:
-    return f'<h2>{title}</h2><div class="card">{content}</div>'
-
-
-def _table(
-    head: list[str],
-    rows: Iterable[Iterable[str]],
-    right: Container[int] = (),
-    wide: Container[int] = (),
-) -> str:
-    """A table; columns in ``right`` hold numbers, those in ``wide`` a phone leaves out."""
-
-    def cells(tag: str, row: Iterable[str]) -> str:
-        return "".join(
-            f'<{tag} class="{"n" * (place in right)} {"wide" * (place in wide)}">{cell}</{tag}>'
-            for place, cell in enumerate(row)
-        )
-
-    top = f"<thead><tr>{cells('th', head)}</tr></thead>" if head else ""
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
 def _reached(value: float | None) -> tuple[str, str]:

@@ -20,8 +20,10 @@
 A stage's level is a ``rate`` in open loop and a number of ``users`` in closed loop.
 """
 
+import hashlib
+import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -250,6 +252,17 @@ class Profile(Camel):
     def seconds(self) -> float:
         """How long requests are sent."""
         return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """It as plain values, with the keys of the file."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def sha256(self) -> str:
+        """Of its content as canonical JSON: two files that say the same have the same."""
+        canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

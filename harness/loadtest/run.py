@@ -1,9 +1,7 @@
 """One load test, from a profile to its report."""
 
 import datetime
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import time
@@ -144,13 +142,8 @@ def _target(target: Target, profile: Profile) -> TargetPart:
 
 
 def _profile(profile: Profile, source: Path | None) -> ProfilePart:
-    content = profile.model_dump(mode="json", by_alias=True, exclude_none=True)
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return ProfilePart(
-        path=str(source) if source else None,
-        sha256=hashlib.sha256(canonical.encode()).hexdigest(),
-        content=content,
-    )
+    path = str(source) if source else None
+    return ProfilePart(path=path, sha256=profile.sha256, content=profile.content)
 
 
 def _generator(recording: Recording, workers: Workers) -> GeneratorPart:

@@ -47,7 +47,7 @@ def judge(profile: Profile, recording: Recording) -> list[Objective]:
     return [
         objective
         for slo in slos
-        for objective in _objectives(
+        for objective in objectives(
             slo,
             recording.total(recording.judged, [slo.of] if slo.of else None),
             recording.judged_seconds,
@@ -56,7 +56,15 @@ def judge(profile: Profile, recording: Recording) -> list[Objective]:
     ]
 
 
-def _objectives(slo: Slo, tally: Tally, seconds: float, level: float) -> Iterator[Objective]:
+def objectives(slo: Slo, tally: Tally, seconds: float, level: float) -> Iterator[Objective]:
+    """Each limit of one SLO.
+
+    Args:
+        slo: the limits.
+        tally: what was counted of what it is about.
+        seconds: how long.
+        level: the confidence that a percentile takes.
+    """
     for name, limit in slo.latency.items():
         yield _latency(slo.of, name, limit, QUANTILES[name], tally, level)
     counted = [

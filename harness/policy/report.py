@@ -66,10 +66,11 @@ def as_text(report: Report) -> str:
         lines.append("\nnot rendered (exceptions.yaml says why):")
         names = sorted({each.finding.object for each in not_rendered})
         lines += [f"  {name}" for name in names]
-    return "\n".join([*lines, "", _sum(report)]).lstrip("\n")
+    return "\n".join([*lines, "", summary(report)]).lstrip("\n")
 
 
-def _sum(report: Report) -> str:
+def summary(report: Report) -> str:
+    """The whole check in one line, without a word from the manifests."""
     found = len(report.findings)
     told = "no finding" if not found else f"{found} finding{'s' if found > 1 else ''}"
     skipped = sum(each.finding.rule == "render/not-rendered" for each in report.excused)

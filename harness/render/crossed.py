@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.core import command
 from harness.core.errors import InputError, Location
+from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Fault
@@ -23,11 +23,12 @@ def previous(repository: Repository) -> str | None:
     Where the working tree has changes it is the commit below them, on a branch the place where it
     left main, on main the commit before.
     """
-    if _git(repository, "status", "--porcelain", "--", *_READ):
-        return _git(repository, "rev-parse", "--verify", "HEAD")
-    head = _git(repository, "rev-parse", "--verify", "HEAD")
-    base = _git(repository, "merge-base", "HEAD", "origin/main")
-    return base if base and base != head else _git(repository, "rev-parse", "--verify", "HEAD^")
+    git = Git(repository.root)
+    head = git.resolve("HEAD")
+    if head is None or git.run("status", "--porcelain", "--", *_READ):
+        return head
+    base = git.run("merge-base", head, "origin/main", accept=(0, 1, 128))
+    return base if base and base != head else git.resolve("HEAD^")
 
 
 def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Fault]:
@@ -54,11 +55,3 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Fault]:
                     Location(Path(wanted.chart, "values.yaml")),
                     f"HelmRelease/{wanted.release}",
                 )
-
-
-def _git(repository: Repository, *words: str) -> str | None:
-    try:
-        done = command.run(["git", "-C", repository.root, *words], timeout=20)
-    except command.CommandError:
-        return None
-    return done.stdout.strip() or None

@@ -226,11 +226,12 @@ def as_markdown(old: Environment, new: Environment) -> str:
         lines += ["", "**Look at these first**", ""]
         lines += [f"- **{each.kind}** {each.object}: {each.message}" for each in found]
     for change in changes:
-        lines += ["", *_shown(change)]
+        lines += ["", *shown(change)]
     return "\n".join(lines)
 
 
-def _shown(change: Change) -> Iterator[str]:
+def shown(change: Change) -> Iterator[str]:
+    """A change as lines of text: the object, and each field with its value before and after."""
     if change.new is None or change.old is None:
         yield f"{'+' if change.new else '-'} {change.object}"
         return

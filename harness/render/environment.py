@@ -66,9 +66,9 @@ class Renderer:
         # A step is a process of its own: two for each core keep the cores busy while one is read.
         self.steps = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
 
-    def environments(self) -> list[str]:
-        """The names under clusters/."""
-        folders = (self.repository.root / "clusters").iterdir()
+    def environments(self, commit: str = "") -> list[str]:
+        """The names under clusters/, of the working tree or of a commit."""
+        folders = (self._root(commit).root / "clusters").glob("*")
         return sorted(path.name for path in folders if (path / "kustomization.yaml").is_file())
 
     def candidate(self, env: str) -> Environment:
@@ -76,17 +76,26 @@ class Renderer:
         self.repository.cluster(env)
         return _Render(self, env, CANDIDATE, self.tree, self.tree).run()
 
-    def live(self, env: str) -> Environment | None:
-        """An environment's own folder × the commit that it pins; None while it pins none."""
-        commit = pinned(self.tree, env)
-        if commit is None:
-            return None
+    def live(self, env: str, commit: str = "") -> Environment | None:
+        """An environment's own folder × the commit that it pins; None while it pins none.
+
+        The folder is the working tree's, or that of a commit.
+        """
+        root = self._root(commit)
+        pin = pinned(root, env)
+        return _Render(self, env, LIVE, root, self.commit(pin)).run() if pin else None
+
+    def pinning(self, env: str, commit: str) -> Environment:
+        """An environment's own folder × a commit: what it runs once it pins it."""
         return _Render(self, env, LIVE, self.tree, self.commit(commit)).run()
 
     def at(self, env: str, commit: str) -> Environment:
         """An environment, all from one commit."""
         tree = self.commit(commit)
         return _Render(self, env, tree.commit[:12], tree, tree).run()
+
+    def _root(self, commit: str) -> Tree:
+        return self.commit(commit) if commit else self.tree
 
     def build(self, tree: Tree, wanted: kustomize.Build) -> list[kustomize.Built]:
         """``kustomize build``, or what it said the last time."""

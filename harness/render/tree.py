@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from harness.core import command, yamlfile
+from harness.core import yamlfile
 from harness.core.errors import InputError, Location, UsageError
+from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.yamlfile import Document
 
@@ -206,31 +207,26 @@ def at_commit(repository: Repository, commit: str) -> Tree:
     Raises:
         UsageError: the commit is not in this checkout.
     """
-    try:
-        full = _git(repository, "rev-parse", "--verify", f"{commit}^{{commit}}")
-    except command.CommandError as error:
+    git = Git(repository.root)
+    full = git.resolve(commit)
+    if full is None:
         raise UsageError(
             f"commit {commit} is not in this checkout",
             hint="git fetch --unshallow, or fetch the branch that has it",
-        ) from error
+        )
     folder = repository.build.resolve() / "check" / "trees" / full
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             archive = Path(scratch, "tree.tar")
-            have = _git(repository, "ls-tree", "--name-only", full, "--", *READ, "tests/testdata")
-            names = have.split()
-            _git(repository, "archive", "--output", str(archive), full, "--", *names)
+            have = git.run("ls-tree", "--name-only", full, "--", *READ, "tests/testdata")
+            git.run("archive", "--output", str(archive), full, "--", *have.split())
             with tarfile.open(archive) as tar:
                 tar.extractall(Path(scratch, "tree"), filter="data")
             # Another command may have been faster: what it left is the same.
             with contextlib.suppress(OSError):
                 Path(scratch, "tree").rename(folder)
     return Tree(folder, full)
-
-
-def _git(repository: Repository, *words: str) -> str:
-    return command.run(["git", "-C", repository.root, *words], timeout=60).stdout.strip()
 
 
 def _strings(parsed: Document) -> Iterator[tuple[str, int | None]]:

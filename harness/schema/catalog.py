@@ -74,7 +74,7 @@ def _make(repository: Repository, folder: Path, update: console.Update) -> None:
 
 def _keep(paths: list[Path], folder: Path) -> None:
     """The definitions themselves: a local API server is given them."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # two pins may be of one module
     for path in paths:
         shutil.copyfile(path, folder / path.name)
 

@@ -9,10 +9,9 @@ import re
 
 import yaml
 
-from harness.core import command
+from harness.core.git import Git
 from harness.core.repository import Repository
 
-_GIT_TIMEOUT = 60.0  # s
 _PINS = ("models/lock.yaml", "apps/torchserve")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 _MAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar\b")
@@ -31,16 +30,15 @@ def needed(repository: Repository) -> set[str]:
         for name in _MAR.findall(path.read_text())
     }
     for commit in recorded(repository):
-        names |= set(_MAR.findall(_pins(repository, commit)))
+        names |= set(_MAR.findall(_pins(Git(repository.root), commit)))
     return names
 
 
 def recorded(repository: Repository) -> set[str]:
     """Every commit that is a branch or a tag, or that production's records name."""
-    tips = _git(repository, "for-each-ref", "--format=%(objectname)").split()
-    history = _git(
-        repository, "log", "--all", "--patch", "--format=", "--", "clusters/*/release.yaml"
-    )
+    git = Git(repository.root)
+    tips = git.run("for-each-ref", "--format=%(objectname)").split()
+    history = git.run("log", "--all", "--patch", "--format=", "--", "clusters/*/release.yaml")
     pinned = [
         commit
         for line in history.splitlines()
@@ -57,13 +55,6 @@ def _pointed_at(release: str) -> list[str]:
     return _COMMIT.findall(str(yaml.safe_load(release)["spec"]["ref"].get("commit", "")))
 
 
-def _pins(repository: Repository, commit: str) -> str:
+def _pins(git: Git, commit: str) -> str:
     """The lines of a commit that pin archives."""
-    return _git(
-        repository, "grep", "-h", r"\.mar", f"{commit}^{{commit}}", "--", *_PINS, accept=(0, 1)
-    )
-
-
-def _git(repository: Repository, *words: str, accept: tuple[int, ...] = (0,)) -> str:
-    argv = ["git", *words]
-    return command.run(argv, cwd=repository.root, timeout=_GIT_TIMEOUT, accept=accept).stdout
+    return git.run("grep", "-h", r"\.mar", f"{commit}^{{commit}}", "--", *_PINS, accept=(0, 1))

@@ -1,4 +1,4 @@
-"""Puts model archives into the bucket, whole and once.
+"""An environment's bucket, and how model archives get into it, whole and once.
 
 Each goes up in parts, each part with its SHA-256, which S3 checks. A push that was killed goes on
 with the parts that are missing. S3 completes an object under a name only where there is none yet.
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import site
 from harness.aws import Aws, AwsError, Call
 from harness.core import files
 from harness.core.console import Update
 from harness.core.errors import InputError
+from harness.core.repository import Repository
 from harness.models.lock import LockedModel
 
 PART = 16 << 20
@@ -44,7 +46,7 @@ class Bucket:
                 at=path,
                 hint="build what models/lock.yaml names: harness models build; harness models lock",
             )
-        if self._has(locked):
+        if self.has(locked):
             return False
         upload = self._upload(locked)
         known = {part["PartNumber"]: part for part in self._parts(locked, upload)}
@@ -61,7 +63,13 @@ class Bucket:
             update(f"{min(number * PART, locked.size) / locked.size:.0%} of {locked.mar}")
         return self._complete(locked, upload, done)
 
-    def _has(self, locked: LockedModel) -> bool:
+    def has(self, locked: LockedModel) -> bool:
+        """Whether the archive is there.
+
+        Raises:
+            InputError: S3 has another content of its name.
+            AwsError: S3 refused.
+        """
         try:
             found = self._s3("head_object", locked)
         except AwsError as error:
@@ -76,6 +84,21 @@ class Bucket:
                 hint="give the model another version",
             )
         return True
+
+    def fetch(self, locked: LockedModel, path: Path) -> None:
+        """Download the archive.
+
+        Raises:
+            InputError: what S3 has is not what the lock says.
+            AwsError: S3 refused.
+        """
+        digest = hashlib.sha256()
+        with files.replacing(path) as file:
+            for chunk in self._s3("get_object", locked)["Body"].iter_chunks(PART):
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != locked.sha256:
+                raise InputError(f"s3://{self.name}/{locked.mar} has not sha256 {locked.sha256}")
 
     def _upload(self, locked: LockedModel) -> str:
         """The upload that an earlier push began, or a new one."""
@@ -104,7 +127,7 @@ class Bucket:
             )  # fmt: skip
         except AwsError as error:
             # Another push was faster: then it has to be the same content.
-            if error.code in ("PreconditionFailed", "NoSuchUpload") and self._has(locked):
+            if error.code in ("PreconditionFailed", "NoSuchUpload") and self.has(locked):
                 return False
             raise
         return True
@@ -112,6 +135,26 @@ class Bucket:
     def _s3(self, operation: str, locked: LockedModel, **parameters: object) -> Any:
         where = {"Bucket": self.name, "Key": locked.mar}
         return self.aws.call(Call("s3", operation, {**where, **parameters}))
+
+
+def find(repository: Repository, env: str) -> Bucket:
+    """The bucket that an environment's site.yaml names.
+
+    Raises:
+        InputError: it names none yet.
+    """
+    repository.cluster(env)
+    known = {each.name: each for each in site.read(repository, env)}
+    bucket = known.get("MODEL_BUCKET")
+    if not bucket or bucket.value == site.UNSET:
+        raise InputError(
+            f"{env} has no MODEL_BUCKET",
+            at=bucket.at if bucket else None,
+            hint=f"harness init --env {env} MODEL_BUCKET=…",
+        )
+    # The first place of a setting is site.yaml; eksctl.yaml's zones come after it.
+    region = next(each.value for each in site.read(repository, env) if each.name == "AWS_REGION")
+    return Bucket(Aws(region), bucket.value)
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -50,11 +50,15 @@ def test_outside_a_checkout_the_error_says_what_to_do(
     assert "change into the checkout" in answer["hint"]
 
 
+@pytest.mark.parametrize("env", ["prod", "..", ".", "../models", "staging/flux-system"])
 def test_an_unknown_environment_is_answered_with_the_known_ones(
-    checkout: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    env: str,
+    checkout: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(checkout.root)
-    assert cli.main(["snapshot", "--env", "prod"]) == 2
+    assert cli.main(["snapshot", "--env", env]) == 2
     assert "one of: local, production, staging" in capsys.readouterr().err
 
 

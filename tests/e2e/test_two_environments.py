@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import flux, kinds, local, status, synced
+from harness.cluster import drift, flux, kinds, local, status, synced
 from harness.cluster.local import LocalCluster
 from harness.core.repository import Repository
 from harness.render import digest
@@ -110,13 +110,20 @@ def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> No
     assert _queue(pair.production) == before
     assert _pods(pair.production) == pods
 
-    screen = status.look(pair.production.api, Repository(pair.staging.bare.path))
+    checkout = Repository(pair.staging.bare.path)
+    screen = status.look(pair.production.api, checkout)
     assert screen.pinned
     assert screen.main == commit
     assert screen.release != commit
     assert screen.behind
+    assert not list(drift.differences(screen, checkout, "production", commit))
 
-    pair.sync(pair.pin(commit))
+    moved = pair.pin(commit)
+    assert list(drift.differences(screen, checkout, "production", moved)) == [
+        f"follows {commit[:12]}, and main is at {moved[:12]}",
+        f"runs {screen.release[:12]}, and main says {commit[:12]}",
+    ]
+    pair.sync(moved)
     assert _queue(pair.production) == "job_queue_size=321"
     promoted = pair.production.api.get(kinds.GIT_REPOSITORY, "release", flux.NAMESPACE)
     assert text(promoted, "status", "artifact", "revision").endswith(commit)

@@ -1,6 +1,7 @@
 """A miniature repository to change, with this checkout's tools."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ class Miniature:
 
     def render(self) -> Environment:
         return Renderer(self.repository).candidate("demo")
+
+    def git(self, *words: str) -> str:
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+        argv = ["git", "-C", str(self.root), *identity, *words]
+        return subprocess.run(argv, capture_output=True, check=True, text=True).stdout.strip()
+
+    def commit(self, message: str = "change") -> str:
+        """Commit everything, in a repository that is made for the first one."""
+        if not (self.root / ".git").exists():
+            self.write(".gitignore", "build\ntools\n")
+            self.git("init", "--quiet", "--initial-branch=main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
 
 
 @pytest.fixture

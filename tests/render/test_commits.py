@@ -1,7 +1,5 @@
 """Renders of commits: production's live state, and charts that meet other values."""
 
-import subprocess
-
 import pytest
 
 from harness.core.errors import UsageError
@@ -12,24 +10,10 @@ from tests.render.conftest import Miniature
 HELMRELEASE = "apps/demo/helmrelease.yaml"
 
 
-def _git(miniature: Miniature, *words: str) -> str:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    argv = ["git", "-C", str(miniature.root), *identity, *words]
-    return subprocess.run(argv, capture_output=True, check=True, text=True).stdout.strip()
-
-
 @pytest.fixture
 def committed(miniature: Miniature) -> Miniature:
-    miniature.write(".gitignore", "build\ntools\n")
-    _git(miniature, "init", "--quiet", "--initial-branch=main")
-    _commit(miniature)
+    miniature.commit()
     return miniature
-
-
-def _commit(miniature: Miniature) -> str:
-    _git(miniature, "add", "--all")
-    _git(miniature, "commit", "--quiet", "--message", "change")
-    return _git(miniature, "rev-parse", "HEAD")
 
 
 def _crossed(miniature: Miniature) -> list[str]:
@@ -40,7 +24,7 @@ def _crossed(miniature: Miniature) -> list[str]:
 
 
 def test_live_is_the_folder_with_the_tree_that_it_pins(committed: Miniature) -> None:
-    pinned = _git(committed, "rev-parse", "HEAD")
+    pinned = committed.git("rev-parse", "HEAD")
     committed.edit("clusters/demo/release.yaml", "branch: main", f"commit: {pinned}")
     committed.edit("clusters/demo/site.yaml", 'ZONE: "7"', 'ZONE: "8"')
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 5")
@@ -54,7 +38,7 @@ def test_live_is_the_folder_with_the_tree_that_it_pins(committed: Miniature) -> 
 
 
 def test_a_path_that_the_pinned_tree_lacks_is_a_fault(committed: Miniature) -> None:
-    pinned = _git(committed, "rev-parse", "HEAD")
+    pinned = committed.git("rev-parse", "HEAD")
     committed.edit("clusters/demo/release.yaml", "branch: main", f"commit: {pinned}")
     (committed.root / "apps/demo").rename(committed.root / "apps/moved")
     committed.edit("clusters/demo/apps.yaml", "./apps/demo", "./apps/moved")
@@ -80,7 +64,7 @@ def test_an_old_chart_that_refuses_a_new_value_is_found(committed: Miniature) ->
         '{"properties": {"image": {}, "replicas": {}, "settings": {}, "files": {}, "port": {}},'
         ' "additionalProperties": false}',
     )
-    _commit(committed)
+    committed.commit()
     schema = committed.root / "apps/chart/values.schema.json"
     schema.write_text(schema.read_text().replace('"port": {}', '"port": {}, "colour": {}'))
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
@@ -130,7 +114,7 @@ def test_a_release_digest_survives_a_docs_commit_and_changes_with_what_runs(
     committed: Miniature,
 ) -> None:
     def release() -> str:
-        return digest.of(Renderer(committed.repository).at("demo", _commit(committed)))
+        return digest.of(Renderer(committed.repository).at("demo", committed.commit()))
 
     first = digest.of(Renderer(committed.repository).at("demo", "HEAD"))
     committed.write("why.md", "because")

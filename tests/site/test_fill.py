@@ -67,6 +67,7 @@ def test_a_setting_is_written_wherever_it_stands(fork: Repository) -> None:
     assert {path.name for path in written} == {
         "eksctl.yaml",
         "fluxinstance.yaml",
+        "provider.yaml",
         "release.yaml",
         "site.yaml",
         "staging.yaml",

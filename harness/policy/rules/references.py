@@ -67,6 +67,26 @@ def not_substituted(environment: Environment) -> Iterator[Problem]:
                 yield problem(found, "Flux substitutes inside it", "metadata", "annotations")
 
 
+@rule(
+    "references/alert",
+    why="an Alert that names a provider or an object which is not there tells nobody anything, and "
+    "what waits for a sync, such as the load test, never runs",
+    fix="correct the name; everything that Flux refers to lives in flux-system",
+    clauses=("Flux audit: alerts",),
+)
+def of_alerts(environment: Environment) -> Iterator[Problem]:
+    for alert in environment.of("Alert"):
+        provider = text(alert.value, "spec", "providerRef", "name")
+        if not environment.find("Provider", provider, alert.namespace):
+            yield problem(alert, f"there is no Provider {provider}", "spec", "providerRef", "name")
+        for index, source in enumerate(items(alert.value, "spec", "eventSources")):
+            kind, name = text(source, "kind"), text(source, "name")
+            namespace = text(source, "namespace") or alert.namespace
+            if name != "*" and not environment.find(kind, name, namespace):
+                message = f"there is no {kind} {name}"
+                yield problem(alert, message, "spec", "eventSources", index, "name")
+
+
 def _sources(environment: Environment) -> dict[str, Object]:
     found = {}
     for item in environment.of(*_FLUX):

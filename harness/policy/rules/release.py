@@ -18,6 +18,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(r"-([0-9a-f]{12})\.mar$")  # an adopted store may have other names
 _LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
 _CHART = "apps/torchserve/chart"
+_CHART_PATH = ("spec", "chart", "spec", "chart")
+_CHART_SOURCE = ("spec", "chart", "spec", "sourceRef", "kind")
 
 
 def _release(environment: Environment) -> Object | None:
@@ -59,15 +61,37 @@ def from_release(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
+    "release/reads",
+    why="what is not checked out is not in the artefact: Flux says that the path does not exist",
+    fix="list its first folder under sparseCheckout in release.yaml",
+)
+def reads(environment: Environment) -> Iterator[Problem]:
+    source = _release(environment)
+    listed = [str(each) for each in items(source and source.value, "spec", "sparseCheckout")]
+    for item in (*Graph(environment).kustomizations.values(), *environment.of("HelmRelease")):
+        ours = item.kind == "Kustomization" or text(item.value, *_CHART_SOURCE) == "GitRepository"
+        path = ("spec", "path") if item.kind == "Kustomization" else _CHART_PATH
+        folder = Path(text(item.value, *path))
+        if listed and ours and not any(folder.is_relative_to(each) for each in listed):
+            yield problem(item, f"{folder} is in no folder that release checks out", *path)
+
+
+@rule(
     "release/one-url",
-    why="the repository stands in three places: where they differ, Flux reads two repositories",
-    fix="give release.yaml, GIT_URL in site.yaml and FluxInstance's sync the same URL",
+    why="the repository stands in four places: where they differ, Flux reads two repositories or "
+    "tells another one what it did",
+    fix="give release.yaml, site.yaml's GIT_URL, FluxInstance's sync and the Provider the same URL",
 )
 def one_url(environment: Environment) -> Iterator[Problem]:
     source, site = _release(environment), environment.find("ConfigMap", "site", "flux-system")
     instance = environment.find("FluxInstance", "flux")
+    provider = environment.find("Provider", "workflows")
     url = text(source and source.value, "spec", "url")
-    for item, path in ((site, ("data", "GIT_URL")), (instance, ("spec", "sync", "url"))):
+    for item, path in (
+        (site, ("data", "GIT_URL")),
+        (instance, ("spec", "sync", "url")),
+        (provider, ("spec", "address")),
+    ):
         if item and source and text(item.value, *path) != url:
             yield problem(item, f"{item.dig(*path)} is not {url} of release.yaml", *path)
 

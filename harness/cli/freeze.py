@@ -1,0 +1,50 @@
+"""``harness freeze``: whether something may be promoted now, and when not."""
+
+import argparse
+import datetime
+import json
+
+from harness.core import repository
+from harness.core.errors import UsageError
+from harness.promotion import freeze, settings
+from harness.promotion.freeze import Window
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", default="production", help="whose calendar (production)")
+    parser.add_argument("--at", metavar="TIME", help="ISO 8601 with an offset; now, if not told")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the window; exit 1 inside one."""
+    calendar = settings.load(repository.find(), args.env).freeze
+    at = _moment(args.at) if args.at else datetime.datetime.now(datetime.UTC)
+    inside, coming = freeze.frozen(calendar, at), freeze.upcoming(calendar, at)
+    if args.json:
+        print(json.dumps({"frozen": _data(inside), "next": _data(coming)}, indent=2))
+    else:
+        print(f"{args.env} is frozen: {inside}" if inside else f"{args.env} is open")
+        if coming:
+            print(f"next: {coming.name}, from {coming.start:%Y-%m-%d %H:%M} UTC")
+    return 1 if inside else 0
+
+
+def _moment(text: str) -> datetime.datetime:
+    try:
+        at = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--at {text}: {error}", hint="2026-12-24T18:00+01:00") from error
+    if at.tzinfo is None:
+        raise UsageError(f"--at {text} has no offset", hint=f"{text}Z, or {text}+01:00")
+    return at
+
+
+def _data(window: Window | None) -> dict[str, str] | None:
+    if window is None:
+        return None
+    return {
+        "name": window.name,
+        "from": window.start.isoformat(),
+        "to": window.end.isoformat(),
+    }

@@ -1,0 +1,75 @@
+"""``harness releases``: what an environment ran when, with which figures."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+from harness.cli import tools
+from harness.core import console, files, repository
+from harness.core.errors import InputError, UsageError
+from harness.core.git import Git
+from harness.core.repository import Repository
+from harness.promotion import evidence_store, overview, releases, settings
+from harness.promotion.evidence_store import EvidenceStore
+from harness.promotion.overview import Side
+from harness.promotion.releases import Ran
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", default="production", help="whose releases (production)")
+    parser.add_argument("--last", type=int, default=10, metavar="N", help="how many (10)")
+    parser.add_argument("--evidence", type=Path, metavar="FOLDER", help="instead of the bucket")
+    parser.add_argument(
+        "--html", action="store_true", help="a page with what proves it beside it, under build/"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line a release, the newest first."""
+    here = repository.find()
+    here.cluster(args.env)
+    if args.last < 1:
+        raise UsageError(f"--last {args.last}: at least one")
+    tools.set_up(here)
+    found = releases.of(here, args.env, _store(here, args.env, args.evidence), args.last)
+    if args.html:
+        console.note(str(_page(here, args, found)))
+    if args.json:
+        print(json.dumps([dataclasses.asdict(each) for each in found], indent=2, default=_plain))
+    else:
+        print("\n".join(map(_line, found)) or f"{args.env} has had no release yet")
+    return 0
+
+
+def _page(here: Repository, args: argparse.Namespace, found: list[Ran]) -> Path:
+    proves = settings.load(here, args.env).from_
+    store = _store(here, proves, args.evidence)
+    first = Side(proves, releases.of(here, proves, store, args.last))
+    pinned = found[0].commit if found else None
+    ahead = Git(here.root).log(f"{pinned}..HEAD") if pinned else []
+    path = here.build / "releases" / f"{args.env}.html"
+    files.write(path, overview.render(first, Side(args.env, found), ahead))
+    return path
+
+
+def _store(here: Repository, env: str, folder: Path | None) -> EvidenceStore | None:
+    """The evidence store; None where the environment has no bucket yet."""
+    with contextlib.suppress(InputError):
+        return evidence_store.find(here, env, folder)
+    return None
+
+
+def _line(ran: Ran) -> str:
+    p95 = "-" if ran.p95 is None else f"{ran.p95:,.1f} ms"
+    signed = f"signed by {ran.signed_by}" if ran.signed_by else "not signed"
+    return (
+        f"{ran.at:%Y-%m-%d %H:%M}  {ran.commit[:12]}  release {ran.digest[:12] or '-':12}  "
+        f"p95 {p95:>10}  {ran.by}, {signed}: {ran.why}"
+    )
+
+
+def _plain(value: object) -> object:
+    return value.model_dump() if hasattr(value, "model_dump") else str(value)

@@ -1,0 +1,145 @@
+"""Git by its plumbing: what history says, and commits that touch no working tree.
+
+git = Git(Path("."))
+commit = git.commit({"VERSION": "2\n"}, "Second", parent=git.resolve("main"))
+git.move("refs/heads/next", commit, old=None)
+"""
+
+import contextlib
+import datetime
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core import command
+
+Changes = Mapping[str, str | None]
+"""Path → text, or None for a file (or a folder ending in ``/``) that goes."""
+
+_SECONDS = 60.0
+_FIELD, _RECORD = "\x1f", "\x1e"  # nobody writes these into a commit
+_ABSENT = "0" * 40  # as the old value of a ref: it must not be there yet
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A commit in the log: when it was made, by whom, and its first line."""
+
+    commit: str
+    at: datetime.datetime
+    by: str
+    subject: str
+
+    @classmethod
+    def read(cls, record: str) -> "Entry":
+        """Read what ``Git.log`` asked for."""
+        commit, at, by, subject = record.split(_FIELD)
+        return cls(commit, datetime.datetime.fromisoformat(at), by, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """A repository, bare or with a working tree, by any folder of it."""
+
+    folder: Path
+
+    def run(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        accept: Sequence[int] = (0,),
+        seconds: float = _SECONDS,
+    ) -> str:
+        """What a git command prints, without the last line's end.
+
+        Raises:
+            CommandError: it failed, or ran out of time.
+        """
+        done = command.run(
+            ["git", *words], cwd=self.folder, timeout=seconds, env=env, stdin=stdin, accept=accept
+        )
+        return done.stdout.rstrip("\n")
+
+    def resolve(self, name: str) -> str | None:
+        """The commit that a branch, a tag or a beginning of its name means; None if none does."""
+        words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return self.run(*words, accept=(0, 1, 128)) or None
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether ``old`` is in the history of ``new``, or is ``new``."""
+        done = command.run(
+            ["git", "merge-base", "--is-ancestor", old, new],
+            cwd=self.folder,
+            timeout=_SECONDS,
+            accept=(0, 1, 128),
+        )
+        return done.returncode == 0
+
+    def read(self, commit: str, path: str) -> str | None:
+        """A file as a commit has it; None where it has none."""
+        if not self.run("ls-tree", "--name-only", commit, "--", path):
+            return None
+        argv = ["git", "show", f"{commit}:{path}"]
+        return command.run(argv, cwd=self.folder, timeout=_SECONDS).stdout
+
+    def files(self, commit: str, folder: str) -> list[str]:
+        """The paths below a folder, as a commit has them."""
+        return self.run("ls-tree", "-r", "--name-only", commit, "--", f"{folder}/").splitlines()
+
+    def log(self, *words: str) -> "list[Entry]":
+        """What `git log` tells, the newest first unless the words say otherwise."""
+        form = _FIELD.join(("%H", "%cI", "%an", "%s")) + _RECORD
+        records = self.run("log", f"--format={form}", *words).split(_RECORD)
+        return [Entry.read(record.strip()) for record in records if record.strip()]
+
+    def commit(
+        self,
+        changes: Changes,
+        message: str,
+        *,
+        parent: str,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Make a commit of ``parent``'s files with ``changes``; no branch moves.
+
+        Args:
+            changes: what differs.
+            message: the commit's.
+            parent: what it comes after.
+            env: who commits, by git's own variables; the user unless told.
+        """
+        with self.index() as index:
+            self.run("read-tree", parent, env=index)
+            self.stage(changes, index)
+            tree = self.run("write-tree", env=index)
+        return self.run("commit-tree", tree, "-p", parent, "-F", "-", env=env, stdin=message)
+
+    def move(self, ref: str, new: str, *, old: str | None) -> None:
+        """Set a ref, if it still is what it was; None: it must not be there.
+
+        Raises:
+            CommandError: it is something else by now.
+        """
+        self.run("update-ref", ref, new, old or _ABSENT)
+
+    def stage(self, changes: Changes, index: Mapping[str, str]) -> None:
+        """Put ``changes`` into an index."""
+        gone = [path for path, text in changes.items() if text is None]
+        lines = []
+        for path, text in changes.items():
+            if text is not None:
+                blob = self.run("hash-object", "-w", "--stdin", stdin=text)
+                lines.append(f"100644 {blob}\t{path}\n")
+        if gone:
+            self.run("rm", "-r", "--cached", "--quiet", "--", *gone, env=index)
+        self.run("update-index", "--add", "--index-info", env=index, stdin="".join(lines))
+
+    @contextlib.contextmanager
+    def index(self) -> Iterator[dict[str, str]]:
+        """The variable that names an index of its own, for as long as a commit is made."""
+        own = self.run("rev-parse", "--absolute-git-dir")
+        with tempfile.TemporaryDirectory(dir=own, prefix="index-") as scratch:
+            yield {"GIT_INDEX_FILE": os.fspath(Path(scratch, "index"))}

@@ -1,0 +1,167 @@
+"""Asks Git, the source's cluster, the evidence store, bucket and registry: everything in a Case."""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness import registry
+from harness.cluster.api import Api
+from harness.core.errors import HarnessError, InputError, UsageError
+from harness.core.repository import Repository
+from harness.loadtest import load_profile
+from harness.models.lock import Lock, load_lock
+from harness.policy.serving import servers
+from harness.promotion import evidence_store, history, running, settings
+from harness.promotion.branch import Upstream
+from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
+from harness.promotion.evidence import Kind, Proof
+from harness.promotion.evidence_store import EvidenceStore
+from harness.promotion.settings import Settings
+from harness.promotion.signature import Signers
+from harness.registry import Image
+from harness.render import diff, digest
+from harness.render.environment import Renderer, pinned
+from harness.render.objects import Environment, text
+from harness.store import push
+
+_KINDS: tuple[Kind, ...] = ("loadtest", "smoke")
+
+
+def gather(
+    upstream: Upstream,
+    repository: Repository,
+    target: str,
+    cluster: Api,
+    store: EvidenceStore,
+    wish: Wish,
+    *,
+    commit: str = "",
+) -> Case:
+    """Everything that a promotion to ``target`` is judged by.
+
+    Args:
+        upstream: the shared history, fetched.
+        repository: the checkout.
+        target: the environment that shall move.
+        cluster: the source's.
+        store: where the source's reports are.
+        wish: what the caller asked for.
+        commit: what shall move; what the source runs, unless told.
+
+    Raises:
+        UsageError: the commit is not in this checkout.
+        InputError, HarnessError: something cannot be read or asked.
+    """
+    wanted = settings.load(repository, target)
+    renderer = Renderer(repository)
+    now_runs = running.look(cluster, repository)
+    git = upstream.git
+    moving = git.resolve(commit or now_runs.commit)
+    if moving is None:
+        raise UsageError(
+            f"commit {commit or now_runs.commit} is not in this checkout",
+            hint="was main rewritten? git fetch origin shows it",
+        )
+    proves = wanted.from_
+    proven = digest.of(renderer.at(proves, moving))
+    proofs = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
+    return Case(
+        source=proves,
+        target=target,
+        settings=wanted,
+        commit=moving,
+        digest=proven,
+        wish=wish,
+        local_now=datetime.datetime.now(datetime.UTC),
+        checkout=_checkout(upstream, moving, pinned(renderer.tree, target)),
+        running=now_runs,
+        running_digest=digest.of(renderer.at(proves, now_runs.commit)),
+        proofs=proofs,
+        reported=_reported(upstream, renderer, proves, proofs),
+        signers=signers(repository),
+        profile_sha256=load_profile(repository.cluster(proves) / "loadtest.yaml").sha256,
+        target_profile=load_profile(repository.cluster(target) / "loadtest.yaml"),
+        candidate=candidate(renderer, target, moving, wanted),
+    )
+
+
+def signers(repository: Repository) -> Signers:
+    """Who may sign, as the checkout has it; nobody where it says nothing."""
+    path = repository.root / history.SIGNERS
+    return Signers(path.read_text() if path.is_file() else "")
+
+
+def candidate(renderer: Renderer, target: str, commit: str, wanted: Settings) -> Candidate:
+    """The target's folder × a commit, and whether what it needs is there."""
+    new = renderer.pinning(target, commit)
+    old = renderer.live(target)
+    lock = load_lock(renderer.commit(commit).root / "models" / "lock.yaml")
+    unfilled = tuple(f"{each.key} ({each.location})" for each in new.unfilled)
+    return Candidate(
+        digest=digest.of(new),
+        faults=tuple(
+            f"{each.object}: {each.message}"
+            for each in new.faults
+            if each.rule != "render/not-rendered"
+        ),
+        unfilled=unfilled,
+        # Everything is new the first time, and nothing is lost by it.
+        dangers=tuple(diff.dangers(diff.compare(old, new))) if old else (),
+        models=tuple(lock.models),
+        # Placeholders are nowhere to be found.
+        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock, wanted)),
+    )
+
+
+def _missing(
+    repository: Repository, target: str, new: Environment, lock: Lock, wanted: Settings
+) -> Iterator[str]:
+    """What the target's bucket and registry lack of a release."""
+    bucket = push.find(repository, target)
+    for locked in lock.models.values():
+        try:
+            if not bucket.has(locked):
+                yield f"s3://{bucket.name} lacks {locked.mar}"
+        except InputError as error:
+            yield error.message
+    for image in images(new):
+        if not registry.exists(repository, image):
+            yield f"there is no {image}"
+        elif wanted.signed_image:
+            why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
+            if why:
+                yield f"{image} is not signed: {why}"
+
+
+def images(new: Environment) -> list[Image]:
+    """The serving image; more than one where an environment has several servers."""
+    named = {text(server.container.value, "image") for server in servers(new)}
+    return [Image.parse(each) for each in sorted(named)]
+
+
+def _checkout(upstream: Upstream, commit: str, before: str | None) -> Checkout:
+    forward = before is None or upstream.git.is_ancestor(before, commit)
+    return Checkout(
+        complaint=upstream.complaint(),
+        reachable=upstream.reaches(commit),
+        forward=forward,
+        committed=_committed(upstream, commit),
+    )
+
+
+def _committed(upstream: Upstream, commit: str) -> datetime.datetime:
+    said = upstream.git.run("show", "--no-patch", "--format=%cI", commit)
+    return datetime.datetime.fromisoformat(said)
+
+
+def _reported(
+    upstream: Upstream, renderer: Renderer, source: str, proofs: Mapping[Kind, Sequence[Proof]]
+) -> Mapping[str, Reported]:
+    named = {proof.commit for of_kind in proofs.values() for proof in of_kind}
+    found = {}
+    for commit in filter(upstream.git.resolve, named):
+        try:
+            of_it = digest.of(renderer.at(source, commit))
+        except HarnessError:
+            continue  # the gate says that nobody knows it
+        found[commit] = Reported(_committed(upstream, commit), of_it)
+    return found

@@ -1,0 +1,117 @@
+"""Two environments side by side, as a page to look at: what each runs, and what lies between."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from harness.core.git import Entry
+from harness.core.page import page, section, table
+from harness.promotion.releases import Ran
+
+_PERCENTILES = ("p50", "p95", "p99")
+_HEAD = ["since", "commit", "release", "load test", "p95", "by", "signed by", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """An environment and its releases, the newest first."""
+
+    env: str
+    releases: Sequence[Ran]
+
+
+def render(proves: Side, runs: Side, ahead: Sequence[Entry]) -> str:
+    """The whole page.
+
+    Args:
+        proves: the environment that proves releases.
+        runs: the one that takes them.
+        ahead: the commits that the first has and the second has not, the newest first.
+    """
+    return page(
+        f"{proves.env} and {runs.env}",
+        [
+            _header(proves, runs, ahead),
+            f'<div class="plots">{_now(proves)}{_now(runs)}</div>',
+            section("Load tests side by side", _figures(proves, runs)),
+            section(f"In {proves.env} and not in {runs.env}", _ahead(ahead)),
+            section(f"Releases of {runs.env}", table(_HEAD, map(_row, runs.releases), right={4})),
+            section(
+                f"Releases of {proves.env}", table(_HEAD, map(_row, proves.releases), right={4})
+            ),
+        ],
+    )
+
+
+def _header(proves: Side, runs: Side, ahead: Sequence[Entry]) -> str:
+    same = not ahead
+    word = "level" if same else f"{len(ahead)} ahead"
+    return (
+        f'<header><span class="verdict {"pass" if same else "invalid"}">{word}</span>'
+        f"<h1>{escape(proves.env)} and {escape(runs.env)}</h1></header>"
+    )
+
+
+def _now(side: Side) -> str:
+    if not side.releases:
+        return f"<figure><figcaption><b>{escape(side.env)}</b> nothing yet</figcaption></figure>"
+    ran = side.releases[0]
+    return (
+        f"<figure><figcaption><b>{escape(side.env)}</b> <code>{ran.commit[:12]}</code> "
+        f"<i>since {_when(ran)}, by {escape(ran.by)}</i><br>{escape(ran.why)}</figcaption></figure>"
+    )
+
+
+def _figures(proves: Side, runs: Side) -> str:
+    """The newest figures of each, by name; milliseconds."""
+    first, second = _newest(proves), _newest(runs)
+    names = list(dict.fromkeys((*first, *second)))
+    head = ["", *(f"{each.env} {what}" for what in _PERCENTILES for each in (proves, runs))]
+
+    def rows() -> Iterator[list[str]]:
+        for name in names:
+            cells = [
+                _number(getattr(found.get(name), what, None))
+                for what in _PERCENTILES
+                for found in (first, second)
+            ]
+            yield [escape(name), *cells]
+
+    return table(head, rows(), right=set(range(1, 7)))
+
+
+def _newest(side: Side) -> dict[str, object]:
+    for ran in side.releases:
+        if ran.figures:
+            return {each.name: each for each in ran.figures}
+    return {}
+
+
+def _ahead(ahead: Sequence[Entry]) -> str:
+    rows = (
+        [f"<code>{each.commit[:12]}</code>", escape(each.subject), escape(each.by)]
+        for each in ahead
+    )
+    return table([], rows) if ahead else table([], [["nothing"]])
+
+
+def _row(ran: Ran) -> list[str]:
+    tone = {"pass": "good", "fail": "bad", "invalid": "unsure"}.get(ran.verdict, "soft")
+    return [
+        _when(ran),
+        f"<code>{ran.commit[:12]}</code>",
+        f"<code>{ran.digest[:12] or '–'}</code>",
+        f'<span class="{tone}">{ran.verdict or "none"}</span>',
+        _number(ran.p95),
+        escape(ran.by),
+        escape(ran.signed_by or "–"),
+        escape(ran.why),
+    ]
+
+
+def _when(ran: Ran) -> str:
+    return f"{ran.at:%Y-%m-%d %H:%M}"
+
+
+def _number(value: object) -> str:
+    return f"{value:,.1f} ms" if isinstance(value, float) else "–"

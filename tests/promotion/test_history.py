@@ -1,0 +1,74 @@
+"""What Git remembers of a pointer's moves, and what an environment ran when."""
+
+import json
+from pathlib import Path
+
+from harness.promotion import evidence, evidence_store, history, overview, releases
+from harness.promotion.evidence_store import Folder
+from harness.promotion.overview import Side
+from harness.render import digest
+from harness.render.environment import Renderer
+from tests.promotion import cases
+from tests.promotion.conftest import Clone
+
+
+def test_moves_are_listed_newest_first(clone: Clone) -> None:
+    start = history.pinned(clone.repository, "production")[0].commit
+    first = clone.change(1)
+    clone.pin(first)
+    clone.edit("clusters/production/release.yaml", "interval: 1m", "interval: 2m")
+    clone.commit("Not a move")
+    moves = history.pinned(clone.repository, "production")
+    assert [each.commit for each in moves] == [first, start]
+    assert (moves[0].by, moves[0].why) == ("Ada", f"Pin {first[:12]}")
+    assert moves[0].evidence is None
+
+
+def test_environment_that_follows_main_has_no_moves(clone: Clone) -> None:
+    assert history.pinned(clone.repository, "staging") == []
+
+
+def test_pointer_is_read_quoted_or_not() -> None:
+    for text in (f"  ref:\n    commit: {'a' * 40}\n", f'  ref:\n    commit: "{"a" * 40}"\n'):
+        assert history.pointer(text) == "a" * 40
+    assert history.pointer("  ref:\n    commit: UNSET\n") is None
+
+
+def test_evidence_that_cannot_be_read_is_no_evidence(clone: Clone) -> None:
+    commit = clone.change(1)
+    path = clone.root / evidence.path("production", commit)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"schema_version": 1}))
+    clone.pin(commit)
+    assert history.pinned(clone.repository, "production")[0].evidence is None
+
+
+def test_followed_environment_lists_what_changed_it_with_its_load_tests(
+    clone: Clone, tmp_path: Path
+) -> None:
+    changed = clone.change(1)
+    (clone.root / "models" / "README.md").write_text("Words.\n")
+    clone.commit("Words under models/")
+    named = digest.of(Renderer(clone.repository).at("staging", changed))
+    report = tmp_path / "report.json"
+    release = {"commit": changed, "digest": named, "helm": "", "pods": ""}
+    report.write_text(cases.load_report(release=release).model_dump_json())
+    store = Folder(tmp_path / "evidence")
+    evidence_store.add(store, "staging", report, None)
+    first, second, *_ = releases.of(clone.repository, "staging", store, 10)
+    assert (first.commit, first.digest, first.why) == (changed, named, "Queue 1")
+    assert (first.verdict, first.p95) == ("pass", 20.0)
+    assert second.verdict == ""
+
+
+def test_page_shows_both_sides_and_escapes_what_people_wrote(clone: Clone) -> None:
+    clone.change(1)
+    clone.git.run("commit", "--quiet", "--amend", "--message", "<script>alert(1)</script>")
+    staging = releases.of(clone.repository, "staging", None, 10)
+    production = releases.of(clone.repository, "production", None, 10)
+    ahead = clone.git.log(f"{production[0].commit}..HEAD")
+    html = overview.render(Side("staging", staging), Side("production", production), ahead)
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert f"{len(ahead)} ahead" in html
+    assert production[0].commit[:12] in html

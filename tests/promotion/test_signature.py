@@ -1,0 +1,83 @@
+"""Signatures by the real ssh-keygen: who signed what, for what."""
+
+import datetime
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import HarnessError, InputError
+from harness.promotion import signature
+from harness.promotion.signature import EVIDENCE, RELEASE, Signers
+
+NOW = datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC)
+TEXT = '{"verdict": "pass"}\n'
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a key of that name."""
+
+    def key(name: str) -> Path:
+        path = tmp_path / name
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)]
+        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        return path
+
+    return key
+
+
+def allowed(key: Path, options: str = "") -> str:
+    return f"{key.name}@example.com {options} {key.with_suffix('.pub').read_text()}"
+
+
+def test_signer_is_named(key: Callable[[str], Path]) -> None:
+    mine, other = key("mine"), key("other")
+    signed = signature.sign(TEXT, mine, EVIDENCE)
+    who = Signers(allowed(other) + allowed(mine)).verify(TEXT, signed, EVIDENCE, NOW)
+    assert who == "mine@example.com"
+
+
+def test_changed_text_is_refused(key: Callable[[str], Path]) -> None:
+    mine = key("mine")
+    signed = signature.sign(TEXT, mine, EVIDENCE)
+    with pytest.raises(InputError, match="does not fit"):
+        Signers(allowed(mine)).verify(TEXT.replace("pass", "fail"), signed, EVIDENCE, NOW)
+
+
+def test_key_that_may_not_sign_is_refused(key: Callable[[str], Path]) -> None:
+    signed = signature.sign(TEXT, key("stranger"), EVIDENCE)
+    for text in (allowed(key("mine")), "", "# nobody\n"):
+        with pytest.raises(InputError, match="nobody who may"):
+            Signers(text).verify(TEXT, signed, EVIDENCE, NOW)
+
+
+def test_key_for_reports_signs_no_release(key: Callable[[str], Path]) -> None:
+    mine = key("mine")
+    signers = Signers(allowed(mine, f'namespaces="{EVIDENCE}"'))
+    assert signers.verify(TEXT, signature.sign(TEXT, mine, EVIDENCE), EVIDENCE, NOW)
+    with pytest.raises(InputError):
+        signers.verify(TEXT, signature.sign(TEXT, mine, RELEASE), RELEASE, NOW)
+    with pytest.raises(InputError):
+        signers.verify(TEXT, signature.sign(TEXT, mine, EVIDENCE), RELEASE, NOW)
+
+
+def test_key_counts_while_it_is_valid(key: Callable[[str], Path]) -> None:
+    mine = key("mine")
+    signers = Signers(allowed(mine, 'valid-before="20261101"'))
+    signed = signature.sign(TEXT, mine, EVIDENCE)
+    assert signers.verify(TEXT, signed, EVIDENCE, NOW - datetime.timedelta(days=60))
+    with pytest.raises(InputError):
+        signers.verify(TEXT, signed, EVIDENCE, NOW)
+
+
+@pytest.mark.parametrize("signed", ["", "no signature\n", "-----BEGIN SSH SIGNATURE-----\n"])
+def test_what_is_no_signature_is_refused(key: Callable[[str], Path], signed: str) -> None:
+    with pytest.raises(InputError):
+        Signers(allowed(key("mine"))).verify(TEXT, signed, EVIDENCE, NOW)
+
+
+def test_key_that_cannot_sign_says_so(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="cannot sign"):
+        signature.sign(TEXT, tmp_path / "none", EVIDENCE)

@@ -1,4 +1,4 @@
-"""From an empty AWS account to the first sync, one step after the other.
+"""From an empty AWS account to the first sync, one step after the other, and back.
 
     installation → steps (each: look, do) → step.plan, step.apply
 

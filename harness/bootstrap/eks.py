@@ -81,7 +81,6 @@ class Cluster:
     """A cluster as EKS has it; ``groups`` is each node group's state."""
 
     status: str
-    endpoint: str
     groups: Mapping[str, str] = field(default_factory=dict)
     have: Mapping[tuple[str, ...], frozenset[Name]] = field(default_factory=dict)
 
@@ -112,7 +111,6 @@ def find(aws: Aws, name: str) -> Cluster | None:
     entries = aws.every("eks", "list_access_entries", "accessEntries", clusterName=name)
     return Cluster(
         found["status"],
-        found.get("endpoint", ""),
         {str(each): _group(aws, name, str(each))["status"] for each in groups},
         {
             _NODES.path: frozenset((str(each),) for each in groups),

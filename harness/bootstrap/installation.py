@@ -54,7 +54,9 @@ class Installation:
         Raises:
             HarnessError: KUBECONFIG has no context for it.
         """
-        return api.connect(context=self.context)
+        if (context := self.context) is None:
+            raise HarnessError("KUBECONFIG does not know the cluster", hint=self.again)
+        return api.connect(context=context)
 
     @property
     def context(self) -> str | None:

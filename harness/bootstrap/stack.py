@@ -112,7 +112,7 @@ def preview(aws: Aws, wanted: Wanted, pace: Pace) -> tuple[str, ...]:
     there = find(aws, wanted.name)
     answer = _change_set(aws, wanted, there, pace)
     aws.ask(_SERVICE, "delete_change_set", **wanted.change_of(there))
-    if there is None:  # the change set has made an empty stack around itself
+    if find(aws, wanted.name) is None:  # the change set has made an empty stack around itself
         aws.ask(_SERVICE, "delete_stack", StackName=wanted.name)
     return _changes(answer)
 

@@ -24,6 +24,7 @@ _INSTALL_SECONDS = 900  # helm's own time-out is ten minutes
 _ASK_SECONDS = 60
 _OPERATOR = "flux-operator"
 _DEPLOYED = "deployed"
+_SOURCE = kinds.GIT_REPOSITORY.name
 
 
 def look_access(installation: Installation) -> Look:
@@ -55,8 +56,8 @@ def write_kubeconfig(installation: Installation, _: console.Update) -> None:
 def look_operator(installation: Installation) -> Look:
     """Whether flux-operator is installed, in Git's version or kept there by Flux itself."""
     there, version = _release(installation), _version(installation)
-    if text(there, "status") == _DEPLOYED and _instance(installation):
-        return Look((f"{text(there, 'chart')}, which Flux keeps",))
+    if there and _instance(installation):  # whatever its state: without it the instance goes too
+        return Look((f"{text(there, 'chart')} is {text(there, 'status')}, and Flux keeps it",))
     if text(there, "status") == _DEPLOYED and text(there, "chart") == f"{_OPERATOR}-{version}":
         return Look((text(there, "chart"),))
     return Look(changes=(f"+ {_OPERATOR} {version}, by helm",))
@@ -108,11 +109,11 @@ def wait_for_sync(installation: Installation, update: console.Update) -> None:
     """Wait until Flux has applied everything and all of it is Ready.
 
     Raises:
-        HarnessError: not within ``sync_seconds``, or Flux cannot read the repository; the text
-            says what is not Ready, and why.
+        HarnessError: not within ``sync_seconds``, or the Git server refuses Flux for
+            ``refused_seconds``; the text says what is not Ready, and why.
     """
     pace = installation.pace
-    deadline = pace.now() + installation.sync_seconds
+    deadline, patience = pace.now() + installation.sync_seconds, 0.0
     while True:
         screen = _screen(installation)
         if screen and screen.ready:
@@ -120,8 +121,11 @@ def wait_for_sync(installation: Installation, update: console.Update) -> None:
         rows = screen.rows if screen else ()
         open_ = [row for row in rows if not _fine(row)]
         update(f"{len(rows) - len(open_)} of {len(rows)} ready; {'; '.join(map(_line, open_[:2]))}")
-        if unread := [row for row in open_ if _refused(row, installation.refused_seconds)]:
-            raise HarnessError(_line(unread[0]), hint=_credential(installation))
+        refused = [row for row in open_ if row.kind == _SOURCE and row.state == "not ready"]
+        if not refused or not patience:
+            patience = pace.now() + installation.refused_seconds
+        elif pace.now() > patience:
+            raise HarnessError(_line(refused[0]), hint=_credential(installation))
         if pace.now() > deadline:
             lines = "\n".join(f"  {_line(row)}" for row in open_)
             raise HarnessError(
@@ -147,11 +151,6 @@ def _fine(row: Row) -> bool:
 
 def _line(row: Row) -> str:
     return f"{row.kind}/{row.name} is {row.state}: {row.why}"
-
-
-def _refused(row: Row, seconds: float) -> bool:
-    """Whether the Git server has refused Flux for so long."""
-    return (row.kind, row.state) == (kinds.GIT_REPOSITORY.name, "not ready") and row.age > seconds
 
 
 def _credential(installation: Installation) -> str:

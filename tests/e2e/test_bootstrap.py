@@ -330,7 +330,7 @@ def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
 def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
     followed: Callable[..., Installation], cluster: LocalCluster
 ) -> None:
-    here = followed(refused_seconds=-1)
+    here = followed(refused_seconds=0.1)
 
     def branch(name: str) -> None:
         wrong = {"spec": {"ref": {"branch": name}}}
@@ -343,6 +343,17 @@ def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
         assert "delete secret -n flux-system git-credential" in refused.value.hint
     finally:
         branch("main")
+
+
+def test_the_operator_is_flux_own_once_there_is_an_instance(
+    followed: Callable[..., Installation], on_path: Programs
+) -> None:
+    """Its chart brings the kind of the instance: to remove it would be to remove Flux."""
+    release = {"chart": "flux-operator-0.1.0", "status": "pending-upgrade"}
+    on_path.say("helm.release", json.dumps([release]))
+    look = sync.look_operator(followed())
+    assert look.so
+    assert look.lines == ("flux-operator-0.1.0 is pending-upgrade, and Flux keeps it",)
 
 
 def _is_gits_alone(found: list[Value]) -> bool:

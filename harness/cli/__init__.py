@@ -46,6 +46,14 @@ _EPILOG = """exit codes: 0 good · 1 the subject is bad · 2 the call was wrong 
 3 no judgement was possible (something is missing, or the run is invalid)"""
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Each verb on a line with what it does; argparse leaves the longest option that much room."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, VERBS)) + self._indent_increment * 2
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -57,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="harness",
         description="Runs TorchServe on Kubernetes by GitOps, and proves each change.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     called = next((word for word in words if word in VERBS), None)

@@ -4,6 +4,7 @@ Layers, top to bottom; imports only ever point down (``pyproject.toml`` has the 
 CI runs):
 
     cli         arguments → one call → what is printed, and the exit code
+    bootstrap   an empty AWS account → the first sync, step by step
     promotion   gates, evidence and the one commit that moves a pointer
     smoke       live checks of an installation
     cluster     Kubernetes and Flux on this machine, following the working tree

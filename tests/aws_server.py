@@ -7,7 +7,8 @@ The shim answers as AWS's documentation says where moto does not (moto 5.2.5):
 - efs CreateFileSystem: moto's FileSystemAlreadyExists lacks the FileSystemId.
 - efs PutBackupPolicy, UpdateFileSystem: moto has neither; the shim remembers what they set.
 - efs: in moto everything is available at once. ``slow`` makes it `creating` for that many looks.
-- eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId.
+- eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId, and its endpoint is nobody's.
+- cloudformation, kms, and more of eks: see tests/aws_foundation.py.
 - s3 UploadPart, ListParts: moto neither checks nor lists a part's SHA-256.
 
 It also counts calls, refuses, hides and loses them, as a test tells it to.
@@ -30,9 +31,9 @@ from dataclasses import dataclass, field
 
 import botocore.session
 
-ERROR_XML = (
-    "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>"
-)
+from tests.aws_foundation import Foundation
+from tests.aws_messages import QUERY, Reply, Request, error
+
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
     "DescribeFileSystems": ("FileSystems", "FileSystemId"),
@@ -59,44 +60,12 @@ def moto() -> Iterator[str]:
             drain.join(timeout=10)
 
 
-@dataclass
-class Reply:
-    """An HTTP answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body or b"{}")
-
-    def saying(self, value: object) -> "Reply":
-        return Reply(self.status, self.headers, json.dumps(value).encode())
-
-
-@dataclass
-class Request:
-    """An HTTP request, and the operation that it is."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    service: str
-    operation: str
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body or b"{}")
-
-
 Twist = Callable[[Request, Callable[[], Reply]], Reply | None]
 """Answers a request instead of AWS (the callable makes it); None loses the answer."""
 
 
 @dataclass
-class Shim:
+class Shim(Foundation):
     """The way to moto. ``twists`` are the faults that wait for their operation, in order."""
 
     moto: str
@@ -104,6 +73,7 @@ class Shim:
     slow: int = 0
     calls: list[str] = field(default_factory=list)
     network: dict[str, tuple[str, str]] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     twists: dict[str, list[Twist]] = field(default_factory=lambda: collections.defaultdict(list))
     _looks: dict[str, int] = field(default_factory=dict)
@@ -119,6 +89,12 @@ class Shim:
         self.slow = 0
         self.calls.clear()
         self.twists.clear()
+
+    def empty(self) -> None:
+        """Make it an account in which there is nothing."""
+        self.reset()
+        self.forget()
+        self._forward(Request("POST", "/moto-api/reset", {}, b"", "", ""))
 
     def refuse(self, operation: str, code: str, *, times: int = 1, status: int = 400) -> None:
         """Answer the next calls of an operation with an error, and do not make them."""
@@ -227,6 +203,7 @@ class Shim:
         answer = reply.json
         vpc, group = self.network[answer["cluster"]["name"]]
         answer["cluster"]["resourcesVpcConfig"] |= {"vpcId": vpc, "clusterSecurityGroupId": group}
+        answer["cluster"]["endpoint"] = self.endpoints.get(answer["cluster"]["name"], "https://x")
         return reply.saying(answer)
 
     def _UploadPart(self, request: Request) -> Reply:  # noqa: N802
@@ -261,18 +238,6 @@ class Shim:
             return Reply(answer.status, headers, answer.read())
         finally:
             connection.close()
-
-
-def error(request: Request, status: int, code: str, **more: str) -> Reply:
-    """An error in the form of the service."""
-    if request.service in ("ec2", "s3"):
-        xml = ERROR_XML.format(code, "the test says so")
-        if request.service == "s3":
-            xml = xml.removeprefix("<Response><Errors>").removesuffix("</Errors></Response>")
-        return Reply(status, {"content-type": "text/xml"}, xml.encode())
-    body = {"ErrorCode": code, "message": "the test says so", **more}
-    headers = {"content-type": "application/json", "x-amzn-errortype": code}
-    return Reply(status, headers, json.dumps(body).encode())
 
 
 @contextmanager
@@ -352,8 +317,10 @@ def named(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Re
     scope = re.search(r"/([a-z0-9]+)/aws4_request", headers.get("Authorization", ""))
     service = {"elasticfilesystem": "efs"}.get(scope[1], scope[1]) if scope else ""
     url = urllib.parse.urlsplit(path)
-    if service == "ec2":
+    if service in ("ec2", *QUERY):
         operation = urllib.parse.parse_qs(body.decode())["Action"][0]
+    elif target := headers.get("X-Amz-Target"):
+        operation = target.rpartition(".")[2]
     elif service == "s3":
         keys = [*urllib.parse.parse_qs(url.query, keep_blank_values=True), ""]
         operation = next(_S3[method, key] for key in keys if (method, key) in _S3)

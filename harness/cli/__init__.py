@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",
     "loadtest": "put a load profile on an endpoint and judge it",
+    "bootstrap": "from an empty AWS account to the first sync, step by step",
     "promote": "point an environment at the commit that another one proved",
     "rollback": "point an environment back at a release that it ran before",
     "releases": "what an environment ran when, with which figures",
@@ -46,6 +47,14 @@ _EPILOG = """exit codes: 0 good · 1 the subject is bad · 2 the call was wrong 
 3 no judgement was possible (something is missing, or the run is invalid)"""
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Each verb on a line with what it does; argparse leaves the longest option that much room."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, VERBS)) + self._indent_increment * 2
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -57,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="harness",
         description="Runs TorchServe on Kubernetes by GitOps, and proves each change.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     called = next((word for word in words if word in VERBS), None)

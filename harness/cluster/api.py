@@ -19,6 +19,7 @@ from typing import TypeVar, cast
 import urllib3
 from kubernetes import client, config
 
+from harness.core import yamlfile
 from harness.core.errors import HarnessError
 from harness.render.objects import Value, items, mapping, text
 
@@ -307,8 +308,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
     Raises:
         HarnessError: there is no such file or context.
     """
-    # The client itself reads the variable only once, when it is imported.
-    path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
+    path = str(kubeconfig) if kubeconfig else _kubeconfig()
     try:
         made = config.new_client_from_config(config_file=path, context=context)
     except (config.ConfigException, OSError) as error:
@@ -326,10 +326,39 @@ def contexts() -> list[str]:
         HarnessError: there is no such file.
     """
     try:
-        known, _ = config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))
+        known, _ = config.list_kube_config_contexts(_kubeconfig())
     except (config.ConfigException, OSError) as error:
         raise HarnessError(f"no cluster can be named: {error}", hint="set KUBECONFIG") from error
     return [str(each["name"]) for each in known]
+
+
+def context_of(server: str) -> str | None:
+    """The context of KUBECONFIG, or of ~/.kube/config, whose cluster is at an address.
+
+    Raises:
+        InputError: a file of it is not YAML.
+    """
+    paths = [Path(each).expanduser() for each in _kubeconfig().split(os.pathsep) if each]
+    found = [
+        each.value
+        for path in paths
+        if path.is_file()
+        for each in yamlfile.parse(yamlfile.read_text(path), path)
+    ]
+    there = {
+        text(each, "name")
+        for value in found
+        for each in items(value, "clusters")
+        if text(each, "cluster", "server") == server
+    }
+    contexts = [each for value in found for each in items(value, "contexts")]
+    names = [text(each, "name") for each in contexts if text(each, "context", "cluster") in there]
+    return names[0] if names else None
+
+
+def _kubeconfig() -> str:
+    # The client itself reads the variable only once, when it is imported.
+    return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 def _kind(value: Value) -> Kind:

@@ -1,15 +1,19 @@
-"""The one place that starts short-lived processes: no shell, always a time-out."""
+"""The one place that starts processes that end by themselves: no shell, always a time-out."""
 
+import collections
+import contextlib
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import HarnessError
 
 _TAIL = 4_000  # characters of each stream that an error keeps: enough for any traceback
+_LINES = 20  # of a long output that an error keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +76,70 @@ def run(
         said = (done.stderr or done.stdout).strip()[-_TAIL:]
         raise CommandError(f"exit code {done.returncode}: {shown}\n{said}")
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def stream(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    tell: Callable[[str], None],
+    cwd: Path | None = None,
+    stdin: str = "",
+) -> None:
+    """Run ``argv`` to its end, for minutes if need be, and tell each line that it prints.
+
+    Args:
+        argv: the program and its arguments; no shell sees them.
+        timeout: seconds until the process is killed.
+        tell: gets the lines of both streams as they come.
+        cwd: working folder.
+        stdin: text for standard input, less than a pipe holds (64 KiB).
+
+    Raises:
+        CommandError: it could not be started, was killed, or ended with another code than 0.
+    """
+    words = [str(word) for word in argv]
+    shown = shlex.join(words)
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError as error:
+        raise CommandError(f"{words[0]} is not installed ({shown})") from error
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(timeout, end)
+    said: collections.deque[str] = collections.deque(maxlen=_LINES)
+    timer.start()
+    with process:
+        try:
+            _feed(process, stdin)
+            for line in process.stdout or ():
+                said.append(line)
+                tell(line.rstrip())
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            timer.cancel()
+    if late.is_set():
+        raise CommandError(f"killed after {timeout:g} s: {shown}\n{''.join(said).strip()}")
+    if process.returncode:
+        raise CommandError(f"exit code {process.returncode}: {shown}\n{''.join(said).strip()}")
+
+
+def _feed(process: subprocess.Popen[str], text: str) -> None:
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError):  # it ended, or wants no input
+            process.stdin.write(text)
+            process.stdin.close()

@@ -47,3 +47,60 @@ def test_an_argument_never_meets_a_shell(tmp_path: Path) -> None:
     )
     assert done.stdout.strip() == hostile
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_long_run_tells_its_lines_as_they_come(tmp_path: Path) -> None:
+    """The program goes on only when its first line was told."""
+    go = tmp_path / "go"
+    program = f"""
+import pathlib, sys, time
+print("first", flush=True)
+while not pathlib.Path({str(go)!r}).exists():
+    time.sleep(0.01)
+print(input(), file=sys.stderr, flush=True)
+"""
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        go.touch()
+
+    command.stream([sys.executable, "-c", program], timeout=30, tell=tell, stdin="second\n")
+    assert lines == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("program", "timeout", "expected"),
+    [
+        ("print('why'); raise SystemExit(3)", 30, r"exit code 3: .*\nwhy"),
+        ("import time; print('begun', flush=True); time.sleep(60)", 1, r"killed after 1 s: .*"),
+    ],
+    ids=["failed", "too slow"],
+)
+def test_a_long_run_that_fails_says_what_it_said_last(
+    program: str, timeout: float, expected: str
+) -> None:
+    argv = [sys.executable, "-c", program]
+    with pytest.raises(CommandError, match=expected):
+        command.stream(argv, timeout=timeout, tell=lambda _: None)
+
+
+def test_a_long_run_ends_with_whoever_watches_it() -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(_: str) -> None:
+        raise Interrupted
+
+    argv = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(600)"]
+    with pytest.raises(Interrupted):
+        command.stream(argv, timeout=600, tell=interrupt)
+
+
+def test_a_program_that_wants_no_input_is_not_an_error() -> None:
+    command.stream([sys.executable, "-c", ""], timeout=30, tell=lambda _: None, stdin="x" * 9_999)
+
+
+def test_a_long_run_of_nothing_says_what_is_missing() -> None:
+    with pytest.raises(CommandError, match="/no/such/program is not installed"):
+        command.stream(["/no/such/program"], timeout=5, tell=lambda _: None)

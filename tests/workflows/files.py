@@ -88,10 +88,6 @@ class Makefile:
     def given(self) -> set[str]:
         return set(self._variable("GIVEN"))
 
-    @cached_property
-    def to_come(self) -> set[str]:
-        return set(self._variable("TO_COME"))
-
     def _variable(self, name: str) -> list[str]:
         found = re.search(rf"^{name} := (.*)$", self.text, re.MULTILINE)
         return found[1].split() if found else []

@@ -110,8 +110,7 @@ def test_no_step_runs_what_its_variables_hold(runner: Runner, step: Step, attack
     assert not runner.bitten
     for argument in (argument for call in runner.called for argument in call):
         assert argument == attack or "canary" not in argument
-    target = step.run.partition("make ")[2]
-    assert runner.called or target in MAKEFILE.to_come
+    assert runner.called
 
 
 @_ATTACK

@@ -98,13 +98,11 @@ def test_a_shell_is_given_a_target_of_the_makefile_or_what_is_listed(step: Step)
     if (target := _target(step)) is None:
         assert step.run in SHORT_LIST
     else:
-        assert target in MAKEFILE.recipes or target in MAKEFILE.to_come
+        assert target in MAKEFILE.recipes
 
 
-def test_what_is_listed_is_used_and_what_is_to_come_is_not_there() -> None:
+def test_what_is_listed_is_used() -> None:
     assert set(SHORT_LIST) == {step.run for step in STEPS if step.run and not _target(step)}
-    assert not MAKEFILE.to_come & set(MAKEFILE.recipes)
-    assert MAKEFILE.to_come <= {_target(step) for step in STEPS}
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if _target(step)], ids=str)

@@ -9,7 +9,8 @@ from harness.policy.pods import PROBES, WORKLOADS, Container, pod
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
-from harness.render.objects import Environment, Object, Value, mapping, text
+from harness.policy.site import without
+from harness.render.objects import Environment, Object, mapping, text
 
 _GUARDS = (
     "NetworkPolicy",
@@ -101,19 +102,13 @@ def _weaker(container: Container, twin: Container) -> Iterator[Problem]:
     fix="change the policy for both: what differs is in site.yaml",
 )
 def guards(project: Project) -> Iterator[Problem]:
-    for item, twin in _twins(project, *_GUARDS):
-        ours, theirs = _without_site(item), _without_site(twin)
-        for key in sorted(set(ours) | set(theirs)):
-            if ours.get(key) != theirs.get(key):
-                yield problem(twin, f"{key} differs from staging's", "spec", key)
-
-
-def _without_site(item: Object) -> Value:
-    """The spec with the name of the environment left out: site.yaml puts it there."""
-    return {
-        key: str(value).replace("staging", "").replace("production", "")
-        for key, value in mapping(item.value, "spec").items()
-    }
+    for staging, production in _both(project):
+        ours, theirs = without(staging), without(production)
+        for item, twin in _twins(project, *_GUARDS):
+            proven, spec = mapping(item.value, "spec"), mapping(twin.value, "spec")
+            for key in sorted(set(proven) | set(spec)):
+                if ours(str(proven.get(key))) != theirs(str(spec.get(key))):
+                    yield problem(twin, f"{key} differs from staging's", "spec", key)
 
 
 @rule(

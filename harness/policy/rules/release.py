@@ -11,6 +11,7 @@ from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import FILES, servers
+from harness.policy.site import without
 from harness.render.objects import Environment, Object, items, mapping, text
 
 NAME = "release"
@@ -104,10 +105,11 @@ def one_url(environment: Environment) -> Iterator[Problem]:
 def one_image(project: Project) -> Iterator[Problem]:
     staging, production = (project.environments.get(name) for name in ("staging", "production"))
     if staging and production:
-        proven = [text(server.container.value, "image") for server in servers(staging)]
+        ours, theirs = without(staging), without(production)
+        proven = [ours(text(server.container.value, "image")) for server in servers(staging)]
         for server in servers(production):
             image = text(server.container.value, "image")
-            if proven and image not in proven:
+            if proven and theirs(image) not in proven:
                 yield server.container.problem(f"{image} is not staging's image", "image")
 
 

@@ -1,0 +1,107 @@
+"""With what Flux reads the repository: made here, kept in the cluster, and nowhere else.
+
+By SSH it is a deploy key. Its private half is made in this process's memory and goes into the
+cluster's Secret; only its public half is ever shown. It opens one repository, for reading, belongs
+to no person, and nobody has ever seen it. By HTTPS it is a token that somebody brings.
+"""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from harness.bootstrap.installation import Installation
+from harness.bootstrap.step import Look
+from harness.cluster import flux, kinds
+from harness.cluster.api import Api
+from harness.core import command, console
+from harness.core.errors import HarnessError
+from harness.render.objects import mapping, text
+
+NAME = "git-credential"
+"""As release.yaml and FluxInstance's pullSecret call it."""
+
+_USER = "git"  # GitHub, GitLab and Gitea look at the token alone
+_PUBLIC = "identity.pub"
+
+
+def look(installation: Installation) -> Look:
+    """Whether the cluster has a credential of the kind that the repository's address wants."""
+    by_ssh, have = _by_ssh(installation), _have(installation.cluster)
+    if by_ssh and {"identity", "known_hosts"} <= have.keys():
+        return Look((f"deploy key: {have.get(_PUBLIC, '')}",))
+    if by_ssh:
+        return Look(changes=("+ a deploy key, which is made now and leaves the cluster never",))
+    if "password" in have and installation.token in (None, have["password"]):
+        return Look((f"token in Secret {flux.NAMESPACE}/{NAME}",))
+    if installation.token is None:
+        return Look(
+            ("no token was given for the repository",),
+            person="export GIT_TOKEN=…, one that may read the contents of this repository and "
+            "nothing else; or let GIT_URL begin with ssh://, which needs none",
+        )
+    return Look(changes=(f"~ Secret {flux.NAMESPACE}/{NAME}: the token that was given",))
+
+
+def give(installation: Installation, _: console.Update) -> None:
+    """Put a new deploy key, or the token that was given, into the cluster.
+
+    Raises:
+        HarnessError: this machine does not know the Git server's key.
+        ApiError: the cluster refused.
+    """
+    if _by_ssh(installation):
+        held = _deploy_key(_known_hosts(installation))
+        console.note(f"→ let this key read the repository, and only read:\n  {held[_PUBLIC]}")
+    else:
+        held = {"username": _USER, "password": installation.token or ""}
+    data = {key: base64.b64encode(each.encode()).decode() for key, each in held.items()}
+    metadata = {"name": NAME, "namespace": flux.NAMESPACE}
+    installation.cluster.apply(
+        {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
+    )
+
+
+def _by_ssh(installation: Installation) -> bool:
+    return installation.value("GIT_URL").startswith("ssh://")
+
+
+def _have(cluster: Api) -> Mapping[str, str]:
+    """What the Secret holds."""
+    found = cluster.get(kinds.SECRET, NAME, flux.NAMESPACE)
+    data = mapping(found, "data")
+    return {key: base64.b64decode(text(data, key)).decode() for key in data}
+
+
+def _deploy_key(known_hosts: str) -> Mapping[str, str]:
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return {"identity": private.decode(), _PUBLIC: public.decode(), "known_hosts": known_hosts}
+
+
+def _known_hosts(installation: Installation) -> str:
+    """The Git server's keys, as this machine's user has come to trust them."""
+    address = urlsplit(installation.value("GIT_URL"))
+    host = address.hostname or ""
+    name = f"[{host}]:{address.port}" if address.port not in (None, 22) else host
+    known = Path.home() / ".ssh" / "known_hosts"
+    found = command.run(["ssh-keygen", "-F", name, "-f", known], timeout=20, accept=range(256))
+    lines = [line for line in found.stdout.splitlines() if line and not line.startswith("#")]
+    if not lines:
+        port = f"-p {address.port} " if address.port else ""
+        raise HarnessError(
+            f"~/.ssh/known_hosts has no key of {name}, so Flux could be fed by anybody",
+            hint=f"ssh-keyscan {port}{host} >> ~/.ssh/known_hosts, and compare its fingerprints "
+            "(`ssh-keygen -lf`) with those that the server's owner publishes",
+        )
+    return "\n".join(lines) + "\n"

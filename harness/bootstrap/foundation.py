@@ -1,0 +1,187 @@
+"""infra/foundation: the key, the bucket, the registry and the roles; and their names in Git."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import site
+from harness.bootstrap import account, stack
+from harness.bootstrap.installation import UNSET, Installation
+from harness.bootstrap.stack import Stack, Wanted
+from harness.bootstrap.step import Look
+from harness.core import console
+from harness.core.errors import HarnessError
+from harness.efs import plan as efs
+
+TEMPLATE = Path("infra/foundation/template.yaml")
+SOURCES = {"production": "staging"}
+"""From which environment releases are promoted to another."""
+
+_CLOSED = "192.0.2.0/24"  # belongs to nobody (RFC 5737): a fresh fork's ADMIN_CIDR
+_PROVIDER = "token.actions.githubusercontent.com"
+_GITHUB = re.compile(r"(?:https|ssh)://(?:[^@/]+@)?github\.com/([\w-]+/[\w.-]+?)(?:\.git)?/?")
+_REGISTRY = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<path>.+)")
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def filled(installation: Installation) -> frozenset[str]:
+    """The settings that this step and ``harness efs`` write, so that nobody needs to know them."""
+    names = {
+        "AWS_ACCOUNT_ID", "KMS_KEY_ARN", "MODEL_BUCKET", "MODEL_SYNC_POLICY_ARN", "REGISTRY",
+        "SOPS_POLICY_ARN", efs.FILE_SYSTEM, *(role.setting for role in efs.ROLES),
+    }  # fmt: skip
+    url = installation.value("GIT_URL")
+    if url == UNSET or github_repository(url):
+        names.add("WORKFLOW_ROLE_ARN")
+    return frozenset(names)
+
+
+def github_repository(url: str) -> str:
+    """``OWNER/NAME`` of a repository on GitHub; empty for one elsewhere."""
+    found = _GITHUB.fullmatch(url)
+    return found[1] if found else ""
+
+
+def look_settings(installation: Installation) -> Look:
+    """Whether everything is known that only the owner can know."""
+    values, known = installation.values(), filled(installation)
+    unset = [name for name, value in values.items() if value == UNSET and name not in known]
+    if values["ADMIN_CIDR"] == _CLOSED:
+        unset.append("ADMIN_CIDR")
+    if not unset:
+        return Look((f"{values['GIT_URL']}, {values['DOMAIN']}, {values['ADMIN_CIDR']}",))
+    you = account.role(installation, account.caller(installation))
+    words = " ".join(f"{name}={you if name == 'ADMIN_ROLE_ARN' else '…'}" for name in unset)
+    return Look(
+        tuple(f"{name}: {site.SETTINGS[name].what}" for name in unset),
+        person=f"harness init --env {installation.env} {words}",
+    )
+
+
+def look(installation: Installation) -> Look:
+    """Whether the stack is what the template says."""
+    wanted = want(installation)
+    there = stack.find(installation.aws, wanted.name)
+    if there and not there.busy and stack.fits(installation.aws, there, wanted):
+        return Look((f"stack {wanted.name}", *_variables(there)))
+    if there and there.busy:
+        return Look(changes=(f"~ stack {wanted.name} is {there.status}: wait for it",))
+    verb = "~" if there else "+"
+    changes: tuple[str, ...] = ()
+    if installation.action == "plan":
+        changes = stack.preview(installation.aws, wanted, installation.pace)
+    return Look(changes=(f"{verb} stack {wanted.name}", *changes))
+
+
+def build(installation: Installation, update: console.Update) -> None:
+    """Make the stack what the template says."""
+    stack.change(installation.aws, want(installation), installation.pace, update)
+
+
+def look_values(installation: Installation) -> Look:
+    """Whether site.yaml and eksctl.yaml say what the stack says."""
+    changes = tuple(f"~ {name}: {value}" for name, value in _differing(installation).items())
+    return Look(("site.yaml and eksctl.yaml say what the stack says",), changes)
+
+
+def write_values(installation: Installation, _: console.Update) -> None:
+    """Write the stack's outputs into site.yaml and eksctl.yaml."""
+    site.fill(installation.repository, installation.env, _differing(installation))
+
+
+def stack_name(installation: Installation) -> str:
+    """The stack of an environment."""
+    return f"torchserve-{installation.env}"
+
+
+def want(installation: Installation) -> Wanted:
+    """The stack of an environment, as Git and the account say that it should be."""
+    env, name = installation.env, stack_name(installation)
+    return Wanted(
+        name=name,
+        path=installation.repository.root / TEMPLATE,
+        parameters={
+            "Environment": env,
+            "ClusterName": installation.cluster_name,
+            **_github(installation, stack.find(installation.aws, name)),
+            **_source(installation),
+            **_reader(installation),
+        },
+        tags={"environment": env, "application": "torchserve"},
+    )
+
+
+def _github(installation: Installation, there: Stack | None) -> Mapping[str, str]:
+    repository = github_repository(installation.value("GIT_URL"))
+    if not repository:
+        return {}
+    if there and there.parameters.get("GitHubOwner"):
+        provider = there.parameters["GitHubProvider"]  # its own stays its own
+    else:
+        answer = installation.aws.ask("iam", "list_open_id_connect_providers")
+        arns = [each["Arn"] for each in answer["OpenIDConnectProviderList"]]
+        provider = "existing" if any(arn.endswith(_PROVIDER) for arn in arns) else "create"
+    owner, _, name = repository.partition("/")
+    return {"GitHubOwner": owner, "GitHubName": name, "GitHubProvider": provider}
+
+
+def _source(installation: Installation) -> Mapping[str, str]:
+    """Where promotions to this environment come from, as far as its own installation is."""
+    source = SOURCES.get(installation.env)
+    if not source or not (installation.repository.root / "clusters" / source).is_dir():
+        return {}
+    values = installation.values(source)
+    bucket, key, registry = (values[each] for each in ("MODEL_BUCKET", "KMS_KEY_ARN", "REGISTRY"))
+    images = _REGISTRY.fullmatch(registry)
+    if UNSET in (bucket, key) or not images:
+        return {}
+    partition = account.caller(installation).partition
+    where, path = f"{images['region']}:{images['account']}", f"{images['path']}/torchserve"
+    return {
+        "SourceBucketArn": f"arn:{partition}:s3:::{bucket}",
+        "SourceKeyArn": key,
+        "SourceRepositoryArn": f"arn:{partition}:ecr:{where}:repository/{path}",
+    }
+
+
+def _reader(installation: Installation) -> Mapping[str, str]:
+    """Who promotes from here, where that is in another account."""
+    for target, source in SOURCES.items():
+        if (
+            source == installation.env
+            and (installation.repository.root / "clusters" / target).is_dir()
+        ):
+            asking = account.caller(installation)
+            other = installation.values(target)["AWS_ACCOUNT_ID"]
+            if other not in (UNSET, asking.account):
+                role = f"role/torchserve-{target}-promotion"
+                return {"ReaderRoleArn": f"arn:{asking.partition}:iam::{other}:{role}"}
+    return {}
+
+
+def _differing(installation: Installation) -> dict[str, str]:
+    """The settings that are not what the stack says, and what it says."""
+    name = stack_name(installation)
+    there = stack.find(installation.aws, name)
+    if there is None:
+        raise HarnessError(f"stack {name} is gone", hint=installation.again)
+    said = {setting(output): value for output, value in there.outputs.items()}
+    wanted = {each: value for each, value in said.items() if each in site.SETTINGS}
+    wanted["AWS_ACCOUNT_ID"] = account.caller(installation).account
+    stand = installation.values()
+    return {each: value for each, value in wanted.items() if stand[each] != value}
+
+
+def _variables(there: Stack) -> tuple[str, ...]:
+    """The roles that no file names: the workflows want them as variables."""
+    named = {setting(output): value for output, value in there.outputs.items()}
+    return tuple(
+        f"for GitHub's environment: {name}={value}"
+        for name, value in sorted(named.items())
+        if name not in site.SETTINGS
+    )
+
+
+def setting(output: str) -> str:
+    """``KmsKeyArn`` → ``KMS_KEY_ARN``."""
+    return _WORD.sub("_", output).upper()

@@ -1,0 +1,161 @@
+"""An environment that is being installed: where it is described, and the ways to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from harness import site
+from harness.aws import Aws
+from harness.cluster import api
+from harness.cluster.api import Api
+from harness.core import yamlfile
+from harness.core.errors import HarnessError, InputError, UsageError
+from harness.core.repository import Repository
+from harness.efs.provision import Pace
+from harness.render.objects import Value, mapping, text
+
+UNSET = site.UNSET
+Action = Literal["plan", "apply", "destroy"]
+
+
+@dataclass
+class Installation:
+    """What every step works with.
+
+    Attributes:
+        repository: the checkout: bootstrap writes into its site.yaml and eksctl.yaml.
+        env: the environment.
+        aws: AWS, in the environment's region.
+        action: what was asked for; a plan says what becomes of each resource of the foundation.
+        token: with which Flux may read the repository by HTTPS; None where none was given.
+        with_data: on the way down, remove what holds data too.
+        pace: how long to wait for AWS and the cluster.
+        sync_seconds: how long the first sync may take: apps.yaml gives the release alone 75
+            minutes, and what it depends on comes before it.
+        refused_seconds: how long the Git server may refuse Flux: a deploy key can be let in while
+            this waits.
+    """
+
+    repository: Repository
+    env: str
+    aws: Aws
+    action: Action = "apply"
+    token: str | None = field(default=None, repr=False)
+    with_data: bool = False
+    pace: Pace = field(default_factory=Pace)
+    sync_seconds: float = 5_400.0
+    refused_seconds: float = 600.0
+
+    @cached_property
+    def cluster(self) -> Api:
+        """The API server of this environment, and of no other that KUBECONFIG may be set to.
+
+        Raises:
+            HarnessError: KUBECONFIG has no context for it.
+        """
+        if (context := self.context) is None:
+            raise HarnessError("KUBECONFIG does not know the cluster", hint=self.again)
+        return api.connect(context=context)
+
+    @property
+    def context(self) -> str | None:
+        """The context of KUBECONFIG that leads to the cluster, whichever is the current one."""
+        answer = self.aws.ask("eks", "describe_cluster", name=self.cluster_name)
+        return api.context_of(answer["cluster"]["endpoint"])
+
+    @property
+    def again(self) -> str:
+        """The command that goes on with it."""
+        verb = "destroy" if self.action == "destroy" else "apply"
+        return f"harness bootstrap {verb} --env {self.env}"
+
+    @property
+    def eksctl_file(self) -> str:
+        """The description of the cluster, as one names it from the checkout's root."""
+        return f"clusters/{self.env}/eksctl.yaml"
+
+    def values(self, env: str = "") -> Mapping[str, str]:
+        """Every setting as it stands now, of this environment or of another."""
+        return _values(self.repository, env or self.env)
+
+    def value(self, name: str) -> str:
+        """One setting as it stands now: ``UNSET`` where nobody knows it yet."""
+        return self.values().get(name, UNSET)
+
+    def eksctl(self) -> Value:
+        """eksctl.yaml as it stands now.
+
+        Raises:
+            InputError: it is not one YAML document.
+        """
+        path = self.repository.root / self.eksctl_file
+        documents = yamlfile.parse(yamlfile.read_text(path), path)
+        if len(documents) != 1:
+            raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
+        return mapping(documents[0].value)
+
+    @property
+    def cluster_name(self) -> str:
+        """The EKS cluster's name."""
+        return text(self.eksctl(), "metadata", "name")
+
+
+def of(
+    repository: Repository,
+    env: str,
+    *,
+    action: Action = "apply",
+    token: str | None = None,
+    with_data: bool = False,
+) -> Installation:
+    """The installation of an environment, in AWS's region of it.
+
+    Raises:
+        UsageError: there is no such environment, or it is not for EKS.
+    """
+    if not (repository.cluster(env) / "eksctl.yaml").is_file():
+        raise UsageError(
+            f"{env} is no cluster on EKS: there is no clusters/{env}/eksctl.yaml",
+            hint="`make cluster` starts the one of this machine",
+        )
+    region = _values(repository, env)["AWS_REGION"]
+    return Installation(repository, env, Aws(region), action, token, with_data)
+
+
+def _values(repository: Repository, env: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in site.read(repository, env):
+        found.setdefault(each.name, each.value)  # the first place has it without a zone
+    return found
+
+
+@dataclass
+class Waiting:
+    """Patience with something that others do. It begins anew whenever what is seen changes."""
+
+    pace: Pace
+    what: str
+    _seen: str = ""
+    _since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._since = self.pace.now()
+
+    def look_again(self, seen: str, hint: str) -> None:
+        """Sleep until it is time to look again.
+
+        Args:
+            seen: how far it is; another text than before is progress.
+            hint: what to type when patience ends.
+
+        Raises:
+            HarnessError: nothing has moved for too long.
+        """
+        if seen != self._seen:
+            self._seen, self._since = seen, self.pace.now()
+        elif self.pace.now() - self._since > self.pace.patience:
+            raise HarnessError(
+                f"{self.what}: nothing moved for {self.pace.patience:g} s: {seen}", hint=hint
+            )
+        self.pace.sleep(self.pace.look)

@@ -1,0 +1,207 @@
+"""Flux: the way to the cluster, the operator, the instance, and the first sync.
+
+What is made here stands in Git too, under the same name: from the first sync on Flux keeps it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import tools
+from harness.bootstrap import credential, release
+from harness.bootstrap.installation import Installation
+from harness.bootstrap.step import Look
+from harness.cluster import flux, kinds, status
+from harness.cluster.api import ApiError, UnreachableError
+from harness.cluster.status import Row, Screen
+from harness.core import command, console
+from harness.core.errors import HarnessError
+from harness.render.objects import Value, dig, mapping, text
+
+# kustomize-controller takes everything from kubectl that it finds in Git, and leaves it nothing.
+_MANAGER = "kubectl"
+_INSTALL_SECONDS = 900  # helm's own time-out is ten minutes
+_ASK_SECONDS = 60
+_OPERATOR = "flux-operator"
+_DEPLOYED = "deployed"
+_SOURCE = kinds.GIT_REPOSITORY.name
+
+
+def look_access(installation: Installation) -> Look:
+    """Whether KUBECONFIG leads to the cluster, and the cluster answers."""
+    context = installation.context
+    if context is None:
+        return Look(changes=("+ a context in KUBECONFIG, which holds no credential",))
+    try:
+        installation.cluster.every(kinds.NAMESPACE)
+    except UnreachableError as error:
+        cidr = installation.value("ADMIN_CIDR")
+        return Look(
+            (error.message,), person=f"come from {cidr} (ADMIN_CIDR): it answers nobody else"
+        )
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        admin = installation.value("ADMIN_ROLE_ARN")
+        return Look((error.message,), person=f"assume {admin} (AWS_PROFILE): it knows nobody else")
+    return Look((f"context {context}",))
+
+
+def write_kubeconfig(installation: Installation, _: console.Update) -> None:
+    """Have eksctl add the cluster to KUBECONFIG."""
+    where = ("--cluster", installation.cluster_name, "--region", installation.aws.region)
+    command.run(["eksctl", "utils", "write-kubeconfig", *where], timeout=_ASK_SECONDS)
+
+
+def look_operator(installation: Installation) -> Look:
+    """Whether flux-operator is installed, in Git's version or kept there by Flux itself."""
+    there, version = _release(installation), _version(installation)
+    if there and _instance(installation):  # whatever its state: without it the instance goes too
+        return Look((f"{text(there, 'chart')} is {text(there, 'status')}, and Flux keeps it",))
+    if text(there, "status") == _DEPLOYED and text(there, "chart") == f"{_OPERATOR}-{version}":
+        return Look((text(there, "chart"),))
+    return Look(changes=(f"+ {_OPERATOR} {version}, by helm",))
+
+
+def install_operator(installation: Installation, update: console.Update) -> None:
+    """Install flux-operator with the names and the values that its HelmRelease has in Git.
+
+    Raises:
+        CommandError: helm failed; its last lines are in the text.
+    """
+    there = _release(installation)
+    if there and text(there, "status") != _DEPLOYED:  # a helm that was killed left it pending
+        _helm(installation, update, "uninstall", _OPERATOR, "--ignore-not-found")
+    values = json.dumps(mapping(_in_git(installation, "helmrelease"), "spec", "values"))
+    words = ("--version", _version(installation), "--create-namespace", "--values", "-")
+    patience = ("--rollback-on-failure", "--timeout", "10m")
+    chart = text(_in_git(installation, "ocirepository"), "spec", "url")
+    _helm(
+        installation, update, "upgrade", "--install", _OPERATOR, chart, *words, *patience,
+        stdin=values,
+    )  # fmt: skip
+
+
+def look_instance(installation: Installation) -> Look:
+    """Whether the cluster has the FluxInstance that Git has."""
+    wanted = _in_git(installation, "fluxinstance")
+    there = _instance(installation)
+    if there and _covers(dig(there, "spec"), dig(wanted, "spec")):
+        return Look((f"Flux {text(wanted, 'spec', 'distribution', 'version')}",))
+    return Look(changes=(f"{'~' if there else '+'} FluxInstance flux, as main has it",))
+
+
+def apply_instance(installation: Installation, _: console.Update) -> None:
+    """Apply main's FluxInstance."""
+    installation.cluster.apply(_in_git(installation, "fluxinstance"), manager=_MANAGER)
+
+
+def look_sync(installation: Installation) -> Look:
+    """Whether everything that Flux applies is applied and Ready."""
+    screen = _screen(installation)
+    if screen and screen.ready:
+        return Look((f"main at {screen.main[:12]}, {len(screen.rows)} objects ready",))
+    rows = [row for row in screen.rows if not _fine(row)] if screen else []
+    return Look(changes=tuple(f"~ {_line(row)}" for row in rows) or ("+ the first sync",))
+
+
+def wait_for_sync(installation: Installation, update: console.Update) -> None:
+    """Wait until Flux has applied everything and all of it is Ready.
+
+    Raises:
+        HarnessError: not within ``sync_seconds``, or the Git server refuses Flux for
+            ``refused_seconds``; the text says what is not Ready, and why.
+    """
+    pace = installation.pace
+    deadline, patience = pace.now() + installation.sync_seconds, 0.0
+    while True:
+        screen = _screen(installation)
+        if screen and screen.ready:
+            return
+        rows = screen.rows if screen else ()
+        open_ = [row for row in rows if not _fine(row)]
+        update(f"{len(rows) - len(open_)} of {len(rows)} ready; {'; '.join(map(_line, open_[:2]))}")
+        refused = [row for row in open_ if row.kind == _SOURCE and row.state == "not ready"]
+        if not refused or not patience:
+            patience = pace.now() + installation.refused_seconds
+        elif pace.now() > patience:
+            raise HarnessError(_line(refused[0]), hint=_credential(installation))
+        if pace.now() > deadline:
+            lines = "\n".join(f"  {_line(row)}" for row in open_)
+            raise HarnessError(
+                f"not ready after {installation.sync_seconds:g} s\n{lines}",
+                hint=f"harness status --context {installation.context}\n  → {installation.again}",
+            )
+        pace.sleep(pace.look)
+
+
+def _screen(installation: Installation) -> Screen | None:
+    """What ``harness status`` shows; None while the operator has not brought Flux yet."""
+    try:
+        return status.look(installation.cluster, installation.repository)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _fine(row: Row) -> bool:
+    return row.state in ("ready", "suspended")
+
+
+def _line(row: Row) -> str:
+    return f"{row.kind}/{row.name} is {row.state}: {row.why}"
+
+
+def _credential(installation: Installation) -> str:
+    where = f"-n {flux.NAMESPACE} {credential.NAME}"
+    return (
+        f"let the deploy key in ({installation.again} shows it), or give a token that may read: "
+        f"kubectl --context {installation.context} delete secret {where}, then: "
+        f"GIT_TOKEN=… {installation.again}"
+    )
+
+
+def _in_git(installation: Installation, name: str) -> Value:
+    """An object of clusters/<env>/flux-system, as main has it."""
+    path = f"clusters/{installation.env}/flux-system/{name}.yaml"
+    return mapping(release.at_main(installation).documents(path)[0].value)
+
+
+def _version(installation: Installation) -> str:
+    return text(_in_git(installation, "ocirepository"), "spec", "ref", "tag")
+
+
+def _instance(installation: Installation) -> Value | None:
+    """The FluxInstance; None where there is none, or no such kind."""
+    try:
+        return installation.cluster.get(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _release(installation: Installation) -> object:
+    """The operator's release, as helm lists it; None where there is none."""
+    words = ("list", "--filter", f"^{_OPERATOR}$", "--output", "json")
+    said = command.run(_helm_command(installation, *words), timeout=_ASK_SECONDS).stdout
+    return dig(json.loads(said), 0)
+
+
+def _helm(installation: Installation, update: console.Update, *words: str, stdin: str = "") -> None:
+    argv = _helm_command(installation, *words)
+    command.stream(argv, timeout=_INSTALL_SECONDS, tell=update, stdin=stdin)
+
+
+def _helm_command(installation: Installation, *words: str) -> tuple[str | Path, ...]:
+    program = tools.find(installation.repository, "helm")
+    where = ("--namespace", flux.NAMESPACE, "--kube-context", installation.context or "")
+    return (program, *words, *where)
+
+
+def _covers(found: object, wanted: object) -> bool:
+    """All that is wanted is found; the server adds defaults of its own."""
+    if isinstance(wanted, Mapping):
+        return all(_covers(dig(found, key), each) for key, each in wanted.items())
+    return found == wanted

@@ -1,0 +1,21 @@
+"""What site.yaml has put into an environment, taken out again: what is left, environments share."""
+
+from collections.abc import Callable
+
+from harness.render.objects import Environment, mapping
+
+
+def without(environment: Environment) -> Callable[[str], str]:
+    """A function that writes ``${NAME}`` for every value of an environment's site.yaml.
+
+    The longest first: a registry may end in the environment's name.
+    """
+    site = environment.find("ConfigMap", "site", "flux-system")
+    values = {str(value): name for name, value in mapping(site and site.value, "data").items()}
+
+    def written(text: str) -> str:
+        for value in sorted(values, key=len, reverse=True):
+            text = text.replace(value, f"${{{values[value]}}}")
+        return text
+
+    return written

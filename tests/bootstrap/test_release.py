@@ -1,0 +1,170 @@
+"""What Flux will find, before Flux looks for it."""
+
+import re
+from collections.abc import Callable
+
+import boto3
+import pytest
+
+from harness import site
+from harness.bootstrap import release
+from harness.bootstrap.installation import Installation
+from harness.core.errors import HarnessError
+from tests.aws_server import Shim
+from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
+
+Install = Callable[..., Installation]
+DIGEST = f"sha256:{'1' * 64}"
+BUCKET = "acme-models"
+FILES = "apps/torchserve/staging/model-files.yaml"
+IMAGE = "apps/torchserve/base/helmrelease.yaml"
+REGISTRY = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/staging"
+# Whatever a fork has to know, by a value of valid form.
+ALL = SETTINGS | {
+    "AWS_ACCOUNT_ID": "123456789012",
+    "REGISTRY": REGISTRY,
+    "MODEL_BUCKET": BUCKET,
+    "EFS_FILE_SYSTEM_ID": "fs-0a1b2c3d4e5f60718",
+    "EFS_LOADER_ACCESS_POINT_ID": "fsap-0a1b2c3d4e5f60719",
+    "EFS_SERVER_ACCESS_POINT_ID": "fsap-0a1b2c3d4e5f6071a",
+    "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:123456789012:key/1",
+    "WORKFLOW_ROLE_ARN": "arn:aws:iam::123456789012:role/workflow",
+    "MODEL_SYNC_POLICY_ARN": "arn:aws:iam::123456789012:policy/model-sync",
+    "SOPS_POLICY_ARN": "arn:aws:iam::123456789012:policy/sops",
+}
+
+
+@pytest.fixture
+def filled(fork: Fork) -> Fork:
+    """Everything that Flux reads of staging has a value."""
+    fork.fill(**ALL)
+    fork.replace(IMAGE, "digest: UNSET", f"digest: {DIGEST}")
+    fork.replace(FILES, "sha256: UNSET\n    size: 0", f"sha256: {'2' * 64}\n    size: 3")
+    for path in (FILES, "apps/torchserve/staging/config.properties"):
+        fork.replace(path, "UNSET.mar", "2222.mar")
+    return fork
+
+
+def test_an_image_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
+    look = release.look_image(install())
+    assert look.lines == (f"{IMAGE} names no digest",)
+    assert "make image-pin DIGEST=" in look.person
+
+
+def test_an_image_has_to_be_in_the_registry(filled: Fork, install: Install, empty: Shim) -> None:
+    here = install()
+    assert release.look_image(here).lines == (f"{REGISTRY}/torchserve@{DIGEST} is not there",)
+    ecr = boto3.client("ecr", region_name=REGION, endpoint_url=empty.moto)
+    ecr.create_repository(repositoryName="staging/torchserve")
+    assert "make image-pin" in release.look_image(here).person
+    manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
+    made = ecr.put_image(repositoryName="staging/torchserve", imageManifest=manifest, imageTag="x")[
+        "image"
+    ]["imageId"]["imageDigest"]
+    filled.replace(IMAGE, DIGEST, made)
+    assert release.look_image(here).so
+
+
+def test_a_registry_elsewhere_is_not_asked(filled: Fork, install: Install) -> None:
+    site.fill(filled.repository, "staging", {"REGISTRY": "registry.example.org/ml"})
+    look = release.look_image(install())
+    assert look.so
+    assert "not asked for" in look.lines[0]
+
+
+def test_archives_have_to_be_locked_then_pushed(
+    fork: Fork, filled: Fork, install: Install, empty: Shim
+) -> None:
+    here = install()
+    s3 = boto3.client("s3", region_name=REGION, endpoint_url=empty.moto)
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    look = release.look_models(here)
+    assert len(look.lines) == 3
+    assert look.lines[0].endswith(f"is not in s3://{BUCKET}")
+    assert look.person == "make models-push ENV=staging"
+    s3.put_object(Bucket=BUCKET, Key="squeezenet1_1-1.0-2222.mar", Body=b"1234")
+    assert "has 4 bytes" in "\n".join(release.look_models(here).lines)
+
+
+def test_an_archive_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
+    fork.fill(MODEL_BUCKET=BUCKET)
+    look = release.look_models(install())
+    assert look.lines == ("squeezenet1_1-1.0-UNSET.mar was never built and locked",)
+    assert look.person == "make lock"
+
+
+def test_what_was_written_here_has_to_be_on_main(filled: Fork, install: Install) -> None:
+    here = install()
+    look = release.look_main(here)
+    assert "clusters/staging/site.yaml is not what main has" in look.lines
+    assert "commit, have it reviewed and merged into main" in look.person
+    commit = filled.merge()
+    assert release.look_main(here).lines == (f"main at {commit[:12]}",)
+
+
+def test_eksctls_description_has_to_be_on_main_too(filled: Fork, install: Install) -> None:
+    filled.merge()
+    filled.fill(ADMIN_CIDR="203.0.113.0/24")
+    assert release.look_main(install()).lines == (
+        "clusters/staging/eksctl.yaml is not what main has",
+    )
+
+
+def test_what_flux_does_not_read_need_not_be_on_main(filled: Fork, install: Install) -> None:
+    filled.merge()
+    (filled.repository.root / "clusters/production/site.yaml").write_text("another")
+    (filled.repository.root / "README.md").write_text("words")
+    assert release.look_main(install()).so
+
+
+def test_a_main_that_went_on_has_to_be_pulled(filled: Fork, install: Install) -> None:
+    commit = filled.merge()
+    filled.replace("infra/policies/priorityclass.yaml", "value: ", "value: 1")
+    filled.merge()
+    filled.git("reset", "--quiet", "--hard", commit)
+    look = release.look_main(install())
+    assert look.lines == ("infra/policies/priorityclass.yaml is not what main has",)
+    assert "git pull" in look.person
+
+
+def test_nothing_on_main_may_be_unset(fork: Fork, install: Install) -> None:
+    fork.fill(MODEL_BUCKET=BUCKET)
+    fork.merge()
+    look = release.look_main(install())
+    assert look.lines[0].startswith(f"{IMAGE}:")
+    assert re.fullmatch(r"… and \d+ more", look.lines[-1])
+    assert set(look.person.splitlines()) == {
+        "harness init --env staging",
+        release.look_image(install()).person,
+        "make lock",
+    }
+
+
+def test_production_follows_the_commit_that_it_pins(filled: Fork, install: Install) -> None:
+    site.fill(filled.repository, "production", ALL)
+    proven = filled.merge()
+    look = release.look_main(install("production"))
+    assert "clusters/production/release.yaml:13 is UNSET" in look.lines
+    assert "make promote FROM=staging TO=production" in look.person
+    path = "apps/torchserve/production/model-files.yaml"
+    unset = (filled.repository.root / path).read_text()
+    assert "UNSET" in unset
+    filled.replace("clusters/production/release.yaml", "commit: UNSET", f"commit: {proven}")
+    filled.merge()
+    lines = release.look_main(install("production")).lines
+    assert lines[0].startswith("apps/torchserve/production/config.properties:")
+    assert lines[1].startswith(path), "as the pinned commit has it"
+
+
+def test_production_gets_what_staging_has_proven(filled: Fork, install: Install) -> None:
+    site.fill(filled.repository, "production", ALL | {"MODEL_BUCKET": "prod-models"})
+    assert release.look_image(install("production")).person == (
+        "make release-copy FROM=staging TO=production"
+    )
+
+
+def test_without_an_origin_the_error_says_what_to_look_at(fork: Fork, install: Install) -> None:
+    fork.git("remote", "remove", "origin")
+    with pytest.raises(HarnessError, match="main cannot be fetched") as refused:
+        release.look_main(install())
+    assert "git remote -v" in refused.value.hint

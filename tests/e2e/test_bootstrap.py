@@ -1,0 +1,369 @@
+"""The way from an account to the first sync, on a real API server and a real Flux.
+
+What is imitated: AWS (moto), eksctl and helm (tests/bootstrap/programs.py), and flux-operator, in
+whose place the test begins the sync once the FluxInstance is there.
+"""
+
+import base64
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from harness import cli, site
+from harness.bootstrap import credential, sync
+from harness.bootstrap.installation import Installation
+from harness.bootstrap.step import apply
+from harness.bootstrap.steps import STEPS
+from harness.cluster import bootstrap, flux, kinds, local, synced
+from harness.cluster.local import LocalCluster
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository
+from harness.render.objects import Value, dig, items, mapping, text
+from harness.schema import catalog
+from tests.aws_server import Shim
+from tests.bootstrap import fixtures
+from tests.bootstrap.fixtures import CLUSTER, REGION, SETTINGS, Fork, Programs, mutating
+
+front, shim, empty = fixtures.front, fixtures.shim, fixtures.empty
+clients, on_path, install = fixtures.clients, fixtures.on_path, fixtures.install
+
+TOKEN = f"ghp_{'x' * 36}"  # no file has it, not even this one
+ROLE = "arn:aws:iam::123456789012:role/workflow"
+IMAGE = "apps/torchserve/base/helmrelease.yaml"
+FILES = "apps/torchserve/staging/model-files.yaml"
+FOLDER = "clusters/staging"
+
+
+@pytest.fixture(scope="module")
+def cluster(checkout: Repository) -> Iterator[LocalCluster]:
+    with local.running(checkout, "e2e-bootstrap", nodes_of="staging") as running:
+        crds = catalog.find(checkout) / catalog.CRDS
+        bootstrap.install(running.api, list(bootstrap.definitions(crds, "flux-operator@*")))
+        yield running
+
+
+@pytest.fixture
+def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
+    """A checkout whose staging applies what this machine can run; origin is what Flux fetches."""
+    cluster.take()
+    bare = cluster.bare
+    changes: dict[str, str | None] = {
+        f"{FOLDER}/{name}": bare.read(f"clusters/local/{name}")
+        for name in ("release.yaml", "infra.yaml", "apps.yaml")
+    }
+    listed = ["release.yaml", "site.yaml", "infra.yaml", "apps.yaml", "flux-system"]
+    changes[f"{FOLDER}/kustomization.yaml"] = yaml.safe_dump({"resources": listed})
+    # The operator's chart is on a registry that this machine does not reach.
+    ours = yaml.safe_dump({"resources": ["fluxinstance.yaml"]})
+    changes[f"{FOLDER}/flux-system/kustomization.yaml"] = ours
+    instance = (checkout.root / FOLDER / "flux-system/fluxinstance.yaml").read_text()
+    changes[f"{FOLDER}/flux-system/fluxinstance.yaml"] = instance.replace("UNSET", cluster.url)
+    values = (checkout.root / FOLDER / "site.yaml").read_text()
+    changes[f"{FOLDER}/site.yaml"] = f"{values}  MODEL_STORE_PATH: /var/lib/model-store\n"
+    bare.commit(changes, "A staging that this machine can run")
+    root = tmp_path / "checkout"
+    subprocess.run(["git", "clone", "--quiet", bare.path, root], check=True)
+    made = Fork(Repository(root), bare.path)
+    made.git("checkout", "--quiet", "-b", "work")
+    # `harness init` wants https or ssh; this machine's Git server has neither.
+    made.replace(f"{FOLDER}/site.yaml", "GIT_URL: UNSET", f"GIT_URL: {cluster.url}")
+    rest = {name: value for name, value in SETTINGS.items() if name != "GIT_URL"}
+    site.fill(made.repository, "staging", rest | {"WORKFLOW_ROLE_ARN": ROLE})
+    return made
+
+
+@pytest.fixture
+def ready(
+    cluster: LocalCluster,
+    fork: Fork,
+    empty: Shim,
+    on_path: Programs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Fork:
+    """Where the first apply has stopped, and a person has done what it asked for."""
+    empty.endpoints[CLUSTER] = cluster.ports.server
+    monkeypatch.setenv("PROGRAM_KUBECONFIG", str(cluster.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.chdir(fork.repository.root)
+    assert cli.main(["bootstrap", "apply", "--env", "staging"]) == 3
+    _push(fork, empty)
+    fork.merge()
+    fork.git("fetch", "--quiet", "origin")
+    return fork
+
+
+def _push(fork: Fork, shim: Shim) -> None:
+    """An image into the registry, its digest into Git; archives into the bucket."""
+
+    def client(service: str) -> Any:
+        return boto3.client(service, region_name=REGION, endpoint_url=shim.moto)
+
+    manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
+    made = client("ecr").put_image(
+        repositoryName="staging/torchserve", imageManifest=manifest, imageTag="x"
+    )
+    path = fork.repository.root / IMAGE
+    digest = dig(yaml.safe_load(path.read_text()), "spec", "values", "image", "digest")
+    fork.replace(IMAGE, str(digest), made["image"]["imageId"]["imageDigest"])
+    found = yaml.safe_load((fork.repository.root / FILES).read_text())
+    bucket = next(
+        each.value for each in site.read(fork.repository, "staging") if each.name == "MODEL_BUCKET"
+    )
+    for each in found["modelStore"]["files"]:
+        client("s3").put_object(Bucket=bucket, Key=each["name"], Body=b"\0" * each["size"])
+
+
+@pytest.fixture
+def operator(cluster: LocalCluster) -> Iterator[None]:
+    """Begins the sync once there is a FluxInstance, as flux-operator does; there is none now."""
+    cluster.api.delete(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
+    cluster.api.delete(kinds.SECRET, credential.NAME, flux.NAMESPACE)
+    if cluster.api.get(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE):
+        yield  # an earlier test has begun it
+        return
+
+    def work() -> None:
+        cluster.api.until(kinds.FLUX_INSTANCE, bool, seconds=120)
+        cluster.follow("staging", cluster.url)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.fixture
+def followed(
+    ready: Fork, cluster: LocalCluster, install: Callable[..., Installation]
+) -> Callable[..., Installation]:
+    """An installation of which Flux follows main."""
+    _bring(install)
+    if not cluster.api.get(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE):
+        cluster.follow("staging", cluster.url)
+    cluster.sync(ready.git("rev-parse", "HEAD"))
+    return install
+
+
+def secret(cluster: LocalCluster) -> dict[str, str]:
+    found = cluster.api.get(kinds.SECRET, credential.NAME, flux.NAMESPACE)
+    data = mapping(found, "data")
+    return {key: base64.b64decode(text(data, key)).decode() for key in data}
+
+
+def instance(cluster: LocalCluster) -> Value:
+    found = cluster.api.get(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
+    assert found
+    return found
+
+
+def versions(cluster: LocalCluster) -> tuple[str, object]:
+    """What changes when somebody writes the Secret, or the instance's spec."""
+    held = cluster.api.get(kinds.SECRET, credential.NAME, flux.NAMESPACE)
+    return (
+        text(held, "metadata", "resourceVersion"),
+        dig(instance(cluster), "metadata", "generation"),
+    )
+
+
+def test_stopped_after_each_step_the_next_run_goes_on(
+    ready: Fork, cluster: LocalCluster, operator: None, install: Callable[..., Installation]
+) -> None:
+    made: list[str] = []
+    while len(made) < len(STEPS):
+        for row in apply(STEPS, install(token=TOKEN)):
+            if row.name not in made:
+                made.append(row.name)
+                break  # as if it had been killed here
+    assert made == [step.name for step in STEPS]
+    assert secret(cluster)["password"] == TOKEN
+
+
+def test_from_what_main_has_to_the_first_sync_and_once_more(
+    ready: Fork,
+    cluster: LocalCluster,
+    operator: None,
+    empty: Shim,
+    on_path: Programs,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GIT_TOKEN", TOKEN)
+    on_path.say("helm.dies", "0")
+    assert cli.main(["bootstrap", "apply", "--env", "staging"]) == 3, "helm was killed"
+    monkeypatch.setenv("GIT_TOKEN", TOKEN)
+    assert cli.main(["bootstrap", "apply", "--env", "staging"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.endswith("staging is installed, and follows main\n")
+
+    source = (ready.repository.root / FOLDER / "flux-system/ocirepository.yaml").read_text()
+    version = text(yaml.safe_load(source), "spec", "ref", "tag")
+    installs = [words for words in on_path.words("helm") if words.startswith("upgrade")]
+    assert (
+        "--install flux-operator oci://ghcr.io/controlplaneio-fluxcd/charts/flux-operator "
+        in (installs[-1])
+    )
+    assert f"--version {version} --create-namespace" in installs[-1]
+    assert "--namespace flux-system --kube-context" in installs[-1]
+    assert on_path.words("helm")[-2].startswith("uninstall flux-operator")
+
+    assert secret(cluster) == {"username": "git", "password": TOKEN}
+    assert TOKEN not in shown.out + shown.err
+    for name in ("eksctl", "helm", "kubectl", "aws"):
+        assert TOKEN not in json.dumps(on_path.calls(name)), name
+    for folder in (cluster.folder / "logs", ready.repository.root):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+    cluster.api.reconcile(kinds.KUSTOMIZATION, flux.ROOT)
+    cluster.api.until(kinds.FLUX_INSTANCE, _is_gits_alone, seconds=60)
+
+    before, words = versions(cluster), (on_path.words("eksctl"), on_path.words("helm"))
+    empty.reset()
+    assert cli.main(["bootstrap", "apply", "--env", "staging"]) == 0
+    assert mutating(empty.calls) == []
+    assert (on_path.words("eksctl"), on_path.words("helm")) == words
+    assert versions(cluster) == before
+    assert _is_gits_alone([instance(cluster)])
+    capsys.readouterr()
+    assert cli.main(["bootstrap", "plan", "--env", "staging"]) == 0
+    plan = capsys.readouterr().out.splitlines()
+    assert {line[0] for line in plan} <= {"✓", " "}
+
+
+def test_another_token_replaces_the_first_and_nothing_else(
+    ready: Fork, cluster: LocalCluster, install: Callable[..., Installation]
+) -> None:
+    _bring(install)
+    assert credential.look(install()).so, "without a token, the one that is there stays"
+    _, flux_before = versions(cluster)
+    other = install(token=f"{TOKEN}-2")
+    assert credential.look(other).changes == (
+        "~ Secret flux-system/git-credential: the token that was given",
+    )
+    credential.give(other, lambda _: None)
+    assert credential.look(other).so
+    assert secret(cluster)["password"] == f"{TOKEN}-2"
+    assert versions(cluster)[1] == flux_before
+
+
+def test_by_ssh_the_key_is_made_here_and_only_its_public_half_is_shown(
+    ready: Fork,
+    cluster: LocalCluster,
+    install: Callable[..., Installation],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _bring(install)
+    ready.replace(f"{FOLDER}/site.yaml", cluster.url, "ssh://git@github.com/acme/torchserve.git")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    here = install()
+    assert credential.look(here).changes
+    with pytest.raises(HarnessError, match=r"has no key of github\.com") as refused:
+        credential.give(here, lambda _: None)
+    assert "ssh-keyscan github.com" in refused.value.hint
+    server = Ed25519PrivateKey.generate().public_key()
+    known = f"github.com {server.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()}"
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(f"{known}\n")
+    credential.give(here, lambda _: None)
+    held = secret(cluster)
+    assert set(held) == {"identity", "identity.pub", "known_hosts"}
+    assert held["known_hosts"] == f"{known}\n"
+    key = load_ssh_private_key(held["identity"].encode(), None)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    assert held["identity.pub"] == public
+    shown = capsys.readouterr()
+    assert public in shown.err
+    assert held["identity"].splitlines()[1] not in shown.out + shown.err
+    assert credential.look(install()).so, "a key that is there is not made again"
+
+
+def test_a_cluster_that_does_not_answer_says_from_where_it_does(
+    ready: Fork, empty: Shim, install: Callable[..., Installation]
+) -> None:
+    with socket.socket() as taken:  # bound, not listening
+        taken.bind(("127.0.0.1", 0))
+        empty.endpoints[CLUSTER] = f"https://127.0.0.1:{taken.getsockname()[1]}"
+        sync.write_kubeconfig(install(), lambda _: None)
+        look = sync.look_access(install())
+    assert "does not answer" in look.lines[0]
+    assert look.person == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers nobody else"
+
+
+def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
+    followed: Callable[..., Installation], cluster: LocalCluster
+) -> None:
+    here = followed(sync_seconds=0.2)
+    cluster.api.patch(
+        kinds.KUSTOMIZATION, flux.ROOT, {"spec": {"path": "./nowhere"}}, flux.NAMESPACE
+    )
+    cluster.api.until(
+        kinds.KUSTOMIZATION,
+        lambda found: any(not synced.ready(each) for each in found),
+        seconds=60,
+    )
+    try:
+        with pytest.raises(HarnessError, match=r"not ready after 0.2 s\n  Kustomization/") as late:
+            sync.wait_for_sync(here, lambda _: None)
+        assert "harness status --context" in late.value.hint
+    finally:
+        right = {"spec": {"path": f"./{FOLDER}"}}
+        cluster.api.patch(kinds.KUSTOMIZATION, flux.ROOT, right, flux.NAMESPACE)
+
+
+def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
+    followed: Callable[..., Installation], cluster: LocalCluster
+) -> None:
+    here = followed(refused_seconds=0.1)
+
+    def branch(name: str) -> None:
+        wrong = {"spec": {"ref": {"branch": name}}}
+        cluster.api.patch(kinds.GIT_REPOSITORY, flux.ROOT, wrong, flux.NAMESPACE)
+
+    branch("nowhere")
+    try:
+        with pytest.raises(HarnessError, match="GitRepository/flux-system is not ready") as refused:
+            sync.wait_for_sync(here, lambda _: None)
+        assert "delete secret -n flux-system git-credential" in refused.value.hint
+    finally:
+        branch("main")
+
+
+def test_the_operator_is_flux_own_once_there_is_an_instance(
+    followed: Callable[..., Installation], on_path: Programs
+) -> None:
+    """Its chart brings the kind of the instance: to remove it would be to remove Flux."""
+    release = {"chart": "flux-operator-0.1.0", "status": "pending-upgrade"}
+    on_path.say("helm.release", json.dumps([release]))
+    look = sync.look_operator(followed())
+    assert look.so
+    assert look.lines == ("flux-operator-0.1.0 is pending-upgrade, and Flux keeps it",)
+
+
+def _is_gits_alone(found: list[Value]) -> bool:
+    """Whether kustomize-controller has taken the instance over from bootstrap, all of it."""
+    fields = items(found[0], "metadata", "managedFields") if found else []
+    return {text(each, "manager") for each in fields} == {"kustomize-controller"}
+
+
+def _bring(install: Callable[..., Installation]) -> None:
+    """As far as the credential, whatever the test before has left."""
+    for row in apply(STEPS, install(token=TOKEN)):
+        if row.name == "credential":
+            return

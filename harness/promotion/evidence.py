@@ -22,30 +22,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.core.errors import InputError
 from harness.loadtest.report import Report
-from harness.loadtest.target import Release
+from harness.smoke.report import Report as SmokeReport
 
 Kind = Literal["loadtest", "smoke"]
 SIGNATURE = ".sig"
-
-
-class SmokeTest(BaseModel):
-    """One live check and how it came out."""
-
-    name: str
-    outcome: str
-
-
-class SmokeReport(BaseModel):
-    """What a promotion reads of a smoke test's report."""
-
-    schema_version: Literal[1]
-    environment: str
-    started: str
-    seconds: float
-    verdict: str
-    embedded: bool
-    release: Release | None
-    tests: list[SmokeTest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +68,11 @@ class Proof:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether no cluster's pods were tested: a server of this machine was, or kwok's word."""
+        return self.report.embedded or (self.smoke is not None and self.smoke.simulated)
 
     @property
     def digest(self) -> str | None:

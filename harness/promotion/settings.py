@@ -55,8 +55,8 @@ class Settings(Camel):
         report_days: how old its load test may be.
         signed_reports: reports count only with a signature of clusters/allowed_signers.
         signed_image: whose signature the serving image needs; without it, nobody's.
-        embedded: reports of a server on somebody's own machine count too. For rehearsals on a
-            local cluster, where there is no other.
+        embedded: reports of a server on somebody's own machine, or of pods that kwok plays, count
+            too. For rehearsals on a local cluster, where there are no others.
         freeze: when nothing is promoted.
     """
 

@@ -43,6 +43,7 @@ class Report(BaseModel):
     Attributes:
         started: when, in UTC and ISO 8601.
         target: the context of a cluster, or ``embedded``.
+        simulated: its nodes and pods are kwok's: no container runs there.
         release: what Flux says runs there; None for the embedded server.
     """
 
@@ -55,6 +56,7 @@ class Report(BaseModel):
     verdict: Verdict
     target: str
     embedded: bool
+    simulated: bool = False
     release: Release | None
     tests: list[Result]
 

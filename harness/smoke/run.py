@@ -55,6 +55,7 @@ def run(target: Target, files: Sequence[str] = FILES) -> Report:
         verdict=report.verdict(plugin.results),
         target=target.name,
         embedded=target.embedded,
+        simulated=target.simulated,
         release=target.release,
         tests=plugin.results,
     )

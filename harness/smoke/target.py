@@ -74,6 +74,11 @@ class Target:
     def embedded(self) -> bool:
         return self.cluster is None
 
+    @property
+    def simulated(self) -> bool:
+        """Whether its nodes and pods are kwok's."""
+        return self.lacks is _LACKS_LOCAL
+
     def missing(self, check: Check) -> str:
         """Why a check does not apply; empty where it does."""
         return next((self.lacks[need] for need in check.needs if need in self.lacks), "")

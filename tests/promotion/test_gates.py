@@ -170,13 +170,17 @@ def test_failed_requests_count_against_the_targets_slos() -> None:
     assert "p99 of all: never" in found["SLOs"]
 
 
+FAILED = {"name": "gpus", "outcome": "failed", "seconds": 1}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"verdict": "fail", "tests": [{"name": "gpus", "outcome": "failed"}]}, "fail: gpus"),
+        ({"verdict": "fail", "tests": [FAILED]}, "fail: gpus"),
         ({"environment": "production"}, "is of production"),
-        ({"tests": [{"name": "gpus", "outcome": "not applicable"}]}, "tested nothing"),
+        ({"verdict": "invalid", "tests": []}, "invalid"),
         ({"embedded": True}, "embedded"),
+        ({"simulated": True}, "fake pods"),
         ({"started": hours_ago(40).isoformat()}, "before the release was Ready"),
     ],
 )

@@ -53,6 +53,7 @@ def test_json_has_the_keys_that_others_rely_on(tmp_path: Path) -> None:
         "verdict": "fail",
         "target": "eks",
         "embedded": False,
+        "simulated": False,
         "release": {"commit": "c" * 40, "digest": None, "helm": "version=3", "pods": "7d9c+0"},
         "tests": [
             {"name": n, "outcome": o, "seconds": s, "why": w, "next": x}

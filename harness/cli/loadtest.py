@@ -8,11 +8,22 @@ from pathlib import Path
 from harness import server
 from harness.core import console, repository
 from harness.core.errors import HarnessError
+from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.loadtest import Report, Target, compare, gateway, load_profile, report, run, swarm
+from harness.loadtest import (
+    Release,
+    Report,
+    Target,
+    compare,
+    gateway,
+    load_profile,
+    report,
+    run,
+    swarm,
+)
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
-from harness.render import digest
+from harness.render import digest, tree
 from harness.render.environment import Renderer
 
 EXIT_CODE = {"pass": 0, "fail": 1, "invalid": 3}
@@ -22,6 +33,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments, and those of ``harness loadtest compare A B``."""
     parser.add_argument("--env", default="local", help="whose profile and target (default: local)")
     parser.add_argument("--target", metavar="URL", help="put the load there instead")
+    parser.add_argument(
+        "--embedded", action="store_true", help="start TorchServe here as ENV has it, load that"
+    )
     parser.add_argument("--profile", type=Path, metavar="FILE", help="use this profile instead")
     parser.add_argument("--processes", type=int, default=1, help="generators on this machine")
     parser.add_argument(
@@ -63,13 +77,24 @@ def print_report(result: Report, folder: Path, *, as_json: bool = False) -> None
 def _target(args: argparse.Namespace, checkout: Repository, protocol: str) -> Iterator[Target]:
     if args.target:
         yield Target(args.target)
-    elif args.env == "local":
+    elif args.embedded or args.env == "local":
+        # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
+        serves = _committed(checkout, args.env) if args.embedded else None
         with server.running(checkout, env=args.env) as served:
             grpc = f"http://{served.grpc_address}"
             url = grpc if protocol == "grpc" else served.inference_url
-            yield Target(url, launcher_url=served.launcher_url, embedded=True)
+            yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)
     else:
         yield gateway.find(protocol, lambda commit: _digest(checkout, args.env, commit))
+
+
+def _committed(checkout: Repository, env: str) -> Release | None:
+    """The release that the working tree is; None where it is no commit."""
+    git = Git(checkout.root)
+    commit = git.resolve("HEAD")
+    if commit is None or git.run("status", "--porcelain", "--", *tree.READ):
+        return None
+    return Release(commit=commit, digest=_digest(checkout, env, commit), helm="", pods="")
 
 
 def _digest(checkout: Repository, env: str, commit: str) -> str | None:

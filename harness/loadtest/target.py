@@ -45,6 +45,7 @@ class Target:
         embedded: the server is the harness's own on this machine: never evidence.
         host: the name that the requests carry, where it is not the URL's own.
         cluster: what a Gateway stands in; None for a URL alone.
+        serves: what an embedded server was started from, where that is a commit.
     """
 
     url: str
@@ -52,6 +53,7 @@ class Target:
     embedded: bool = False
     host: str | None = None
     cluster: Cluster | None = None
+    serves: Release | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -66,7 +68,7 @@ class Target:
 
     def release(self) -> Release | None:
         """What runs there; None where only a URL is known."""
-        return self.cluster.release() if self.cluster else None
+        return self.cluster.release() if self.cluster else self.serves
 
     def metrics(self) -> scrape.Source | None:
         """Where the server's own figures come from, if anywhere."""

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.render.objects import Environment, Key, Object, Value, dig, items, text
+from harness.render.objects import Environment, Key, Object, Value, dig, items, stem, text
 
 Keys = tuple[Key, ...]
 
@@ -198,12 +198,17 @@ def _fields(old: object, new: object, path: Keys) -> Iterator[Field]:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (was, now) in enumerate(zip(old, new, strict=True)):
             yield from _fields(was, now, (*path, index))
-    elif old != new:
+    elif old != new and not _same_stem(old, new):
         yield Field(path, old, new)
 
 
+def _same_stem(old: object, new: object) -> bool:
+    """Whether two names differ in the hash of what they name, which is shown where it changed."""
+    return isinstance(old, str) and isinstance(new, str) and stem(old) == stem(new)
+
+
 def _by_identity(objects: Iterable[Object]) -> dict[tuple[str, str, str, str], Object]:
-    return {(each.group, each.kind, each.namespace, each.name): each for each in objects}
+    return {(each.group, each.kind, each.namespace, each.stem): each for each in objects}
 
 
 def _rule(rule: object) -> str:

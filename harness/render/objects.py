@@ -4,6 +4,7 @@ for deployment in environment.of("Deployment"):
     print(deployment.at("spec", "template", "spec"), deployment.dig("spec", "replicas"))
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from harness.render.charts import Chart
     from harness.render.helm import Template
     from harness.render.tree import Tree
+
+_HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 
 Key = str | int
 Value = Mapping[str, object]
@@ -48,6 +51,14 @@ def text(value: object, *path: Key) -> str:
     """The text at ``path``; empty where there is none."""
     found = dig(value, *path)
     return found if isinstance(found, str) else ""
+
+
+def stem(name: str) -> str:
+    """A name without the hash that kustomize appends to what it generates.
+
+    The hash is ten characters of its own alphabet (kustomize: api/hasher/hasher.go).
+    """
+    return _HASH.sub("", name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,11 @@ class Object:
     def name(self) -> str:
         return text(self.value, "metadata", "name")
 
+    @cached_property
+    def stem(self) -> str:
+        """Its name without the hash of its content, which no other environment or commit shares."""
+        return stem(self.name)
+
     @property
     def group(self) -> str:
         """The API group; empty for the core one."""
@@ -109,7 +125,7 @@ class Object:
         return self.trace(self.value, path)
 
     def __str__(self) -> str:
-        return "/".join(filter(None, (self.kind, self.namespace, self.name)))
+        return "/".join(filter(None, (self.kind, self.namespace, self.stem)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.yamlfile import Document
 from harness.render import template
-from harness.render.objects import Key, Object, Value, dig, items, mapping, text
+from harness.render.objects import Key, Object, Value, dig, items, mapping, stem, text
 from harness.render.template import Template
 from harness.render.tree import Tree
 
@@ -83,7 +83,7 @@ class FromKustomize:
                 elif isinstance(inner.value, list) and _targets(mapping(patch, "target"), value):
                     yield from _operations(inner, value, path)
         for index, made in enumerate(items(parsed.value, "configMapGenerator")):
-            if text(made, "name") == text(value, "metadata", "name"):
+            if text(made, "name") == stem(text(value, "metadata", "name")):
                 yield _generated(parsed, index, path)
 
 
@@ -150,7 +150,7 @@ def _referenced(tree: Tree, parsed: Document, source: object) -> Sources:
     """The file behind one entry of ``valuesFrom``, where ``parsed`` generates its ConfigMap."""
     key = text(source, "valuesKey") or "values.yaml"
     for index, made in enumerate(items(parsed.value, "configMapGenerator")):
-        if text(made, "name") == text(source, "name"):
+        if text(made, "name") == stem(text(source, "name")):
             at = _generated(parsed, index, ("data", key)).location
             target = tuple(filter(None, text(source, "targetPath").split(".")))
             if target:

@@ -1,23 +1,32 @@
 """The clusters that the scenarios share, and the report that they leave."""
 
+import contextlib
 import json
-import time
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from harness.cluster import local
+from harness.cluster.local import LocalCluster
 from harness.core import files
 from harness.core.repository import Repository
-from tests.e2e.lab import Lab
+from tests.e2e.lab import Lab, diagnosis
+from tests.e2e.pair import Pair
+from tests.e2e.timeline import SIMULATED, Timeline, render
 
-_SIMULATED = "pods run no containers: exec, init containers, probes and images are kwok's word"
-_results: list[dict[str, object]] = []
+_FIGURES = "figures"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--e2e", action="store_true", help="run what needs the local cluster")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Report where the results come together: not in a worker."""
+    if config.getoption("--e2e") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Reporter(config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,13 +41,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def shared(checkout: Repository) -> Iterator[Lab]:
     """The shared cluster as the last scenario left it."""
-    began = time.monotonic()
-    with local.running(checkout, "e2e", nodes_of="production") as cluster:
-        lab = Lab(cluster)
-        lab.begin()
-        _say(request.config, f"nothing → Ready in {time.monotonic() - began:.1f} s")
+    timeline = Timeline()
+    with contextlib.ExitStack() as until:
+        with timeline.step("nothing → Ready"):
+            name = f"e2e-{worker}" if (worker := os.environ.get("PYTEST_XDIST_WORKER")) else "e2e"
+            cluster = until.enter_context(local.running(checkout, name, nodes_of="production"))
+            lab = Lab(cluster, timeline)
+            lab.begin()
         yield lab
 
 
@@ -56,39 +67,69 @@ def lab(shared: Lab) -> Lab:
     return shared
 
 
+@pytest.fixture
+def timeline() -> Timeline:
+    """For a scenario that shares no cluster."""
+    return Timeline()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Give the report what the scenario noted; it may travel to another process from here."""
     report = yield
-    lab = getattr(item, "funcargs", {}).get("shared")
-    if report.when == "call" and report.failed and lab is not None:
-        report.sections.append(("what the cluster says", lab.diagnosis()))
-    if report.when == "call" or report.failed:
-        _results.append(_result(item, report, lab))
+    given = getattr(item, "funcargs", {})
+    lab = given.get("shared")
+    if report.when == "call" and report.failed:
+        for cluster in _clusters(given):
+            report.sections.append((f"what {cluster.name} says", diagnosis(cluster)))
+    if report.when == "call":
+        noted = given.get("timeline") or (lab.timeline if lab else Timeline())
+        report.user_properties.append((_FIGURES, dict(noted.figures)))
+        noted.figures.clear()
     return report
 
 
-def _result(item: pytest.Item, report: pytest.TestReport, lab: Lab | None) -> dict[str, object]:
-    notes = dict(lab.notes) if lab else {}
-    if lab:
-        lab.notes.clear()
-    said = ", ".join(f"{name} {value}" for name, value in notes.items())
-    _say(item.config, f"{report.duration:.1f} s{': ' + said if said else ''}")
-    return {
-        "scenario": f"{item.path.stem.removeprefix('test_')}: {item.name.removeprefix('test_')}",
-        "passed": report.passed,
-        "seconds": round(report.duration, 2),
-        "simulated": _SIMULATED,
-        "figures": notes,
-    }
+def _clusters(given: Mapping[str, object]) -> Iterator[LocalCluster]:
+    """The clusters that a scenario was given."""
+    for each in given.values():
+        if isinstance(each, LocalCluster):
+            yield each
+        elif isinstance(each, Lab):
+            yield each.cluster
+            return  # `lab` and `shared` are the same
+        elif isinstance(each, Pair):
+            yield from (each.staging, each.production)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if _results:
-        path = session.config.rootpath / "build" / "e2e" / "report.json"
-        files.write(path, json.dumps(_results, indent=2, ensure_ascii=False) + "\n")
+class Reporter:
+    """Says how each scenario went, and leaves build/e2e/report.json and report.html."""
 
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._results: list[dict[str, object]] = []
 
-def _say(config: pytest.Config, line: str) -> None:
-    """A line of the terminal, whatever is being captured."""
-    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
-        reporter.write_line(f"  {line}")
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if "tests/e2e/" not in report.nodeid or not (report.when == "call" or report.failed):
+            return
+        figures = dict(report.user_properties).get(_FIGURES, {})
+        file, _, test = report.nodeid.rpartition("/")[2].partition("::")
+        self._results.append(
+            {
+                "scenario": f"{file.removeprefix('test_').removesuffix('.py')}: "
+                f"{test.removeprefix('test_')}",
+                "passed": report.passed,
+                "seconds": round(report.duration, 2),
+                "simulated": SIMULATED,
+                "figures": figures,
+            }
+        )
+        if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
+            said = str(Timeline(figures))
+            reporter.write_line(f"  {report.duration:.1f} s{': ' + said if said else ''}")
+
+    def pytest_sessionfinish(self) -> None:
+        if self._results:
+            folder = self._config.rootpath / "build" / "e2e"
+            text = json.dumps(self._results, indent=2, ensure_ascii=False)
+            files.write(folder / "report.json", text + "\n")
+            files.write(folder / "report.html", render(self._results))

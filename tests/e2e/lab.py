@@ -1,7 +1,6 @@
 """A running local cluster, and what scenarios do with it: commit, wait, look."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from harness.cluster import flux, git, kinds, status, synced
 from harness.cluster.api import Api, Kind
 from harness.cluster.local import LocalCluster
 from harness.render.objects import Value, dig, items, mapping, text
+from tests.e2e.timeline import Timeline
 
 OVERLAY = "apps/torchserve/local/helmrelease.yaml"
 STORAGE = "infra/storage/kustomization.yaml"
@@ -37,8 +37,13 @@ class Lab:
     """One cluster that scenarios share; each begins and ends with the same tree."""
 
     cluster: LocalCluster
+    timeline: Timeline = field(default_factory=Timeline)
     base: str = ""
-    notes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """Figures for the report."""
+        return self.timeline.figures
 
     @property
     def api(self) -> Api:
@@ -182,13 +187,6 @@ class Lab:
             self.until(kinds.KUSTOMIZATION, name, lambda each: synced.at(each, commit), seconds)
         self.until(kinds.HELM_RELEASE, NAME, synced.ready, seconds)
 
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Put the seconds that the block takes into the report."""
-        began = time.monotonic()
-        yield
-        self.notes[name] = round(time.monotonic() - began, 2)
-
     def uids(self) -> dict[str, str]:
         """Every object in the cluster but for what controllers keep writing by themselves."""
         found = {}
@@ -200,35 +198,36 @@ class Lab:
                 found["/".join((kind.name, *where))] = text(each, "metadata", "uid")
         return found
 
-    def diagnosis(self) -> str:
-        """Conditions, warnings and the controllers' last complaints, for a scenario that failed."""
-        lines = []
-        for kind in (
-            kinds.GIT_REPOSITORY,
-            kinds.KUSTOMIZATION,
-            kinds.HELM_CHART,
-            kinds.HELM_RELEASE,
-        ):
-            for each in self.api.every(kind):
-                lines.append(f"{kind.name}/{text(each, 'metadata', 'name')}")
-                for one in items(each, "status", "conditions"):
-                    said = (text(one, name) for name in ("type", "status", "reason", "message"))
-                    lines.append("    " + " ".join(said)[:500])
-        lines += [
-            f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
-            for pod in self.api.every(kinds.POD)
-        ]
-        for event in self.api.every(kinds.EVENT):
-            if text(event, "type") == "Warning":
-                who = text(event, "involvedObject", "name")
-                lines.append(f"{who}: {text(event, 'reason')}: {text(event, 'message')[:300]}")
-        for name in ("source-controller", "kustomize-controller", "helm-controller"):
-            log = (self.cluster.folder / "logs" / f"{name}.log").read_text().splitlines()
-            lines += ["", name, *[line for line in log if '"level":"error"' in line][-_LOG_LINES:]]
-        return "\n".join(lines)
-
 
 _RESTLESS = ("Event", "Lease", "Pod", "EndpointSlice", "Endpoints", "Node", "PodMetrics")
+
+
+def diagnosis(cluster: LocalCluster) -> str:
+    """Conditions, warnings and the controllers' last complaints, for a scenario that failed."""
+    lines = []
+    for kind in (
+        kinds.GIT_REPOSITORY,
+        kinds.KUSTOMIZATION,
+        kinds.HELM_CHART,
+        kinds.HELM_RELEASE,
+    ):
+        for each in cluster.api.every(kind):
+            lines.append(f"{kind.name}/{text(each, 'metadata', 'name')}")
+            for one in items(each, "status", "conditions"):
+                said = (text(one, name) for name in ("type", "status", "reason", "message"))
+                lines.append("    " + " ".join(said)[:500])
+    lines += [
+        f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
+        for pod in cluster.api.every(kinds.POD)
+    ]
+    for event in cluster.api.every(kinds.EVENT):
+        if text(event, "type") == "Warning":
+            who = text(event, "involvedObject", "name")
+            lines.append(f"{who}: {text(event, 'reason')}: {text(event, 'message')[:300]}")
+    for name in ("source-controller", "kustomize-controller", "helm-controller"):
+        log = (cluster.folder / "logs" / f"{name}.log").read_text().splitlines()
+        lines += ["", name, *[line for line in log if '"level":"error"' in line][-_LOG_LINES:]]
+    return "\n".join(lines)
 
 
 def _named(kind: str, patch: dict[str, object]) -> dict[str, object]:

@@ -62,13 +62,13 @@ def _failing_hook(lab: Lab) -> Changes:
 def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str) -> None:
     before = lab.serving()
     assert callable(break_it)
-    with lab.timed("commit → failure shows, s"):
+    with lab.timeline.step("commit → failure shows"):
         lab.commit(break_it(lab), "A bad commit")
         lab.failing(kind, name, why=why)
     shown = [row for row in status.look(lab.api, lab.cluster.repository).rows if row.why]
     assert name in {row.name for row in shown}, "`harness status` names it"
     assert before <= lab.serving(), "the pods of the last good release are the ones that serve"
-    with lab.timed("fix → Ready, s"):
+    with lab.timeline.step("fix → Ready"):
         lab.healed(lab.bare.restore(lab.base))
     assert text(lab.helm_release(), "status", "history", 0, "status") == "deployed"
     assert lab.serving()

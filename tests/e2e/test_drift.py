@@ -23,7 +23,7 @@ def test_edited_deployment_is_put_back(lab: Lab) -> None:
         "spec": {"revisionHistoryLimit": 9, "template": {"metadata": {"labels": {"by": "hand"}}}}
     }
     lab.api.patch(kinds.DEPLOYMENT, NAME, edited, NAME)
-    with lab.timed("reconcile → repaired, s"):
+    with lab.timeline.step("reconcile → repaired"):
         _reconcile(lab, kinds.HELM_RELEASE, NAME)
     after = lab.deployment()
     assert dig(after, "spec", "revisionHistoryLimit") == 3

@@ -24,7 +24,7 @@ def test_git_server_is_down_for_a_while(lab: Lab) -> None:
         lab.failing(kinds.GIT_REPOSITORY, flux.ROOT, why="connection refused")
         assert lab.serving(), "what ran goes on"
         assert synced.ready(lab.helm_release())
-    with lab.timed("server back → Ready, s"):
+    with lab.timeline.step("server back → Ready"):
         lab.cluster.sync(commit)
     assert lab.api.get(kinds.CONFIG_MAP, "greeting", NAME)
 
@@ -40,7 +40,7 @@ def test_source_controller_is_killed_while_it_fetches(lab: Lab) -> None:
     lab.api.reconcile(kinds.GIT_REPOSITORY, flux.ROOT)
     lab.until(kinds.GIT_REPOSITORY, flux.ROOT, fetches)
     lab.cluster.kill("source-controller")
-    with lab.timed("killed → Ready, s"):
+    with lab.timeline.step("killed → Ready"):
         lab.cluster.wait_for(lambda state: state.ready)
         lab.cluster.sync(commit)
     assert lab.api.get(kinds.CONFIG_MAP, "greeting", NAME)
@@ -56,7 +56,7 @@ def test_helm_controller_is_killed_in_the_middle_of_an_upgrade(lab: Lab) -> None
 
     lab.api.until(kinds.SECRET, upgrading, seconds=60, namespace=NAME, labels="owner=helm")
     lab.cluster.kill("helm-controller")
-    with lab.timed("killed → Ready, s"):
+    with lab.timeline.step("killed → Ready"):
         lab.cluster.wait_for(lambda state: state.ready)
         lab.cluster.sync(commit)
     _nothing_is_stuck(lab)
@@ -69,7 +69,7 @@ def test_control_plane_is_killed_while_a_commit_arrives(lab: Lab, component: str
     pods = lab.serving()
     commit = lab.commit(lab.note("greeting"))
     lab.cluster.kill(component)
-    with lab.timed("killed → Ready, s"):
+    with lab.timeline.step("killed → Ready"):
         lab.cluster.wait_for(lambda state: state.components[component].restarts > 0)
         lab.cluster.wait_for(lambda state: state.ready)
         lab.cluster.sync(commit)

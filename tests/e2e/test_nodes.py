@@ -54,7 +54,7 @@ def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
     def replaced(found: list[Value]) -> bool:
         return len(draft.serving()) == 2 and len(draft.serving() - uids) == 1
 
-    with draft.timed("evicted → replaced, s"):
+    with draft.timeline.step("evicted → replaced"):
         draft.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
     draft.api.evict(text(second, "metadata", "name"), NAME)
 
@@ -73,7 +73,7 @@ def test_pods_spread_over_zones(lab: Lab) -> None:
 def test_pods_of_a_lost_node_are_started_elsewhere(draft: Lab) -> None:
     _with_gpus(draft, 2)
     lost = _nodes_of(draft.pods())[0]
-    with draft.timed("node lost → pod Ready elsewhere, s"), draft.lost(lost):
+    with draft.timeline.step("node lost → pod Ready elsewhere"), draft.lost(lost):
 
         def elsewhere(found: list[Value]) -> bool:
             nodes = _nodes_of([pod for pod in draft.pods() if draft.is_ready(pod)])

@@ -8,7 +8,7 @@ from tests.e2e.lab import APPS, INFRA, NAME, STORAGE, Lab
 
 
 def test_commit_is_applied(lab: Lab) -> None:
-    with lab.timed("commit → Ready, s"):
+    with lab.timeline.step("commit → Ready"):
         lab.sync(lab.note("greeting", "hello"), checked=True)
     found = lab.one(kinds.CONFIG_MAP, "greeting", NAME)
     assert found["data"] == {"value": "hello"}
@@ -52,7 +52,7 @@ def test_prune_takes_what_the_commit_takes_and_nothing_else(draft: Lab) -> None:
     before = draft.uids()
     listed = yaml.safe_load(draft.bare.read(STORAGE))
     listed["resources"].remove("goes.yaml")
-    with draft.timed("commit → pruned, s"):
+    with draft.timeline.step("commit → pruned"):
         draft.sync({"infra/storage/goes.yaml": None, STORAGE: yaml.safe_dump(listed)})
     after = draft.uids()
     assert before.keys() - after.keys() == {f"ConfigMap/{NAME}/goes"}

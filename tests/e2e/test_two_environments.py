@@ -1,85 +1,30 @@
 """Two clusters follow one repository: staging what is on main, production what it pins."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness.cluster import drift, flux, kinds, local, status, synced
+from harness.cluster import drift, flux, kinds, status, synced
 from harness.cluster.local import LocalCluster
 from harness.core.repository import Repository
 from harness.render import digest
 from harness.render.objects import dig, text
-from tests.e2e import oracle
+from tests import aws_fixtures
+from tests.aws_server import Shim
+from tests.e2e import oracle, rehearsal
 from tests.e2e.lab import NAME
+from tests.e2e.pair import Pair, running
+from tests.e2e.timeline import Timeline
 
-_RELEASE = "clusters/production/release.yaml"
-_PROPERTIES = "apps/torchserve/{}/config.properties"
-_BOTH = ("staging", "production")
-
-
-@dataclass
-class Pair:
-    """Staging, whose Git server both fetch from, and production."""
-
-    staging: LocalCluster
-    production: LocalCluster
-
-    def derive(self) -> str:
-        """Staging and production folders made from local's; production pins the commit of it."""
-        bare = self.staging.bare
-        self.staging.take()
-        changes: dict[str, str | None] = {}
-        for env in _BOTH:
-            for parent in ("clusters", "apps/torchserve"):
-                changes |= dict.fromkeys(bare.files(f"{parent}/{env}"))
-                for path in bare.files(f"{parent}/local"):
-                    text = bare.read(path).replace(
-                        "apps/torchserve/local", f"apps/torchserve/{env}"
-                    )
-                    changes[path.replace("/local/", f"/{env}/")] = text
-        return self.pin(bare.commit(changes, "Two environments like local"))
-
-    def pin(self, commit: str) -> str:
-        """Move production's pointer in a commit on main, and return that commit."""
-        bare = self.staging.bare
-        head, _, _ = bare.read(_RELEASE).partition("    commit:")
-        head, _, _ = head.partition("    branch:")
-        return bare.commit({_RELEASE: f"{head}    commit: {commit}\n"}, f"Pin {commit[:12]}")
-
-    def change(self, value: int) -> str:
-        """A setting changed in both environments, on main."""
-        bare = self.staging.bare
-        changes: dict[str, str | None] = {}
-        for env in _BOTH:
-            path = _PROPERTIES.format(env)
-            lines = bare.read(path).splitlines(keepends=True)
-            changes[path] = "".join(
-                f"job_queue_size={value}\n" if line.startswith("job_queue_size=") else line
-                for line in lines
-            )
-        return bare.commit(changes, f"Queue {value}")
-
-    def sync(self, commit: str) -> None:
-        for cluster in (self.staging, self.production):
-            synced.request(cluster.api)
-        for cluster in (self.staging, self.production):
-            cluster.sync(commit, checked=False)
+front, shim = aws_fixtures.front, aws_fixtures.shim
 
 
 @pytest.fixture(scope="module")
 def pair(checkout: Repository) -> Iterator[Pair]:
-    with (
-        local.running(checkout, "e2e-staging") as staging,
-        local.running(checkout, "e2e-production") as production,
-    ):
-        pair = Pair(staging, production)
-        commit = pair.derive()
-        for cluster, env in zip((staging, production), _BOTH, strict=True):
-            cluster.follow(env, staging.url)
-        pair.sync(commit)
-        yield pair
+    with running(checkout) as made:
+        yield made
 
 
 def _queue(cluster: LocalCluster) -> str:
@@ -142,3 +87,83 @@ def test_documentation_changes_nothing_that_runs(pair: Pair, tmp_path: Path) -> 
     pair.sync(commit)
     pair.sync(pair.pin(commit))
     assert [_pods(cluster) for cluster in (pair.staging, pair.production)] == pods
+
+
+def _models(cluster: LocalCluster) -> str:
+    config = cluster.api.get(kinds.CONFIG_MAP, NAME, NAME)
+    return text(config, "data", "model-files.json")
+
+
+def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
+    pair: Pair, shim: Shim, tmp_path: Path, timeline: Timeline
+) -> None:
+    with timeline.step("a clone, a bucket each, a first release"):
+        desk = rehearsal.prepare(pair, tmp_path, shim.url)
+        desk.model("6.2.3")
+        desk.propose("Two environments")
+        first = desk.git.run("rev-parse", "HEAD")
+        pair.sync(pair.pin(first))
+        desk.git.run("pull", "--quiet", "--ff-only")
+        desk.harness("release", "copy", "--commit", first)
+    served = _models(pair.production)
+
+    with timeline.step("a new version: built, locked, pushed, merged"):
+        desk.model("6.2.4")
+        desk.propose("A new model")
+        good = desk.git.run("rev-parse", "HEAD")
+    with timeline.step("staging syncs"):
+        pair.sync(good)
+    assert "silero_vad-6.2.4-" in _models(pair.staging)
+    assert _models(pair.production) == served
+    with timeline.step("load test and smoke test, signed and kept"):
+        desk.prove()
+    report = json.loads((desk.root / "build/loadtest/staging/report.json").read_text())
+    assert report["embedded"], "it says what it is"
+    assert report["release"]["commit"] == good
+    with timeline.step("refused: production lacks the archive"):
+        said = desk.promote(code=1)
+        assert "production-models lacks silero_vad-6.2.4-" in said
+    with timeline.step("the archive is copied"):
+        desk.harness("release", "copy")
+        again = desk.harness("release", "copy")
+        assert "copied " not in again
+    with timeline.step("promoted"):
+        assert "open a pull request" in desk.promote()
+        assert "(was there)" in desk.promote()
+    changed = desk.git.run("diff", "--name-only", "main...promote/production").splitlines()
+    path = f"clusters/production/evidence/{good}.json"
+    assert changed == [path, f"{path}.sig", "clusters/production/release.yaml"]
+    with timeline.step("production syncs the same commit"):
+        pair.sync(desk.merge("promote/production"))
+    assert _models(pair.production) == _models(pair.staging)
+    assert _release(pair.production) == good
+
+    with timeline.step("a worse version, merged; staging syncs"):
+        desk.model("6.2.5", slow=True)
+        desk.propose("A worse model")
+        pair.sync(desk.git.run("rev-parse", "HEAD"))
+    with timeline.step("its load test fails"):
+        desk.prove(code=1)
+    with timeline.step("refused"):
+        said = desk.promote(code=1)
+        assert "refused: load test, SLOs" in said
+        assert "p50 of all" in said
+    with timeline.step("staging is reverted"):
+        back = desk.revert()
+        pair.sync(back)
+    assert _models(pair.staging) == _models(pair.production)
+    assert _release(pair.production) == good
+
+    moves = json.loads(desk.harness("releases", "--env", "production", "--json"))
+    assert [each["commit"] for each in moves[:2]] == [good, first]
+    assert moves[0]["signed_by"] == "ada@example.com"
+    with timeline.step("rolled back"):
+        desk.harness("rollback", "--reason", "to see that it works")
+        pair.sync(desk.merge("rollback/production"))
+    assert _models(pair.production) == served
+
+
+def _release(cluster: LocalCluster) -> str:
+    """The commit that a cluster runs."""
+    source = cluster.api.get(kinds.GIT_REPOSITORY, "release", flux.NAMESPACE)
+    return text(source, "status", "artifact", "revision").rpartition(":")[2]

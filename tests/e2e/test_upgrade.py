@@ -22,7 +22,7 @@ def test_upgrade_that_never_gets_ready_is_rolled_back(lab: Lab) -> None:
         remediated = text(synced.condition(release, "Remediated"), "status") == "True"
         return remediated and _statuses(release)[0] == "deployed"
 
-    with lab.timed("commit → rolled back, s"):
+    with lab.timeline.step("commit → rolled back"):
         release = lab.until(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
     newest = dig(release, "status", "history", 0, "version")
     assert isinstance(version, int)

@@ -63,8 +63,9 @@ def same_files(project: Project) -> Iterator[Problem]:
 )
 def same_objects(project: Project) -> Iterator[Problem]:
     for staging, production in _both(project):
+        there = {str(each) for each in production.objects}
         for item in staging.objects:
-            if not production.find(item.kind, item.name, item.namespace):
+            if str(item) not in there:
                 yield problem(item, "is not in production", "metadata", "name")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, dig, items, text
+from harness.render.objects import Environment, Object, dig, items, stem, text
 
 _FLUX = ("Kustomization", "HelmRelease")
 _VOLUMES: dict[str, tuple[str, str]] = {
@@ -43,8 +43,25 @@ def of_pods(environment: Environment) -> Iterator[Problem]:
 )
 def watched(environment: Environment) -> Iterator[Problem]:
     for source in _sources(environment).values():
-        if source.labels.get("reconcile.fluxcd.io/watch") != "Enabled":
+        watched = source.labels.get("reconcile.fluxcd.io/watch") == "Enabled"
+        if not watched and source.stem == source.name:
             yield problem(source, "Flux does not watch it for changes", "metadata", "labels")
+
+
+@rule(
+    "references/by-content",
+    why="of a commit that changes both, Flux sees the values before the release or the other way "
+    "round: an upgrade of half the commit rolls every pod, and may never get Ready",
+    fix="let kustomize name the ConfigMap by its content (no disableNameSuffixHash), and list "
+    "base/namereference.yaml under configurations",
+)
+def by_content(environment: Environment) -> Iterator[Problem]:
+    for release in environment.of("HelmRelease"):
+        for index, source in enumerate(items(release.value, "spec", "valuesFrom")):
+            name = text(source, "name")
+            if stem(name) == name:
+                message = f"{name} keeps its name when its values change"
+                yield problem(release, message, "spec", "valuesFrom", index, "name")
 
 
 @rule(

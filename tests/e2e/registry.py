@@ -1,0 +1,66 @@
+"""A real registry on loopback, with a small image that is really signed."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import tools
+from harness.core import command
+from harness.core.repository import Repository
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry that runs.
+
+    Attributes:
+        address: host and port.
+        digest: of the image ``staging/torchserve``.
+        public_key: of whoever signed it.
+    """
+
+    address: str
+    digest: str
+    public_key: Path
+
+
+@contextmanager
+def running(repository: Repository, folder: Path) -> Iterator[Registry]:
+    """A registry for as long as the block runs; ``folder`` is empty."""
+    crane, cosign = (tools.find(repository, name) for name in ("crane", "cosign"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    argv = [crane, "registry", "serve", "--address", address]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        digest = _push(crane, f"{address}/staging/torchserve", folder)
+        _sign(cosign, f"{address}/staging/torchserve@{digest}", folder)
+        yield Registry(address, digest, folder / "cosign.pub")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _push(crane: Path, name: str, folder: Path) -> str:
+    """Push an image; return its digest. crane tries again until the registry listens."""
+    (folder / "layer").mkdir()
+    (folder / "layer" / "README").write_text("No container runs in kwok's pods.\n")
+    layer = folder / "layer.tar"
+    command.run(["tar", "cf", layer, "-C", folder / "layer", "."], timeout=_SECONDS)
+    argv = [crane, "append", "--new_layer", layer, "--new_tag", f"{name}:1"]
+    command.run(argv, timeout=_SECONDS)
+    return command.run([crane, "digest", f"{name}:1"], timeout=_SECONDS).stdout.strip()
+
+
+def _sign(cosign: Path, reference: str, folder: Path) -> None:
+    quiet = {"COSIGN_PASSWORD": ""}
+    command.run([cosign, "generate-key-pair"], cwd=folder, timeout=_SECONDS, env=quiet)
+    words = ["--key", folder / "cosign.key", "--yes", "--tlog-upload=false"]
+    words += ["--use-signing-config=false", "--allow-http-registry"]
+    command.run([cosign, "sign", *words, reference], timeout=_SECONDS, env=quiet)

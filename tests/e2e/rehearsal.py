@@ -1,0 +1,171 @@
+"""Somebody's clone of what two local clusters follow: what they type, from a model to production.
+
+Git, Flux, TorchServe, the registry and its signatures are real. AWS is moto; pods are kwok's, so
+the load goes to a TorchServe on this machine that serves the same commit.
+"""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import yaml
+
+from harness.core import command
+from harness.core.git import Git
+from tests.e2e.pair import BOTH, REGION, Pair, bucket
+
+MODEL = "silero_vad"
+_MODEL_FILE = f"models/{MODEL}/model.yaml"
+_HANDLER = f"models/{MODEL}/handler.py"
+_PREDICT = "        answers: list = [None] * len(inputs)\n"
+_SLOW = "        import time\n\n        time.sleep(2)\n"
+_SECONDS = 300.0  # for any one command: a load test with its server takes 40
+_PROFILE = {
+    "arrivals": "constant",
+    "timeout": 20,
+    "maxInFlight": 64,
+    "mix": [{"model": MODEL}],
+    "stages": [
+        {"kind": "warm-up", "seconds": 2, "rate": 2},
+        {"kind": "hold", "seconds": 10, "rate": 3},
+    ],
+    # Three clusters share two cores with the server: ten times what it takes alone.
+    "slos": [{"latency": {"p50": 1200}, "errorRate": 0, "dropped": 0}],
+    # It is the server that is judged here, on a machine that does other things too.
+    "judge": {"lateness": 500, "generatorCpu": 1, "drift": 10},
+}
+_GATES = {
+    "from": "staging",
+    "soakHours": 0.001,
+    "signedReports": True,
+    "signedImage": {"key": "clusters/cosign.pub"},
+    "embedded": True,
+}
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A clone and everything around it.
+
+    Attributes:
+        root: of the clone.
+        key: signs reports and releases.
+        env: the variables of whoever types.
+    """
+
+    root: Path
+    key: Path
+    pair: Pair
+    env: dict[str, str]
+
+    @property
+    def git(self) -> Git:
+        return Git(self.root)
+
+    def harness(self, *words: str, code: int = 0) -> str:
+        """Type ``harness …``; return what it prints."""
+        argv = [sys.executable, "-m", "harness", *words]
+        done = command.run(argv, cwd=self.root, timeout=_SECONDS, env=self.env, accept=range(256))
+        said = f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, said
+        return done.stdout
+
+    def model(self, version: str, *, slow: bool = False) -> None:
+        """A new version of the model: built, locked, pushed, in everybody's settings."""
+        file = self.root / _MODEL_FILE
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text(
+            "".join(f"version: {version}\n" if x.startswith("version:") else x for x in lines)
+        )
+        if slow:
+            handler = self.root / _HANDLER
+            text = handler.read_text()
+            assert _PREDICT in text
+            handler.write_text(text.replace(_PREDICT, _PREDICT + _SLOW))
+        self.harness("models", "build")
+        self.harness("models", "lock")
+        self.harness("models", "push", "--env", "staging")
+        for env in BOTH:
+            self.harness("snapshot", "--env", env)
+
+    def propose(self, message: str) -> None:
+        """What a pull request is, and its merge: a branch, a check, main."""
+        self.git.run("switch", "--quiet", "--create", "topic")
+        self.git.run("add", "--all")
+        self.git.run("commit", "--quiet", "--message", message)
+        self.git.run("switch", "--quiet", "main")
+        self.merge("topic")
+        self.git.run("branch", "--quiet", "--delete", "topic")
+
+    def merge(self, branch: str) -> str:
+        """Merge a branch into main, and push; return main's commit."""
+        self.git.run("merge", "--quiet", "--no-ff", "--no-edit", branch)
+        return self.push()
+
+    def revert(self) -> str:
+        """Take the last merge back, and push."""
+        self.git.run("revert", "--no-edit", "--mainline", "1", "HEAD")
+        return self.push()
+
+    def push(self) -> str:
+        self.git.run("push", "--quiet", "origin", "main")
+        return self.git.run("rev-parse", "HEAD")
+
+    def prove(self, *, code: int = 0) -> None:
+        """Load and look at what staging runs, and keep the signed reports."""
+        self.harness("loadtest", "--env", "staging", "--embedded", code=code)
+        self.harness("smoke", "--env", "staging")
+        for kind in ("loadtest", "smoke"):
+            report = f"build/{kind}/staging/report.json"
+            self.harness("evidence", "add", report, "--env", "staging", "--key", str(self.key))
+
+    def promote(self, *, code: int = 0) -> str:
+        return self.harness("promote", "--key", str(self.key), code=code)
+
+
+def prepare(pair: Pair, folder: Path, endpoint: str) -> Rehearsal:
+    """A clone whose staging and production have all that a promotion looks at, but no commit."""
+    repository = pair.staging.repository
+    root, key = folder / "clone", folder / "key"
+    command.run(["git", "clone", "--quiet", pair.staging.bare.path, root], timeout=60)
+    (root / "build").mkdir()
+    (root / "build" / "tools").symlink_to(repository.build / "tools")
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f", key]
+    command.run(argv, timeout=60)
+    env = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "KUBECONFIG": str(pair.staging.kubeconfig),
+    }
+    made = Rehearsal(root, key, pair, env)
+    for name, value in (("user.name", "Ada"), ("user.email", "ada@example.com")):
+        made.git.run("config", name, value)
+    shutil.copy(pair.registry.public_key, root / "clusters" / "cosign.pub")
+    signer = f"ada@example.com {key.with_suffix('.pub').read_text()}"
+    (root / "clusters" / "allowed_signers").write_text(signer)
+    for name in {path.parent.name for path in (root / "models").glob("*/model.yaml")} - {MODEL}:
+        shutil.rmtree(root / "models" / name)
+    (root / "models" / "lock.yaml").unlink()
+    for each in BOTH:
+        _environment(root, each)
+        _bucket(endpoint, each)
+    return made
+
+
+def _environment(root: Path, env: str) -> None:
+    """What the owner of an environment adds to it."""
+    cluster, app = root / "clusters" / env, root / "apps" / "torchserve" / env
+    (cluster / "loadtest.yaml").write_text(yaml.safe_dump(_PROFILE))
+    if env == "production":
+        (cluster / "promotion.yaml").write_text(yaml.safe_dump(_GATES))
+    serving = yaml.safe_load((app / "serving.yaml").read_text())
+    (app / "serving.yaml").write_text(yaml.safe_dump({**serving, "models": {MODEL: {}}}))
+
+
+def _bucket(endpoint: str, env: str) -> None:
+    s3 = boto3.client("s3", region_name=REGION, endpoint_url=endpoint)
+    where = {"LocationConstraint": REGION}
+    s3.create_bucket(Bucket=bucket(env), CreateBucketConfiguration=where)

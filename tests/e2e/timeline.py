@@ -1,0 +1,64 @@
+"""What a scenario says about itself: its steps and figures, and the page that shows them all."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+
+from harness.core.page import page, section, table
+
+SIMULATED = "pods run no containers: exec, init containers, probes and images are kwok's word"
+
+
+@dataclass
+class Timeline:
+    """Figures by name: of a step, the seconds that it took."""
+
+    figures: dict[str, object] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time the block."""
+        began = time.monotonic()
+        yield
+        self.figures[f"{name}, s"] = round(time.monotonic() - began, 1)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.figures.items())
+
+
+def render(results: Sequence[Mapping[str, object]]) -> str:
+    """The page: every scenario in the order in which it ran, its seconds as a bar."""
+    failed = sum(not each["passed"] for each in results)
+    longest = max((_seconds(each) for each in results), default=1.0) or 1.0
+    total = sum(map(_seconds, results))
+    word = "fail" if failed else "pass"
+    about = f"{failed} failed · {total:,.0f} s in all · {escape(SIMULATED)}"
+    header = (
+        f'<header><span class="verdict {word}">{word}</span>'
+        f"<h1>{len(results)} scenarios on a real Kubernetes and Flux</h1>"
+        f'<p class="about">{about}</p></header>'
+    )
+    rows = (_row(each, longest) for each in results)
+    head = ["", "scenario", "seconds", "", "figures"]
+    return page("e2e", [header, section("Timeline", table(head, rows, right={2}, wide={3}))])
+
+
+def _row(result: Mapping[str, object], longest: float) -> list[str]:
+    good = bool(result["passed"])
+    share = _seconds(result) / longest
+    figures = result["figures"]
+    told = figures.items() if isinstance(figures, Mapping) else ()
+    return [
+        '<span class="good">✓</span>' if good else '<span class="bad">✗</span>',
+        escape(str(result["scenario"])),
+        f"{_seconds(result):,.1f}",
+        f'<span class="meter {"good" if good else "bad"}"><i style="width:{share:.0%}"></i></span>',
+        "<br>".join(escape(f"{name} {value}") for name, value in told),
+    ]
+
+
+def _seconds(result: Mapping[str, object]) -> float:
+    value = result["seconds"]
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -4,10 +4,10 @@ import argparse
 import datetime
 import json
 
+from harness import freeze, gates
 from harness.core import repository
 from harness.core.errors import UsageError
-from harness.promotion import freeze, settings
-from harness.promotion.freeze import Window
+from harness.freeze import Window
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the window; exit 1 inside one."""
-    calendar = settings.load(repository.find(), args.env).freeze
+    calendar = gates.load(repository.find(), args.env).freeze
     at = _moment(args.at) if args.at else datetime.datetime.now(datetime.UTC)
     inside, coming = freeze.frozen(calendar, at), freeze.upcoming(calendar, at)
     if args.json:

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from harness import gates
 from harness.cli import tools
 from harness.cluster import api, local
 from harness.cluster.api import Api
@@ -11,7 +12,7 @@ from harness.core import console, files, repository
 from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.promotion import evidence_store, gather, message, promote, settings
+from harness.promotion import evidence_store, gather, message, promote
 from harness.promotion.branch import Branch, upstream
 from harness.promotion.case import Wish
 from harness.promotion.promote import Promotion
@@ -37,7 +38,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every gate; commit on a branch where all are passed."""
     here = repository.find()
-    wanted = settings.load(here, args.target)
+    wanted = gates.load(here, args.target)
     if wanted.from_ != args.source:
         raise UsageError(f"{args.target} takes releases from {wanted.from_}, not {args.source}")
     tools.set_up(here)

@@ -6,12 +6,13 @@ import dataclasses
 import json
 from pathlib import Path
 
+from harness import gates
 from harness.cli import tools
 from harness.core import console, files, repository
 from harness.core.errors import InputError, UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.promotion import evidence_store, overview, releases, settings
+from harness.promotion import evidence_store, overview, releases
 from harness.promotion.evidence_store import EvidenceStore
 from harness.promotion.overview import Side
 from harness.promotion.releases import Ran
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page(here: Repository, args: argparse.Namespace, found: list[Ran]) -> Path:
-    proves = settings.load(here, args.env).from_
+    proves = gates.load(here, args.env).from_
     store = _store(here, proves, args.evidence)
     first = Side(proves, releases.of(here, proves, store, args.last))
     pinned = found[0].commit if found else None

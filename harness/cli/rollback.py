@@ -4,10 +4,11 @@ import argparse
 import dataclasses
 import json
 
+from harness import gates
 from harness.cli import tools
 from harness.core import console, repository
 from harness.core.git import Git
-from harness.promotion import gather, history, rollback, settings
+from harness.promotion import gather, history, rollback
 from harness.promotion.branch import Branch, upstream
 from harness.render.environment import Renderer
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     branch = Branch.of(upstream(Git(here.root)), args.env, "rollback")
     release = rollback.chosen(history.pinned(here, args.env), args.to)
     with console.step(f"look for all that {release.commit[:12]} needs"):
-        wanted = settings.load(here, args.env)
+        wanted = gates.load(here, args.env)
         found = gather.candidate(Renderer(here), args.env, release.commit, wanted)
     done = rollback.rollback(here, branch, release, found, args.reason, replace=args.replace)
     if args.push:

@@ -4,10 +4,10 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.gates import Gates
 from harness.loadtest.profile import Profile
 from harness.promotion.evidence import Kind, Proof
 from harness.promotion.running import Running
-from harness.promotion.settings import Settings
 from harness.promotion.signature import Signers
 from harness.render.diff import Danger
 
@@ -79,7 +79,7 @@ class Case:
 
     Attributes:
         source, target: the environments.
-        settings: of the target.
+        gates: of the target.
         commit: what shall move.
         digest: the release digest of the commit in the source environment.
         wish: what the caller asked for.
@@ -95,7 +95,7 @@ class Case:
 
     source: str
     target: str
-    settings: Settings
+    gates: Gates
     commit: str
     digest: str
     wish: Wish

@@ -3,19 +3,19 @@
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness import registry
+from harness import gates, registry
 from harness.cluster.api import Api
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
+from harness.gates import Gates
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
 from harness.policy.serving import servers
-from harness.promotion import evidence_store, history, running, settings
+from harness.promotion import evidence_store, history, running
 from harness.promotion.branch import Upstream
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
 from harness.promotion.evidence import Kind, Proof
 from harness.promotion.evidence_store import EvidenceStore
-from harness.promotion.settings import Settings
 from harness.promotion.signature import Signers
 from harness.registry import Image
 from harness.render import diff, digest
@@ -51,7 +51,7 @@ def gather(
         UsageError: the commit is not in this checkout.
         InputError, HarnessError: something cannot be read or asked.
     """
-    wanted = settings.load(repository, target)
+    wanted = gates.load(repository, target)
     renderer = Renderer(repository)
     now_runs = running.look(cluster, repository)
     git = upstream.git
@@ -67,7 +67,7 @@ def gather(
     return Case(
         source=proves,
         target=target,
-        settings=wanted,
+        gates=wanted,
         commit=moving,
         digest=proven,
         wish=wish,
@@ -90,7 +90,7 @@ def signers(repository: Repository) -> Signers:
     return Signers(path.read_text() if path.is_file() else "")
 
 
-def candidate(renderer: Renderer, target: str, commit: str, wanted: Settings) -> Candidate:
+def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Candidate:
     """The target's folder × a commit, and whether what it needs is there."""
     new = renderer.pinning(target, commit)
     old = renderer.live(target)
@@ -113,7 +113,7 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Settings) ->
 
 
 def _missing(
-    repository: Repository, target: str, new: Environment, lock: Lock, wanted: Settings
+    repository: Repository, target: str, new: Environment, lock: Lock, wanted: Gates
 ) -> Iterator[str]:
     """What the target's bucket and registry lack of a release."""
     bucket = push.find(repository, target)

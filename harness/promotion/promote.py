@@ -14,7 +14,7 @@ from harness import site
 from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.promotion import evidence, gates, history, message, signature
+from harness.promotion import evidence, history, judge, message, signature
 from harness.promotion.branch import Branch
 from harness.promotion.case import Case
 from harness.promotion.evidence import SIGNATURE, Evidence, Gate, Proven, Source
@@ -66,7 +66,7 @@ def promote(
     told = _evidence(case, pinned(renderer.tree, case.target))
     if not all(gate.passed for gate in told.gates):
         return Promotion(told, branch.name, None, changed=False)
-    if case.settings.signed_reports and key is None:
+    if case.gates.signed_reports and key is None:
         raise UsageError("evidence has to be signed: whose key?", hint="--key FILE")
     waiting = branch.tip(case.commit, replace=replace)
     if waiting and _says_the_same(branch.upstream.git, waiting, told, branch.upstream.main):
@@ -107,7 +107,7 @@ def _evidence(case: Case, replaces: str | None) -> Evidence:
             digest=case.digest,
             ready_since=case.running.since.isoformat("T", "seconds"),
         ),
-        gates=tuple(gates.evaluate(case)),
+        gates=tuple(judge.evaluate(case)),
         reports=tuple(_proven(case)),
         accepted=tuple(sorted(case.wish.accept)),
         override=case.wish.override,
@@ -121,7 +121,7 @@ def _proven(case: Case) -> Iterator[Proven]:
                 kind=proof.kind,
                 name=proof.name,
                 sha256=proof.sha256,
-                signed_by=gates.signed_by(case, proof),
+                signed_by=judge.signed_by(case, proof),
                 started=proof.report.started,
                 figures=tuple(evidence.figures(proof.load)) if proof.load else (),
             )

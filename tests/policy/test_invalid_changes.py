@@ -10,9 +10,16 @@ from harness.policy.rule import Rule
 from tests.policy import variation
 
 FAULTS = variation.folders("invalid")
-# What no change of a file can show: it takes two commits, `--strict`, a chart of the network or an
-# API server. See test_check.py, test_published_charts.py and tests/e2e/test_admission.py.
-BEYOND_A_CHANGE = {"images/published-charts", "render/crossed", "render/unset", "server/refused"}
+# What no change of a file can show: it takes commits, `--strict`, a chart of the network or an API
+# server. See test_check.py, test_published_charts.py, tests/e2e/test_admission.py and
+# tests/promotion/test_checked.py.
+BEYOND_A_CHANGE = {
+    "images/published-charts",
+    "promotion/evidence",
+    "render/crossed",
+    "render/unset",
+    "server/refused",
+}
 
 
 @pytest.mark.parametrize("folder", FAULTS, ids=lambda folder: str(folder.name))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from harness.gates import Gates
 from harness.loadtest import histogram
 from harness.loadtest.profile import Profile
 from harness.loadtest.report import Report
@@ -13,7 +14,6 @@ from harness.promotion import evidence
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
 from harness.promotion.evidence import Proof
 from harness.promotion.running import Running
-from harness.promotion.settings import Settings
 from harness.promotion.signature import Signers
 
 NOW = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)  # a Thursday
@@ -42,10 +42,10 @@ def profile(**slos: float) -> Profile:
 PROFILE = profile(p99=100)
 
 
-def settings(**keys: object) -> Settings:
+def gates(**keys: object) -> Gates:
     """A target's gates; reports need no signature unless told."""
     text = json.dumps({"from": "staging", "signedReports": False, **keys})
-    return Settings.model_validate_json(text)
+    return Gates.model_validate_json(text)
 
 
 def load_report(
@@ -133,7 +133,7 @@ def case(**changes: Any) -> Case:
     good = Case(
         source="staging",
         target="production",
-        settings=settings(),
+        gates=gates(),
         commit=COMMIT,
         digest=DIGEST,
         wish=Wish(),

@@ -150,7 +150,7 @@ def test_evidence_has_to_be_signed_where_reports_have_to_be(clone: Clone, key: P
     strict = dataclasses.replace(
         known,
         proofs=signed,
-        settings=cases.settings(signedReports=True),
+        gates=cases.gates(signedReports=True),
         signers=Signers(f"ada@example.com {key.with_suffix('.pub').read_text()}"),
     )
     with pytest.raises(UsageError, match="whose key"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.loadtest.report import Report
-from harness.promotion import evidence, gates, signature
+from harness.promotion import evidence, judge, signature
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
 from harness.promotion.running import Running
 from harness.promotion.signature import Signers
@@ -21,12 +21,12 @@ from tests.promotion.cases import (
     NOW,
     PROFILE,
     case,
+    gates,
     hours_ago,
     load_proof,
     load_report,
     profile,
     proof,
-    settings,
     smoke_text,
     with_load,
 )
@@ -46,14 +46,14 @@ def candidate(**changes: object) -> Candidate:
 
 def refused(of: Case) -> dict[str, str]:
     """Each gate that is not passed, and what it found."""
-    found = gates.evaluate(of)
+    found = judge.evaluate(of)
     assert all(gate.hint for gate in found if not gate.passed), "each says what to do"
     return {gate.name: gate.found for gate in found if not gate.passed}
 
 
 def test_good_case_passes_every_gate() -> None:
     assert refused(case()) == {}
-    assert len(gates.evaluate(case())) == 12
+    assert len(judge.evaluate(case())) == 12
 
 
 _FREEZE = [{"name": "week", "timeZone": "UTC", "from": "Mon 00:00", "to": "Fri 00:00"}]
@@ -99,7 +99,7 @@ SPOILED = {
         "lacks x",
         case(candidate=candidate(missing=("lacks x",))),
     ),
-    "frozen": ("freeze", "week", case(settings=settings(freeze=_FREEZE))),
+    "frozen": ("freeze", "week", case(gates=gates(freeze=_FREEZE))),
     "SLO": ("SLOs", "p99 of all", case(target_profile=profile(p99=5))),
     "too few requests": ("SLOs", "too few", case(target_profile=profile(**{"p99.9": 100}))),
 }
@@ -191,15 +191,15 @@ def test_smoke_test_that_does_not_count(changes: dict[str, object], said: str) -
 
 def test_what_the_caller_may_insist_on() -> None:
     assert refused(case(candidate=candidate(dangers=(DANGER,)), wish=Wish(accept=(NAME,)))) == {}
-    frozen = case(settings=settings(freeze=_FREEZE), wish=Wish(override="the site is down"))
+    frozen = case(gates=gates(freeze=_FREEZE), wish=Wish(override="the site is down"))
     assert refused(frozen) == {}
-    assert gates.evaluate(frozen)[-1].found == "overridden: the site is down"
+    assert judge.evaluate(frozen)[-1].found == "overridden: the site is down"
     older = case(checkout=Checkout("", True, False, hours_ago(100)), wish=Wish(downgrade=True))
     assert refused(older) == {}
 
 
 def test_rehearsal_takes_embedded_reports() -> None:
-    assert refused(replace(loads(embedded=True), settings=settings(embedded=True))) == {}
+    assert refused(replace(loads(embedded=True), gates=gates(embedded=True))) == {}
 
 
 @pytest.fixture
@@ -223,13 +223,13 @@ def _strict(key: Path, text: str, signed: str | None) -> Case:
         "loadtest": [evidence.read(text, "report.json", signed)],
         "smoke": [evidence.read(smoke, "smoke.json", smoke_signed)],
     }
-    return case(proofs=proofs, signers=signers, settings=settings(signedReports=True))
+    return case(proofs=proofs, signers=signers, gates=gates(signedReports=True))
 
 
 def test_signed_report_counts(key: Path) -> None:
     strict = _strict(key, *_signed(load_report(), key))
     assert refused(strict) == {}
-    assert gates.signed_by(strict, strict.proofs["loadtest"][0]) == "ci@example.com"
+    assert judge.signed_by(strict, strict.proofs["loadtest"][0]) == "ci@example.com"
 
 
 def test_report_edited_by_hand_is_refused(key: Path) -> None:

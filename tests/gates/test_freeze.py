@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.promotion import freeze
-from harness.promotion.freeze import Freeze
+from harness import freeze
+from harness.freeze import Freeze
 
 UTC = datetime.UTC
 

@@ -7,11 +7,12 @@ lies in the ``Case``.
 import datetime
 from collections.abc import Callable, Mapping
 
+from harness import freeze
 from harness.core.errors import InputError
 from harness.loadtest import held
 from harness.loadtest.report import Report, quantity
 from harness.loadtest.slo import Objective
-from harness.promotion import freeze, signature
+from harness.promotion import signature
 from harness.promotion.case import Case
 from harness.promotion.evidence import Gate, Kind, Proof
 from harness.render.diff import Danger
@@ -110,13 +111,13 @@ def _running(case: Case) -> str:
 
 def _soak(case: Case) -> str:
     hours = (case.now - case.running.since).total_seconds() / 3600
-    if hours < case.settings.soak_hours:
-        due = case.running.since + datetime.timedelta(hours=case.settings.soak_hours)
+    if hours < case.gates.soak_hours:
+        due = case.running.since + datetime.timedelta(hours=case.gates.soak_hours)
         raise _RefusedError(
-            f"Ready for {hours:.1f} h, {case.settings.soak_hours:g} h are asked",
+            f"Ready for {hours:.1f} h, {case.gates.soak_hours:g} h are asked",
             f"again from {due:%Y-%m-%d %H:%M} UTC on",
         )
-    return f"Ready for {hours:.1f} h (asked: {case.settings.soak_hours:g} h)"
+    return f"Ready for {hours:.1f} h (asked: {case.gates.soak_hours:g} h)"
 
 
 def _load_test(case: Case) -> str:
@@ -202,7 +203,7 @@ def _stored(case: Case) -> str:
 
 
 def _freeze(case: Case) -> str:
-    window = freeze.frozen(case.settings.freeze, case.now)
+    window = freeze.frozen(case.gates.freeze, case.now)
     if window and not case.wish.override:
         raise _RefusedError(str(window), 'wait, or give a reason: --override-freeze "REASON"')
     return f"overridden: {case.wish.override}" if window else "open"
@@ -244,7 +245,7 @@ def _proof(case: Case, kind: Kind, hint: str) -> Proof:
             f"{proof.commit[:12]} is release {known.digest[:12]}",
             hint,
         )
-    if proof.rehearsed and not case.settings.embedded:
+    if proof.rehearsed and not case.gates.embedded:
         raise _RefusedError(f"{proof.name} is of an embedded server or of fake pods", hint)
     _signer(case, proof)
     _timely(case, proof, known.committed, hint)
@@ -254,7 +255,7 @@ def _proof(case: Case, kind: Kind, hint: str) -> Proof:
 def _signer(case: Case, proof: Proof) -> str | None:
     """Who signed a report; None where nobody need have."""
     if proof.signature is None:
-        if case.settings.signed_reports:
+        if case.gates.signed_reports:
             raise _RefusedError(
                 f"{proof.name} is not signed", "harness evidence add REPORT --key FILE"
             )
@@ -277,9 +278,9 @@ def _timely(case: Case, proof: Proof, committed: datetime.datetime, hint: str) -
     if proof.started < case.running.since - slack:
         raise _RefusedError(f"{proof.name} began before the release was Ready", hint)
     days = (case.now - proof.ended).total_seconds() / 86_400
-    if days > case.settings.report_days:
+    if days > case.gates.report_days:
         raise _RefusedError(
-            f"{proof.name} is {days:.1f} days old, {case.settings.report_days:g} are allowed", hint
+            f"{proof.name} is {days:.1f} days old, {case.gates.report_days:g} are allowed", hint
         )
 
 

@@ -20,8 +20,8 @@ from pydantic import Field, model_validator
 from harness.core import document
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
+from harness.freeze import Freeze
 from harness.models.catalog import Camel
-from harness.promotion.freeze import Freeze
 from harness.registry import Signer
 
 FILE = "promotion.yaml"
@@ -46,7 +46,7 @@ class SignedImage(Camel):
         return Signer(self.identity, self.issuer, key)
 
 
-class Settings(Camel):
+class Gates(Camel):
     """The gates of an environment.
 
     Attributes:
@@ -69,7 +69,7 @@ class Settings(Camel):
     freeze: tuple[Freeze, ...] = ()
 
 
-def load(repository: Repository, env: str) -> Settings:
+def load(repository: Repository, env: str) -> Gates:
     """Read an environment's gates.
 
     Raises:
@@ -79,4 +79,4 @@ def load(repository: Repository, env: str) -> Settings:
     path: Path = repository.cluster(env) / FILE
     if not path.is_file():
         raise UsageError(f"nothing is promoted to {env}: it has no {FILE}")
-    return document.load(path, Settings)
+    return document.load(path, Gates)

@@ -74,7 +74,9 @@ smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, o
 e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched
 	$(HARNESS) cluster tools
 	mkdir -p build/e2e
-	$(VENV)/bin/python -m pytest tests/e2e --e2e --durations=10 --junitxml=build/e2e/junit.xml
+	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
+	$(VENV)/bin/python -m pytest tests/e2e --e2e -n 3 --dist loadfile --durations=10 \
+	  --junitxml=build/e2e/junit.xml
 
 ##@ Check
 .PHONY: check

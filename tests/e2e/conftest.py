@@ -35,16 +35,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.xdist_group(_together(item)))
     if not config.getoption("--e2e", default=False):
         items[:] = [item for item in items if item not in ours]
         config.hook.pytest_deselected(items=ours)
-
-
-def _together(item: pytest.Item) -> str:
-    """Scenarios of a file share its clusters; variations of the repository share nothing."""
-    seed = getattr(item, "callspec", None) and item.callspec.params.get("seed")  # type: ignore[attr-defined]
-    return item.path.stem if seed is None else f"variations {seed // 6}"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import yaml
 from harness.cluster import flux, git, kinds, status, synced
 from harness.cluster.api import Api, Kind
 from harness.cluster.local import LocalCluster
+from harness.core.errors import HarnessError
 from harness.render.objects import Value, dig, items, mapping, text
 from tests.e2e.timeline import Timeline
 
@@ -204,30 +205,33 @@ _RESTLESS = ("Event", "Lease", "Pod", "EndpointSlice", "Endpoints", "Node", "Pod
 
 def diagnosis(cluster: LocalCluster) -> str:
     """Conditions, warnings and the controllers' last complaints, for a scenario that failed."""
-    lines = []
-    for kind in (
-        kinds.GIT_REPOSITORY,
-        kinds.KUSTOMIZATION,
-        kinds.HELM_CHART,
-        kinds.HELM_RELEASE,
-    ):
-        for each in cluster.api.every(kind):
-            lines.append(f"{kind.name}/{text(each, 'metadata', 'name')}")
+    try:
+        said = list(_conditions(cluster.api))
+    except HarnessError as error:
+        said = [f"the API server: {error.message}"]
+    return "\n".join([*said, *_complaints(cluster)])
+
+
+def _conditions(api: Api) -> Iterator[str]:
+    for kind in (kinds.GIT_REPOSITORY, kinds.KUSTOMIZATION, kinds.HELM_CHART, kinds.HELM_RELEASE):
+        for each in api.every(kind):
+            yield f"{kind.name}/{text(each, 'metadata', 'name')}"
             for one in items(each, "status", "conditions"):
                 said = (text(one, name) for name in ("type", "status", "reason", "message"))
-                lines.append("    " + " ".join(said)[:500])
-    lines += [
-        f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
-        for pod in cluster.api.every(kinds.POD)
-    ]
-    for event in cluster.api.every(kinds.EVENT):
+                yield "    " + " ".join(said)[:500]
+    for pod in api.every(kinds.POD):
+        yield f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
+    for event in api.every(kinds.EVENT):
         if text(event, "type") == "Warning":
             who = text(event, "involvedObject", "name")
-            lines.append(f"{who}: {text(event, 'reason')}: {text(event, 'message')[:300]}")
+            yield f"{who}: {text(event, 'reason')}: {text(event, 'message')[:300]}"
+
+
+def _complaints(cluster: LocalCluster) -> Iterator[str]:
     for name in ("source-controller", "kustomize-controller", "helm-controller"):
-        log = (cluster.folder / "logs" / f"{name}.log").read_text().splitlines()
-        lines += ["", name, *[line for line in log if '"level":"error"' in line][-_LOG_LINES:]]
-    return "\n".join(lines)
+        log = cluster.folder / "logs" / f"{name}.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        yield from ("", name, *[x for x in lines if '"level":"error"' in x][-_LOG_LINES:])
 
 
 def _named(kind: str, patch: dict[str, object]) -> dict[str, object]:

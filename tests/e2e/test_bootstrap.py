@@ -72,15 +72,16 @@ def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
     changes[f"{FOLDER}/flux-system/kustomization.yaml"] = ours
     instance = (checkout.root / FOLDER / "flux-system/fluxinstance.yaml").read_text()
     changes[f"{FOLDER}/flux-system/fluxinstance.yaml"] = instance.replace("UNSET", cluster.url)
+    # Flux follows this main already: it must not find an allow-list without its own address. And
+    # `harness init` wants https or ssh, which this machine's Git server does not speak.
     values = (checkout.root / FOLDER / "site.yaml").read_text()
+    values = values.replace("GIT_URL: UNSET", f"GIT_URL: {cluster.url}")
     changes[f"{FOLDER}/site.yaml"] = f"{values}  MODEL_STORE_PATH: /var/lib/model-store\n"
     bare.commit(changes, "A staging that this machine can run")
     root = tmp_path / "checkout"
     subprocess.run(["git", "clone", "--quiet", bare.path, root], check=True)
     made = Fork(Repository(root), bare.path)
     made.git("checkout", "--quiet", "-b", "work")
-    # `harness init` wants https or ssh; this machine's Git server has neither.
-    made.replace(f"{FOLDER}/site.yaml", "GIT_URL: UNSET", f"GIT_URL: {cluster.url}")
     rest = {name: value for name, value in SETTINGS.items() if name != "GIT_URL"}
     site.fill(made.repository, "staging", rest | {"WORKFLOW_ROLE_ARN": ROLE})
     return made

@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT DIGEST FROM KEY PUSH REPORT TO TORCH
+GIVEN := ENV BASE COMMIT DIGEST FROM KEY PUSH REPORT SEEN TO TORCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 ifneq ($(filter-out auto cpu default none,$(TORCH)),)
@@ -166,12 +166,16 @@ evidence: $(SETUP) ## sign the REPORT about ENV with the KEY, and keep it where 
 
 .PHONY: release-copy
 release-copy: $(SETUP) ## the archives and the image of a release, from FROM to TO
-	$(HARNESS) release copy --from "$$FROM" --to "$$TO" --commit "$$COMMIT"
+	$(HARNESS) release copy --from "$$FROM" --to "$$TO" --commit "$$COMMIT" $${SEEN:+--seen "$$SEEN"}
+
+.PHONY: look
+look: $(SETUP) ## write what FROM's cluster runs to SEEN, for who promotes where it cannot be reached
+	$(HARNESS) promote --from "$$FROM" --to "$$TO" --look "$$SEEN"
 
 .PHONY: promote
 promote: $(SETUP) ## point TO at the commit that FROM proved, on a branch (PUSH=yes pushes it)
 	$(HARNESS) promote --from "$$FROM" --to "$$TO" --commit "$$COMMIT" \
-	  $${KEY:+--key "$$KEY"} $${PUSH:+--push}
+	  $${SEEN:+--seen "$$SEEN"} $${KEY:+--key "$$KEY"} $${PUSH:+--push}
 
 .PHONY: release-notes
 release-notes: $(SETUP) ## what the last move of TO's pointer changed, under build/

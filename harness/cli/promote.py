@@ -12,10 +12,11 @@ from harness.core import console, files, repository
 from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.promotion import evidence_store, gather, message, promote
+from harness.promotion import evidence_store, gather, message, promote, running
 from harness.promotion.branch import Branch, upstream
 from harness.promotion.case import Wish
 from harness.promotion.promote import Promotion
+from harness.promotion.running import Running
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="target", default="production", help="that moves (production)")
     parser.add_argument("--commit", default="", help="what moves (what the source runs)")
     parser.add_argument("--context", help="the source's cluster, of KUBECONFIG")
+    parser.add_argument("--look", type=Path, metavar="FILE", help="only write what it runs there")
+    parser.add_argument("--seen", type=Path, metavar="FILE", help="what --look wrote, instead")
     parser.add_argument("--evidence", type=Path, metavar="FOLDER", help="instead of the bucket")
     parser.add_argument("--key", type=Path, metavar="FILE", help="an SSH key: signs the evidence")
     parser.add_argument(
@@ -41,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = gates.load(here, args.target)
     if wanted.from_ != args.source:
         raise UsageError(f"{args.target} takes releases from {wanted.from_}, not {args.source}")
+    if args.look:
+        return _look(here, args)
     tools.set_up(here)
     shared = upstream(Git(here.root))
     wish = Wish(tuple(args.accept), args.override_freeze, args.downgrade)
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             shared,
             here,
             args.target,
-            cluster(here, args.source, args.context),
+            seen(here, args),
             evidence_store.find(here, args.source, args.evidence),
             wish,
             commit=args.commit,
@@ -66,6 +71,21 @@ def run(args: argparse.Namespace) -> int:
         console.note(f"the pull request's text: {path.relative_to(here.root)}")
     print(json.dumps(as_data(done), indent=2) if args.json else _text(done))
     return 0 if done.made else 1
+
+
+def _look(here: Repository, args: argparse.Namespace) -> int:
+    there = running.look(cluster(here, args.source, args.context), here)
+    running.write(there, args.look)
+    text = f"{args.source} runs {there.commit}"
+    print(json.dumps({"commit": there.commit}) if args.json else text)
+    return 0
+
+
+def seen(here: Repository, args: argparse.Namespace) -> Running:
+    """What the source's cluster runs: as somebody saw it before, or as it is now."""
+    if args.seen:
+        return running.read(args.seen)
+    return running.look(cluster(here, args.source, args.context), here)
 
 
 def cluster(here: Repository, env: str, context: str | None) -> Api:

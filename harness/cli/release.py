@@ -3,11 +3,12 @@
 import argparse
 import dataclasses
 import json
+from pathlib import Path
 
 from harness.cli import tools
-from harness.cli.promote import cluster
+from harness.cli.promote import seen
 from harness.core import repository
-from harness.promotion import copy, running
+from harness.promotion import copy
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="source", default="staging", help="where it is (staging)")
     parser.add_argument("--to", dest="target", default="production", help="(production)")
     parser.add_argument("--commit", default="", help="which release; what the source runs")
+    parser.add_argument("--seen", type=Path, metavar="FILE", help="what `promote --look` wrote")
     parser.add_argument("--context", help="the source's cluster, of KUBECONFIG")
     parser.set_defaults(run=run)
 
@@ -23,9 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Copy what is missing, and say what was."""
     here = repository.find()
     tools.set_up(here)
-    commit = args.commit
-    if not commit:
-        commit = running.look(cluster(here, args.source, args.context), here).commit
+    commit = args.commit or seen(here, args).commit
     done = list(copy.copy(here, args.source, args.target, commit))
     if args.json:
         print(json.dumps([dataclasses.asdict(each) for each in done], indent=2))

@@ -4,18 +4,18 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness import gates, registry
-from harness.cluster.api import Api
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
 from harness.gates import Gates
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
 from harness.policy.serving import servers
-from harness.promotion import evidence_store, history, running
+from harness.promotion import evidence_store, history
 from harness.promotion.branch import Upstream
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
 from harness.promotion.evidence import Kind, Proof
 from harness.promotion.evidence_store import EvidenceStore
+from harness.promotion.running import Running
 from harness.promotion.signature import Signers
 from harness.registry import Image
 from harness.render import diff, digest
@@ -30,7 +30,7 @@ def gather(
     upstream: Upstream,
     repository: Repository,
     target: str,
-    cluster: Api,
+    now_runs: Running,
     store: EvidenceStore,
     wish: Wish,
     *,
@@ -42,7 +42,7 @@ def gather(
         upstream: the shared history, fetched.
         repository: the checkout.
         target: the environment that shall move.
-        cluster: the source's.
+        now_runs: what the source's cluster runs.
         store: where the source's reports are.
         wish: what the caller asked for.
         commit: what shall move; what the source runs, unless told.
@@ -53,7 +53,6 @@ def gather(
     """
     wanted = gates.load(repository, target)
     renderer = Renderer(repository)
-    now_runs = running.look(cluster, repository)
     git = upstream.git
     moving = git.resolve(commit or now_runs.commit)
     if moving is None:

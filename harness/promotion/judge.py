@@ -18,6 +18,7 @@ from harness.promotion.evidence import Gate, Kind, Proof
 from harness.render.diff import Danger
 
 _SKEW = 60.0  # seconds between two clocks; with NTP on both there is not one
+_LOOKED = 12.0  # hours: between a look and what follows from it somebody may have to approve
 _SHOWN = 5  # of many things that are wrong alike
 
 
@@ -77,11 +78,17 @@ def _commit(case: Case) -> str:
 
 
 def _clocks(case: Case) -> str:
-    off = abs((case.local_now - case.now).total_seconds())
+    off = abs((case.running.asked - case.running.now).total_seconds())
     if off > _SKEW:
         raise _RefusedError(
             f"this machine's clock and the API server's are {off:,.0f} s apart",
             "set the one that is wrong: ages and freezes are judged by them",
+        )
+    hours = (case.local_now - case.running.asked).total_seconds() / 3600
+    if not -_SKEW / 3600 <= hours <= _LOOKED:
+        raise _RefusedError(
+            f"{case.source} was looked at {hours:,.1f} hours ago",
+            "look again: harness promote --look FILE",
         )
     if case.checkout.committed > case.now + datetime.timedelta(seconds=_SKEW):
         raise _RefusedError(

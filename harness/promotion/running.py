@@ -1,12 +1,19 @@
-"""What a cluster runs, and since when: from the histories that Flux keeps in its own objects."""
+"""What a cluster runs, and since when: from the histories that Flux keeps in its own objects.
+
+Whoever promotes need not reach the cluster: one looks and writes down what it saw, another reads.
+"""
 
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from harness.cluster import flux, kinds, status, synced
 from harness.cluster.api import Api
-from harness.core.errors import HarnessError
+from harness.core import files
+from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 from harness.render.objects import items, text
 
@@ -20,6 +27,7 @@ class Running:
     Attributes:
         environment: as its ConfigMap ``site`` says.
         now: the moment, by the API server's clock.
+        asked: the same moment, by the clock of whoever looked.
         commit: of the release that it runs.
         unready: what is not Ready, a line each.
         since: from when on everything that Flux applies there has been what it is now.
@@ -27,9 +35,13 @@ class Running:
 
     environment: str
     now: datetime.datetime
+    asked: datetime.datetime
     commit: str
     unready: tuple[str, ...]
     since: datetime.datetime
+
+
+_ADAPTER = TypeAdapter(Running)
 
 
 def look(cluster: Api, repository: Repository) -> Running:
@@ -39,7 +51,7 @@ def look(cluster: Api, repository: Repository) -> Running:
         HarnessError: it does not answer, or has no Flux that has applied a release.
     """
     screen = status.look(cluster, repository)
-    now = cluster.now()
+    now, asked = cluster.now(), datetime.datetime.now(datetime.UTC)
     if not screen.release:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
     site = cluster.get(kinds.CONFIG_MAP, _SITE, flux.NAMESPACE)
@@ -47,10 +59,29 @@ def look(cluster: Api, repository: Repository) -> Running:
     return Running(
         environment=text(site, "data", "ENVIRONMENT"),
         now=now,
+        asked=asked,
         commit=screen.release,
         unready=tuple(f"{row.kind}/{row.name}: {row.why}" for row in broken),
         since=max(_changed(cluster), default=now),
     )
+
+
+def write(running: Running, path: Path) -> None:
+    """Write down what was seen."""
+    files.write(path, _ADAPTER.dump_json(running, indent=2) + b"\n")
+
+
+def read(path: Path) -> Running:
+    """Read what was seen.
+
+    Raises:
+        InputError: it is not that.
+    """
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"not what `harness promote --look` writes: {first}", at=path) from error
 
 
 def _changed(cluster: Api) -> Iterator[datetime.datetime]:

@@ -48,6 +48,11 @@ def gates(**keys: object) -> Gates:
     return Gates.model_validate_json(text)
 
 
+def running(**changes: Any) -> Running:
+    """Staging, Ready for thirty hours."""
+    return replace(Running("staging", NOW, NOW, COMMIT, (), hours_ago(30)), **changes)
+
+
 def load_report(
     latencies: Iterable[float] = (20.0,) * 600, *, failures: int = 0, **changes: Any
 ) -> Report:
@@ -139,7 +144,7 @@ def case(**changes: Any) -> Case:
         wish=Wish(),
         local_now=NOW,
         checkout=Checkout("", reachable=True, forward=True, committed=hours_ago(100)),
-        running=Running("staging", NOW, COMMIT, (), hours_ago(30)),
+        running=running(),
         running_digest=DIGEST,
         proofs={"loadtest": [load_proof()], "smoke": [proof(smoke_text())]},
         reported={COMMIT: Reported(hours_ago(100), DIGEST)},

@@ -10,7 +10,6 @@ import pytest
 from harness.loadtest.report import Report
 from harness.promotion import evidence, judge, signature
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
-from harness.promotion.running import Running
 from harness.promotion.signature import Signers
 from harness.render.diff import Danger
 from harness.render.objects import Object, Owner
@@ -27,6 +26,7 @@ from tests.promotion.cases import (
     load_report,
     profile,
     proof,
+    running,
     smoke_text,
     with_load,
 )
@@ -66,29 +66,35 @@ SPOILED = {
         case(checkout=Checkout("", False, True, hours_ago(9))),
     ),
     "older": ("commit", "does not come after", case(checkout=Checkout("", True, False, NOW))),
-    "clock": ("clocks", "90 s apart", case(local_now=NOW + datetime.timedelta(seconds=90))),
+    "clock": (
+        "clocks",
+        "90 s apart",
+        case(
+            running=running(asked=NOW + datetime.timedelta(seconds=90)),
+            local_now=NOW + datetime.timedelta(seconds=90),
+        ),
+    ),
     "made tomorrow": (
         "clocks",
         "made after now",
         case(checkout=Checkout("", True, True, hours_ago(-24))),
     ),
+    "looked at long ago": ("clocks", "12.1 hours ago", case(local_now=hours_ago(-12.1))),
     "wrong cluster": (
         "running",
         "says that it is production",
-        case(running=Running("production", NOW, COMMIT, (), hours_ago(30))),
+        case(running=running(environment="production")),
     ),
     "another release": ("running", "staging runs cccc", case(running_digest="a" * 64)),
     "not Ready": (
         "running",
         "HelmRelease/torchserve",
-        case(
-            running=Running("staging", NOW, COMMIT, ("HelmRelease/torchserve: x",), hours_ago(30))
-        ),
+        case(running=running(unready=("HelmRelease/torchserve: x",))),
     ),
     "too short": (
         "soak",
         "Ready for 23.9 h, 24 h are asked",
-        case(running=Running("staging", NOW, COMMIT, (), hours_ago(23.9))),
+        case(running=running(since=hours_ago(23.9))),
     ),
     "does not render": ("render", "gone", case(candidate=candidate(faults=("gone",)))),
     "UNSET": ("render", "UNSET: DOMAIN", case(candidate=candidate(unfilled=("DOMAIN",)))),
@@ -142,7 +148,7 @@ UNFIT = {
 def test_load_test_that_does_not_count(name: str) -> None:
     said, spoiled = UNFIT[name]
     if name == "too old":
-        spoiled = replace(spoiled, running=Running("staging", NOW, COMMIT, (), hours_ago(300)))
+        spoiled = replace(spoiled, running=running(since=hours_ago(300)))
         spoiled = replace(spoiled, reported={COMMIT: Reported(hours_ago(400), DIGEST)})
     assert said in refused(spoiled)["load test"]
 

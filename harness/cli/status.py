@@ -61,7 +61,7 @@ def _status(args: argparse.Namespace) -> int:
 def _known(here: Repository) -> Iterator[str]:
     """The environments whose name is a context of KUBECONFIG."""
     contexts = api.contexts()
-    names = [path.name for path in sorted((here.root / "clusters").iterdir())]
+    names = here.environments
     if not set(names) & set(contexts):
         raise UsageError(
             f"none of {', '.join(names)} is a context of KUBECONFIG",

@@ -30,6 +30,11 @@ class Repository:
         """What ``harness models build`` leaves: ``lock.yaml`` and ``model-store/*.mar``."""
         return self.build / "models"
 
+    @property
+    def environments(self) -> list[str]:
+        """The names of the folders under ``clusters``."""
+        return _folders(self.root / "clusters")
+
     def app(self, env: str) -> Path:
         """The TorchServe overlay of an environment: serving.yaml and the snapshot."""
         return self._known("apps/torchserve", env)
@@ -41,7 +46,7 @@ class Repository:
     def _known(self, parent: str, env: str) -> Path:
         # Compared as a name, not tried as a path: `..` is a folder too.
         if env not in _folders(self.root / parent):
-            have = ", ".join(_folders(self.root / "clusters"))
+            have = ", ".join(self.environments)
             raise UsageError(f"no environment {env!r}", hint=f"one of: {have}")
         return self.root / parent / env
 

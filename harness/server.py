@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 from harness.core import command, console, files
@@ -216,7 +217,7 @@ def _work(folder: Path) -> Iterator[Path]:
 def _wait_until_started(server: Server, update: console.Update) -> None:
     """The launcher itself ends a start that cannot succeed; a slow one may take its time."""
     while server.process.poll() is None:
-        started, reason = _ask(f"{server.launcher_url}/startup")
+        started, reason = probe(f"{server.launcher_url}/startup")
         if started:
             return
         update(reason)
@@ -224,14 +225,20 @@ def _wait_until_started(server: Server, update: console.Update) -> None:
     raise _ended(server.process, server.folder)
 
 
-def _ask(url: str) -> tuple[bool, str]:
+def probe(url: str) -> tuple[bool, str]:
+    """Whether one of the launcher's endpoints says that all is good, and the reason that it gives.
+
+    While it starts or ends, in the middle of an answer too, nothing is good.
+    """
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - http on loopback
+        try:
+            response = urllib.request.urlopen(url, timeout=5)  # noqa: S310 - http on loopback
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
             answer = json.load(response)
-    except urllib.error.HTTPError as error:
-        answer = json.load(error)
-    except OSError:
-        return False, "the launcher is starting"
+    except (OSError, HTTPException, ValueError):
+        return False, "the launcher does not answer"
     return answer["ok"], answer["reason"]
 
 

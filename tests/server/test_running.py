@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_truncated_archive_is_refused_before_torchserve_starts(tiny: Repositor
     with pytest.raises(InputError, match=said), server.running(tiny):
         pass
     assert not work(tiny).exists()
+
+
+def test_a_launcher_that_ends_in_the_middle_of_an_answer_is_not_ready() -> None:
+    body = b'{"ok": false, "reason": "loading"}'
+    head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = head.encode() + body
+
+    def answering(length: int) -> tuple[bool, str]:
+        with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as pool:
+            probed = pool.submit(server.probe, f"http://127.0.0.1:{listening.getsockname()[1]}/")
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer[:length])
+            return probed.result(timeout=10)
+
+    cut = {answering(length) for length in range(len(answer))}
+    assert cut == {(False, "the launcher does not answer")}
+    assert answering(len(answer)) == (False, "loading")
 
 
 def test_without_java_no_judgement_is_possible(

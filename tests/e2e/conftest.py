@@ -16,7 +16,7 @@ from tests.e2e.lab import Lab, diagnosis
 from tests.e2e.pair import Pair
 from tests.e2e.timeline import SIMULATED, Timeline, render
 
-_FIGURES = "figures"
+_NOTED = "timeline"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,8 +84,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             report.sections.append((f"what {cluster.name} says", diagnosis(cluster)))
     if report.when == "call":
         noted = given.get("timeline") or (lab.timeline if lab else Timeline())
-        report.user_properties.append((_FIGURES, dict(noted.figures)))
+        report.user_properties.append((_NOTED, (dict(noted.figures), dict(noted.load))))
         noted.figures.clear()
+        noted.load.clear()
     return report
 
 
@@ -111,7 +112,7 @@ class Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if "tests/e2e/" not in report.nodeid or not (report.when == "call" or report.failed):
             return
-        figures = dict(report.user_properties).get(_FIGURES, {})
+        noted = Timeline(*dict(report.user_properties).get(_NOTED, ()))
         file, _, test = report.nodeid.rpartition("/")[2].partition("::")
         self._results.append(
             {
@@ -120,12 +121,13 @@ class Reporter:
                 "passed": report.passed,
                 "seconds": round(report.duration, 2),
                 "simulated": SIMULATED,
-                "figures": figures,
+                **noted.load,
+                "figures": noted.figures,
             }
         )
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
-            said = str(Timeline(figures))
-            reporter.write_line(f"  {report.duration:.1f} s{': ' + said if said else ''}")
+            said = f": {noted}" if str(noted) else ""
+            reporter.write_line(f"  {report.duration:.1f} s{said}")
 
     def pytest_sessionfinish(self) -> None:
         if self._results:

@@ -117,6 +117,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     assert _models(pair.production) == served
     with timeline.step("load test and smoke test, signed and kept"):
         desk.prove()
+    timeline.add(desk.root / "build/loadtest/staging/report.json")
     report = json.loads((desk.root / "build/loadtest/staging/report.json").read_text())
     assert report["embedded"], "it says what it is"
     assert report["release"]["commit"] == good
@@ -145,6 +146,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         pair.sync(desk.git.run("rev-parse", "HEAD"))
     with timeline.step("its load test fails"):
         desk.prove(code=1)
+    timeline.add(desk.root / "build/loadtest/staging/report.json")
     with timeline.step("refused"):
         said = desk.promote(code=1)
         assert "refused: load test, SLOs" in said

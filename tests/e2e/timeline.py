@@ -5,17 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 
 from harness.core.page import page, section, table
+from harness.loadtest.report import Report
 
+LOAD = ("requests", "failed", "wrong", "dropped")
 SIMULATED = "pods run no containers: exec, init containers, probes and images are kwok's word"
 
 
 @dataclass
 class Timeline:
-    """Figures by name: of a step, the seconds that it took."""
+    """Figures by name: of a step, the seconds that it took; and what load tests counted."""
 
     figures: dict[str, object] = field(default_factory=dict)
+    load: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -24,8 +28,16 @@ class Timeline:
         yield
         self.figures[f"{name}, s"] = round(time.monotonic() - began, 1)
 
+    def add(self, report: Path) -> None:
+        """Count what a load test sent."""
+        said = Report.read(report)
+        counts = (said.requests, said.failures, said.wrong_answers, said.dropped)
+        for name, count in zip(LOAD, counts, strict=True):
+            self.load[name] = self.load.get(name, 0) + count
+
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in self.figures.items())
+        told = {**self.figures, **self.load}
+        return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 def render(results: Sequence[Mapping[str, object]]) -> str:
@@ -49,13 +61,14 @@ def _row(result: Mapping[str, object], longest: float) -> list[str]:
     good = bool(result["passed"])
     share = _seconds(result) / longest
     figures = result["figures"]
-    told = figures.items() if isinstance(figures, Mapping) else ()
+    told = dict(figures) if isinstance(figures, Mapping) else {}
+    told |= {name: result[name] for name in LOAD if name in result}
     return [
         '<span class="good">✓</span>' if good else '<span class="bad">✗</span>',
-        escape(str(result["scenario"])),
+        escape(str(result["scenario"]).replace("_", " ")),
         f"{_seconds(result):,.1f}",
         f'<span class="meter {"good" if good else "bad"}"><i style="width:{share:.0%}"></i></span>',
-        "<br>".join(escape(f"{name} {value}") for name, value in told),
+        "<br>".join(escape(f"{name} {value}") for name, value in told.items()),
     ]
 
 

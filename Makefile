@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT DIGEST FROM KEY PUSH REPORT SEEN TO TORCH
+GIVEN := ENV BASE COMMIT CONTEXT DIGEST FROM KEY PUSH REPORT SEEN TO TORCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 ifneq ($(filter-out auto cpu default none,$(TORCH)),)
@@ -66,17 +66,18 @@ drift: $(SETUP) ## does every cluster that KUBECONFIG knows run what BASE says?
 .PHONY: event
 event: $(SETUP) ## is FLUX_EVENT what Flux announces of a sync of ENV?
 	$(HARNESS) event --env "$$ENV"
+
 .PHONY: smoke
 smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, or the local one
 	$(HARNESS) smoke --env "$$ENV"
 
 .PHONY: e2e
-e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched
+e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONTEXT=kind-kind: there)
 	$(HARNESS) cluster tools
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
-	$(VENV)/bin/python -m pytest tests/e2e --e2e -n 3 --dist loadfile --durations=10 \
-	  --junitxml=build/e2e/junit.xml
+	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} \
+	  -n $(if $(value CONTEXT),0,3) --dist loadfile --durations=10 --junitxml=build/e2e/junit.xml
 
 ##@ Check
 .PHONY: check

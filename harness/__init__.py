@@ -11,6 +11,7 @@ CI runs):
     review      what people read of a change: the comment, the notes
     loadtest    profile → open-loop load → verdict → report
     policy      rendered objects → findings
+    gates       what a release needs before an environment takes it; freeze is its calendar
     schema      strict schemas from pinned modules, and the traps of YAML
     site        what only the owner of a cluster knows, written where it belongs
     render      what Flux and Helm would apply, each field traced to its source line

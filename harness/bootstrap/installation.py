@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness import site
 from harness.aws import Aws
-from harness.cluster import api
+from harness.cluster import api, kubeconfig
 from harness.cluster.api import Api
 from harness.core import yamlfile
 from harness.core.errors import HarnessError, InputError, UsageError
@@ -62,7 +62,7 @@ class Installation:
     def context(self) -> str | None:
         """The context of KUBECONFIG that leads to the cluster, whichever is the current one."""
         answer = self.aws.ask("eks", "describe_cluster", name=self.cluster_name)
-        return api.context_of(answer["cluster"]["endpoint"])
+        return kubeconfig.context_of(answer["cluster"]["endpoint"])
 
     @property
     def again(self) -> str:

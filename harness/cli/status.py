@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.cluster import api, drift, local, status
+from harness.cluster import api, drift, kubeconfig, local, status
 from harness.cluster.status import Screen
 from harness.core import repository
 from harness.core.errors import HarnessError, UsageError
@@ -60,7 +60,7 @@ def _status(args: argparse.Namespace) -> int:
 
 def _known(here: Repository) -> Iterator[str]:
     """The environments whose name is a context of KUBECONFIG."""
-    contexts = api.contexts()
+    contexts = kubeconfig.contexts()
     names = here.environments
     if not set(names) & set(contexts):
         raise UsageError(

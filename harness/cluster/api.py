@@ -9,7 +9,6 @@ The official client does the transport; which kinds there are is asked of the se
 import datetime
 import email.utils
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import TypeVar, cast
 import urllib3
 from kubernetes import client, config
 
-from harness.core import yamlfile
+from harness.cluster import kubeconfig
 from harness.core.errors import HarnessError
 from harness.render.objects import Value, items, mapping, text
 
@@ -124,10 +123,17 @@ class Api:
         with self._open("GET", f"{_pod(namespace, name)}/log") as response:
             return response.read().decode(errors="replace")
 
-    def delete(self, kind: Kind, name: str, namespace: str = "") -> None:
-        """Delete an object and what it owns; one that is not there is no error."""
+    def delete(
+        self, kind: Kind, name: str, namespace: str = "", *, seconds: int | None = None
+    ) -> None:
+        """Delete an object and what it owns; one that is not there is no error.
+
+        ``seconds`` is the grace period of a pod, its own unless told.
+        """
         # A Job's pods would stay: alone among the kinds, it leaves them behind unless told.
         query = {"propagationPolicy": "Background"}
+        if seconds is not None:
+            query["gracePeriodSeconds"] = str(seconds)
         try:
             self._ask("DELETE", self._path(kind, namespace, name), query=query)
         except ApiError as error:
@@ -302,13 +308,13 @@ class Api:
         return response
 
 
-def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
+def connect(file: Path | None = None, context: str | None = None) -> Api:
     """The cluster of a kubeconfig; of KUBECONFIG or ~/.kube/config unless told.
 
     Raises:
         HarnessError: there is no such file or context.
     """
-    path = str(kubeconfig) if kubeconfig else _kubeconfig()
+    path = str(file) if file else kubeconfig.files()
     try:
         made = config.new_client_from_config(config_file=path, context=context)
     except (config.ConfigException, OSError) as error:
@@ -317,48 +323,6 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Api:
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
     return Api(made)
-
-
-def contexts() -> list[str]:
-    """The names of the clusters that KUBECONFIG knows.
-
-    Raises:
-        HarnessError: there is no such file.
-    """
-    try:
-        known, _ = config.list_kube_config_contexts(_kubeconfig())
-    except (config.ConfigException, OSError) as error:
-        raise HarnessError(f"no cluster can be named: {error}", hint="set KUBECONFIG") from error
-    return [str(each["name"]) for each in known]
-
-
-def context_of(server: str) -> str | None:
-    """The context of KUBECONFIG, or of ~/.kube/config, whose cluster is at an address.
-
-    Raises:
-        InputError: a file of it is not YAML.
-    """
-    paths = [Path(each).expanduser() for each in _kubeconfig().split(os.pathsep) if each]
-    found = [
-        each.value
-        for path in paths
-        if path.is_file()
-        for each in yamlfile.parse(yamlfile.read_text(path), path)
-    ]
-    there = {
-        text(each, "name")
-        for value in found
-        for each in items(value, "clusters")
-        if text(each, "cluster", "server") == server
-    }
-    contexts = [each for value in found for each in items(value, "contexts")]
-    names = [text(each, "name") for each in contexts if text(each, "context", "cluster") in there]
-    return names[0] if names else None
-
-
-def _kubeconfig() -> str:
-    # The client itself reads the variable only once, when it is imported.
-    return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 def _kind(value: Value) -> Kind:

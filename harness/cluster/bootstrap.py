@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from harness.cluster import api, flux, kinds
-from harness.cluster.api import Api
+from harness.cluster.api import Api, Kind
 from harness.core.errors import HarnessError
 from harness.render.kustomize import ManifestLoader
 from harness.render.objects import Value, dig, items, text
@@ -58,6 +58,14 @@ def install(cluster: Api, crds: list[Value]) -> None:
         return wanted <= ready
 
     cluster.until(kinds.CRD, served, seconds=_SECONDS, what="every kind is served")
+
+
+def brings(folder: Path) -> list[tuple[Kind, str]]:
+    """Kind and name of everything that ``prepare`` makes."""
+    wanted = json.loads((folder / OBJECTS).read_text())
+    made = [*wanted["nodes"], *definitions(Path(wanted["crds"]), _FLUX)]
+    found = [(Kind(each["apiVersion"], each["kind"]), each["metadata"]["name"]) for each in made]
+    return [(kinds.NAMESPACE, flux.NAMESPACE), *found]
 
 
 def prepare(cluster: Api, folder: Path) -> None:

@@ -41,7 +41,7 @@ class Ports:
 def components(
     folder: Path, ports: Ports, programs: Mapping[str, Path], kubeconfig: Path
 ) -> list[Component]:
-    """etcd, API server, controller manager, scheduler and kwok.
+    """etcd, API server, controller manager and scheduler.
 
     Args:
         folder: of the cluster; the keys are in its ``pki``.
@@ -73,7 +73,6 @@ def components(
             argv=(str(programs["kube-scheduler"]), client, *apart),
             after=("kube-apiserver",),
         ),
-        _kwok(folder, ports, programs["kwok"], client),
     ]
 
 
@@ -125,12 +124,13 @@ def _apiserver(pki: Path, ports: Ports, program: Path) -> Component:
     )
 
 
-def _kwok(folder: Path, ports: Ports, program: Path, client: str) -> Component:
+def kwok(folder: Path, ports: Ports, program: Path, kubeconfig: Path) -> Component:
+    """What plays the nodes that say so, of whatever API server."""
     return Component(
         name="kwok",
         argv=(
             str(program),
-            client,
+            f"--kubeconfig={kubeconfig}",
             f"--config={STAGES}",
             "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
@@ -138,6 +138,6 @@ def _kwok(folder: Path, ports: Ports, program: Path, client: str) -> Component:
             f"--server-address={_HOST}:{ports.kwok}",
         ),
         env={"HOME": str(folder)},  # it reads ~/.kwok/kwok.yaml, and the user's is not ours
-        after=("kube-apiserver",),
+        after=("bootstrap",),
         ready=f"http://{_HOST}:{ports.kwok}/healthz",
     )

@@ -27,6 +27,8 @@ from harness.cluster import (
     filled,
     flux,
     git,
+    kubeconfig,
+    lent,
     nodes,
     pki,
     supervisor,
@@ -117,14 +119,20 @@ class LocalCluster:
         raise HarnessError("the supervisor has not started", at=self.folder / "logs")
 
     @property
+    def lent(self) -> bool:
+        """Whether its control plane is somebody else's."""
+        return "kube-apiserver" not in self.state.components
+
+    @property
     def alive(self) -> bool:
         """Whether its supervisor runs."""
         found = supervisor.read_state(self.folder)
         return found is not None and found.supervisor.alive
 
-    def take(self) -> str:
-        """Commit the working tree, filled in for this machine, to ``main``; return the commit."""
-        return self.bare.take(self.repository, filled.changes(self.repository, self.env, self.url))
+    def take(self, *, branch: str = git.MAIN) -> str:
+        """Commit the working tree, filled in for this machine, to a branch; return the commit."""
+        changes = filled.changes(self.repository, self.env, self.url)
+        return self.bare.take(self.repository, changes, branch=branch)
 
     def follow(self, env: str = "", url: str = "") -> None:
         """Let Flux follow ``clusters/<env>`` on ``main`` of its own Git server, or of another."""
@@ -236,6 +244,7 @@ def running(
     *,
     nodes_of: str = "",
     with_flux: bool = True,
+    context: str = "",
 ) -> Iterator[LocalCluster]:
     """A cluster for as long as the block runs; it also ends when this process does.
 
@@ -245,8 +254,15 @@ def running(
         env: the environment that it follows.
         nodes_of: the environment whose nodes it has; ``env`` unless told.
         with_flux: run Flux's controllers too.
+        context: of KUBECONFIG, for a control plane that is lent instead of one of its own.
     """
-    cluster = _prepared(repository, name, env, nodes_of or env, with_flux=with_flux)
+    where = kubeconfig.alone(context) if context else ""
+    cluster = _prepared(repository, name, env, nodes_of or env, with_flux=with_flux, where=where)
+    with lent.borrowed(cluster.api, cluster.folder) if context else contextlib.nullcontext():
+        yield from _supervised(cluster)
+
+
+def _supervised(cluster: LocalCluster) -> Iterator[LocalCluster]:
     argv = [*_supervisor(cluster), "--until-eof"]
     with (cluster.folder / "supervisor.log").open("wb") as log:
         # Our end of its standard input closes when we end, however we end.
@@ -259,7 +275,7 @@ def running(
     finally:
         process.terminate()
         process.communicate(timeout=_DOWN)
-        down(repository, name)
+        down(cluster.repository, cluster.name)
 
 
 def down(repository: Repository, name: str) -> bool:
@@ -287,9 +303,18 @@ def _folder(repository: Repository, name: str) -> Path:
 
 
 def _prepared(
-    repository: Repository, name: str, env: str, nodes_of: str, *, with_flux: bool = True
+    repository: Repository,
+    name: str,
+    env: str,
+    nodes_of: str,
+    *,
+    with_flux: bool = True,
+    where: str = "",
 ) -> LocalCluster:
-    """The folder of a cluster: keys, plan, objects, the bare repository."""
+    """The folder of a cluster: keys, plan, objects, the bare repository.
+
+    ``where`` is the kubeconfig of a control plane that is lent.
+    """
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS
     down(repository, name)
@@ -298,21 +323,23 @@ def _prepared(
     folder = cluster.folder
     for each in ("logs", "tmp", "git"):
         (folder / each).mkdir(parents=True)
-    kubeconfig = pki.write(folder / "pki", ports.server)
+    admin = pki.place(folder, where) if where else pki.write(folder / "pki", ports.server)
     git.create(folder / "git", repository)
     wanted = {"crds": str(crds), "nodes": nodes.of(repository, nodes_of)}
     files.write(folder / bootstrap.OBJECTS, json.dumps(wanted))
+    own = [] if where else control_plane.components(folder, ports, programs, admin)
     components = [
-        *control_plane.components(folder, ports, programs, kubeconfig),
+        *own,
         _python("git-server", "git_server", folder / "git", "--port", ports.git).model_copy(
             update={"ready": f"{ports.git_server}/healthz"}
         ),
         _python("bootstrap", "bootstrap", folder).model_copy(
-            update={"after": ("kube-apiserver",), "once": True}
+            update={"after": () if where else ("kube-apiserver",), "once": True}
         ),
+        control_plane.kwok(folder, ports, programs["kwok"], admin),
     ]
     if with_flux:
-        components += flux.components(folder, ports, programs, kubeconfig)
+        components += flux.components(folder, ports, programs, admin)
     files.write(folder / supervisor.PLAN, Plan(components=tuple(components)).model_dump_json())
     files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
     return cluster

@@ -50,9 +50,14 @@ def write(folder: Path, server: str) -> Path:
     _private(folder / "server.key", _pem(key))
     _private(folder / "accounts.key", _pem(_key()))
     _private(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n'.encode())
-    kubeconfig = folder.parent / "kubeconfig.yaml"
-    _private(kubeconfig, yaml.safe_dump(_kubeconfig(server, folder / "ca.crt", token)).encode())
-    return kubeconfig
+    return place(folder.parent, yaml.safe_dump(_kubeconfig(server, folder / "ca.crt", token)))
+
+
+def place(folder: Path, kubeconfig: str) -> Path:
+    """Write ``kubeconfig.yaml``, for its owner's eyes, and return its path."""
+    path = folder / "kubeconfig.yaml"
+    _private(path, kubeconfig.encode())
+    return path
 
 
 def _kubeconfig(server: str, authority: Path, token: str) -> dict[str, object]:

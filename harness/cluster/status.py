@@ -1,7 +1,7 @@
 """The one screen of whoever is on call: what Flux follows, what it applied, what is not ready."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass
 
 from harness.cluster import flux, kinds, synced
@@ -75,7 +75,12 @@ def look(cluster: Api, repository: Repository) -> Screen:
     pin = text(sources.get(_RELEASE), "spec", "ref", "commit")
     flux_kinds = (*_SOURCES, kinds.KUSTOMIZATION, kinds.HELM_RELEASE)
     rows = [_row(each, kind, now) for kind in flux_kinds for each in _every(cluster, kind)]
-    rows += [_pod_row(pod, now) for pod in cluster.every(kinds.POD) if not _is_well(pod)]
+    complete = {
+        text(each, "metadata", "uid")
+        for each in cluster.every(kinds.JOB)
+        if text(synced.condition(each, "Complete"), "status") == "True"
+    }
+    rows += [_pod_row(pod, now) for pod in cluster.every(kinds.POD) if not is_well(pod, complete)]
     return Screen(
         cluster.version(), main, release, bool(pin), _behind(repository, release, main), tuple(rows)
     )
@@ -167,9 +172,22 @@ def pod_reason(pod: Value) -> str:
     return text(pod, "status", "phase")
 
 
-def _is_well(pod: Value) -> bool:
-    done = text(pod, "status", "phase") == "Succeeded"
-    return done or text(synced.condition(pod, "Ready"), "status") == "True"
+def is_well(pod: Value, complete: Container[str]) -> bool:
+    """Whether a pod works, or has ended and something else stands for it.
+
+    Args:
+        pod: as the API server has it.
+        complete: the uids of the Jobs that have succeeded.
+    """
+    owner = dig(pod, "metadata", "ownerReferences", 0)
+    match text(pod, "status", "phase"):
+        case "Succeeded":
+            return True
+        case "Failed" if text(owner, "kind") == "Job":
+            return text(owner, "uid") in complete  # another try succeeded
+        case "Failed" if owner:
+            return True  # evicted, say: its owner has made another one
+    return text(synced.condition(pod, "Ready"), "status") == "True"
 
 
 def _commit(source: Value | None) -> str:

@@ -15,6 +15,11 @@ def _screen(*rows: Row) -> Screen:
     return Screen("v1.36.3", "a" * 40, "b" * 40, pinned=True, behind=2, rows=rows)
 
 
+def _pod(phase: str, kind: str = "", uid: str = "") -> Value:
+    owners = [{"kind": kind, "uid": uid}] if kind else []
+    return {"metadata": {"ownerReferences": owners}, "status": {"phase": phase}}
+
+
 def _flux(ready: str, *, seen: int = 1, suspend: bool = False) -> Value:
     return {
         "metadata": {"generation": 1},
@@ -90,3 +95,20 @@ def test_suspended_objects_are_not_waited_for() -> None:
 )
 def test_pod_says_why_it_is_not_ready(pod: Value, why: str) -> None:
     assert why in status.pod_reason(pod)
+
+
+@pytest.mark.parametrize(
+    ("pod", "well"),
+    [
+        (_pod("Succeeded", "Job", "done"), True),
+        (_pod("Failed", "Job", "done"), True),
+        (_pod("Failed", "Job", "at work"), False),
+        (_pod("Failed", "ReplicaSet", "any"), True),
+        (_pod("Failed"), False),
+        (_pod("Running"), False),
+        ({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, True),
+    ],
+    ids=["ended", "tried again", "not yet", "evicted", "nobody's", "starting", "ready"],
+)
+def test_pod_that_ended_matters_where_nothing_stands_for_it(pod: Value, well: bool) -> None:
+    assert status.is_well(pod, {"done"}) is well

@@ -21,6 +21,7 @@ _NOTED = "timeline"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--e2e", action="store_true", help="run what needs the local cluster")
+    parser.addoption("--context", default="", help="a context of KUBECONFIG to run them on")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,13 +42,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def shared(checkout: Repository) -> Iterator[Lab]:
+def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The shared cluster as the last scenario left it."""
+    context = request.config.getoption("--context")
     timeline = Timeline()
     with contextlib.ExitStack() as until:
         with timeline.step("nothing → Ready"):
             name = f"e2e-{worker}" if (worker := os.environ.get("PYTEST_XDIST_WORKER")) else "e2e"
-            cluster = until.enter_context(local.running(checkout, name, nodes_of="production"))
+            cluster = until.enter_context(
+                local.running(checkout, name, nodes_of="production", context=context)
+            )
             lab = Lab(cluster, timeline)
             lab.begin()
         yield lab
@@ -79,7 +83,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     given = getattr(item, "funcargs", {})
     lab = given.get("shared")
-    if report.when == "call" and report.failed:
+    if report.when != "teardown" and report.failed:
         for cluster in _clusters(given):
             report.sections.append((f"what {cluster.name} says", diagnosis(cluster)))
     if report.when == "call":

@@ -72,3 +72,6 @@ def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str)
         lab.healed(lab.bare.restore(lab.base))
     assert text(lab.helm_release(), "status", "history", 0, "status") == "deployed"
     assert lab.serving()
+    # A failed hook stays for people to look at, and local's next upgrade has none to replace it.
+    lab.api.delete(kinds.JOB, "torchserve-model-sync", NAME)
+    lab.api.until(kinds.POD, lambda _: len(lab.api.every(kinds.POD)) == len(lab.pods()), seconds=30)

@@ -28,7 +28,7 @@ from harness.bootstrap import credential, sync
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.bootstrap.steps import STEPS
-from harness.cluster import bootstrap, flux, kinds, local, synced
+from harness.cluster import bootstrap, flux, git, kinds, local, synced
 from harness.cluster.local import LocalCluster
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
@@ -59,10 +59,12 @@ def cluster(checkout: Repository) -> Iterator[LocalCluster]:
 @pytest.fixture
 def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
     """A checkout whose staging applies what this machine can run; origin is what Flux fetches."""
-    cluster.take()
-    bare = cluster.bare
+    bare, draft = cluster.bare, "draft"
+    # Flux follows main already: what it must not find there is made beside it.
+    bare.move(draft, bare.head())
+    cluster.take(branch=draft)
     changes: dict[str, str | None] = {
-        f"{FOLDER}/{name}": bare.read(f"clusters/local/{name}")
+        f"{FOLDER}/{name}": bare.read(f"clusters/local/{name}", branch=draft)
         for name in ("release.yaml", "infra.yaml", "apps.yaml")
     }
     listed = ["release.yaml", "site.yaml", "infra.yaml", "apps.yaml", "flux-system"]
@@ -72,19 +74,19 @@ def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
     changes[f"{FOLDER}/flux-system/kustomization.yaml"] = ours
     instance = (checkout.root / FOLDER / "flux-system/fluxinstance.yaml").read_text()
     changes[f"{FOLDER}/flux-system/fluxinstance.yaml"] = instance.replace("UNSET", cluster.url)
-    # Flux follows this main already: it must not find an allow-list without its own address. And
     # `harness init` wants https or ssh, which this machine's Git server does not speak.
     values = (checkout.root / FOLDER / "site.yaml").read_text()
     values = values.replace("GIT_URL: UNSET", f"GIT_URL: {cluster.url}")
     changes[f"{FOLDER}/site.yaml"] = f"{values}  MODEL_STORE_PATH: /var/lib/model-store\n"
-    bare.commit(changes, "A staging that this machine can run")
+    made = bare.commit(changes, "A staging that this machine can run", branch=draft)
+    bare.move(git.MAIN, made)
     root = tmp_path / "checkout"
     subprocess.run(["git", "clone", "--quiet", bare.path, root], check=True)
-    made = Fork(Repository(root), bare.path)
-    made.git("checkout", "--quiet", "-b", "work")
+    clone = Fork(Repository(root), bare.path)
+    clone.git("checkout", "--quiet", "-b", "work")
     rest = {name: value for name, value in SETTINGS.items() if name != "GIT_URL"}
-    site.fill(made.repository, "staging", rest | {"WORKFLOW_ROLE_ARN": ROLE})
-    return made
+    site.fill(clone.repository, "staging", rest | {"WORKFLOW_ROLE_ARN": ROLE})
+    return clone
 
 
 @pytest.fixture

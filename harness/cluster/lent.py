@@ -1,0 +1,102 @@
+"""A cluster that somebody lends: its API server and controllers, with our nodes and our Flux.
+
+It has to be free of everything that we bring. Its own nodes take no pods meanwhile, and it is given
+back as it was; what a run left that was killed goes before the next one begins.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.cluster import bootstrap, flux, kinds
+from harness.cluster.api import Api, Kind
+from harness.core.errors import HarnessError
+from harness.render.objects import Value, mapping, text
+
+_MARK = "harness.local/lent"
+_SERVED = (kinds.NAMESPACE, "torchserve")
+_OWNED = ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
+_FLUX = "toolkit.fluxcd.io/"
+_GONE = 120.0  # seconds for a namespace to be empty; 10 on a quiet machine
+
+
+@contextlib.contextmanager
+def borrowed(cluster: Api, folder: Path) -> Iterator[None]:
+    """Keep a cluster for us while the block runs.
+
+    Args:
+        cluster: the lent one.
+        folder: of the local cluster that has it for its control plane.
+
+    Raises:
+        HarnessError: it is not empty.
+    """
+    brought = bootstrap.brings(folder)
+    namespace = cluster.get(kinds.NAMESPACE, flux.NAMESPACE)
+    if namespace and text(namespace, "metadata", "labels", _MARK):
+        _give_back(cluster, brought)
+    for kind, name in (*brought, _SERVED):
+        if cluster.get(kind, name):
+            raise HarnessError(
+                f"the cluster has {kind.name}/{name} already",
+                hint="lend one that is empty, such as a fresh one of kind",
+            )
+    marked: Value = {"name": flux.NAMESPACE, "labels": {_MARK: "true"}}
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": marked})
+    try:
+        for node in cluster.every(kinds.NODE):
+            if not mapping(node, "spec").get("unschedulable"):
+                _closed(cluster, node, closed=True)
+        yield
+    finally:
+        _give_back(cluster, brought)
+
+
+def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
+    """Remove what we brought and what Flux made of it. No controller of ours runs any more."""
+    _remove(cluster)
+    for kind, name in (*brought, _SERVED):
+        cluster.delete(kind, name)
+    nodes = {name for kind, name in brought if kind == kinds.NODE}
+
+    def ended(pods: list[Value]) -> bool:
+        left = [pod for pod in pods if text(pod, "spec", "nodeName") in nodes]
+        for pod in left:  # no kubelet will say that it has
+            cluster.delete(kinds.POD, *_named(pod), seconds=0)
+        return not left
+
+    def gone(found: list[Value]) -> bool:
+        return {_SERVED[1], flux.NAMESPACE}.isdisjoint(_named(each)[0] for each in found)
+
+    cluster.until(kinds.POD, ended, seconds=_GONE, what="no pod is on a node of ours")
+    cluster.until(kinds.NAMESPACE, gone, seconds=_GONE, what="our namespaces are gone")
+    for node in cluster.every(kinds.NODE):
+        if text(node, "metadata", "annotations", _MARK):
+            _closed(cluster, node, closed=False)
+
+
+def _remove(cluster: Api) -> None:
+    """Delete Flux's own objects, then all that bears its labels."""
+    there = cluster.kinds()
+    for kind in (each for each in there if _FLUX in each.api_version):
+        for value in cluster.every(kind):
+            name, namespace = _named(value)
+            cluster.patch(kind, name, {"metadata": {"finalizers": None}}, namespace)
+            cluster.delete(kind, name, namespace)
+    for kind in there:
+        for value in (each for label in _OWNED for each in cluster.every(kind, labels=label)):
+            cluster.delete(kind, *_named(value))
+
+
+def _closed(cluster: Api, node: Value, *, closed: bool) -> None:
+    """Let a node take no new pod, or take them again."""
+    value = "true" if closed else None
+    change: Value = {
+        "metadata": {"annotations": {_MARK: value}},
+        "spec": {"unschedulable": closed or None},
+    }
+    cluster.patch(kinds.NODE, text(node, "metadata", "name"), change)
+
+
+def _named(value: Value) -> tuple[str, str]:
+    return text(value, "metadata", "name"), text(value, "metadata", "namespace")

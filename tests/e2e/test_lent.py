@@ -1,0 +1,61 @@
+"""A cluster that is lent runs the scenarios, and comes back as it was."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import bootstrap, flux, kinds, local
+from harness.cluster.local import LocalCluster
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository
+from harness.render.objects import Value, mapping
+from tests.e2e.lab import Lab
+
+_NODE: Value = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "somebodys"}}
+
+
+@pytest.fixture(scope="module")
+def owner(checkout: Repository) -> Iterator[LocalCluster]:
+    """Somebody's cluster, with a node of its own; ours, but for what is not in a fresh one."""
+    with local.running(checkout, "e2e-lent", with_flux=False) as cluster, cluster.held("kwok"):
+        cluster.api.apply(_NODE)
+        yield cluster
+
+
+@pytest.fixture
+def lender(owner: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> LocalCluster:
+    monkeypatch.setenv("KUBECONFIG", str(owner.kubeconfig))
+    return owner
+
+
+def test_cluster_that_has_a_flux_is_not_taken(lender: LocalCluster, checkout: Repository) -> None:
+    before = Lab(lender).uids()
+    with (
+        pytest.raises(HarnessError, match="the cluster has Namespace/flux-system already"),
+        local.running(checkout, "e2e-guest", context="local"),
+    ):
+        pass
+    assert Lab(lender).uids() == before
+
+
+def test_lent_cluster_comes_back_as_it_was(lender: LocalCluster, checkout: Repository) -> None:
+    for kind, name in bootstrap.brings(lender.folder):
+        lender.api.delete(kind, name)
+    lender.api.until(
+        kinds.NAMESPACE,
+        lambda found: flux.NAMESPACE not in {mapping(each, "metadata")["name"] for each in found},
+        seconds=60,
+    )
+    before = Lab(lender).uids()
+    with local.running(checkout, "e2e-guest", nodes_of="production", context="local") as guest:
+        assert guest.lent
+        lab = Lab(guest)
+        lab.begin()
+        assert {mapping(pod, "spec")["nodeName"] for pod in lab.pods()}.isdisjoint({"somebodys"})
+        node = lender.api.get(kinds.NODE, "somebodys")
+        assert mapping(node, "spec")["unschedulable"] is True
+        assert Path(guest.kubeconfig).stat().st_mode & 0o77 == 0
+    assert Lab(lender).uids() == before
+    node = lender.api.get(kinds.NODE, "somebodys")
+    assert "unschedulable" not in mapping(node, "spec")

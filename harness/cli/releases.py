@@ -67,7 +67,7 @@ def _line(ran: Ran) -> str:
     p95 = "-" if ran.p95 is None else f"{ran.p95:,.1f} ms"
     signed = f"signed by {ran.signed_by}" if ran.signed_by else "not signed"
     return (
-        f"{ran.at:%Y-%m-%d %H:%M}  {ran.commit[:12]}  release {ran.digest[:12] or '-':12}  "
+        f"{ran.since}  {ran.commit[:12]}  release {ran.digest[:12] or '-':12}  "
         f"p95 {p95:>10}  {ran.by}, {signed}: {ran.why}"
     )
 

@@ -9,7 +9,7 @@ from harness.core.page import page, section, table
 from harness.promotion.releases import Ran
 
 _PERCENTILES = ("p50", "p95", "p99")
-_HEAD = ["since", "commit", "release", "load test", "p95", "by", "signed by", ""]
+_HEAD = ["since", "commit", "release", "load test", "p95", "by", "signed by", "what"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _now(side: Side) -> str:
     ran = side.releases[0]
     return (
         f"<figure><figcaption><b>{escape(side.env)}</b> <code>{ran.commit[:12]}</code> "
-        f"<i>since {_when(ran)}, by {escape(ran.by)}</i><br>{escape(ran.why)}</figcaption></figure>"
+        f"<i>since {ran.since}, by {escape(ran.by)}</i><br>{escape(ran.why)}</figcaption></figure>"
     )
 
 
@@ -98,7 +98,7 @@ def _ahead(ahead: Sequence[Entry]) -> str:
 def _row(ran: Ran) -> list[str]:
     tone = {"pass": "good", "fail": "bad", "invalid": "unsure"}.get(ran.verdict, "soft")
     return [
-        _when(ran),
+        ran.since,
         f"<code>{ran.commit[:12]}</code>",
         f"<code>{ran.digest[:12] or '–'}</code>",
         f'<span class="{tone}">{ran.verdict or "none"}</span>',
@@ -107,10 +107,6 @@ def _row(ran: Ran) -> list[str]:
         escape(ran.signed_by or "–"),
         escape(ran.why),
     ]
-
-
-def _when(ran: Ran) -> str:
-    return f"{ran.at:%Y-%m-%d %H:%M}"
 
 
 def _number(value: object) -> str:

@@ -45,6 +45,11 @@ class Ran:
     figures: tuple[Figures, ...] = field(default=())
 
     @property
+    def since(self) -> str:
+        """``at`` to the minute, for people."""
+        return f"{self.at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+    @property
     def p95(self) -> float | None:
         """Milliseconds, over all that was sent."""
         return next((each.p95 for each in self.figures if each.name == "all"), None)

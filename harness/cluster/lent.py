@@ -54,9 +54,11 @@ def borrowed(cluster: Api, folder: Path) -> Iterator[None]:
 
 def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
     """Remove what we brought and what Flux made of it. No controller of ours runs any more."""
-    _remove(cluster)
+    removed = set(_removed(cluster))
     for kind, name in (*brought, _SERVED):
         cluster.delete(kind, name)
+        removed.add((kind, name))
+    namespaces = {name for kind, name in removed if kind == kinds.NAMESPACE}
     nodes = {name for kind, name in brought if kind == kinds.NODE}
 
     def ended(pods: list[Value]) -> bool:
@@ -66,7 +68,7 @@ def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
         return not left
 
     def gone(found: list[Value]) -> bool:
-        return {_SERVED[1], flux.NAMESPACE}.isdisjoint(_named(each)[0] for each in found)
+        return namespaces.isdisjoint(_named(each)[0] for each in found)
 
     cluster.until(kinds.POD, ended, seconds=_GONE, what="no pod is on a node of ours")
     cluster.until(kinds.NAMESPACE, gone, seconds=_GONE, what="our namespaces are gone")
@@ -75,8 +77,8 @@ def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
             _closed(cluster, node, closed=False)
 
 
-def _remove(cluster: Api) -> None:
-    """Delete Flux's own objects, then all that bears its labels."""
+def _removed(cluster: Api) -> Iterator[tuple[Kind, str]]:
+    """Delete Flux's own objects, then all that bears its labels; of the latter kind and name."""
     there = cluster.kinds()
     for kind in (each for each in there if _FLUX in each.api_version):
         for value in cluster.every(kind):
@@ -85,7 +87,9 @@ def _remove(cluster: Api) -> None:
             cluster.delete(kind, name, namespace)
     for kind in there:
         for value in (each for label in _OWNED for each in cluster.every(kind, labels=label)):
-            cluster.delete(kind, *_named(value))
+            name, namespace = _named(value)
+            cluster.delete(kind, name, namespace)
+            yield kind, name
 
 
 def _closed(cluster: Api, node: Value, *, closed: bool) -> None:

@@ -12,8 +12,9 @@ from harness.bootstrap import down, foundation, stack
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.core.errors import HarnessError
+from tests.aws_mortal import Killed, Mortal
 from tests.aws_server import Shim
-from tests.bootstrap.fixtures import REGION, Fork, Killed, Mortal, Programs, mutating
+from tests.bootstrap.fixtures import REGION, Fork, Programs, mutating
 
 Install = Callable[..., Installation]
 

@@ -9,8 +9,9 @@ from harness.bootstrap import foundation, stack
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.efs.provision import Pace
+from tests.aws_mortal import Killed, Mortal
 from tests.aws_server import Reply, Request, Shim
-from tests.bootstrap.fixtures import Fork, Killed, Mortal, mutating
+from tests.bootstrap.fixtures import Fork, mutating
 
 NAME = "torchserve-staging"
 TEMPLATE = str(foundation.TEMPLATE)

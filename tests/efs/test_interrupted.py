@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,34 +13,11 @@ from harness.core.repository import Repository
 from harness.efs.provision import Provision
 from harness.efs.settings import Wanted
 from harness.efs.state import Cluster, State, cluster, look
+from tests.aws_mortal import Killed, Mortal
 from tests.aws_server import Shim
 from tests.efs.conftest import QUICK, REGION, count
 
 WHOLE = (1, 1, 1, 2, 2)
-
-
-class Killed(BaseException):
-    """No ``except Exception`` may live through it."""
-
-
-class Mortal(Aws):
-    """Dies after its n-th answer from AWS, before anybody sees it."""
-
-    def __init__(self, lives: int) -> None:
-        super().__init__(REGION)
-        self.lives = lives
-
-    def client(self, service: str) -> Any:
-        known = service in self._clients
-        client = super().client(service)
-        if not known:
-            client.meta.events.register("after-call", self._count)
-        return client
-
-    def _count(self, **_: object) -> None:
-        self.lives -= 1
-        if self.lives == 0:
-            raise Killed
 
 
 def apply(aws: Aws, wanted: Wanted) -> State:

@@ -1,0 +1,29 @@
+"""A client of AWS that dies after any of its calls, as a process does that is killed."""
+
+from typing import Any
+
+from harness.aws import Aws
+
+
+class Killed(BaseException):
+    """No ``except Exception`` may live through it."""
+
+
+class Mortal(Aws):
+    """Dies after its n-th answer from AWS, before anybody sees it."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__("us-west-2")
+        self.lives = lives
+
+    def client(self, service: str) -> Any:
+        known = service in self._clients
+        client = super().client(service)
+        if not known:
+            client.meta.events.register("after-call", self._count)
+        return client
+
+    def _count(self, **_: object) -> None:
+        self.lives -= 1
+        if self.lives == 0:
+            raise Killed

@@ -8,6 +8,7 @@ import pytest
 
 from harness.cluster import drift, flux, kinds, status, synced
 from harness.cluster.local import LocalCluster
+from harness.core import files
 from harness.core.repository import Repository
 from harness.render import digest
 from harness.render.objects import dig, text
@@ -157,7 +158,10 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     assert _models(pair.staging) == _models(pair.production)
     assert _release(pair.production) == good
 
-    moves = json.loads(desk.harness("releases", "--env", "production", "--json"))
+    moves = json.loads(desk.harness("releases", "--env", "production", "--json", "--html"))
+    page = (desk.root / "build/releases/production.html").read_text()
+    assert good[:12] in page
+    files.write(pair.staging.repository.build / "e2e" / "releases.html", page)
     assert [each["commit"] for each in moves[:2]] == [good, first]
     assert moves[0]["signed_by"] == "ada@example.com"
     with timeline.step("rolled back"):

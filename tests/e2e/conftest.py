@@ -1,10 +1,12 @@
 """The clusters that the scenarios share, and the report that they leave."""
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -27,7 +29,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Report where the results come together: not in a worker."""
     if config.getoption("--e2e") and not hasattr(config, "workerinput"):
+        config.add_cleanup(_alone(config.rootpath / "build" / "e2e.lock").close)
         config.pluginmanager.register(Reporter(config))
+
+
+def _alone(path: Path) -> IO[bytes]:
+    """Two runs in one checkout would take each other's clusters down. The lock goes with us."""
+    path.parent.mkdir(exist_ok=True)
+    lock = path.open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise pytest.UsageError("the scenarios are being run in this checkout already") from None
+    return lock
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,37 +5,14 @@ Its settings are those of a plain cluster, but for two: pods are evicted from a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cluster.ports import Ports
 from harness.cluster.supervisor import Component
 
 STAGES = Path(__file__).with_name("stages.yaml")
 _HOST = "127.0.0.1"
 _EVICT = 5  # seconds on a lost node
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where each component listens, all on 127.0.0.1."""
-
-    etcd: int
-    etcd_peer: int
-    apiserver: int
-    kwok: int
-    git: int
-    source: int
-    health: tuple[int, int, int]
-
-    @property
-    def server(self) -> str:
-        """The API server's address."""
-        return f"https://{_HOST}:{self.apiserver}"
-
-    @property
-    def git_server(self) -> str:
-        """The Git server's address."""
-        return f"http://{_HOST}:{self.git}"
 
 
 def components(

@@ -7,7 +7,7 @@ object looks again at what it depends on: 250 ms instead of 5 s, since somebody 
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.cluster.control_plane import Ports
+from harness.cluster.ports import Ports
 from harness.cluster.supervisor import Component
 
 NAMESPACE = "flux-system"

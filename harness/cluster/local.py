@@ -5,12 +5,12 @@ with local.running(repository, "try") as cluster:
 """
 
 import contextlib
+import fcntl
 import json
-import random
+import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,7 +35,7 @@ from harness.cluster import (
     synced,
 )
 from harness.cluster.api import Api
-from harness.cluster.control_plane import Ports
+from harness.cluster.ports import Ports
 from harness.cluster.supervisor import Component, Plan, State
 from harness.core import console, files
 from harness.core.errors import HarnessError, UsageError
@@ -52,12 +52,8 @@ PROGRAMS = (
     "kustomize-controller",
     "helm-controller",
 )
-_LOOPBACK = "127.0.0.1"
 _RECORD = "cluster.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-# Below the ephemeral ports, so that nobody's outgoing connection takes a port while its owner is
-# being started again.
-_PORTS = range(12_000, 30_000)
 _READY = 60.0  # seconds for every component; 6 on a quiet machine
 _SYNC = 120.0  # seconds for everything to be Ready; 10 on a quiet machine
 _DOWN = 20.0  # seconds for the supervisor to stop all of them; 2 on a quiet machine
@@ -318,9 +314,8 @@ def _prepared(
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS
     down(repository, name)
-    ports = free_ports()
-    cluster = LocalCluster(repository, name, env, ports)
-    folder = cluster.folder
+    cluster = _reserved(repository, name, env)
+    folder, ports = cluster.folder, cluster.ports
     for each in ("logs", "tmp", "git"):
         (folder / each).mkdir(parents=True)
     admin = pki.place(folder, where) if where else pki.write(folder / "pki", ports.server)
@@ -341,8 +336,29 @@ def _prepared(
     if with_flux:
         components += flux.components(folder, ports, programs, admin)
     files.write(folder / supervisor.PLAN, Plan(components=tuple(components)).model_dump_json())
-    files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
     return cluster
+
+
+def _reserved(repository: Repository, name: str, env: str) -> LocalCluster:
+    """The record of a cluster, with ports that no other one of this checkout has either.
+
+    Nobody listens on them until its components start; another cluster may be prepared meanwhile.
+    """
+    folder = _folder(repository, name)
+    folder.mkdir(parents=True)
+    lock = os.open(folder.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        taken: set[int] = set()
+        for record in folder.parent.glob(f"*/{_RECORD}"):
+            with contextlib.suppress(FileNotFoundError):  # it is being taken away
+                said = json.loads(record.read_text())["ports"]
+                taken.update((*said.pop("health"), *said.values()))
+        ports = Ports.free(taken)
+        files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
+    finally:
+        os.close(lock)
+    return LocalCluster(repository, name, env, ports)
 
 
 def _python(name: str, module: str, *words: object) -> Component:
@@ -352,26 +368,3 @@ def _python(name: str, module: str, *words: object) -> Component:
 
 def _supervisor(cluster: LocalCluster) -> list[str]:
     return [sys.executable, "-m", "harness.cluster.supervisor", str(cluster.folder)]
-
-
-def free_ports() -> Ports:
-    """Ports that nobody listens on, all held at once so that no two are the same."""
-    with contextlib.ExitStack() as held:
-
-        def port() -> int:
-            for number in random.sample(_PORTS, len(_PORTS)):
-                taken = held.enter_context(socket.socket())
-                with contextlib.suppress(OSError):
-                    taken.bind((_LOOPBACK, number))
-                    return number
-            raise HarnessError("no port is free on loopback")
-
-        return Ports(
-            etcd=port(),
-            etcd_peer=port(),
-            apiserver=port(),
-            kwok=port(),
-            git=port(),
-            source=port(),
-            health=(port(), port(), port()),
-        )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import git, local
+from harness.cluster import git
+from harness.cluster.ports import Ports
 from harness.core.repository import Repository
 
 _SECONDS = 30
@@ -24,7 +25,7 @@ def url(tmp_path: Path) -> Iterator[str]:
     work.mkdir()
     (work / "a.yaml").write_text("a: 1\n")
     bare.take(Repository(work), {})
-    port = local.free_ports().git
+    port = Ports.free().git
     argv = [sys.executable, "-m", "harness.cluster.git_server", str(tmp_path / "git")]
     with subprocess.Popen([*argv, "--port", str(port)], stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}"

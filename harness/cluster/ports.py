@@ -1,0 +1,66 @@
+"""Where the components of a cluster listen: ports of the loopback that nobody else has."""
+
+import contextlib
+import random
+import socket
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Self
+
+from harness.core.errors import HarnessError
+
+_LOOPBACK = "127.0.0.1"
+# Below the ephemeral ports, so that nobody's outgoing connection takes a port while its owner is
+# being started again.
+_PORTS = range(12_000, 30_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where each component listens, all on 127.0.0.1."""
+
+    etcd: int
+    etcd_peer: int
+    apiserver: int
+    kwok: int
+    git: int
+    source: int
+    health: tuple[int, int, int]
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return f"https://{_LOOPBACK}:{self.apiserver}"
+
+    @property
+    def git_server(self) -> str:
+        """The Git server's address."""
+        return f"http://{_LOOPBACK}:{self.git}"
+
+    @classmethod
+    def free(cls, but: Container[int] = ()) -> Self:
+        """Ports that nobody listens on, all held at once so that no two are the same.
+
+        ``but`` are those that somebody will listen on.
+        """
+        with contextlib.ExitStack() as held:
+
+            def port() -> int:
+                for number in random.sample(_PORTS, len(_PORTS)):
+                    if number in but:
+                        continue
+                    taken = held.enter_context(socket.socket())
+                    with contextlib.suppress(OSError):
+                        taken.bind((_LOOPBACK, number))
+                        return number
+                raise HarnessError("no port is free on loopback")
+
+            return cls(
+                etcd=port(),
+                etcd_peer=port(),
+                apiserver=port(),
+                kwok=port(),
+                git=port(),
+                source=port(),
+                health=(port(), port(), port()),
+            )

@@ -15,6 +15,13 @@ from tests.e2e.lab import NAME, Lab
 from tests.smoke.test_applicability import REAL
 
 
+@pytest.fixture
+def lab(lab: Lab) -> Lab:
+    """The shared cluster, when Flux itself has seen that all of it is healthy."""
+    lab.cluster.sync(lab.bare.head())
+    return lab
+
+
 def check(lab: Lab) -> Report:
     return run.run(target.on_this_machine(lab.cluster))
 
@@ -39,7 +46,7 @@ def test_what_is_real_here_passes(lab: Lab) -> None:
     passed = {each.name for each in report.tests if each.outcome == "passed"}
     assert passed == {name for name, kinds_ in REAL.items() if "l" in kinds_}
     assert report.release is not None
-    assert report.release.commit == lab.base
+    assert report.release.commit == lab.bare.head()
     assert report.release.digest
     assert (report.verdict, report.target, report.embedded) == ("pass", "local", False)
 
@@ -51,7 +58,7 @@ def test_config_map_that_was_edited_is_found(lab: Lab) -> None:
     with patched(lab, kinds.CONFIG_MAP, {"data": {"config.properties": edited}}, back):
         found = failed(check(lab))
     assert list(found) == ["the snapshot in the cluster is that of Git"]
-    assert f"not what commit {lab.base[:12]} makes it" in next(iter(found.values()))
+    assert f"not what commit {lab.bare.head()[:12]} makes it" in next(iter(found.values()))
 
 
 def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(lab: Lab) -> None:

@@ -352,8 +352,8 @@ def _reserved(repository: Repository, name: str, env: str) -> LocalCluster:
         taken: set[int] = set()
         for record in folder.parent.glob(f"*/{_RECORD}"):
             with contextlib.suppress(FileNotFoundError):  # it is being taken away
-                said = json.loads(record.read_text())["ports"]
-                taken.update((*said.pop("health"), *said.values()))
+                if other := find(repository, record.parent.name):
+                    taken.update(other.ports.every)
         ports = Ports.free(taken)
         files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
     finally:

@@ -4,7 +4,7 @@ import contextlib
 import random
 import socket
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Self
 
 from harness.core.errors import HarnessError
@@ -36,6 +36,12 @@ class Ports:
     def git_server(self) -> str:
         """The Git server's address."""
         return f"http://{_LOOPBACK}:{self.git}"
+
+    @property
+    def every(self) -> tuple[int, ...]:
+        """All of them."""
+        *single, health = astuple(self)
+        return (*single, *health)
 
     @classmethod
     def free(cls, but: Container[int] = ()) -> Self:

@@ -135,16 +135,14 @@ class LocalCluster:
         for value in flux.root(url or self.url, env or self.env):
             self.api.apply(value)
 
-    def sync(self, commit: str, *, seconds: float = _SYNC, checked: bool = True) -> None:
+    def sync(self, commit: str, *, seconds: float = _SYNC) -> None:
         """Have Flux fetch now, and wait until everything of ``commit`` is applied and Ready.
-
-        ``checked=False`` does not wait until Flux itself says that it is healthy.
 
         Raises:
             HarnessError: something is not Ready in time; the text says what and why.
         """
         synced.request(self.api)
-        synced.wait(self.api, commit, seconds=seconds, checked=checked)
+        synced.wait(self.api, commit, seconds=seconds)
 
     @contextlib.contextmanager
     def held(self, name: str) -> Iterator[None]:

@@ -34,19 +34,19 @@ def request(cluster: Api) -> None:
         cluster.reconcile(kinds.GIT_REPOSITORY, text(source, "metadata", "name"))
 
 
-def wait(cluster: Api, commit: str, *, seconds: float, checked: bool = True) -> None:
+def wait(cluster: Api, commit: str, *, seconds: float) -> None:
     """Wait until everything that Flux applies is what ``commit`` says, and Ready.
 
     First the root, then the sources that it brings (each at ``commit`` or at the commit that it
-    pins), the Kustomizations, and last the releases, which are asked to look once more, since a
-    changed ConfigMap leaves no mark on a release until it has. What is suspended is left out.
+    pins), what the Kustomizations apply, the releases, and last the Kustomizations' health checks.
+    Releases are asked to look once more, since a changed ConfigMap leaves no mark on a release
+    until it has; Kustomizations, since they look at health every 5 s by themselves
+    (kustomize-controller, checkHealth). What is suspended is left out.
 
     Args:
         cluster: the cluster.
         commit: what ``main`` is at.
         seconds: how long all of it may take.
-        checked: wait for the health checks of Kustomizations too. Flux looks every 5 s, so what
-            is healthy long since may have to wait that long until Flux says so.
 
     Raises:
         HarnessError: not in time; the text says what is not Ready, and why.
@@ -67,11 +67,12 @@ def wait(cluster: Api, commit: str, *, seconds: float, checked: bool = True) -> 
     )
     cluster.until(
         kinds.KUSTOMIZATION,
-        lambda found: all(_follows(each, revisions, checked) for each in found if active(each)),
+        lambda found: all(_applied(each, revisions) for each in found if active(each)),
         seconds=clock.left,
-        what=f"every Kustomization has applied {commit[:12]} and is Ready",
+        what=f"every Kustomization has applied {commit[:12]}",
     )
     _releases(cluster, revisions, clock)
+    _health(cluster, revisions, clock)
 
 
 def at(kustomization: Value, commit: str) -> bool:
@@ -118,6 +119,18 @@ def _releases(cluster: Api, revisions: Mapping[str, str], clock: Clock) -> None:
     cluster.until(kinds.HELM_RELEASE, done, seconds=clock.left, what="every release is Ready")
 
 
+def _health(cluster: Api, revisions: Mapping[str, str], clock: Clock) -> None:
+    for kustomization in filter(active, cluster.every(kinds.KUSTOMIZATION)):
+        if not _follows(kustomization, revisions):
+            cluster.reconcile(kinds.KUSTOMIZATION, _name(kustomization))
+    cluster.until(
+        kinds.KUSTOMIZATION,
+        lambda found: all(_follows(each, revisions) for each in found if active(each)),
+        seconds=clock.left,
+        what="every Kustomization is Ready",
+    )
+
+
 def _revisions(sources: list[Value], commit: str) -> dict[str, str] | None:
     """Each source's revision, if all of them are where they should be."""
     found = {}
@@ -130,12 +143,19 @@ def _revisions(sources: list[Value], commit: str) -> dict[str, str] | None:
     return found or None
 
 
-def _follows(kustomization: Value, revisions: Mapping[str, str], checked: bool) -> bool:
-    revision = revisions.get(text(kustomization, "spec", "sourceRef", "name"), "")
-    if ready(kustomization) and _revision(kustomization) == revision:
-        return True
+def _applied(kustomization: Value, revisions: Mapping[str, str]) -> bool:
+    """Whether everything is applied, with the health check behind it or under way."""
     told = text(condition(kustomization, "Healthy"), "message")
-    return not checked and told.startswith("Running health checks") and revision in told
+    checks = told.startswith("Running health checks") and _wanted(kustomization, revisions) in told
+    return checks or _follows(kustomization, revisions)
+
+
+def _follows(kustomization: Value, revisions: Mapping[str, str]) -> bool:
+    return ready(kustomization) and _revision(kustomization) == _wanted(kustomization, revisions)
+
+
+def _wanted(kustomization: Value, revisions: Mapping[str, str]) -> str:
+    return revisions.get(text(kustomization, "spec", "sourceRef", "name"), "")
 
 
 def _charts_follow(charts: list[Value], revisions: Mapping[str, str]) -> bool:

@@ -68,7 +68,7 @@ class Lab:
 
     def reset(self) -> None:
         """Back to the first tree, if the last scenario left another."""
-        self.cluster.sync(self.bare.restore(self.base), checked=False)
+        self.cluster.sync(self.bare.restore(self.base))
 
     def commit(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
         """Commit and have Flux fetch it; return the commit."""
@@ -76,13 +76,10 @@ class Lab:
         synced.request(self.api)
         return commit
 
-    def sync(self, changes: Mapping[str, str | None], *, checked: bool = False) -> str:
-        """Commit, and wait until everything is applied and every release Ready.
-
-        ``checked=True`` waits until Flux has looked at the health of all of it once more.
-        """
+    def sync(self, changes: Mapping[str, str | None]) -> str:
+        """Commit, and wait until everything is applied and Ready; return the commit."""
         commit = self.bare.commit(changes, "A change")
-        self.cluster.sync(commit, checked=checked)
+        self.cluster.sync(commit)
         return commit
 
     def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:

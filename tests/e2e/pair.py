@@ -84,7 +84,7 @@ class Pair:
         for cluster in (self.staging, self.production):
             synced.request(cluster.api)
         for cluster in (self.staging, self.production):
-            cluster.sync(commit, checked=False)
+            cluster.sync(commit)
 
 
 @contextmanager

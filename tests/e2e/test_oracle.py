@@ -113,5 +113,5 @@ def test_a_difference_is_seen(
 def test_render_and_flux_agree_on_a_variation(shared: Lab, seed: int, tmp_path: Path) -> None:
     shared.bare.restore(shared.base)
     commit = shared.bare.commit(_varied(shared, seed), f"Variation {seed}")
-    shared.cluster.sync(commit, checked=False)
+    shared.cluster.sync(commit)
     _agree(shared, commit, tmp_path)

@@ -15,13 +15,6 @@ from tests.e2e.lab import NAME, Lab
 from tests.smoke.test_applicability import REAL
 
 
-@pytest.fixture
-def lab(lab: Lab) -> Lab:
-    """The shared cluster, when Flux itself has seen that all of it is healthy."""
-    lab.cluster.sync(lab.bare.head())
-    return lab
-
-
 def check(lab: Lab) -> Report:
     return run.run(target.on_this_machine(lab.cluster))
 

@@ -9,7 +9,7 @@ from tests.e2e.lab import APPS, INFRA, NAME, STORAGE, Lab
 
 def test_commit_is_applied(lab: Lab) -> None:
     with lab.timeline.step("commit → Ready"):
-        lab.sync(lab.note("greeting", "hello"), checked=True)
+        lab.sync(lab.note("greeting", "hello"))
     found = lab.one(kinds.CONFIG_MAP, "greeting", NAME)
     assert found["data"] == {"value": "hello"}
     lab.notes["the interval alone, s"] = "≤ 60 (source) + ≤ 600 (HelmRelease)"

@@ -77,7 +77,8 @@ e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONT
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
 	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} \
-	  -n $(if $(value CONTEXT),0,3) --dist loadfile --durations=10 --junitxml=build/e2e/junit.xml
+	  -n $(if $(value CONTEXT),0,3) --dist loadfile --no-loadscope-reorder \
+	  --durations=10 --junitxml=build/e2e/junit.xml
 
 ##@ Check
 .PHONY: check

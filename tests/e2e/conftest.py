@@ -19,6 +19,8 @@ from tests.e2e.pair import Pair
 from tests.e2e.timeline import SIMULATED, Timeline, render
 
 _NOTED = "timeline"
+# These begin first, or the last of them keeps one worker when the others have nothing left.
+_LONGEST = ("test_two_environments.py", "test_oracle.py", "test_bootstrap.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,9 +52,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.e2e)
-    if not config.getoption("--e2e", default=False):
+    if config.getoption("--e2e", default=False):
+        items.sort(key=_place)
+    else:
         items[:] = [item for item in items if item not in ours]
         config.hook.pytest_deselected(items=ours)
+
+
+def _place(item: pytest.Item) -> int:
+    return _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -134,11 +134,9 @@ def _push(fork: Fork, shim: Shim) -> None:
 @pytest.fixture
 def operator(cluster: LocalCluster) -> Iterator[None]:
     """Begins the sync once there is a FluxInstance, as flux-operator does; there is none now."""
+    _unfollow(cluster)  # first: a sync would bring the instance back
     cluster.api.delete(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
     cluster.api.delete(kinds.SECRET, credential.NAME, flux.NAMESPACE)
-    if cluster.api.get(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE):
-        yield  # an earlier test has begun it
-        return
 
     def work() -> None:
         cluster.api.until(kinds.FLUX_INSTANCE, bool, seconds=120)
@@ -148,6 +146,19 @@ def operator(cluster: LocalCluster) -> Iterator[None]:
     thread.start()
     yield
     thread.join()
+
+
+def _unfollow(cluster: LocalCluster) -> None:
+    """Take the root Kustomization away and leave what it has applied."""
+    if cluster.api.get(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE):
+        kept = {"spec": {"deletionPolicy": "Orphan"}}
+        cluster.api.patch(kinds.KUSTOMIZATION, flux.ROOT, kept, flux.NAMESPACE)
+        cluster.api.delete(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE)
+        cluster.api.until(kinds.KUSTOMIZATION, _has_no_root, seconds=60)
+
+
+def _has_no_root(found: list[Value]) -> bool:
+    return all(text(each, "metadata", "name") != flux.ROOT for each in found)
 
 
 @pytest.fixture

@@ -33,7 +33,9 @@ def test_upgrade_that_never_gets_ready_is_rolled_back(lab: Lab) -> None:
 
 def test_changed_setting_rolls_the_pods(lab: Lab) -> None:
     before, checksum = lab.serving(), dig(lab.deployment(), *_CHECKSUM)
-    lab.sync(lab.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
+    with lab.timeline.step("commit → Ready"):
+        commit = lab.sync(lab.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
+    assert all(synced.at(each, commit) for each in lab.api.every(kinds.KUSTOMIZATION))
     assert dig(lab.deployment(), *_CHECKSUM) != checksum
     assert lab.serving()
     assert not lab.serving() & before

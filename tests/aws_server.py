@@ -33,6 +33,7 @@ import botocore.session
 
 from tests.aws_foundation import Foundation
 from tests.aws_messages import QUERY, Reply, Request, error
+from tests.bound import bound
 
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
@@ -46,7 +47,7 @@ LISTS = {
 def moto() -> Iterator[str]:
     """moto's server on a free port; yields its URL."""
     argv = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(bound(argv), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         try:
             found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)

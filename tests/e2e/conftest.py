@@ -140,10 +140,10 @@ class Reporter:
             return
         noted = Timeline(*dict(report.user_properties).get(_NOTED, ()))
         file, _, test = report.nodeid.rpartition("/")[2].partition("::")
+        scenario = f"{file.removeprefix('test_').removesuffix('.py')}: {test.removeprefix('test_')}"
         self._results.append(
             {
-                "scenario": f"{file.removeprefix('test_').removesuffix('.py')}: "
-                f"{test.removeprefix('test_')}",
+                "scenario": scenario,
                 "passed": report.passed,
                 "seconds": round(report.duration, 2),
                 "simulated": SIMULATED,
@@ -152,11 +152,20 @@ class Reporter:
             }
         )
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
-            said = f": {noted}" if str(noted) else ""
-            reporter.write_line(f"  {report.duration:.1f} s{said}")
+            said = f"\n{'':11}{noted}" if str(noted) else ""
+            sign = "✓" if report.passed else "✗"
+            reporter.write_line(
+                f"{sign} {report.duration:6.1f} s {scenario.replace('_', ' ')}{said}"
+            )
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """No dot: its line says that it passed."""
+        return ("passed", "", "") if report.passed and report.when == "call" else None
 
     def pytest_sessionfinish(self) -> None:
         if self._results:
+            # Workers take turns; whoever reads it wants a file's scenarios together.
+            self._results.sort(key=lambda each: str(each["scenario"]).partition(":")[0])
             folder = self._config.rootpath / "build" / "e2e"
             text = json.dumps(self._results, indent=2, ensure_ascii=False)
             files.write(folder / "report.json", text + "\n")

@@ -18,6 +18,7 @@ from harness.cluster import kinds
 from harness.cluster.control_plane import STAGES
 from harness.cluster.local import LocalCluster
 from harness.render.objects import Value, text
+from tests.bound import bound
 from tests.launcher.conftest import free_ports
 
 NODE = "exec-0"
@@ -53,7 +54,7 @@ def running(cluster: LocalCluster) -> Iterator[Path]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(cluster.folder), "PATH": path}
     with (cluster.folder / "kubelet.log").open("wb") as said:
-        kwok = subprocess.Popen(argv, stdout=said, stderr=said, env=environment)
+        kwok = subprocess.Popen(bound(argv), stdout=said, stderr=said, env=environment)
     try:
         cluster.api.until(kinds.NODE, _runs, seconds=30)
         address = [{"type": "InternalIP", "address": "127.0.0.1"}]

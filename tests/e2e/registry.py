@@ -10,6 +10,7 @@ from pathlib import Path
 from harness import tools
 from harness.core import command
 from harness.core.repository import Repository
+from tests.bound import bound
 
 _SECONDS = 60.0
 
@@ -37,7 +38,7 @@ def running(repository: Repository, folder: Path) -> Iterator[Registry]:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     argv = [crane, "registry", "serve", "--address", address]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(bound(argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         digest = _push(crane, f"{address}/staging/torchserve", folder)
         _sign(cosign, f"{address}/staging/torchserve@{digest}", folder)

@@ -37,11 +37,11 @@ class Timeline:
 
     def __str__(self) -> str:
         told = {**self.figures, **self.load}
-        return ", ".join(f"{name} {value}" for name, value in told.items())
+        return " · ".join(f"{name} {value}" for name, value in told.items())
 
 
 def render(results: Sequence[Mapping[str, object]]) -> str:
-    """The page: every scenario in the order in which it ran, its seconds as a bar."""
+    """The page: every scenario, its seconds as a bar."""
     failed = sum(not each["passed"] for each in results)
     longest = max((_seconds(each) for each in results), default=1.0) or 1.0
     total = sum(map(_seconds, results))
@@ -54,7 +54,7 @@ def render(results: Sequence[Mapping[str, object]]) -> str:
     )
     rows = (_row(each, longest) for each in results)
     head = ["", "scenario", "seconds", "", "figures"]
-    return page("e2e", [header, section("Timeline", table(head, rows, right={2}, wide={3}))])
+    return page("e2e", [header, section("Scenarios", table(head, rows, right={2}, wide={3}))])
 
 
 def _row(result: Mapping[str, object], longest: float) -> list[str]:

@@ -1,0 +1,24 @@
+import signal
+import subprocess
+import sys
+
+from harness.cluster import process
+from tests.launcher.conftest import eventually
+
+_PARENT = """
+import subprocess
+from tests.bound import bound
+child = subprocess.Popen(bound(["sleep", "60"]))
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def test_bound_program_ends_with_whoever_started_it_by_kill_nine_too() -> None:
+    argv = [sys.executable, "-c", _PARENT]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        child = process.of(int(parent.stdout.readline()))
+        assert child.alive
+        parent.send_signal(signal.SIGKILL)
+    eventually(lambda: not child.alive)

@@ -21,7 +21,6 @@ import http.client
 import http.server
 import json
 import re
-import subprocess
 import sys
 import threading
 import urllib.parse
@@ -33,7 +32,7 @@ import botocore.session
 
 from tests.aws_foundation import Foundation
 from tests.aws_messages import QUERY, Reply, Request, error
-from tests.bound import bound
+from tests.bound import serving
 
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
@@ -47,18 +46,8 @@ LISTS = {
 def moto() -> Iterator[str]:
     """moto's server on a free port; yields its URL."""
     argv = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(bound(argv), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        try:
-            found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)
-            url = next(match[0] for match in found if match)
-            drain = threading.Thread(target=process.stderr.read, daemon=True)
-            drain.start()
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
-            drain.join(timeout=10)
+    with serving(argv, r"(http://127\.0\.0\.1:\d+)") as url:
+        yield url
 
 
 Twist = Callable[[Request, Callable[[], Reply]], Reply | None]

@@ -1,13 +1,18 @@
-"""Programs that end with the process that started them, however that one ends.
+r"""Programs that end with the process that started them, however that one ends.
 
-subprocess.Popen(bound(["crane", "registry", "serve"]))
+with serving(["crane", "registry", "serve"], r"serving on port (\d+)") as port:
+    ...
 """
 
 import ctypes
 import os
+import re
 import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h; it outlives exec, and counts the thread that forked
 
@@ -15,6 +20,31 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h; it outlives exec, and counts the thre
 def bound(argv: Sequence[object]) -> list[str]:
     """What starts ``argv`` so that the kernel kills it with the calling thread."""
     return [sys.executable, __file__, str(os.getpid()), *map(str, argv)]
+
+
+@contextmanager
+def serving(argv: Sequence[object], says: str) -> Iterator[str]:
+    """A server for as long as the block runs.
+
+    Args:
+        argv: what starts it.
+        says: what it writes to its standard error once it listens; its group is what is yielded.
+    """
+    with subprocess.Popen(bound(argv), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        # Whatever it goes on to write has to be read, or it waits for us.
+        drain = threading.Thread(target=process.stderr.read, daemon=True)
+        try:
+            found = (re.search(says, line) for line in process.stderr)
+            where = next((match[1] for match in found if match), "")
+            assert where, f"{argv} ended with {process.wait()} before it said {says!r}"
+            drain.start()
+            yield where
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+            if drain.ident:
+                drain.join(timeout=10)
 
 
 def main() -> None:

@@ -1,7 +1,5 @@
 """A real registry on loopback, with a small image that is really signed."""
 
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from pathlib import Path
 from harness import tools
 from harness.core import command
 from harness.core.repository import Repository
-from tests.bound import bound
+from tests.bound import serving
 
 _SECONDS = 60.0
 
@@ -34,22 +32,16 @@ class Registry:
 def running(repository: Repository, folder: Path) -> Iterator[Registry]:
     """A registry for as long as the block runs; ``folder`` is empty."""
     crane, cosign = (tools.find(repository, name) for name in ("crane", "cosign"))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-    argv = [crane, "registry", "serve", "--address", address]
-    process = subprocess.Popen(bound(argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    argv = [crane, "registry", "serve", "--address", "127.0.0.1:0"]
+    with serving(argv, r"serving on port (\d+)") as port:
+        address = f"127.0.0.1:{port}"
         digest = _push(crane, f"{address}/staging/torchserve", folder)
         _sign(cosign, f"{address}/staging/torchserve@{digest}", folder)
         yield Registry(address, digest, folder / "cosign.pub")
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def _push(crane: Path, name: str, folder: Path) -> str:
-    """Push an image; return its digest. crane tries again until the registry listens."""
+    """Push an image; return its digest."""
     (folder / "layer").mkdir()
     (folder / "layer" / "README").write_text("No container runs in kwok's pods.\n")
     layer = folder / "layer.tar"

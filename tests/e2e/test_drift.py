@@ -50,3 +50,4 @@ def test_replicas_of_an_autoscaler_are_left_alone(lab: Lab) -> None:
     _reconcile(lab, kinds.HELM_RELEASE, NAME)
     assert dig(lab.deployment(), "spec", "replicas") == 2
     lab.api.patch(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 1}}, NAME, part="scale")
+    lab.api.until(kinds.POD, lambda _: len(lab.pods()) == 1, seconds=30, namespace=NAME)

@@ -25,7 +25,7 @@ import sys
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import botocore.session
@@ -42,12 +42,10 @@ LISTS = {
 }
 
 
-@contextmanager
-def moto() -> Iterator[str]:
+def moto() -> AbstractContextManager[str]:
     """moto's server on a free port; yields its URL."""
     argv = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with serving(argv, r"(http://127\.0\.0\.1:\d+)") as url:
-        yield url
+    return serving(argv, r"(http://127\.0\.0\.1:\d+)")
 
 
 Twist = Callable[[Request, Callable[[], Reply]], Reply | None]

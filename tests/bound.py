@@ -4,17 +4,15 @@ with serving(["crane", "registry", "serve"], r"serving on port (\d+)") as port:
     ...
 """
 
-import ctypes
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h; it outlives exec, and counts the thread that forked
+from harness.cluster.process import die_with
 
 
 def bound(argv: Sequence[object]) -> list[str]:
@@ -50,9 +48,8 @@ def serving(argv: Sequence[object], says: str) -> Iterator[str]:
 def main() -> None:
     """Set it in the child itself: a fork that runs Python may hang where there are threads."""
     parent, *argv = sys.argv[1:]
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == int(parent):  # else it ended before the line above
-        os.execvp(argv[0], argv)  # noqa: S606  what the test starts, and no shell
+    die_with(int(parent))
+    os.execvp(argv[0], argv)  # noqa: S606  what the test starts, and no shell
 
 
 if __name__ == "__main__":

@@ -61,12 +61,6 @@ def spawn(
     Both of its streams are appended to ``log``.
     """
     parent = os.getpid()
-
-    def die_with_parent() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the line above
-            os._exit(1)
-
     with log.open("ab") as out:
         return subprocess.Popen(
             argv,
@@ -76,8 +70,19 @@ def spawn(
             env={**os.environ, **(env or {})},
             cwd=cwd,
             process_group=0,  # Ctrl-C in the terminal is not for it
-            preexec_fn=die_with_parent,  # noqa: PLW1509  the supervisor has one thread
+            preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  the supervisor has one thread
         )
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process, also after exec, with the thread that forked it.
+
+    Args:
+        parent: the pid of that thread's process.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the line above
+        os._exit(1)
 
 
 def _started(pid: int) -> int | None:

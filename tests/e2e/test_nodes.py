@@ -82,5 +82,7 @@ def test_pods_of_a_lost_node_are_started_elsewhere(draft: Lab) -> None:
         # A cluster that is lent has its own patience: 50 s, then 300 s.
         seconds = 420 if draft.cluster.lent else 60
         draft.api.until(kinds.POD, elsewhere, seconds=seconds, namespace=NAME)
+    # The Deployment's controller counts a pod a moment after the pod is Ready.
     draft.until(kinds.DEPLOYMENT, NAME, lambda each: dig(each, "status", "readyReplicas") == 2)
+    assert dig(draft.deployment(), "status", "readyReplicas") == 2
     draft.notes["on a real cluster, s"] = "50 until the node counts as lost, 300 until eviction"

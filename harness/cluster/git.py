@@ -13,6 +13,7 @@ from harness.core.repository import Repository
 
 NAME = "repository.git"
 MAIN = "main"
+_MAIN = f"refs/heads/{MAIN}"
 _SECONDS = 60
 _WHO = {
     f"GIT_{role}_{what}": value
@@ -32,35 +33,35 @@ class Bare:
         """Its plumbing."""
         return Git(self.path)
 
-    def head(self, branch: str = MAIN) -> str:
-        """The commit that a branch is at."""
-        return self.git.run("rev-parse", _head(branch))
+    def head(self) -> str:
+        """The commit that main is at."""
+        return self.git.run("rev-parse", _MAIN)
 
-    def commit(self, changes: Changes, message: str, *, branch: str = MAIN) -> str:
-        """Commit files on top of a branch and return the commit."""
+    def commit(self, changes: Changes, message: str) -> str:
+        """Commit files on top of main and return the commit."""
         with self.git.index() as env:
-            self.git.run("read-tree", _head(branch), env=env)
+            self.git.run("read-tree", _MAIN, env=env)
             self.git.stage(changes, env)
-            return self._finish(branch, message, env)
+            return self._finish(message, env)
 
-    def take(self, checkout: Repository, changes: Changes, *, branch: str = MAIN) -> str:
-        """Commit the checkout's working tree, with ``changes`` on top, and return the commit.
+    def take(self, checkout: Repository, changes: Changes) -> str:
+        """Commit the checkout's working tree, with ``changes`` on top, to main; return the commit.
 
-        A tree that is the branch's already makes no new commit.
+        A tree that is main's already makes no new commit.
         """
         with self.git.index() as env:
             self._laid_out(checkout.root, "add", "--all", ".", env=env)
             self.git.stage(changes, env)
-            return self._finish(branch, "The working tree", env)
+            return self._finish("The working tree", env)
 
-    def restore(self, commit: str, *, branch: str = MAIN) -> str:
-        """Commit an earlier commit's files on top of a branch and return the new commit.
+    def restore(self, commit: str) -> str:
+        """Commit an earlier commit's files on top of main and return the new commit.
 
-        A branch that has those files already stays where it is.
+        Where main has those files already, it stays where it is.
         """
         with self.git.index() as env:
             self.git.run("read-tree", commit, env=env)
-            return self._finish(branch, f"Back to {commit[:12]}", env)
+            return self._finish(f"Back to {commit[:12]}", env)
 
     def sign(self, commit: str, key: Path, *, branch: str) -> str:
         """Commit a commit's files again with an SSH signature; return the new commit.
@@ -78,17 +79,17 @@ class Bare:
 
     def move(self, branch: str, commit: str) -> None:
         """Set a branch to a commit."""
-        self.git.run("update-ref", _head(branch), commit)
+        self.git.run("update-ref", f"refs/heads/{branch}", commit)
 
-    def read(self, path: str, *, branch: str = MAIN) -> str:
-        """A file as the branch has it; it has to be there."""
-        text = self.git.read(_head(branch), path)
-        assert text is not None, f"{branch} has no {path}"  # noqa: S101
+    def read(self, path: str) -> str:
+        """A file as main has it; it has to be there."""
+        text = self.git.read(_MAIN, path)
+        assert text is not None, f"{MAIN} has no {path}"  # noqa: S101
         return text
 
-    def files(self, folder: str, *, branch: str = MAIN) -> list[str]:
-        """The paths below a folder, as the branch has them."""
-        return self.git.files(_head(branch), folder)
+    def files(self, folder: str) -> list[str]:
+        """The paths below a folder, as main has them."""
+        return self.git.files(_MAIN, folder)
 
     def export(self, commit: str, folder: Path) -> None:
         """Lay out a commit's files in a folder."""
@@ -102,14 +103,14 @@ class Bare:
         where = {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(folder)}
         Git(folder).run(*words, env={**env, **where})
 
-    def _finish(self, branch: str, message: str, env: Mapping[str, str]) -> str:
+    def _finish(self, message: str, env: Mapping[str, str]) -> str:
         tree = self.git.run("write-tree", env=env)
-        head = self.git.resolve(_head(branch))
+        head = self.git.resolve(_MAIN)
         if head and tree == self.git.run("rev-parse", f"{head}^{{tree}}"):
             return head
         parents = ["-p", head] if head else []
         commit = self.git.run("commit-tree", tree, *parents, "-m", message, env=_WHO)
-        self.move(branch, commit)
+        self.move(MAIN, commit)
         return commit
 
 
@@ -130,10 +131,6 @@ def create(folder: Path, checkout: Repository) -> Bare:
     bare.git.run("config", "uploadpack.allowAnySHA1InWant", "true")
     if Git(checkout.root).resolve("HEAD"):
         # --update-shallow: CI's clones are.
-        words = ("--quiet", "--update-shallow", str(checkout.root), f"+HEAD:{_head(MAIN)}")
+        words = ("--quiet", "--update-shallow", str(checkout.root), f"+HEAD:{_MAIN}")
         bare.git.run("fetch", *words)
     return bare
-
-
-def _head(branch: str) -> str:
-    return f"refs/heads/{branch}"

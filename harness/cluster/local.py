@@ -125,10 +125,10 @@ class LocalCluster:
         found = supervisor.read_state(self.folder)
         return found is not None and found.supervisor.alive
 
-    def take(self, *, branch: str = git.MAIN) -> str:
-        """Commit the working tree, filled in for this machine, to a branch; return the commit."""
+    def take(self) -> str:
+        """Commit the working tree, filled in for this machine, to main; return the commit."""
         changes = filled.changes(self.repository, self.env, self.url)
-        return self.bare.take(self.repository, changes, branch=branch)
+        return self.bare.take(self.repository, changes)
 
     def follow(self, env: str = "", url: str = "") -> None:
         """Let Flux follow ``clusters/<env>`` on ``main`` of its own Git server, or of another."""

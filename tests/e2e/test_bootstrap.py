@@ -28,7 +28,7 @@ from harness.bootstrap import credential, sync
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.bootstrap.steps import STEPS
-from harness.cluster import bootstrap, flux, git, kinds, local, synced
+from harness.cluster import bootstrap, filled, flux, git, kinds, local, synced
 from harness.cluster.local import LocalCluster
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
@@ -58,13 +58,15 @@ def cluster(checkout: Repository) -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
-    """A checkout whose staging applies what this machine can run; origin is what Flux fetches."""
-    bare, draft = cluster.bare, "draft"
-    # Flux follows main already: what it must not find there is made beside it.
-    bare.move(draft, bare.head())
-    cluster.take(branch=draft)
+    """A checkout whose staging applies what this machine can run, and its origin.
+
+    Flux follows another repository, which gets what is merged at last (``ready``): the test before
+    has left it at work, and it would deploy the half-filled staging that origin begins with.
+    """
+    origin = git.create(tmp_path, checkout)
+    origin.take(checkout, filled.changes(checkout, cluster.env, cluster.url))
     changes: dict[str, str | None] = {
-        f"{FOLDER}/{name}": bare.read(f"clusters/local/{name}", branch=draft)
+        f"{FOLDER}/{name}": origin.read(f"clusters/local/{name}")
         for name in ("release.yaml", "infra.yaml", "apps.yaml")
     }
     listed = ["release.yaml", "site.yaml", "infra.yaml", "apps.yaml", "flux-system"]
@@ -78,11 +80,10 @@ def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
     values = (checkout.root / FOLDER / "site.yaml").read_text()
     values = values.replace("GIT_URL: UNSET", f"GIT_URL: {cluster.url}")
     changes[f"{FOLDER}/site.yaml"] = f"{values}  MODEL_STORE_PATH: /var/lib/model-store\n"
-    made = bare.commit(changes, "A staging that this machine can run", branch=draft)
-    bare.move(git.MAIN, made)
+    origin.commit(changes, "A staging that this machine can run")
     root = tmp_path / "checkout"
-    subprocess.run(["git", "clone", "--quiet", bare.path, root], check=True)
-    clone = Fork(Repository(root), bare.path)
+    subprocess.run(["git", "clone", "--quiet", origin.path, root], check=True)
+    clone = Fork(Repository(root), origin.path)
     clone.git("checkout", "--quiet", "-b", "work")
     rest = {name: value for name, value in SETTINGS.items() if name != "GIT_URL"}
     site.fill(clone.repository, "staging", rest | {"WORKFLOW_ROLE_ARN": ROLE})
@@ -107,6 +108,7 @@ def ready(
     _push(fork, empty)
     fork.merge()
     fork.git("fetch", "--quiet", "origin")
+    fork.git("push", "--quiet", "--force", str(cluster.bare.path), f"HEAD:{git.MAIN}")
     return fork
 
 

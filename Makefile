@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DIGEST FROM KEY PUSH REPORT SEEN TO TORCH
+GIVEN := ENV BASE COMMIT CONTEXT DIGEST FROM KEY LAG PUSH REPORT SEEN TO TORCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 ifneq ($(filter-out auto cpu default none,$(TORCH)),)
@@ -76,7 +76,7 @@ e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONT
 	$(HARNESS) cluster tools
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
-	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} \
+	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \
 	  -n $(if $(value CONTEXT),0,3) --dist loadfile --no-loadscope-reorder \
 	  --durations=10 --junitxml=build/e2e/junit.xml
 

@@ -10,7 +10,7 @@ import datetime
 import email.utils
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -181,6 +181,21 @@ class Api:
         raise HarnessError(
             f"not so after {seconds:g} s: {what or kind.name}\n{_summary(found)}",
         )
+
+    def until_gone(self, removed: Collection[tuple[Kind, str, str]], *, seconds: float) -> None:
+        """Wait until none of some objects, by kind, name and namespace, is there any more.
+
+        Raises:
+            HarnessError: one was there after ``seconds``.
+        """
+        for kind in {kind for kind, _, _ in removed}:
+
+            def gone(found: list[Value], kind: Kind = kind) -> bool:
+                metadata = [mapping(each, "metadata") for each in found]
+                there = {(kind, text(x, "name"), text(x, "namespace")) for x in metadata}
+                return there.isdisjoint(removed)
+
+            self.until(kind, gone, seconds=seconds, what=f"{kind.name}: what was removed is gone")
 
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""

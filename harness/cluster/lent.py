@@ -17,7 +17,7 @@ _MARK = "harness.local/lent"
 _SERVED = (kinds.NAMESPACE, "torchserve")
 _OWNED = ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
 _FLUX = "toolkit.fluxcd.io/"
-_GONE = 120.0  # seconds for a namespace to be empty; 10 on a quiet machine
+_GONE = 120.0  # seconds for what was removed to be gone; 10 on a quiet machine
 
 
 @contextlib.contextmanager
@@ -57,8 +57,7 @@ def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
     removed = set(_removed(cluster))
     for kind, name in (*brought, _SERVED):
         cluster.delete(kind, name)
-        removed.add((kind, name))
-    namespaces = {name for kind, name in removed if kind == kinds.NAMESPACE}
+        removed.add((kind, name, ""))
     nodes = {name for kind, name in brought if kind == kinds.NODE}
 
     def ended(pods: list[Value]) -> bool:
@@ -67,18 +66,15 @@ def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
             cluster.delete(kinds.POD, *_named(pod), seconds=0)
         return not left
 
-    def gone(found: list[Value]) -> bool:
-        return namespaces.isdisjoint(_named(each)[0] for each in found)
-
     cluster.until(kinds.POD, ended, seconds=_GONE, what="no pod is on a node of ours")
-    cluster.until(kinds.NAMESPACE, gone, seconds=_GONE, what="our namespaces are gone")
+    cluster.until_gone(removed, seconds=_GONE)
     for node in cluster.every(kinds.NODE):
         if text(node, "metadata", "annotations", _MARK):
             _closed(cluster, node, closed=False)
 
 
-def _removed(cluster: Api) -> Iterator[tuple[Kind, str]]:
-    """Delete Flux's own objects, then all that bears its labels; of the latter kind and name."""
+def _removed(cluster: Api) -> Iterator[tuple[Kind, str, str]]:
+    """Delete Flux's own objects, then all that bears its labels; of the latter, what they were."""
     there = cluster.kinds()
     for kind in (each for each in there if _FLUX in each.api_version):
         for value in cluster.every(kind):
@@ -89,7 +85,7 @@ def _removed(cluster: Api) -> Iterator[tuple[Kind, str]]:
         for value in (each for label in _OWNED for each in cluster.every(kind, labels=label)):
             name, namespace = _named(value)
             cluster.delete(kind, name, namespace)
-            yield kind, name
+            yield kind, name, namespace
 
 
 def _closed(cluster: Api, node: Value, *, closed: bool) -> None:

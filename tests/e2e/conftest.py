@@ -14,6 +14,7 @@ from harness.cluster import local
 from harness.cluster.local import LocalCluster
 from harness.core import files
 from harness.core.repository import Repository
+from tests.e2e import lag
 from tests.e2e.lab import Lab, diagnosis
 from tests.e2e.pair import Pair
 from tests.e2e.timeline import SIMULATED, Timeline, render
@@ -26,12 +27,16 @@ _LONGEST = ("test_two_environments.py", "test_oracle.py", "test_bootstrap.py")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--e2e", action="store_true", help="run what needs the local cluster")
     parser.addoption("--context", default="", help="a context of KUBECONFIG to run them on")
+    parser.addoption("--lag", type=float, help="seconds by which controllers are late at random")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Report where the results come together: not in a worker."""
     if config.getoption("--e2e") and not hasattr(config, "workerinput"):
-        config.add_cleanup(_alone(config.rootpath / "build" / "e2e.lock").close)
+        build = config.rootpath / "build"
+        config.add_cleanup(_alone(build / "e2e.lock").close)
+        if most := config.getoption("--lag"):
+            config.add_cleanup(lag.begin(build / "cluster", most))
         config.pluginmanager.register(Reporter(config))
 
 

@@ -68,7 +68,7 @@ class Lab:
 
     def reset(self) -> None:
         """Back to the first tree, if the last scenario left another."""
-        self.cluster.sync(self.bare.restore(self.base))
+        self._rest_at(self.bare.restore(self.base))
 
     def commit(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
         """Commit and have Flux fetch it; return the commit."""
@@ -79,8 +79,23 @@ class Lab:
     def sync(self, changes: Mapping[str, str | None]) -> str:
         """Commit, and wait until everything is applied and Ready; return the commit."""
         commit = self.bare.commit(changes, "A change")
-        self.cluster.sync(commit)
+        self._rest_at(commit)
         return commit
+
+    def _rest_at(self, commit: str) -> None:
+        self.cluster.sync(commit)
+        self.counted()
+
+    def counted(self) -> None:
+        """Wait until the disruption budget has counted the pods, a moment after they are Ready."""
+
+        def all_of_them(budget: Value) -> bool:
+            status = mapping(budget, "status")
+            return status.get("currentHealthy") == len(self.serving()) and bool(
+                status.get("disruptionsAllowed")
+            )
+
+        self.until(kinds.POD_DISRUPTION_BUDGET, NAME, all_of_them)
 
     def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:
         """A file of ``main`` with ``old`` replaced; it has to be there."""

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import bootstrap, flux, kinds, local
+from harness.cluster import bootstrap, kinds, local
+from harness.cluster.api import Api, Kind
 from harness.cluster.local import LocalCluster
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.render.objects import Value, mapping
+from harness.render.objects import Value, mapping, text
 from tests.e2e.lab import Lab
 
+_ACCOUNT = Kind("v1", "ServiceAccount")
 _NODE: Value = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "somebodys"}}
 
 
@@ -20,7 +22,20 @@ def owner(checkout: Repository) -> Iterator[LocalCluster]:
     """Somebody's cluster, with a node of its own; ours, but for what is not in a fresh one."""
     with local.running(checkout, "e2e-lent", with_flux=False) as cluster, cluster.held("kwok"):
         cluster.api.apply(_NODE)
+        _furnished(cluster.api)
         yield cluster
+
+
+def _furnished(api: Api) -> None:
+    """Wait until every namespace has what the controllers put into a new one, in their own time."""
+    namespaces = {text(each, "metadata", "name") for each in api.every(kinds.NAMESPACE)}
+    for kind, name in ((kinds.CONFIG_MAP, "kube-root-ca.crt"), (_ACCOUNT, "default")):
+
+        def everywhere(found: list[Value], name: str = name) -> bool:
+            named = [each for each in found if text(each, "metadata", "name") == name]
+            return namespaces <= {text(each, "metadata", "namespace") for each in named}
+
+        api.until(kind, everywhere, seconds=60, what=f"{name} in every namespace")
 
 
 @pytest.fixture
@@ -40,13 +55,10 @@ def test_cluster_that_has_a_flux_is_not_taken(lender: LocalCluster, checkout: Re
 
 
 def test_lent_cluster_comes_back_as_it_was(lender: LocalCluster, checkout: Repository) -> None:
-    for kind, name in bootstrap.brings(lender.folder):
+    brought = bootstrap.brings(lender.folder)
+    for kind, name in brought:
         lender.api.delete(kind, name)
-    lender.api.until(
-        kinds.NAMESPACE,
-        lambda found: flux.NAMESPACE not in {mapping(each, "metadata")["name"] for each in found},
-        seconds=60,
-    )
+    lender.api.until_gone({(*each, "") for each in brought}, seconds=60)
     before = Lab(lender).uids()
     with local.running(checkout, "e2e-guest", nodes_of="production", context="local") as guest:
         assert guest.lent

@@ -56,6 +56,7 @@ def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
 
     with draft.timeline.step("evicted → replaced"):
         draft.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
+    draft.counted()
     draft.api.evict(text(second, "metadata", "name"), NAME)
 
 

@@ -13,6 +13,7 @@ from harness.render.objects import Value, dig, items, text
 _SOURCES = (kinds.GIT_REPOSITORY, kinds.OCI_REPOSITORY, kinds.HELM_REPOSITORY)
 _RELEASE = "release"
 _MESSAGE = 240  # characters of a reason; a controller may put a whole diff into it
+_WAITS = "; a newer commit waits until that ends (docs/promotion.md, A fix that waits)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ def _row(value: Value, kind: Kind, now: datetime.datetime) -> Row:
     static = kind == kinds.HELM_REPOSITORY and text(value, "spec", "type") == "oci"
     state = _state(value, ready, static=static)
     why = "" if state == "ready" else text(ready, "message").replace("\n", " ")[:_MESSAGE]
+    if kind == kinds.HELM_RELEASE and is_overtaken(value):
+        why += _WAITS
     return Row(
         kind.name,
         text(value, "metadata", "name"),
@@ -170,6 +173,14 @@ def pod_reason(pod: Value) -> str:
         if text(found, "status") == "False":
             return f"{text(found, 'reason')}: {text(found, 'message')}"
     return text(pod, "status", "phase")
+
+
+def is_overtaken(release: Value) -> bool:
+    """Whether an action on a release is under way that is not what Git asks for any more."""
+    ready = synced.condition(release, "Ready")
+    wanted, begun = dig(release, "metadata", "generation"), dig(ready, "observedGeneration")
+    older = isinstance(wanted, int) and isinstance(begun, int) and begun < wanted
+    return older and text(ready, "status") == "Unknown"
 
 
 def is_well(pod: Value, complete: Container[str]) -> bool:

@@ -20,13 +20,13 @@ def _pod(phase: str, kind: str = "", uid: str = "") -> Value:
     return {"metadata": {"ownerReferences": owners}, "status": {"phase": phase}}
 
 
-def _flux(ready: str, *, seen: int = 1, suspend: bool = False) -> Value:
+def _flux(ready: str, *, seen: int = 1, generation: int = 1, suspend: bool = False) -> Value:
     return {
-        "metadata": {"generation": 1},
+        "metadata": {"generation": generation},
         "spec": {"suspend": suspend},
         "status": {
             "observedGeneration": seen,
-            "conditions": [{"type": "Ready", "status": ready}],
+            "conditions": [{"type": "Ready", "status": ready, "observedGeneration": seen}],
         },
     }
 
@@ -57,6 +57,20 @@ def test_screen_is_ready_when_nothing_that_runs_is_broken(rows: list[Row], ready
 )
 def test_ready_is_about_the_form_that_was_asked_for(value: Value, ready: bool) -> None:
     assert synced.ready(value) is ready
+
+
+@pytest.mark.parametrize(
+    ("value", "overtaken"),
+    [
+        (_flux("Unknown", generation=2), True),
+        (_flux("Unknown"), False),
+        (_flux("False", generation=2), False),
+        ({}, False),
+    ],
+    ids=["a newer one waits", "the newest is under way", "it has ended", "nothing said"],
+)
+def test_release_is_overtaken_while_an_older_action_runs(value: Value, overtaken: bool) -> None:
+    assert status.is_overtaken(value) is overtaken
 
 
 def test_suspended_objects_are_not_waited_for() -> None:

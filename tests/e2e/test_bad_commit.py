@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from harness.cluster import kinds, status
+from harness.cluster import kinds, status, synced
 from harness.cluster.api import Kind
 from harness.render.objects import text
 from tests.e2e.lab import NAME, Lab
@@ -75,3 +75,19 @@ def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str)
     # A failed hook stays for people to look at, and local's next upgrade has none to replace it.
     lab.api.delete(kinds.JOB, "torchserve-model-sync", NAME)
     lab.api.until(kinds.POD, lambda _: len(lab.api.every(kinds.POD)) == len(lab.pods()), seconds=30)
+
+
+def test_fix_need_not_wait_until_a_bad_upgrade_times_out(lab: Lab) -> None:
+    """By itself it does; helm-controller, killed, forgets the upgrade and goes on with the fix."""
+    before = lab.serving()
+    lab.commit(lab.release({"timeout": "40m", **lab.pods_that("stuck")}), "A bad commit")
+    lab.api.until(kinds.POD, lambda _: len(lab.pods()) > len(before), seconds=60, namespace=NAME)
+    fix = lab.bare.restore(lab.base)
+    synced.request(lab.api)
+    lab.until(kinds.HELM_RELEASE, NAME, status.is_overtaken)
+    shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
+    assert "a newer commit waits until that ends" in shown
+    lab.cluster.kill("helm-controller")
+    with lab.timeline.step("killed → fix Ready"):
+        lab.healed(fix)
+    assert lab.serving() == before, "not one pod of the good release was replaced"

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from harness.core.repository import Repository
 # A deadline of one example would judge the machine, not the code.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
+
+# A script's background job has Ctrl-C ignored, and so would every server that a test starts there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STRAY = ("AWS_", "KUBECONFIG", "TS_", "MODEL_", "LOCUST_", "HARNESS_")
 

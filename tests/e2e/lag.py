@@ -14,17 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.cluster import supervisor
+from harness.cluster import local, supervisor
 from harness.cluster.process import Process
 
-_LATE = (
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "source-controller",
-    "kustomize-controller",
-    "helm-controller",
-)
+_LATE = set(local.PROGRAMS) - {"etcd", "kube-apiserver"}  # these two do nothing unasked
 _TICK = 0.1  # seconds between two looks
 
 

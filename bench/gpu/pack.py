@@ -63,7 +63,9 @@ def _install(here: Repository, site: Path, python: str, names: Iterable[str]) ->
     uv = Path(sys.executable).with_name("uv")
     argv: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     argv += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_28"]
-    argv += ["--only-binary", ":all:", "--target", site, "--requirement", pins]
+    # Copies: links into uv's cache would be shrunk with every environment that shares them.
+    argv += ["--link-mode", "copy", "--only-binary", ":all:"]
+    argv += ["--target", site, "--requirement", pins]
     command.run(argv, timeout=10 * _MINUTES)
 
 

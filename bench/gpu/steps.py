@@ -28,7 +28,6 @@ from harness.models.samples import PreparedSample
 from harness.server import Server
 
 CLIENTS = 16
-SECONDS = 10.0  # of load, for each figure
 RECOVERY = 120.0  # seconds that a broken worker may take to be replaced: a start imports torch
 _POLL = 0.25  # seconds between two looks at a broken worker
 _IN_FLIGHT = 64  # requests at SIGTERM: the local queue takes 100
@@ -63,8 +62,13 @@ class Result:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-def run_all(*, stand_in: bool) -> list[Result]:
-    """Every step, in order; the server is started once."""
+def run_all(*, stand_in: bool, seconds: float = 10.0) -> list[Result]:
+    """Every step, in order; the server is started once.
+
+    Args:
+        stand_in: on a CPU, with a program in place of nvidia-smi.
+        seconds: of load, for each figure.
+    """
     with _checkout() as checkout, _gpu(stand_in=stand_in):
         lock = build(checkout)
         prepared = samples.load_samples(checkout, lock)
@@ -73,8 +77,8 @@ def run_all(*, stand_in: bool) -> list[Result]:
                 machine(stand_in=stand_in),
                 right_answers(served, prepared),
                 devices(served, stand_in=stand_in),
-                throughput(served, prepared),
-                scrapes(served, prepared["squeezenet1_1"][0]),
+                throughput(served, prepared, seconds),
+                scrapes(served, prepared["squeezenet1_1"][0], seconds),
                 broken_context(served, prepared["squeezenet1_1"][0]),
                 drain(served, prepared["squeezenet1_1"][0]),
             ]
@@ -121,7 +125,9 @@ def devices(served: Server, *, stand_in: bool) -> Result:
     return Result("workers are on the GPU", right, (f"the handler is on {device}",))
 
 
-def throughput(served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]]) -> Result:
+def throughput(
+    served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]], seconds: float
+) -> Result:
     """Answers a second of each model by itself, in closed loop."""
     figures: dict[str, float] = {}
     failed: list[str] = []
@@ -130,19 +136,19 @@ def throughput(served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]
             served.inference_url,
             lambda client, sample=sample: _ask(client, sample),  # type: ignore[misc]
             clients=CLIENTS,
-            seconds=SECONDS,
+            seconds=seconds,
         )
         good = [reply for reply in replies if reply.status == 200]
         if len(good) < len(replies) or len(good) < 2:
             failed.append(f"{model}: {len(replies) - len(good)} of {len(replies)} failed")
             continue
-        figures[f"{model}, {CLIENTS} clients: answers/s"] = len(good) / SECONDS
+        figures[f"{model}, {CLIENTS} clients: answers/s"] = len(good) / seconds
         figures[f"{model}: p50 ms"] = percentile(good, 50)
         figures[f"{model}: p99 ms"] = percentile(good, 99)
     return Result("every model answers under load", not failed, tuple(failed), figures)
 
 
-def scrapes(served: Server, sample: PreparedSample) -> Result:
+def scrapes(served: Server, sample: PreparedSample, seconds: float) -> Result:
     """What nvidia-smi costs, and whether a scrape makes a prediction wait for it."""
     query = ["nvidia-smi", "-i", "0", "--query-gpu=utilization.gpu,memory.used", "--format=csv"]
     taken = []
@@ -150,11 +156,11 @@ def scrapes(served: Server, sample: PreparedSample) -> Result:
         began = time.monotonic()
         subprocess.run(query, capture_output=True, timeout=30, check=False)
         taken.append(time.monotonic() - began)
-    quiet = _under_load(served, sample)
+    quiet = _under_load(served, sample, seconds)
     ended = threading.Event()
     scraper = threading.Thread(target=_scrape, args=(served, ended), daemon=True)
     scraper.start()
-    scraped = _under_load(served, sample)
+    scraped = _under_load(served, sample, seconds)
     ended.set()
     scraper.join(30)
     figures = {
@@ -230,12 +236,12 @@ def _ask(client: Client, sample: PreparedSample) -> Reply:
     return client.post(f"/predictions/{sample.model}", sample.body, sample.content_type)
 
 
-def _under_load(served: Server, sample: PreparedSample) -> list[Reply]:
+def _under_load(served: Server, sample: PreparedSample, seconds: float) -> list[Reply]:
     return load(
         served.inference_url,
         lambda client: _ask(client, sample),
         clients=CLIENTS,
-        seconds=SECONDS,
+        seconds=seconds,
     )
 
 
@@ -257,6 +263,8 @@ def _checkout() -> Iterator[Repository]:
         copy = Repository(Path(folder))
         for name in _READ:
             shutil.copytree(here.root / name, copy.root / name)
+        if here.built_models.is_dir():
+            shutil.copytree(here.built_models, copy.built_models)
         breakable = copy.models / "breakable"
         shutil.copytree(Path(__file__).with_name("breakable"), breakable)
         torch.save({"one": torch.ones(1)}, breakable / "weights.pt")

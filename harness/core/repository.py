@@ -12,8 +12,8 @@ class Repository:
 
     Attributes:
         root: where its files lie.
-        checkout: where ``root`` is a commit that was laid out: the checkout that it came from, which
-            has the history, the tools and the caches.
+        checkout: where ``root`` is a commit that was laid out: the checkout that it came from,
+            with the history, the tools and the caches.
     """
 
     root: Path

@@ -21,12 +21,14 @@ FOLDERS = ("apps", "clusters", "infra")
 IGNORE_FILE = ".sourceignore"
 
 _VCS = (".git/", ".gitignore", ".gitmodules", ".gitattributes")
-_DEFAULTS = (
+LEFT_OUT = (
     *("*.jpg", "*.jpeg", "*.gif", "*.png", "*.wmv", "*.flv", "*.tar.gz", "*.zip"),
     *(".github/", ".circleci/", ".travis.yml", ".gitlab-ci.yml", "appveyor.yml", ".drone.yml"),
     *("cloudbuild.yaml", "codeship-services.yml", "codeship-steps.yml"),
     *("**/.goreleaser.yml", "**/.sops.yaml", "**/.flux.yaml"),
 )
+"""What is left out where there is no ``.sourceignore``, beside Git's own files."""
+
 _LONGEST_LINE = 64 << 10  # bytes: Go's scanner stops at a line that is longer, without an error
 _ANY_DEPTH = "**"
 _CHARACTER = r"(?:\\.|[^\\\]-])"
@@ -105,7 +107,7 @@ def patterns(ignore_files: Mapping[str, bytes]) -> list[Pattern]:
         for path in sorted(ignore_files, key=lambda path: path.split("/")[:-1])
         for line in _lines(ignore_files[path])
     ]
-    return [*map(Pattern.parse, _VCS), *(own or map(Pattern.parse, _DEFAULTS))]
+    return [*map(Pattern.parse, _VCS), *(own or map(Pattern.parse, LEFT_OUT))]
 
 
 def ignores(counted: Sequence[Pattern]) -> Callable[[str], bool]:

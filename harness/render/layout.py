@@ -1,7 +1,7 @@
 """Lays out what a commit has, blob by blob, under build/check.
 
-This is the only way in which a command reads the files of a commit. ``git archive`` and
-``git checkout`` obey attributes (of the commit, of this clone, of the user) that Flux does not know.
+This is the only way in which a command reads the files of a commit: ``git archive`` and ``git
+checkout`` obey attributes (of the commit, of this clone, of the user) that Flux does not know.
 """
 
 import contextlib

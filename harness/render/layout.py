@@ -41,9 +41,9 @@ def for_flux(repository: Repository, commit: str) -> Path:
         InputError: Flux could not unpack it, or nobody can tell what Flux would read.
     """
     git = Git(repository.history)
-    packed = _packed(git, git.entries(commit, *artifact.FOLDERS))
     also = [each for each in git.entries(commit, *_ALSO) if each.is_file]
-    return _lay_out(git, [*packed, *also], repository.build / "check" / "commits" / commit)
+    entries = [*packed(git, commit), *also]
+    return _once(git, entries, repository.build / "check" / "commits" / commit)
 
 
 def whole(repository: Repository, tree: str) -> Path:
@@ -53,10 +53,17 @@ def whole(repository: Repository, tree: str) -> Path:
         InputError: a name leads out of the folder, or a link does.
     """
     git = Git(repository.history)
-    return _lay_out(git, git.entries(tree), repository.build / "check" / "whole" / tree)
+    return _once(git, git.entries(tree), repository.build / "check" / "whole" / tree)
 
 
-def _packed(git: Git, entries: list[TreeEntry]) -> Iterable[TreeEntry]:
+def packed(git: Git, commit: str) -> Iterable[TreeEntry]:
+    """What source-controller packs of a commit.
+
+    Raises:
+        InputError: Flux could not unpack it, or nobody can tell what Flux would read.
+    """
+    # By their beginnings, as go-git takes sparseCheckout: `apps` is apps-old/ too.
+    entries = [each for each in git.entries(commit) if each.path.startswith(artifact.FOLDERS)]
     for each in entries:
         if why := artifact.unpackable(each.path):
             raise InputError(f"{each.path!a}: {why}", hint="rename it")
@@ -70,7 +77,23 @@ def _packed(git: Git, entries: list[TreeEntry]) -> Iterable[TreeEntry]:
     return (each for each in entries if each.is_file and not ignored(each.path))
 
 
-def _lay_out(git: Git, entries: list[TreeEntry], folder: Path) -> Path:
+def lay_out(git: Git, entries: Iterable[TreeEntry], top: Path) -> None:
+    """Write files and links, as their blobs are, below a folder that has none of them.
+
+    Raises:
+        InputError: a name leads out of the folder, or a link does.
+    """
+    listed = list(entries)
+    for entry, content in git.contents(each for each in listed if each.is_file):
+        with _place(top, entry.path).open("xb") as file:
+            file.writelines(content)
+    # Links come last: no file is written by way of one.
+    for entry, content in git.contents(each for each in listed if each.is_link):
+        _link(top, entry.path, os.fsdecode(b"".join(content)))
+
+
+def _once(git: Git, entries: Iterable[TreeEntry], folder: Path) -> Path:
+    """The folder with the entries, which is whole as soon as it is there."""
     folder = folder.parent.resolve() / folder.name
     if folder.is_dir():
         return folder
@@ -78,12 +101,7 @@ def _lay_out(git: Git, entries: list[TreeEntry], folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         top = Path(scratch, "tree")
         top.mkdir()
-        for entry, content in git.contents(each for each in entries if each.is_file):
-            with _place(top, entry.path).open("xb") as file:
-                file.writelines(content)
-        # Links come last: no file is written by way of one.
-        for entry, content in git.contents(each for each in entries if each.is_link):
-            _link(top, entry.path, os.fsdecode(b"".join(content)))
+        lay_out(git, entries, top)
         # Another command may have been faster: what it left is the same.
         with contextlib.suppress(OSError):
             top.rename(folder)

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,6 +146,41 @@ def test_killed_in_the_middle_it_starts_over(job: Job, pushed: LockedModel, shim
     assert job.holds() == ["manifest.json", pushed.mar]
 
 
+@pytest.fixture(params=["as a process", "as PID 1"])
+def isolated(request: pytest.FixtureRequest) -> list[str]:
+    """What starts a program as a container does, if so: as PID 1, whose signals may be dropped."""
+    if request.param == "as a process":
+        return []
+    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"]
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody make a PID namespace")
+    return words
+
+
+def test_told_to_stop_it_ends_at_once_and_leaves_nothing_half_done(
+    job: Job, pushed: LockedModel, shim: Shim, isolated: list[str]
+) -> None:
+    """A Job that is deleted must not go on for its grace period, with the store's lock."""
+    job.wants(pushed)
+    job.argv = [*isolated, *job.argv]
+    process = job.start()
+
+    def told(*_: object) -> None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]) if isolated else process.pid, signal.SIGTERM)
+        process.wait(timeout=10)
+
+    shim.twists["GetObject"].append(told)
+    try:
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert job.holds() == []
+    job.argv = job.argv[len(isolated) :]
+    assert job.run()[0] == 0, "the lock is free"
+
+
 def test_a_connection_that_is_lost_is_taken_up_where_it_broke(
     job: Job, pushed: LockedModel, shim: Shim
 ) -> None:
@@ -250,6 +287,7 @@ def test_a_store_that_cannot_be_written(job: Job, pushed: LockedModel) -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
+        ("AccessDenied", "most likely it was never pushed: `make models-push`"),
         ("AccessDenied", "Pod Identity role may not read it"),
         ("RequestTimeTooSkewed", "the clock of this node is off"),
         ("NoSuchKey", "harness models push"),

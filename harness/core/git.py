@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.core import command
+from harness.core.errors import HarnessError
 
 Changes = Mapping[str, str | None]
 """Path → text, or None for a file (or a folder ending in ``/``) that goes."""
@@ -24,6 +25,8 @@ _FIELD, _RECORD = "\x1f", "\x1e"  # nobody writes these into a commit
 _ABSENT = "0" * 40  # as the old value of a ref: it must not be there yet
 # A replace ref shows this clone another object than everybody else has under that name.
 _ENV = {"GIT_NO_REPLACE_OBJECTS": "1"}
+_REMOTE = "origin"
+_FETCH_SECONDS = 180.0
 _CHUNK = 1 << 20  # bytes of a blob that are in memory
 
 
@@ -179,6 +182,23 @@ class Git:
         form = _FIELD.join(("%H", "%cI", "%an", "%s")) + _RECORD
         records = self.run("log", f"--format={form}", *words).split(_RECORD)
         return [Entry.read(record.strip()) for record in records if record.strip()]
+
+    def fetch(self) -> bool:
+        """Fetch from origin; False where there is no such remote.
+
+        Raises:
+            HarnessError: origin does not answer.
+        """
+        if _REMOTE not in self.run("remote").split():
+            return False
+        try:
+            env = {"GIT_TERMINAL_PROMPT": "0"}
+            self.run("fetch", "--quiet", _REMOTE, env=env, seconds=_FETCH_SECONDS)
+        except command.CommandError as error:
+            raise HarnessError(
+                f"origin cannot be fetched\n{error.message}", hint="git fetch origin"
+            ) from error
+        return True
 
     def commit(
         self,

@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,8 @@ import pytest
 
 import harness
 from harness.launcher import BadInput, store
+from harness.model_sync import SyncError
+from harness.model_sync.store import File, Store
 from harness.models.lock import LockedModel
 from harness.store.push import Bucket
 from tests.aws_server import Reply, Shim
@@ -324,3 +328,39 @@ def test_memory_does_not_grow_with_the_archive(
     assert code == 0, out
     peak = int(out.rsplit("VmHWM:", 1)[1].split()[0])  # KiB
     assert peak < 200 << 10
+
+
+def _file(content: bytes) -> File:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return File(f"m-1-{sha256[:12]}.mar", sha256, len(content))
+
+
+def test_two_that_lost_the_lock_fill_one_store(tmp_path: Path) -> None:
+    """After a partition an NFS server may give the lock to the next one while the first writes."""
+    content = b"weights" * 1_000
+    file, both = _file(content), threading.Barrier(2, timeout=10)
+
+    def slowly(_: File) -> Iterator[bytes]:
+        yield content[:1_000]
+        both.wait()
+        yield content[1_000:]
+
+    filled = Store(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(filled.fill, file, slowly) for _ in range(2)]
+    assert [each.result() for each in ends] == ["copied", "copied"]
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert (tmp_path / file.name).read_bytes() == content
+
+
+def test_one_whose_half_file_was_swept_away_fails_and_names_nothing(tmp_path: Path) -> None:
+    content = b"weights" * 1_000
+
+    def swept(_: File) -> Iterator[bytes]:
+        yield content
+        with Store(tmp_path).locked():  # the next one, with the lock that was lost
+            pass
+
+    with pytest.raises(SyncError, match="cannot be written"):
+        Store(tmp_path).fill(_file(content), swept)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]

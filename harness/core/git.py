@@ -121,6 +121,12 @@ class Git:
         )
         return done.returncode == 0
 
+    def changed(self, *paths: str) -> list[str]:
+        """What is not committed, a line each; files that nobody added count, whatever the user's
+        settings say."""
+        words = ("status", "--porcelain", "--untracked-files=normal", "--")
+        return self.run(*words, *paths).splitlines()
+
     def read(self, commit: str, path: str) -> str | None:
         """A file as a commit has it, its line ends included; None where it has none."""
         found = [each for each in self.entries(commit, path) if each.is_file]

@@ -8,6 +8,8 @@ commit that is on no branch that somebody reviewed cannot excuse itself.
 """
 
 import dataclasses
+import tempfile
+from pathlib import Path
 
 from harness.core.git import Git
 from harness.core.repository import Repository
@@ -38,8 +40,12 @@ def judge(repository: Repository, commit: str, *, main: str, pinned: str | None 
     """
     git = Git(repository.history)
     tree = _combined(git, layout.resolve(git, main), layout.resolve(git, commit))
-    laid_out = Repository(layout.whole(repository, tree), checkout=repository.history)
-    report = engine.check(laid_out, before=pinned)
+    folder = repository.build / "check"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="promoted-") as scratch:
+        root = Path(scratch).resolve()
+        layout.lay_out(git, git.entries(tree), root)
+        report = engine.check(Repository(root, checkout=repository.history), before=pinned)
     findings = tuple(each for each in report.findings if each.rule != _ABOUT_MAIN)
     return dataclasses.replace(report, findings=findings)
 

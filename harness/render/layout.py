@@ -46,16 +46,6 @@ def for_flux(repository: Repository, commit: str) -> Path:
     return _once(git, entries, repository.build / "check" / "commits" / commit)
 
 
-def whole(repository: Repository, tree: str) -> Path:
-    """The folder with every file and link of a commit or tree, as a clean checkout has them.
-
-    Raises:
-        InputError: a name leads out of the folder, or a link does.
-    """
-    git = Git(repository.history)
-    return _once(git, git.entries(tree), repository.build / "check" / "whole" / tree)
-
-
 def packed(git: Git, commit: str) -> Iterable[TreeEntry]:
     """What source-controller packs of a commit.
 

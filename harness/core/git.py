@@ -129,7 +129,7 @@ class Git:
 
     def read(self, commit: str, path: str) -> str | None:
         """A file as a commit has it, its line ends included; None where it has none."""
-        found = [each for each in self.entries(commit, path) if each.is_file]
+        found = [each for each in self.entries(commit, path) if each.is_file and each.path == path]
         for _, content in self.contents(found):
             return b"".join(content).decode(errors="replace")
         return None

@@ -69,7 +69,9 @@ def check(
     with ThreadPoolExecutor() as pool:
         names = renderer.environments()
         rendering = [pool.submit(renderer.candidate, name) for name in names]
-        pinning = [pool.submit(renderer.live, name) for name in names]
+        # Of a commit that was laid out what runs now is not the question.
+        pins = [] if repository.checkout else names
+        pinning = [pool.submit(renderer.live, name) for name in pins]
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live = [each for each in (future.result() for future in pinning) if each]

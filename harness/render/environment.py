@@ -145,6 +145,7 @@ class _Render:
     published: list[Chart] = field(default_factory=list)
     foreign: list[Object] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
 
     def run(self) -> Environment:
         start = Location(Path(f"clusters/{self.env}"))
@@ -166,6 +167,7 @@ class _Render:
             tuple(self.published),
             tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
             tuple(sorted(self.files)),
+            tuple(sorted(self.released)),
         )
 
     def _together(
@@ -235,6 +237,8 @@ class _Render:
     def _built(self, tree: Tree, wanted: kustomize.Build, owner: Owner) -> list[Object]:
         closure = tree.closure(wanted.folder)
         self.files.update(closure)
+        if owner != _ROOT:
+            self.released.update(closure)
         read = tuple(file for file in closure if file.endswith((".yaml", "yml")))
         made = []
         try:
@@ -280,7 +284,9 @@ class _Render:
         tree = self._tree(release, *reference)
         wanted = helm.template(release, self._values(release))
         self.charts.append((tree, wanted))
-        self.files.update(tree.files(wanted.chart))
+        files = tree.files(wanted.chart)
+        self.files.update(files)
+        self.released.update(files)
 
         @functools.cache
         def sources() -> Sources:

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.core import command
 from harness.core.git import Changes, Git
 from harness.core.repository import Repository
+from harness.render import artifact, layout
 
 NAME = "repository.git"
 MAIN = "main"
@@ -92,11 +93,13 @@ class Bare:
         return self.git.files(_MAIN, folder)
 
     def export(self, commit: str, folder: Path) -> None:
-        """Lay out a commit's files in a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with self.git.index() as env:
-            self.git.run("read-tree", commit, env=env)
-            self._laid_out(folder, "checkout-index", "--all", "--force", env=env)
+        """Lay out a commit's files in a folder that has none: of what Flux reads, what it gets."""
+        others = (
+            each
+            for each in self.git.entries(commit)
+            if each.is_file and not each.path.startswith(artifact.FOLDERS)
+        )
+        layout.lay_out(self.git, [*layout.packed(self.git, commit), *others], folder)
 
     def _laid_out(self, folder: Path, *words: str, env: Mapping[str, str]) -> None:
         """A command about files that lie in ``folder``."""

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import SyncError
+from . import SyncError, end_on_sigterm
 from .s3 import Bucket
 from .store import Store, listed
 
@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("--config", required=True, type=Path, help="the config.properties")
     parser.add_argument("--store", required=True, type=Path, help="folder of the archives")
     args = parser.parse_args()
+    end_on_sigterm()
     try:
         store, bucket = Store(args.store), Bucket(args.source)
         files = listed(args.files)

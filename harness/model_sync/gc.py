@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from . import SyncError
+from . import SyncError, end_on_sigterm
 from .store import Store
 
 
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--keep", required=True, type=Path, help="JSON: names of archives")
     parser.add_argument("--remove", action="store_true", help="remove, do not only name")
     args = parser.parse_args()
+    end_on_sigterm()
     try:
         store, keep = Store(args.store), _names(args.keep)
         with store.locked():

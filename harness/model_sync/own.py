@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import SyncError
+from . import SyncError, end_on_sigterm
 
 LOADER = 1000
 """uid and gid of the sync Job, by the loader's access point."""
@@ -81,6 +81,7 @@ def main() -> int:
     parser.add_argument("--data", required=True, type=Path, help="folder with model_store in it")
     parser.add_argument("--apply", action="store_true", help="change, do not only name")
     args = parser.parse_args()
+    end_on_sigterm()
     found = Found(args.apply)
     try:
         _take(args.data, found)

@@ -20,7 +20,9 @@ _LOST = (
     botocore.exceptions.IncompleteReadError,
 )
 _WHY = {
-    "AccessDenied": "the Job's Pod Identity role may not read it",
+    # S3 says this of an object that is not there, too, to a role that may not list the bucket.
+    "AccessDenied": "most likely it was never pushed: `make models-push`; else the Job's Pod "
+    "Identity role may not read it",
     "NoSuchBucket": "there is no such bucket",
     "NoSuchKey": "it was never pushed: `harness models push`",
     "RequestTimeTooSkewed": "the clock of this node is off by more than 5 minutes",

@@ -8,6 +8,7 @@ the content: entries sorted, times, modes and the manifest's date fixed, nothing
 import json
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,10 @@ _ARCHIVER_TIMEOUT = 600.0  # s: gigabytes of weights, copied twice
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 _CREATED_ON = "01/01/1980 00:00:00"
 _FILE_MODE = 0o100644 << 16
+_MANIFEST_BYTES = 1 << 20  # a real one has a few hundred bytes
+# Weights hardly shrink, text to a tenth. What is small may be anything: tables of zeros, say.
+_UNPACKED_TIMES = 100
+_UNPACKED_BYTES = 64 << 20
 _UNIX = 3  # zip's number for the system that made the entry
 
 
@@ -46,17 +51,40 @@ def read_manifest(mar: Path) -> Manifest:
     """
     hint = "build it again: `harness models build`"
     try:
-        with zipfile.ZipFile(mar) as archive:
+        with unpackable(mar) as archive:
             if damaged := archive.testzip():
                 raise InputError(f"corrupt: {damaged} does not fit its checksum", at=mar, hint=hint)
+            if archive.getinfo(MANIFEST).file_size > _MANIFEST_BYTES:
+                raise InputError(f"{MANIFEST} is larger than 1 MiB", at=mar, hint=hint)
             manifest = json.loads(archive.read(MANIFEST))
             return Manifest.model_validate(manifest["model"])
     except FileNotFoundError as error:
         raise InputError("no such archive", at=mar, hint=hint) from error
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise InputError(f"truncated or corrupt: {error}", at=mar, hint=hint) from error
+    except RuntimeError as error:  # "… is encrypted, password required for extraction"
+        raise InputError(str(error), at=mar, hint=hint) from error
     except (KeyError, TypeError, ValidationError, ValueError) as error:
         raise InputError(f"{MANIFEST} is missing or not a manifest", at=mar, hint=hint) from error
+
+
+def unpackable(mar: Path) -> zipfile.ZipFile:
+    """The archive, opened, if it unpacks to no more than weights could have been packed into it.
+
+    Raises:
+        InputError: it is a few megabytes here and would fill the disk.
+        zipfile.BadZipFile, OSError: it cannot be read.
+    """
+    archive = zipfile.ZipFile(mar)
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(_UNPACKED_BYTES, _UNPACKED_TIMES * mar.stat().st_size):
+        archive.close()
+        raise InputError(
+            f"would unpack to {unpacked >> 20:,} MiB, {_UNPACKED_TIMES} times its own size or more",
+            at=mar,
+            hint="nothing that a model is made of shrinks like that: where does it come from?",
+        )
+    return archive
 
 
 @dataclass(frozen=True, slots=True)

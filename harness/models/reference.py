@@ -7,12 +7,12 @@ handler, so that a mistake in the handler shows.
 
 import importlib.util
 import json
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.core.errors import InputError, Location
 from harness.models import answer, source
+from harness.models.archive import unpackable
 from harness.models.catalog import Model, Sample
 from harness.models.samples import PreparedSample
 
@@ -40,7 +40,7 @@ def prepare(
     """
     if model.reference is None:
         return []
-    with zipfile.ZipFile(mar) as archive:
+    with unpackable(mar) as archive:
         archive.extractall(work)
     ask = _load(source.resolve(model.reference, folder), model.name)(work)
     prepared = []

@@ -21,11 +21,13 @@ def previous(repository: Repository) -> str | None:
     """The commit that a merge of this checkout would replace; None where git does not know.
 
     Where the working tree has changes it is the commit below them, on a branch the place where it
-    left main, on main the commit before.
+    left main, on main the commit before. A commit that was laid out has no such place.
     """
+    if repository.checkout:
+        return None
     git = Git(repository.root)
     head = git.resolve("HEAD")
-    if head is None or git.run("status", "--porcelain", "--", *_READ):
+    if head is None or git.changed(*_READ):
         return head
     base = git.run("merge-base", head, "origin/main", accept=(0, 1, 128))
     return base if base and base != head else git.resolve("HEAD^")

@@ -144,6 +144,8 @@ class _Render:
     charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
     published: list[Chart] = field(default_factory=list)
     foreign: list[Object] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
 
     def run(self) -> Environment:
         start = Location(Path(f"clusters/{self.env}"))
@@ -164,6 +166,8 @@ class _Render:
             tuple(self.charts),
             tuple(self.published),
             tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
+            tuple(sorted(self.files)),
+            tuple(sorted(self.released)),
         )
 
     def _together(
@@ -231,9 +235,11 @@ class _Render:
         return found or None
 
     def _built(self, tree: Tree, wanted: kustomize.Build, owner: Owner) -> list[Object]:
-        read = tuple(
-            file for file in tree.closure(wanted.folder) if file.endswith((".yaml", "yml"))
-        )
+        closure = tree.closure(wanted.folder)
+        self.files.update(closure)
+        if owner != _ROOT:
+            self.released.update(closure)
+        read = tuple(file for file in closure if file.endswith((".yaml", "yml")))
         made = []
         try:
             built = self.renderer.build(tree, wanted)
@@ -278,6 +284,9 @@ class _Render:
         tree = self._tree(release, *reference)
         wanted = helm.template(release, self._values(release))
         self.charts.append((tree, wanted))
+        files = tree.files(wanted.chart)
+        self.files.update(files)
+        self.released.update(files)
 
         @functools.cache
         def sources() -> Sources:

@@ -171,6 +171,8 @@ class Environment:
         published: the charts that come from the network.
         foreign: what those of them make that could be rendered on this machine. Apart from
             ``objects``, so that what is said of our own does not depend on the network.
+        files: every file of the repository that was read for it, by its path.
+        released: those of them that are read from the commit that it pins.
     """
 
     name: str
@@ -181,6 +183,8 @@ class Environment:
     charts: "tuple[tuple[Tree, Template], ...]" = ()
     published: "tuple[Chart, ...]" = ()
     foreign: tuple[Object, ...] = ()
+    files: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:

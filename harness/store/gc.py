@@ -6,45 +6,44 @@ rollback may go. Anything else was pushed for a release that never was.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 
 import yaml
 
-from harness.core.git import Git
+from harness.core.git import Git, TreeEntry
 from harness.core.repository import Repository
 
 _PINS = ("models/lock.yaml", "apps/torchserve")
-_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+_COMMIT = re.compile(r"\bcommit:.*?\b([0-9a-f]{40})\b")
 _MAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar\b")
+_ABSENT = "0" * 40  # a blob that is not there, on one side of a difference
 
 
 def needed(repository: Repository) -> set[str]:
-    """The file names of all archives that a release needs.
+    """The file names of all archives that a release needs, upstream's newest among them.
 
     Raises:
+        HarnessError: origin does not answer: what main has gained would be taken for garbage.
         CommandError: this is no Git checkout, or a recorded release is not in it.
     """
+    git = Git(repository.root)
+    git.fetch()
     names = {
         name
         for pattern in ("models/lock.yaml", "apps/torchserve/*/model-files.yaml")
         for path in repository.root.glob(pattern)
         for name in _MAR.findall(path.read_text())
     }
-    for commit in recorded(repository):
-        names |= set(_MAR.findall(_pins(Git(repository.root), commit)))
-    return names
+    commits = [f"{commit}^{{commit}}" for commit in recorded(repository)]
+    pins = (entry for commit in commits for entry in git.entries(commit, *_PINS))
+    return names.union(*(_MAR.findall(text) for text in _texts(git, pins)))
 
 
 def recorded(repository: Repository) -> set[str]:
     """Every commit that is a branch or a tag, or that production's records name."""
     git = Git(repository.root)
     tips = git.run("for-each-ref", "--format=%(objectname)").split()
-    history = git.run("log", "--all", "--patch", "--format=", "--", "clusters/*/release.yaml")
-    pinned = [
-        commit
-        for line in history.splitlines()
-        if line.startswith(("+", "-")) and "commit:" in line
-        for commit in _COMMIT.findall(line)
-    ]
+    pinned = {each for text in _texts(git, _pointers(git)) for each in _COMMIT.findall(text)}
     releases = repository.root.glob("clusters/*/release.yaml")
     live = [commit for path in releases for commit in _pointed_at(path.read_text())]
     evidence = [path.stem for path in repository.root.glob("clusters/*/evidence/*.json")]
@@ -52,9 +51,24 @@ def recorded(repository: Repository) -> set[str]:
 
 
 def _pointed_at(release: str) -> list[str]:
-    return _COMMIT.findall(str(yaml.safe_load(release)["spec"]["ref"].get("commit", "")))
+    commit = str(yaml.safe_load(release)["spec"]["ref"].get("commit", ""))
+    return _COMMIT.findall(f"commit: {commit}")
 
 
-def _pins(git: Git, commit: str) -> str:
-    """The lines of a commit that pin archives."""
-    return git.run("grep", "-h", r"\.mar", f"{commit}^{{commit}}", "--", *_PINS, accept=(0, 1))
+def _pointers(git: Git) -> Iterator[TreeEntry]:
+    """Every release.yaml that there ever was.
+
+    By the names of their blobs: of a file that an attribute calls binary a patch shows nothing.
+    """
+    words = ("--all", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=")
+    for line in git.run("log", *words, "--", "clusters/*/release.yaml").splitlines():
+        fields, _, path = line.removeprefix(":").partition("\t")
+        if len(told := fields.split()) == 5:
+            yield from (TreeEntry(path, "100644", each) for each in told[2:4] if each != _ABSENT)
+
+
+def _texts(git: Git, entries: Iterable[TreeEntry]) -> Iterator[str]:
+    """The files' contents, each content once."""
+    once = {each.object: each for each in entries if each.is_file}
+    for _, content in git.contents(once.values()):
+        yield b"".join(content).decode(errors="replace")

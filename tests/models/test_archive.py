@@ -121,3 +121,25 @@ def test_a_zip_without_a_manifest_is_refused(tmp_path):
 def test_an_archive_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such archive"):
         read_manifest(tmp_path / "m.mar")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [(MANIFEST, 2 << 20, "larger than 1 MiB"), ("weights.pt", 70 << 20, "times its own size")],
+)
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, name, size, said):
+    bomb = zipped(tmp_path / "bomb.mar", {MANIFEST: json.dumps(ABOUT).encode(), name: bytes(size)})
+    with pytest.raises(InputError, match=said):
+        read_manifest(bomb)
+
+
+def test_an_encrypted_archive_is_refused(tmp_path):
+    path = mar(tmp_path / "m.mar")
+    # Bit 0 of the flags, in the local header and in the central directory.
+    content = path.read_bytes()
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.index(mark) + offset
+        content = content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="encrypted"):
+        read_manifest(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.store import gc
 
@@ -56,3 +57,44 @@ def test_evidence_and_what_is_not_committed_count(
     (evidence / f"{proved}.json").write_text("{}")
     (tmp_path / "models/lock.yaml").write_text("models:\n  a:\n    mar: pushed-just-now.mar\n")
     assert gc.needed(Repository(tmp_path)) == {"proved.mar", "newest.mar", "pushed-just-now.mar"}
+
+
+def _git(folder: Path, *words: str) -> str:
+    argv = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@localhost", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("attributes", ["*.yaml binary\n", "*.yaml -diff\n"])
+@pytest.mark.parametrize("place", [".gitattributes", ".git/info/attributes"])
+def test_attributes_hide_no_pin(
+    history: Callable[..., str], tmp_path: Path, attributes: str, place: str
+) -> None:
+    """`git grep` and `git log --patch` say of such a file only that it differs."""
+    first = history("first.mar")
+    history("second.mar", pointing_at=first)
+    history("third.mar", pointing_at="UNSET")
+    (tmp_path / ".git/info").mkdir(exist_ok=True)
+    (tmp_path / place).write_text(attributes)
+    _git(tmp_path, "tag", "kept", "HEAD~1")
+    assert gc.needed(Repository(tmp_path)) == {"first.mar", "second.mar", "third.mar"}
+
+
+def test_what_main_has_gained_since_the_last_fetch_is_needed(
+    history: Callable[..., str], tmp_path: Path
+) -> None:
+    history("first.mar")
+    clone = tmp_path / "clone"
+    _git(tmp_path, "clone", "--quiet", f"file://{tmp_path}", str(clone))
+    history("gained.mar")
+    assert gc.needed(Repository(clone)) == {"first.mar", "gained.mar"}
+
+
+def test_nothing_is_garbage_while_origin_does_not_answer(
+    history: Callable[..., str], tmp_path: Path
+) -> None:
+    history("first.mar")
+    clone = tmp_path / "clone"
+    _git(tmp_path, "clone", "--quiet", f"file://{tmp_path}", str(clone))
+    _git(clone, "remote", "set-url", "origin", f"file://{tmp_path}/gone")
+    with pytest.raises(HarnessError, match="origin cannot be fetched"):
+        gc.needed(Repository(clone))

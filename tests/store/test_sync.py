@@ -5,9 +5,13 @@ import hashlib
 import json
 import os
 import resource
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +19,8 @@ import pytest
 
 import harness
 from harness.launcher import BadInput, store
+from harness.model_sync import SyncError
+from harness.model_sync.store import File, Store
 from harness.models.lock import LockedModel
 from harness.store.push import Bucket
 from tests.aws_server import Reply, Shim
@@ -144,6 +150,41 @@ def test_killed_in_the_middle_it_starts_over(job: Job, pushed: LockedModel, shim
     assert job.holds() == ["manifest.json", pushed.mar]
 
 
+@pytest.fixture(params=["as a process", "as PID 1"])
+def isolated(request: pytest.FixtureRequest) -> list[str]:
+    """What starts a program as a container does, if so: as PID 1, whose signals may be dropped."""
+    if request.param == "as a process":
+        return []
+    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"]
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody make a PID namespace")
+    return words
+
+
+def test_told_to_stop_it_ends_at_once_and_leaves_nothing_half_done(
+    job: Job, pushed: LockedModel, shim: Shim, isolated: list[str]
+) -> None:
+    """A Job that is deleted must not go on for its grace period, with the store's lock."""
+    job.wants(pushed)
+    job.argv = [*isolated, *job.argv]
+    process = job.start()
+
+    def told(*_: object) -> None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]) if isolated else process.pid, signal.SIGTERM)
+        process.wait(timeout=10)
+
+    shim.twists["GetObject"].append(told)
+    try:
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert job.holds() == []
+    job.argv = job.argv[len(isolated) :]
+    assert job.run()[0] == 0, "the lock is free"
+
+
 def test_a_connection_that_is_lost_is_taken_up_where_it_broke(
     job: Job, pushed: LockedModel, shim: Shim
 ) -> None:
@@ -250,6 +291,7 @@ def test_a_store_that_cannot_be_written(job: Job, pushed: LockedModel) -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
+        ("AccessDenied", "most likely it was never pushed: `make models-push`"),
         ("AccessDenied", "Pod Identity role may not read it"),
         ("RequestTimeTooSkewed", "the clock of this node is off"),
         ("NoSuchKey", "harness models push"),
@@ -286,3 +328,39 @@ def test_memory_does_not_grow_with_the_archive(
     assert code == 0, out
     peak = int(out.rsplit("VmHWM:", 1)[1].split()[0])  # KiB
     assert peak < 200 << 10
+
+
+def _file(content: bytes) -> File:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return File(f"m-1-{sha256[:12]}.mar", sha256, len(content))
+
+
+def test_two_that_lost_the_lock_fill_one_store(tmp_path: Path) -> None:
+    """After a partition an NFS server may give the lock to the next one while the first writes."""
+    content = b"weights" * 1_000
+    file, both = _file(content), threading.Barrier(2, timeout=10)
+
+    def slowly(_: File) -> Iterator[bytes]:
+        yield content[:1_000]
+        both.wait()
+        yield content[1_000:]
+
+    filled = Store(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(filled.fill, file, slowly) for _ in range(2)]
+    assert [each.result() for each in ends] == ["copied", "copied"]
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert (tmp_path / file.name).read_bytes() == content
+
+
+def test_one_whose_half_file_was_swept_away_fails_and_names_nothing(tmp_path: Path) -> None:
+    content = b"weights" * 1_000
+
+    def swept(_: File) -> Iterator[bytes]:
+        yield content
+        with Store(tmp_path).locked():  # the next one, with the lock that was lost
+            pass
+
+    with pytest.raises(SyncError, match="cannot be written"):
+        Store(tmp_path).fill(_file(content), swept)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]

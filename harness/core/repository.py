@@ -34,6 +34,11 @@ class Repository:
         return self.models / "lock.yaml"
 
     @property
+    def jars_lock(self) -> Path:
+        """The Java libraries that run before those in TorchServe's JAR."""
+        return self.root / "apps/torchserve/image/jars.lock"
+
+    @property
     def build(self) -> Path:
         return self.history / "build"
 

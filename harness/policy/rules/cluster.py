@@ -14,6 +14,11 @@ _ADDONS = (
     *("aws-efs-csi-driver", "coredns", "eks-pod-identity-agent"),
     *("kube-proxy", "metrics-server", "vpc-cni"),
 )
+# Access policies of EKS that read Secrets; AmazonEKSViewPolicy does not, and AmazonEKSClusterAdminPolicy
+# is what administrators have. The last one also gets nodes/proxy.
+# https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+_READ_SECRETS = ("AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSAdminViewPolicy")
+_ADMINISTERS = "AmazonEKSClusterAdminPolicy"
 _ENFORCED = "pod-security.kubernetes.io/enforce-version"
 
 
@@ -151,6 +156,36 @@ def addons(project: Project) -> Iterator[Problem]:
             told = text(addon, "configurationValues").replace('"', "").replace("'", "")
             if text(addon, "name") == "vpc-cni" and "enableNetworkPolicy: true" not in told:
                 yield cluster.problem("vpc-cni enforces no NetworkPolicy", "addons", index)
+
+
+@rule(
+    "cluster/access",
+    why="whoever reads every Secret has the token that writes to this repository and the gateway's "
+    "key; AmazonEKSAdminViewPolicy also runs commands in any container, by nodes/proxy",
+    fix="give an entry that does not administer the cluster a group, and the group the kinds that it "
+    "reads (infra/policies/clusterrole.yaml)",
+    clauses=("CIS EKS 4.1.2",),
+)
+def access(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        where = ("accessConfig", "accessEntries")
+        ours = {"flux-system", *(each.name for each in cluster.environment.of("Namespace"))}
+        for index, entry in enumerate(items(cluster.value, *where)):
+            groups = items(entry, "kubernetesGroups")
+            if "system:masters" in groups:
+                message = "is in system:masters, beside every role"
+                yield cluster.problem(message, *where, index, "kubernetesGroups")
+            for number, granted in enumerate(items(entry, "accessPolicies")):
+                name = text(granted, "policyARN").rpartition("/")[2]
+                at = (*where, index, "accessPolicies", number, "policyARN")
+                scope = mapping(granted, "accessScope")
+                reached = ours.intersection(map(str, items(scope, "namespaces")))
+                if name in _READ_SECRETS and (text(scope, "type") != "namespace" or reached):
+                    what = ", ".join(sorted(reached)) or "the cluster"
+                    yield cluster.problem(f"{name} reads every Secret of {what}", *at)
+                if name == _ADMINISTERS and groups:
+                    message = f"{name} makes the groups {', '.join(map(str, groups))} needless"
+                    yield cluster.problem(message, *at)
 
 
 @rule(

@@ -9,12 +9,16 @@ from harness.render.objects import Environment, Object, items, text
 
 _KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _ESCALATES = ("bind", "escalate", "impersonate")
+# Kubernetes' own roles that read Secrets: everywhere, where a ClusterRoleBinding names them.
+_READ_SECRETS = ("admin", "edit")
+# https://kubernetes.io/docs/concepts/security/rbac-good-practices/#access-to-proxy-subresource-of-nodes
+_INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
 
 
 @rule(
     "rbac/least",
-    why="`*` grants what the next CRD brings; who may bind, escalate, impersonate or read every "
-    "Secret soon has the cluster",
+    why="`*` grants what the next CRD brings; who may bind, escalate, impersonate, read every Secret "
+    "or run commands in any container (nodes/proxy) soon has the cluster",
     fix="name groups, resources and verbs, and single Secrets in resourceNames",
     clauses=(
         "CIS EKS 4.1.1",
@@ -26,8 +30,11 @@ _ESCALATES = ("bind", "escalate", "impersonate")
     kinds=_KINDS,
 )
 def least(item: Object) -> Iterator[Problem]:
-    if text(item.value, "roleRef", "name") == "cluster-admin":
+    bound = text(item.value, "roleRef", "name")
+    if bound == "cluster-admin":
         yield problem(item, "binds cluster-admin", "roleRef", "name")
+    if bound in _READ_SECRETS and item.kind == "ClusterRoleBinding":
+        yield problem(item, f"binds {bound}, which reads every Secret", "roleRef", "name")
     for index, granted in enumerate(items(item.value, "rules")):
         for key in ("apiGroups", "resources", "verbs"):
             if "*" in items(granted, key):
@@ -37,6 +44,10 @@ def least(item: Object) -> Iterator[Problem]:
                 yield problem(item, f"grants {verb}", "rules", index, "verbs")
         if "secrets" in items(granted, "resources") and not items(granted, "resourceNames"):
             yield problem(item, "grants every Secret", "rules", index, "resources")
+        for resource in _INTO_NODES:
+            if resource in items(granted, "resources"):
+                message = f"grants {resource}: a GET there runs commands in any container"
+                yield problem(item, message, "rules", index, "resources")
 
 
 @rule(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.aws import Aws
 from harness.core import files, yamlfile
 from harness.core.errors import HarnessError, InputError, Location, UsageError
 from harness.core.repository import Repository
@@ -121,6 +122,21 @@ def read(repository: Repository, env: str) -> Iterator[Value]:
                 found = dig(document.value, *place.path)
                 if found is not None:
                     yield Value(name, str(found), document.at(place.path))
+
+
+def values(repository: Repository, env: str) -> dict[str, str]:
+    """Every setting that an environment has, as its first place says it."""
+    found: dict[str, str] = {}
+    for each in read(repository, env):
+        # The first place has it as it is; the zones of eksctl.yaml have it with a letter.
+        found.setdefault(each.name, each.value)
+    return found
+
+
+def aws(repository: Repository, env: str) -> Aws:
+    """AWS as an environment knows it: its region, and the account in which it may be changed."""
+    known = values(repository, env)
+    return Aws(known["AWS_REGION"], known.get("AWS_ACCOUNT_ID", UNSET))
 
 
 def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Path]:

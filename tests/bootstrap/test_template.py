@@ -85,7 +85,8 @@ def test_the_key_is_rotated_and_outlives_the_stack(resources: dict[str, Any]) ->
 
 ADMIN, OTHER_ROLE = "AdminRoleArn", "arn:aws:iam::123456789012:role/Other"
 # EKS asks for its grant with the permissions of whoever creates the cluster, and without
-# kms:GrantIsForAWSResource ("not supported for the CreateCluster action": EKS user guide, enable-kms).
+# kms:GrantIsForAWSResource ("not supported for the CreateCluster action": EKS user guide,
+# enable-kms).
 BY_EKS = {"aws:PrincipalArn": ADMIN}
 BY_A_SERVICE = {"aws:PrincipalArn": OTHER_ROLE, "kms:GrantIsForAWSResource": "true"}
 

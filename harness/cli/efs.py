@@ -32,7 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     checkout = repository.find()
     wanted = settings.load(checkout, args.env)
-    provision = Provision(site.aws(checkout, args.env), wanted)
+    provision = Provision(site.aws(checkout, args.env, wanted.settings.region), wanted)
     if args.action == "policy":
         print(json.dumps(permissions.document(provision.aws, wanted), indent=2))
         return 0

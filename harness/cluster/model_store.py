@@ -73,7 +73,8 @@ def own(
         InputError: there is no such file system, or nobody can be root on it any more.
         HarnessError: the Job cannot be run.
     """
-    _refuse_guarded(site.aws(checkout, env), file_system)
+    region = settings.load(checkout, env).settings.region
+    _refuse_guarded(site.aws(checkout, env, region), file_system)
     rendered = Renderer(checkout).candidate(env)
     wanted = ownership.job(rendered, apply=apply)
     cluster = environment.connect(checkout, env, context)

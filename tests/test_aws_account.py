@@ -84,6 +84,7 @@ def test_aws_is_reached_with_the_account_that_git_names(checkout: Repository) ->
     # bootstrap finds the account out, on the way up; the sync Job runs in the cluster, and reads.
     assert made - {"harness/aws.py"} == {
         "harness/bootstrap/installation.py",
+        "harness/model_sync/s3.py",
         "harness/site.py",
     }
 

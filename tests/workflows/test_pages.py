@@ -88,9 +88,8 @@ def test_the_guide_names_the_workflows_that_may_start_a_runner_in_a_vpc() -> Non
         for workflow in WORKFLOWS
         if any("codebuild-" in str(job["runs-on"]) for job in workflow.jobs.values())
     }
-    guide = (ROOT / "docs" / "workflows.md").read_text()
-    assert f"`WORKFLOW_NAME` = `^({'|'.join(sorted(starts))})$`" in guide
-    assert "`ACTOR_ACCOUNT_ID`" in guide
+    assert f"`WORKFLOW_NAME` = `^({'|'.join(sorted(starts))})$`" in _GUIDE
+    assert "`ACTOR_ACCOUNT_ID`" in _GUIDE
 
 
 def test_a_job_without_an_environment_reads_no_secret_and_no_variable() -> None:

@@ -1,16 +1,19 @@
 """AWS by way of boto3: a call is data, an error is a sentence.
 
-    aws = Aws("us-west-2")
+    aws = Aws("us-west-2", "111122223333")
     aws.call(Call("efs", "delete_access_point", {"AccessPointId": "fsap-0123456789abcdef0"}))
 
 Endpoint, credentials and profile come from the standard variables (``AWS_ENDPOINT_URL``,
 ``AWS_PROFILE``, …), as for the ``aws`` command. Throttling and lost connections are tried again
 by boto3; what is left is an ``AwsError`` that names the call and the permission that it needs.
+Nothing is changed in another account than the one that was named.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 import boto3.session
@@ -21,6 +24,10 @@ from harness.core.errors import HarnessError
 
 Answer = Mapping[str, Any]
 
+ANY = "any"
+"""Instead of an account: whichever the credentials are of, for who finds out or only looks."""
+
+_LOOKS = ("describe_", "get_", "head_", "list_")  # how the operations begin that change nothing
 _ATTEMPTS = 8  # of one call: about a minute of throttling, with boto3's growing pauses
 
 _PREFIX = {"efs": "elasticfilesystem"}
@@ -72,6 +79,7 @@ _HINTS = (
      "a node group is in a subnet that is gone: make the node group anew with eksctl"),
     (("NoSuchBucket",), "is MODEL_BUCKET in site.yaml right, and the region?"),
 )  # fmt: skip
+_ASSUMED = re.compile(r"arn:[^:]+:sts::\d+:assumed-role/(?P<name>[^/]+)/")
 _AGAIN = "run the command again: what was done stays done, and is not done twice"
 
 
@@ -92,11 +100,47 @@ class AwsError(HarnessError):
         super().__init__(message, hint=hint)
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom AWS takes us for."""
+
+    arn: str
+    account: str
+
+    @property
+    def partition(self) -> str:
+        """``aws``, but in China and for governments."""
+        return self.arn.split(":")[1]
+
+    @property
+    def principal(self) -> tuple[str, str]:
+        """What tells one principal from another: the account, and the name without its path."""
+        return self.account, self.role or self.arn.rpartition("/")[2]
+
+    @property
+    def role(self) -> str:
+        """The name of the role that was assumed; empty for a user."""
+        assumed = _ASSUMED.match(self.arn)
+        return assumed["name"] if assumed else ""
+
+
+class AccountError(HarnessError):
+    """The credentials are of another account than Git names, or Git names none."""
+
+    exit_code = 2
+
+
 @dataclass
 class Aws:
-    """The services of one region; a client each, made when it is first used."""
+    """The services of one region; a client each, made when it is first used.
+
+    Attributes:
+        region: such as ``us-west-2``.
+        account: 12 digits: the account in which something may be changed; or ``ANY``.
+    """
 
     region: str
+    account: str
     _clients: dict[str, Any] = field(default_factory=dict)
     # boto3's default session would keep the credentials that it found first.
     _session: boto3.session.Session = field(default_factory=boto3.session.Session)
@@ -105,8 +149,11 @@ class Aws:
         """Make one call.
 
         Raises:
+            AccountError: it changes something, and the credentials are of another account.
             AwsError: it was refused, or there was no answer.
         """
+        if not call.operation.startswith(_LOOKS):
+            self.confirm_account()
         client = self.client(call.service)
         try:
             return cast("Answer", getattr(client, call.operation)(**call.parameters))
@@ -114,6 +161,35 @@ class Aws:
             raise self._refused(call, error) from error
         except botocore.exceptions.BotoCoreError as error:
             raise self._unanswered(call, error) from error
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Whose credentials these are."""
+        answer = self.ask("sts", "get_caller_identity")
+        return Caller(answer["Arn"], answer["Account"])
+
+    def confirm_account(self) -> None:
+        """Go on only with credentials of the account that was named.
+
+        ``call`` does it before each change; a verb also before it looks, where what is missing in
+        another account would be taken for gone.
+
+        Raises:
+            AccountError: they are of another.
+            AwsError: AWS does not say whose they are.
+        """
+        if self.account not in (ANY, self.caller.account):
+            raise AccountError(
+                f"these are credentials of account {self.caller.account} ({self.caller.arn}), and "
+                f"AWS_ACCOUNT_ID in Git is {self.account}: nothing was changed",
+                hint="take credentials of that account (AWS_PROFILE), or correct it: "
+                f"harness init --env ENV AWS_ACCOUNT_ID={self.caller.account}",
+            )
+
+    @property
+    def place(self) -> str:
+        """Where changes are made, for a person who is to agree to them."""
+        return f"account {self.caller.account}, {self.region}"
 
     def ask(self, service: str, operation: str, **parameters: object) -> Answer:
         """Make one call that changes nothing."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.aws import Aws
 from harness.core import files, yamlfile
 from harness.core.errors import HarnessError, InputError, Location, UsageError
 from harness.core.repository import Repository
@@ -30,11 +31,10 @@ _PLAIN = re.compile(r"(?i)(?!(true|false|yes|no|on|off|null)$)[a-z][\w./:@+-]*\w
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A value in a file. ``form`` makes it from the setting."""
+    """A value in a file."""
 
     file: str
     path: Path_
-    form: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def _eksctl(name: str, what: str, pattern: str, *path: str | int) -> tuple[str, 
     return name, Setting(what, pattern, (Place("clusters/{env}/eksctl.yaml", path),))
 
 
+_ZONES = {1: "a", 2: "b", 3: "c"}  # which a region gets unless told
+
 SETTINGS: Mapping[str, Setting] = dict(
     [
         _site(
@@ -77,14 +79,15 @@ SETTINGS: Mapping[str, Setting] = dict(
         _site("AWS_ACCOUNT_ID", "the AWS account", r"\d{12}"),
         _site(
             "AWS_REGION",
-            "the AWS region; its zones a, b and c are used",
+            "the AWS region; its zones a, b and c are used unless AWS_ZONE_1 to 3 name others",
             r"[a-z]{2}(-[a-z]+)+-\d",
             Place("infra/efs/{env}.yaml", ("region",)),
             Place("clusters/{env}/eksctl.yaml", ("metadata", "region")),
-            *(
-                Place("clusters/{env}/eksctl.yaml", ("availabilityZones", index), f"{{}}{zone}")
-                for index, zone in enumerate("abc")
-            ),
+        ),
+        *(
+            _eksctl(f"AWS_ZONE_{number}", "a zone of the region that the account has",
+                    r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "availabilityZones", number - 1)
+            for number in _ZONES
         ),
         _site("REGISTRY", "where the serving image is, without its name", r"[\w.:/-]+"),
         _site("MODEL_BUCKET", "the S3 bucket with the model archives", r"[a-z0-9][a-z0-9.-]{2,62}"),
@@ -123,6 +126,26 @@ def read(repository: Repository, env: str) -> Iterator[Value]:
                     yield Value(name, str(found), document.at(place.path))
 
 
+def values(repository: Repository, env: str) -> dict[str, str]:
+    """Every setting that an environment has, as the first of its places says it."""
+    found: dict[str, str] = {}
+    for each in read(repository, env):
+        found.setdefault(each.name, each.value)
+    return found
+
+
+def aws(repository: Repository, env: str, region: str = "") -> Aws:
+    """AWS as an environment knows it.
+
+    Args:
+        repository: the checkout.
+        env: the environment: AWS may be changed in its account alone.
+        region: instead of the environment's.
+    """
+    known = values(repository, env)
+    return Aws(region or known["AWS_REGION"], known.get("AWS_ACCOUNT_ID", UNSET))
+
+
 def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Path]:
     """Write settings into every place where they stand.
 
@@ -134,18 +157,27 @@ def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Pat
         InputError: the environment has no place for a setting.
     """
     texts: dict[Path, str] = {}
-    for name, value in given.items():
+    for name, value in {**_zones(repository, env, given), **given}.items():
         setting = _known(name, value)
         found = 0
         for place in setting.places:
             path = repository.root / place.file.format(env=env)
             if path.is_file():
                 text = texts.get(path) or yamlfile.read_text(path)
-                texts[path] = replace(text, path, place.path, place.form.format(value))
+                texts[path] = replace(text, path, place.path, value)
                 found += 1
         if not found:
             raise InputError(f"{env} has no place for {name}")
     return [path for path, text in texts.items() if files.write(path, text)]
+
+
+def _zones(repository: Repository, env: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The zones of a region that is given; none where those that stand are of it already."""
+    region = given.get("AWS_REGION", UNSET)
+    stand = values(repository, env).get("AWS_ZONE_1")
+    if region == UNSET or stand is None or stand[:-1] == region:
+        return {}
+    return {f"AWS_ZONE_{number}": f"{region}{letter}" for number, letter in _ZONES.items()}
 
 
 def _known(name: str, value: str) -> Setting:

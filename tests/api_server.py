@@ -1,4 +1,4 @@
-"""An API server that a test fills with objects: discovery, get, list, create, delete, evict.
+"""An API server that a test fills with objects: discovery, get, list, create, apply, delete, evict.
 
 It stands for the clusters that cannot be had on a machine of a developer; what a real API server
 says to the same calls is seen in tests/e2e/test_smoke.py.
@@ -19,7 +19,10 @@ import yaml
 Object = dict[str, Any]
 _CLUSTER_WIDE = {"Node", "Namespace", "PersistentVolume"}
 _VERSIONS = {
-    "v1": ["ConfigMap", "Event", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod"],
+    "v1": [
+        *("ConfigMap", "Event", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod"),
+        "Secret",
+    ],
     "apps/v1": ["DaemonSet", "Deployment"],
     "batch/v1": ["Job"],
     "gateway.networking.k8s.io/v1": ["Gateway", "HTTPRoute"],
@@ -119,6 +122,10 @@ class State:
             self.ran(body)
             self.objects.append(body)
             return 201, body
+        if method == "PATCH" and body is not None:
+            named = [each for each in found if each["metadata"]["name"] == rest[0]]
+            self.objects = [each for each in self.objects if each not in named] + [body]
+            return 200, body
         if not rest:
             return 200, {"items": found, "metadata": {"resourceVersion": "1"}}
         named = [each for each in found if each["metadata"]["name"] == rest[0]]
@@ -154,7 +161,7 @@ def serving(state: State, kubeconfig: Path) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_DELETE = _reply  # noqa: N815, RUF100  as the base class calls them
+        do_GET = do_POST = do_DELETE = do_PATCH = _reply  # noqa: N815, RUF100  as the base class calls them
 
         def log_message(self, *_: object) -> None: ...
 

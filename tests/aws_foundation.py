@@ -83,6 +83,12 @@ class Foundation:
     def _CreatePodIdentityAssociation(self, request: Request) -> Reply:  # noqa: N802
         return self._kept(request, "associations", lambda part: part)
 
+    def _DescribeAddon(self, request: Request) -> Reply:  # noqa: N802
+        name = request.path.rpartition("/")[2]
+        addon = {"addonName": name, "status": "ACTIVE", "addonVersion": "v1.2.3-eksbuild.1"}
+        body = json.dumps({"addon": addon}).encode()
+        return Reply(200, {"content-type": "application/json"}, body)
+
     _ListAddons = _CreateAddon
     _ListAccessEntries = _CreateAccessEntry
     _ListPodIdentityAssociations = _CreatePodIdentityAssociation

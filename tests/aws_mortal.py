@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 
 
 class Killed(BaseException):
@@ -13,7 +13,7 @@ class Mortal(Aws):
     """Dies after its n-th answer from AWS, before anybody sees it."""
 
     def __init__(self, lives: int) -> None:
-        super().__init__("us-west-2")
+        super().__init__("us-west-2", ANY)
         self.lives = lives
 
     def client(self, service: str) -> Any:

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 
 from harness import tools
-from harness.aws import AwsError
+from harness.aws import Aws, AwsError, Caller
 from harness.bootstrap.installation import UNSET, Installation
 from harness.bootstrap.step import Look
 from harness.core import command, console
@@ -13,9 +13,6 @@ from harness.core import command, console
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _SECONDS = 20  # to print a version
 _PAGE = 'docs/install-eks.md, "What you need"'
-_ASSUMED = re.compile(
-    r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<name>[^/]+)/"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,64 +61,42 @@ def provide(installation: Installation, _: console.Update) -> None:
     tools.find(installation.repository, "helm")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whom AWS takes us for."""
-
-    arn: str
-    account: str
-
-    @property
-    def partition(self) -> str:
-        """``aws``, but in China and for governments."""
-        return self.arn.split(":")[1]
-
-    @property
-    def principal(self) -> tuple[str, str]:
-        """What tells one principal from another: the account, and the name without its path."""
-        assumed = _ASSUMED.match(self.arn)
-        return self.account, assumed["name"] if assumed else self.arn.rpartition("/")[2]
-
-
-def caller(installation: Installation) -> Caller:
-    """Ask AWS who is asking.
-
-    Raises:
-        AwsError: there are no credentials, or AWS cannot be reached.
-    """
-    answer = installation.aws.ask("sts", "get_caller_identity")
-    return Caller(answer["Arn"], answer["Account"])
+def look_account(installation: Installation) -> Look:
+    """Whether these are credentials of the account that Git names."""
+    asking, account = installation.aws.caller, installation.value("AWS_ACCOUNT_ID")
+    if account in (UNSET, asking.account):
+        return Look((asking.arn,))
+    return Look(
+        (f"{asking.arn} is of another account than {account}",),
+        person=f"take credentials of {account} (AWS_PROFILE), or: "
+        f"harness init --env {installation.env} AWS_ACCOUNT_ID={asking.account}",
+    )
 
 
 def look_caller(installation: Installation) -> Look:
     """Whether these are credentials of the right account, and the cluster will let them in."""
-    asking, values = caller(installation), installation.values()
-    account, admin = values["AWS_ACCOUNT_ID"], values["ADMIN_ROLE_ARN"]
-    init = f"harness init --env {installation.env}"
-    if account not in (UNSET, asking.account):
-        return Look(
-            (f"{asking.arn} is of another account than {account}",),
-            person=f"take credentials of {account} (AWS_PROFILE), or: "
-            f"{init} AWS_ACCOUNT_ID={asking.account}",
-        )
-    if admin != UNSET and Caller(admin, admin.split(":")[4]).principal != asking.principal:
+    of_account, asking = look_account(installation), installation.aws.caller
+    admin = installation.value("ADMIN_ROLE_ARN")
+    if not of_account.so or admin == UNSET:
+        return of_account
+    if Caller(admin, admin.split(":")[4]).principal != asking.principal:
         return Look(
             (f"{asking.arn} is not {admin}, and the cluster lets nobody else in",),
-            person=f"assume that role (AWS_PROFILE), or: "
-            f"{init} ADMIN_ROLE_ARN={role(installation, asking)}",
+            person=f"assume that role (AWS_PROFILE), or: harness init --env {installation.env} "
+            f"ADMIN_ROLE_ARN={role(installation.aws)}",
         )
-    return Look((asking.arn,))
+    return of_account
 
 
-def role(installation: Installation, asking: Caller) -> str:
+def role(aws: Aws) -> str:
     """The ARN of the caller's role, as EKS wants it: with its path, which STS leaves out."""
-    assumed = _ASSUMED.match(asking.arn)
-    if not assumed:
+    asking = aws.caller
+    if not asking.role:
         return asking.arn
     try:
-        return str(installation.aws.ask("iam", "get_role", RoleName=assumed["name"])["Role"]["Arn"])
+        return str(aws.ask("iam", "get_role", RoleName=asking.role)["Role"]["Arn"])
     except AwsError:  # a role may be forbidden to look at itself
-        return f"arn:{assumed['partition']}:iam::{asking.account}:role/{assumed['name']}"
+        return f"arn:{asking.partition}:iam::{asking.account}:role/{asking.role}"
 
 
 def _version(program: Program) -> str:

@@ -5,7 +5,7 @@ What holds data is removed only where that was asked for; the key can be brought
 
 from harness import site
 from harness.aws import Answer, AwsError
-from harness.bootstrap import eks, foundation, stack
+from harness.bootstrap import account, eks, foundation, stack
 from harness.bootstrap.installation import UNSET, Installation
 from harness.bootstrap.step import Look, Step
 from harness.core import console
@@ -132,6 +132,8 @@ def forget_values(installation: Installation, _: console.Update) -> None:
 
 
 DOWN = (
+    # In another account nothing is there, which would be taken for gone.
+    Step("account", "whose credentials these are", account.look_account),
     Step("store", "the file system", look_store),
     Step("cluster", "the cluster", look_cluster),
     Step("images", "the images", look_images, remove_images),

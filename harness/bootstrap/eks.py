@@ -19,6 +19,7 @@ from harness.render.objects import Value, dig, items, mapping, text
 _NO_PLUGIN = "--install-nvidia-plugin=false"  # infra/nvidia's would fight it
 _MINUTES = 90  # eksctl's own time-outs end before
 _ABSENT = "ResourceNotFoundException"
+_NOT_THERE = ("CREATE_FAILED", "DELETE_FAILED")
 _SETTLING = ("CREATING", "DELETING", "PENDING", "UPDATING")
 
 Name = tuple[str, ...]
@@ -78,23 +79,40 @@ KINDS = (_ENTRIES, _ADDONS, _NODES, _IDENTITIES)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster as EKS has it; ``groups`` is each node group's state."""
+    """A cluster as EKS has it.
+
+    Attributes:
+        status: of the control plane.
+        groups: each node group's status.
+        addons: each addon's status.
+        versions: what EKS chose for each of them, since eksctl.yaml does not say.
+        have: the names of its parts, by where eksctl.yaml lists them.
+    """
 
     status: str
     groups: Mapping[str, str] = field(default_factory=dict)
+    addons: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
     have: Mapping[tuple[str, ...], frozenset[Name]] = field(default_factory=dict)
 
     @property
     def pending(self) -> list[str]:
         """What EKS is still making, or removing."""
-        states = {"the control plane": self.status, **self.groups}
+        states = {"the control plane": self.status, **self.groups, **self.addons}
         return [f"{name} is {state}" for name, state in states.items() if state in _SETTLING]
 
     @property
     def broken(self) -> list[str]:
         """What EKS could not make."""
         states = {"the control plane": self.status, **self.groups}
-        return [f"{name} is {state}" for name, state in states.items() if "FAILED" in state]
+        failed = [f"{name} is {state}" for name, state in states.items() if "FAILED" in state]
+        return failed + [f"addon {name} is {self.addons[name]}" for name in self.failed_addons]
+
+    @property
+    def failed_addons(self) -> list[str]:
+        """The addons that are not there, though EKS lists them; one that only could not be
+        updated runs on in its older version."""
+        return [name for name, state in self.addons.items() if state in _NOT_THERE]
 
 
 def find(aws: Aws, name: str) -> Cluster | None:
@@ -105,16 +123,27 @@ def find(aws: Aws, name: str) -> Cluster | None:
         if error.code == _ABSENT:
             return None
         raise
-    groups = aws.every("eks", "list_nodegroups", "nodegroups", clusterName=name)
-    addons = aws.every("eks", "list_addons", "addons", clusterName=name)
+    groups = {
+        str(each): _group(aws, name, str(each))
+        for each in aws.every("eks", "list_nodegroups", "nodegroups", clusterName=name)
+    }
+    addons = {
+        str(each): _addon(aws, name, str(each))
+        for each in aws.every("eks", "list_addons", "addons", clusterName=name)
+    }
     roles = aws.every("eks", "list_pod_identity_associations", "associations", clusterName=name)
     entries = aws.every("eks", "list_access_entries", "accessEntries", clusterName=name)
     return Cluster(
         found["status"],
-        {str(each): _group(aws, name, str(each))["status"] for each in groups},
+        {each: group["status"] for each, group in groups.items()},
+        {each: addon["status"] for each, addon in addons.items()},
         {
-            _NODES.path: frozenset((str(each),) for each in groups),
-            _ADDONS.path: frozenset((str(each),) for each in addons),
+            **{each: addon["addonVersion"] for each, addon in addons.items()},
+            **{f"nodes {each}": group["releaseVersion"] for each, group in groups.items()},
+        },
+        {
+            _NODES.path: frozenset((each,) for each in groups),
+            _ADDONS.path: frozenset((each,) for each in addons),
             _IDENTITIES.path: frozenset(
                 (each["namespace"], each["serviceAccount"]) for each in roles
             ),
@@ -149,7 +178,9 @@ def look(installation: Installation) -> Look:
     ]
     pending = cluster.pending + cluster.broken if cluster else []
     changes = (*(f"+ {each}" for each in wanted), *(f"~ {each}" for each in pending))
-    return Look((f"EKS cluster {name}",), changes)
+    versions = cluster.versions.items() if cluster else ()
+    chosen = ", ".join(f"{each} {version}" for each, version in versions)
+    return Look((f"EKS cluster {name}", *([f"EKS chose {chosen}"] if chosen else [])), changes)
 
 
 def build(installation: Installation, update: console.Update) -> None:
@@ -203,9 +234,10 @@ def _settled(installation: Installation, update: console.Update) -> Cluster | No
 def _mend(installation: Installation, cluster: Cluster) -> str:
     where = f"--cluster {installation.cluster_name} --region {installation.aws.region}"
     groups = [name for name, state in cluster.groups.items() if "FAILED" in state]
-    if not groups:
+    if not groups and not cluster.failed_addons:
         return f"eksctl delete cluster -f {installation.eksctl_file} --wait"
     lines = [f"eksctl delete nodegroup {where} --name {name} --wait" for name in groups]
+    lines += [f"eksctl delete addon {where} --name {name}" for name in cluster.failed_addons]
     return "\n  → ".join([*lines, installation.again])
 
 
@@ -239,4 +271,10 @@ def _with(described: Value, path: tuple[str, ...], parts: list[object]) -> Value
 def _group(aws: Aws, cluster: str, name: str) -> Answer:
     answer = aws.ask("eks", "describe_nodegroup", clusterName=cluster, nodegroupName=name)
     found: Answer = answer["nodegroup"]
+    return found
+
+
+def _addon(aws: Aws, cluster: str, name: str) -> Answer:
+    answer = aws.ask("eks", "describe_addon", clusterName=cluster, addonName=name)
+    found: Answer = answer["addon"]
     return found

@@ -50,7 +50,7 @@ def look_settings(installation: Installation) -> Look:
         unset.append("ADMIN_CIDR")
     if not unset:
         return Look((f"{values['GIT_URL']}, {values['DOMAIN']}, {values['ADMIN_CIDR']}",))
-    you = account.role(installation, account.caller(installation))
+    you = account.role(installation.aws)
     words = " ".join(f"{name}={you if name == 'ADMIN_ROLE_ARN' else '…'}" for name in unset)
     return Look(
         tuple(f"{name}: {site.SETTINGS[name].what}" for name in unset),
@@ -103,6 +103,7 @@ def want(installation: Installation) -> Wanted:
         parameters={
             "Environment": env,
             "ClusterName": installation.cluster_name,
+            "AdminRoleArn": installation.value("ADMIN_ROLE_ARN"),
             **_github(installation, stack.find(installation.aws, name)),
             **_source(installation),
             **_reader(installation),
@@ -135,7 +136,7 @@ def _source(installation: Installation) -> Mapping[str, str]:
     images = _REGISTRY.fullmatch(registry)
     if UNSET in (bucket, key) or not images:
         return {}
-    partition = account.caller(installation).partition
+    partition = installation.aws.caller.partition
     where, path = f"{images['region']}:{images['account']}", f"{images['path']}/torchserve"
     return {
         "SourceBucketArn": f"arn:{partition}:s3:::{bucket}",
@@ -151,7 +152,7 @@ def _reader(installation: Installation) -> Mapping[str, str]:
             source == installation.env
             and (installation.repository.root / "clusters" / target).is_dir()
         ):
-            asking = account.caller(installation)
+            asking = installation.aws.caller
             other = installation.values(target)["AWS_ACCOUNT_ID"]
             if other not in (UNSET, asking.account):
                 role = f"role/torchserve-{target}-promotion"
@@ -167,7 +168,7 @@ def _differing(installation: Installation) -> dict[str, str]:
         raise HarnessError(f"stack {name} is gone", hint=installation.again)
     said = {setting(output): value for output, value in there.outputs.items()}
     wanted = {each: value for each, value in said.items() if each in site.SETTINGS}
-    wanted["AWS_ACCOUNT_ID"] = account.caller(installation).account
+    wanted["AWS_ACCOUNT_ID"] = installation.aws.caller.account
     stand = installation.values()
     return {each: value for each, value in wanted.items() if stand[each] != value}
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from harness import site
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.cluster import api, kubeconfig
 from harness.cluster.api import Api
 from harness.core import yamlfile
@@ -77,7 +77,7 @@ class Installation:
 
     def values(self, env: str = "") -> Mapping[str, str]:
         """Every setting as it stands now, of this environment or of another."""
-        return _values(self.repository, env or self.env)
+        return site.values(self.repository, env or self.env)
 
     def value(self, name: str) -> str:
         """One setting as it stands now: ``UNSET`` where nobody knows it yet."""
@@ -119,15 +119,12 @@ def of(
             f"{env} is no cluster on EKS: there is no clusters/{env}/eksctl.yaml",
             hint="`make cluster` starts the one of this machine",
         )
-    region = _values(repository, env)["AWS_REGION"]
-    return Installation(repository, env, Aws(region), action, token, with_data)
-
-
-def _values(repository: Repository, env: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for each in site.read(repository, env):
-        found.setdefault(each.name, each.value)  # the first place has it without a zone
-    return found
+    known = site.values(repository, env)
+    # On the way up the account is found out, and written into Git: step `caller` shows it.
+    account = known["AWS_ACCOUNT_ID"]
+    up = action != "destroy" and account == UNSET
+    aws = Aws(known["AWS_REGION"], ANY if up else account)
+    return Installation(repository, env, aws, action, token, with_data)
 
 
 @dataclass

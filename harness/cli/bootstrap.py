@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
         rows = _apply(STEPS, installation)
         _show(args, rows, f"{args.env} is installed, and follows main")
     else:
-        _confirm(plan(DOWN, installation), args)
+        _confirm(plan(DOWN, installation), args, installation.aws.place)
         rows = _apply(DOWN, installation)
         _show(args, rows, "there is nothing left")
     return 0
@@ -68,7 +68,7 @@ def _apply(steps: Sequence[Step], installation: Installation) -> list[Row]:
     return rows
 
 
-def _confirm(rows: Sequence[Row], args: argparse.Namespace) -> None:
+def _confirm(rows: Sequence[Row], args: argparse.Namespace, where: str) -> None:
     """Have a person agree to what would be removed.
 
     Raises:
@@ -78,7 +78,7 @@ def _confirm(rows: Sequence[Row], args: argparse.Namespace) -> None:
     stopped = any(row.state == "yours" for row in rows)
     if args.yes or stopped or not removing:
         return
-    console.note(format_rows(rows))
+    console.note(f"{where}:\n{format_rows(rows)}")
     if not sys.stdin.isatty():
         raise UsageError("nobody to ask", hint="--yes removes all of this without asking")
     if input(f"Type {args.env} to remove all of this: ") != args.env:

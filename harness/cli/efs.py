@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from harness import site
 from harness.aws import Aws
 from harness.core import console, repository
 from harness.core.errors import InputError, UsageError
@@ -31,10 +32,12 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     checkout = repository.find()
     wanted = settings.load(checkout, args.env)
-    provision = Provision(Aws(wanted.settings.region), wanted)
+    provision = Provision(site.aws(checkout, args.env, wanted.settings.region), wanted)
     if args.action == "policy":
         print(json.dumps(permissions.document(provision.aws, wanted), indent=2))
         return 0
+    if args.action in ("apply", "destroy"):
+        provision.aws.confirm_account()
     if args.action == "destroy":
         return _destroy(checkout, provision, args)
     return _converge(checkout, provision, args)
@@ -71,7 +74,7 @@ def _destroy(checkout: Repository, provision: Provision, args: argparse.Namespac
         _refuse_use(provision.aws, found.file_system)
     changes = [change.text for change in plan.demolish(found)]
     if changes and not args.yes:
-        console.note("\n".join(changes))
+        console.note("\n".join([f"{provision.aws.place}:", *changes]))
         if not sys.stdin.isatty():
             raise UsageError("nobody to ask", hint="--yes removes all of this without asking")
         if input(f"Type {args.env} to remove all of this: ") != args.env:

@@ -5,6 +5,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from harness import site
 from harness.cli import tools
 from harness.cli.promote import seen
 from harness.core import repository
@@ -24,6 +25,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy what is missing, and say what was."""
     here = repository.find()
+    site.aws(here, args.target).confirm_account()
     tools.set_up(here)
     commit = args.commit or seen(here, args).commit
     done = list(copy.copy(here, args.source, args.target, commit))

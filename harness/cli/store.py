@@ -26,6 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def push(checkout: Repository, args: argparse.Namespace) -> int:
     """Upload every locked archive that the bucket lacks."""
     bucket = _bucket(checkout, args.env)
+    bucket.aws.confirm_account()
     pushed: list[str] = []
     there: list[str] = []
     for model, locked in load_lock(checkout.lock).models.items():
@@ -50,6 +51,8 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
         return _gc_store(checkout, args)
     bucket = _bucket(checkout, args.env)
     aws, name = bucket.aws, bucket.name
+    if args.yes:
+        aws.confirm_account()
     keep = garbage.needed(checkout)
     there = aws.every("s3", "list_objects_v2", "Contents", Bucket=name)
     archives = sorted(each["Key"] for each in there if each["Key"].endswith(".mar"))
@@ -59,7 +62,7 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"bucket": name, "unneeded": unneeded, "removed": args.yes}, indent=2))
         return 0
-    done = "removed" if args.yes else "to remove with --yes"
+    done = f"removed from {aws.place}" if args.yes else "to remove with --yes"
     print("\n".join([*unneeded, f"s3://{name}: {len(unneeded)} of {len(archives)} {done}"]))
     return 0
 

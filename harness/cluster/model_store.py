@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness import site
 from harness.aws import Aws, AwsError
 from harness.cluster import environment, flux, job, kinds, synced
 from harness.cluster.api import Api, Kind
@@ -73,7 +74,7 @@ def own(
         HarnessError: the Job cannot be run.
     """
     region = settings.load(checkout, env).settings.region
-    _refuse_guarded(Aws(region), file_system)
+    _refuse_guarded(site.aws(checkout, env, region), file_system)
     rendered = Renderer(checkout).candidate(env)
     wanted = ownership.job(rendered, apply=apply)
     cluster = environment.connect(checkout, env, context)

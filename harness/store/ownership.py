@@ -47,7 +47,9 @@ def around(environment: Environment, file_system: str) -> list[Value]:
                 "claimRef": _META,
                 "csi": {
                     "driver": "efs.csi.aws.com",
-                    "volumeHandle": f"efs:{file_system}",
+                    # As every driver takes it: before 3.0 none knew the prefix `efs:`, and the
+                    # cluster may be somebody else's.
+                    "volumeHandle": file_system,
                     "volumeAttributes": {"encryptInTransit": "true"},
                 },
             },

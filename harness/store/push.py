@@ -152,9 +152,7 @@ def find(repository: Repository, env: str) -> Bucket:
             at=bucket.at if bucket else None,
             hint=f"harness init --env {env} MODEL_BUCKET=…",
         )
-    # The first place of a setting is site.yaml; eksctl.yaml's zones come after it.
-    region = next(each.value for each in site.read(repository, env) if each.name == "AWS_REGION")
-    return Bucket(Aws(region), bucket.value)
+    return Bucket(site.aws(repository, env), bucket.value)
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:

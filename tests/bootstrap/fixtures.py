@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from harness import site, tools
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.bootstrap.installation import Installation
 from harness.core.repository import Repository
 from harness.efs.provision import Pace
@@ -169,7 +169,7 @@ def install(
     """A new run of bootstrap: it knows nothing of the one before."""
 
     def install(env: str = "staging", **more: Any) -> Installation:
-        return Installation(fork.repository, env, Aws(REGION, clients), pace=QUICK, **more)
+        return Installation(fork.repository, env, Aws(REGION, ANY, clients), pace=QUICK, **more)
 
     return install
 

@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from harness import site, tools
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.bootstrap import account, foundation
 from harness.bootstrap.installation import Installation
 from tests.aws_server import Shim
@@ -85,9 +85,9 @@ def test_a_role_with_a_path_is_the_role_that_sts_names_without_it(
 ) -> None:
     here = install()
     role = assume(empty, monkeypatch, "/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_Admin")
-    here.aws = Aws(REGION)
-    assert ":assumed-role/AWSReservedSSO_Admin/me" in account.caller(here).arn
-    assert account.role(here, account.caller(here)) == role
+    here.aws = Aws(REGION, ANY)
+    assert ":assumed-role/AWSReservedSSO_Admin/me" in here.aws.caller.arn
+    assert account.role(here.aws) == role
     fork.fill(ADMIN_ROLE_ARN=role)
     assert account.look_caller(here).so
 
@@ -97,9 +97,9 @@ def test_a_caller_who_may_not_look_at_himself_is_guessed(
 ) -> None:
     here = install()
     assume(empty, monkeypatch, "/", "Admin")
-    here.aws = Aws(REGION)
+    here.aws = Aws(REGION, ANY)
     empty.refuse("GetRole", "AccessDenied", status=403)
-    assert account.role(here, account.caller(here)) == f"arn:aws:iam::{ACCOUNT}:role/Admin"
+    assert account.role(here.aws) == f"arn:aws:iam::{ACCOUNT}:role/Admin"
 
 
 def test_what_only_the_owner_knows_is_asked_for_once_and_in_one_command(

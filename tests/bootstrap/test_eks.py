@@ -13,7 +13,7 @@ from tests.bootstrap.fixtures import CLUSTER, Fork, Programs, mutating
 
 Install = Callable[..., Installation]
 CREATE = "create cluster -f clusters/staging/eksctl.yaml --install-nvidia-plugin=false"
-PARTS = 1 + 6 + 2 + 3 + 2  # cluster, addons, node groups, identities, access entries
+PARTS = 1 + 7 + 2 + 3 + 2  # cluster, addons, node groups, identities, access entries
 
 
 def quiet(_: str) -> None:
@@ -86,7 +86,7 @@ def test_what_a_killed_eksctl_left_is_completed_with_what_is_missing(
 
 
 def test_only_what_is_missing_is_described_to_eksctl(here: Installation, on_path: Programs) -> None:
-    on_path.say("eksctl.dies", str(1 + 6 + 1))  # the second node group is missing
+    on_path.say("eksctl.dies", str(1 + 7 + 1))  # the second node group is missing
     with pytest.raises(HarnessError):
         eks.build(here, quiet)
     eks.build(here, quiet)
@@ -104,6 +104,33 @@ def test_a_failure_shows_eksctls_own_words_and_where_the_reason_is(
         eks.build(here, quiet)
     assert f"eksctl utils describe-stacks --cluster {CLUSTER} --region" in refused.value.hint
     assert "harness bootstrap apply --env staging" in refused.value.hint
+
+
+def test_an_addon_that_could_not_be_made_does_not_count_as_there(
+    here: Installation, empty: Shim
+) -> None:
+    eks.build(here, quiet)
+    empty.twists["DescribeAddon"] += [part("addon.status", "CREATE_FAILED")] * 2
+    assert not eks.look(here).so
+    empty.reset()
+    empty.twists["DescribeAddon"] += [part("addon.status", "CREATE_FAILED")]
+    with pytest.raises(HarnessError, match=r"addon [a-z-]+ is CREATE_FAILED") as refused:
+        eks.build(here, quiet)
+    command = f"eksctl delete addon --cluster {CLUSTER} --region us-west-2 --name"
+    assert command in refused.value.hint
+
+
+def test_an_addon_that_could_not_be_updated_runs_on(here: Installation, empty: Shim) -> None:
+    eks.build(here, quiet)
+    empty.twists["DescribeAddon"] += [part("addon.status", "UPDATE_FAILED")]
+    assert eks.look(here).so
+
+
+def test_the_versions_that_eks_chose_are_shown(here: Installation) -> None:
+    eks.build(here, quiet)
+    _, versions = eks.look(here).lines
+    assert "vpc-cni v1.2.3-eksbuild.1" in versions
+    assert "nodes gpu " in versions
 
 
 def test_it_waits_for_what_is_still_being_made(

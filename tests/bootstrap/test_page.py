@@ -69,10 +69,12 @@ def quantities(described: dict[str, Any]) -> dict[str, str]:
     nodes = {each["instanceType"]: each["desiredCapacity"] for each in groups}
     several = described["vpc"]["nat"]["gateway"] == "HighlyAvailable"
     disks = sum(each["desiredCapacity"] * each["volumeSize"] for each in groups)
+    gateways = str(len(described["availabilityZones"]) if several else 1)
     return {
         "EKS control plane, standard support": "1",
         **{f"{name}, on demand": str(count) for name, count in nodes.items()},
-        "NAT gateway": str(len(described["availabilityZones"]) if several else 1),
+        "NAT gateway": gateways,
+        "public IPv4 address (of each NAT gateway)": gateways,
         "EBS gp3, GB": str(disks),
         "Network Load Balancer": "1",
         "KMS key": "1",

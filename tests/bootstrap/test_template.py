@@ -1,6 +1,7 @@
 """infra/foundation: right by CloudFormation's own schemas, and no wider than each role needs."""
 
 import fnmatch
+import itertools
 import re
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import yaml
 from harness import site
 from harness.bootstrap import foundation
 from harness.core.repository import Repository
+from harness.efs import policy as efs_policy
+from tests.bootstrap.iam import Call, allowed, listed
+from tests.workflows.files import WORKFLOWS, Step
 
 ROLES = ("ImageRole", "ModelsRole", "WorkflowRole", "PromotionRole")
 TOKEN = "token.actions.githubusercontent.com"
@@ -46,24 +50,23 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list) else value
 
 
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def allowed(resources: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
-    """Every action that a role or a policy allows, with the resource it is allowed on."""
+def statements(resources: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """What a role's or a managed policy's own documents say."""
     properties = resources[name]["Properties"]
     documents = [each["PolicyDocument"] for each in properties.get("Policies", ())]
-    if "PolicyDocument" in properties:
-        documents.append(properties["PolicyDocument"])
-    for policy in properties.get("ManagedPolicyArns", ()):
-        yield from allowed(resources, policy["Ref"])
-    for document in plain(documents):
-        for statement in document["Statement"]:
-            assert statement["Effect"] == "Allow"
-            for action in listed(statement["Action"]):
-                for resource in listed(statement["Resource"]):
-                    yield action, resource
+    documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+    return [each for document in plain(documents) for each in document["Statement"]]
+
+
+def granted(resources: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+    """Every action that a role or a policy allows, with the resource it is allowed on."""
+    for policy in resources[name]["Properties"].get("ManagedPolicyArns", ()):
+        yield from granted(resources, policy["Ref"])
+    for statement in statements(resources, name):
+        assert statement["Effect"] == "Allow"
+        for action in listed(statement["Action"]):
+            for resource in listed(statement["Resource"]):
+                yield action, resource
 
 
 def test_cfn_lint_finds_nothing(checkout: Repository) -> None:
@@ -80,12 +83,40 @@ def test_the_key_is_rotated_and_outlives_the_stack(resources: dict[str, Any]) ->
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_only_services_get_grants_on_the_key(resources: dict[str, Any]) -> None:
-    statements = plain(resources["Key"]["Properties"]["KeyPolicy"]["Statement"])
-    wide = [each for each in statements if "kms:*" in listed(each["Action"])]
-    [granting] = [each for each in statements if "kms:CreateGrant" in listed(each["Action"])]
-    assert wide == []
-    assert granting["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+ADMIN, OTHER_ROLE = "AdminRoleArn", "arn:aws:iam::123456789012:role/Other"
+# EKS asks for its grant with the permissions of whoever creates the cluster, and without
+# kms:GrantIsForAWSResource ("not supported for the CreateCluster action": EKS user guide,
+# enable-kms).
+BY_EKS = {"aws:PrincipalArn": ADMIN}
+BY_A_SERVICE = {"aws:PrincipalArn": OTHER_ROLE, "kms:GrantIsForAWSResource": "true"}
+
+
+def key_policy(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    return plain(resources["Key"]["Properties"]["KeyPolicy"]["Statement"])
+
+
+@pytest.mark.parametrize(
+    ("who", "context", "may"),
+    [
+        ("EKS, for the administrator who creates the cluster", BY_EKS, True),
+        ("a service, for anybody who may use the key", BY_A_SERVICE, True),
+        ("anybody else, to whomever they like", {"aws:PrincipalArn": OTHER_ROLE}, False),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_who_may_take_a_grant_on_the_key(
+    resources: dict[str, Any], who: str, context: dict[str, str], may: bool
+) -> None:
+    assert allowed(key_policy(resources), Call("kms:CreateGrant", context)) is may, who
+
+
+def test_whoever_creates_the_cluster_may_describe_its_key(resources: dict[str, Any]) -> None:
+    # Beside CreateGrant, all that enable-kms asks for.
+    assert allowed(key_policy(resources), Call("kms:DescribeKey", BY_EKS))
+
+
+def test_no_statement_of_the_key_gives_everything(resources: dict[str, Any]) -> None:
+    assert [each for each in key_policy(resources) if "kms:*" in listed(each["Action"])] == []
 
 
 def test_the_bucket_is_private_versioned_encrypted_and_cheap_to_leave(
@@ -124,40 +155,76 @@ def test_images_are_immutable_scanned_and_encrypted(resources: dict[str, Any]) -
     assert images["EncryptionConfiguration"] == {"EncryptionType": "KMS", "KmsKey": "Key.Arn"}
 
 
+def trust(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    """The one statement that says who may take a role."""
+    [statement] = plain(resources[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"])
+    return statement
+
+
+def exact(resources: dict[str, Any], name: str) -> dict[str, set[str]]:
+    """What a role wants of each claim, and takes nothing else for."""
+    claims = trust(resources, name)["Condition"]["StringEquals"]
+    return {key.removeprefix(f"{TOKEN}:"): set(listed(value)) for key, value in claims.items()}
+
+
 @pytest.mark.parametrize("name", ROLES)
-def test_a_role_is_for_this_repository_and_this_environment(
+def test_a_role_is_for_this_repository_and_what_main_has_of_its_workflows(
     resources: dict[str, Any], name: str
 ) -> None:
-    [statement] = plain(resources[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"])
-    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
-    assert statement["Principal"]["Federated"].endswith(f":oidc-provider/{TOKEN}")
-    assert set(statement["Condition"]) == {"StringEquals", "StringLike"}
-    exact = statement["Condition"]["StringEquals"]
-    assert exact[f"{TOKEN}:aud"] == "sts.amazonaws.com"
-    assert exact[f"{TOKEN}:repository"] == "GitHubOwner/GitHubName"
-    environments = ["Environment", "Environment-read"][: 2 if name == "WorkflowRole" else 1]
-    assert listed(exact[f"{TOKEN}:environment"]) == environments
+    assert trust(resources, name)["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust(resources, name)["Principal"]["Federated"].endswith(f":oidc-provider/{TOKEN}")
+    claims = exact(resources, name)
+    assert claims["aud"] == {"sts.amazonaws.com"}
+    assert claims["repository"] == {"GitHubOwner/GitHubName"}
+    for workflow in claims["job_workflow_ref"]:
+        assert re.fullmatch(
+            r"GitHubOwner/GitHubName/\.github/workflows/[a-z]+\.yaml@refs/heads/main", workflow
+        )
 
 
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(ROLES, 2)))
+def test_no_job_can_take_two_roles(resources: dict[str, Any], one: str, other: str) -> None:
+    mine, theirs = exact(resources, one), exact(resources, other)
+    assert any(mine[claim].isdisjoint(theirs[claim]) for claim in mine.keys() & theirs.keys())
+
+
+def claims_of(step: Step, environment: str, subject: str) -> dict[str, str]:
+    """The condition keys that the token of a step's job brings to AWS."""
+    claims = {
+        "aud": "sts.amazonaws.com",
+        "environment": environment,
+        "job_workflow_ref": f"GitHubOwner/GitHubName/.github/workflows/{step.workflow}"
+        "@refs/heads/main",
+        "repository": "GitHubOwner/GitHubName",
+        "sub": f"repo:{subject}:environment:{environment}",
+    }
+    return {f"{TOKEN}:{name}": value for name, value in claims.items()}
+
+
+JOBS = {(w.path.name, name): job for w in WORKFLOWS for name, job in w.jobs.items()}
+TAKES = [
+    (step, found[1].title().replace("_", "").removesuffix("Arn"))
+    for step in (step for workflow in WORKFLOWS for step in workflow.steps())
+    if (found := re.search(r"vars\.(\w+_ROLE_ARN)", step.inputs.get("role-to-assume", "")))
+]
+
+
 @pytest.mark.parametrize(
     "subject",
-    ["repo:GitHubOwner/GitHubName:{}", "repo:GitHubOwner@123456/GitHubName@456789:{}"],
-    ids=["of old", "with numbers"],
+    ["GitHubOwner/GitHubName", "GitHubOwner@123456/GitHubName@456789"],
+    ids=["subject of old", "subject with numbers"],
 )
-def test_a_subject_is_taken_in_both_of_githubs_forms(
-    resources: dict[str, Any], name: str, subject: str
+@pytest.mark.parametrize(("step", "role"), TAKES, ids=str)
+def test_each_job_can_take_its_role_and_no_other(
+    resources: dict[str, Any], step: Step, role: str, subject: str
 ) -> None:
-    [statement] = plain(resources[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"])
-    patterns = statement["Condition"]["StringLike"][f"{TOKEN}:sub"]
-
-    def taken(tail: str) -> bool:
-        return any(fnmatch.fnmatchcase(subject.format(tail), each) for each in patterns)
-
-    assert taken("environment:Environment")
-    assert taken("environment:Environment-read") is (name == "WorkflowRole")
-    assert not taken("ref:refs/heads/main")
-    assert not taken("pull_request")
+    written = JOBS[step.workflow, step.job]["environment"]
+    environment = "Environment-read" if written.endswith("-read") else "Environment"
+    call = Call("sts:AssumeRoleWithWebIdentity", claims_of(step, environment, subject))
+    assert [name for name in ROLES if allowed([trust(resources, name)], call)] == [role]
+    for claim in call.context:  # and each claim counts
+        other = Call(call.action, call.context | {claim: "another"})
+        assert not allowed([trust(resources, role)], other), claim
 
 
 MAR, EVIDENCE, OTHER = "ModelBucket.Arn/x.mar", "ModelBucket.Arn/evidence/x", "ModelBucket.Arn/x"
@@ -188,8 +255,8 @@ MAR, EVIDENCE, OTHER = "ModelBucket.Arn/x.mar", "ModelBucket.Arn/evidence/x", "M
         ),
         (
             "WorkflowRole",
-            [("eks:DescribeCluster", "anything:cluster/ClusterName"), ("s3:GetObject", EVIDENCE)],
-            [("s3:GetObject", MAR), ("s3:PutObject", EVIDENCE), ("eks:UpdateClusterConfig", "x")],
+            [("eks:DescribeCluster", "anything:cluster/ClusterName")],
+            [("s3:GetObject", EVIDENCE), ("kms:Decrypt", "Key.Arn"), ("eks:UpdateAddon", "x")],
         ),
         (
             "PromotionRole",
@@ -214,7 +281,7 @@ def test_who_may_do_what(
     may: list[tuple[str, str]],
     may_not: list[tuple[str, str]],
 ) -> None:
-    patterns = [(a, r.rpartition("AWS::AccountId:")[2]) for a, r in allowed(resources, name)]
+    patterns = [(a, r.rpartition("AWS::AccountId:")[2]) for a, r in granted(resources, name)]
 
     def can(action: str, resource: str) -> bool:
         where = resource.removeprefix("anything:")
@@ -237,11 +304,8 @@ def test_what_sops_may_decrypt_is_nothing_that_a_service_encrypted(
 def test_whatever_the_bucket_holds_is_decrypted_by_way_of_s3_alone(
     resources: dict[str, Any],
 ) -> None:
-    for name in ("ModelSyncPolicy", "FillPolicy", "WorkflowRole", "PromotionRole"):
-        properties = resources[name]["Properties"]
-        documents = [each["PolicyDocument"] for each in properties.get("Policies", ())]
-        documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
-        for statement in [each for found in plain(documents) for each in found["Statement"]]:
+    for name in ("ModelSyncPolicy", "FillPolicy", "PromotionRole"):
+        for statement in statements(resources, name):
             if "kms:Decrypt" in listed(statement["Action"]):
                 [how] = list(statement["Condition"].values())
                 assert how["kms:ViaService"].startswith("s3.")
@@ -258,6 +322,71 @@ def test_nothing_reads_from_outside_but_the_role_that_promotes(resources: dict[s
             found = found[key]
         [reading] = [each for each in found if each["Sid"] == "ReadByPromotion"]
         assert reading["Condition"]["ArnEquals"] == {"aws:PrincipalArn": "ReaderRoleArn"}
+
+
+BY_S3 = {"kms:ViaService": "s3.AWS::Region.AWS::URLSuffix"}
+BY_LOADER = {
+    "aws:SecureTransport": "true",
+    "elasticfilesystem:AccessedViaMountTarget": "true",
+    "elasticfilesystem:AccessPointArn": "loader",
+}
+# Each call that a statement with a condition is meant for, with the keys that it really carries.
+# S3's bucket keys make the bucket the encryption context (S3 user guide, bucket-key); GetObject and
+# PutObject reach KMS by way of S3; SOPS asks KMS itself; the EFS driver mounts without an identity
+# (EFS user guide, iam-access-control-nfs-efs).
+MEANT = [
+    ("ModelSyncPolicy", Call("kms:Decrypt", {
+        **BY_S3, "kms:EncryptionContext:aws:s3:arn": "ModelBucket.Arn"}, "Key.Arn")),
+    ("SopsPolicy", Call("kms:Decrypt", {}, "Key.Arn")),
+    ("FillPolicy", Call("kms:GenerateDataKey", BY_S3, "Key.Arn")),
+    ("FillPolicy", Call("kms:Decrypt", BY_S3, "Key.Arn")),
+    ("PromotionRole", Call("kms:Decrypt", {
+        "kms:ViaService": "s3.eu-central-1.AWS::URLSuffix"}, "SourceKeyArn")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "call"), MEANT, ids=str)
+def test_a_condition_lets_the_call_through_that_it_is_for(
+    resources: dict[str, Any], name: str, call: Call
+) -> None:
+    assert allowed(statements(resources, name), call)
+
+
+def test_every_condition_of_a_policy_is_asked_above(resources: dict[str, Any]) -> None:
+    conditional = {
+        (name, action)
+        for name, resource in resources.items()
+        if resource["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy")
+        for statement in statements(resources, name)
+        if "Condition" in statement
+        for action in listed(statement["Action"])
+    }
+    assert conditional == {(name, call.action) for name, call in MEANT}
+
+
+def test_the_promotion_role_of_another_account_gets_what_it_reads(
+    resources: dict[str, Any],
+) -> None:
+    reader = {"aws:PrincipalArn": "ReaderRoleArn"}
+    by_s3 = {**reader, **BY_S3}
+    assert allowed(key_policy(resources), Call("kms:Decrypt", by_s3))
+    bucket = plain(resources["ModelBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"])
+    secure = {**reader, "aws:SecureTransport": "true"}
+    assert allowed(bucket, Call("s3:GetObject", secure, "ModelBucket.Arn/x.mar"))
+    assert allowed(bucket, Call("s3:ListBucket", secure, "ModelBucket.Arn"))
+    images = plain(resources["Images"]["Properties"])["RepositoryPolicyText"]
+    assert allowed(images["Statement"], Call("ecr:BatchGetImage", reader))
+
+
+def test_the_file_system_lets_its_two_mounts_in_and_one_of_them_write() -> None:
+    policy = efs_policy.document("fs", "loader", "server")["Statement"]
+    by_server = {**BY_LOADER, "elasticfilesystem:AccessPointArn": "server"}
+    mount, write = "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"
+    asked = [(mount, BY_LOADER), (write, BY_LOADER), (mount, by_server), (write, by_server)]
+    may = [allowed(policy, Call(action, context, "fs")) for action, context in asked]
+    assert may == [True, True, True, False]
+    in_plain_text = {**BY_LOADER, "aws:SecureTransport": "false"}
+    assert not allowed(policy, Call(mount, in_plain_text, "fs"))
 
 
 def test_every_output_is_a_setting_or_a_role_of_a_workflow(template: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from harness.aws import Aws
+from harness import site
+from harness.aws import ANY, Aws
 from harness.core.repository import Repository
 from harness.efs import state
 from harness.efs.provision import Pace, Provision
@@ -34,7 +35,7 @@ def clients() -> dict[str, object]:
 
 @pytest.fixture
 def aws(shim: Shim, clients: dict[str, object]) -> Aws:
-    return Aws(REGION, clients)
+    return Aws(REGION, ANY, clients)
 
 
 @dataclass(frozen=True)
@@ -121,4 +122,6 @@ def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repositor
     settings = tmp_path / "infra" / "efs" / "staging.yaml"
     text = re.sub("clusterName: .*", f"clusterName: {network.cluster}", settings.read_text())
     settings.write_text(text)
-    return Repository(tmp_path)
+    made = Repository(tmp_path)
+    site.fill(made, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
+    return made

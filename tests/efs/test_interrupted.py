@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.core import console
 from harness.core.repository import Repository
 from harness.efs.provision import Provision
@@ -79,7 +79,8 @@ def test_two_at_once_make_one_of_everything(
     shim.slow = 1
     found: list[State] = []
     both = [
-        threading.Thread(target=lambda: found.append(apply(Aws(REGION), wanted))) for _ in range(2)
+        threading.Thread(target=lambda: found.append(apply(Aws(REGION, ANY), wanted)))
+        for _ in range(2)
     ]
     for thread in both:
         thread.start()

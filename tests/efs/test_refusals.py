@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from harness.aws import Aws, AwsError
+from harness.aws import ANY, Aws, AwsError
 from harness.core.errors import HarnessError
 from harness.efs.provision import Pace, Provision
 from harness.efs.settings import Settings, Wanted
@@ -58,7 +58,7 @@ def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None
         "x", Settings(clusterName=network.cluster, region="eu-west-1", securityGroup="x")
     )
     with pytest.raises(AwsError, match="in eu-west-1"):
-        cluster(Aws("eu-west-1"), wanted)
+        cluster(Aws("eu-west-1", ANY), wanted)
 
 
 def test_a_zone_whose_subnet_is_gone(provision: Provision, shim: Shim) -> None:
@@ -74,7 +74,7 @@ def test_no_credentials(shim: Shim, provision: Provision, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(AwsError, match="credentials") as refused:
-        cluster(Aws(REGION), provision.wanted)
+        cluster(Aws(REGION, ANY), provision.wanted)
     assert "aws sso login" in refused.value.hint
 
 
@@ -84,7 +84,7 @@ def test_nobody_answers(provision: Provision, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError) as refused:
-            cluster(Aws(REGION), provision.wanted)
+            cluster(Aws(REGION, ANY), provision.wanted)
     assert f"a region {REGION}, and a network?" in refused.value.hint
 
 

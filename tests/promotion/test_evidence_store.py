@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.core.errors import InputError
 from harness.promotion import evidence_store, signature
 from harness.promotion.evidence_store import S3, EvidenceStore, Folder
@@ -21,7 +21,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> EvidenceStore:
     if request.param == "folder":
         return Folder(tmp_path / "evidence")
     request.getfixturevalue("shim")
-    aws, name = Aws(REGION), f"evidence-{next(_numbers)}"
+    aws, name = Aws(REGION, ANY), f"evidence-{next(_numbers)}"
     where = {"LocationConstraint": REGION}
     aws.ask("s3", "create_bucket", Bucket=name, CreateBucketConfiguration=where)
     return S3(aws, name)

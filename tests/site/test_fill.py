@@ -35,6 +35,13 @@ _GIVEN = {
     "SOPS_POLICY_ARN": "arn:aws:iam::012345678901:policy/sops",
 }
 
+# What a region brings with it.
+_ZONES = {
+    "AWS_ZONE_1": "eu-central-1a",
+    "AWS_ZONE_2": "eu-central-1b",
+    "AWS_ZONE_3": "eu-central-1c",
+}
+
 
 @pytest.fixture
 def fork(checkout: Repository, tmp_path: Path) -> Repository:
@@ -61,9 +68,8 @@ def test_every_setting_of_staging_and_production_has_all_its_places(fork: Reposi
 
 def test_a_setting_is_written_wherever_it_stands(fork: Repository) -> None:
     written = site.fill(fork, "staging", _GIVEN)
-    zones = {f"eu-central-1{zone}" for zone in "abc"}
-    want = {name: {value} for name, value in _GIVEN.items()}
-    assert _values(fork) == want | {"AWS_REGION": {"eu-central-1"} | zones}
+    want = {name: {value} for name, value in (_GIVEN | _ZONES).items()}
+    assert _values(fork) == want
     assert {path.name for path in written} == {
         "eksctl.yaml",
         "fluxinstance.yaml",
@@ -72,6 +78,14 @@ def test_a_setting_is_written_wherever_it_stands(fork: Repository) -> None:
         "site.yaml",
         "staging.yaml",
     }
+
+
+def test_zones_are_named_where_an_account_has_others_than_a_b_and_c(fork: Repository) -> None:
+    tokyo = {"AWS_ZONE_2": "ap-northeast-1c", "AWS_ZONE_3": "ap-northeast-1d"}
+    site.fill(fork, "staging", {"AWS_REGION": "ap-northeast-1", **tokyo})
+    site.fill(fork, "staging", {"AWS_REGION": "ap-northeast-1"})  # what was chosen stays
+    found = {name: value for name, value in site.values(fork, "staging").items() if "ZONE" in name}
+    assert found == {"AWS_ZONE_1": "ap-northeast-1a", **tokyo}
 
 
 def test_only_values_change(fork: Repository) -> None:

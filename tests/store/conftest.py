@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.core import console
 from harness.models.lock import LockedModel, mar_name
 from harness.store.push import Bucket
@@ -29,7 +29,7 @@ def clients() -> dict[str, object]:
 @pytest.fixture
 def bucket(shim: Shim, clients: dict[str, object]) -> Bucket:
     """A new bucket."""
-    aws = Aws(REGION, clients)
+    aws = Aws(REGION, ANY, clients)
     name = f"archives-{next(_numbers)}"
     aws.ask(
         "s3",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.aws import Aws
+from harness.aws import ANY, Aws
 from harness.core import files
 from harness.core.errors import InputError
 from harness.core.repository import Repository
@@ -79,7 +79,7 @@ def staging(
     for folder in ("models", "clusters", "infra"):
         shutil.copytree(checkout.root / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
-    return Aws("us-west-2")
+    return Aws("us-west-2", ANY)
 
 
 def own(file_system: str) -> int:

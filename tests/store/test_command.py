@@ -26,7 +26,7 @@ def staging(
     write_lock(here.lock, Lock(models={"tiny": locked}))
     (here.built_models / "model-store").mkdir(parents=True)
     shutil.copy(path, here.built_models / "model-store")
-    site.fill(here, "staging", {"MODEL_BUCKET": bucket.name})
+    site.fill(here, "staging", {"AWS_ACCOUNT_ID": "123456789012", "MODEL_BUCKET": bucket.name})
     subprocess.run(["git", "init", "--quiet"], cwd=here.root, check=True)
     monkeypatch.chdir(here.root)
     return path, locked

@@ -113,7 +113,7 @@ def test_it_stands_in_a_namespace_that_allows_no_more(staging: Environment) -> N
     policy = mapping(around["NetworkPolicy"], "spec")
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     volume = mapping(around["PersistentVolume"], "spec")
-    assert dig(volume, "csi", "volumeHandle") == "efs:fs-0123456789abcdef0"
+    assert dig(volume, "csi", "volumeHandle") == "fs-0123456789abcdef0"
     assert volume["persistentVolumeReclaimPolicy"] == "Retain"
 
 

@@ -82,6 +82,16 @@ def _environments(job: dict[str, object]) -> list[str]:
     return [named] if named else []
 
 
+def test_the_guide_names_the_workflows_that_may_start_a_runner_in_a_vpc() -> None:
+    starts = {
+        str(workflow.value["name"])
+        for workflow in WORKFLOWS
+        if any("codebuild-" in str(job["runs-on"]) for job in workflow.jobs.values())
+    }
+    assert f"`WORKFLOW_NAME` = `^({'|'.join(sorted(starts))})$`" in _GUIDE
+    assert "`ACTOR_ACCOUNT_ID`" in _GUIDE
+
+
 def test_a_job_without_an_environment_reads_no_secret_and_no_variable() -> None:
     for workflow in WORKFLOWS:
         for name, job in workflow.jobs.items():

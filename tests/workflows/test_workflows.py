@@ -11,6 +11,7 @@ from tests.workflows.files import EXPRESSION, MAKEFILE, ROOT, STEPS, WORKFLOWS, 
 _EACH = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.path.name)
 _PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)")
 _CLUSTER = 'aws eks update-kubeconfig --name "$CLUSTER" --alias "$ENV"'
+_NO_LINKS = 'test -z "$(find "$REPORT" -type l)"'
 
 # What a shell is given beside `make TARGET`, and why it is no target.
 SHORT_LIST = {
@@ -21,7 +22,11 @@ SHORT_LIST = {
     "gh pr create --base main --head promote/production"
     ' --title "Promote to production" --body-file build/promote/production.md': "GitHub's program",
     'gh release create "production-$GITHUB_RUN_NUMBER" --target "$GITHUB_SHA"'
-    ' --title "Production $GITHUB_RUN_NUMBER" --notes-file build/notes/production.md': "the same",
+    ' --title "Production $GITHUB_RUN_NUMBER" --notes-file "$NOTES"': "the same",
+    "git diff --output=build/change.patch": "handed from the job that runs code to one that writes",
+    'git apply --allow-empty "$CHANGE"': "taken there: Git alone, which follows no link",
+    'git apply --allow-empty --include=models/lock.yaml "$CHANGE"': "the same, where make runs on",
+    _NO_LINKS: "what a pull request's job left, before an action reads it",
 }
 # A key goes to make by a pipe: it is in no file, no argument, and no variable of what make starts.
 _PIPED = "printenv EVIDENCE_KEY | env -u EVIDENCE_KEY "
@@ -93,10 +98,93 @@ def test_no_one_elses_code_runs_with_rights(workflow: Workflow) -> None:
     if "pull_request" not in workflow.events:
         return
     for name, job in workflow.jobs.items():
-        runs = any(step.run for step in workflow.steps() if step.job == name)
+        texts = {step.run for step in workflow.steps() if step.job == name}
+        runs = texts - {"", _NO_LINKS}
         writes = "write" in job["permissions"].values()
         assert not (runs and writes), name
         assert "environment" not in job and "secrets." not in str(job), name
+
+
+JOBS = [(workflow, name) for workflow in WORKFLOWS for name in workflow.jobs]
+_EACH_JOB = pytest.mark.parametrize(
+    ("workflow", "name"), JOBS, ids=[f"{workflow.path.stem}: {name}" for workflow, name in JOBS]
+)
+# Targets that run what a model brings: its packages, its weights, its code.
+_RUNS_MODELS = re.compile(r"models build|\$\(HARNESS\) (?:demo|serve)|-m (?:pytest|bench)")
+_CREDENTIALS = re.compile(r"aws-actions/|docker/login-action|gh auth")
+# Jobs that may write to the repository and run targets all the same, and why.
+_WRITES = {("promote.yaml", "promote"): "the harness makes, signs and pushes the pointer's commit"}
+
+
+def _steps(workflow: Workflow, job: str) -> list[Step]:
+    return [step for step in workflow.steps() if step.job == job]
+
+
+@_EACH_JOB
+def test_model_code_runs_in_a_job_without_credentials(workflow: Workflow, name: str) -> None:
+    targets = {_target(step) for step in _steps(workflow, name)} - {None}
+    job = workflow.jobs[name]
+    if any(_RUNS_MODELS.search(MAKEFILE.recipes[str(target)]) for target in targets):
+        # An identity token is for whoever runs in the job, before and after it becomes a role.
+        assert job["permissions"] == {"contents": "read"}
+        assert "environment" not in job and not re.search(r"secrets\.|github\.token", str(job))
+        assert not _CREDENTIALS.search(str(job))
+
+
+@_EACH_JOB
+def test_packages_are_installed_before_there_are_credentials(workflow: Workflow, name: str) -> None:
+    steps = _steps(workflow, name)
+    gets = [index for index, step in enumerate(steps) if _CREDENTIALS.search(str(step.value))]
+    makes = [index for index, step in enumerate(steps) if _target(step)]
+    if gets and makes:
+        assert makes[0] < gets[0]
+        assert len({steps[index].environment.get("TORCH") for index in makes}) == 1
+
+
+@_EACH_JOB
+def test_a_job_that_may_write_to_the_repository_runs_no_target(
+    workflow: Workflow, name: str
+) -> None:
+    if workflow.jobs[name]["permissions"].get("contents") == "write":
+        runs = any(_target(step) for step in _steps(workflow, name))
+        assert runs == ((workflow.path.name, name) in _WRITES)
+
+
+@_EACH_JOB
+def test_a_change_by_another_job_brings_no_code_to_one_that_runs_targets(
+    workflow: Workflow, name: str
+) -> None:
+    steps = _steps(workflow, name)
+    if any(_target(step) for step in steps):
+        for step in steps:
+            assert "git apply" not in step.run or "--include=models/lock.yaml " in step.run
+
+
+@pytest.mark.parametrize(
+    "step", [step for step in STEPS if step.uses.startswith("actions/download-artifact@")], ids=str
+)
+def test_an_artifact_is_unpacked_where_nothing_is_run_and_nothing_links(step: Step) -> None:
+    workflow = next(each for each in WORKFLOWS if each.path.name == step.workflow)
+    outside = step.inputs["path"].startswith("${{ runner.temp }}/")
+    # What main has in its checkout was reviewed, and under build/ it has nothing.
+    data = re.fullmatch(r"build/(models(/model-store)?|promote)", step.inputs["path"])
+    assert outside or (data and "pull_request" not in workflow.events)
+
+
+@pytest.mark.parametrize(
+    "workflow",
+    [each for each in WORKFLOWS if "repository_dispatch" in each.events],
+    ids=lambda each: each.path.name,
+)
+def test_an_event_ends_no_run_before_it_was_judged(workflow: Workflow) -> None:
+    around = workflow.value["concurrency"]
+    assert around["cancel-in-progress"] == "false" and "github.run_id" in around["group"]
+    [judge] = {step.job for step in workflow.steps() if _target(step) == "event"}
+    for name, job in workflow.jobs.items():
+        needed = job.get("needs")
+        assert name == judge or "client_payload" not in str(job.get("concurrency"))
+        if "concurrency" in job:
+            assert needed == judge, f"{name} ends another run before {judge} has judged the event"
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step.run], ids=str)

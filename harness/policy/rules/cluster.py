@@ -14,6 +14,12 @@ _ADDONS = (
     *("aws-efs-csi-driver", "coredns", "eks-pod-identity-agent"),
     *("kube-proxy", "metrics-server", "vpc-cni"),
 )
+# Access policies of EKS that read Secrets, the last of them nodes/proxy too; AmazonEKSViewPolicy
+# does not, and AmazonEKSClusterAdminPolicy is what administrators have.
+# https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+_READ_SECRETS = ("AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSAdminViewPolicy")
+_ADMINISTERS = "AmazonEKSClusterAdminPolicy"
+_MONITORS = "eks-node-monitoring-agent"
 _ENFORCED = "pod-security.kubernetes.io/enforce-version"
 
 
@@ -138,8 +144,10 @@ def control_plane(project: Project) -> Iterator[Problem]:
 @rule(
     "cluster/addons",
     why="an addon that is not listed comes with eksctl's settings, or not at all; without "
-    "enableNetworkPolicy every NetworkPolicy here is accepted and ignored",
-    fix=f"list {', '.join(_ADDONS)}; vpc-cni with enableNetworkPolicy",
+    "enableNetworkPolicy every NetworkPolicy here is accepted and ignored; without the monitoring "
+    "agent node repair sees no GPU fault",
+    fix=f"list {', '.join(_ADDONS)}; vpc-cni with enableNetworkPolicy; {_MONITORS} where "
+    "nodeRepairConfig is enabled",
     clauses=("CIS EKS 4.3.1",),
 )
 def addons(project: Project) -> Iterator[Problem]:
@@ -151,6 +159,40 @@ def addons(project: Project) -> Iterator[Problem]:
             told = text(addon, "configurationValues").replace('"', "").replace("'", "")
             if text(addon, "name") == "vpc-cni" and "enableNetworkPolicy: true" not in told:
                 yield cluster.problem("vpc-cni enforces no NetworkPolicy", "addons", index)
+        for group in cluster.groups:
+            if dig(group.value, "nodeRepairConfig", "enabled") is True and _MONITORS not in listed:
+                message = f"repairs no GPU fault: {_MONITORS} is not among the addons"
+                yield group.problem(message, "nodeRepairConfig", "enabled")
+
+
+@rule(
+    "cluster/access",
+    why="whoever reads every Secret has the token that writes to this repository and the gateway's "
+    "key; AmazonEKSAdminViewPolicy also runs commands in any container, by nodes/proxy",
+    fix="give an entry that does not administer the cluster a group, and the group the kinds that "
+    "it reads (infra/policies/clusterrole.yaml)",
+    clauses=("CIS EKS 4.1.2",),
+)
+def access(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        where = ("accessConfig", "accessEntries")
+        ours = {"flux-system", *(each.name for each in cluster.environment.of("Namespace"))}
+        for index, entry in enumerate(items(cluster.value, *where)):
+            groups = items(entry, "kubernetesGroups")
+            if "system:masters" in groups:
+                message = "is in system:masters, beside every role"
+                yield cluster.problem(message, *where, index, "kubernetesGroups")
+            for number, granted in enumerate(items(entry, "accessPolicies")):
+                name = text(granted, "policyARN").rpartition("/")[2]
+                at = (*where, index, "accessPolicies", number, "policyARN")
+                scope = mapping(granted, "accessScope")
+                reached = ours.intersection(map(str, items(scope, "namespaces")))
+                if name in _READ_SECRETS and (text(scope, "type") != "namespace" or reached):
+                    what = ", ".join(sorted(reached)) or "the cluster"
+                    yield cluster.problem(f"{name} reads every Secret of {what}", *at)
+                if name == _ADMINISTERS and groups:
+                    message = f"{name} makes the groups {', '.join(map(str, groups))} needless"
+                    yield cluster.problem(message, *at)
 
 
 @rule(

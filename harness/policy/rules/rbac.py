@@ -9,12 +9,16 @@ from harness.render.objects import Environment, Object, items, text
 
 _KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _ESCALATES = ("bind", "escalate", "impersonate")
+# Kubernetes' own roles that read Secrets: everywhere, where a ClusterRoleBinding names them.
+_READ_SECRETS = ("admin", "edit")
+# https://kubernetes.io/docs/concepts/security/rbac-good-practices/#access-to-proxy-subresource-of-nodes
+_INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
 
 
 @rule(
     "rbac/least",
-    why="`*` grants what the next CRD brings; who may bind, escalate, impersonate or read every "
-    "Secret soon has the cluster",
+    why="`*` grants what the next CRD brings; who may bind, escalate, impersonate, read every "
+    "Secret or run commands in any container (nodes/proxy) soon has the cluster",
     fix="name groups, resources and verbs, and single Secrets in resourceNames",
     clauses=(
         "CIS EKS 4.1.1",
@@ -26,17 +30,30 @@ _ESCALATES = ("bind", "escalate", "impersonate")
     kinds=_KINDS,
 )
 def least(item: Object) -> Iterator[Problem]:
-    if text(item.value, "roleRef", "name") == "cluster-admin":
+    bound = text(item.value, "roleRef", "name")
+    if bound == "cluster-admin":
         yield problem(item, "binds cluster-admin", "roleRef", "name")
+    if bound in _READ_SECRETS and item.kind == "ClusterRoleBinding":
+        yield problem(item, f"binds {bound}, which reads every Secret", "roleRef", "name")
     for index, granted in enumerate(items(item.value, "rules")):
-        for key in ("apiGroups", "resources", "verbs"):
-            if "*" in items(granted, key):
-                yield problem(item, f"grants every one of {key}", "rules", index, key)
-        for verb in _ESCALATES:
-            if verb in items(granted, "verbs"):
-                yield problem(item, f"grants {verb}", "rules", index, "verbs")
-        if "secrets" in items(granted, "resources") and not items(granted, "resourceNames"):
-            yield problem(item, "grants every Secret", "rules", index, "resources")
+        for message, key in _grants(granted):
+            yield problem(item, message, "rules", index, key)
+
+
+def _grants(granted: object) -> Iterator[tuple[str, str]]:
+    """What a rule of a role grants too much, and by which of its keys."""
+    for key in ("apiGroups", "resources", "verbs"):
+        if "*" in items(granted, key):
+            yield f"grants every one of {key}", key
+    for verb in _ESCALATES:
+        if verb in items(granted, "verbs"):
+            yield f"grants {verb}", "verbs"
+    resources = items(granted, "resources")
+    if "secrets" in resources and not items(granted, "resourceNames"):
+        yield "grants every Secret", "resources"
+    for resource in _INTO_NODES:
+        if resource in resources:
+            yield f"grants {resource}: a GET there runs commands in any container", "resources"
 
 
 @rule(

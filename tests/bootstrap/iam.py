@@ -1,0 +1,63 @@
+"""IAM's judgement of a policy, as far as this repository's policies need it.
+
+Neither moto nor any kept library evaluates conditions: what counts here is that a key which the
+request does not carry matches nothing but `Null`, the negated operators and `…IfExists`.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+"""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Statement = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to AWS: ``context`` has the condition keys that it carries, and no other."""
+
+    action: str
+    context: Mapping[str, str] = field(default_factory=dict)
+    resource: str = "*"
+
+
+def listed(value: Any) -> list[Any]:
+    """One value, or a list of them, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def allowed(statements: Iterable[Statement], call: Call) -> bool:
+    """Whether the statements of a policy let a call through: one allows it, and none denies."""
+    effects = {each["Effect"] for each in statements if _concerns(each, call)}
+    return effects == {"Allow"}
+
+
+def _concerns(statement: Statement, call: Call) -> bool:
+    return (
+        _like_any(call.action, statement["Action"])
+        and _like_any(call.resource, statement.get("Resource", "*"))
+        and all(
+            _OPERATORS[operator](call.context.get(key), [str(each) for each in listed(wanted)])
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def _like_any(value: str, patterns: Any) -> bool:
+    return any(fnmatch.fnmatchcase(value, pattern) for pattern in listed(patterns))
+
+
+def _like(value: str | None, patterns: list[str]) -> bool:
+    return value is not None and _like_any(value, patterns)
+
+
+_OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
+    "ArnEquals": _like,
+    "Bool": lambda value, wanted: value is not None and value in wanted,
+    "Null": lambda value, wanted: (value is None) == (wanted == ["true"]),
+    "StringEquals": lambda value, wanted: value is not None and value in wanted,
+    "StringLike": _like,
+    "StringNotEquals": lambda value, wanted: value not in wanted,
+}

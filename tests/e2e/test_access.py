@@ -1,0 +1,71 @@
+"""What the workflows' group may do, asked of a real API server as `auth can-i` asks."""
+
+from dataclasses import dataclass
+
+from harness.render.objects import dig
+from tests.e2e.lab import Lab
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A verb on a resource (with its subresource); everywhere where no namespace is said."""
+
+    verb: str
+    resource: str
+    namespace: str = ""
+    group: str = ""
+    name: str = ""
+
+    def allowed(self, lab: Lab) -> bool:
+        resource, _, part = self.resource.partition("/")
+        attributes = {
+            "verb": self.verb,
+            "resource": resource,
+            "subresource": part,
+            "namespace": self.namespace,
+            "group": self.group,
+            "name": self.name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": "workflow",
+                "groups": ["torchserve:smoke", "system:authenticated"],
+                "resourceAttributes": attributes,
+            },
+        }
+        return dig(lab.api.create(review), "status", "allowed") is True
+
+
+KUSTOMIZE, GATEWAY = "kustomize.toolkit.fluxcd.io", "gateway.networking.k8s.io"
+MAY = (
+    Attempt("list", "pods"),
+    Attempt("list", "nodes"),
+    Attempt("list", "kustomizations", group=KUSTOMIZE),
+    Attempt("get", "gateways", "envoy-gateway-system", GATEWAY),
+    Attempt("get", "configmaps", "flux-system", name="site"),
+    Attempt("get", "configmaps", "torchserve", name="torchserve"),
+    Attempt("create", "pods/exec", "torchserve"),
+    Attempt("create", "pods/eviction", "torchserve"),
+    Attempt("create", "pods", "smoke"),
+)
+MAY_NOT = (
+    *(Attempt(verb, "secrets") for verb in ("get", "list", "watch")),
+    *(Attempt("get", "secrets", each) for each in ("flux-system", "torchserve", "smoke")),
+    Attempt("get", "nodes/proxy"),
+    Attempt("create", "nodes/proxy"),
+    *(Attempt("create", "pods/exec", each) for each in ("flux-system", "kube-system", "smoke")),
+    Attempt("get", "pods/proxy", "flux-system"),
+    Attempt("get", "configmaps", "flux-system", name="flux-runtime-info"),
+    Attempt("list", "configmaps", "kube-system"),
+    Attempt("create", "serviceaccounts/token", "flux-system"),
+    Attempt("create", "pods", "torchserve"),
+    Attempt("delete", "pods", "torchserve"),
+    Attempt("patch", "kustomizations", "flux-system", KUSTOMIZE),
+)
+
+
+def test_the_workflows_may_look_and_run_the_smoke_test_and_nothing_else(lab: Lab) -> None:
+    assert [each for each in MAY if not each.allowed(lab)] == []
+    assert [each for each in MAY_NOT if each.allowed(lab)] == []

@@ -42,8 +42,12 @@ serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, unti
 models: $(SETUP) ## the model archives, those that changed
 	$(HARNESS) models build
 
+.PHONY: image-base
+image-base: ## has the serving image's base a digest?
+	@! grep --line-number '^FROM .*UNSET' $(IMAGE)/Containerfile || { echo "$$NO_BASE" >&2; exit 1; }
+
 .PHONY: image
-image: ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
+image: image-base ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
 	$(BUILDER) build --file $(IMAGE)/Containerfile --tag torchserve .
 
 .PHONY: loadtest
@@ -143,6 +147,12 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 	$(HARNESS) models build
 	$(HARNESS) models lock
 	$(HARNESS) snapshot
+
+define NO_BASE
+$(IMAGE)/Containerfile: the base image has no digest yet. Write what the registry says now, once:
+  docker buildx imagetools inspect docker.io/library/python:3.13-slim-trixie --format '{{.Manifest.Digest}}'
+endef
+export NO_BASE
 
 COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
 IMAGE := apps/torchserve/image

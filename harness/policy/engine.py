@@ -26,7 +26,7 @@ from harness.policy.finding import Finding, Problem, Severity
 from harness.policy.project import Project
 from harness.policy.report import Report
 from harness.policy.rule import REGISTRY, Rule, of_release
-from harness.render import crossed
+from harness.render import crossed, placeholders
 from harness.render.cache import Ledger
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Fault, Object, Unfilled, mapping
@@ -35,6 +35,7 @@ from harness.schema import eksctl_schema, traps, validator
 
 Rows = list[tuple[str, int | None]]
 _EKSCTL = "clusters/{}/eksctl.yaml"
+_CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 _NOT_RENDERED = "render/not-rendered"
 
 
@@ -115,12 +116,14 @@ class Judgement:
         self.add(fault.rule, problem, str(environment))
 
     def files(self, environments: Iterable[Environment]) -> None:
-        """What is judged as it is written: YAML traps, and eksctl.yaml."""
+        """What is judged as it is written: YAML traps, eksctl.yaml, and the image's base."""
         tree = self.renderer.tree
         for trap in _traps(self.renderer, tree, _site(environments)):
             self.add(trap.rule, Problem(trap.message, trap.location))
         for environment in environments:
             self._eksctl(tree, environment)
+        for line in _unset_bases(tree):
+            self.unfilled[Unfilled("Containerfile: FROM", Location(_CONTAINERFILE, line))] = None
 
     def _eksctl(self, tree: Tree, environment: Environment) -> None:
         path = _EKSCTL.format(environment.name)
@@ -285,6 +288,14 @@ def _traps(renderer: Renderer, tree: Tree, variables: dict[str, str]) -> Iterato
         for rule, message, line in cast("list[tuple[str, str, int]]", ledger[key]):
             yield traps.Trap(rule, message, Location(Path(path), line))
     ledger.save()
+
+
+def _unset_bases(tree: Tree) -> Iterator[int]:
+    """The lines of the Containerfile that name a base whose digest is UNSET."""
+    if (tree.root / _CONTAINERFILE).is_file():
+        for number, line in enumerate(tree.text(str(_CONTAINERFILE)).splitlines(), start=1):
+            if line.startswith("FROM ") and placeholders.UNSET.search(line):
+                yield number
 
 
 def _eksctl(renderer: Renderer, tree: Tree, path: str) -> tuple[Rows, Rows]:

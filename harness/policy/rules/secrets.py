@@ -24,7 +24,7 @@ _NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]
 @rule(
     "secrets/encrypted",
     why="whoever can read the repository, or an old clone of it, has the secret",
-    fix="encrypt the file with `sops --encrypt --in-place`",
+    fix="`sops encrypt --kms KMS_KEY_ARN --in-place FILE` (docs/secrets.md)",
     clauses=("NSA/CISA C-0012",),
     kinds=("Secret",),
 )

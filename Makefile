@@ -44,7 +44,10 @@ models: $(SETUP) ## the model archives, those that changed
 
 .PHONY: image-base
 image-base: ## has the serving image's base a digest?
-	@! grep --line-number '^FROM .*UNSET' $(IMAGE)/Containerfile || { echo "$$NO_BASE" >&2; exit 1; }
+	@! grep --quiet '^FROM .*UNSET' $(IMAGE)/Containerfile || { exec >&2; \
+	  echo '$(IMAGE)/Containerfile: the base image has no digest yet. Write there what this says:'; \
+	  sed -n "s|^FROM \(.*\)@sha256:UNSET.*|  docker buildx imagetools inspect \1 --format '{{.Manifest.Digest}}'|p" \
+	    $(IMAGE)/Containerfile; exit 1; }
 
 .PHONY: image
 image: image-base ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
@@ -147,12 +150,6 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 	$(HARNESS) models build
 	$(HARNESS) models lock
 	$(HARNESS) snapshot
-
-define NO_BASE
-$(IMAGE)/Containerfile: the base image has no digest yet. Write what the registry says now, once:
-  docker buildx imagetools inspect docker.io/library/python:3.13-slim-trixie --format '{{.Manifest.Digest}}'
-endef
-export NO_BASE
 
 COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
 IMAGE := apps/torchserve/image

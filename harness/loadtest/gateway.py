@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
-from harness.loadtest import port_forward
+from harness.loadtest import port_forward, reach
 from harness.loadtest.scrape import Reading
 from harness.loadtest.target import Release, Target
 
@@ -32,17 +32,23 @@ _TIMEOUT = 5.0  # seconds for the API server: a scrape is due each second
 _AT_ONCE = 32  # pods that are read at the same time
 
 
-def find(protocol: str, digest: Callable[[str], str | None]) -> Target:
+def find(protocol: str, digest: Callable[[str], str | None], *, from_here: bool = True) -> Target:
     """The target behind the current context of KUBECONFIG.
 
     Args:
         protocol: ``rest`` or ``grpc``.
         digest: the release digest of a commit; None where the commit cannot be rendered.
+        from_here: the load comes from this machine.
 
     Raises:
-        HarnessError: no cluster can be reached, or it has no route to TorchServe with an address.
+        HarnessError: no cluster can be reached, it has no route to TorchServe with an address, or
+            its gateway is internal to a network that this machine is not in.
     """
-    return behind(KubernetesCluster(digest), protocol)
+    cluster = KubernetesCluster(digest)
+    target = behind(cluster, protocol)
+    if from_here and (why := reach.out_of_reach(target.url, cluster.api_server)):
+        raise HarnessError(why)
+    return target
 
 
 def behind(cluster: "KubernetesCluster", protocol: str) -> Target:

@@ -22,12 +22,13 @@ from harness.cluster.local import LocalCluster
 from harness.core import console
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
+from harness.loadtest import reach
 from harness.loadtest.gateway import KubernetesCluster, behind
 from harness.loadtest.target import Release
 from harness.render import digest
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Value, dig, mapping, text
-from harness.smoke import expected, torchserve, way_in
+from harness.smoke import expected, torchserve
 from harness.smoke.check import Check, Need
 from harness.smoke.expected import Expected
 from harness.smoke.torchserve import Kubectl, TorchServe
@@ -266,7 +267,7 @@ def _out_of_reach(cluster: KubernetesCluster) -> str:
         gateway = behind(cluster, "rest")
     except HarnessError:  # no route, no address: the check itself finds that
         return ""
-    return way_in.out_of_reach(gateway.url, cluster.api_server)
+    return reach.out_of_reach(gateway.url, cluster.api_server)
 
 
 def lacks_by_git(rendered: Environment) -> Mapping[Need, str]:

@@ -60,7 +60,7 @@ def test_no_build_begins_before_the_base_has_a_digest(checkout: Repository, tmp_
     refused = _make(tmp_path)
     assert refused.returncode != 0
     assert "Containerfile: the base image has no digest yet" in refused.stderr
-    assert "docker buildx imagetools inspect" in refused.stderr
+    assert "docker buildx imagetools inspect python --format" in refused.stderr
     assert "build --file" not in refused.stdout
     file.write_text(f"# UNSET\nFROM python@sha256:{'1' * 64} AS base\n")
     built = _make(tmp_path)

@@ -19,8 +19,7 @@ _FILES = "apps/torchserve/{}/model-files.yaml"
 _SECONDS = 120  # for Git to fetch main
 _NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _NO_OBJECT = ("403", "404", "NoSuchKey", "NotFound")  # 403: without the right to list
-_CONTAINERFILE = "apps/torchserve/image/Containerfile"
-_BASE = f"write the digest of the image's base into {_CONTAINERFILE} (make image-base says how)"
+_BASE = f"write the digest of the base into {placeholders.CONTAINERFILE} (make image-base says how)"
 _BUILD = (
     "run the workflow `image`, which needs GitHub's environment `staging` (docs/workflows.md), and "
     "merge its pull request; or: make image, push it, make image-pin DIGEST=sha256:…"
@@ -181,9 +180,9 @@ def _remedy(installation: Installation, name: str) -> str:
 
 def _unset_base(installation: Installation) -> list[str]:
     """What stops a build of the image; nothing where its base has a digest, or it is a copy."""
-    lines = (installation.repository.root / _CONTAINERFILE).read_text().splitlines()
-    unset = any(line.startswith("FROM ") and placeholders.UNSET.search(line) for line in lines)
-    return [f"{_CONTAINERFILE} names no base"] if unset and not _copied(installation) else []
+    path = installation.repository.root / placeholders.CONTAINERFILE
+    unset = placeholders.unset_bases(path.read_text()) and not _copied(installation)
+    return [f"{placeholders.CONTAINERFILE} names no base"] if unset else []
 
 
 def _copied(installation: Installation) -> str:

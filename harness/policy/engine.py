@@ -35,7 +35,6 @@ from harness.schema import eksctl_schema, traps, validator
 
 Rows = list[tuple[str, int | None]]
 _EKSCTL = "clusters/{}/eksctl.yaml"
-_CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 _NOT_RENDERED = "render/not-rendered"
 
 
@@ -122,8 +121,10 @@ class Judgement:
             self.add(trap.rule, Problem(trap.message, trap.location))
         for environment in environments:
             self._eksctl(tree, environment)
-        for line in _unset_bases(tree):
-            self.unfilled[Unfilled("Containerfile: FROM", Location(_CONTAINERFILE, line))] = None
+        image = placeholders.CONTAINERFILE
+        text = tree.text(str(image)) if (tree.root / image).is_file() else ""
+        for line in placeholders.unset_bases(text):
+            self.unfilled[Unfilled("Containerfile: FROM", Location(image, line))] = None
 
     def _eksctl(self, tree: Tree, environment: Environment) -> None:
         path = _EKSCTL.format(environment.name)
@@ -288,14 +289,6 @@ def _traps(renderer: Renderer, tree: Tree, variables: dict[str, str]) -> Iterato
         for rule, message, line in cast("list[tuple[str, str, int]]", ledger[key]):
             yield traps.Trap(rule, message, Location(Path(path), line))
     ledger.save()
-
-
-def _unset_bases(tree: Tree) -> Iterator[int]:
-    """The lines of the Containerfile that name a base whose digest is UNSET."""
-    if (tree.root / _CONTAINERFILE).is_file():
-        for number, line in enumerate(tree.text(str(_CONTAINERFILE)).splitlines(), start=1):
-            if line.startswith("FROM ") and placeholders.UNSET.search(line):
-                yield number
 
 
 def _eksctl(renderer: Renderer, tree: Tree, path: str) -> tuple[Rows, Rows]:

@@ -46,8 +46,8 @@ while data := pod.recv(65536):
     os.write(1, data)
 """
 POLICY = """
-table inet policy {
-  chain ingress {
+table inet pod {
+  chain inward {
     type filter hook input priority filter; policy drop;
     iif lo accept
     ct state established,related accept
@@ -82,7 +82,9 @@ class PodNetwork:
         _run(*self.inside, "nft", "-f", "-", text=rules)
 
     def end(self) -> None:
-        _run("ip", "netns", "del", self.name)  # its end of the cable goes with it
+        _run("ip", "netns", "del", self.name)
+        # The cable goes with it, but only when the last process in it has ended.
+        subprocess.run(("ip", "link", "del", self.name), capture_output=True, timeout=30)
 
 
 def _run(*argv: str, text: str = "") -> None:

@@ -31,6 +31,7 @@ import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        self.send_header("Content-Length", {len(FIGURES)})
         self.end_headers()
         self.wfile.write({FIGURES.encode()!r})
 http.server.ThreadingHTTPServer(("", {PORT}), Handler).serve_forever()

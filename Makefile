@@ -46,8 +46,15 @@ serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, unti
 models: $(SETUP) ## the model archives, those that changed
 	$(HARNESS) models build
 
+.PHONY: image-base
+image-base: ## has the serving image's base a digest?
+	@! grep --quiet '^FROM .*UNSET' $(IMAGE)/Containerfile || { exec >&2; \
+	  echo '$(IMAGE)/Containerfile: the base image has no digest yet. Write there what this says:'; \
+	  sed -n "s|^FROM \(.*\)@sha256:UNSET.*|  docker buildx imagetools inspect \1 --format '{{.Manifest.Digest}}'|p" \
+	    $(IMAGE)/Containerfile; exit 1; }
+
 .PHONY: image
-image: ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
+image: image-base ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
 	$(BUILDER) build $(addprefix --build-arg ,HTTPS_PROXY MAVEN_MIRROR NO_PROXY) \
 	  $${REQUESTS_CA_BUNDLE:+--secret "id=ca_bundle,src=$$REQUESTS_CA_BUNDLE"} \
 	  --file $(IMAGE)/Containerfile --tag torchserve .

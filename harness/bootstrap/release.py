@@ -19,9 +19,10 @@ _FILES = "apps/torchserve/{}/model-files.yaml"
 _SECONDS = 120  # for Git to fetch main
 _NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _NO_OBJECT = ("403", "404", "NoSuchKey", "NotFound")  # 403: without the right to list
+_BASE = f"write the digest of the base into {placeholders.CONTAINERFILE} (make image-base says how)"
 _BUILD = (
-    "run the workflow `image` and merge its pull request; or: make image, push it, "
-    "make image-pin DIGEST=sha256:…"
+    "run the workflow `image`, which needs GitHub's environment `staging` (docs/workflows.md), and "
+    "merge its pull request; or: make image, push it, make image-pin DIGEST=sha256:…"
 )
 _SHOWN = 8  # files or places that a message names
 
@@ -33,7 +34,8 @@ def look_image(installation: Installation) -> Look:
     registry = installation.value("REGISTRY")
     name = f"{registry}/torchserve@{digest}"
     if digest == UNSET:
-        return Look((f"{_RELEASE} names no digest",), person=_remedy(installation, _RELEASE))
+        lines = [f"{_RELEASE} names no digest", *_unset_base(installation)]
+        return Look(tuple(lines), person=_remedy(installation, _RELEASE))
     if ".dkr.ecr." not in registry:
         return Look((f"{name} (not asked for: the registry is not AWS's)",))
     repository = f"{registry.partition('/')[2]}/torchserve"
@@ -169,10 +171,18 @@ def _remedy(installation: Installation, name: str) -> str:
     if name.endswith("/release.yaml") and (source := SOURCES.get(env)):
         return f"make promote FROM={source} TO={env}"
     if name == _RELEASE:
-        return _copied(installation) or _BUILD
+        base = f"{_BASE}\n" if _unset_base(installation) else ""
+        return _copied(installation) or base + _BUILD
     if name.startswith("apps/"):
         return "make lock"
     return f"harness init --env {env}"
+
+
+def _unset_base(installation: Installation) -> list[str]:
+    """What stops a build of the image; nothing where its base has a digest, or it is a copy."""
+    path = installation.repository.root / placeholders.CONTAINERFILE
+    unset = placeholders.unset_bases(path.read_text()) and not _copied(installation)
+    return [f"{placeholders.CONTAINERFILE} names no base"] if unset else []
 
 
 def _copied(installation: Installation) -> str:

@@ -85,7 +85,11 @@ def _target(args: argparse.Namespace, checkout: Repository, protocol: str) -> It
             url = grpc if protocol == "grpc" else served.inference_url
             yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)
     else:
-        yield gateway.find(protocol, lambda commit: _digest(checkout, args.env, commit))
+        yield gateway.find(
+            protocol,
+            lambda commit: _digest(checkout, args.env, commit),
+            from_here=not args.remote,
+        )
 
 
 def _committed(checkout: Repository, env: str) -> Release | None:

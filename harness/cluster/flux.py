@@ -101,6 +101,7 @@ def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]
                 "path": f"./clusters/{env}",
                 "prune": True,
                 "sourceRef": {"kind": "GitRepository", "name": ROOT},
+                "decryption": {"provider": "sops"},
             },
         },
     ]

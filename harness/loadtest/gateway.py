@@ -1,21 +1,25 @@
 """The Gateway that KUBECONFIG leads to, and what runs behind it.
 
 The load goes through the gateway, as users' requests do. What Flux says is read through the API
-server, and so are the metrics of every pod, one by one, through its proxy.
+server, and the metrics of every pod by port forwarding: the kubelet connects inside the pod, on its
+loopback, where no NetworkPolicy applies. The API server's own proxy would connect from outside,
+from addresses that no policy can name (docs/decisions/0020-figures-by-port-forward.md).
 
 The cluster is asked by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
 ``torchserve`` and Kustomization ``torchserve`` in flux-system, pods labelled
 ``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter (9400).
 """
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
+from harness.loadtest import port_forward, reach
+from harness.loadtest.scrape import Reading
 from harness.loadtest.target import Release, Target
 
 _NAMESPACE = "torchserve"
@@ -25,19 +29,26 @@ _ROUTES = {"rest": "httproutes", "grpc": "grpcroutes"}
 _NAME = "app.kubernetes.io/name"
 _PORTS = {"torchserve": 8090, "dcgm-exporter": 9400}
 _TIMEOUT = 5.0  # seconds for the API server: a scrape is due each second
+_AT_ONCE = 32  # pods that are read at the same time
 
 
-def find(protocol: str, digest: Callable[[str], str | None]) -> Target:
+def find(protocol: str, digest: Callable[[str], str | None], *, from_here: bool = True) -> Target:
     """The target behind the current context of KUBECONFIG.
 
     Args:
         protocol: ``rest`` or ``grpc``.
         digest: the release digest of a commit; None where the commit cannot be rendered.
+        from_here: the load comes from this machine.
 
     Raises:
-        HarnessError: no cluster can be reached, or it has no route to TorchServe with an address.
+        HarnessError: no cluster can be reached, it has no route to TorchServe with an address, or
+            its gateway is internal to a network that this machine is not in.
     """
-    return behind(KubernetesCluster(digest), protocol)
+    cluster = KubernetesCluster(digest)
+    target = behind(cluster, protocol)
+    if from_here and (why := reach.out_of_reach(target.url, cluster.api_server)):
+        raise HarnessError(why)
+    return target
 
 
 def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
@@ -89,6 +100,13 @@ class KubernetesCluster:
         self._digest = functools.cache(digest)
         self._core = client.CoreV1Api(made)
         self._custom = client.CustomObjectsApi(made)
+        self._readers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metrics")
+        self._pending: dict[str, Future[str]] = {}
+
+    @property
+    def api_server(self) -> str:
+        """The URL by which this machine reaches it."""
+        return str(self._core.api_client.configuration.host)
 
     def route(self, plural: str) -> dict[str, Any]:
         """The one route to TorchServe of this kind."""
@@ -123,23 +141,42 @@ class KubernetesCluster:
             pods=self._templates(),
         )
 
-    def metrics(self) -> dict[str, str]:
-        """The metrics text of every pod that serves, and of every DCGM exporter beside one."""
+    def metrics(self) -> Reading:
+        """The metrics text of every pod that serves, and of every DCGM exporter beside one.
+
+        Raises:
+            HarnessError: the pods cannot be listed.
+        """
         pods = [pod for pod in self._pods() if pod.status.phase == "Running"]
         nodes = {pod.spec.node_name for pod in pods if _app(pod) == "torchserve"}
-        texts: dict[str, str] = {}
         for pod in pods:
-            # A pod that is going away is no reason to lose what the others say.
-            if pod.spec.node_name in nodes:
-                with contextlib.suppress(HarnessError):
-                    texts[pod.metadata.name] = self._pod_metrics(pod)
-        return texts
+            # A pod that has not answered the last time is not asked a second time meanwhile.
+            if pod.spec.node_name in nodes and pod.metadata.name not in self._pending:
+                self._pending[pod.metadata.name] = self._readers.submit(self._pod_metrics, pod)
+        wait(self._pending.values(), timeout=_TIMEOUT)
+        return self._collect()
+
+    def _collect(self) -> Reading:
+        texts: dict[str, str] = {}
+        unread: dict[str, str] = {}
+        for name, answer in list(self._pending.items()):
+            if not answer.done():
+                unread[name] = f"no answer within {_TIMEOUT:g} s"
+                continue
+            del self._pending[name]
+            try:
+                texts[name] = answer.result()
+            except HarnessError as error:
+                unread[name] = error.message
+        return Reading(texts, unread)
 
     def _pod_metrics(self, pod: Any) -> str:
-        meta = pod.metadata
-        path = f"{meta.name}:{_PORTS[_app(pod)]}"
-        proxy = self._core.connect_get_namespaced_pod_proxy_with_path
-        return str(self._ask(proxy, path, meta.namespace, "metrics"))
+        meta, port = pod.metadata, _PORTS[_app(pod)]
+        return port_forward.get(
+            self._core.api_client.configuration,
+            *(meta.namespace, meta.name, port, "/metrics"),
+            seconds=_TIMEOUT,
+        )
 
     def _templates(self) -> str:
         """Each pod template that serves, with all its pods' restarts; scaling changes neither."""

@@ -186,6 +186,7 @@ def _setting(report: Report) -> str:
             f" {server.http_5xx:,.0f} answers of 5xx, {server.restarts:,.0f} restarts of workers"
         )
         rows.append(["server figures", escape(said)])
+    rows += [["no figures of", escape(str(unread))] for unread in report.unread]
     if report.release:
         rows.append(["release", f"<code>{escape(str(report.release))}</code>"])
     content = escape(yaml.safe_dump(report.profile.content, sort_keys=False, allow_unicode=True))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.core import files
 from harness.core.errors import InputError
-from harness.loadtest.scrape import Server
+from harness.loadtest.scrape import Server, Unread
 from harness.loadtest.slo import Objective
 from harness.loadtest.target import Release
 from harness.loadtest.validity import Check
@@ -157,6 +157,7 @@ class Report(BaseModel):
     stages: list[StagePart]
     failure_groups: list[Failures]
     server: Server | None
+    unread: list[Unread] = []
     generator: GeneratorPart
     bin_seconds: float
     timeline: list[Moment]
@@ -261,6 +262,7 @@ def text(report: Report, folder: Path) -> str:
         "",
         counted,
         f"  {report.achieved_rps:,.1f} right answers a second of {report.offered_rps:,.1f} offered",
+        *(f"  ! no figures of {unread}" for unread in report.unread),
         f"  {folder / 'report.html'}",
     ]
     return "\n".join(lines)

@@ -68,6 +68,7 @@ def run(
         profile=_profile(profile, source),
         release=after,
         server=scrape.summary(scraper, recording.spans) if scraper else None,
+        unread=scraper.unread if scraper else [],
         generator=_generator(recording, workers),
         **summary.of(profile, recording),
         **_judged(profile, recording, None if before == after else f"{before} → {after}"),

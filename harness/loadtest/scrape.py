@@ -18,7 +18,8 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.client import HTTPException
 
 from pydantic import BaseModel
 
@@ -47,8 +48,21 @@ _GAUGES = {
 }
 _MEANS = {"gpu_util"}
 
-# pod → its metrics text; a pod that did not answer is left out.
-Source = Callable[[], Mapping[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the pods answered at one scrape, by their names.
+
+    Attributes:
+        texts: the metrics.
+        unread: why there are none.
+    """
+
+    texts: Mapping[str, str]
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+Source = Callable[[], Reading]
 # (pod, our name, model or "") → value
 _Values = dict[tuple[str, str, str], float]
 
@@ -99,6 +113,22 @@ class Server(BaseModel):
     timeline: list[Point]
 
 
+class Unread(BaseModel):
+    """A pod, or whatever else was to give figures, that did not answer.
+
+    Attributes:
+        scrapes: how many of them it missed.
+        why: the last reason.
+    """
+
+    source: str
+    scrapes: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.source} in {self.scrapes:,} scrapes: {self.why}"
+
+
 @dataclass(frozen=True, slots=True)
 class Scrape:
     """What all pods said at ``t``."""
@@ -120,9 +150,12 @@ def parse(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
 def url_source(base: str) -> Source:
     """``/metrics`` of one launcher."""
 
-    def read() -> Mapping[str, str]:
-        with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as answer:  # noqa: S310
-            return {base: answer.read().decode("utf-8", "replace")}
+    def read() -> Reading:
+        try:
+            with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as answer:  # noqa: S310
+                return Reading({base: answer.read().decode("utf-8", "replace")})
+        except (OSError, HTTPException) as error:
+            return Reading({}, {base: f"{type(error).__name__}: {error}"})
 
     return read
 
@@ -134,8 +167,14 @@ class Scraper:
         self._source = source
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._unread: dict[str, Unread] = {}
         self.scrapes: list[Scrape] = []
         self.missed = 0
+
+    @property
+    def unread(self) -> list[Unread]:
+        """What did not answer, in the order in which it was missed first."""
+        return list(self._unread.values())
 
     def start(self, at: float) -> None:
         """Begin; ``at`` is the schedule's second 0 as Unix time."""
@@ -160,12 +199,18 @@ class Scraper:
     def _scrape(self, at: float) -> None:
         t = time.time() - at
         try:
-            pods = self._source()
-        except Exception:  # noqa: BLE001 - whatever it is, it is one scrape fewer, and counted
+            reading = self._source()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the load goes on without figures
+            reading = Reading({}, {"every pod": str(error) or type(error).__name__})
+        for source, why in reading.unread.items():
+            before = self._unread.get(source)
+            missed = before.scrapes + 1 if before else 1
+            self._unread[source] = Unread(source=source, scrapes=missed, why=why)
+        if not reading.texts:
             self.missed += 1
             return
         values: _Values = {}
-        for pod, text in pods.items():
+        for pod, text in reading.texts.items():
             values.update(_read(pod, text))
         self.scrapes.append(Scrape(t, values))
 

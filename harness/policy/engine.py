@@ -26,7 +26,7 @@ from harness.policy.finding import Finding, Problem, Severity
 from harness.policy.project import Project
 from harness.policy.report import Report
 from harness.policy.rule import REGISTRY, Rule, of_release
-from harness.render import crossed
+from harness.render import crossed, placeholders
 from harness.render.cache import Ledger
 from harness.render.environment import Renderer
 from harness.render.objects import Environment, Fault, Object, Unfilled, mapping
@@ -123,12 +123,16 @@ class Judgement:
         self.add(fault.rule, problem, str(environment))
 
     def files(self, environments: Iterable[Environment]) -> None:
-        """What is judged as it is written: YAML traps, and eksctl.yaml."""
+        """What is judged as it is written: YAML traps, eksctl.yaml, and the image's base."""
         tree = self.renderer.tree
         for trap in _traps(self.renderer, tree, _site(environments)):
             self.add(trap.rule, Problem(trap.message, trap.location))
         for environment in environments:
             self._eksctl(tree, environment)
+        image = placeholders.CONTAINERFILE
+        text = tree.text(str(image)) if (tree.root / image).is_file() else ""
+        for line in placeholders.unset_bases(text):
+            self.unfilled[Unfilled("Containerfile: FROM", Location(image, line))] = None
 
     def _eksctl(self, tree: Tree, environment: Environment) -> None:
         path = _EKSCTL.format(environment.name)

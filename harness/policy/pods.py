@@ -103,6 +103,11 @@ class Pod:
                 path = (*self.path, "spec", key, index)
                 yield Container(self.owner, path, init=key == "initContainers")
 
+    @property
+    def reads_s3(self) -> bool:
+        """Whether a container is given something of S3 to read: it needs AWS credentials."""
+        return any("s3://" in word for each in self.containers for word in each.command)
+
     def volume(self, name: str) -> tuple[int, Value] | None:
         """The volume of that name, and its index."""
         for index, volume in enumerate(items(self.spec, "volumes")):

@@ -16,6 +16,7 @@ from harness.render.objects import Key, mapping
 
 UNSET = re.compile(r"\bUNSET\b")
 FILE = Path("tests/testdata/site.yaml")
+CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,15 @@ class Placeholders:
                 hint=f"add one to {FILE}, or give the field a value",
             )
         return self.values[key]
+
+
+def unset_bases(containerfile: str) -> list[int]:
+    """The lines, from 1, of a Containerfile's text that name a base without its digest."""
+    return [
+        number
+        for number, line in enumerate(containerfile.splitlines(), start=1)
+        if line.startswith("FROM ") and UNSET.search(line)
+    ]
 
 
 def load(repository: Repository) -> Placeholders:

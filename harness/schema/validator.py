@@ -72,6 +72,12 @@ def _without_null(value: object) -> object:
     return [_without_null(each) for each in value] if isinstance(value, list) else value
 
 
+def _decrypted(value: Value) -> Value:
+    """What the API server gets of an object that SOPS encrypted: Flux takes the metadata away."""
+    encrypted = text(value, "sops", "mac")
+    return {key: each for key, each in value.items() if key != "sops"} if encrypted else value
+
+
 def _digest(each: Object) -> str:
     return hashlib.sha256(json.dumps(each.value).encode()).hexdigest()
 
@@ -85,7 +91,7 @@ def judge(repository: Repository, schemas: Path, values: Sequence[Value]) -> lis
     program = tools.find(repository, "kubeconform")
     with tempfile.TemporaryDirectory(prefix="kubeconform-") as scratch:
         for number, each in enumerate(values):
-            Path(scratch, f"{number}.json").write_text(json.dumps(_without_null(each)))
+            Path(scratch, f"{number}.json").write_text(json.dumps(_without_null(_decrypted(each))))
         argv: list[str | Path] = [program, "-strict", "-output", "json"]
         argv += ["-schema-location", str(schemas / _LOCATION), "-n", str(os.cpu_count() or 1)]
         done = command.run([*argv, scratch], timeout=_SECONDS, accept=(0, 1), env=tools.QUICK)

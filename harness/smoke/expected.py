@@ -16,6 +16,8 @@ from harness.snapshot.model_snapshot import ModelSnapshot
 
 NAME = NAMESPACE = "torchserve"
 _EFS = "efs.csi.aws.com"
+_INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
+_SERVICE_OF_PROXY = ("spec", "provider", "kubernetes", "envoyService")
 _PINNED = re.compile(r"^torchserve==([\w.]+)", re.MULTILINE)
 
 
@@ -96,6 +98,14 @@ def has_efs(environment: Environment) -> bool:
 def has_gateway(environment: Environment) -> bool:
     """Whether requests come through a gateway."""
     return any(True for _ in environment.of("HTTPRoute"))
+
+
+def has_internal_gateway(environment: Environment) -> bool:
+    """Whether the gateway's load balancer is meant for the VPC alone."""
+    return any(
+        text(proxy.value, *_SERVICE_OF_PROXY, "annotations", _INTERNAL) == "true"
+        for proxy in environment.of("EnvoyProxy")
+    )
 
 
 def torchserve_version(repository: Repository) -> str:

@@ -22,7 +22,8 @@ from harness.cluster.local import LocalCluster
 from harness.core import console
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
-from harness.loadtest.gateway import KubernetesCluster
+from harness.loadtest import reach
+from harness.loadtest.gateway import KubernetesCluster, behind
 from harness.loadtest.target import Release
 from harness.render import digest
 from harness.render.environment import Renderer
@@ -252,9 +253,21 @@ def _lacks(cluster: Cluster) -> Mapping[Need, str]:
     if nodes and all(_FAKE in mapping(node, "metadata", "annotations") for node in nodes):
         return _LACKS_LOCAL
     try:
-        return lacks_by_git(cluster.rendered())
+        rendered = cluster.rendered()
+        lacks = lacks_by_git(rendered)
     except HarnessError:  # what Git wants is not known: then everything is asked for
         return {}
+    if expected.has_internal_gateway(rendered) and (why := _out_of_reach(cluster.gateway)):
+        return {**lacks, Need.GATEWAY: why}
+    return lacks
+
+
+def _out_of_reach(cluster: KubernetesCluster) -> str:
+    try:
+        gateway = behind(cluster, "rest")
+    except HarnessError:  # no route, no address: the check itself finds that
+        return ""
+    return reach.out_of_reach(gateway.url, cluster.api_server)
 
 
 def lacks_by_git(rendered: Environment) -> Mapping[Need, str]:

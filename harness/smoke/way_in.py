@@ -24,7 +24,7 @@ def post(endpoint: Target, path: str, headers: dict[str, str]) -> int:
     except HTTPError as error:
         raise HarnessError(
             f"{endpoint.url} does not answer: {error}",
-            hint="from inside the VPC? kubectl -n envoy-gateway-system get gateways,services",
+            hint="kubectl -n envoy-gateway-system get gateways,services,endpointslices",
         ) from error
 
 

@@ -17,6 +17,7 @@ Install = Callable[..., Installation]
 DIGEST = f"sha256:{'1' * 64}"
 BUCKET = "acme-models"
 FILES = "apps/torchserve/staging/model-files.yaml"
+CONTAINERFILE = "apps/torchserve/image/Containerfile"
 IMAGE = "apps/torchserve/base/helmrelease.yaml"
 REGISTRY = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/staging"
 # Whatever a fork has to know, by a value of valid form.
@@ -47,8 +48,18 @@ def filled(fork: Fork) -> Fork:
 
 def test_an_image_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
     look = release.look_image(install())
+    assert look.lines == (f"{IMAGE} names no digest", f"{CONTAINERFILE} names no base")
+    base, build = look.person.splitlines()
+    assert "make image-base" in base
+    assert "environment `staging`" in build
+    assert "make image-pin DIGEST=" in build
+
+
+def test_an_image_whose_base_has_a_digest_can_be_built(fork: Fork, install: Install) -> None:
+    fork.replace(CONTAINERFILE, "sha256:UNSET", DIGEST)
+    look = release.look_image(install())
     assert look.lines == (f"{IMAGE} names no digest",)
-    assert "make image-pin DIGEST=" in look.person
+    assert look.person.startswith("run the workflow `image`")
 
 
 def test_an_image_has_to_be_in_the_registry(filled: Fork, install: Install, empty: Shim) -> None:
@@ -135,7 +146,7 @@ def test_nothing_on_main_may_be_unset(fork: Fork, install: Install) -> None:
     assert re.fullmatch(r"… and \d+ more", look.lines[-1])
     assert set(look.person.splitlines()) == {
         "harness init --env staging",
-        release.look_image(install()).person,
+        *release.look_image(install()).person.splitlines(),
         "make lock",
     }
 

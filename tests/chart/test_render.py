@@ -1,5 +1,7 @@
 """What the chart promises, seen in what Helm renders."""
 
+from ipaddress import ip_address, ip_network
+
 import pytest
 
 from harness.core.command import CommandError
@@ -100,13 +102,45 @@ def test_the_claim_is_kept_and_never_replaced(render: Render) -> None:
 
 
 def test_sync_and_test_are_off_unless_asked_for(render: Render) -> None:
-    assert not {"Job", "Pod"} & render("cpu").kinds()
+    assert "Job" not in render("cpu").kinds()
+
+
+def test_every_pod_has_an_owner(render: Render) -> None:
+    """EKS applies NetworkPolicies only to pods with an owner."""
+    assert "Pod" not in render("gpu").kinds()
+
+
+def test_the_sync_job_reaches_what_is_public_and_dns_alone(render: Render) -> None:
+    egress = render("gpu")("NetworkPolicy", "-model-sync")["spec"]["egress"]
+    blocks = [
+        (ip_network(peer["ipBlock"]["cidr"]), peer["ipBlock"].get("except", []), port["port"])
+        for allowed in egress
+        for peer in allowed["to"]
+        if "ipBlock" in peer
+        for port in allowed["ports"]
+    ]
+
+    def reached(address: str) -> set[int]:
+        return {
+            port
+            for network, shut, port in blocks
+            if ip_address(address) in network
+            and not any(ip_address(address) in ip_network(each) for each in shut)
+        }
+
+    assert reached("52.216.1.1") == {443}
+    assert reached("169.254.170.23") == {80}, "the Pod Identity agent"
+    assert reached("169.254.20.10") == {53}, "NodeLocal DNSCache"
+    assert reached("169.254.169.254") == set(), "the instance metadata"
+    # RFC 1918, and what EKS suggests for pods beyond it.
+    for private in ("10.0.0.1", "172.20.0.1", "192.168.0.1", "100.64.0.1", "198.19.0.1"):
+        assert reached(private) == set(), private
 
 
 def test_every_pod_is_restricted(render: Render) -> None:
     rendered = render("gpu")
-    specs = [rendered.pod, rendered("Job", "-model-sync")["spec"]["template"]["spec"]]
-    for spec in [*specs, rendered("Pod", "-test-prediction")["spec"]]:
+    jobs = [rendered("Job", suffix) for suffix in ("-model-sync", "-test-prediction")]
+    for spec in [rendered.pod, *(job["spec"]["template"]["spec"] for job in jobs)]:
         [container] = spec["containers"]
         assert spec["securityContext"]["runAsUser"] == 1000
         assert not spec["automountServiceAccountToken"]

@@ -133,6 +133,11 @@ def _clusters(given: Mapping[str, object]) -> Iterator[LocalCluster]:
             yield from (each.staging, each.production)
 
 
+def _why_skipped(report: pytest.TestReport) -> str:
+    place = report.longrepr
+    return place[2].removeprefix("Skipped: ") if isinstance(place, tuple) else str(place)
+
+
 class Reporter:
     """Says how each scenario went, and leaves build/e2e/report.json and report.html."""
 
@@ -141,7 +146,8 @@ class Reporter:
         self._results: list[dict[str, object]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if "tests/e2e/" not in report.nodeid or not (report.when == "call" or report.failed):
+        ended = report.when == "call" or report.failed or report.skipped
+        if "tests/e2e/" not in report.nodeid or not ended:
             return
         noted = Timeline(*dict(report.user_properties).get(_NOTED, ()))
         file, _, test = report.nodeid.rpartition("/")[2].partition("::")
@@ -150,6 +156,7 @@ class Reporter:
             {
                 "scenario": scenario,
                 "passed": report.passed,
+                **({"not_run": _why_skipped(report)} if report.skipped else {}),
                 "seconds": round(report.duration, 2),
                 "simulated": SIMULATED,
                 **noted.load,
@@ -158,7 +165,8 @@ class Reporter:
         )
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
             said = f"\n{'':11}{noted}" if str(noted) else ""
-            sign = "✓" if report.passed else "✗"
+            sign = "✓" if report.passed else "–" if report.skipped else "✗"
+            said += f"\n{'':11}not run: {_why_skipped(report)}" if report.skipped else ""
             reporter.write_line(
                 f"{sign} {report.duration:6.1f} s {scenario.replace('_', ' ')}{said}"
             )

@@ -1,13 +1,13 @@
 """A node whose kubelet is a second kwok: what is executed in its pods runs on this machine.
 
-Its pods' logs are what a test says. What a container would add (its files, its network) is not
-shown.
+Its pods' logs are what a test says, and so is what a forwarded port is connected to. What a
+container would add (its files, its network) is not shown.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +26,15 @@ _ROOM = {"cpu": "16", "memory": "64Gi", "pods": "10", "ephemeral-storage": "80Gi
 
 
 @contextmanager
-def running(cluster: LocalCluster) -> Iterator[Path]:
-    """The node, for as long as the block runs; the file that every pod's log is read from."""
+def running(
+    cluster: LocalCluster, *options: str, forward: Mapping[int, Sequence[str]] | None = None
+) -> Iterator[Path]:
+    """The node, for as long as the block runs; the file that every pod's log is read from.
+
+    Args:
+        options: more for kwok.
+        forward: by port of a pod, the command whose standard input and output it is.
+    """
     [port] = free_ports(1)
     settings, pki, log = (
         cluster.folder / "exec.yaml",
@@ -38,6 +45,9 @@ def running(cluster: LocalCluster) -> Iterator[Path]:
         _settings("ClusterExec", {"execs": [{"local": {"workDir": "/"}}]}),
         _settings("ClusterLogs", {"logs": [{"logsFile": str(log)}]}),
     ]
+    forwards = [{"ports": [port], "command": list(argv)} for port, argv in (forward or {}).items()]
+    if forwards:
+        here.append(_settings("ClusterPortForward", {"forwards": forwards}))
     settings.write_text("\n---\n".join([STAGES.read_text(), *map(yaml.safe_dump, here)]))
     metadata = {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}}
     cluster.api.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
@@ -50,6 +60,7 @@ def running(cluster: LocalCluster) -> Iterator[Path]:
         f"--server-address=127.0.0.1:{port}",
         f"--tls-cert-file={pki / 'server.crt'}",
         f"--tls-private-key-file={pki / 'server.key'}",
+        *options,
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(cluster.folder), "PATH": path}

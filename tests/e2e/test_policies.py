@@ -9,7 +9,7 @@ import pytest
 from harness.cluster import flux, kinds
 from harness.cluster.api import ApiError
 from harness.core import command
-from harness.render.objects import Value, text
+from harness.render.objects import Value, dig, text
 from tests.e2e.lab import NAME, Lab
 
 _DIGEST = "sha256:" + "0" * 64
@@ -135,3 +135,28 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(
     after = shared.one(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
     assert text(after, "status", "artifact", "revision").endswith(signed)
     shared.api.delete(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "allowed"),
+    [(NAME, True), ("nvidia", True), (flux.NAMESPACE, False), ("kube-system", False)],
+)
+def test_load_tests_forward_ports_of_servers_and_gpus_alone(
+    shared: Lab, namespace: str, allowed: bool
+) -> None:
+    for verb in ("create", "get"):
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": "workflow",
+                "groups": ["torchserve:smoke"],
+                "resourceAttributes": {
+                    "namespace": namespace,
+                    "verb": verb,
+                    "resource": "pods",
+                    "subresource": "portforward",
+                },
+            },
+        }
+        assert dig(shared.api.create(review), "status", "allowed") is allowed

@@ -42,11 +42,12 @@ class Timeline:
 
 def render(results: Sequence[Mapping[str, object]]) -> str:
     """The page: every scenario, its seconds as a bar."""
-    failed = sum(not each["passed"] for each in results)
+    not_run = sum("not_run" in each for each in results)
+    failed = sum(not each["passed"] for each in results) - not_run
     longest = max((_seconds(each) for each in results), default=1.0) or 1.0
     total = sum(map(_seconds, results))
     word = "fail" if failed else "pass"
-    about = f"{failed} failed · {total:,.0f} s in all · {escape(SIMULATED)}"
+    about = f"{failed} failed · {not_run} not run · {total:,.0f} s in all · {escape(SIMULATED)}"
     header = (
         f'<header><span class="verdict {word}">{word}</span>'
         f"<h1>{len(results)} scenarios on a real Kubernetes and Flux</h1>"
@@ -62,9 +63,10 @@ def _row(result: Mapping[str, object], longest: float) -> list[str]:
     share = _seconds(result) / longest
     figures = result["figures"]
     told = dict(figures) if isinstance(figures, Mapping) else {}
-    told |= {name: result[name] for name in LOAD if name in result}
+    told |= {name: result[name] for name in (*LOAD, "not_run") if name in result}
+    failed = "–" if "not_run" in result else '<span class="bad">✗</span>'
     return [
-        '<span class="good">✓</span>' if good else '<span class="bad">✗</span>',
+        '<span class="good">✓</span>' if good else failed,
         escape(str(result["scenario"]).replace("_", " ")),
         f"{_seconds(result):,.1f}",
         f'<span class="meter {"good" if good else "bad"}"><i style="width:{share:.0%}"></i></span>',

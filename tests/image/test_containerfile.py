@@ -44,6 +44,31 @@ def test_every_base_is_pinned_by_digest(steps: list[tuple[str, str]]) -> None:
         assert re.search(r"@sha256:([0-9a-f]{64}|UNSET)$", base), base
 
 
+def _make(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`make image` with a builder that only says what it is told."""
+    return subprocess.run(
+        ["make", "image", "BUILDER=echo"], cwd=folder, text=True, capture_output=True, timeout=60
+    )
+
+
+def test_no_build_begins_before_the_base_has_a_digest(checkout: Repository, tmp_path: Path) -> None:
+    file = tmp_path / "apps/torchserve/image/Containerfile"
+    file.parent.mkdir(parents=True)
+    (tmp_path / "Makefile").write_text((checkout.root / "Makefile").read_text())
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "pyproject.toml").touch()
+    file.write_text("FROM python@sha256:UNSET AS base\n")
+    refused = _make(tmp_path)
+    assert refused.returncode != 0
+    assert "Containerfile: the base image has no digest yet" in refused.stderr
+    assert "docker buildx imagetools inspect python --format" in refused.stderr
+    assert "build --file" not in refused.stdout
+    file.write_text(f"# UNSET\nFROM python@sha256:{'1' * 64} AS base\n")
+    built = _make(tmp_path)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert "build --file apps/torchserve/image/Containerfile" in built.stdout
+
+
 def test_nothing_is_fetched_without_a_hash(steps: list[tuple[str, str]], image: Path) -> None:
     for step in _all(steps, "RUN"):
         assert not re.search(r"\b(curl|wget|apt-get|git clone)\b", step)

@@ -1,9 +1,13 @@
 """The Gateway target, against a real HTTP server that answers as an API server does.
 
 Simulated here: the cluster. What is real: the kubernetes client, its kubeconfig, the sockets.
+tests/e2e/test_figures.py asks a real API server for the pods' figures.
 """
 
+import base64
+import hashlib
 import json
+import struct
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import yaml
+from websocket import ABNF, frame_buffer
 
 from harness import loadtest
 from harness.core.errors import HarnessError
@@ -32,6 +37,8 @@ class Cluster:
         self.templates = ["aaa", "aaa"]
         self.addresses = [{"type": "IPAddress", "value": host}]
         self.scrapes = 0
+        self.forwards = True  # whether the caller has the right to
+        self.refused = ""  # what a pod answers instead of its figures
         self.listeners = [
             {"name": "https", "protocol": "HTTPS", "port": 443, "hostname": "*.example.com"},
             {"name": "http", "protocol": "HTTP", "port": int(port)},
@@ -48,10 +55,6 @@ class Cluster:
 
     def answer(self, path: str, selector: str) -> object:
         """The object or list at a path, or None."""
-        if path.endswith("/proxy/metrics"):
-            self.scrapes += 1
-            dcgm = "DCGM_FI_DEV_GPU_UTIL 70\nDCGM_FI_DEV_FB_USED 2048\n"
-            return dcgm if ":9400" in path else METRICS % (10 * self.scrapes)
         if path.endswith("/kustomizations/torchserve"):
             commit = self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
             return {"status": {"lastAppliedRevision": f"main@sha1:{commit}"}}
@@ -69,6 +72,14 @@ class Cluster:
             },
             "/api/v1/pods": {"items": list(self._pods(selector.partition("=")[2]))},
         }.get(path)
+
+    def figures(self, port: int) -> tuple[int, str]:
+        """What a pod answers at a port of its loopback: the status, and the text."""
+        if self.refused:
+            return 500, self.refused
+        self.scrapes += 1
+        dcgm = "DCGM_FI_DEV_GPU_UTIL 70\nDCGM_FI_DEV_FB_USED 2048\n"
+        return 200, dcgm if port == 9400 else METRICS % (10 * self.scrapes)
 
     def _pods(self, app: str) -> Iterator[dict[str, object]]:
         nodes = ["gpu-0", "gpu-1", "elsewhere"] if app == "dcgm-exporter" else ["gpu-0", "gpu-1"]
@@ -101,6 +112,9 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
+            if url.path.endswith("/portforward"):
+                self._forward(int(parse_qs(url.query)["ports"][0]))
+                return
             found = state.answer(
                 unquote(url.path), parse_qs(url.query).get("labelSelector", [""])[0]
             )
@@ -110,6 +124,34 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             self.send_header("Content-Type", kind)
             self.end_headers()
             self.wfile.write(body.encode())
+
+        def _forward(self, port: int) -> None:
+            """One request to a pod's port, over the two channels of the kubelet's protocol."""
+            if not state.forwards:
+                self.send_error(403)
+                return
+            key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            accepted = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()  # noqa: S324
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", accepted)
+            self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
+            self.end_headers()
+            for channel in (b"\0", b"\1"):
+                self._send(channel + struct.pack("<H", port))
+            asked = frame_buffer(self.connection.recv, True).recv_frame().data
+            assert asked.startswith(b"\0GET /metrics HTTP/1.1\r\n")
+            status, text = state.figures(port)
+            head = (
+                f"HTTP/1.1 {status} {'OK' if status == 200 else 'No'}\r\nConnection: close\r\n\r\n"
+            )
+            self._send(b"\0" + (head + text).encode())
+            self.connection.sendall(ABNF(1, 0, 0, 0, ABNF.OPCODE_CLOSE, 0, b"\3\xe8").format())
+            self.close_connection = True
+
+        def _send(self, data: bytes) -> None:
+            self.connection.sendall(ABNF(1, 0, 0, 0, ABNF.OPCODE_BINARY, 0, data).format())
 
         def log_message(self, *_: object) -> None: ...
 
@@ -158,6 +200,31 @@ def test_the_load_goes_through_the_gateway_and_the_figures_come_from_every_pod(
     assert (report.server.gpu_util, report.server.gpu_memory) == (70.0, 4096.0)
     assert report.server.models["m"].queue_depth == 2.0
     assert report.server.models["m"].arrivals > 0
+
+
+def test_pods_that_give_no_figures_are_named_and_the_verdict_stays(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.refused = "no"
+    target = gateway.find("rest", DIGESTS.get)
+    report = loadtest.run(profile(judge=LENIENT), target, {}, tmp_path / "out")
+    assert report.verdict == "pass"
+    assert report.server is None
+    assert sorted(each.source for each in report.unread) == [
+        "dcgm-exporter-0",
+        "dcgm-exporter-1",
+        "torchserve-0",
+        "torchserve-1",
+    ]
+    assert report.unread[0].why == "any/torchserve-0:8090: HTTP 500 No"
+    assert "torchserve-0:8090: HTTP 500 No" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_right_that_is_missing_is_the_reason(cluster: Cluster) -> None:
+    cluster.forwards = False
+    reading = gateway.KubernetesCluster(DIGESTS.get).metrics()
+    assert reading.texts == {}
+    assert "403" in reading.unread["torchserve-0"]
 
 
 def test_a_roll_out_changes_the_release_and_scaling_does_not(cluster: Cluster) -> None:

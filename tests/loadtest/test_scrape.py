@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.loadtest.scrape import Scrape, Scraper, _read, parse, summary
+from harness.core.errors import HarnessError
+from harness.loadtest.scrape import Reading, Scrape, Scraper, _read, parse, summary
 
 TEXT = r"""
 # HELP ts_queue_latency_microseconds Cumulative queue duration in microseconds
@@ -27,7 +28,7 @@ def test_labels_with_quotes_and_commas_are_read() -> None:
 
 
 def _scraped(*pods_at: tuple[float, dict[str, str]]) -> Scraper:
-    scraper = Scraper(dict)
+    scraper = Scraper(_nobody)
     for t, pods in pods_at:
         values = {
             key: value for pod, text in pods.items() for key, value in _read(pod, text).items()
@@ -79,8 +80,26 @@ def test_a_counter_that_appears_has_grown_from_zero() -> None:
     assert server.models["m"].arrivals == 3.0
 
 
-def test_nothing_scraped_is_no_figure() -> None:
-    assert summary(Scraper(dict), [(0, 1)]) is None
+def _nobody() -> Reading:
+    return Reading({}, {"a": "403 Forbidden"})
+
+
+def test_nothing_scraped_is_no_figure_and_the_reason_is_kept() -> None:
+    scraper = Scraper(_nobody)
+    scraper._scrape(0)
+    scraper._scrape(0)
+    assert summary(scraper, [(0, 1)]) is None
+    assert [str(each) for each in scraper.unread] == ["a in 2 scrapes: 403 Forbidden"]
+
+
+def test_who_lists_no_pod_at_all_says_why() -> None:
+    def refused() -> Reading:
+        raise HarnessError("staging: 403 Forbidden: pods")
+
+    scraper = Scraper(refused)
+    scraper._scrape(0)
+    assert (scraper.missed, scraper.unread[0].source) == (1, "every pod")
+    assert scraper.unread[0].why == "staging: 403 Forbidden: pods"
 
 
 def test_the_pod_with_the_fewest_java_libraries_speaks_for_all() -> None:

@@ -95,6 +95,15 @@ def test_unset_is_a_finding_only_when_strict(miniature: Miniature) -> None:
     assert unset in _rules(miniature, strict=True)
 
 
+def test_the_image_s_base_is_counted_among_what_is_unset(miniature: Miniature) -> None:
+    file = "apps/torchserve/image/Containerfile"
+    (miniature.root / file).parent.mkdir(parents=True)
+    miniature.write(file, "# UNSET here is a word\nFROM python@sha256:UNSET AS base\nFROM base\n")
+    unset = [str(each.location) for each in engine.check(miniature.repository).unfilled]
+    assert f"{file}:2" in unset
+    assert f"render/unset {file}:2" in _rules(miniature, strict=True)
+
+
 def test_stale_exceptions_are_errors(miniature: Miniature) -> None:
     entry = "- {rule: a/b, object: x, reason: nothing needs it, expires: %s}"
     dates = "\n  ".join(entry % day for day in ("2027-06-30", "2026-01-01"))

@@ -87,4 +87,4 @@ def test_another_certificate_is_no_gateway_of_ours(gateway: Callable[[str], Targ
 def test_a_gateway_out_of_reach_says_where_to_look() -> None:
     with pytest.raises(HarnessError, match="does not answer") as caught:
         way_in.post(Target("https://127.0.0.1:1", host=HOST), "/predictions/m", {})
-    assert "inside the VPC" in caught.value.hint
+    assert "get gateways,services" in caught.value.hint

@@ -115,7 +115,7 @@ def test_no_step_runs_what_its_variables_hold(runner: Runner, step: Step, attack
     assert not runner.bitten
     for argument in (argument for call in runner.called for argument in call):
         assert argument == attack or "canary" not in argument
-    assert runner.called
+    assert runner.called or not held
 
 
 @_ATTACK

@@ -220,7 +220,7 @@ def pod_identity(project: Project) -> Iterator[Problem]:
                 yield cluster.problem(message, *where, index, "serviceAccountName")
         for subject in pods(cluster.environment, "Job"):
             account = text(subject.spec, "serviceAccountName")
-            if rendered and (subject.owner.namespace, account) not in given:
+            if subject.reads_s3 and (subject.owner.namespace, account) not in given:
                 message = f"gives {subject.owner}'s account {account} no role"
                 yield cluster.problem(message, *where)
 

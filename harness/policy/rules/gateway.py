@@ -1,5 +1,6 @@
 """The way in: TLS, a known caller, one prediction for one request."""
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
@@ -11,6 +12,7 @@ from harness.render.objects import Environment, Object, dig, items, mapping, tex
 
 ROUTES = ("HTTPRoute", "GRPCRoute")
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
+_EXPIRES = re.compile(r"\bexp\b")
 _KNOWS = ("apiKeyAuth", "basicAuth", "extAuth", "jwt", "oidc")
 
 
@@ -79,6 +81,25 @@ def authenticated(environment: Environment) -> Iterator[Problem]:
             if any(mapping(policy.value, "spec", kind) for kind in _KNOWS)
         ):
             yield problem(route, "is open to anyone who reaches the gateway", "metadata", "name")
+
+
+@rule(
+    "gateway/tokens-expire",
+    why="Envoy takes a token without `exp` for one that never ends: leaked once, it opens the "
+    "gateway until the issuer changes its keys",
+    fix="authorization: defaultAction Deny, and in each Allow rule a cel that asks for exp",
+    kinds=("SecurityPolicy",),
+)
+def tokens_expire(policy: Object) -> Iterator[Problem]:
+    where = ("spec", "authorization")
+    allowing = [
+        rule
+        for rule in items(policy.value, *where, "rules")
+        if text(rule, "action") == "Allow" and not _EXPIRES.search(text(rule, "cel"))
+    ]
+    by_default = not policy.dig(*where) or policy.dig(*where, "defaultAction") == "Allow"
+    if policy.dig("spec", "jwt") and (by_default or allowing):
+        yield problem(policy, "lets in tokens that never expire", *where)
 
 
 @rule(

@@ -131,8 +131,7 @@ def sync_reaches(environment: Environment) -> Iterator[Problem]:
         ]
         agent = any(port == 80 and _holds(allowed, _AGENT) for allowed, port in opened)
         reached = [port for _, port in opened if port != 80 or agent]
-        from_s3 = any("s3://" in word for each in subject.containers for word in each.command)
-        for port, what in _NEEDED.items() if from_s3 and policies else ():
+        for port, what in _NEEDED.items() if subject.reads_s3 and policies else ():
             if port not in reached:
                 own = max(policies, key=lambda each: len(items(each.value, "spec", "egress")))
                 yield problem(own, f"keeps the sync Job from {what}", "spec", "egress")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
+from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.rule import problem, rule
 from harness.render.objects import Environment, Key, Object, dig, items, mapping, text
@@ -15,25 +16,69 @@ _CREDENTIAL = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # JSON web token
 )
+# In a patch, as JSON 6902 or as what is merged.
+_DECRYPTS = re.compile(r"\bdecryption:?\s+(value:\s*)?\{?\s*provider: sops\b")
 _NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]?key|token)$")
 
 
 @rule(
     "secrets/encrypted",
     why="whoever can read the repository, or an old clone of it, has the secret",
-    fix="encrypt the file with `sops --encrypt --in-place`",
+    fix="`sops encrypt --kms KMS_KEY_ARN --in-place FILE` (docs/secrets.md)",
     clauses=("NSA/CISA C-0012",),
     kinds=("Secret",),
 )
 def encrypted(secret: Object) -> Iterator[Problem]:
     for key in ("data", "stringData"):
         for name, value in mapping(secret.value, key).items():
-            if not str(value).startswith("ENC[") and not _unset(value):
+            if _unset(value):
+                continue
+            if not str(value).startswith("ENC["):
                 yield problem(secret, f"{key}.{name} is in the clear", key, name)
+            elif not _by_sops(secret):
+                message = f"{key}.{name} looks encrypted, but there is no sops.mac: Flux applies it"
+                yield problem(secret, f"{message} as it is", key, name)
 
 
 def _unset(value: object) -> bool:
     return value in ("", None)
+
+
+def _by_sops(item: Object) -> bool:
+    """Whether SOPS encrypted it, as kustomize-controller tells (isSOPSEncryptedResource)."""
+    return bool(text(item.value, "sops", "mac"))
+
+
+@rule(
+    "secrets/decrypted",
+    why="Flux refuses an encrypted object where nothing says how to decrypt it, and with it "
+    "everything that the same Kustomization applies",
+    fix="decryption: {provider: sops} in the Kustomization (the root's: a patch of FluxInstance); "
+    "what a chart brings is not decrypted: apply it by a Kustomization",
+)
+def decrypted(environment: Environment) -> Iterator[Problem]:
+    kustomizations = Graph(environment).kustomizations
+    for item in filter(_by_sops, environment.objects):
+        applier = kustomizations.get(item.owner.name)
+        if item.owner.kind == "HelmRelease":
+            yield problem(item, f"{item.owner} does not decrypt it", "sops")
+        elif text(item.annotations, f"{KUSTOMIZE}/decrypt").lower() == "disabled":
+            yield problem(item, "asks not to be decrypted", "metadata", "annotations")
+        elif applier and text(applier.value, "spec", "decryption", "provider") != "sops":
+            yield problem(applier, f"does not decrypt {item}", "spec", "decryption")
+        elif not applier and (root := _keeps_encrypted(environment)):
+            yield problem(root, f"does not decrypt {item}", "spec", "kustomize", "patches")
+
+
+def _keeps_encrypted(environment: Environment) -> Object | None:
+    """The FluxInstance, if it does not patch the root Kustomization that it makes."""
+    instance = environment.find("FluxInstance", "flux")
+    patches = items(instance and instance.value, "spec", "kustomize", "patches")
+    patched = any(
+        text(patch, "target", "kind") == "Kustomization" and _DECRYPTS.search(text(patch, "patch"))
+        for patch in patches
+    )
+    return None if patched else instance
 
 
 @rule(

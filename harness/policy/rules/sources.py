@@ -38,6 +38,20 @@ def exact_version(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
+    "sources/by-digest",
+    why="a tag of a registry can be moved: what was tested under it is not what another cluster "
+    "gets, and these charts hold rights in the whole cluster",
+    fix="write what `crane digest URL:TAG` says as ref.digest beside the tag, and take the "
+    "line out of exceptions.yaml",
+    clauses=("Flux audit: immutable references",),
+    kinds=("OCIRepository",),
+)
+def by_digest(source: Object) -> Iterator[Problem]:
+    if not text(source.value, "spec", "ref", "digest"):
+        yield problem(source, "follows a tag", "spec", "ref")
+
+
+@rule(
     "sources/tls",
     why="whoever sits between the cluster and the source decides what is applied",
     fix="use https, ssh or oci, and remove insecure",

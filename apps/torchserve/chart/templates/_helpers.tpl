@@ -89,6 +89,9 @@ seccompProfile:
       podSelector:
         matchLabels:
           k8s-app: kube-dns
+    # NodeLocal DNSCache, where it is installed: it listens on the node, at its fixed address.
+    - ipBlock:
+        cidr: 169.254.20.10/32
   ports:
     - port: 53
       protocol: UDP

@@ -74,6 +74,26 @@ def test_a_change_of_what_is_served_rolls_the_pods(render: Render) -> None:
         assert _checksum(render("gpu", change)) != _checksum(before)
 
 
+@pytest.mark.parametrize(
+    ("ci", "changes", "surge", "unavailable"),
+    [
+        ("gpu", {"replicas": 3}, 0, 1),
+        ("gpu", {"replicas": 2, "gpus": 4}, 0, 1),
+        ("gpu", {"replicas": None}, 0, 1),  # an autoscaler's: at least two (availability/…)
+        ("gpu", {"replicas": 1}, 1, 0),
+        ("cpu", {"replicas": 3}, 1, 0),
+        ("gpu", {"replicas": 3, "rollout": {"maxSurge": 1}}, 1, 0),
+        ("cpu", {"replicas": 3, "rollout": {"maxSurge": 0}}, 0, 1),
+        ("gpu", {"replicas": 8, "rollout": {"maxUnavailable": 2}}, 0, 2),
+    ],
+)
+def test_pods_on_gpus_make_room_for_each_other(
+    render: Render, ci: str, changes: dict[str, object], surge: int, unavailable: int
+) -> None:
+    strategy = render(ci, changes)("Deployment")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": surge, "maxUnavailable": unavailable}
+
+
 def test_a_change_of_nothing_that_is_served_rolls_nothing(render: Render) -> None:
     changed = {"replicas": 5, "podDisruptionBudget": {"maxUnavailable": 2}}
     assert render("gpu").pod == render("gpu", changed).pod
@@ -125,6 +145,7 @@ def test_a_large_archive_keeps_its_size(render: Render) -> None:
         ({"image": {"digest": ""}}, "image.digest is empty"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"config": ""}, "config is empty"),
+        ({"rollout": {"maxSurge": 0, "maxUnavailable": 0}}, "no pod could ever be replaced"),
         ({"inferencePort": 9090}, "config does not say inference_address=http://0.0.0.0:9090"),
         ({"managementPort": 80}, "config does not say management_address"),
         ({"modelStore": {"mountPath": "/models"}}, "config does not say model_store=/models"),

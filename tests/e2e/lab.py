@@ -19,6 +19,7 @@ STORAGE = "infra/storage/kustomization.yaml"
 APPS = "clusters/local/apps.yaml"
 INFRA = "clusters/local/infra.yaml"
 NAME = "torchserve"
+SERVERS = "app.kubernetes.io/component=server"
 
 # What a cluster takes minutes for, and a scenario cannot wait for. Nothing else is changed.
 _FASTER = {
@@ -150,8 +151,7 @@ class Lab:
 
     def pods(self) -> list[Value]:
         """TorchServe's pods that are not on their way out."""
-        labels = "app.kubernetes.io/component=server"
-        found = self.api.every(kinds.POD, NAME, labels)
+        found = self.api.every(kinds.POD, NAME, SERVERS)
         return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
 
     def serving(self) -> set[str]:

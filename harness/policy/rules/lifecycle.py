@@ -6,6 +6,7 @@ from harness.policy.finding import Problem
 from harness.policy.pods import window
 from harness.policy.quantity import number, quantity
 from harness.policy.rule import problem, rule
+from harness.policy.scale import replicas, rollout, step
 from harness.policy.serving import servers
 from harness.render.objects import Environment, dig, mapping, text
 
@@ -67,6 +68,22 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
         if not isinstance(given, int) or given < needed:
             message = f"the grace period is {given} s, stopping may take {needed:g} s"
             yield server.pod.problem(message, "terminationGracePeriodSeconds")
+
+
+@rule(
+    "lifecycle/progress-deadline",
+    why="a rollout that goes on longer than progressDeadlineSeconds without a ready pod counts as "
+    "failed, however well it goes, and Helm rolls it back",
+    fix="raise progressDeadlineSeconds above the startup window, and above the grace period too "
+    "where an old pod makes room for a new one",
+)
+def progress_deadline(environment: Environment) -> Iterator[Problem]:
+    for deployment in environment.of("Deployment"):
+        given = number(deployment.dig("spec", "progressDeadlineSeconds"), 600)
+        rolling = rollout(deployment, replicas(environment, deployment)[0])
+        if given <= (needed := step(deployment, rolling)):
+            message = f"counts as failed after {given:g} s, a pod may take {needed} s"
+            yield problem(deployment, message, "spec", "progressDeadlineSeconds")
 
 
 @rule(

@@ -20,7 +20,7 @@ Object = dict[str, Any]
 _CLUSTER_WIDE = {"Node", "Namespace", "PersistentVolume"}
 _VERSIONS = {
     "v1": ["ConfigMap", "Event", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod"],
-    "apps/v1": ["DaemonSet", "Deployment"],
+    "apps/v1": ["DaemonSet", "Deployment", "ReplicaSet"],
     "batch/v1": ["Job"],
     "gateway.networking.k8s.io/v1": ["Gateway", "HTTPRoute"],
     "helm.toolkit.fluxcd.io/v2": ["HelmRelease"],

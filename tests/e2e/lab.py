@@ -158,6 +158,17 @@ class Lab:
         """The uids of the pods that are Ready."""
         return {text(pod, "metadata", "uid") for pod in self.pods() if self.is_ready(pod)}
 
+    def settings(self, pod: Value) -> str:
+        """config.properties as the kubelet would mount it into a container of a pod that starts."""
+        for volume in items(pod, "spec", "volumes"):
+            if name := text(volume, "configMap", "name"):
+                return text(self.one(kinds.CONFIG_MAP, name, NAME), "data", "config.properties")
+            for item in items(volume, "downwardAPI", "items"):
+                if text(item, "path") == "config.properties":
+                    key = text(item, "fieldRef", "fieldPath").partition("'")[2].rstrip("']")
+                    return text(pod, "metadata", "annotations", key)
+        raise AssertionError("the pod mounts no settings")
+
     def is_ready(self, pod: Value) -> bool:
         return text(synced.condition(pod, "Ready"), "status") == "True"
 

@@ -134,6 +134,10 @@ seccompProfile:
 {{- if and (eq (include "torchserve.surge" .) "0") (eq (include "torchserve.unavailable" .) "0") -}}
 {{- $faults = append $faults "rollout.maxSurge is 0 (its default where two or more pods have GPUs) and so is rollout.maxUnavailable: no pod could ever be replaced" -}}
 {{- end -}}
+{{- $settings := add (len $values.config) (len (include "torchserve.modelFiles" .)) -}}
+{{- if gt $settings 261000 -}}
+{{- $faults = append $faults (printf "config and modelStore.files are %d bytes; Kubernetes keeps 256 KiB of annotations for a pod, 261000 bytes are left for them" $settings) -}}
+{{- end -}}
 {{- if not $values.config -}}
 {{- $faults = append $faults "config is empty: --set-file config=apps/torchserve/ENV/config.properties" -}}
 {{- else -}}

@@ -23,7 +23,7 @@ _VERSIONS = {
         *("ConfigMap", "Event", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod"),
         "Secret",
     ],
-    "apps/v1": ["DaemonSet", "Deployment"],
+    "apps/v1": ["DaemonSet", "Deployment", "ReplicaSet"],
     "batch/v1": ["Job"],
     "gateway.networking.k8s.io/v1": ["Gateway", "HTTPRoute"],
     "helm.toolkit.fluxcd.io/v2": ["HelmRelease"],

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from harness.chart.values import Value
+from harness.chart.values import TYPED, Value
 
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
@@ -116,6 +116,6 @@ def _properties(values: Iterable[Value], depth: int) -> dict[str, object]:
 
 def _describe(value: Value) -> dict[str, object]:
     described: dict[str, object] = {"description": value.text, "default": value.default}
-    if "$ref" not in value.schema and "enum" not in value.schema:
+    if not TYPED & value.schema.keys():
         described["type"] = _TYPES[type(value.default)]
     return described | dict(value.schema)

@@ -22,6 +22,8 @@ from harness.core.yamlfile import Document
 
 _TEXT = "# --"
 _SCHEMA = "# @schema"
+TYPED = frozenset({"$ref", "enum", "type"})
+"""Keys of a JSON Schema that say which type a value has; without them its default does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def read(path: Path) -> tuple[Value, ...]:
     """The documented values of a values.yaml, in its order.
 
     Raises:
-        InputError: the file is not YAML, or a key has no comment.
+        InputError: the file is not YAML, a key has no comment, or a null no type.
     """
     text = yamlfile.read_text(path)
     documents = yamlfile.parse(text, path)
@@ -57,6 +59,10 @@ def _walk(
     for key, default in values.items():
         at = source.at((*keys, key))
         text, schema = _comment(lines[: source.lines[*keys, key] - 1], at)
+        if text and default is None and not TYPED & schema.keys():
+            name = ".".join((*keys, key))
+            hint = f"write `{_SCHEMA} {{type: [integer, 'null']}}` above it"
+            raise InputError(f"{name} is null, which says no type", at=at, hint=hint)
         if text:
             yield Value((*keys, key), default, text, schema)
         elif isinstance(default, dict) and default:

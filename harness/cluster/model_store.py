@@ -9,6 +9,7 @@ from typing import Any
 from harness import site
 from harness.aws import Aws, AwsError
 from harness.cluster import environment, flux, job, kinds, synced
+from harness.cluster import settings as server_settings
 from harness.cluster.api import Api, Kind
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
@@ -18,7 +19,9 @@ from harness.render.objects import Value, mapping, text
 from harness.store import gc, gc_job, ownership
 
 _NAME = _NAMESPACE = "torchserve"
-_LISTS = (_NAME, f"{_NAME}-model-sync")  # the release that runs, and one that is about to
+_FILES = "model-files.json"
+# The release that is about to run, and one of a chart that kept its settings apart from its pods.
+_LISTS = (f"{_NAME}-model-sync", _NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,18 @@ def sweep(checkout: Repository, env: str, context: str | None, *, remove: bool) 
             hint=f"harness status --env {env}",
         )
     rendered = Renderer(checkout).at(env, _applied(cluster))
-    keep = gc.needed(checkout) | _running(cluster)
+    keep = gc.needed(checkout) | listed(cluster)
     wanted = gc_job.manifest(rendered, remove=remove)
     answer = _answer(job.run(cluster, wanted, [gc_job.keep_list(wanted, keep)]))
     return [Unneeded(**each) for each in answer["unneeded"]]
+
+
+def listed(cluster: Api) -> set[str]:
+    """The archives that a release in the cluster lists, each ReplicaSet that can come back too."""
+    lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in _LISTS]
+    sets = map(server_settings.of, cluster.every(kinds.REPLICA_SET, _NAMESPACE))
+    texts = [text(each, "data", _FILES) for each in lists] + [each.get(_FILES) for each in sets]
+    return {file["name"] for each in texts if each for file in json.loads(each)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +141,3 @@ def _applied(cluster: Api) -> str:
     if not commit:
         raise HarnessError("Flux has applied nothing yet")
     return commit
-
-
-def _running(cluster: Api) -> set[str]:
-    """The archives that a release in the cluster lists."""
-    lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in _LISTS]
-    texts = [text(each, "data", "model-files.json") for each in lists]
-    return {file["name"] for each in texts if each for file in json.loads(each)}

@@ -12,6 +12,7 @@ from harness.render.objects import Environment, Key, Value, dig, items, mapping,
 # https://aws.amazon.com/ec2/instance-types/ (G4dn, G5, G6, G6e: the same sizes but where named)
 _SIZES = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8, "metal": 8}
 _FAMILIES = ("g4dn", "g5", "g6", "g6e")
+_NODES = 450  # of a managed node group at most: EKS's own quota
 _OTHERS = {
     "p4d.24xlarge": 8,
     "p4de.24xlarge": 8,
@@ -61,9 +62,22 @@ class NodeGroup:
 
     @property
     def nodes(self) -> int:
-        """How many nodes it may grow to."""
-        size = dig(self.value, "maxSize")
-        return size if isinstance(size, int) else 0
+        """How many nodes it has: EKS keeps that many, and ``maxSize`` only bounds an autoscaler."""
+        return self._size("desiredCapacity")
+
+    @property
+    def most(self) -> int:
+        """How many nodes an autoscaler may give it."""
+        return self._size("maxSize")
+
+    def _size(self, key: str) -> int:
+        size = dig(self.value, key)
+        return min(size, _NODES) if isinstance(size, int) else 0
+
+    def takes(self, spec: Value) -> bool:
+        """Whether its nodes have the labels that a pod selects."""
+        labels = mapping(self.value, "labels")
+        return mapping(spec, "nodeSelector").items() <= labels.items()
 
     def problem(self, message: str, *path: Key) -> Problem:
         return self.cluster.problem(f"node group {self.name}: {message}", *self.path, *path)

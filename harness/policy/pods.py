@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.policy.finding import Problem
+from harness.policy.quantity import quantity
 from harness.policy.rule import problem
 from harness.render.objects import Environment, Key, Object, Value, dig, items, mapping, text
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 SERVERS = ("Deployment", "StatefulSet", "DaemonSet")  # they run until somebody stops them
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+GPU = "nvidia.com/gpu"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """The label of a namespace that says which pod security standard holds in it."""
 
@@ -108,6 +110,12 @@ class Pod:
         """Whether a container is given something of S3 to read: it needs AWS credentials."""
         return any("s3://" in word for each in self.containers for word in each.command)
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs it takes."""
+        limits = (quantity(each.dig("resources", "limits", GPU)) for each in self.containers)
+        return int(sum(limit or 0 for limit in limits))
+
     def volume(self, name: str) -> tuple[int, Value] | None:
         """The volume of that name, and its index."""
         for index, volume in enumerate(items(self.spec, "volumes")):
@@ -184,19 +192,3 @@ def window(probe: object) -> int:
         )
     )
     return delay + period * failures
-
-
-def duration(workload: Object) -> int:
-    """Seconds that a Job may run, or that the roll-out of all pods of a Deployment may take."""
-    deadline = workload.dig("spec", "activeDeadlineSeconds")
-    if workload.kind == "Job":
-        return deadline if isinstance(deadline, int) else 0
-    replicas, surge = (
-        value if isinstance(value, int) and value > 0 else 1
-        for value in (
-            workload.dig("spec", "replicas"),
-            workload.dig("spec", "strategy", "rollingUpdate", "maxSurge"),
-        )
-    )
-    starts = [window(each.dig("startupProbe") or {}) for each in pod(workload).containers]
-    return -(-replicas // surge) * max(starts, default=0)

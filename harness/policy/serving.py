@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,11 +12,26 @@ from urllib.parse import urlsplit
 from harness.core.errors import InputError, Location
 from harness.policy.finding import Problem
 from harness.policy.pods import Container, Pod, pods
-from harness.render.objects import Environment, Object, Value, dig, items, mapping, text
+from harness.render.objects import Environment, Key, Object, Value, dig, items, mapping, text
 from harness.snapshot import properties
 
 CONFIG = "config.properties"
 FILES = "model-files.json"
+
+
+_ANNOTATION = re.compile(r"metadata\.annotations\['(.+)'\]")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A text file in a volume: ``path`` leads to the text inside the object that holds it."""
+
+    owner: Object
+    path: tuple[Key, ...]
+
+    @property
+    def text(self) -> str:
+        return text(self.owner.value, *self.path)
 
 
 @dataclass(frozen=True)
@@ -23,14 +39,14 @@ class Server:
     """A Deployment that mounts a config.properties, and what that file says.
 
     Attributes:
-        config: the ConfigMap that holds the file.
+        mounted: the text files of the volume that holds it, by name; itself among them.
         entries: the file's entries by key; a key that stands twice has its last one, as in the JVM.
     """
 
     environment: Environment
     pod: Pod
     container: Container
-    config: Object
+    mounted: Mapping[str, File]
     entries: Mapping[str, properties.Entry]
 
     def setting(self, key: str) -> str:
@@ -47,7 +63,7 @@ class Server:
     @property
     def files(self) -> list[Value]:
         """The archives that the launcher is given: name, sha256 and size of each."""
-        listed = _json(text(self.config.value, "data", FILES))
+        listed = _json(self.mounted[FILES].text) if FILES in self.mounted else None
         return [mapping(entry) for entry in items({"files": listed}, "files")]
 
     @property
@@ -70,29 +86,31 @@ class Server:
         """A problem of a key of config.properties, at its line in the generated file."""
         path = Path("apps/torchserve", self.environment.name, CONFIG)
         line = self.entries[key].line if key in self.entries else 1
-        return Problem(message, Location(path, line), str(self.config))
+        return Problem(message, Location(path, line), str(self.mounted[CONFIG].owner))
 
 
 def servers(environment: Environment) -> Iterator[Server]:
     """Every TorchServe of the environment."""
-    for config in environment.of("ConfigMap"):
-        content = text(config.value, "data", CONFIG)
-        for pod in pods(environment, "Deployment") if content else ():
-            if pod.owner.namespace == config.namespace:
-                for container in _mounting(pod, config.name):
-                    yield Server(environment, pod, container, config, _entries(content))
+    for subject in pods(environment, "Deployment"):
+        for container in subject.containers:
+            for mount in () if container.init else items(container.value, "volumeMounts"):
+                _, volume = subject.volume(text(mount, "name")) or (0, {})
+                mounted = _files(environment, subject, volume)
+                if CONFIG in mounted and (content := mounted[CONFIG].text):
+                    yield Server(environment, subject, container, mounted, _entries(content))
 
 
-def _mounting(pod: Pod, config: str) -> Iterator[Container]:
-    volumes = {
-        text(volume, "name")
-        for volume in items(pod.spec, "volumes")
-        if text(volume, "configMap", "name") == config
-    }
-    for container in pod.containers:
-        mounted = {text(mount, "name") for mount in items(container.value, "volumeMounts")}
-        if mounted & volumes and not container.init:
-            yield container
+def _files(environment: Environment, subject: Pod, volume: Value) -> dict[str, File]:
+    """The text files of a volume: a ConfigMap's, and those that the pod's own annotations are."""
+    name = text(volume, "configMap", "name")
+    config = environment.find("ConfigMap", name, subject.owner.namespace) if name else None
+    held = mapping(config.value, "data") if config else {}
+    found = {key: File(config, ("data", key)) for key in held} if config else {}
+    for item in items(volume, "downwardAPI", "items"):
+        if named := _ANNOTATION.fullmatch(text(item, "fieldRef", "fieldPath")):
+            where = (*subject.path, "metadata", "annotations", named[1])
+            found[text(item, "path")] = File(subject.owner, where)
+    return found
 
 
 def _json(content: str) -> object:

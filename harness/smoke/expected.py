@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cluster import settings
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.models.lock import Lock, LockedModel
-from harness.render.objects import Environment, Value, dig, items, mapping, text
+from harness.render.objects import Environment, Value, dig, items, text
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import LOCAL_KEYS, ModelFile, Snapshot
 from harness.snapshot.model_snapshot import ModelSnapshot
@@ -64,28 +65,40 @@ def by_snapshot(snapshot: Snapshot) -> Expected:
 
 
 def by_render(environment: Environment) -> Expected:
-    """What the pods of a cluster should run: the ConfigMap that Helm makes.
+    """What the pods of a cluster should run: the settings in the Deployment that Helm makes.
 
     Raises:
-        HarnessError: the environment does not render to one.
+        HarnessError: the environment does not render to one, or that of an older chart.
     """
-    data = {key: str(value) for key, value in mapping(config_map(environment), "data").items()}
-    files = tuple(ModelFile(**each) for each in json.loads(data["model-files.json"]))
-    return Expected(properties.parse(data["config.properties"]), frozenset(), files)
+    carried = settings.of(deployment(environment))
+    if not carried:
+        raise HarnessError(
+            f"the servers of {environment.name} carry no settings: their chart is an older one",
+            hint="check them from the commit that runs, or upgrade (docs/upgrading.md)",
+        )
+    files = tuple(ModelFile(**each) for each in json.loads(carried["model-files.json"]))
+    return Expected(properties.parse(carried["config.properties"]), frozenset(), files)
 
 
-def config_map(environment: Environment) -> Value:
-    """The ConfigMap of the release, as Helm makes it.
+def deployment(environment: Environment) -> Value:
+    """The Deployment of the release, as Helm makes it.
 
     Raises:
         HarnessError: there is none, since the environment does not render whole.
     """
-    return _one(environment, "ConfigMap")
+    found = environment.find("Deployment", NAME, NAMESPACE)
+    if found is None:
+        why = "; ".join(fault.message for fault in environment.faults) or "it is not in Git"
+        raise HarnessError(
+            f"Deployment/{NAMESPACE}/{NAME} of {environment.name} cannot be rendered: {why}",
+            hint="harness check",
+        )
+    return found.value
 
 
 def gpus(environment: Environment) -> int:
     """GPUs of each pod."""
-    containers = items(_one(environment, "Deployment"), "spec", "template", "spec", "containers")
+    containers = items(deployment(environment), "spec", "template", "spec", "containers")
     return sum(int(text(each, "resources", "limits", "nvidia.com/gpu") or 0) for each in containers)
 
 
@@ -118,14 +131,3 @@ def torchserve_version(repository: Repository) -> str:
     if found := _PINNED.search(path.read_text()):
         return found[1]
     raise HarnessError("pins no torchserve", at=path)
-
-
-def _one(environment: Environment, kind: str) -> Value:
-    found = environment.find(kind, NAME, NAMESPACE)
-    if found is None:
-        why = "; ".join(fault.message for fault in environment.faults) or "it is not in Git"
-        raise HarnessError(
-            f"{kind}/{NAMESPACE}/{NAME} of {environment.name} cannot be rendered: {why}",
-            hint="harness check",
-        )
-    return found.value

@@ -8,7 +8,9 @@ import yaml
 
 from harness import cli
 from harness.bootstrap.steps import STEPS
+from harness.cluster import nodes
 from harness.core.repository import Repository
+from harness.render.objects import text
 
 MOST = 10
 
@@ -88,3 +90,19 @@ def test_the_costs_count_what_eksctl_would_make(
     described = yaml.safe_load((checkout.root / "clusters" / env / "eksctl.yaml").read_text())
     told = {row[0]: row[column] for row in rows(section(page, "What it costs"))}
     assert told == quantities(described)
+
+
+@pytest.mark.parametrize(("env", "column"), [("staging", 1), ("production", 2)])
+def test_the_quota_is_that_of_the_gpu_nodes_and_of_their_update(
+    page: str, checkout: Repository, env: str, column: int
+) -> None:
+    described = yaml.safe_load((checkout.root / "clusters" / env / "eksctl.yaml").read_text())
+    cpus = [
+        int(text(node, "status", "capacity", "cpu"))
+        for node in nodes.of(checkout, env)
+        if text(node, "status", "capacity", "nvidia.com/gpu")
+    ]
+    # https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html
+    more = 2 * len(described["availabilityZones"]) * cpus[0]
+    told = {row[0]: row[column] for row in rows(section(page, "What you need"))}
+    assert told == {"always": str(sum(cpus)), "more while nodes are updated": str(more)}

@@ -34,8 +34,12 @@ class Rendered:
         return {value["kind"] for value in self.objects}
 
     @property
+    def template(self) -> dict:
+        return self("Deployment")["spec"]["template"]
+
+    @property
     def pod(self) -> dict:
-        return self("Deployment")["spec"]["template"]["spec"]
+        return self.template["spec"]
 
     @property
     def container(self) -> dict:

@@ -55,8 +55,9 @@ def test_values_are_read_with_their_comments(tmp_path: Path) -> None:
         ("# not a documentation\na: 1\n", ":2: a is not documented"),
         ("# -- One.\n# @schema 3\na: 1\n", ":3: # @schema takes a mapping"),
         ("- a\n", "values are one YAML mapping"),
+        ("# -- One.\na: null\n", ":2: a is null, which says no type"),
     ],
-    ids=["undocumented", "in a group", "plain comment", "schema", "list"],
+    ids=["undocumented", "in a group", "plain comment", "schema", "list", "null"],
 )
 def test_what_is_not_documented_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InputError) as refused:

@@ -5,7 +5,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from harness.core.command import CommandError
-from tests.chart.conftest import Render, Rendered
+from harness.policy.serving import CONFIG, FILES
+from tests.chart.conftest import Render
 
 
 def test_gpus_are_quoted_whole_and_the_same_in_requests_and_limits(render: Render) -> None:
@@ -69,16 +70,60 @@ def test_the_store_is_read_only_and_so_is_the_root(render: Render) -> None:
     }
 
 
+def test_settings_are_the_pods_own(render: Render) -> None:
+    template = render("gpu").template
+    [volume] = [each for each in template["spec"]["volumes"] if each["name"] == "config"]
+    files = {item["path"]: item["fieldRef"]["fieldPath"] for item in volume["downwardAPI"]["items"]}
+    for name, path in files.items():
+        assert path == f"metadata.annotations['torchserve/{name}']"
+    config = template["metadata"]["annotations"]["torchserve/config.properties"]
+    assert "model_snapshot=" in config
+    arguments = template["spec"]["containers"][0]["args"]
+    assert {f"--config=/etc/torchserve/{CONFIG}", f"--files=/etc/torchserve/{FILES}"} < set(
+        arguments
+    )
+    assert files.keys() == {CONFIG, FILES}
+
+
 def test_a_change_of_what_is_served_rolls_the_pods(render: Render) -> None:
-    before = render("gpu")
-    config = before("ConfigMap")["data"]["config.properties"]
+    before = render("gpu").template
+    config = before["metadata"]["annotations"][f"torchserve/{CONFIG}"]
     for change in ({"config": f"{config}job_queue_size=1\n"}, {"modelStore": {"files": []}}):
-        assert _checksum(render("gpu", change)) != _checksum(before)
+        assert render("gpu", change).template != before
+
+
+@pytest.mark.parametrize(
+    "text", ["ends=without a newline", "a=\\u00e4\\\n  b\n", "tab=\t#{}$$X$$\n"]
+)
+def test_settings_arrive_byte_for_byte(render: Render, text: str) -> None:
+    config = render("gpu").template["metadata"]["annotations"][f"torchserve/{CONFIG}"] + text
+    annotations = render("gpu", {"config": config}).template["metadata"]["annotations"]
+    assert annotations[f"torchserve/{CONFIG}"] == config
+
+
+@pytest.mark.parametrize(
+    ("ci", "changes", "surge", "unavailable"),
+    [
+        ("gpu", {"replicas": 3}, 0, 1),
+        ("gpu", {"replicas": 2, "gpus": 4}, 0, 1),
+        ("gpu", {"replicas": None}, 0, 1),  # an autoscaler's: at least two (availability/…)
+        ("gpu", {"replicas": 1}, 1, 0),
+        ("cpu", {"replicas": 3}, 1, 0),
+        ("gpu", {"replicas": 3, "rollout": {"maxSurge": 1}}, 1, 0),
+        ("cpu", {"replicas": 3, "rollout": {"maxSurge": 0}}, 0, 1),
+        ("gpu", {"replicas": 8, "rollout": {"maxUnavailable": 2}}, 0, 2),
+    ],
+)
+def test_pods_on_gpus_make_room_for_each_other(
+    render: Render, ci: str, changes: dict[str, object], surge: int, unavailable: int
+) -> None:
+    strategy = render(ci, changes)("Deployment")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": surge, "maxUnavailable": unavailable}
 
 
 def test_a_change_of_nothing_that_is_served_rolls_nothing(render: Render) -> None:
     changed = {"replicas": 5, "podDisruptionBudget": {"maxUnavailable": 2}}
-    assert render("gpu").pod == render("gpu", changed).pod
+    assert render("gpu").template == render("gpu", changed).template
 
 
 def test_the_sync_job_comes_before_everything_and_is_never_served(render: Render) -> None:
@@ -149,8 +194,10 @@ def test_every_pod_is_restricted(render: Render) -> None:
 
 
 def test_a_large_archive_keeps_its_size(render: Render) -> None:
-    files = render("gpu")("ConfigMap")["data"]["model-files.json"]
-    assert '"size": 5237981184' in files
+    assert (
+        '"size": 5237981184'
+        in render("gpu").template["metadata"]["annotations"][f"torchserve/{FILES}"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,6 +206,8 @@ def test_a_large_archive_keeps_its_size(render: Render) -> None:
         ({"image": {"digest": ""}}, "image.digest is empty"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"config": ""}, "config is empty"),
+        ({"config": "#" * 262_000}, "Kubernetes keeps 256 KiB of annotations for a pod"),
+        ({"rollout": {"maxSurge": 0, "maxUnavailable": 0}}, "no pod could ever be replaced"),
         ({"inferencePort": 9090}, "config does not say inference_address=http://0.0.0.0:9090"),
         ({"managementPort": 80}, "config does not say management_address"),
         ({"modelStore": {"mountPath": "/models"}}, "config does not say model_store=/models"),
@@ -175,8 +224,3 @@ def test_bad_values_are_refused(render: Render, changes: dict[str, object], said
     with pytest.raises(CommandError, match="exit code 1") as refused:
         render("gpu", changes)
     assert said in refused.value.message
-
-
-def _checksum(rendered: Rendered) -> str:
-    template = rendered("Deployment")["spec"]["template"]
-    return template["metadata"]["annotations"]["checksum/config"]

@@ -19,6 +19,7 @@ STORAGE = "infra/storage/kustomization.yaml"
 APPS = "clusters/local/apps.yaml"
 INFRA = "clusters/local/infra.yaml"
 NAME = "torchserve"
+SERVERS = "app.kubernetes.io/component=server"
 
 # What a cluster takes minutes for, and a scenario cannot wait for. Nothing else is changed.
 _FASTER = {
@@ -150,13 +151,23 @@ class Lab:
 
     def pods(self) -> list[Value]:
         """TorchServe's pods that are not on their way out."""
-        labels = "app.kubernetes.io/component=server"
-        found = self.api.every(kinds.POD, NAME, labels)
+        found = self.api.every(kinds.POD, NAME, SERVERS)
         return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
 
     def serving(self) -> set[str]:
         """The uids of the pods that are Ready."""
         return {text(pod, "metadata", "uid") for pod in self.pods() if self.is_ready(pod)}
+
+    def settings(self, pod: Value) -> str:
+        """config.properties as the kubelet would mount it into a container of a pod that starts."""
+        for volume in items(pod, "spec", "volumes"):
+            if name := text(volume, "configMap", "name"):
+                return text(self.one(kinds.CONFIG_MAP, name, NAME), "data", "config.properties")
+            for item in items(volume, "downwardAPI", "items"):
+                if text(item, "path") == "config.properties":
+                    key = text(item, "fieldRef", "fieldPath").partition("'")[2].rstrip("']")
+                    return text(pod, "metadata", "annotations", key)
+        raise AssertionError("the pod mounts no settings")
 
     def is_ready(self, pod: Value) -> bool:
         return text(synced.condition(pod, "Ready"), "status") == "True"

@@ -32,9 +32,9 @@ def test_edited_deployment_is_put_back(lab: Lab) -> None:
 
 
 def test_deleted_object_of_the_release_comes_back(lab: Lab) -> None:
-    lab.api.delete(kinds.CONFIG_MAP, NAME, NAME)
+    lab.api.delete(kinds.POD_DISRUPTION_BUDGET, NAME, NAME)
     _reconcile(lab, kinds.HELM_RELEASE, NAME)
-    assert text(lab.one(kinds.CONFIG_MAP, NAME, NAME), "data", "config.properties")
+    assert dig(lab.one(kinds.POD_DISRUPTION_BUDGET, NAME, NAME), "spec", "maxUnavailable") == 1
 
 
 def test_deleted_object_of_a_kustomization_comes_back(draft: Lab) -> None:

@@ -1,20 +1,20 @@
 """Nodes and GPUs: what does not fit waits and says why; what was on a lost node comes back."""
 
 import pytest
+import yaml
 
 from harness.cluster import kinds, status
 from harness.cluster.api import ApiError
 from harness.render.objects import Value, dig, mapping, text
-from tests.e2e.lab import NAME, Lab
+from tests.e2e.lab import NAME, SERVERS, Lab
 
 _GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU each
+_PRODUCTION = "apps/torchserve/production/helmrelease.yaml"
+_PROPERTIES = "apps/torchserve/local/config.properties"
 
 
 def _with_gpus(lab: Lab, replicas: int, **more: object) -> None:
-    """TorchServe on the GPU nodes, one GPU a pod.
-
-    To roll from there takes one GPU more than replicas: a new pod is Ready before an old one goes.
-    """
+    """TorchServe on the GPU nodes, one GPU a pod."""
     lab.sync(lab.release({"values": {"gpus": 1, "replicas": replicas}, **more}))
 
 
@@ -39,6 +39,28 @@ def test_gpus_run_out(lab: Lab) -> None:
     assert len(lab.serving()) == _GPUS, "the others go on"
     shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
     assert "Insufficient nvidia.com/gpu" in shown
+
+
+def test_rollout_needs_no_gpu_but_those_that_serve(draft: Lab) -> None:
+    """Production's nodes and replicas, and the strategy that the chart has for them."""
+    replicas = dig(yaml.safe_load(draft.bare.read(_PRODUCTION)), "spec", "values", "replicas")
+    assert replicas == _GPUS, "a GPU for each pod and none to spare"
+    _with_gpus(draft, replicas, timeout="60s")
+    before, fewest = draft.serving(), replicas
+    commit = draft.commit(draft.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
+
+    def rolled(found: list[Value]) -> bool:
+        nonlocal fewest
+        staying = [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+        ready = {text(pod, "metadata", "uid") for pod in staying if draft.is_ready(pod)}
+        fewest = min(fewest, len(ready))
+        return len(ready) == replicas and not ready & before
+
+    with draft.timeline.step("commit → all pods replaced"):
+        draft.api.until(kinds.POD, rolled, seconds=90, namespace=NAME, labels=SERVERS)
+    draft.healed(commit)
+    assert fewest == replicas - 1, "one pod at a time makes room"
+    draft.notes["fewest pods Ready"] = f"{fewest} of {replicas}"
 
 
 def test_drain_respects_the_disruption_budget(draft: Lab) -> None:

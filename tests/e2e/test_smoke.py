@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.cluster import kinds
+from harness.cluster import kinds, settings
 from harness.cluster.api import ApiError, Kind
 from harness.render.objects import Value, dig, mapping, text
 from harness.smoke import neighbour, run, target
@@ -44,11 +44,15 @@ def test_what_is_real_here_passes(lab: Lab) -> None:
     assert (report.verdict, report.target, report.embedded) == ("pass", "local", False)
 
 
-def test_config_map_that_was_edited_is_found(lab: Lab) -> None:
-    there = lab.one(kinds.CONFIG_MAP, NAME, NAME)
-    edited = text(there, "data", "config.properties") + "job_queue_size=1\n"
-    back = {"data": mapping(there, "data")}
-    with patched(lab, kinds.CONFIG_MAP, {"data": {"config.properties": edited}}, back):
+def test_settings_that_were_edited_are_found(lab: Lab) -> None:
+    before = settings.of(lab.deployment())["config.properties"]
+
+    def carrying(config: str, *, paused: bool) -> Value:
+        annotations = {f"{settings.PREFIX}config.properties": config}
+        return {"spec": {"paused": paused, "template": {"metadata": {"annotations": annotations}}}}
+
+    edited = carrying(before + "job_queue_size=1\n", paused=True)  # or its pods would roll
+    with patched(lab, kinds.DEPLOYMENT, edited, carrying(before, paused=False)):
         found = failed(check(lab))
     assert list(found) == ["the snapshot in the cluster is that of Git"]
     assert f"not what commit {lab.bare.head()[:12]} makes it" in next(iter(found.values()))

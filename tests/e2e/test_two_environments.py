@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import drift, flux, kinds, status, synced
+from harness.cluster import drift, flux, kinds, settings, status, synced
 from harness.cluster.local import LocalCluster
 from harness.core import files
 from harness.core.repository import Repository
@@ -29,9 +29,13 @@ def pair(checkout: Repository) -> Iterator[Pair]:
 
 
 def _queue(cluster: LocalCluster) -> str:
-    config = cluster.api.get(kinds.CONFIG_MAP, NAME, NAME)
-    lines = text(config, "data", "config.properties").splitlines()
+    lines = _settings(cluster)["config.properties"].splitlines()
     return next(line for line in lines if line.startswith("job_queue_size="))
+
+
+def _settings(cluster: LocalCluster) -> dict[str, str]:
+    """The settings that a cluster's servers start with."""
+    return settings.of(cluster.api.get(kinds.DEPLOYMENT, NAME, NAME) or {})
 
 
 def _pods(cluster: LocalCluster) -> set[str]:
@@ -91,8 +95,7 @@ def test_documentation_changes_nothing_that_runs(pair: Pair, tmp_path: Path) -> 
 
 
 def _models(cluster: LocalCluster) -> str:
-    config = cluster.api.get(kinds.CONFIG_MAP, NAME, NAME)
-    return text(config, "data", "model-files.json")
+    return _settings(cluster)["model-files.json"]
 
 
 def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(

@@ -204,9 +204,9 @@ def _named(kind: str, version: str, name: str, **rest: Any) -> dict[str, Any]:
 def _rendered(snapshot: config.Snapshot) -> list[dict[str, Any]]:
     """What Git says, as far as the suite looks."""
     files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in snapshot.model_files()]
-    data = {
-        "config.properties": snapshot.config_properties(),
-        "model-files.json": json.dumps(files),
+    carried = {
+        "torchserve/config.properties": snapshot.config_properties(),
+        "torchserve/model-files.json": json.dumps(files),
     }
     container = {
         "name": "torchserve",
@@ -214,7 +214,7 @@ def _rendered(snapshot: config.Snapshot) -> list[dict[str, Any]]:
         "ports": [{"name": "launcher", "containerPort": 8090}],
         "resources": {"limits": {"nvidia.com/gpu": "1"}},
     }
-    template = {"spec": {"containers": [container]}}
+    template = {"metadata": {"annotations": carried}, "spec": {"containers": [container]}}
     csi = {
         "driver": "efs.csi.aws.com",
         "volumeHandle": "efs:fs-0123456789abcdef0::fsap-0123456789abcdef0",
@@ -225,7 +225,6 @@ def _rendered(snapshot: config.Snapshot) -> list[dict[str, Any]]:
         "parentRefs": [{"name": "torchserve", "namespace": "envoy-gateway-system"}],
     }
     return [
-        _named("ConfigMap", "v1", "torchserve", data=data),
         _named("Deployment", "apps/v1", "torchserve", spec={"template": template}),
         _named("PersistentVolume", "v1", "torchserve-model-store", spec={"csi": csi}),
         _named("HTTPRoute", "gateway.networking.k8s.io/v1", "torchserve", spec=route),

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.errors import HarnessError, Location
 from harness.core.repository import Repository
 from harness.render.environment import Renderer
-from harness.smoke import check, run, target
+from harness.render.objects import Environment, Object, Owner
+from harness.smoke import check, expected, run, target
 from harness.smoke.check import Check, Need
 from harness.smoke.plugin import Plugin
 from harness.smoke.target import Target
@@ -153,3 +155,13 @@ def test_the_page_lists_every_check_and_its_next_command(
         for name, each in checks.items()
     ]
     assert listed == expected
+
+
+def test_release_of_an_older_chart_is_named_as_what_it_is() -> None:
+    template = {"metadata": {"annotations": {"checksum/config": "1f2e"}}}
+    metadata = {"name": "torchserve", "namespace": "torchserve"}
+    value = {"kind": "Deployment", "metadata": metadata, "spec": {"template": template}}
+    owner = Owner("HelmRelease", "flux-system", "torchserve")
+    made = Object(value, owner, lambda *_: Location(Path("made.yaml")))
+    with pytest.raises(HarnessError, match="carry no settings: their chart is an older one"):
+        expected.by_render(Environment("staging", "candidate", (made,)))

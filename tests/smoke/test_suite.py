@@ -59,11 +59,10 @@ def node_not_ready(at: Installation) -> None:
     "config.properties is not what commit 0123456789ab makes it",
     "harness snapshot --check --env staging",
 )
-def config_map_was_edited(at: Installation) -> None:
-    data = at.state.one("ConfigMap", "torchserve")["data"]
-    data["config.properties"] = data["config.properties"].replace(
-        "job_queue_size=10", "job_queue_size=11"
-    )
+def settings_were_edited(at: Installation) -> None:
+    template = at.state.one("Deployment", "torchserve")["spec"]["template"]
+    carried, key = template["metadata"]["annotations"], "torchserve/config.properties"
+    carried[key] = carried[key].replace("job_queue_size=10", "job_queue_size=11")
 
 
 @fault(

@@ -1,16 +1,13 @@
 """Availability: an upgrade, a drained node or a lost zone takes one pod, never the service."""
 
+import math
 from collections.abc import Iterator
 
 from harness.policy.finding import Problem
 from harness.policy.pods import pod, pods, selects
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, dig, items, mapping, text
-
-
-def _replicas(workload: Object) -> int:
-    count = workload.dig("spec", "replicas")
-    return count if isinstance(count, int) else 1
+from harness.policy.scale import replicas, rollout, scaler, share
+from harness.render.objects import Environment, Object, dig, items, text
 
 
 @rule(
@@ -32,14 +29,13 @@ def budget(environment: Environment) -> Iterator[Problem]:
         guarded += [str(subject) for subject in subjects]
         if not subjects:
             yield problem(found, "selects no pod", "spec", "selector")
-        replicas = sum(map(_replicas, subjects))
-        for key, useless in (
-            ("maxUnavailable", {"0", "0%", "100%"}),
-            ("minAvailable", {"0", "0%", "100%", str(replicas)}),
-        ):
+        total = sum(replicas(environment, subject)[0] for subject in subjects)
+        for key in ("maxUnavailable", "minAvailable"):
             value = found.dig("spec", key)
-            if value is not None and subjects and str(value) in useless:
-                message = f"{key} {value} of {replicas} protects nothing, or everything"
+            limit = math.ceil(share(value, total))  # Kubernetes rounds both up
+            evictable = limit if key == "maxUnavailable" else total - limit
+            if value is not None and subjects and not 0 < evictable < max(total, 2):
+                message = f"{key} {value} of {total} protects nothing, or everything"
                 yield problem(found, message, "spec", key)
     for owner in environment.of("Deployment", "StatefulSet"):
         if str(owner) not in guarded:
@@ -53,20 +49,10 @@ def budget(environment: Environment) -> Iterator[Problem]:
 )
 def production_replicas(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment") if environment.name == "production" else ():
-        scaled = _scaler(environment, deployment)
-        least = scaled.dig("spec", "minReplicas") if scaled else _replicas(deployment)
-        if not isinstance(least, int) or least < 2:
-            message = f"production runs as few as {least or 0}"
-            yield problem(scaled or deployment, message, "spec", "replicas")
-
-
-def _scaler(environment: Environment, deployment: Object) -> Object | None:
-    for scaler in environment.of("HorizontalPodAutoscaler", "ScaledObject"):
-        if scaler.namespace == deployment.namespace and deployment.name == text(
-            scaler.value, "spec", "scaleTargetRef", "name"
-        ):
-            return scaler
-    return None
+        least, _ = replicas(environment, deployment)
+        if least < 2:
+            owner = scaler(environment, deployment) or deployment
+            yield problem(owner, f"production runs as few as {least}", "spec", "replicas")
 
 
 @rule(
@@ -76,7 +62,7 @@ def _scaler(environment: Environment, deployment: Object) -> Object | None:
 )
 def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment"):
-        if _scaler(environment, deployment) and deployment.dig("spec", "replicas") is not None:
+        if scaler(environment, deployment) and deployment.dig("spec", "replicas") is not None:
             yield problem(deployment, "an autoscaler owns replicas", "spec", "replicas")
 
 
@@ -101,15 +87,20 @@ def spread(deployment: Object) -> Iterator[Problem]:
 
 @rule(
     "availability/roll-out",
-    why="a roll-out that first stops pods is an outage while models load",
-    fix="strategy RollingUpdate with maxUnavailable: 0",
-    kinds=("Deployment",),
+    why="a rollout that stops pods before others are ready is an outage while models load; where "
+    "no GPU is short it takes capacity away for nothing",
+    fix="maxUnavailable: 0; of two or more pods on GPUs one, or a quarter of them, may make room "
+    "(rollout.maxSurge: 0); a single pod on GPUs needs maxSurge: 1 and a GPU that is free",
 )
-def roll_out(deployment: Object) -> Iterator[Problem]:
-    strategy = mapping(deployment.value, "spec", "strategy")
-    unavailable = dig(strategy, "rollingUpdate", "maxUnavailable")
-    if strategy.get("type") == "Recreate":
-        yield problem(deployment, "stops all pods before it starts new ones", "spec", "strategy")
-    elif str(unavailable) not in ("0", "0%"):
-        message = f"may be {unavailable or '25%'} short during a roll-out"
-        yield problem(deployment, message, "spec", "strategy", "rollingUpdate")
+def roll_out(environment: Environment) -> Iterator[Problem]:
+    for deployment in environment.of("Deployment"):
+        where = ("spec", "strategy")
+        if deployment.dig(*where, "type") == "Recreate":
+            yield problem(deployment, "stops all pods before it starts new ones", *where)
+            continue
+        rolling = rollout(deployment, replicas(environment, deployment)[0])
+        shared = rolling.replicas > 1 and pod(deployment).gpus
+        if rolling.unavailable > (max(1, rolling.replicas // 4) if shared else 0):
+            message = f"may be {rolling.unavailable} of {rolling.replicas} pods short in a rollout"
+            key = "maxUnavailable" if rolling.unavailable > 1 else "maxSurge"
+            yield problem(deployment, message, *where, "rollingUpdate", key)

@@ -5,9 +5,10 @@ from pathlib import PurePosixPath
 
 from harness.policy.finding import Problem
 from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, SOURCES, Graph, chart
-from harness.policy.pods import duration, pods
+from harness.policy.pods import pods
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
+from harness.policy.scale import duration
 from harness.render.objects import Environment, Object, items, text
 
 _KINDS = ("Kustomization", "HelmRelease")
@@ -153,7 +154,7 @@ def settings(item: Object) -> Iterator[Problem]:
     "flux/timeouts-nest",
     why="a Kustomization that gives up before its releases are done reports a failure that is none",
     fix="raise the Kustomization's timeout above that of its releases, one after the other where "
-    "one depends on the next; a release takes its hooks' time and its roll-out's",
+    "one depends on the next; a release takes its hooks' time and its rollout's",
 )
 def timeouts_nest(environment: Environment) -> Iterator[Problem]:
     for name, item in Graph(environment).kustomizations.items():
@@ -171,7 +172,8 @@ def timeouts_nest(environment: Environment) -> Iterator[Problem]:
 def _alone(environment: Environment, release: Object) -> float:
     """Seconds that a release may take: its hooks' Jobs and then its roll-outs."""
     made = [each for each in environment.of("Job", "Deployment") if each.owner.name == release.name]
-    return max(seconds(release.dig("spec", "timeout"), HELM_TIMEOUT), sum(map(duration, made)))
+    took = sum(duration(environment, each) for each in made)
+    return max(seconds(release.dig("spec", "timeout"), HELM_TIMEOUT), took)
 
 
 def _after(

@@ -1,24 +1,17 @@
 """GPUs: whole, asked for in the one form that schedules, on nodes that are there."""
 
-import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.policy import eks
 from harness.policy.finding import Problem
-from harness.policy.pods import WORKLOADS, Pod, pod, pods
+from harness.policy.graph import chart
+from harness.policy.pods import GPU, WORKLOADS, Pod, pod, pods
 from harness.policy.project import Project
-from harness.policy.quantity import number, quantity
 from harness.policy.rule import problem, rule
+from harness.policy.scale import number_of_pods, replicas, rollout
 from harness.policy.serving import servers
 from harness.render.objects import Environment, Object, dig, items, mapping, text
-
-GPU = "nvidia.com/gpu"
-
-
-def _gpus(subject: Pod) -> int:
-    """How many GPUs a pod takes."""
-    limits = (quantity(c.dig("resources", "limits", GPU)) for c in subject.containers)
-    return int(sum(limit or 0 for limit in limits))
 
 
 @rule(
@@ -90,7 +83,7 @@ def shared_memory(environment: Environment) -> Iterator[Problem]:
 )
 def number_of_gpu(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        has, told = _gpus(server.pod), server.setting("number_of_gpu") or "0"
+        has, told = server.pod.gpus, server.setting("number_of_gpu") or "0"
         if told != str(has):
             message = f"number_of_gpu is {told}, but the pod has {has}"
             yield server.problem(message, "number_of_gpu")
@@ -120,42 +113,79 @@ def toleration(project: Project) -> Iterator[Problem]:
 )
 def node_selector(project: Project) -> Iterator[Problem]:
     for cluster, subject in _on_gpus(project):
-        wanted = mapping(subject.spec, "nodeSelector")
-        labels = [mapping(group.value, "labels") for group in cluster.groups if group.gpus]
-        if not wanted or not any(wanted.items() <= group.items() for group in labels):
+        groups = [group for group in cluster.groups if group.gpus and group.takes(subject.spec)]
+        if not (mapping(subject.spec, "nodeSelector") and groups):
             yield subject.problem("selects no GPU node group of eksctl.yaml", "nodeSelector")
 
 
 @rule(
     "gpu/roll-out-fits",
-    why="a roll-out needs a GPU for each surging pod: with none free it waits until it times out",
-    fix="raise maxSize of the GPU node group, or lower replicas or maxSurge",
+    why="a pod that finds no free GPU waits until the rollout times out; a node group stays at "
+    "desiredCapacity, whatever its maxSize, unless something scales it",
+    fix="raise desiredCapacity of the GPU node group (each node costs all the time), lower "
+    "replicas, or let pods make room for each other: rollout.maxSurge: 0",
 )
 def roll_out_fits(project: Project) -> Iterator[Problem]:
-    for cluster, subject in _on_gpus(project):
-        each = _gpus(subject)
-        there = sum(group.gpus // each * group.nodes for group in cluster.groups)
-        replicas = subject.owner.dig("spec", "replicas")
-        replicas = replicas if isinstance(replicas, int) else 1
-        surge = _surge(subject.owner, replicas)
-        if replicas + surge > there:
-            message = f"{replicas} replicas and {surge} surging need more GPUs than {there} pods"
-            yield problem(subject.owner, f"{message} can have", "spec", "replicas")
+    for cluster in eks.clusters(project):
+        environment, groups = cluster.environment, [each for each in cluster.groups if each.gpus]
+        grows = _autoscaled(environment)
+        nodes = [
+            Node(group, group.gpus)
+            for group in groups
+            for _ in range(group.most if grows else group.nodes)
+        ]
+        has = sum(node.free for node in nodes)
+        asking = [
+            subject
+            for subject in pods(environment)
+            if subject.gpus > 0 and subject.owner.kind != "DaemonSet"  # it comes with the node
+            if any(group.takes(subject.spec) for group in groups)  # else: gpu/node-selector
+        ]
+        # At best: the largest pods first, each on the fullest node with room for it.
+        for subject in sorted(asking, key=lambda each: each.gpus, reverse=True):
+            rolling = rollout(subject.owner, replicas(environment, subject.owner)[1])
+            waiting = rolling.replicas + rolling.surge
+            while waiting > 0 and _placed(subject, nodes):
+                waiting -= 1
+            if waiting > 0 and not _provisioned(environment, subject):
+                message = f"{waiting} of its pods find no GPU when all roll out: the nodes have "
+                yield problem(subject.owner, f"{message}{has}", *number_of_pods(subject.owner))
 
 
-def _surge(deployment: Object, replicas: int) -> int:
-    """How many pods a roll-out starts before it stops old ones; Kubernetes rounds up."""
-    if deployment.dig("spec", "strategy", "type") == "Recreate":
-        return 0
-    surge = deployment.dig("spec", "strategy", "rollingUpdate", "maxSurge")
-    share = "25%" if surge is None else str(surge)
-    if share.endswith("%"):
-        return math.ceil(replicas * number(share[:-1], 25) / 100)
-    return int(number(share, 1))
+@dataclass
+class Node:
+    """A node of a group, and how many of its GPUs are free."""
+
+    group: eks.NodeGroup
+    free: int
+
+
+def _placed(subject: Pod, nodes: list[Node]) -> bool:
+    """Whether one more of these pods finds its GPUs; the node's are taken then."""
+    fit = [each for each in nodes if each.free >= subject.gpus and each.group.takes(subject.spec)]
+    if fit:
+        min(fit, key=lambda node: node.free).free -= subject.gpus
+    return bool(fit)
+
+
+def _autoscaled(environment: Environment) -> bool:
+    """Whether the cluster autoscaler is there, which grows node groups up to maxSize."""
+    charts = map(chart, environment.of("HelmRelease"))
+    images = (text(each.value, "image") for pod in pods(environment) for each in pod.containers)
+    return any("cluster-autoscaler" in each for each in (*charts, *images))
+
+
+def _provisioned(environment: Environment, subject: Pod) -> bool:
+    """Whether a NodePool (of Karpenter, or of EKS Auto Mode) makes nodes that a pod selects."""
+    wanted = mapping(subject.spec, "nodeSelector")
+    templates = (mapping(each.value, "spec", "template") for each in environment.of("NodePool"))
+    return bool(wanted) and any(
+        wanted.items() <= mapping(template, "metadata", "labels").items() for template in templates
+    )
 
 
 def _on_gpus(project: Project) -> Iterator[tuple[eks.Cluster, Pod]]:
     for cluster in eks.clusters(project):
         for subject in pods(cluster.environment):
-            if _gpus(subject):
+            if subject.gpus:
                 yield cluster, subject

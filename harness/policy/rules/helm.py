@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from harness.policy.finding import Problem
 from harness.policy.graph import HELM_TIMEOUT
-from harness.policy.pods import duration
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
+from harness.policy.scale import duration
 from harness.render.objects import Environment, Object, dig, items, mapping, text
 
 
@@ -74,14 +74,15 @@ def chart_version(release: Object) -> Iterator[Problem]:
 @rule(
     "helm/timeout",
     why="Helm gives up while images, model archives and pods are still coming, and rolls back",
-    fix="raise spec.timeout above the sync Job's deadline and the time of a whole roll-out",
+    fix="raise spec.timeout above the sync Job's deadline and the time of a whole rollout, which "
+    "goes pod by pod where pods make room for each other",
 )
 def timeout(environment: Environment) -> Iterator[Problem]:
     for release in environment.of("HelmRelease"):
         given = seconds(release.dig("spec", "timeout"), HELM_TIMEOUT)
         for item in environment.of("Job", "Deployment"):
             if item.owner.kind == "HelmRelease" and item.owner.name == release.name:
-                needed = duration(item)
+                needed = duration(environment, item)
                 if given < needed:
                     message = f"gives up after {given:g} s, {item} may take {needed} s"
                     yield problem(release, message, "spec", "timeout")

@@ -6,9 +6,12 @@ from harness.policy.finding import Problem
 from harness.policy.pods import window
 from harness.policy.quantity import number, quantity
 from harness.policy.rule import problem, rule
-from harness.policy.serving import servers
-from harness.render.objects import Environment, dig, mapping, text
+from harness.policy.scale import replicas, rollout, step
+from harness.policy.serving import Server, servers
+from harness.render.objects import Environment, Key, dig, items, mapping, text
 
+# Where a container names the ConfigMap that its environment comes from.
+_VARIABLES = {"env": ("valueFrom", "configMapKeyRef"), "envFrom": ("configMapRef",)}
 _ASKS = {"startupProbe": "/startup", "readinessProbe": "/ready", "livenessProbe": "/live"}
 
 
@@ -70,15 +73,47 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
+    "lifecycle/progress-deadline",
+    why="a rollout that goes on longer than progressDeadlineSeconds without a ready pod counts as "
+    "failed, however well it goes, and Helm rolls it back",
+    fix="raise progressDeadlineSeconds above the startup window, and above the grace period too "
+    "where an old pod makes room for a new one",
+)
+def progress_deadline(environment: Environment) -> Iterator[Problem]:
+    for deployment in environment.of("Deployment"):
+        given = number(deployment.dig("spec", "progressDeadlineSeconds"), 600)
+        rolling = rollout(deployment, replicas(environment, deployment)[0])
+        if given <= (needed := step(deployment, rolling)):
+            message = f"counts as failed after {given:g} s, a pod may take {needed} s"
+            yield problem(deployment, message, "spec", "progressDeadlineSeconds")
+
+
+@rule(
     "lifecycle/rolls-with-config",
-    why="TorchServe reads its file once: pods that do not roll keep serving the old models",
-    fix="annotate the pod template with a checksum of config and model files",
+    why="a ConfigMap changes under pods that run: a pod of the last release that starts again in a "
+    "rollout, or after a rollback, reads the next one's settings with the last one's image",
+    fix="keep the settings in the pod template's annotations, and mount them by a downwardAPI "
+    "volume",
 )
 def rolls_with_config(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        if not any(key.startswith("checksum/") for key in server.pod.annotations):
-            path = (*server.pod.path, "metadata", "annotations")
-            yield problem(server.pod.owner, "no checksum of the config rolls the pods", *path)
+        for name, path in _config_maps(server):
+            if environment.find("ConfigMap", name, server.pod.owner.namespace):
+                message = f"reads ConfigMap {name}, which a release changes in place"
+                yield problem(server.pod.owner, message, *path)
+
+
+def _config_maps(server: Server) -> Iterator[tuple[str, tuple[Key, ...]]]:
+    """The ConfigMaps that a server's pod reads, and where it names them."""
+    for index, volume in enumerate(items(server.pod.spec, "volumes")):
+        where = (*server.pod.path, "spec", "volumes", index)
+        yield text(volume, "configMap", "name"), (*where, "configMap")
+        for source in items(volume, "projected", "sources"):
+            yield text(source, "configMap", "name"), (*where, "projected")
+    for container in server.pod.containers:
+        for key, named in _VARIABLES.items():
+            for index, variable in enumerate(items(container.value, key)):
+                yield text(variable, *named, "name"), (*container.path, key, index)
 
 
 @rule(

@@ -141,11 +141,12 @@ def one_image(project: Project) -> Iterator[Problem]:
 def models(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         for entry in server.files:
+            listing = server.mounted[FILES]
             name, sha256 = text(entry, "name"), text(entry, "sha256")
             if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-                yield problem(server.config, f"{name} has no SHA-256", "data", FILES)
+                yield problem(listing.owner, f"{name} has no SHA-256", *listing.path)
             elif (told := _ADDRESS.search(name)) and told[1] != sha256[:12]:
-                yield problem(server.config, f"{name} is {sha256[:12]}…", "data", FILES)
+                yield problem(listing.owner, f"{name} is {sha256[:12]}…", *listing.path)
 
 
 @rule(

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.quantity import quantity
-from harness.policy.rule import rule
-from harness.render.objects import Object, dig, items, text
+from harness.policy.rule import problem, rule
+from harness.render.objects import Object, dig, items, mapping, text
 
 _ROUND = re.compile(r"\d+(\.\d+)?([kMGTPE]|[KMGTPE]i)")
+# Bytes: TotalAnnotationSizeLimitB of k8s.io/apimachinery/pkg/api/validation.
+_ANNOTATIONS = 256 << 10
 _SMALLEST = 4 << 20  # bytes: less than any process of ours; a forgotten unit, not a wish
 
 
@@ -77,3 +79,17 @@ def memory_volumes(workload: Object) -> Iterator[Problem]:
         if limit is not None and total >= limit:
             message = "its memory-backed volumes may take all of limits.memory"
             yield container.problem(message, "resources", "limits", "memory")
+
+
+@rule(
+    "resources/annotations",
+    why="Kubernetes keeps 256 KiB of annotations for an object, names included: it refuses one "
+    "that has more",
+    fix="take something out: the settings of fewer models in a server, for one",
+)
+def annotations(item: Object) -> Iterator[Problem]:
+    for path in ((), *((pod(item).path,) if item.kind in WORKLOADS else ())):
+        held = mapping(item.value, *path, "metadata", "annotations")
+        size = sum(len(f"{key}{value}".encode()) for key, value in held.items())
+        if size > _ANNOTATIONS:
+            yield problem(item, f"has {size:,} bytes of annotations", *path, "metadata")

@@ -1,11 +1,11 @@
 """What the API server can say: Flux, nodes, the snapshot, the disruption budget."""
 
-from harness.cluster import kinds, status, synced
+from harness.cluster import kinds, settings, status, synced
 from harness.cluster.api import ApiError
 from harness.core.errors import InputError
-from harness.render.objects import dig, mapping, text
+from harness.render.objects import dig, text
 from harness.smoke.check import Need, check
-from harness.smoke.expected import NAME, NAMESPACE, config_map
+from harness.smoke.expected import NAME, NAMESPACE, deployment
 from harness.smoke.target import Cluster, Target
 
 _BLOCKED = 429  # Too Many Requests: how the API server says that a budget forbids an eviction
@@ -35,13 +35,14 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
 
 @check(Need.CLUSTER, then="harness snapshot --check --env {env}; harness status {at}")
 def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
-    rendered = mapping(config_map(cluster.rendered()), "data")
-    live = cluster.api.get(kinds.CONFIG_MAP, NAME, NAMESPACE)
-    assert live, f"there is no ConfigMap {NAMESPACE}/{NAME}"
+    rendered = settings.of(deployment(cluster.rendered()))
+    live = cluster.api.get(kinds.DEPLOYMENT, NAME, NAMESPACE)
+    assert live, f"there is no Deployment {NAMESPACE}/{NAME}"
+    carried = settings.of(live)
     commit = target.release.commit[:12] if target.release else ""
-    for key in rendered.keys() | mapping(live, "data").keys():
-        same = rendered.get(key) == dig(live, "data", key)
-        assert same, f"ConfigMap {NAMESPACE}/{NAME}: {key} is not what commit {commit} makes it"
+    for key in rendered.keys() | carried.keys():
+        same = rendered.get(key) == carried.get(key)
+        assert same, f"Deployment {NAMESPACE}/{NAME}: {key} is not what commit {commit} makes it"
 
 
 @check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget torchserve")

@@ -49,6 +49,25 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- add .Values.startupSeconds (include "torchserve.longest" (list . "startupTimeout")) -}}
 {{- end -}}
 
+{{/* Pods above `replicas` during a rollout. Two or more pods on GPUs make room for each other: a GPU
+     for one more would stand idle between two rollouts. */}}
+{{- define "torchserve.surge" -}}
+{{- if not (kindIs "invalid" .Values.rollout.maxSurge) -}}
+{{- .Values.rollout.maxSurge -}}
+{{- else -}}
+{{- ternary 0 1 (and (gt (int .Values.gpus) 0) (ne (toString .Values.replicas) "1")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pods that may be missing during a rollout: one, where none may be above. */}}
+{{- define "torchserve.unavailable" -}}
+{{- if not (kindIs "invalid" .Values.rollout.maxUnavailable) -}}
+{{- .Values.rollout.maxUnavailable -}}
+{{- else -}}
+{{- ternary 1 0 (eq (include "torchserve.surge" .) "0") -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "torchserve.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 1000
@@ -114,6 +133,13 @@ seccompProfile:
 {{- end -}}
 {{- if and $values.modelStore.sync.enabled (not $values.modelStore.sync.source) -}}
 {{- $faults = append $faults "modelStore.sync.source is empty: name the bucket, s3://…" -}}
+{{- end -}}
+{{- if and (eq (include "torchserve.surge" .) "0") (eq (include "torchserve.unavailable" .) "0") -}}
+{{- $faults = append $faults "rollout.maxSurge is 0 (its default where two or more pods have GPUs) and so is rollout.maxUnavailable: no pod could ever be replaced" -}}
+{{- end -}}
+{{- $settings := add (len $values.config) (len (include "torchserve.modelFiles" .)) -}}
+{{- if gt $settings 261000 -}}
+{{- $faults = append $faults (printf "config and modelStore.files are %d bytes; Kubernetes keeps 256 KiB of annotations for a pod, 261000 bytes are left for them" $settings) -}}
 {{- end -}}
 {{- if not $values.config -}}
 {{- $faults = append $faults "config is empty: --set-file config=apps/torchserve/ENV/config.properties" -}}

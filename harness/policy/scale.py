@@ -1,0 +1,119 @@
+"""How many pods a workload has: at least, at most, and while it rolls out."""
+
+import math
+from dataclasses import dataclass
+
+from harness.policy.pods import pod, window
+from harness.policy.quantity import number
+from harness.render.objects import Environment, Key, Object, dig, mapping, text
+
+_GRACE = 30  # seconds: Kubernetes' default of terminationGracePeriodSeconds
+# Where each kind of autoscaler has its least and its most.
+_BOUNDS = {
+    "HorizontalPodAutoscaler": ("minReplicas", "maxReplicas"),
+    "ScaledObject": ("minReplicaCount", "maxReplicaCount"),
+}
+_UNSAID = {"minReplicas": 1, "minReplicaCount": 0, "maxReplicaCount": 100}  # their own defaults
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a Deployment replaces its pods.
+
+    Attributes:
+        replicas: the pods that it has.
+        surge: how many it may have above ``replicas``.
+        unavailable: how many of ``replicas`` may be missing.
+    """
+
+    replicas: int
+    surge: int
+    unavailable: int
+
+    @property
+    def makes_room(self) -> bool:
+        """Whether an old pod has to be gone before a new one can start."""
+        return self.surge == 0
+
+    @property
+    def steps(self) -> int:
+        """How many times in a row pods start until all are replaced."""
+        return math.ceil(self.replicas / max(1, self.surge + self.unavailable))
+
+
+def scaler(environment: Environment, workload: Object) -> Object | None:
+    """The autoscaler that owns a workload's replicas."""
+    for each in environment.of(*_BOUNDS):
+        if each.namespace == workload.namespace and workload.name == text(
+            each.value, "spec", "scaleTargetRef", "name"
+        ):
+            return each
+    return None
+
+
+def replicas(environment: Environment, workload: Object) -> tuple[int, int]:
+    """The fewest and the most pods of a workload: its own number, or its autoscaler's bounds."""
+    if owner := scaler(environment, workload):
+        least, most = (
+            value if isinstance(value := owner.dig("spec", key), int) else _UNSAID.get(key, 1)
+            for key in _BOUNDS[owner.kind]
+        )
+        return least, most
+    count = workload.dig(*number_of_pods(workload))
+    return (count, count) if isinstance(count, int) else (1, 1)
+
+
+def number_of_pods(workload: Object) -> tuple[Key, ...]:
+    """The path at which a workload says how many pods it has; one where it says nothing there."""
+    jobs: dict[str, tuple[Key, ...]] = {
+        "Job": ("spec", "parallelism"),
+        "CronJob": ("spec", "jobTemplate", "spec", "parallelism"),
+    }
+    return jobs.get(workload.kind, ("spec", "replicas"))
+
+
+def rollout(workload: Object, count: int) -> Rollout:
+    """How a workload that has ``count`` pods replaces them.
+
+    Shares round as Kubernetes rounds them: the surge up, the missing down, and one missing where
+    both come to nothing (ResolveFenceposts of k8s.io/kubernetes/pkg/controller/deployment/util).
+    Only a Deployment surges; Recreate leaves none.
+    """
+    strategy = mapping(workload.value, "spec", "strategy")
+    if workload.kind != "Deployment":
+        return Rollout(count, 0, 1)
+    if strategy.get("type") == "Recreate":
+        return Rollout(count, 0, count)
+    surge = math.ceil(share(dig(strategy, "rollingUpdate", "maxSurge"), count))
+    unavailable = math.floor(share(dig(strategy, "rollingUpdate", "maxUnavailable"), count))
+    return Rollout(count, surge, unavailable if surge or unavailable else 1)
+
+
+def share(value: object, count: int) -> float:
+    """How many of ``count`` pods a number or a percentage is; a quarter unless it says."""
+    written = "25%" if value is None else str(value)
+    if written.endswith("%"):
+        return count * number(written[:-1], 25) / 100
+    return number(written, 1)
+
+
+def step(workload: Object, rolling: Rollout) -> int:
+    """Seconds that a step of a rollout may take.
+
+    A pod may start for as long as its startup probe waits; where it needs the room of an old pod,
+    the old one may first take its grace period.
+    """
+    made = pod(workload)
+    starts = [window(each.dig("startupProbe") or {}) for each in made.containers]
+    grace = made.spec.get("terminationGracePeriodSeconds", _GRACE)
+    stops = grace if rolling.makes_room and isinstance(grace, int) else 0
+    return stops + max(starts, default=0)
+
+
+def duration(environment: Environment, workload: Object) -> int:
+    """Seconds that a Job may run, or that the rollout of all pods of a Deployment may take."""
+    if workload.kind == "Job":
+        deadline = workload.dig("spec", "activeDeadlineSeconds")
+        return deadline if isinstance(deadline, int) else 0
+    rolling = rollout(workload, replicas(environment, workload)[1])
+    return rolling.steps * step(workload, rolling)

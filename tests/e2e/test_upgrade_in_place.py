@@ -1,0 +1,101 @@
+"""What runs since the first release is upgraded where it is to what this checkout has.
+
+docs/upgrading.md tells a fork the same, object by object. What is listed here as gone or rolled is
+listed there.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import filled, kinds, local
+from harness.core.git import Git
+from harness.core.repository import Repository
+from harness.render import diff
+from harness.render.environment import Renderer
+from harness.render.objects import Value, items, stem, text
+from tests.e2e.lab import NAME, Lab
+from tests.e2e.timeline import Timeline
+
+FIRST = "69fd4c0663a166fb91ad54c08800d6ec4e10df3b"
+# Production's pods on production's nodes: a GPU for each and none to spare.
+_ON_GPUS: Value = {"timeout": "60s", "values": {"gpus": 1, "replicas": 3}}
+# Objects that an upgrade takes away on purpose, each named in docs/upgrading.md.
+GONE: frozenset[str] = frozenset()
+
+
+@pytest.fixture(scope="module")
+def history(checkout: Repository) -> Repository:
+    """The checkout, with the first release in its history."""
+    if not Git(checkout.root).resolve(FIRST):
+        pytest.fail(f"the history ends before {FIRST[:12]}: git fetch --unshallow", pytrace=False)
+    return checkout
+
+
+@pytest.fixture
+def lab(checkout: Repository, history: Repository, timeline: Timeline) -> Iterator[Lab]:
+    """A cluster that has installed the first release."""
+    with local.running(checkout, "upgrade", nodes_of="production") as cluster:
+        lab = Lab(cluster, timeline)
+        with timeline.step("the first release, installed"):
+            _take_first(lab)
+            cluster.follow()
+            cluster.sync(lab.bare.commit(lab.release(_ON_GPUS), "On GPUs"))
+        yield lab
+
+
+def _take_first(lab: Lab) -> None:
+    """The first release on main, filled in for this machine as every other one is."""
+    lab.bare.restore(FIRST)
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Repository(Path(scratch))
+        lab.bare.export(FIRST, tree.root)
+        tree.build.symlink_to(lab.cluster.repository.build)  # the same models as this checkout's
+        lab.bare.commit(filled.changes(tree, "local", lab.cluster.url), "Filled in")
+
+
+def test_nothing_is_reinstalled_and_pods_roll_once(lab: Lab) -> None:
+    before, sets, pods = lab.uids(), _replica_sets(lab), lab.serving()
+    lab.cluster.take()
+    commit = lab.bare.commit(lab.release(_ON_GPUS), "On GPUs")
+    with lab.timeline.step("commit → upgraded"):
+        lab.cluster.sync(commit)
+    after = lab.uids()
+    assert {name for name in before if name not in after and not _by_content(name)} == GONE
+    assert {name for name, uid in before.items() if after.get(name, uid) != uid} == set()
+    rolled = Counter(owner for name, owner in _replica_sets(lab).items() if name not in sets)
+    assert rolled == {f"{NAME}/{NAME}": 1}, "one Deployment, once"
+    assert len(lab.serving()) == len(pods)
+    assert not lab.serving() & pods
+    lab.notes["ReplicaSets that are new"] = str(dict(rolled))
+
+
+def _replica_sets(lab: Lab) -> dict[str, str]:
+    """Each ReplicaSet, and the Deployment that it is of."""
+    return {
+        text(
+            each, "metadata", "uid"
+        ): f"{text(each, 'metadata', 'namespace')}/{text(owner, 'name')}"
+        for each in lab.api.every(kinds.REPLICA_SET)
+        for owner in items(each, "metadata", "ownerReferences")
+    }
+
+
+def _by_content(name: str) -> bool:
+    """Whether a name has the hash of a content, so that another content has another object."""
+    return stem(name) != name
+
+
+@pytest.mark.parametrize("env", ["staging", "production"])
+def test_nothing_is_removed_or_made_anew(history: Repository, env: str) -> None:
+    """The same of what the local cluster has not: gateway, drivers, policies, hooks."""
+    renderer = Renderer(history)
+    first, ours = renderer.at(env, FIRST), renderer.candidate(env)
+    assert first.whole and ours.whole
+    changes = diff.compare(first, ours)
+    removed = {str(each.object) for each in changes if each.kind == "removed"}
+    assert removed == GONE
+    assert [str(each) for each in diff.dangers(changes) if each.kind == "immutable"] == []

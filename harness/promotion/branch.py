@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from harness.attestation import pointer
 from harness.core import command
 from harness.core.errors import HarnessError, InputError
 from harness.core.git import Changes, Git
-from harness.promotion import history
 
 _REMOTE = "origin"
 _MAIN = "main"
@@ -113,11 +113,11 @@ class Branch:
         waiting = self.upstream.waiting(self.name)
         if waiting is None:
             return None
-        other = self.upstream.git.read(waiting, f"clusters/{self.env}/release.yaml") or ""
-        if history.pointer(other) != commit and not replace:
+        other = self.upstream.git.read(waiting, pointer.path(self.env)) or ""
+        if pointer.read(other) != commit and not replace:
             raise InputError(
                 f"branch {self.name} already moves {self.env} to "
-                f"{(history.pointer(other) or 'nothing')[:12]}",
+                f"{(pointer.read(other) or 'nothing')[:12]}",
                 hint=f"merge it or delete it first, or --replace it: git branch -D {self.name}",
             )
         return waiting

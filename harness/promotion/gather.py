@@ -1,22 +1,22 @@
 """Asks Git, the source's cluster, the evidence store, bucket and registry: everything in a Case."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from harness import gates, registry
+from harness.attestation.record import Kind
+from harness.attestation.signature import SIGNERS, Signers
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
 from harness.gates import Gates
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
 from harness.policy.serving import servers
-from harness.promotion import evidence_store, history
+from harness.promotion import evidence_store
 from harness.promotion.branch import Upstream
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
-from harness.promotion.evidence import Kind, Proof
-from harness.promotion.evidence_store import EvidenceStore
+from harness.promotion.evidence_store import EvidenceStore, Kept
 from harness.promotion.running import Running
-from harness.promotion.signature import Signers
 from harness.registry import Image
 from harness.render import diff, digest
 from harness.render.environment import Renderer, pinned
@@ -62,7 +62,7 @@ def gather(
         )
     proves = wanted.from_
     proven = digest.of(renderer.at(proves, moving))
-    proofs = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
+    kept = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
     return Case(
         source=proves,
         target=target,
@@ -74,23 +74,25 @@ def gather(
         checkout=_checkout(upstream, moving, pinned(renderer.tree, target)),
         running=now_runs,
         running_digest=digest.of(renderer.at(proves, now_runs.commit)),
-        proofs=proofs,
-        reported=_reported(upstream, renderer, proves, proofs),
-        signers=signers(repository),
+        kept=kept,
+        reported=_reported(upstream, renderer, proves, kept),
+        signers=signers(upstream),
         profile_sha256=load_profile(repository.cluster(proves) / "loadtest.yaml").sha256,
         target_profile=load_profile(repository.cluster(target) / "loadtest.yaml"),
         candidate=candidate(renderer, target, moving, wanted),
     )
 
 
-def signers(repository: Repository) -> Signers:
-    """Who may sign, as the checkout has it; nobody where it says nothing."""
-    path = repository.root / history.SIGNERS
-    return Signers(path.read_text() if path.is_file() else "")
+def signers(upstream: Upstream) -> Signers:
+    """Who may sign, as main has it; nobody where it says nothing."""
+    return Signers(upstream.git.read(upstream.main, SIGNERS) or "")
 
 
 def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Candidate:
-    """The target's folder × a commit, and whether what it needs is there."""
+    """The target's folder × a commit, and whether what it needs is there.
+
+    What `harness check` finds in it is not asked: a release that goes back was judged when it came.
+    """
     new = renderer.pinning(target, commit)
     old = renderer.live(target)
     lock = load_lock(renderer.commit(commit).root / "models" / "lock.yaml")
@@ -107,13 +109,12 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Ca
         dangers=tuple(diff.dangers(diff.compare(old, new))) if old else (),
         models=tuple(lock.models),
         # Placeholders are nowhere to be found.
-        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock, wanted)),
+        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock)),
+        unsigned=() if unfilled else tuple(_unsigned(renderer.repository, new, wanted)),
     )
 
 
-def _missing(
-    repository: Repository, target: str, new: Environment, lock: Lock, wanted: Gates
-) -> Iterator[str]:
+def _missing(repository: Repository, target: str, new: Environment, lock: Lock) -> Iterator[str]:
     """What the target's bucket and registry lack of a release."""
     bucket = push.find(repository, target)
     for locked in lock.models.values():
@@ -125,10 +126,16 @@ def _missing(
     for image in images(new):
         if not registry.exists(repository, image):
             yield f"there is no {image}"
-        elif wanted.signed_image:
-            why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
-            if why:
-                yield f"{image} is not signed: {why}"
+
+
+def _unsigned(repository: Repository, new: Environment, wanted: Gates) -> Iterator[str]:
+    """The images that are not signed by whom the gates name."""
+    if wanted.signed_image is None:
+        return
+    for image in images(new):
+        why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
+        if why:
+            yield f"{image} is not signed by {wanted.signed_image}: {why}"
 
 
 def images(new: Environment) -> list[Image]:
@@ -153,9 +160,9 @@ def _committed(upstream: Upstream, commit: str) -> datetime.datetime:
 
 
 def _reported(
-    upstream: Upstream, renderer: Renderer, source: str, proofs: Mapping[Kind, Sequence[Proof]]
+    upstream: Upstream, renderer: Renderer, source: str, kept: Mapping[Kind, Kept]
 ) -> Mapping[str, Reported]:
-    named = {proof.commit for of_kind in proofs.values() for proof in of_kind}
+    named = {proof.commit for of_kind in kept.values() for proof in of_kind.proofs}
     found = {}
     for commit in filter(upstream.git.resolve, named):
         try:

@@ -5,10 +5,12 @@ import contextlib
 import os
 import shlex
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from harness.core.errors import HarnessError
 
@@ -76,6 +78,60 @@ def run(
         said = (done.stderr or done.stdout).strip()[-_TAIL:]
         raise CommandError(f"exit code {done.returncode}: {shown}\n{said}")
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def reading(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> Iterator[IO[bytes]]:
+    """Run ``argv`` and read what it prints as bytes while it runs, however much that is.
+
+    Args:
+        argv: the program and its arguments; no shell sees them.
+        timeout: seconds until the process is killed.
+        cwd: working folder.
+        env: variables added to this process's own.
+        stdin: bytes for standard input.
+
+    Raises:
+        CommandError: it could not be started, was killed, or ended with another code than 0.
+    """
+    words = [str(word) for word in argv]
+    shown = shlex.join(words)
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as errors:
+        source.write(stdin)
+        source.seek(0)
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        except FileNotFoundError as error:
+            raise CommandError(f"{words[0]} is not installed ({shown})") from error
+        timer = threading.Timer(timeout, process.kill)
+        timer.start()
+        try:
+            with process:
+                assert process.stdout is not None  # noqa: S101  a pipe was asked for
+                yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+        if process.returncode:
+            errors.seek(0)
+            message = errors.read().decode(errors="replace").strip()[-_TAIL:]
+            raise CommandError(f"exit code {process.returncode}: {shown}\n{message}")
 
 
 def stream(

@@ -9,9 +9,10 @@ import contextlib
 import datetime
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from harness.core import command
 
@@ -21,6 +22,9 @@ Changes = Mapping[str, str | None]
 _SECONDS = 60.0
 _FIELD, _RECORD = "\x1f", "\x1e"  # nobody writes these into a commit
 _ABSENT = "0" * 40  # as the old value of a ref: it must not be there yet
+# A replace ref shows this clone another object than everybody else has under that name.
+_ENV = {"GIT_NO_REPLACE_OBJECTS": "1"}
+_CHUNK = 1 << 20  # bytes of a blob that are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,36 @@ class Entry:
         """Read what ``Git.log`` asked for."""
         commit, at, by, subject = record.split(_FIELD)
         return cls(commit, datetime.datetime.fromisoformat(at), by, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file, link or submodule of a commit, as its tree has it: no attribute changes it.
+
+    Attributes:
+        path: from the repository's top; bytes that are not UTF-8 as surrogates.
+        mode: ``100644``, ``100755``, ``120000`` (a link) or ``160000`` (a submodule).
+        object: the name of its blob, or of the submodule's commit.
+    """
+
+    path: str
+    mode: str
+    object: str
+
+    @property
+    def is_file(self) -> bool:
+        return self.mode.startswith("100")
+
+    @property
+    def is_link(self) -> bool:
+        return self.mode == "120000"
+
+    @classmethod
+    def read(cls, record: bytes) -> "TreeEntry":
+        """Read what ``git ls-tree -z`` prints of an entry."""
+        head, _, path = record.partition(b"\t")
+        mode, _, name = head.decode().split(" ")
+        return cls(os.fsdecode(path), mode, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +93,12 @@ class Git:
             CommandError: it failed, or ran out of time.
         """
         done = command.run(
-            ["git", *words], cwd=self.folder, timeout=seconds, env=env, stdin=stdin, accept=accept
+            ["git", *words],
+            cwd=self.folder,
+            timeout=seconds,
+            env={**_ENV, **(env or {})},
+            stdin=stdin,
+            accept=accept,
         )
         return done.stdout.rstrip("\n")
 
@@ -74,20 +113,66 @@ class Git:
             ["git", "merge-base", "--is-ancestor", old, new],
             cwd=self.folder,
             timeout=_SECONDS,
+            env=_ENV,
             accept=(0, 1, 128),
         )
         return done.returncode == 0
 
     def read(self, commit: str, path: str) -> str | None:
-        """A file as a commit has it; None where it has none."""
-        if not self.run("ls-tree", "--name-only", commit, "--", path):
-            return None
-        argv = ["git", "show", f"{commit}:{path}"]
-        return command.run(argv, cwd=self.folder, timeout=_SECONDS).stdout
+        """A file as a commit has it, its line ends included; None where it has none."""
+        found = [each for each in self.entries(commit, path) if each.is_file]
+        for _, content in self.contents(found):
+            return b"".join(content).decode(errors="replace")
+        return None
 
     def files(self, commit: str, folder: str) -> list[str]:
         """The paths below a folder, as a commit has them."""
-        return self.run("ls-tree", "-r", "--name-only", commit, "--", f"{folder}/").splitlines()
+        return [each.path for each in self.entries(commit, f"{folder}/")]
+
+    def entries(self, tree: str, *paths: str) -> list[TreeEntry]:
+        """Everything in a commit or tree, or what is at or below the given paths.
+
+        Raises:
+            CommandError: there is no such commit or tree.
+        """
+        argv = ["git", "ls-tree", "-r", "-z", "--full-tree", tree, "--", *paths]
+        with self._reading(argv) as output:
+            return [TreeEntry.read(each) for each in output.read().split(b"\0") if each]
+
+    def contents(self, entries: Iterable[TreeEntry]) -> Iterator[tuple[TreeEntry, Iterator[bytes]]]:
+        """Each entry with the content of its blob in pieces, to be read before the next one.
+
+        Raises:
+            CommandError: a blob is missing: this clone is a partial one, or is damaged.
+        """
+        listed = list(entries)
+        names = "".join(f"{each.object}\n" for each in listed).encode()
+        with self._reading(["git", "cat-file", "--batch"], names) as output:
+            for entry in listed:
+                header = output.readline().decode().split()
+                if len(header) != 3:  # "<name> missing", or nothing: git was killed
+                    raise command.CommandError(
+                        f"{entry.path}: its blob {entry.object} cannot be read from this clone",
+                        hint="git fetch --refetch origin",
+                    )
+                left = int(header[2])
+
+                def pieces(left: int = left) -> Iterator[bytes]:
+                    while left:
+                        piece = output.read(min(left, _CHUNK))
+                        left -= len(piece) or left
+                        yield piece
+
+                content = pieces()
+                yield entry, content
+                for _ in content:  # what was not read
+                    pass
+                output.read(1)
+
+    def _reading(
+        self, argv: Sequence[str], stdin: bytes = b""
+    ) -> contextlib.AbstractContextManager[IO[bytes]]:
+        return command.reading(argv, cwd=self.folder, timeout=_SECONDS, env=_ENV, stdin=stdin)
 
     def log(self, *words: str) -> "list[Entry]":
         """What `git log` tells, the newest first unless the words say otherwise."""

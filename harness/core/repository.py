@@ -8,9 +8,21 @@ from harness.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A checkout. Everything a command leaves behind lies under ``build``, which Git ignores."""
+    """A checkout. Everything a command leaves behind lies under ``build``, which Git ignores.
+
+    Attributes:
+        root: where its files lie.
+        checkout: where ``root`` is a commit that was laid out: the checkout that it came from,
+            with the history, the tools and the caches.
+    """
 
     root: Path
+    checkout: Path | None = None
+
+    @property
+    def history(self) -> Path:
+        """The folder in which Git is asked."""
+        return self.checkout or self.root
 
     @property
     def models(self) -> Path:
@@ -23,7 +35,7 @@ class Repository:
 
     @property
     def build(self) -> Path:
-        return self.root / "build"
+        return self.history / "build"
 
     @property
     def built_models(self) -> Path:

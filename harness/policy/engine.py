@@ -46,7 +46,11 @@ def load_rules() -> dict[str, Rule]:
 
 
 def check(
-    repository: Repository, *, strict: bool = False, today: datetime.date | None = None
+    repository: Repository,
+    *,
+    strict: bool = False,
+    today: datetime.date | None = None,
+    before: str | None = None,
 ) -> Report:
     """Judge a checkout.
 
@@ -54,6 +58,8 @@ def check(
         repository: the checkout.
         strict: values that are UNSET are findings too.
         today: the day by which exceptions expire.
+        before: the commit whose charts and values meet these; the one that a merge would replace,
+            unless told.
 
     Raises:
         HarnessError: no judgement was possible: a tool is missing or failed.
@@ -67,7 +73,7 @@ def check(
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live = [each for each in (future.result() for future in pinning) if each]
-        crossing = pool.submit(_crossed, renderer, candidates.values())
+        crossing = pool.submit(_crossed, renderer, candidates.values(), before)
         judging = Judgement(renderer, known)
         judging.files(candidates.values())
         judging.environments([*candidates.values(), *live])
@@ -84,9 +90,9 @@ def check(
 
 
 def _crossed(
-    renderer: Renderer, environments: Iterable[Environment]
+    renderer: Renderer, environments: Iterable[Environment], before: str | None
 ) -> list[tuple[Environment, Fault]]:
-    commit = crossed.previous(renderer.repository)
+    commit = before or crossed.previous(renderer.repository)
     if commit is None:
         return []
     return [

@@ -21,8 +21,10 @@ def previous(repository: Repository) -> str | None:
     """The commit that a merge of this checkout would replace; None where git does not know.
 
     Where the working tree has changes it is the commit below them, on a branch the place where it
-    left main, on main the commit before.
+    left main, on main the commit before. A commit that was laid out has no such place.
     """
+    if repository.checkout:
+        return None
     git = Git(repository.root)
     head = git.resolve("HEAD")
     if head is None or git.run("status", "--porcelain", "--", *_READ):

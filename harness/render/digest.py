@@ -15,11 +15,33 @@ _POINTER = ("GitRepository", "release")  # says which commit runs, which is what
 
 
 def of(environment: Environment) -> str:
-    """SHA-256, in 64 hexadecimal digits, of the objects that Flux and Helm would apply.
+    """SHA-256, in 64 hexadecimal digits, of the objects that Flux and Helm would apply, and of
+    every file of their charts: what a template makes only of an upgrade is in no render.
 
     Left out: the labels by which Flux marks what it owns, and the ``ref`` of ``release``.
     """
-    lines = sorted(json.dumps(_content(each), sort_keys=True) for each in environment.objects)
+    charts = {
+        wanted.chart: tree.digest(tree.files(wanted.chart)) for tree, wanted in environment.charts
+    }
+    lines = [f"{chart} {content}" for chart, content in sorted(charts.items())]
+    return _sha256([*_objects(environment), *lines])
+
+
+def of_objects(environment: Environment) -> str:
+    """The digest as it was before it covered the charts' files: older evidence names it."""
+    return _sha256(_objects(environment))
+
+
+def matches(environment: Environment, recorded: str) -> bool:
+    """Whether a digest that was recorded, by either formula, names what an environment runs."""
+    return recorded in (of(environment), of_objects(environment))
+
+
+def _objects(environment: Environment) -> list[str]:
+    return sorted(json.dumps(_content(each), sort_keys=True) for each in environment.objects)
+
+
+def _sha256(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

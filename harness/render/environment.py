@@ -144,6 +144,7 @@ class _Render:
     charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
     published: list[Chart] = field(default_factory=list)
     foreign: list[Object] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
 
     def run(self) -> Environment:
         start = Location(Path(f"clusters/{self.env}"))
@@ -164,6 +165,7 @@ class _Render:
             tuple(self.charts),
             tuple(self.published),
             tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
+            tuple(sorted(self.files)),
         )
 
     def _together(
@@ -231,9 +233,9 @@ class _Render:
         return found or None
 
     def _built(self, tree: Tree, wanted: kustomize.Build, owner: Owner) -> list[Object]:
-        read = tuple(
-            file for file in tree.closure(wanted.folder) if file.endswith((".yaml", "yml"))
-        )
+        closure = tree.closure(wanted.folder)
+        self.files.update(closure)
+        read = tuple(file for file in closure if file.endswith((".yaml", "yml")))
         made = []
         try:
             built = self.renderer.build(tree, wanted)
@@ -278,6 +280,7 @@ class _Render:
         tree = self._tree(release, *reference)
         wanted = helm.template(release, self._values(release))
         self.charts.append((tree, wanted))
+        self.files.update(tree.files(wanted.chart))
 
         @functools.cache
         def sources() -> Sources:

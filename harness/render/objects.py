@@ -171,6 +171,7 @@ class Environment:
         published: the charts that come from the network.
         foreign: what those of them make that could be rendered on this machine. Apart from
             ``objects``, so that what is said of our own does not depend on the network.
+        files: every file of the repository that was read for it, by its path.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Environment:
     charts: "tuple[tuple[Tree, Template], ...]" = ()
     published: "tuple[Chart, ...]" = ()
     foreign: tuple[Object, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:

@@ -4,22 +4,20 @@ Everything is looked at before kustomize or helm sees it, so that a YAML bomb, a
 loop of links or a path out of the repository is an error with a name and not a stuck process.
 """
 
-import contextlib
 import hashlib
 import os
 import re
-import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
 from harness.core import yamlfile
-from harness.core.errors import InputError, Location, UsageError
+from harness.core.errors import InputError, Location
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.yamlfile import Document
+from harness.render import layout
 
 KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 READ = ("apps", "clusters", "infra", "models")
@@ -202,31 +200,14 @@ def working(repository: Repository) -> Tree:
 
 
 def at_commit(repository: Repository, commit: str) -> Tree:
-    """A commit, laid out under build/check/trees.
+    """What Flux reads of a commit, laid out under build/check.
 
     Raises:
         UsageError: the commit is not in this checkout.
+        InputError: Flux could not unpack it.
     """
-    git = Git(repository.root)
-    full = git.resolve(commit)
-    if full is None:
-        raise UsageError(
-            f"commit {commit} is not in this checkout",
-            hint="git fetch --unshallow, or fetch the branch that has it",
-        )
-    folder = repository.build.resolve() / "check" / "trees" / full
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            archive = Path(scratch, "tree.tar")
-            have = git.run("ls-tree", "--name-only", full, "--", *READ, "tests/testdata")
-            git.run("archive", "--output", str(archive), full, "--", *have.split())
-            with tarfile.open(archive) as tar:
-                tar.extractall(Path(scratch, "tree"), filter="data")
-            # Another command may have been faster: what it left is the same.
-            with contextlib.suppress(OSError):
-                Path(scratch, "tree").rename(folder)
-    return Tree(folder, full)
+    full = layout.resolve(Git(repository.history), commit)
+    return Tree(layout.for_flux(repository, full), full)
 
 
 def _strings(parsed: Document) -> Iterator[tuple[str, int | None]]:

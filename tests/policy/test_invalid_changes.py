@@ -11,9 +11,10 @@ from tests.policy import variation
 
 FAULTS = variation.folders("invalid")
 # What no change of a file can show: it takes commits, `--strict`, a chart of the network or an API
-# server. See test_check.py, test_published_charts.py, tests/e2e/test_admission.py and
-# tests/promotion/test_checked.py.
+# server. See test_artifact.py, test_check.py, test_published_charts.py, tests/e2e/test_admission.py
+# and tests/promotion/test_checked.py.
 BEYOND_A_CHANGE = {
+    "artifact/committed",
     "images/published-charts",
     "promotion/evidence",
     "render/crossed",

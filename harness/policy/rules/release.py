@@ -75,6 +75,12 @@ def reads(environment: Environment) -> Iterator[Problem]:
         folder = Path(text(item.value, *path))
         if listed and ours and not any(folder.is_relative_to(each) for each in listed):
             yield problem(item, f"{folder} is in no folder that release checks out", *path)
+    for file in environment.files if listed else ():
+        # A list of beginnings, as go-git reads it: `apps` is apps-old/ too.
+        if not file.startswith(tuple(each.removeprefix("./") for each in listed)):
+            yield Problem(
+                "is read, and in no folder that release checks out", Location(Path(file), 1)
+            )
 
 
 @rule(

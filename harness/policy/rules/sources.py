@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator
 
+import yaml
+
 from harness.policy.finding import Problem
 from harness.policy.graph import SOURCES
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, mapping, text
+from harness.render.objects import Environment, Object, dig, items, mapping, text
 
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+
+_OTHER_TREE = {"ignore", "include", "recurseSubmodules"}
 
 
 @rule(
@@ -46,6 +50,52 @@ def tls(source: Object) -> Iterator[Problem]:
         yield problem(source, "accepts plain HTTP", "spec", "insecure")
     if url.startswith(("http://", "git://")) and not _loopback(url):
         yield problem(source, f"reads {url} in the clear", "spec", "url")
+
+
+@rule(
+    "sources/whole",
+    why="what these fields leave out or add is in no commit that was judged: the artifact is "
+    "another tree than the one that `harness check` reads",
+    fix="remove the field; what Flux shall not apply is not listed in a kustomization.yaml. "
+    "FluxInstance's patch of the root's GitRepository sets sparseCheckout, clusters among it",
+)
+def whole(environment: Environment) -> Iterator[Problem]:
+    for source in environment.of("GitRepository"):
+        for key in sorted(_OTHER_TREE & set(mapping(source.value, "spec"))):
+            yield problem(source, f"{key} makes the artifact another tree", "spec", key)
+    root = f"clusters/{environment.name}"
+    for instance in environment.of("FluxInstance"):
+        for index, each in enumerate(items(instance.value, "spec", "kustomize", "patches")):
+            at = ("spec", "kustomize", "patches", index)
+            for key, value in _patched(each):
+                if key in _OTHER_TREE:
+                    yield problem(instance, f"{key} makes the root's artifact another tree", *at)
+                elif key == "sparseCheckout" and not _checks_out(value, root):
+                    yield problem(instance, f"the root does not check out {root}", *at)
+
+
+def _checks_out(listed: object, folder: str) -> bool:
+    """Whether sparseCheckout has a folder: it is a list of beginnings."""
+    return isinstance(listed, list) and folder.startswith(
+        tuple(str(each).removeprefix("./") for each in listed)
+    )
+
+
+def _patched(patch: object) -> Iterator[tuple[str, object]]:
+    """The keys of a GitRepository's spec that a patch sets, with their values."""
+    try:
+        parsed = list(yaml.safe_load_all(text(patch, "patch")))
+    except yaml.YAMLError:
+        return  # flux-operator refuses it
+    kind = text(patch, "target", "kind")
+    for each in parsed:
+        if not re.fullmatch(kind or text(each, "kind") or ".*", "GitRepository"):
+            continue
+        yield from mapping(each, "spec").items()
+        for operation in items(each):
+            place, value = text(operation, "path").split("/")[1:], dig(operation, "value")
+            if place[:1] == ["spec"]:
+                yield from [(place[1], value)] if len(place) > 1 else mapping(value).items()
 
 
 def _loopback(url: str) -> bool:

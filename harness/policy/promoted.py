@@ -1,0 +1,55 @@
+"""What would run once an environment pins a commit, judged as ``harness check`` judges a checkout.
+
+    report = promoted.judge(repository, commit, main=upstream.main, pinned=now)
+
+An environment's own folder comes from main; everything else from the commit that it pins. That
+one tree is made, laid out from blobs and judged whole, by the rules and exceptions of main: a
+commit that is on no branch that somebody reviewed cannot excuse itself.
+"""
+
+import dataclasses
+
+from harness.core.git import Git
+from harness.core.repository import Repository
+from harness.policy import engine
+from harness.policy.report import Report
+from harness.render import layout
+
+_RELEASED = ("apps", "infra", "models")
+"""What an environment takes from the commit that it pins."""
+
+_ABOUT_MAIN = "exceptions/unused"  # main excuses what main has; the commit need not have it
+
+
+def judge(repository: Repository, commit: str, *, main: str, pinned: str | None = None) -> Report:
+    """Judge a commit before a pointer moves to it.
+
+    Args:
+        repository: the checkout that has the commits.
+        commit: what is to be pinned.
+        main: the commit that main is at.
+        pinned: what is pinned now: its charts meet the new values for a moment, and the other way
+            round.
+
+    Raises:
+        UsageError: a commit is not in this checkout.
+        InputError: the commit cannot be laid out.
+        HarnessError: no judgement was possible: a tool is missing or failed.
+    """
+    git = Git(repository.history)
+    tree = _combined(git, layout.resolve(git, main), layout.resolve(git, commit))
+    laid_out = Repository(layout.whole(repository, tree), checkout=repository.history)
+    report = engine.check(laid_out, before=pinned)
+    findings = tuple(each for each in report.findings if each.rule != _ABOUT_MAIN)
+    return dataclasses.replace(report, findings=findings)
+
+
+def _combined(git: Git, main: str, commit: str) -> str:
+    """The tree of main with the released folders of the commit."""
+    kept = [each for each in _top(git, main) if each.rpartition("\t")[2] not in _RELEASED]
+    released = [each for each in _top(git, commit) if each.rpartition("\t")[2] in _RELEASED]
+    return git.run("mktree", "-z", stdin="".join(f"{each}\0" for each in (*kept, *released)))
+
+
+def _top(git: Git, commit: str) -> list[str]:
+    return git.run("ls-tree", "-z", "--full-tree", commit).split("\0")[:-1]

@@ -1,0 +1,112 @@
+"""The gate on a commit: it is judged from its blobs, with main's folder, rules and exceptions."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.policy import promoted
+from tests.policy import variation
+
+BINDING = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: everything}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: torchserve, namespace: torchserve}]
+"""
+EVIL = "apps/torchserve/chart/templates/evil.yaml"
+POLICY = "infra/nvidia/networkpolicy.yaml"
+
+
+class Clone:
+    """A clone of the real manifests, with a main."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.repository = variation.copy(root)
+        # The tools' pins are committed, as they really are.
+        (root / "tools").unlink()
+        shutil.copytree(variation.ROOT / "tools", root / "tools")
+        (root / ".gitignore").write_text("build\n")
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.main = self.commit()
+
+    def git(self, *words: str) -> str:
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+        argv = ["git", "-C", str(self.root), *identity, *words]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "change")
+        return self.git("rev-parse", "HEAD")
+
+    def judged(self, commit: str) -> dict[str, str]:
+        """Rule by place of what is found, from a main that is checked out."""
+        self.git("checkout", "--quiet", self.main)
+        report = promoted.judge(self.repository, commit, main=self.main, pinned=self.main)
+        return {f"{each.location.path}": each.rule for each in report.findings}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(tmp_path_factory.mktemp("clone") / "repository")
+
+
+@pytest.fixture(autouse=True)
+def _from_main(clone: Clone) -> None:
+    clone.git("checkout", "--quiet", clone.main)
+
+
+def test_main_itself_is_let_through(clone: Clone) -> None:
+    assert clone.judged(clone.main) == {}
+
+
+def test_a_hidden_template_is_judged_and_so_is_what_hides_it(clone: Clone) -> None:
+    (clone.root / EVIL).write_text(BINDING)
+    attributes = clone.root / "apps/.gitattributes"
+    attributes.write_text("evil.yaml export-ignore\n")
+    found = clone.judged(clone.commit())
+    assert found[EVIL].startswith("rbac/")
+    assert found["apps/.gitattributes"] == "artifact/attributes"
+
+
+def test_a_commit_cannot_excuse_itself(clone: Clone) -> None:
+    (clone.root / POLICY).unlink()
+    listed = clone.root / "infra/nvidia/kustomization.yaml"
+    listed.write_text(listed.read_text().replace("  - networkpolicy.yaml\n", ""))
+    (clone.root / "infra/.sourceignore").write_text("*.md\n")
+    own = clone.root / "exceptions.yaml"
+    rule = "  - {rule: artifact/ignore-file, object: '*', reason: nothing to see here, "
+    own.write_text(f"{own.read_text()}{rule}expires: 2099-01-01}}\n")
+    assert clone.judged(clone.commit())["infra/.sourceignore"] == "artifact/ignore-file"
+
+
+def test_the_working_tree_the_index_and_replaced_objects_do_not_count(clone: Clone) -> None:
+    (clone.root / "infra/.sourceignore").write_text("*.md\n")
+    commit = clone.commit()
+    clone.git("replace", commit, clone.main)
+    try:
+        assert clone.judged(commit) == {"infra/.sourceignore": "artifact/ignore-file"}
+    finally:
+        clone.git("replace", "--delete", commit)
+
+
+def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) -> None:
+    before = clone.main
+    own = clone.root / "exceptions.yaml"
+    rule = "  - {rule: rbac/least, object: '*', reason: needed by what main has since, "
+    own.write_text(f"{own.read_text()}{rule}expires: 2099-01-01}}\n")
+    main = clone.commit()
+    clone.git("checkout", "--quiet", before)
+    report = promoted.judge(clone.repository, before, main=main)
+    assert report.passed
+
+
+def test_an_unknown_commit_is_a_wrong_call(clone: Clone) -> None:
+    with pytest.raises(UsageError, match="not in this checkout"):
+        promoted.judge(Repository(clone.root), "0123456789abcdef", main=clone.main)

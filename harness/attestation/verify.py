@@ -84,7 +84,7 @@ def complaints(
     except InputError as error:
         yield None, error.message
         return
-    git, path = Git(repository.root), f"clusters/{env}/{gates.FILE}"
+    git, path = Git(repository.history), f"clusters/{env}/{gates.FILE}"
     written = git.read(held.base, path)
     if written is None:
         yield None, f"main had no {path} before, in {held.base[:12]}: nothing could be promoted"
@@ -92,8 +92,7 @@ def complaints(
     wanted = gates.read(written, Path(path))
     yield from _signature(git, held, wanted, text, signed)
     yield from _dates(evidence, wanted, held.at)
-    if (runs := _digest(repository, env, held)) != evidence.digest:
-        yield ("digest",), f"is of release {evidence.digest[:12]}, and {runs[:12]} would run"
+    yield from _digest(repository, env, held, evidence)
 
 
 def ground(repository: Repository, env: str, commit: str, text: str) -> Ground:
@@ -109,7 +108,7 @@ def ground(repository: Repository, env: str, commit: str, text: str) -> Ground:
         HistoryError: the checkout does not reach back so far.
         InputError: the evidence was there before any pointer moved: it was laid out beforehand.
     """
-    git = Git(repository.root)
+    git = Git(repository.history)
     if pointer.main(git) is None:
         raise HistoryError("there is no main here", hint="git fetch origin main")
     return ground_of(git, env, commit, text, pointer.pinned(git, env, commit))
@@ -213,7 +212,14 @@ def _age(
         yield key, f"{what} after the merge: a wrong clock?"
 
 
-def _digest(repository: Repository, env: str, held: Ground) -> str:
-    """The release digest of what the environment runs by the move."""
+def _digest(
+    repository: Repository, env: str, held: Ground, evidence: Evidence
+) -> Iterator[Complaint]:
+    """Whether the move makes the environment run what was judged."""
     runs = Renderer(repository).live(env, held.moved_in)
-    return digest.of(runs) if runs else ""
+    if runs is None:
+        yield ("digest",), f"{held.moved_in[:12]} pins nothing that renders"
+        return
+    old = evidence.schema_version == 1 and digest.matches(runs, evidence.digest)
+    if not old and evidence.digest != (now := digest.of(runs)):
+        yield ("digest",), f"is of release {evidence.digest[:12]}, and {now[:12]} would run"

@@ -25,14 +25,14 @@ _PERIOD, _TRIES = 10, 3  # seconds, and failures: a probe's defaults (Kubernetes
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """One failure: of what, why, and when it was over (or when it was, where that is all)."""
+    """One failure: of what, why, and when it was over."""
 
     subject: str
     why: str
     at: datetime.datetime
 
     def __str__(self) -> str:
-        return f"{self.subject} {self.why} at {self.at:%Y-%m-%d %H:%M} UTC"
+        return f"{self.subject} {self.why}, {self.at:%Y-%m-%d %H:%M} UTC"
 
 
 def look(cluster: Api) -> tuple[Disturbance, ...]:
@@ -94,7 +94,7 @@ def _interrupted(name: str, pod: Value) -> Iterator[Disturbance]:
         return
     first = max(map(_moment, filter(None, (began, *started)))) + _patience(pod)
     if _moment(since) > first:
-        yield Disturbance(name, "was not Ready until", _moment(since))
+        yield Disturbance(name, "was not Ready", _moment(since))
 
 
 def _patience(pod: Value) -> datetime.timedelta:
@@ -118,9 +118,7 @@ def _of_deployment(deployment: Value) -> Iterator[Disturbance]:
     available = synced.condition(deployment, "Available")
     since = text(available, "lastTransitionTime")
     if text(available, "status") == "True" and since:
-        yield Disturbance(
-            _name("Deployment", deployment), "was not Available until", _moment(since)
-        )
+        yield Disturbance(_name("Deployment", deployment), "was not Available", _moment(since))
 
 
 def _ended(pod: Value) -> datetime.datetime:

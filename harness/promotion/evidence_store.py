@@ -1,7 +1,8 @@
 """Where reports are kept: a folder, or an environment's bucket under ``evidence/``."""
 
+import contextlib
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -159,22 +160,22 @@ def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> Kept:
         if not (name.startswith(f"{prefix}{kind}-") and name.endswith(".json")):
             continue
         signed = [each for each in names if each.startswith(name) and each.endswith(SIGNATURE)]
-        text = _text(store, name, unreadable)
-        signatures = [_text(store, each, unreadable) for each in signed]
-        try:
-            proofs.append(evidence.read(text, name, filter(None, signatures)))
-        except InputError as error:
-            unreadable.append(error.message)
+        signatures: list[str] = []
+        for each in signed:
+            with _named(unreadable):
+                signatures.append(store.read(each) or "")
+        with _named(unreadable):
+            proofs.append(evidence.read(store.read(name) or "", name, signatures))
     return Kept(sorted(proofs, key=_started, reverse=True), unreadable)
 
 
-def _text(store: EvidenceStore, name: str, unreadable: list[str]) -> str:
-    """A text of the store; empty, and told, where it is none."""
+@contextlib.contextmanager
+def _named(unreadable: list[str]) -> Iterator[None]:
+    """What cannot be read is put on the list, and the rest goes on."""
     try:
-        return store.read(name) or ""
+        yield
     except InputError as error:
         unreadable.append(error.message)
-        return ""
 
 
 def _started(proof: Proof) -> datetime.datetime:

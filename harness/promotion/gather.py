@@ -1,5 +1,6 @@
 """Asks Git, the source's cluster, the evidence store, bucket and registry: everything in a Case."""
 
+import dataclasses
 import datetime
 from collections.abc import Iterator, Mapping
 
@@ -11,6 +12,8 @@ from harness.core.repository import Repository
 from harness.gates import Gates
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
+from harness.policy import promoted
+from harness.policy.finding import Severity
 from harness.policy.serving import servers
 from harness.promotion import evidence_store
 from harness.promotion.branch import Upstream
@@ -21,8 +24,10 @@ from harness.registry import Image
 from harness.render import diff, digest
 from harness.render.environment import Renderer, pinned
 from harness.render.objects import Environment, text
+from harness.site import UNSET
 from harness.store import push
 
+_REPLACED = ("promotion/evidence",)  # is about the pin that this promotion replaces
 _KINDS: tuple[Kind, ...] = ("loadtest", "smoke")
 
 
@@ -60,7 +65,7 @@ def gather(
             f"commit {commit or now_runs.commit} is not in this checkout",
             hint="was main rewritten? git fetch origin shows it",
         )
-    proves = wanted.from_
+    proves, before = wanted.from_, pinned(renderer.tree, target)
     proven = digest.of(renderer.at(proves, moving))
     kept = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
     return Case(
@@ -71,7 +76,7 @@ def gather(
         digest=proven,
         wish=wish,
         local_now=datetime.datetime.now(datetime.UTC),
-        checkout=_checkout(upstream, moving, pinned(renderer.tree, target)),
+        checkout=_checkout(upstream, moving, before),
         running=now_runs,
         running_digest=digest.of(renderer.at(proves, now_runs.commit)),
         kept=kept,
@@ -79,7 +84,10 @@ def gather(
         signers=signers(upstream),
         profile_sha256=load_profile(repository.cluster(proves) / "loadtest.yaml").sha256,
         target_profile=load_profile(repository.cluster(target) / "loadtest.yaml"),
-        candidate=candidate(renderer, target, moving, wanted),
+        candidate=dataclasses.replace(
+            candidate(renderer, target, moving, wanted),
+            findings=_findings(upstream, repository, moving, before),
+        ),
     )
 
 
@@ -114,6 +122,18 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Ca
     )
 
 
+def _findings(
+    upstream: Upstream, repository: Repository, commit: str, before: str | None
+) -> tuple[str, ...]:
+    """What main's rules find in main with the commit pinned."""
+    report = promoted.judge(repository, commit, main=upstream.main, pinned=before)
+    return tuple(
+        f"{each.location}: {each.rule}: {each.message}"
+        for each in report.findings
+        if each.severity is Severity.ERROR and each.rule not in _REPLACED
+    )
+
+
 def _missing(repository: Repository, target: str, new: Environment, lock: Lock) -> Iterator[str]:
     """What the target's bucket and registry lack of a release."""
     bucket = push.find(repository, target)
@@ -131,6 +151,9 @@ def _missing(repository: Repository, target: str, new: Environment, lock: Lock) 
 def _unsigned(repository: Repository, new: Environment, wanted: Gates) -> Iterator[str]:
     """The images that are not signed by whom the gates name."""
     if wanted.signed_image is None:
+        return
+    if wanted.signed_image.identity == UNSET:
+        yield "signedImage.identity is UNSET"
         return
     for image in images(new):
         why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))

@@ -30,7 +30,7 @@ _LINE = re.compile(r"[^\n]*?:(\d+): ")
     "promotion/gates",
     why="a release that nobody watched, or whose report anybody may have written, reaches users",
     fix="soakHours of 1 or more, signedReports: true, signedImage, no `embedded`, reports of at "
-    "most 31 days, mergeHours of at most 168; who means it otherwise takes an exception for the key",
+    "most 31 days, mergeHours of at most 168; who means otherwise takes an exception for the key",
 )
 def gates(project: Project) -> Iterator[Problem]:
     if _ENV not in project.environments:

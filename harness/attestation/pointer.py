@@ -8,14 +8,20 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from harness.core import yamlfile
+from harness.core.errors import InputError
 from harness.core.git import Git
+from harness.render import objects
 
+PINNED = ("spec", "ref", "commit")
+"""Where a pointer's file says the commit."""
 SIGNATURE = ".sig"
 """What the name of a signature adds to the name of what is signed."""
 
 _POINTER = "clusters/{}/release.yaml"
-_COMMIT = re.compile(r'^    commit: "?([0-9a-f]{40})"?\s*$', re.MULTILINE)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAINS = ("refs/remotes/origin/main", "refs/heads/main")
 
 
@@ -48,9 +54,13 @@ def evidence(env: str, commit: str) -> str:
 
 
 def read(text: str) -> str | None:
-    """The commit that a release.yaml pins; None while it is UNSET."""
-    found = _COMMIT.search(text)
-    return found[1] if found else None
+    """The commit that a release.yaml pins, as Flux reads it; None while it is UNSET."""
+    try:
+        documents = yamlfile.parse(text, Path(_POINTER))
+    except InputError:
+        return None
+    commits = [objects.text(each.value, *PINNED) for each in documents]
+    return next(filter(_COMMIT.fullmatch, commits), None)
 
 
 def moves(git: Git, env: str, ref: str = "HEAD") -> Iterator[Move]:

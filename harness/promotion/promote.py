@@ -22,8 +22,6 @@ from harness.promotion.branch import Branch
 from harness.promotion.case import Case
 from harness.render.environment import Renderer, pinned
 
-_WHERE = ("spec", "ref", "commit")
-
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
@@ -92,7 +90,7 @@ def moved(repository: Repository, env: str, commit: str) -> dict[str, str]:
     """The change that points an environment at a commit."""
     path = pointer.path(env)
     file = repository.root / path
-    return {path: site.replace(file.read_text(), file, _WHERE, commit)}
+    return {path: site.replace(file.read_text(), file, pointer.PINNED, commit)}
 
 
 def _evidence(case: Case, replaces: str | None) -> Evidence:

@@ -30,10 +30,16 @@ def test_environment_that_follows_main_has_no_moves(clone: Clone) -> None:
     assert history.pinned(clone.repository, "staging") == []
 
 
-def test_pointer_is_read_quoted_or_not() -> None:
-    for text in (f"  ref:\n    commit: {'a' * 40}\n", f'  ref:\n    commit: "{"a" * 40}"\n'):
+def test_pointer_is_read_as_flux_reads_it() -> None:
+    decoy = f"metadata:\n  annotations:\n    commit: {'b' * 40}\n"
+    for text in (
+        f"spec:\n  ref:\n    commit: {'a' * 40}\n",
+        f'spec:\n  ref:\n    commit: "{"a" * 40}"\n',
+        f"{decoy}spec: {{ref: {{commit: {'a' * 40}}}}}\n",
+    ):
         assert pointer.read(text) == "a" * 40
-    assert pointer.read("  ref:\n    commit: UNSET\n") is None
+    for text in ("spec:\n  ref:\n    commit: UNSET\n", decoy, "a: [", ""):
+        assert pointer.read(text) is None
 
 
 def test_evidence_that_cannot_be_read_is_no_evidence(clone: Clone) -> None:

@@ -146,11 +146,11 @@ def _pins(project: Project) -> Iterator[_Pin]:
         if env != _ENV and not project.documents(f"clusters/{env}/promotion.yaml"):
             continue
         for parsed in project.documents(pointer.path(env)):
-            commit = text(parsed.value, "spec", "ref", "commit")
+            commit = text(parsed.value, *pointer.PINNED)
             if _COMMIT.fullmatch(commit):
                 path = pointer.evidence(env, commit)
                 texts = project.text(path), project.text(path + pointer.SIGNATURE)
-                yield _Pin(env, commit, parsed.at(("spec", "ref", "commit")), *texts)
+                yield _Pin(env, commit, parsed.at(pointer.PINNED), *texts)
 
 
 def _place(project: Project, pin: _Pin, key: Path_ | None) -> Location:

@@ -76,7 +76,8 @@ def complaints(
         evidence = Evidence.model_validate_json(text)
     except ValidationError as error:
         for each in error.errors():
-            yield each["loc"], f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            key = ".".join(map(str, each["loc"]))
+            yield each["loc"], f"{key}: {each['msg']}" if key else each["msg"]
         return
     yield from _content(evidence, env, commit)
     try:

@@ -135,7 +135,7 @@ FORGED: dict[str, tuple[Callable[[Evidence], str], str]] = {
         lambda told: json.dumps({"commit": told.commit, "environment": "production"}),
         ".json:1 digest: Field required",
     ),
-    "no JSON": (lambda _: "yes\n", ".json:1 : Invalid JSON"),
+    "no JSON": (lambda _: "yes\n", ".json:1 Invalid JSON"),
     "a gate that refused": (
         lambda told: _changed(told, gates=[REFUSED, *told.gates]),
         "gate soak was not passed: Ready for 0.1 h",

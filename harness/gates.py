@@ -3,6 +3,7 @@
     from: staging
     soakHours: 24
     reportDays: 7
+    mergeHours: 24
     signedReports: true
     signedImage:
       identity: https://github.com/OWNER/REPOSITORY/.github/workflows/image.yaml@refs/heads/main
@@ -40,6 +41,9 @@ class SignedImage(Camel):
             raise ValueError("give either identity and issuer, or key")
         return self
 
+    def __str__(self) -> str:
+        return f"the key {self.key}" if self.key else f"{self.identity} of {self.issuer}"
+
     def signer(self, repository: Repository) -> Signer:
         """The signer; the path of a key is meant from the repository's root."""
         key = repository.root / self.key if self.key else None
@@ -52,7 +56,8 @@ class Gates(Camel):
     Attributes:
         from_: the environment that proves what comes here.
         soak_hours: how long the release must have been Ready there.
-        report_days: how old its load test may be.
+        report_days: how old its reports may be, when it is promoted and when that is merged.
+        merge_hours: how long after the gates were asked their answer may be merged.
         signed_reports: reports count only with a signature of clusters/allowed_signers.
         signed_image: whose signature the serving image needs; without it, nobody's.
         embedded: reports of a server on somebody's own machine, or of pods that kwok plays, count
@@ -63,6 +68,7 @@ class Gates(Camel):
     from_: str = Field(alias="from")
     soak_hours: Annotated[float, Field(ge=0)] = 24.0
     report_days: Annotated[float, Field(gt=0)] = 7.0
+    merge_hours: Annotated[float, Field(gt=0)] = 24.0
     signed_reports: bool = True
     signed_image: SignedImage | None = None
     embedded: bool = False
@@ -80,3 +86,12 @@ def load(repository: Repository, env: str) -> Gates:
     if not path.is_file():
         raise UsageError(f"nothing is promoted to {env}: it has no {FILE}")
     return document.load(path, Gates)
+
+
+def read(text: str, path: Path) -> Gates:
+    """An environment's gates from the file's text, as some commit has it.
+
+    Raises:
+        InputError: what is wrong with it, as file:line; ``path`` is only for that.
+    """
+    return document.load_text(text, path, Gates)

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from harness.attestation.signature import SIGNERS, Signers
 from harness.core import repository
 from harness.core.errors import UsageError
 from harness.promotion import evidence_store
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     here = repository.find()
     here.cluster(args.env)
     store = evidence_store.find(here, args.env, args.evidence)
-    proof = evidence_store.add(store, args.env, args.report, args.key)
+    listed = here.root / SIGNERS
+    signers = Signers(listed.read_text() if listed.is_file() else "")
+    proof = evidence_store.add(store, args.env, args.report, args.key, signers)
     print(json.dumps({"name": proof.name, "sha256": proof.sha256}) if args.json else proof.name)
     return 0

@@ -1,10 +1,13 @@
 """``harness promote``: points an environment at the commit that another one proved."""
 
 import argparse
+import contextlib
+import datetime
 import json
 from pathlib import Path
 
 from harness import gates
+from harness.attestation import signature
 from harness.cli import tools
 from harness.cluster import api, local
 from harness.cluster.api import Api
@@ -13,7 +16,7 @@ from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.promotion import evidence_store, gather, message, promote, running
-from harness.promotion.branch import Branch, upstream
+from harness.promotion.branch import Branch, Upstream, upstream
 from harness.promotion.case import Wish
 from harness.promotion.promote import Promotion
 from harness.promotion.running import Running
@@ -46,8 +49,21 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.target} takes releases from {wanted.from_}, not {args.source}")
     if args.look:
         return _look(here, args)
-    tools.set_up(here)
     shared = upstream(Git(here.root))
+    with signature.kept(args.key) if args.key else contextlib.nullcontext() as key:
+        if key:  # before any long work: a key that does not count would be found out at the merge
+            now = datetime.datetime.now(datetime.UTC)
+            gather.signers(shared).require(key, signature.RELEASE, now)
+        tools.set_up(here)
+        done = _promoted(here, shared, args, key)
+    print(json.dumps(as_data(done), indent=2) if args.json else _text(done))
+    return 0 if done.made else 1
+
+
+def _promoted(
+    here: Repository, shared: Upstream, args: argparse.Namespace, key: Path | None
+) -> Promotion:
+    """Ask every gate, and leave the branch and the pull request's text where all are passed."""
     wish = Wish(tuple(args.accept), args.override_freeze, args.downgrade)
     with console.step(f"ask {args.source}, its evidence, and what {args.target} has"):
         case = gather.gather(
@@ -60,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             commit=args.commit,
         )
     branch = Branch.of(shared, args.target, "promote")
-    done = promote.promote(here, case, branch, args.key, replace=args.replace)
+    done = promote.promote(here, case, branch, key, replace=args.replace)
     if done.made and args.push:
         branch.push(done.made)
     if done.made:
@@ -69,8 +85,7 @@ def run(args: argparse.Namespace) -> int:
             path, message.pull_request(shared.git.run("log", "-1", "--format=%B", done.made))
         )
         console.note(f"the pull request's text: {path.relative_to(here.root)}")
-    print(json.dumps(as_data(done), indent=2) if args.json else _text(done))
-    return 0 if done.made else 1
+    return done
 
 
 def _look(here: Repository, args: argparse.Namespace) -> int:

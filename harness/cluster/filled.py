@@ -66,4 +66,4 @@ def _with_unset(repository: Repository, env: str) -> Iterator[Path]:
             yield path
 
 
-_NOT_APPLIED = ("eksctl.yaml", "loadtest.yaml")
+_NOT_APPLIED = ("eksctl.yaml", "loadtest.yaml", "promotion.yaml")

@@ -40,7 +40,16 @@ def load(path: Path, model: type[ModelT]) -> ModelT:
     Raises:
         InputError: the file cannot be read, is not one YAML document, or does not fit.
     """
-    documents = parse(read_text(path), path)
+    return load_text(read_text(path), path, model)
+
+
+def load_text(text: str, path: Path, model: type[ModelT]) -> ModelT:
+    """The same of a text; ``path`` is only for the errors.
+
+    Raises:
+        InputError: it is not one YAML document, or does not fit.
+    """
+    documents = parse(text, path)
     if len(documents) != 1:
         raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
     return validate(documents[0], model)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from harness.attestation import pointer
 from harness.core import command
 from harness.core.errors import HarnessError, InputError
 from harness.core.git import Changes, Git
-from harness.promotion import history
 
 _REMOTE = "origin"
 _MAIN = "main"
@@ -60,9 +60,20 @@ class Upstream:
         """The tip of a branch that is not merged yet, here or upstream; None of none."""
         for ref in (f"refs/heads/{branch}", self._ref(branch)):
             tip = self.git.resolve(ref)
-            if tip and not self.git.is_ancestor(tip, self.main):
+            if tip and not self._has(tip):
                 return tip
         return None
+
+    def _has(self, tip: str) -> bool:
+        """Whether main has all that a branch brings: its commits, or the same change squashed.
+
+        `git cherry` compares changes, not commits; of the one commit on a branch of ours, squashing
+        makes another commit with the same change.
+        """
+        if self.git.is_ancestor(tip, self.main):
+            return True
+        listed = self.git.run("cherry", self.main, tip).splitlines()
+        return bool(listed) and all(line.startswith("-") for line in listed)
 
     def _ref(self, branch: str) -> str:
         return f"refs/remotes/{_REMOTE}/{branch}" if self.remote else f"refs/heads/{branch}"
@@ -113,14 +124,19 @@ class Branch:
         waiting = self.upstream.waiting(self.name)
         if waiting is None:
             return None
-        other = self.upstream.git.read(waiting, f"clusters/{self.env}/release.yaml") or ""
-        if history.pointer(other) != commit and not replace:
+        other = self.upstream.git.read(waiting, pointer.path(self.env)) or ""
+        if pointer.read(other) != commit and not replace:
             raise InputError(
                 f"branch {self.name} already moves {self.env} to "
-                f"{(history.pointer(other) or 'nothing')[:12]}",
-                hint=f"merge it or delete it first, or --replace it: git branch -D {self.name}",
+                f"{(pointer.read(other) or 'nothing')[:12]}",
+                hint=f"merge it or delete it first ({self._delete()}), or --replace it",
             )
         return waiting
+
+    def _delete(self) -> str:
+        """The command that deletes the branch where it is."""
+        here = self.upstream.git.resolve(f"refs/heads/{self.name}")
+        return f"git branch -D {self.name}" if here else f"git push {_REMOTE} --delete {self.name}"
 
     def commit(self, changes: Changes, message: str) -> str:
         """Commit on top of main and set the branch to it.

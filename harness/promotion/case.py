@@ -1,14 +1,16 @@
 """Everything that a promotion is judged by, as it was found at one moment."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.attestation.record import Kind
+from harness.attestation.signature import Signers
 from harness.gates import Gates
 from harness.loadtest.profile import Profile
-from harness.promotion.evidence import Kind, Proof
+from harness.promotion.evidence import Proof
+from harness.promotion.evidence_store import Kept
 from harness.promotion.running import Running
-from harness.promotion.signature import Signers
 from harness.render.diff import Danger
 
 
@@ -48,6 +50,8 @@ class Candidate:
         dangers: of the difference from what it runs now.
         models: of the lock.
         missing: what the target's bucket or registry lacks, with the reason.
+        unsigned: the images that are not signed as the target's gates ask, with the reason.
+        findings: what `harness check` finds in main with this commit pinned, by main's own rules.
     """
 
     digest: str
@@ -56,6 +60,8 @@ class Candidate:
     dangers: tuple[Danger, ...]
     models: tuple[str, ...]
     missing: tuple[str, ...]
+    unsigned: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,9 @@ class Case:
         local_now: this machine's clock.
         running: the source's cluster.
         running_digest: the release digest of what it runs.
-        proofs: the source's reports of that digest by kind, the newest first.
+        kept: what the source's evidence store has of that digest, by kind.
         reported: what the checkout knows of the commits that they name.
-        signers: who may sign.
+        signers: who may sign, as main has it.
         profile_sha256: of the source's load profile, as the commit has it.
         target_profile: the target's, whose SLOs count too.
     """
@@ -103,7 +109,7 @@ class Case:
     checkout: Checkout
     running: Running
     running_digest: str
-    proofs: Mapping[Kind, Sequence[Proof]]
+    kept: Mapping[Kind, Kept]
     reported: Mapping[str, Reported]
     signers: Signers
     profile_sha256: str
@@ -117,4 +123,4 @@ class Case:
 
     def newest(self, kind: Kind) -> Proof | None:
         """The newest report of a kind: an older, better one does not count."""
-        return next(iter(self.proofs[kind]), None)
+        return next(iter(self.kept[kind].proofs), None)

@@ -1,31 +1,29 @@
-"""Reports that count, and what stands beside a moved pointer.
+"""Reports that count: of load tests and smoke tests, as they lie in the evidence store.
 
 A report is kept under the release digest that it is about, named by its own content, with its
-signature beside it:
+signatures beside it, each named by its key's fingerprint (SHA-256):
 
     <env>/<release digest>/<kind>-<when>-<sha256:12>.json
-    <env>/<release digest>/<kind>-<when>-<sha256:12>.json.sig
+    <env>/<release digest>/<kind>-<when>-<sha256:12>.json.<fingerprint:16>.sig
 
-in the environment's bucket under ``evidence/``, or in a folder. ``Evidence`` is the one file that
-a promotion adds to Git, ``clusters/<env>/evidence/<commit>.json``; ``docs/promotion.md`` describes
-its keys, which are a public interface.
+in the environment's bucket under ``evidence/``, or in a folder. Before signatures were named by
+their keys there was one, ``….json.sig``; it is read forever.
 """
 
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from harness.attestation.pointer import SIGNATURE
+from harness.attestation.record import Figures, Kind
+from harness.attestation.signature import fingerprint
 from harness.core.errors import InputError
 from harness.loadtest.report import Report
 from harness.smoke.report import Report as SmokeReport
-
-Kind = Literal["loadtest", "smoke"]
-SIGNATURE = ".sig"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +33,17 @@ class Proof:
     Attributes:
         name: where it lies.
         text: the report, byte for byte.
-        signature: over it; None where it has none.
+        signatures: over it; any of them may be of a key that counts.
+        started: by the clock of whoever tested, ``ended`` likewise.
         load: the report of a load test; exactly one of this and ``smoke`` is there.
         smoke: the report of a smoke test.
     """
 
     name: str
     text: str
-    signature: str | None
+    signatures: tuple[str, ...]
+    started: datetime.datetime
+    ended: datetime.datetime
     load: Report | None = None
     smoke: SmokeReport | None = None
 
@@ -56,14 +57,6 @@ class Proof:
     @property
     def kind(self) -> Kind:
         return "loadtest" if self.load else "smoke"
-
-    @property
-    def started(self) -> datetime.datetime:
-        return datetime.datetime.fromisoformat(self.report.started)
-
-    @property
-    def ended(self) -> datetime.datetime:
-        return self.started + datetime.timedelta(seconds=self.report.seconds)
 
     @property
     def sha256(self) -> str:
@@ -85,20 +78,40 @@ class Proof:
         return self.report.release.commit if self.report.release else ""
 
 
-def read(text: str, name: str, signature: str | None = None) -> Proof:
+def read(text: str, name: str, signatures: Iterable[str] = ()) -> Proof:
     """Read a report of either kind.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or nobody can tell when it was made.
     """
     try:
         is_smoke = "tests" in json.loads(text)
-        if is_smoke:
-            return Proof(name, text, signature, smoke=SmokeReport.model_validate_json(text))
-        return Proof(name, text, signature, load=Report.model_validate_json(text))
-    except (ValidationError, ValueError, TypeError) as error:
+        report = (SmokeReport if is_smoke else Report).model_validate_json(text)
+        started = _moment(report.started)
+        ended = started + datetime.timedelta(seconds=report.seconds)
+    except (ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{name} is no report of a load test or a smoke test: {first}") from error
+    load = report if isinstance(report, Report) else None
+    smoke = report if isinstance(report, SmokeReport) else None
+    return Proof(name, text, tuple(signatures), started, ended, load, smoke)
+
+
+def _moment(text: str) -> datetime.datetime:
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment.astimezone(datetime.UTC)
+
+
+def signature_name(name: str, signature: str) -> str:
+    """Where a signature of the report ``name`` belongs: named by its key, so that none blocks
+    another's place.
+
+    Raises:
+        InputError: it is no signature.
+    """
+    return f"{name}.{fingerprint(signature)[:16]}{SIGNATURE}"
 
 
 def file_name(env: str, proof: Proof) -> str:
@@ -112,90 +125,8 @@ def file_name(env: str, proof: Proof) -> str:
             f"{proof.name} names no release digest: nobody can tell what it proves",
             hint="run it against a cluster that Flux keeps, in a checkout that has its commit",
         )
-    when = proof.started.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    when = proof.started.strftime("%Y%m%dT%H%M%SZ")
     return f"{env}/{proof.digest}/{proof.kind}-{when}-{proof.sha256[:12]}.json"
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Gate(_Record):
-    """A condition of a promotion, and what was found.
-
-    Attributes:
-        found: in words; the reason, where it was not passed.
-        hint: what to do about it; empty where it was passed.
-    """
-
-    name: str
-    passed: bool
-    found: str
-    hint: str = ""
-
-
-class Source(_Record):
-    """Where the release was proven: the environment, its commit and release digest, since when."""
-
-    environment: str
-    commit: str
-    digest: str
-    ready_since: str
-
-
-class Figures(_Record):
-    """What a load test measured of one name of its mix; milliseconds, requests per second."""
-
-    name: str
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    rate: float
-    failures: int
-
-
-class Proven(_Record):
-    """A report that was counted: where it lies, its SHA-256, who signed it."""
-
-    kind: Kind
-    name: str
-    sha256: str
-    signed_by: str | None
-    started: str
-    figures: tuple[Figures, ...] = ()
-
-
-class Evidence(_Record):
-    """Why a pointer might move.
-
-    Attributes:
-        digest: of what the environment runs with this commit.
-        replaces: the commit that it pinned before; None the first time.
-        decided: when, by the clock of the source's API server.
-        accepted: the dangers that somebody accepted by name.
-        override: why a freeze was overridden; empty where none was.
-    """
-
-    schema_version: Literal[1] = 1
-    environment: str
-    commit: str
-    digest: str
-    replaces: str | None
-    decided: str
-    source: Source
-    gates: tuple[Gate, ...]
-    reports: tuple[Proven, ...]
-    accepted: tuple[str, ...] = ()
-    override: str = ""
-
-    def as_text(self) -> str:
-        """The file's text."""
-        return self.model_dump_json(indent=2) + "\n"
-
-
-def path(env: str, commit: str) -> str:
-    """Where the evidence of a release stands in Git."""
-    return f"clusters/{env}/evidence/{commit}.json"
 
 
 def figures(report: Report) -> Iterator[Figures]:

@@ -1,17 +1,22 @@
 """Where reports are kept: a folder, or an environment's bucket under ``evidence/``."""
 
+import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.attestation import signature
+from harness.attestation.pointer import SIGNATURE
+from harness.attestation.record import Kind
+from harness.attestation.signature import Signers
 from harness.aws import Aws, AwsError, Call
 from harness.core import files
 from harness.core.errors import InputError
 from harness.core.repository import Repository
-from harness.promotion import evidence, signature
-from harness.promotion.evidence import SIGNATURE, Kind, Proof
+from harness.promotion import evidence
+from harness.promotion.evidence import Proof
 from harness.store import push
 
 _PREFIX = "evidence/"
@@ -23,7 +28,13 @@ class EvidenceStore(Protocol):
 
     def put(self, name: str, text: str) -> None: ...
     def names(self, prefix: str) -> list[str]: ...
-    def read(self, name: str) -> str | None: ...
+    def read(self, name: str) -> str | None:
+        """A text; None of none.
+
+        Raises:
+            InputError: it is no text.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class Folder:
 
     def read(self, name: str) -> str | None:
         path = self.root / name
-        return path.read_text() if path.is_file() else None
+        return _decoded(name, path.read_bytes()) if path.is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,14 @@ class S3:
             if error.code == "NoSuchKey":
                 return None
             raise
-        return str(answer["Body"].read().decode())
+        return _decoded(name, answer["Body"].read())
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8") from error
 
 
 def find(repository: Repository, env: str, folder: Path | None = None) -> EvidenceStore:
@@ -88,11 +106,31 @@ def find(repository: Repository, env: str, folder: Path | None = None) -> Eviden
     return S3(bucket.aws, bucket.name)
 
 
-def add(store: EvidenceStore, env: str, report: Path, key: Path | None) -> Proof:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a store has of one kind and release.
+
+    Attributes:
+        proofs: the reports, the newest first.
+        unreadable: what lies there and is no report, a line each: it stops nothing, and is told.
+    """
+
+    proofs: Sequence[Proof]
+    unreadable: Sequence[str]
+
+
+def add(store: EvidenceStore, env: str, report: Path, key: Path | None, signers: Signers) -> Proof:
     """Put a report into the store, with a signature where there is a key.
 
+    Args:
+        store: where to.
+        env: what the report is about.
+        report: the file.
+        key: signs it; None: it is kept without a signature.
+        signers: who may sign. What they would not verify is never put into the store.
+
     Raises:
-        InputError: it is no report, or names no release digest.
+        InputError: it is no report, names no release digest, or the key may not sign reports.
         HarnessError: the key cannot sign.
     """
     try:
@@ -100,26 +138,44 @@ def add(store: EvidenceStore, env: str, report: Path, key: Path | None) -> Proof
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", at=report) from error
     name = evidence.file_name(env, evidence.read(text, str(report)))
-    signed = signature.sign(text, key, signature.EVIDENCE) if key else None
+    if key is None:
+        store.put(name, text)
+        return evidence.read(text, name)
+    with signature.kept(key) as path:
+        signers.require(path, signature.EVIDENCE, datetime.datetime.now(datetime.UTC))
+        signed = signature.sign(text, path, signature.EVIDENCE)
     # The signature first: a report must not be seen without it.
-    if signed:
-        store.put(name + SIGNATURE, signed)
+    store.put(evidence.signature_name(name, signed), signed)
     store.put(name, text)
-    return evidence.read(text, name, signed)
+    return evidence.read(text, name, [signed])
 
 
-def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> list[Proof]:
-    """The reports of a release, the newest first."""
-    return sorted(_of(store, f"{env}/{digest}/{kind}-"), key=_started, reverse=True)
+def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> Kept:
+    """The reports of a release."""
+    prefix = f"{env}/{digest}/"
+    names = store.names(prefix)
+    proofs: list[Proof] = []
+    unreadable: list[str] = []
+    for name in names:
+        if not (name.startswith(f"{prefix}{kind}-") and name.endswith(".json")):
+            continue
+        signed = [each for each in names if each.startswith(name) and each.endswith(SIGNATURE)]
+        signatures: list[str] = []
+        for each in signed:
+            with _named(unreadable):
+                signatures.append(store.read(each) or "")
+        with _named(unreadable):
+            proofs.append(evidence.read(store.read(name) or "", name, signatures))
+    return Kept(sorted(proofs, key=_started, reverse=True), unreadable)
 
 
-def _of(store: EvidenceStore, prefix: str) -> Iterator[Proof]:
-    folder, _, _ = prefix.rpartition("/")
-    for name in store.names(f"{folder}/"):
-        if name.startswith(prefix) and name.endswith(".json"):
-            text = store.read(name)
-            if text is not None:
-                yield evidence.read(text, name, store.read(name + SIGNATURE))
+@contextlib.contextmanager
+def _named(unreadable: list[str]) -> Iterator[None]:
+    """What cannot be read is put on the list, and the rest goes on."""
+    try:
+        yield
+    except InputError as error:
+        unreadable.append(error.message)
 
 
 def _started(proof: Proof) -> datetime.datetime:

@@ -1,28 +1,33 @@
 """Asks Git, the source's cluster, the evidence store, bucket and registry: everything in a Case."""
 
+import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from harness import gates, registry
+from harness.attestation.record import Kind
+from harness.attestation.signature import SIGNERS, Signers
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
 from harness.gates import Gates
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
+from harness.policy import promoted
+from harness.policy.finding import Severity
 from harness.policy.serving import servers
-from harness.promotion import evidence_store, history
+from harness.promotion import evidence_store
 from harness.promotion.branch import Upstream
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
-from harness.promotion.evidence import Kind, Proof
-from harness.promotion.evidence_store import EvidenceStore
+from harness.promotion.evidence_store import EvidenceStore, Kept
 from harness.promotion.running import Running
-from harness.promotion.signature import Signers
 from harness.registry import Image
 from harness.render import diff, digest
 from harness.render.environment import Renderer, pinned
 from harness.render.objects import Environment, text
+from harness.site import UNSET
 from harness.store import push
 
+_REPLACED = ("promotion/evidence",)  # is about the pin that this promotion replaces
 _KINDS: tuple[Kind, ...] = ("loadtest", "smoke")
 
 
@@ -60,9 +65,9 @@ def gather(
             f"commit {commit or now_runs.commit} is not in this checkout",
             hint="was main rewritten? git fetch origin shows it",
         )
-    proves = wanted.from_
+    proves, before = wanted.from_, pinned(renderer.tree, target)
     proven = digest.of(renderer.at(proves, moving))
-    proofs = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
+    kept = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
     return Case(
         source=proves,
         target=target,
@@ -71,26 +76,31 @@ def gather(
         digest=proven,
         wish=wish,
         local_now=datetime.datetime.now(datetime.UTC),
-        checkout=_checkout(upstream, moving, pinned(renderer.tree, target)),
+        checkout=_checkout(upstream, moving, before),
         running=now_runs,
         running_digest=digest.of(renderer.at(proves, now_runs.commit)),
-        proofs=proofs,
-        reported=_reported(upstream, renderer, proves, proofs),
-        signers=signers(repository),
+        kept=kept,
+        reported=_reported(upstream, renderer, proves, kept),
+        signers=signers(upstream),
         profile_sha256=load_profile(repository.cluster(proves) / "loadtest.yaml").sha256,
         target_profile=load_profile(repository.cluster(target) / "loadtest.yaml"),
-        candidate=candidate(renderer, target, moving, wanted),
+        candidate=dataclasses.replace(
+            candidate(renderer, target, moving, wanted),
+            findings=_findings(upstream, repository, moving, before),
+        ),
     )
 
 
-def signers(repository: Repository) -> Signers:
-    """Who may sign, as the checkout has it; nobody where it says nothing."""
-    path = repository.root / history.SIGNERS
-    return Signers(path.read_text() if path.is_file() else "")
+def signers(upstream: Upstream) -> Signers:
+    """Who may sign, as main has it; nobody where it says nothing."""
+    return Signers(upstream.git.read(upstream.main, SIGNERS) or "")
 
 
 def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Candidate:
-    """The target's folder × a commit, and whether what it needs is there."""
+    """The target's folder × a commit, and whether what it needs is there.
+
+    What `harness check` finds in it is not asked: a release that goes back was judged when it came.
+    """
     new = renderer.pinning(target, commit)
     old = renderer.live(target)
     lock = load_lock(renderer.commit(commit).root / "models" / "lock.yaml")
@@ -107,13 +117,24 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Ca
         dangers=tuple(diff.dangers(diff.compare(old, new))) if old else (),
         models=tuple(lock.models),
         # Placeholders are nowhere to be found.
-        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock, wanted)),
+        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock)),
+        unsigned=() if unfilled else tuple(_unsigned(renderer.repository, new, wanted)),
     )
 
 
-def _missing(
-    repository: Repository, target: str, new: Environment, lock: Lock, wanted: Gates
-) -> Iterator[str]:
+def _findings(
+    upstream: Upstream, repository: Repository, commit: str, before: str | None
+) -> tuple[str, ...]:
+    """What main's rules find in main with the commit pinned."""
+    report = promoted.judge(repository, commit, main=upstream.main, pinned=before)
+    return tuple(
+        f"{each.location}: {each.rule}: {each.message}"
+        for each in report.findings
+        if each.severity is Severity.ERROR and each.rule not in _REPLACED
+    )
+
+
+def _missing(repository: Repository, target: str, new: Environment, lock: Lock) -> Iterator[str]:
     """What the target's bucket and registry lack of a release."""
     bucket = push.find(repository, target)
     for locked in lock.models.values():
@@ -125,10 +146,19 @@ def _missing(
     for image in images(new):
         if not registry.exists(repository, image):
             yield f"there is no {image}"
-        elif wanted.signed_image:
-            why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
-            if why:
-                yield f"{image} is not signed: {why}"
+
+
+def _unsigned(repository: Repository, new: Environment, wanted: Gates) -> Iterator[str]:
+    """The images that are not signed by whom the gates name."""
+    if wanted.signed_image is None:
+        return
+    if wanted.signed_image.identity == UNSET:
+        yield "signedImage.identity is UNSET"
+        return
+    for image in images(new):
+        why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
+        if why:
+            yield f"{image} is not signed by {wanted.signed_image}: {why}"
 
 
 def images(new: Environment) -> list[Image]:
@@ -153,9 +183,9 @@ def _committed(upstream: Upstream, commit: str) -> datetime.datetime:
 
 
 def _reported(
-    upstream: Upstream, renderer: Renderer, source: str, proofs: Mapping[Kind, Sequence[Proof]]
+    upstream: Upstream, renderer: Renderer, source: str, kept: Mapping[Kind, Kept]
 ) -> Mapping[str, Reported]:
-    named = {proof.commit for of_kind in proofs.values() for proof in of_kind}
+    named = {proof.commit for of_kind in kept.values() for proof in of_kind.proofs}
     found = {}
     for commit in filter(upstream.git.resolve, named):
         try:

@@ -4,17 +4,19 @@ Everything that has to be asked of a cluster, a bucket, a registry or Git was as
 lies in the ``Case``.
 """
 
+import contextlib
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from harness import freeze
+from harness.attestation import signature
+from harness.attestation.record import Gate, Kind
 from harness.core.errors import InputError
 from harness.loadtest import held
 from harness.loadtest.report import Report, quantity
 from harness.loadtest.slo import Objective
-from harness.promotion import signature
 from harness.promotion.case import Case
-from harness.promotion.evidence import Gate, Kind, Proof
+from harness.promotion.evidence import Proof
 from harness.render.diff import Danger
 
 _SKEW = 60.0  # seconds between two clocks; with NTP on both there is not one
@@ -37,12 +39,9 @@ def evaluate(case: Case) -> list[Gate]:
 
 def signed_by(case: Case, proof: Proof) -> str | None:
     """Whose signature a report has; None where it has none that counts."""
-    if proof.signature is None:
-        return None
-    try:
-        return case.signers.verify(proof.text, proof.signature, signature.EVIDENCE, proof.started)
-    except InputError:
-        return None
+    with contextlib.suppress(InputError):
+        return _verified(case, proof)
+    return None
 
 
 def danger_name(danger: Danger) -> str:
@@ -117,14 +116,24 @@ def _running(case: Case) -> str:
 
 
 def _soak(case: Case) -> str:
-    hours = (case.now - case.running.since).total_seconds() / 3600
-    if hours < case.gates.soak_hours:
-        due = case.running.since + datetime.timedelta(hours=case.gates.soak_hours)
+    if case.running.disturbances is None:
         raise _RefusedError(
-            f"Ready for {hours:.1f} h, {case.gates.soak_hours:g} h are asked",
+            "nobody looked whether pods failed in between: an older harness wrote this down",
+            "look again: harness promote --look FILE",
+        )
+    since = case.running.steady_since
+    hours = (case.now - since).total_seconds() / 3600
+    if hours < case.gates.soak_hours:
+        due = since + datetime.timedelta(hours=case.gates.soak_hours)
+        last = "".join(f": {each}" for each in case.running.disturbances[:1])
+        raise _RefusedError(
+            f"Ready for {hours:.1f} h, {case.gates.soak_hours:g} h are asked{last}",
             f"again from {due:%Y-%m-%d %H:%M} UTC on",
         )
-    return f"Ready for {hours:.1f} h (asked: {case.gates.soak_hours:g} h)"
+    return (
+        f"Ready for {hours:.1f} h (asked: {case.gates.soak_hours:g} h): unchanged, no container "
+        "restarted, no pod failed or was not Ready"
+    )
 
 
 def _load_test(case: Case) -> str:
@@ -145,7 +154,10 @@ def _load_test(case: Case) -> str:
             f"{proof.name}: {report.verdict}: {_some(report.reasons)}",
             "repair what it says; only the newest report counts",
         )
-    return f"pass, {report.requests:,} requests, signed by {_signer(case, proof) or 'nobody'}"
+    return (
+        f"pass, {report.requests:,} requests, signed by {_signer(case, proof) or 'nobody'}"
+        f"{_left_out(case, 'loadtest')}"
+    )
 
 
 def _slos(case: Case) -> str:
@@ -177,7 +189,10 @@ def _smoke_test(case: Case) -> str:
     if smoke.verdict != "pass":
         failed = [each.name for each in smoke.tests if each.outcome == "failed"]
         raise _RefusedError(f"{proof.name}: {smoke.verdict}: {_some(failed)}", "repair it first")
-    return f"pass, {smoke.count('passed')} of {len(smoke.tests)} checks apply"
+    return (
+        f"pass, {smoke.count('passed')} of {len(smoke.tests)} checks apply"
+        f"{_left_out(case, 'smoke')}"
+    )
 
 
 def _render(case: Case) -> str:
@@ -209,6 +224,28 @@ def _stored(case: Case) -> str:
     return f"{len(case.candidate.models)} archives by SHA-256, the image by digest"
 
 
+def _image_signature(case: Case) -> str:
+    wanted = case.gates.signed_image
+    if wanted is None:
+        return f"not asked: clusters/{case.target}/promotion.yaml has no signedImage"
+    if case.candidate.unsigned:
+        raise _RefusedError(
+            _some(case.candidate.unsigned),
+            f"run the image that the image workflow signed, or correct signedImage in "
+            f"clusters/{case.target}/promotion.yaml",
+        )
+    return f"signed by {wanted}"
+
+
+def _check(case: Case) -> str:
+    if case.candidate.findings:
+        raise _RefusedError(
+            _some(case.candidate.findings),
+            "harness check, on that commit; mend it and let it reach main",
+        )
+    return "no finding, by the rules and exceptions of this main"
+
+
 def _freeze(case: Case) -> str:
     window = freeze.frozen(case.gates.freeze, case.now)
     if window and not case.wish.override:
@@ -226,8 +263,10 @@ _GATES: Mapping[str, Callable[[Case], str]] = {
     "SLOs": _slos,
     "smoke test": _smoke_test,
     "render": _render,
+    "check": _check,
     "dangers": _dangers,
     "models and image": _stored,
+    "image signature": _image_signature,
     "freeze": _freeze,
 }
 
@@ -242,7 +281,9 @@ def _proof(case: Case, kind: Kind, hint: str) -> Proof:
     """The newest report of a kind, if it counts at all."""
     proof = case.newest(kind)
     if proof is None:
-        raise _RefusedError(f"there is none of release {case.digest[:12]}", hint)
+        raise _RefusedError(
+            f"there is none of release {case.digest[:12]}{_left_out(case, kind)}", hint
+        )
     known = case.reported.get(proof.commit)
     if known is None:
         raise _RefusedError(f"{proof.name} is of a commit that is not in this repository", hint)
@@ -261,16 +302,37 @@ def _proof(case: Case, kind: Kind, hint: str) -> Proof:
 
 def _signer(case: Case, proof: Proof) -> str | None:
     """Who signed a report; None where nobody need have."""
-    if proof.signature is None:
+    if not proof.signatures:
         if case.gates.signed_reports:
             raise _RefusedError(
                 f"{proof.name} is not signed", "harness evidence add REPORT --key FILE"
             )
         return None
     try:
-        return case.signers.verify(proof.text, proof.signature, signature.EVIDENCE, proof.started)
+        return _verified(case, proof)
     except InputError as error:
         raise _RefusedError(f"{proof.name}: {error.message}", error.hint) from error
+
+
+def _verified(case: Case, proof: Proof) -> str:
+    """Whose key signed a report, of those that may now: when it signed, nobody but itself says.
+
+    Raises:
+        InputError: it is signed by none of them.
+    """
+    error = InputError(f"{proof.name} is not signed")
+    for each in proof.signatures:
+        try:
+            return case.signers.verify(proof.text, each, signature.EVIDENCE, case.now)
+        except InputError as refused:
+            error = refused
+    raise error
+
+
+def _left_out(case: Case, kind: Kind) -> str:
+    """What lies in the evidence store and is no report."""
+    unreadable = case.kept[kind].unreadable
+    return f"; left out, {len(unreadable)} unreadable: {_some(unreadable)}" if unreadable else ""
 
 
 def _timely(case: Case, proof: Proof, committed: datetime.datetime, hint: str) -> None:
@@ -302,7 +364,7 @@ def _named(objective: Objective) -> str:
     return f"{objective.metric.replace('_', ' ')} of {objective.of or 'all'}"
 
 
-def _some(found: "tuple[str, ...] | list[str]") -> str:
+def _some(found: Sequence[str]) -> str:
     """The first few of what may be many."""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return "; ".join(found[:_SHOWN]) + more

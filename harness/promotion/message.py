@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.attestation.record import Evidence, Figures
 from harness.core.git import Git
-from harness.promotion.evidence import Evidence, Figures
 from harness.render import diff
 from harness.render.objects import Environment
 from harness.review.markdown import Page

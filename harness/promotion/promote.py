@@ -11,17 +11,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness import site
+from harness.attestation import pointer, signature
+from harness.attestation.pointer import SIGNATURE
+from harness.attestation.record import Evidence, Gate, Proven, Source
 from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.promotion import evidence, history, judge, message, signature
+from harness.promotion import evidence, history, judge, message
 from harness.promotion.branch import Branch
 from harness.promotion.case import Case
-from harness.promotion.evidence import SIGNATURE, Evidence, Gate, Proven, Source
 from harness.render.environment import Renderer, pinned
-
-_POINTER = "clusters/{}/release.yaml"
-_WHERE = ("spec", "ref", "commit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def promote(
     if waiting and _says_the_same(branch.upstream.git, waiting, told, branch.upstream.main):
         return Promotion(told, branch.name, waiting, changed=False)
     text = told.as_text()
-    path = evidence.path(case.target, case.commit)
+    path = pointer.evidence(case.target, case.commit)
     changes = {**moved(repository, case.target, case.commit), path: text}
     if key:
         changes[path + SIGNATURE] = signature.sign(text, key, signature.RELEASE)
@@ -89,9 +88,9 @@ def promote(
 
 def moved(repository: Repository, env: str, commit: str) -> dict[str, str]:
     """The change that points an environment at a commit."""
-    path = _POINTER.format(env)
+    path = pointer.path(env)
     file = repository.root / path
-    return {path: site.replace(file.read_text(), file, _WHERE, commit)}
+    return {path: site.replace(file.read_text(), file, pointer.PINNED, commit)}
 
 
 def _evidence(case: Case, replaces: str | None) -> Evidence:
@@ -105,7 +104,8 @@ def _evidence(case: Case, replaces: str | None) -> Evidence:
             environment=case.source,
             commit=case.running.commit,
             digest=case.digest,
-            ready_since=case.running.since.isoformat("T", "seconds"),
+            ready_since=case.running.steady_since.isoformat("T", "seconds"),
+            unchanged_since=case.running.since.isoformat("T", "seconds"),
         ),
         gates=tuple(judge.evaluate(case)),
         reports=tuple(_proven(case)),
@@ -115,7 +115,7 @@ def _evidence(case: Case, replaces: str | None) -> Evidence:
 
 
 def _proven(case: Case) -> Iterator[Proven]:
-    for kind in case.proofs:
+    for kind in case.kept:
         if proof := case.newest(kind):
             yield Proven(
                 kind=proof.kind,
@@ -129,7 +129,7 @@ def _proven(case: Case) -> Iterator[Proven]:
 
 def _says_the_same(git: Git, tip: str, told: Evidence, main: str) -> bool:
     """Whether a waiting commit is of this main and rests on the same reports."""
-    there = git.read(tip, evidence.path(told.environment, told.commit))
+    there = git.read(tip, pointer.evidence(told.environment, told.commit))
     if there is None or git.resolve(f"{tip}^") != main:
         return False
     try:

@@ -9,11 +9,11 @@ import dataclasses
 import datetime
 from dataclasses import dataclass, field
 
+from harness.attestation.record import Figures
 from harness.core.errors import HarnessError
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.promotion import evidence, evidence_store, history
-from harness.promotion.evidence import Figures
 from harness.promotion.evidence_store import EvidenceStore
 from harness.render import digest
 from harness.render.environment import Renderer
@@ -102,7 +102,7 @@ def _followed(repository: Repository, env: str, last: int) -> list[Ran]:
 
 
 def _tested(ran: Ran, env: str, store: EvidenceStore) -> Ran:
-    for proof in evidence_store.of(store, env, ran.digest, "loadtest")[:1]:
+    for proof in evidence_store.of(store, env, ran.digest, "loadtest").proofs[:1]:
         assert proof.load is not None  # noqa: S101  of this kind
         figures = tuple(evidence.figures(proof.load))
         return dataclasses.replace(ran, verdict=proof.load.verdict, figures=figures)

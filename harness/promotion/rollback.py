@@ -92,7 +92,12 @@ def chosen(recorded: Sequence[Pinned], to: str = "") -> Pinned:
 
 def _impossible(found: Candidate) -> list[str]:
     """Why a release cannot run."""
-    return [*found.faults, *(f"UNSET: {each}" for each in found.unfilled), *found.missing]
+    return [
+        *found.faults,
+        *(f"UNSET: {each}" for each in found.unfilled),
+        *found.missing,
+        *found.unsigned,
+    ]
 
 
 def _message(

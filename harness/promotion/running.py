@@ -15,6 +15,8 @@ from harness.cluster.api import Api
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
+from harness.promotion import disturbances
+from harness.promotion.disturbances import Disturbance
 from harness.render.objects import items, text
 
 _SITE = "site"
@@ -31,6 +33,8 @@ class Running:
         commit: of the release that it runs.
         unready: what is not Ready, a line each.
         since: from when on everything that Flux applies there has been what it is now.
+        disturbances: what failed since and came back by itself, the newest first; None where
+            nobody looked, as in what an older harness wrote down.
     """
 
     environment: str
@@ -39,6 +43,12 @@ class Running:
     commit: str
     unready: tuple[str, ...]
     since: datetime.datetime
+    disturbances: tuple[Disturbance, ...] | None = None
+
+    @property
+    def steady_since(self) -> datetime.datetime:
+        """From when on nothing has changed and nothing that is known has failed."""
+        return max([self.since, *(each.at for each in self.disturbances or ())])
 
 
 _ADAPTER = TypeAdapter(Running)
@@ -56,13 +66,15 @@ def look(cluster: Api, repository: Repository) -> Running:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
     site = cluster.get(kinds.CONFIG_MAP, _SITE, flux.NAMESPACE)
     broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
+    since = max(_changed(cluster), default=now)
     return Running(
         environment=text(site, "data", "ENVIRONMENT"),
         now=now,
         asked=asked,
         commit=screen.release,
         unready=tuple(f"{row.kind}/{row.name}: {row.why}" for row in broken),
-        since=max(_changed(cluster), default=now),
+        since=since,
+        disturbances=tuple(each for each in disturbances.look(cluster) if each.at > since),
     )
 
 

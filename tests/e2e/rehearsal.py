@@ -5,7 +5,6 @@ the load goes to a TorchServe on this machine that serves the same commit.
 """
 
 import datetime
-import json
 import shutil
 import sys
 from dataclasses import dataclass
@@ -46,6 +45,12 @@ _GATES = {
     "embedded": True,
 }
 
+_OPEN = {
+    "rule": "promotion/gates",
+    "object": "promotion.yaml/*",
+    "reason": "a rehearsal: nobody waits a day, and pods are kwok's",
+    "expires": datetime.date(2099, 1, 1),
+}
 _FIRST = {
     "rule": "promotion/evidence",
     "object": "GitRepository/flux-system/release",
@@ -99,13 +104,13 @@ class Rehearsal:
         self.harness("snapshot")
 
     def check(self) -> None:
-        """`harness check` finds nothing but the gates that a rehearsal has to open."""
-        found = json.loads(self.harness("check", "--json", code=1))["findings"]
-        assert {each["rule"] for each in found} <= {"promotion/gates"}, found
+        """`harness check` finds nothing."""
+        self.harness("check")
 
-    def excuse_nothing(self) -> None:
-        """Production's pointer has its evidence now."""
-        (self.root / "exceptions.yaml").write_text("exceptions: []\n")
+    def excuse(self, *meant: dict[str, object]) -> None:
+        """What is known and meant, beside the gates that a rehearsal has to open."""
+        text = yaml.safe_dump({"exceptions": [_OPEN, *meant]})
+        (self.root / "exceptions.yaml").write_text(text)
 
     def propose(self, message: str) -> None:
         """What a pull request is, and its merge: a branch, a check, main."""
@@ -165,7 +170,7 @@ def prepare(pair: Pair, folder: Path, endpoint: str) -> Rehearsal:
     signer = f"ada@example.com {key.with_suffix('.pub').read_text()}"
     (root / "clusters" / "allowed_signers").write_text(signer)
     # Production's first release is pinned by hand; nothing comes from the network here.
-    (root / "exceptions.yaml").write_text(yaml.safe_dump({"exceptions": [_FIRST]}))
+    made.excuse(_FIRST)
     for name in {path.parent.name for path in (root / "models").glob("*/model.yaml")} - {MODEL}:
         shutil.rmtree(root / "models" / name)
     (root / "models" / "lock.yaml").unlink()

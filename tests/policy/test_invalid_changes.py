@@ -17,6 +17,7 @@ BEYOND_A_CHANGE = {
     "artifact/committed",
     "images/published-charts",
     "promotion/evidence",
+    "promotion/unverified",
     "render/crossed",
     "render/unset",
     "server/refused",

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from harness.attestation.signature import Signers
 from harness.gates import Gates
 from harness.loadtest import histogram
 from harness.loadtest.profile import Profile
 from harness.loadtest.report import Report
 from harness.promotion import evidence
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
+from harness.promotion.disturbances import Disturbance
 from harness.promotion.evidence import Proof
+from harness.promotion.evidence_store import Kept
 from harness.promotion.running import Running
-from harness.promotion.signature import Signers
 
 NOW = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)  # a Thursday
 COMMIT = "c" * 40
@@ -50,7 +52,12 @@ def gates(**keys: object) -> Gates:
 
 def running(**changes: Any) -> Running:
     """Staging, Ready for thirty hours."""
-    return replace(Running("staging", NOW, NOW, COMMIT, (), hours_ago(30)), **changes)
+    return replace(Running("staging", NOW, NOW, COMMIT, (), hours_ago(30), ()), **changes)
+
+
+def failed(hours: float) -> Disturbance:
+    """A container that was killed so many hours ago."""
+    return Disturbance("Pod torchserve/a, container torchserve,", "was OOMKilled", hours_ago(hours))
 
 
 def load_report(
@@ -125,8 +132,12 @@ def smoke_text(**changes: Any) -> str:
     return json.dumps(report | changes)
 
 
-def proof(text: str, signature: str | None = None) -> Proof:
-    return evidence.read(text, "staging/report.json", signature)
+def proof(text: str, *signatures: str) -> Proof:
+    return evidence.read(text, "staging/report.json", signatures)
+
+
+def kept(*proofs: Proof, unreadable: tuple[str, ...] = ()) -> Kept:
+    return Kept(proofs, unreadable)
 
 
 def load_proof(**changes: Any) -> Proof:
@@ -146,7 +157,7 @@ def case(**changes: Any) -> Case:
         checkout=Checkout("", reachable=True, forward=True, committed=hours_ago(100)),
         running=running(),
         running_digest=DIGEST,
-        proofs={"loadtest": [load_proof()], "smoke": [proof(smoke_text())]},
+        kept={"loadtest": kept(load_proof()), "smoke": kept(proof(smoke_text()))},
         reported={COMMIT: Reported(hours_ago(100), DIGEST)},
         signers=Signers(""),
         profile_sha256=PROFILE.sha256,
@@ -158,4 +169,4 @@ def case(**changes: Any) -> Case:
 
 def with_load(*found: Proof, **changes: Any) -> Case:
     """The case with other load tests, the newest first."""
-    return case(proofs={"loadtest": list(found), "smoke": [proof(smoke_text())]}, **changes)
+    return case(kept={"loadtest": kept(*found), "smoke": kept(proof(smoke_text()))}, **changes)

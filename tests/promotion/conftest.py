@@ -122,7 +122,10 @@ def clone(
         ("clone", "--quiet", str(origin), str(root)),
     ):
         subprocess.run(["git", *words], check=True, capture_output=True)
-    (root / "build").mkdir()
+    cache = checkout.build / "check" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    (root / "build" / "check").mkdir(parents=True)
+    (root / "build" / "check" / "cache").symlink_to(cache)
     (root / "build" / "tools").symlink_to(checkout.build / "tools")
     (root / "tools").symlink_to(checkout.root / "tools")
     clone = Clone(Repository(root), Git(origin))
@@ -133,14 +136,23 @@ def clone(
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """An SSH key."""
-    path = tmp_path / "key"
+    return new_key(tmp_path / "key")
+
+
+def new_key(path: Path) -> Path:
+    """Make an SSH key there."""
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f", str(path)]
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, capture_output=True)
     return path
 
 
-def allow(clone: Clone, key: Path) -> None:
+def allow(clone: Clone, key: Path, options: str = "") -> None:
     """Let a key sign, on main."""
-    line = f"ada@example.com {key.with_suffix('.pub').read_text()}"
-    (clone.root / "clusters" / "allowed_signers").write_text(line)
+    list_signer(clone, key, options)
     clone.commit("Allow a signer")
+
+
+def list_signer(clone: Clone, key: Path, options: str = "") -> None:
+    """Let a key sign, in the working tree."""
+    line = f"ada@example.com {options} {key.with_suffix('.pub').read_text()}"
+    (clone.root / "clusters" / "allowed_signers").write_text(line)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from harness.attestation.record import Evidence
 from harness.core.repository import Repository
 from harness.gates import Gates
 from harness.promotion import judge
-from harness.promotion.evidence import Evidence
 from tests.promotion.cases import case
 
 

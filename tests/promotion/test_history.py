@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from harness.promotion import evidence, evidence_store, history, overview, releases
+from harness.attestation import pointer
+from harness.attestation.signature import Signers
+from harness.promotion import evidence_store, history, overview, releases
 from harness.promotion.evidence_store import Folder
 from harness.promotion.overview import Side
 from harness.render import digest
@@ -28,15 +30,21 @@ def test_environment_that_follows_main_has_no_moves(clone: Clone) -> None:
     assert history.pinned(clone.repository, "staging") == []
 
 
-def test_pointer_is_read_quoted_or_not() -> None:
-    for text in (f"  ref:\n    commit: {'a' * 40}\n", f'  ref:\n    commit: "{"a" * 40}"\n'):
-        assert history.pointer(text) == "a" * 40
-    assert history.pointer("  ref:\n    commit: UNSET\n") is None
+def test_pointer_is_read_as_flux_reads_it() -> None:
+    decoy = f"metadata:\n  annotations:\n    commit: {'b' * 40}\n"
+    for text in (
+        f"spec:\n  ref:\n    commit: {'a' * 40}\n",
+        f'spec:\n  ref:\n    commit: "{"a" * 40}"\n',
+        f"{decoy}spec: {{ref: {{commit: {'a' * 40}}}}}\n",
+    ):
+        assert pointer.read(text) == "a" * 40
+    for text in ("spec:\n  ref:\n    commit: UNSET\n", decoy, "a: [", ""):
+        assert pointer.read(text) is None
 
 
 def test_evidence_that_cannot_be_read_is_no_evidence(clone: Clone) -> None:
     commit = clone.change(1)
-    path = clone.root / evidence.path("production", commit)
+    path = clone.root / pointer.evidence("production", commit)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"schema_version": 1}))
     clone.pin(commit)
@@ -54,7 +62,7 @@ def test_followed_environment_lists_what_changed_it_with_its_load_tests(
     release = {"commit": changed, "digest": named, "helm": "", "pods": ""}
     report.write_text(cases.load_report(release=release).model_dump_json())
     store = Folder(tmp_path / "evidence")
-    evidence_store.add(store, "staging", report, None)
+    evidence_store.add(store, "staging", report, None, Signers(""))
     first, second, *_ = releases.of(clone.repository, "staging", store, 10)
     assert (first.commit, first.digest, first.why) == (changed, named, "Queue 1")
     assert (first.verdict, first.p95) == ("pass", 20.0)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.attestation import signature
+from harness.attestation.signature import Signers
 from harness.loadtest.report import Report
-from harness.promotion import evidence, judge, signature
+from harness.promotion import evidence, judge
 from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
-from harness.promotion.signature import Signers
 from harness.render.diff import Danger
 from harness.render.objects import Object, Owner
 from tests.promotion.cases import (
@@ -20,8 +21,10 @@ from tests.promotion.cases import (
     NOW,
     PROFILE,
     case,
+    failed,
     gates,
     hours_ago,
+    kept,
     load_proof,
     load_report,
     profile,
@@ -53,7 +56,7 @@ def refused(of: Case) -> dict[str, str]:
 
 def test_good_case_passes_every_gate() -> None:
     assert refused(case()) == {}
-    assert len(judge.evaluate(case())) == 12
+    assert len(judge.evaluate(case())) == 14
 
 
 _FREEZE = [{"name": "week", "timeZone": "UTC", "from": "Mon 00:00", "to": "Fri 00:00"}]
@@ -95,6 +98,25 @@ SPOILED = {
         "soak",
         "Ready for 23.9 h, 24 h are asked",
         case(running=running(since=hours_ago(23.9))),
+    ),
+    "killed meanwhile": (
+        "soak",
+        "Ready for 2.0 h, 24 h are asked: Pod torchserve/a, container torchserve, was OOMKilled",
+        case(running=running(disturbances=(failed(2), failed(3)))),
+    ),
+    "nobody looked at the pods": (
+        "soak",
+        "nobody looked whether pods failed",
+        case(running=running(disturbances=None)),
+    ),
+    "a finding": ("check", "flux/waits", case(candidate=candidate(findings=("a: flux/waits: b",)))),
+    "an image that somebody else signed": (
+        "image signature",
+        "is not signed by",
+        case(
+            candidate=candidate(unsigned=("it is not signed by us",)),
+            gates=gates(signedImage={"key": "cosign.pub"}),
+        ),
     ),
     "does not render": ("render", "gone", case(candidate=candidate(faults=("gone",)))),
     "UNSET": ("render", "UNSET: DOMAIN", case(candidate=candidate(unfilled=("DOMAIN",)))),
@@ -191,8 +213,8 @@ FAILED = {"name": "gpus", "outcome": "failed", "seconds": 1}
     ],
 )
 def test_smoke_test_that_does_not_count(changes: dict[str, object], said: str) -> None:
-    proofs = {"loadtest": [load_proof()], "smoke": [proof(smoke_text(**changes))]}
-    assert said in refused(case(proofs=proofs))["smoke test"]
+    found = {"loadtest": kept(load_proof()), "smoke": kept(proof(smoke_text(**changes)))}
+    assert said in refused(case(kept=found))["smoke test"]
 
 
 def test_what_the_caller_may_insist_on() -> None:
@@ -221,21 +243,21 @@ def _signed(report: Report, key: Path) -> tuple[str, str]:
     return text, signature.sign(text, key, signature.EVIDENCE)
 
 
-def _strict(key: Path, text: str, signed: str | None) -> Case:
+def _strict(key: Path, text: str, *signed: str) -> Case:
     signers = Signers(f"ci@example.com {key.with_suffix('.pub').read_text()}")
     smoke = smoke_text()
     smoke_signed = signature.sign(smoke, key, signature.EVIDENCE)
-    proofs = {
-        "loadtest": [evidence.read(text, "report.json", signed)],
-        "smoke": [evidence.read(smoke, "smoke.json", smoke_signed)],
+    found = {
+        "loadtest": kept(evidence.read(text, "report.json", signed)),
+        "smoke": kept(evidence.read(smoke, "smoke.json", [smoke_signed])),
     }
-    return case(proofs=proofs, signers=signers, gates=gates(signedReports=True))
+    return case(kept=found, signers=signers, gates=gates(signedReports=True))
 
 
 def test_signed_report_counts(key: Path) -> None:
     strict = _strict(key, *_signed(load_report(), key))
     assert refused(strict) == {}
-    assert judge.signed_by(strict, strict.proofs["loadtest"][0]) == "ci@example.com"
+    assert judge.signed_by(strict, strict.kept["loadtest"].proofs[0]) == "ci@example.com"
 
 
 def test_report_edited_by_hand_is_refused(key: Path) -> None:
@@ -246,7 +268,39 @@ def test_report_edited_by_hand_is_refused(key: Path) -> None:
 
 def test_unsigned_report_is_refused(key: Path) -> None:
     text, _ = _signed(load_report(), key)
-    assert "is not signed" in refused(_strict(key, text, None))["load test"]
+    assert "is not signed" in refused(_strict(key, text))["load test"]
+
+
+def test_report_counts_while_one_of_its_signatures_does(key: Path, tmp_path: Path) -> None:
+    text, signed = _signed(load_report(), key)
+    assert refused(_strict(key, text, "no signature", signed)) == {}
+
+
+def test_key_that_has_expired_signs_nothing_whatever_the_report_says_of_its_age(key: Path) -> None:
+    strict = _strict(key, *_signed(load_report(started=hours_ago(25).isoformat()), key))
+    assert refused(strict) == {}
+    yesterday = f'ada valid-before="{hours_ago(24):%Y%m%d%H%M%SZ}"'
+    expired = Signers(f"{yesterday} {key.with_suffix('.pub').read_text()}")
+    assert "has expired" in refused(replace(strict, signers=expired))["load test"]
+
+
+def test_what_cannot_be_read_is_left_out_and_told() -> None:
+    junk = ("staging/x.json is no report",)
+    found = case().kept | {"loadtest": kept(load_proof(), unreadable=junk)}
+    told = {gate.name: gate.found for gate in judge.evaluate(case(kept=found))}
+    assert told["load test"].endswith("; left out, 1 unreadable: staging/x.json is no report")
+    nothing = case().kept | {"smoke": kept(unreadable=junk)}
+    assert "staging/x.json" in refused(case(kept=nothing))["smoke test"]
+
+
+def test_failure_before_the_soak_is_forgotten() -> None:
+    found = judge.evaluate(case(running=running(disturbances=(failed(25), failed(29)))))
+    assert next(gate for gate in found if gate.name == "soak").found.startswith("Ready for 25.0 h")
+
+
+def test_image_signature_that_nobody_asks_for_says_so() -> None:
+    found = {gate.name: gate.found for gate in judge.evaluate(case())}
+    assert found["image signature"].startswith("not asked")
 
 
 def test_profile_says_what_its_digest_is_of() -> None:

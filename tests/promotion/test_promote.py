@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.attestation import pointer, signature
+from harness.attestation.record import Evidence
+from harness.attestation.signature import Signers
 from harness.core.errors import InputError, UsageError
-from harness.promotion import evidence, history, promote, signature
+from harness.promotion import history, promote
 from harness.promotion.branch import Branch, upstream
 from harness.promotion.case import Candidate, Case, Wish
-from harness.promotion.evidence import Evidence
-from harness.promotion.signature import Signers
 from harness.render import digest
 from harness.render.environment import Renderer
 from tests.promotion import cases
@@ -31,9 +32,9 @@ def case(clone: Clone, commit: str, **changes: object) -> Case:
         digest=proves,
         running_digest=proves,
         reported={commit: cases.Reported(cases.hours_ago(100), proves)},
-        proofs={
-            "loadtest": [cases.load_proof(release=release)],
-            "smoke": [cases.proof(cases.smoke_text(release=release))],
+        kept={
+            "loadtest": cases.kept(cases.load_proof(release=release)),
+            "smoke": cases.kept(cases.proof(cases.smoke_text(release=release))),
         },
         candidate=Candidate(will_run, (), (), (), cases.MODELS, ()),
     )
@@ -50,11 +51,11 @@ def test_commit_moves_the_pointer_adds_the_evidence_and_nothing_else(clone: Clon
     assert done.made
     assert done.changed
     changed = clone.git.run("diff", "--name-status", f"{done.made}^", done.made).splitlines()
-    assert changed == [f"A\t{evidence.path('production', commit)}", f"M\t{POINTER}"]
+    assert changed == [f"A\t{pointer.evidence('production', commit)}", f"M\t{POINTER}"]
     assert clone.git.run("diff", "--numstat", f"{done.made}^", done.made, "--", POINTER).startswith(
         "1\t1\t"
     )
-    assert history.pointer(clone.git.read(done.made, POINTER) or "") == commit
+    assert pointer.read(clone.git.read(done.made, POINTER) or "") == commit
     assert clone.head() == commit, "the checkout is where it was"
     assert clone.git.run("status", "--porcelain") == ""
     assert before != commit
@@ -64,7 +65,7 @@ def test_evidence_says_why(clone: Clone) -> None:
     commit = clone.change(321)
     before = history.pinned(clone.repository, "production")[0].commit
     done = promote.promote(clone.repository, case(clone, commit), branch(clone), None)
-    text = clone.git.read(str(done.made), evidence.path("production", commit))
+    text = clone.git.read(str(done.made), pointer.evidence("production", commit))
     told = Evidence.model_validate_json(text or "")
     assert (told.commit, told.replaces) == (commit, before)
     assert all(gate.passed for gate in told.gates)
@@ -93,11 +94,11 @@ def test_newer_report_updates_the_branch(clone: Clone) -> None:
     commit = clone.change(321)
     first = promote.promote(clone.repository, case(clone, commit), branch(clone), None)
     known = case(clone, commit)
-    release = known.proofs["loadtest"][0].report.release
+    release = known.kept["loadtest"].proofs[0].report.release
     newer = cases.load_proof(started=cases.hours_ago(1).isoformat(), release=release)
-    proofs = {**known.proofs, "loadtest": [newer]}
+    kept = {**known.kept, "loadtest": cases.kept(newer)}
     second = promote.promote(
-        clone.repository, dataclasses.replace(known, proofs=proofs), branch(clone), None
+        clone.repository, dataclasses.replace(known, kept=kept), branch(clone), None
     )
     assert second.changed
     assert second.made != first.made
@@ -130,7 +131,7 @@ def test_edited_evidence_is_signed_by_nobody(clone: Clone, key: Path) -> None:
     commit = clone.change(321)
     promote.promote(clone.repository, case(clone, commit), branch(clone), key)
     clone.merge(BRANCH)
-    path = clone.root / evidence.path("production", commit)
+    path = clone.root / pointer.evidence("production", commit)
     told = json.loads(path.read_text())
     told["override"] = "nothing to see"
     path.write_text(json.dumps(told))
@@ -144,12 +145,13 @@ def test_evidence_has_to_be_signed_where_reports_have_to_be(clone: Clone, key: P
     commit = clone.change(321)
     known = case(clone, commit)
     signed = {
-        kind: [cases.proof(each.text, signature.sign(each.text, key, signature.EVIDENCE))]
-        for kind, (each,) in known.proofs.items()
+        kind: cases.kept(cases.proof(each.text, signature.sign(each.text, key, signature.EVIDENCE)))
+        for kind, found in known.kept.items()
+        for each in found.proofs
     }
     strict = dataclasses.replace(
         known,
-        proofs=signed,
+        kept=signed,
         gates=cases.gates(signedReports=True),
         signers=Signers(f"ada@example.com {key.with_suffix('.pub').read_text()}"),
     )
@@ -166,7 +168,7 @@ def test_another_promotion_under_way_is_not_overrun(clone: Clone) -> None:
     with pytest.raises(InputError, match=f"already moves production to {first[:12]}"):
         promote.promote(clone.repository, case(clone, second), branch(clone), None)
     done = promote.promote(clone.repository, case(clone, second), branch(clone), None, replace=True)
-    assert history.pointer(clone.git.read(str(done.made), POINTER) or "") == second
+    assert pointer.read(clone.git.read(str(done.made), POINTER) or "") == second
 
 
 def test_another_promotion_upstream_is_seen(clone: Clone) -> None:
@@ -176,8 +178,23 @@ def test_another_promotion_upstream_is_seen(clone: Clone) -> None:
     ours.push(str(done.made))
     clone.git.run("branch", "--quiet", "-D", BRANCH)
     second = clone.change(322)
-    with pytest.raises(InputError, match="already moves"):
+    with pytest.raises(InputError, match="already moves") as refused:
         promote.promote(clone.repository, case(clone, second), branch(clone), None)
+    assert "git push origin --delete promote/production" in refused.value.hint
+
+
+def test_squashed_promotion_makes_room_for_the_next(clone: Clone) -> None:
+    first = clone.change(321)
+    ours = branch(clone)
+    done = promote.promote(clone.repository, case(clone, first), ours, None)
+    ours.push(str(done.made))
+    clone.change(5)  # main goes on while the pull request is open
+    clone.git.run("merge", "--quiet", "--squash", BRANCH)
+    clone.commit("Promote (#12)")
+    second = clone.change(322)
+    done = promote.promote(clone.repository, case(clone, second), branch(clone), None)
+    assert done.evidence.replaces == first
+    branch(clone).push(str(done.made))
 
 
 def test_merged_promotion_makes_room_for_the_next(clone: Clone) -> None:

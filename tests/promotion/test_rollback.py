@@ -77,6 +77,7 @@ def test_twice_changes_nothing(moved: tuple[Clone, str, str]) -> None:
         ({"missing": ("s3://models lacks tiny-1.mar",)}, "lacks tiny-1.mar"),
         ({"missing": ("there is no torchserve@sha256:0",)}, "there is no torchserve"),
         ({"faults": ("Kustomization/efs: gone",)}, "gone"),
+        ({"unsigned": ("it is not signed",)}, "it is not signed"),
         ({"unfilled": ("DOMAIN",)}, "UNSET: DOMAIN"),
     ],
 )
@@ -86,6 +87,22 @@ def test_release_that_cannot_run_any_more_is_refused(
     clone, *_ = moved
     with pytest.raises(InputError, match=said):
         _back(clone, found=dataclasses.replace(FINE, **changes))
+    assert clone.git.resolve(BRANCH) is None
+
+
+def test_release_that_no_branch_holds_any_more_is_refused(clone: Clone) -> None:
+    clone.git.run("switch", "--quiet", "--create", "release/fix")
+    clone.edit("clusters/production/site.yaml", "ENVIRONMENT: production", "ENVIRONMENT: other")
+    fix = clone.commit("A fix", push=False)
+    clone.git.run("push", "--quiet", "origin", "release/fix")
+    clone.git.run("switch", "--quiet", "main")
+    clone.pin(fix)
+    clone.pin(clone.change(2))
+    assert _back(clone, fix).commit == fix, "while its branch is there"
+    clone.git.run("branch", "--quiet", "-D", BRANCH)
+    clone.origin.run("branch", "--quiet", "-D", "release/fix")
+    with pytest.raises(InputError, match=r"neither in main nor in a release/\* branch"):
+        _back(clone, fix)
     assert clone.git.resolve(BRANCH) is None
 
 

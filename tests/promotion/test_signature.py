@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.attestation import signature
+from harness.attestation.signature import EVIDENCE, RELEASE, Signers
 from harness.core.errors import HarnessError, InputError
-from harness.promotion import signature
-from harness.promotion.signature import EVIDENCE, RELEASE, Signers
 
 NOW = datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC)
 TEXT = '{"verdict": "pass"}\n'
@@ -94,3 +94,41 @@ def test_key_by_a_pipe_is_never_a_file(key: Callable[[str], Path], tmp_path: Pat
 def test_key_that_cannot_sign_says_so(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="cannot sign"):
         signature.sign(TEXT, tmp_path / "none", EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("options", "namespace", "said"),
+    [
+        (f'namespaces="{EVIDENCE}"', RELEASE, "not permitted for use in signature namespace"),
+        (f'namespaces="{RELEASE}"', EVIDENCE, "not permitted for use in signature namespace"),
+        ('valid-before="20261125"', RELEASE, "key has expired"),
+        ('valid-after="20270101"', RELEASE, "key is not yet valid"),
+        (None, RELEASE, "signed by nobody who may"),
+    ],
+)
+def test_key_that_would_not_count_is_refused_with_its_line(
+    key: Callable[[str], Path], options: str | None, namespace: str, said: str
+) -> None:
+    mine = key("mine")
+    signers = Signers("" if options is None else allowed(mine, options))
+    with pytest.raises(InputError, match=said) as refused:
+        signers.require(mine, namespace, NOW)
+    kind, public, _ = mine.with_suffix(".pub").read_text().split()
+    assert f'NAME namespaces="{namespace}" {kind} {public}' in refused.value.hint
+
+
+def test_key_that_counts_is_named(key: Callable[[str], Path]) -> None:
+    mine = key("mine")
+    assert Signers(allowed(mine)).require(mine, RELEASE, NOW) == "mine@example.com"
+
+
+def test_fingerprint_is_of_the_key_and_not_of_what_it_signs(key: Callable[[str], Path]) -> None:
+    mine, other = key("mine"), key("other")
+    prints = [
+        signature.fingerprint(signature.sign(text, who, EVIDENCE))
+        for text, who in ((TEXT, mine), ("another", mine), (TEXT, other))
+    ]
+    assert prints[0] == prints[1] != prints[2]
+    for no_signature in ("", "{}", "-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n"):
+        with pytest.raises(InputError, match="no SSH signature"):
+            signature.fingerprint(no_signature)

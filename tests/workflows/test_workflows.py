@@ -1,7 +1,10 @@
 """Every workflow: pinned, with the fewest rights, and nothing but make in its shell."""
 
+import os
 import re
+import subprocess
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,14 +16,21 @@ _PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>[0-9a-f]{40}) # (?P<versi
 _CLUSTER = 'aws eks update-kubeconfig --name "$CLUSTER" --alias "$ENV"'
 _NO_LINKS = 'test -z "$(find "$REPORT" -type l)"'
 
+PULL_REQUEST = """\
+open=$(gh pr list --head promote/production --state open --json number --jq '.[].number')
+if [ -n "$open" ]; then
+  gh pr edit "$open" --body-file build/promote/production.md
+else
+  gh pr create --base main --head promote/production --title "Promote to production" \
+--body-file build/promote/production.md
+fi"""
 # What a shell is given beside `make TARGET`, and why it is no target.
 SHORT_LIST = {
     _CLUSTER: "the cluster's login: AWS' own program, with the role of the job",
     'cosign sign --yes "$IMAGE"': "signing: by the identity that only the workflow has",
     'cosign attest --yes --type spdxjson --predicate sbom.spdx.json "$IMAGE"': "signing",
     "gh auth setup-git": "the login of git, for one job",
-    "gh pr create --base main --head promote/production"
-    ' --title "Promote to production" --body-file build/promote/production.md': "GitHub's program",
+    PULL_REQUEST: "GitHub's program",
     'gh release create "production-$GITHUB_RUN_NUMBER" --target "$GITHUB_SHA"'
     ' --title "Production $GITHUB_RUN_NUMBER" --notes-file "$NOTES"': "the same",
     "git diff --output=build/change.patch": "handed from the job that runs code to one that writes",
@@ -260,3 +270,17 @@ def test_what_is_installed_from_a_package_index_has_its_hashes() -> None:
     hashed = [line for line in installs if "--require-hashes" in line]
     # Not so: TORCH=cpu, whose wheels the lock does not know, and this repository itself.
     assert (len(installs), len(hashed)) == (6, 3), installs
+
+
+@pytest.mark.parametrize("number", ["", "12"])
+def test_a_promotion_that_is_renewed_edits_its_pull_request(tmp_path: Path, number: str) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$@" >> called\n[ "$2" = list ] && echo "{number}" || exit 0\n')
+    gh.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    argv = ["bash", "-eo", "pipefail", "-c", PULL_REQUEST]
+    subprocess.run(argv, cwd=tmp_path, env=path, check=True, timeout=30)
+    asked, called = (tmp_path / "called").read_text().splitlines()
+    assert asked.startswith("pr list --head promote/production --state open")
+    assert called.startswith(f"pr edit {number} " if number else "pr create --base main --head")
+    assert called.endswith("--body-file build/promote/production.md")

@@ -1,16 +1,18 @@
 """Promotion: production's gates are closed, and its pointer was moved through them."""
 
+import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from harness.attestation import pointer
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
-from harness.core.yamlfile import Document
-from harness.policy.finding import Problem
+from harness.core.yamlfile import Document, Path_
+from harness.policy.finding import Problem, Severity
 from harness.policy.project import Project
 from harness.policy.rule import rule
 from harness.render.cache import Cache
@@ -18,7 +20,8 @@ from harness.render.objects import dig, text
 
 _ENV = "production"
 _GATES = f"clusters/{_ENV}/promotion.yaml"
-_POINTER = f"clusters/{_ENV}/release.yaml"
+_POINTER = pointer.path(_ENV)
+_SUBJECT = "GitRepository/flux-system/release"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LINE = re.compile(r"[^\n]*?:(\d+): ")
 
@@ -26,7 +29,8 @@ _LINE = re.compile(r"[^\n]*?:(\d+): ")
 @rule(
     "promotion/gates",
     why="a release that nobody watched, or whose report anybody may have written, reaches users",
-    fix="soakHours of 1 or more, signedReports: true, no `embedded`, reports of at most 31 days",
+    fix="soakHours of 1 or more, signedReports: true, signedImage, no `embedded`, reports of at "
+    "most 31 days, mergeHours of at most 168; who means otherwise takes an exception for the key",
 )
 def gates(project: Project) -> Iterator[Problem]:
     if _ENV not in project.environments:
@@ -36,16 +40,21 @@ def gates(project: Project) -> Iterator[Problem]:
         yield Problem("production has no gates", Location(Path(_POINTER), 1))
     for parsed in written:
         for key, message in _open(parsed):
-            yield Problem(message, parsed.at((key,)))
+            yield Problem(message, parsed.at((key,)), f"promotion.yaml/{key}")
 
 
 def _open(parsed: Document) -> Iterator[tuple[str, str]]:
     """The gates that stand open; what is not written has a default that does not."""
     soak, days = dig(parsed.value, "soakHours"), dig(parsed.value, "reportDays")
+    hours = dig(parsed.value, "mergeHours")
     if isinstance(soak, int | float) and soak < 1:
         yield "soakHours", f"{soak} hours show nothing"
     if isinstance(days, int | float) and days > 31:
         yield "reportDays", f"after {days} days a load test is of another cluster"
+    if isinstance(hours, int | float) and hours > 168:
+        yield "mergeHours", f"{hours} hours after the gates were asked, their answer is of old"
+    if not dig(parsed.value, "signedImage"):
+        yield "signedImage", "nobody asks who built the image that runs"
     if dig(parsed.value, "signedReports") is False:
         yield "signedReports", "anybody can have written the report"
     if dig(parsed.value, "embedded") is True:
@@ -88,21 +97,63 @@ def _judge(repository: Repository) -> list[tuple[int, str]]:
 @rule(
     "promotion/evidence",
     why="a pointer that was moved by hand runs what nobody proved, and nobody can tell why",
-    fix="move it by `harness promote` or `harness rollback`; a first release takes an exception",
+    fix="move it by `harness promote` or `harness rollback`, and merge that in time; a first "
+    "release takes an exception",
 )
 def evidence(project: Project) -> Iterator[Problem]:
-    for parsed in project.documents(_POINTER) if _ENV in project.environments else ():
-        commit = text(parsed.value, "spec", "ref", "commit")
-        path = f"clusters/{_ENV}/evidence/{commit}.json"
-        if _COMMIT.fullmatch(commit) and not _is_about(project.text(path), commit):
-            message = f"there is no evidence of {commit[:12]}"
-            at = parsed.at(("spec", "ref", "commit"))
-            yield Problem(message, at, "GitRepository/flux-system/release")
+    for pin in _pins(project):
+        from harness.attestation import verify  # brings pydantic: a third of a second
+
+        told = verify.complaints(project.repository, pin.env, pin.commit, pin.text, pin.signed)
+        with contextlib.suppress(verify.HistoryError):  # promotion/unverified says so
+            for key, message in told:
+                yield Problem(message, _place(project, pin, key), _SUBJECT)
 
 
-def _is_about(written: str, commit: str) -> bool:
-    try:
-        told = json.loads(written)
-    except ValueError:
-        return False
-    return text(told, "commit") == commit and text(told, "environment") == _ENV
+@rule(
+    "promotion/unverified",
+    why="the signers and gates of the commit that main was before the merge decide, and this "
+    "checkout does not have it: the evidence was read, and verified by nobody",
+    fix="check where the history is: git fetch --unshallow; in a workflow, fetch-depth: 0",
+    severity=Severity.WARNING,
+)
+def unverified(project: Project) -> Iterator[Problem]:
+    for pin in _pins(project):
+        from harness.attestation import verify
+
+        try:
+            verify.ground(project.repository, pin.env, pin.commit, pin.text)
+        except verify.HistoryError as error:
+            message = f"the evidence of {pin.commit[:12]} cannot be verified: {error.message}"
+            yield Problem(message, pin.at, _SUBJECT)
+        except InputError:
+            continue  # promotion/evidence says so
+
+
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    """An environment that takes promotions, the commit that it pins, and the evidence beside it."""
+
+    env: str
+    commit: str
+    at: Location
+    text: str
+    signed: str
+
+
+def _pins(project: Project) -> Iterator[_Pin]:
+    for env in project.repository.environments:
+        if env != _ENV and not project.documents(f"clusters/{env}/promotion.yaml"):
+            continue
+        for parsed in project.documents(pointer.path(env)):
+            commit = text(parsed.value, *pointer.PINNED)
+            if _COMMIT.fullmatch(commit):
+                path = pointer.evidence(env, commit)
+                texts = project.text(path), project.text(path + pointer.SIGNATURE)
+                yield _Pin(env, commit, parsed.at(pointer.PINNED), *texts)
+
+
+def _place(project: Project, pin: _Pin, key: Path_ | None) -> Location:
+    """The line of the evidence that a key stands in; the pointer's, for the move itself."""
+    documents = project.documents(pointer.evidence(pin.env, pin.commit))
+    return pin.at if key is None or not documents else documents[0].at(key)

@@ -1,0 +1,102 @@
+"""The evidence of a promotion: the one file that it adds to Git, and what it has to say.
+
+``clusters/<env>/evidence/<commit>.json``; ``docs/promotion.md`` describes its keys, which are a
+public interface.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["loadtest", "smoke"]
+
+_FIRST_GATES = (
+    *("checkout", "commit", "clocks", "running", "soak", "load test", "SLOs", "smoke test"),
+    *("render", "dangers", "models and image", "freeze"),
+)
+GATES = {1: frozenset(_FIRST_GATES), 2: frozenset((*_FIRST_GATES, "check", "image signature"))}
+"""The gates that evidence of each ``schema_version`` lists; a new gate is a new version."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Gate(_Record):
+    """A condition of a promotion, and what was found.
+
+    Attributes:
+        found: in words; the reason, where it was not passed.
+        hint: what to do about it; empty where it was passed.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    hint: str = ""
+
+
+class Source(_Record):
+    """Where the release was proven.
+
+    Attributes:
+        ready_since: the soak counts from here: unchanged, and no pod or Deployment failed since.
+        unchanged_since: from when on Flux applied nothing else; empty in evidence of version 1.
+    """
+
+    environment: str
+    commit: str
+    digest: str
+    ready_since: str
+    unchanged_since: str = ""
+
+
+class Figures(_Record):
+    """What a load test measured of one name of its mix; milliseconds, requests per second."""
+
+    name: str
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    rate: float
+    failures: int
+
+
+class Proven(_Record):
+    """A report that was counted: where it lies, its SHA-256, who signed it."""
+
+    kind: Kind
+    name: str
+    sha256: str
+    signed_by: str | None
+    started: str
+    figures: tuple[Figures, ...] = ()
+
+
+class Evidence(_Record):
+    """Why a pointer might move.
+
+    Attributes:
+        schema_version: 2; evidence of version 1 lists fewer gates and is read forever.
+        digest: of what the environment runs with this commit.
+        replaces: the commit that it pinned before; None the first time.
+        decided: when, by the clock of the source's API server.
+        accepted: the dangers that somebody accepted by name.
+        override: why a freeze was overridden; empty where none was.
+    """
+
+    schema_version: Literal[1, 2] = 2
+    environment: str
+    commit: str
+    digest: str
+    replaces: str | None
+    decided: str
+    source: Source
+    gates: tuple[Gate, ...]
+    reports: tuple[Proven, ...]
+    accepted: tuple[str, ...] = ()
+    override: str = ""
+
+    def as_text(self) -> str:
+        """The file's text."""
+        return self.model_dump_json(indent=2) + "\n"

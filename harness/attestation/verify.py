@@ -1,0 +1,226 @@
+"""Whether the evidence beside a pointer is what a promotion writes, signed by who might.
+
+    for key, complaint in verify.complaints(repository, "production", commit, text, signature): …
+
+Everything that decides comes from the commit that main was before the move was merged: its signers
+and its gates. A move that is not merged yet is judged by the clock of whoever asks; one that is, by
+the date of the commit that brought it to main, so that a key that expires or a report that ages
+later changes nothing.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness import freeze, gates
+from harness.attestation import pointer, record, signature
+from harness.attestation.pointer import SIGNATURE, Move
+from harness.attestation.record import Evidence
+from harness.attestation.signature import SIGNERS, Signers
+from harness.core.errors import HarnessError, InputError
+from harness.core.git import Git
+from harness.core.repository import Repository
+from harness.core.yamlfile import Path_
+from harness.gates import Gates
+from harness.render import digest
+from harness.render.environment import Renderer
+
+Complaint = tuple[Path_ | None, str]
+"""The key of the evidence that is wrong, or None where it is the move itself; and what is wrong."""
+
+_SKEW = datetime.timedelta(minutes=5)  # between the API server's clock and that of who merges
+_UNSHALLOW = "git fetch --unshallow; in a workflow, fetch-depth: 0"
+
+
+class HistoryError(HarnessError):
+    """The checkout does not reach back to the commit that main was before the move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a move is held against.
+
+    Attributes:
+        base: the commit that main was before it.
+        moved_in: the commit of main that made it; empty while it is not merged.
+        at: when it reached main; now, while it has not.
+    """
+
+    base: str
+    moved_in: str
+    at: datetime.datetime
+
+
+def complaints(
+    repository: Repository, env: str, commit: str, text: str, signed: str
+) -> Iterator[Complaint]:
+    """Why the evidence beside a pointer proves nothing.
+
+    Args:
+        repository: the checkout.
+        env: the environment.
+        commit: what its pointer stands at.
+        text: the evidence as the checkout has it; empty where it has none.
+        signed: the signature beside it, likewise.
+
+    Raises:
+        HistoryError: the rest cannot be judged, since the checkout does not reach back so far.
+    """
+    if not text:
+        yield None, f"there is no evidence of {commit[:12]}"
+        return
+    try:
+        evidence = Evidence.model_validate_json(text)
+    except ValidationError as error:
+        for each in error.errors():
+            key = ".".join(map(str, each["loc"]))
+            yield each["loc"], f"{key}: {each['msg']}" if key else each["msg"]
+        return
+    yield from _content(evidence, env, commit)
+    try:
+        held = ground(repository, env, commit, text)
+    except InputError as error:
+        yield None, error.message
+        return
+    git, path = Git(repository.history), f"clusters/{env}/{gates.FILE}"
+    written = git.read(held.base, path)
+    if written is None:
+        yield None, f"main had no {path} before, in {held.base[:12]}: nothing could be promoted"
+        return
+    wanted = gates.read(written, Path(path))
+    yield from _signature(git, held, wanted, text, signed)
+    yield from _dates(evidence, wanted, held.at)
+    yield from _digest(repository, env, held, evidence)
+
+
+def ground(repository: Repository, env: str, commit: str, text: str) -> Ground:
+    """What a pointer that stands at ``commit`` is held against.
+
+    Args:
+        repository: the checkout.
+        env: the environment.
+        commit: what it pins.
+        text: the evidence as the checkout has it.
+
+    Raises:
+        HistoryError: the checkout does not reach back so far.
+        InputError: the evidence was there before any pointer moved: it was laid out beforehand.
+    """
+    git = Git(repository.history)
+    if pointer.main(git) is None:
+        raise HistoryError("there is no main here", hint="git fetch origin main")
+    return ground_of(git, env, commit, text, pointer.pinned(git, env, commit))
+
+
+def ground_of(git: Git, env: str, commit: str, text: str, move: Move | None) -> Ground:
+    """The same of one move in the history; None for one that is not committed.
+
+    A move that brings evidence, or changes it, is a promotion. One that does not goes back to what
+    was promoted before: a rollback, held against what that promotion was held against.
+    """
+    base = _before(git, move)
+    evidence = pointer.evidence(env, commit)
+    if git.read(base, evidence) != text:
+        if move and pointer.is_merged(git, move):
+            return Ground(base, move.moved_in, move.at)
+        return Ground(base, "", datetime.datetime.now(datetime.UTC))
+    for earlier in pointer.moves(git, env, base):
+        if earlier.commit == commit and git.read(earlier.moved_in, evidence) == text:
+            old = _before(git, earlier)
+            if git.read(old, evidence) != text:
+                return Ground(old, earlier.moved_in, earlier.at)
+    if pointer.is_shallow(git):
+        raise HistoryError("a shallow clone", hint=_UNSHALLOW)
+    raise InputError("the evidence was on main before the pointer ever moved to this commit")
+
+
+def _before(git: Git, move: Move | None) -> str:
+    base = pointer.before(git, move)
+    if base:
+        return base
+    if pointer.is_shallow(git):
+        raise HistoryError("a shallow clone", hint=_UNSHALLOW)
+    raise HistoryError("the first commit of this history pins it already")
+
+
+def _content(evidence: Evidence, env: str, commit: str) -> Iterator[Complaint]:
+    """What is wrong with the record by itself."""
+    if evidence.commit != commit:
+        yield ("commit",), f"is evidence of {evidence.commit[:12]}, not of {commit[:12]}"
+    if evidence.environment != env:
+        yield ("environment",), f"is evidence of {evidence.environment}, not of {env}"
+    names = [gate.name for gate in evidence.gates]
+    if missing := sorted(record.GATES[evidence.schema_version] - set(names)):
+        yield ("gates",), f"lacks the gates {', '.join(missing)}"
+    for index, gate in enumerate(evidence.gates):
+        if not gate.passed:
+            yield ("gates", index), f"gate {gate.name} was not passed: {gate.found}"
+        if gate.name in names[:index]:
+            yield ("gates", index), f"gate {gate.name} stands twice"
+
+
+def _signature(
+    git: Git, held: Ground, wanted: Gates, text: str, signed: str
+) -> Iterator[Complaint]:
+    if not signed and not wanted.signed_reports:
+        return
+    if not signed:
+        yield None, f"the evidence is not signed: there is no {SIGNATURE} beside it"
+        return
+    try:
+        signer(git, held, text, signed)
+    except InputError as error:
+        yield (), f"{error.message} ({SIGNERS} of {held.base[:12]}, which main was before)"
+
+
+def signer(git: Git, held: Ground, text: str, signed: str) -> str:
+    """Whose signature the evidence has, of those who might sign when it was merged.
+
+    Raises:
+        InputError: it has none that counts.
+    """
+    signers = Signers(git.read(held.base, SIGNERS) or "")
+    return signers.verify(text, signed, signature.RELEASE, held.at)
+
+
+def _dates(evidence: Evidence, wanted: Gates, at: datetime.datetime) -> Iterator[Complaint]:
+    """What is too old, too early, or frozen at the moment of the merge."""
+    yield from _age(("decided",), "decided", evidence.decided, at, wanted.merge_hours)
+    for index, report in enumerate(evidence.reports):
+        key, what = ("reports", index, "started"), f"{report.name} started"
+        yield from _age(key, what, report.started, at, wanted.report_days * 24)
+    window = freeze.frozen(wanted.freeze, at)
+    if window and not evidence.override:
+        yield ("decided",), f"merged at {at:%Y-%m-%d %H:%M} UTC, in a freeze: {window}"
+
+
+def _age(
+    key: Path_, what: str, moment: str, at: datetime.datetime, hours: float
+) -> Iterator[Complaint]:
+    """What is wrong with a moment that may be ``hours`` before ``at``."""
+    try:
+        age = at - datetime.datetime.fromisoformat(moment)
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
+        yield key, f"{moment!r} is no moment such as 2026-11-26T12:00:00+00:00"
+        return
+    if age > datetime.timedelta(hours=hours) + _SKEW:
+        old = age.total_seconds() / 3600
+        yield key, f"{what} {old:,.1f} h before the merge, {hours:g} h are allowed"
+    if age < -_SKEW:
+        yield key, f"{what} after the merge: a wrong clock?"
+
+
+def _digest(
+    repository: Repository, env: str, held: Ground, evidence: Evidence
+) -> Iterator[Complaint]:
+    """Whether the move makes the environment run what was judged."""
+    runs = Renderer(repository).live(env, held.moved_in)
+    if runs is None:
+        yield ("digest",), f"{held.moved_in[:12]} pins nothing that renders"
+        return
+    old = evidence.schema_version == 1 and digest.matches(runs, evidence.digest)
+    if not old and evidence.digest != (now := digest.of(runs)):
+        yield ("digest",), f"is of release {evidence.digest[:12]}, and {now[:12]} would run"

@@ -1,0 +1,144 @@
+"""What failed in a cluster and came back by itself: what Flux's own histories do not tell.
+
+A server that is killed each hour is Ready at nearly every look, and unchanged all the time. What an
+API server still knows of it is read here: containers that were started again, pods that failed or
+were not Ready in between, Deployments that were short of pods. Namespaces of Kubernetes itself
+(``kube-…``) are left out, since no release brings them; so are the pods of Jobs, which may try
+again.
+
+A pod that is younger than the time that is asked about is no disturbance: a node may have been
+drained. Nor does an API server remember a pod that was deleted.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.cluster import kinds, synced
+from harness.cluster.api import Api
+from harness.render.objects import Value, dig, items, text
+
+_SYSTEM = "kube-"
+_SLACK = datetime.timedelta(minutes=2)  # from a started container to a pod that says Ready
+_PERIOD, _TRIES = 10, 3  # seconds, and failures: a probe's defaults (Kubernetes API, Probe)
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """One failure: of what, why, and when it was over."""
+
+    subject: str
+    why: str
+    at: datetime.datetime
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.why}, {self.at:%Y-%m-%d %H:%M} UTC"
+
+
+def look(cluster: Api) -> tuple[Disturbance, ...]:
+    """The last disturbance of each container, pod and Deployment, the newest first.
+
+    Raises:
+        ApiError: the cluster does not let us look.
+    """
+    found = [each for pod in _ours(cluster.every(kinds.POD)) for each in _of_pod(pod)]
+    for deployment in _ours(cluster.every(kinds.DEPLOYMENT)):
+        found += _of_deployment(deployment)
+    return tuple(sorted(found, key=lambda each: each.at, reverse=True))
+
+
+def _ours(objects: list[Value]) -> Iterator[Value]:
+    for each in objects:
+        system = text(each, "metadata", "namespace").startswith(_SYSTEM)
+        job = text(each, "metadata", "ownerReferences", 0, "kind") == "Job"
+        if not (system or job or dig(each, "metadata", "deletionTimestamp")):
+            yield each
+
+
+def _of_pod(pod: Value) -> Iterator[Disturbance]:
+    name = _name("Pod", pod)
+    if text(pod, "status", "phase") == "Failed":
+        reason = text(pod, "status", "reason") or "failed"
+        yield Disturbance(name, f"ended: {reason}", _ended(pod))
+        return
+    for kind in ("containerStatuses", "initContainerStatuses"):
+        for container in items(pod, "status", kind):
+            yield from _restarted(name, container)
+    yield from _interrupted(name, pod)
+
+
+def _restarted(pod: str, container: object) -> Iterator[Disturbance]:
+    """The last time that a container was started again."""
+    count = dig(container, "restartCount")
+    last = dig(container, "lastState", "terminated")
+    when = text(last, "finishedAt") or text(container, "state", "running", "startedAt")
+    if not count or not when:
+        return
+    code = dig(last, "exitCode")
+    reason = text(last, "reason") or "unknown"
+    why = f"was restarted {count} times, the last: {reason}" + (
+        f" (exit code {code})" if code is not None else ""
+    )
+    yield Disturbance(f"{pod}, container {text(container, 'name')},", why, _moment(when))
+
+
+def _interrupted(name: str, pod: Value) -> Iterator[Disturbance]:
+    """Whether a pod got Ready later than it can have for the first time: it was not in between."""
+    ready = synced.condition(pod, "Ready")
+    since, began = text(ready, "lastTransitionTime"), text(pod, "status", "startTime")
+    started = [
+        text(each, "state", "running", "startedAt")
+        for each in items(pod, "status", "containerStatuses")
+    ]
+    if text(ready, "status") != "True" or not since or not began:
+        return
+    first = max(map(_moment, filter(None, (began, *started)))) + _patience(pod)
+    if _moment(since) > first:
+        yield Disturbance(name, "was not Ready", _moment(since))
+
+
+def _patience(pod: Value) -> datetime.timedelta:
+    """How long after its containers' start a pod may get Ready for the first time."""
+    probes = [
+        dig(container, f"{kind}Probe")
+        for container in items(pod, "spec", "containers")
+        for kind in ("startup", "readiness")
+    ]
+    seconds = [
+        _number(probe, "initialDelaySeconds", 0)
+        + _number(probe, "periodSeconds", _PERIOD) * _number(probe, "failureThreshold", _TRIES)
+        for probe in probes
+        if probe is not None
+    ]
+    return datetime.timedelta(seconds=sum(seconds)) + _SLACK
+
+
+def _of_deployment(deployment: Value) -> Iterator[Disturbance]:
+    """Whether a Deployment had fewer pods than it needs, later than when it was made."""
+    available = synced.condition(deployment, "Available")
+    since = text(available, "lastTransitionTime")
+    if text(available, "status") == "True" and since:
+        yield Disturbance(_name("Deployment", deployment), "was not Available", _moment(since))
+
+
+def _ended(pod: Value) -> datetime.datetime:
+    """When the last container of a failed pod ended; when it began, if none ever ran."""
+    finished = [
+        text(each, "state", "terminated", "finishedAt")
+        for each in items(pod, "status", "containerStatuses")
+    ]
+    began = text(pod, "status", "startTime") or text(pod, "metadata", "creationTimestamp")
+    return max(map(_moment, filter(None, (began, *finished))))
+
+
+def _name(kind: str, value: Value) -> str:
+    return f"{kind} {text(value, 'metadata', 'namespace')}/{text(value, 'metadata', 'name')}"
+
+
+def _number(value: object, key: str, default: int) -> int:
+    found = dig(value, key)
+    return found if isinstance(found, int) else default
+
+
+def _moment(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)

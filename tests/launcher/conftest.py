@@ -55,7 +55,15 @@ def processes(work: Path) -> list[psutil.Process]:
 class Site:
     """A folder with a model store, a configuration, gates and a work folder."""
 
-    def __init__(self, folder: Path, archive: Path, *, queue: int = 300) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        archive: Path,
+        *,
+        queue: int = 300,
+        workers: int = 1,
+        models: tuple[str, ...] = ("gated",),
+    ) -> None:
         self.folder, self.gate, self.work = folder, folder / "gate", folder / "work"
         self.store, self.elsewhere = folder / "store", folder / "elsewhere"
         for each in (self.gate, self.store, self.elsewhere):
@@ -63,9 +71,10 @@ class Site:
         self.mar = self.store / archive.name
         self.mar.write_bytes(archive.read_bytes())
         self.http, self.grpc, management, metrics, grpc_management, self.port = free_ports(6)
-        entry = {"defaultVersion": True, "marName": self.mar.name, "minWorkers": 1, "maxWorkers": 1}
-        entry |= {"batchSize": 4, "maxBatchDelay": 20, "responseTimeout": 120}
-        models = {"modelCount": 1, "models": {"gated": {"1.0": entry}}}
+        entry: dict[str, object] = {"defaultVersion": True, "marName": self.mar.name}
+        entry |= {"minWorkers": workers, "maxWorkers": workers, "batchSize": 4}
+        entry |= {"maxBatchDelay": 20, "responseTimeout": 120}
+        snapshot = {"modelCount": len(models), "models": {name: {"1.0": entry} for name in models}}
         self.settings = {
             "inference_address": f"http://127.0.0.1:{self.http}",
             "management_address": f"http://127.0.0.1:{management}",
@@ -79,10 +88,13 @@ class Site:
             "disable_system_metrics": "true",
             "async_logging": "true",
             "number_of_gpu": "0",
-            "model_snapshot": json.dumps(models),
+            "model_snapshot": json.dumps(snapshot),
         }
         digest = hashlib.sha256(self.mar.read_bytes()).hexdigest()
-        self.files = [{"name": self.mar.name, "sha256": digest, "size": self.mar.stat().st_size}]
+        size = self.mar.stat().st_size
+        self.files: list[dict[str, object]] = [
+            {"name": self.mar.name, "sha256": digest, "size": size}
+        ]
 
     def hold(self, what: str) -> None:
         """Close a gate of the model: hold-load, hold-answers or break-load."""
@@ -147,12 +159,12 @@ class Launcher:
             float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == name
         )
 
-    def predict(self, body: bytes = b"ask") -> int:
+    def predict(self, body: bytes = b"ask", model: str = "gated") -> int:
         """The status of a prediction."""
         connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=PATIENCE)
         headers = {"Content-Type": "application/octet-stream"}
         with contextlib.closing(connection):
-            connection.request("POST", "/predictions/gated", body, headers)
+            connection.request("POST", f"/predictions/{model}", body, headers)
             return connection.getresponse().status
 
     def predict_together(self, count: int) -> "list[Future[int]]":

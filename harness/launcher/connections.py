@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
-_AF_NETLINK = 16  # of Linux alone: Python names it nowhere else
+_AF_NETLINK: int | None = getattr(socket, "AF_NETLINK", None)  # of Linux alone
 _REQUEST_DUMP = 0x1 | 0x300  # NLM_F_REQUEST | NLM_F_DUMP
 _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _INET_DIAG_INFO = 2
@@ -90,20 +90,17 @@ def connections(ports: set[int]) -> list[Connection]:
 
 
 def _dump(family: int) -> Iterator[Connection]:
+    if _AF_NETLINK is None:
+        raise Unsupported("this system has no netlink")
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), 0, _STATES)
+    length = _HEADER.size + len(body)
+    head = _HEADER.pack(length, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, os.getpid(), 0)
     try:
-        # Not by name: the constants are Linux's alone.
-        kernel = socket.socket(
-            getattr(socket, "AF_NETLINK", -1), socket.SOCK_RAW, _NETLINK_SOCK_DIAG
-        )
-        with kernel:
+        with socket.socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
             kernel.settimeout(_TIMEOUT)
-            body = _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), 0, _STATES)
-            head = _HEADER.pack(
-                _HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, os.getpid(), 0
-            )
             kernel.send(head + body)
-            while messages := list(_messages(kernel.recv(1 << 16))):
-                for kind, payload in messages:
+            while data := kernel.recv(1 << 16):
+                for kind, payload in _messages(data):
                     if kind == _DONE:
                         return
                     if kind == _ERROR:
@@ -112,6 +109,7 @@ def _dump(family: int) -> Iterator[Connection]:
                     yield _connection(payload)
     except (OSError, struct.error) as error:
         raise Unsupported(f"sock_diag: {error}") from error
+    raise Unsupported("sock_diag: the answer has no end")
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:

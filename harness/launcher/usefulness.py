@@ -41,9 +41,9 @@ _USELESS = 3  # restarts without a good answer between, after which the model is
 class Questions(Protocol):
     """What TorchServe can be asked so that a worker has to answer."""
 
-    def take_turn(self, model: Model) -> None: ...
+    def take_turn(self, model: Model, /) -> None: ...
 
-    def predict(self, model: Model, sample: Sample, count: int) -> list[bool | None]: ...
+    def predict(self, model: Model, sample: Sample, count: int, /) -> list[bool | None]: ...
 
 
 @dataclass
@@ -112,8 +112,9 @@ class Usefulness:
     def _check_sample(self, model: Model, subject: _Subject) -> None:
         if subject.sample is None or subject.checked:
             return
-        (subject.checked,) = map(bool, self._questions.predict(model, subject.sample, 1))
-        if not subject.checked:
+        (answer,) = self._questions.predict(model, subject.sample, 1)
+        subject.checked = bool(answer)
+        if answer is False:
             subject.sample = None
             self._say(f"{model.name}: does not answer its sample, which is not used")
 
@@ -154,7 +155,7 @@ class Usefulness:
     def _shuffle(self, model: Model, subject: _Subject) -> None:
         if not self._coin():
             return
-        if subject.sample:
+        if subject.sample and subject.checked:
             self._questions.predict(model, subject.sample, 1)
         else:
             self._questions.take_turn(model)
@@ -163,7 +164,7 @@ class Usefulness:
         """No worker answers: only the sample tells. It is sent often enough at once that a batch
         holds nothing else, since one bad request may fail the whole batch that it is in.
         """
-        if subject.sample is None:
+        if subject.sample is None or not subject.checked:
             if not subject.undecided:
                 subject.undecided = True
                 reason = "without a sample nothing tells a broken worker from bad input"

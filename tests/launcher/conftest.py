@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,11 +91,14 @@ class Site:
             "number_of_gpu": "0",
             "model_snapshot": json.dumps(snapshot),
         }
+        self.files: list[dict[str, object]]
+        self.list_archive()
+
+    def list_archive(self, **more: object) -> None:
+        """Have the launcher compare the archive with what it is now."""
         digest = hashlib.sha256(self.mar.read_bytes()).hexdigest()
-        size = self.mar.stat().st_size
-        self.files: list[dict[str, object]] = [
-            {"name": self.mar.name, "sha256": digest, "size": size}
-        ]
+        entry = {"name": self.mar.name, "sha256": digest, "size": self.mar.stat().st_size}
+        self.files = [{**entry, **more}]
 
     def hold(self, what: str) -> None:
         """Close a gate of the model: hold-load, hold-answers or break-load."""
@@ -114,7 +118,14 @@ class Site:
 class Launcher:
     """A running launcher, and the calls that a test makes to it and to its TorchServe."""
 
-    def __init__(self, site: Site, *options: str, cwd: Path | None = None, env: dict[str, str]):
+    def __init__(
+        self,
+        site: Site,
+        *options: str,
+        cwd: Path | None = None,
+        env: dict[str, str],
+        stdout: int | None = None,
+    ):
         (site.folder / "config.properties").write_text(properties.dump(site.settings))
         (site.folder / "files.json").write_text(json.dumps(site.files))
         package = "launcher" if cwd else "harness.launcher"
@@ -131,7 +142,11 @@ class Launcher:
         }
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self.process = subprocess.Popen(
-                argv, cwd=cwd, env={**os.environ, **places, **env}, stdout=out, stderr=err
+                argv,
+                cwd=cwd,
+                env={**os.environ, **places, **env},
+                stdout=out if stdout is None else stdout,
+                stderr=err,
             )
 
     def ask(self, path: str) -> tuple[int, str]:
@@ -167,6 +182,32 @@ class Launcher:
             connection.request("POST", f"/predictions/{model}", body, headers)
             return connection.getresponse().status
 
+    def slowly(self, body: bytes, seconds: float) -> "Future[tuple[int, int]]":
+        """Status and length of the answer to a request whose body takes so long to send."""
+
+        def call() -> tuple[int, int]:
+            pieces, pause = 20, seconds / 20
+            connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=PATIENCE)
+            with contextlib.closing(connection):
+                connection.putrequest("POST", "/predictions/gated")
+                connection.putheader("Content-Type", "application/octet-stream")
+                connection.putheader("Content-Length", str(len(body)))
+                connection.endheaders()
+                for start in range(0, len(body), -(-len(body) // pieces)):
+                    connection.send(body[start : start + -(-len(body) // pieces)])
+                    time.sleep(pause)
+                response = connection.getresponse()
+                length = 0
+                while piece := response.read(1 << 18):
+                    length += len(piece)
+                    time.sleep(pause)
+                return response.status, length
+
+        pool = ThreadPoolExecutor(1)
+        answer = pool.submit(call)
+        pool.shutdown(wait=False)
+        return answer
+
     def predict_together(self, count: int) -> "list[Future[int]]":
         """``count`` predictions at once."""
         pool = ThreadPoolExecutor(count)
@@ -198,6 +239,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "gated.mar"
 
 
+def _is_gone(site: Site) -> bool:
+    return not site.processes()
+
+
 Start = Callable[..., Launcher]
 
 
@@ -206,8 +251,14 @@ def starting() -> Iterator[Start]:
     """Starts launchers, and ends what a failed test left."""
     started: list[Launcher] = []
 
-    def start(site: Site, *options: str, cwd: Path | None = None, **env: str) -> Launcher:
-        started.append(Launcher(site, *options, cwd=cwd, env=env))
+    def start(
+        site: Site,
+        *options: str,
+        cwd: Path | None = None,
+        stdout: int | None = None,
+        **env: str,
+    ) -> Launcher:
+        started.append(Launcher(site, *options, cwd=cwd, env=env, stdout=stdout))
         return started[-1]
 
     try:
@@ -216,7 +267,7 @@ def starting() -> Iterator[Start]:
         for launcher in started:
             if launcher.process.poll() is None:
                 launcher.end(signal.SIGKILL)
-            eventually(lambda site=launcher.site: not site.processes())
+            eventually(partial(_is_gone, launcher.site))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from harness.core import command
 from harness.snapshot import properties
 
 T = TypeVar("T")
-PATIENCE = 90.0  # seconds: a worker imports torch, and other tests may keep both cores busy
+PATIENCE = 180.0  # seconds: a worker imports torch, and other tests may keep both cores busy
 
 
 def eventually(ask: Callable[[], T], patience: float = PATIENCE) -> T:

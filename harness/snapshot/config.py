@@ -47,7 +47,6 @@ SWITCHES = {
     "metrics_mode": "prometheus",
     # Each figure costs a Python process; the node's and the GPU's exporters know them better.
     "disable_system_metrics": "true",
-    "async_logging": "true",
 }
 """What no environment decides otherwise."""
 

@@ -87,7 +87,6 @@ class Site:
             "disable_token_authorization": "true",
             "metrics_mode": "prometheus",
             "disable_system_metrics": "true",
-            "async_logging": "true",
             "number_of_gpu": "0",
             "model_snapshot": json.dumps(snapshot),
         }

@@ -20,6 +20,7 @@ def metrics(health: Health, queued: Mapping[str, int], totals: Mapping[str, int]
             f"batches_in_flight{labels}": sum(worker.busy for worker in workers),
             f"batches_total{labels}": sum(worker.batches for worker in workers),
             f"worker_restarts_total{labels}": sum(worker.restarts for worker in workers),
+            f"worker_ends_total{labels}": sum(worker.ended for worker in workers),
             f"answers_total{labels}": sum(worker.answered for worker in workers),
             f"failures_total{labels}": sum(worker.failed for worker in workers),
             f"failures_in_a_row{labels}": max((w.failed_in_a_row for w in workers), default=0),

@@ -39,7 +39,7 @@ def read(files: Path, served: Iterable[str]) -> Sequence[Archive]:
     """
     try:
         archives = [_archive(entry) for entry in json.loads(files.read_text())]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise BadInput(f"{files}: not a list of {{name, sha256, size}}: {what}") from error
     listed, needed = {archive.name for archive in archives}, set(served)

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from . import Failure
 from .config import ModelConfig
 from .health import Health
 from .store import Sample
@@ -84,7 +85,6 @@ class Usefulness:
         """``restart`` ends a worker's process, and returns whether it could: TorchServe starts
         another. ``say`` writes one line.
         """
-        self.restarts = 0
         self._health, self._questions = health, questions
         self._restart, self._say, self._coin = restart, say, coin
         self._subjects: dict[tuple[str, str], _Subject] = {}
@@ -105,7 +105,7 @@ class Usefulness:
             try:
                 self._check_sample(model, subject)
                 self._judge(model, subject)
-            except Unanswered as error:
+            except (Unanswered, Failure) as error:
                 subject.ask_at = time.monotonic() + _ASK_AGAIN
                 self._say(f"{model.name}: cannot be asked: {error}")
 
@@ -195,9 +195,10 @@ class Usefulness:
                 self._say(f"{model.name}: {self._health.useless[model.name]}")
             return
         case.not_before, case.trials = now + _BACK_OFF * 2**case.restarts, 0
-        if self._restart(self._health.worker(number)):
+        worker = self._health.worker(number)
+        if self._restart(worker):
             case.restarts += 1
-            self.restarts += 1
+            worker.ended += 1
             self._say(f"{model.name}: restarted worker {number}: {reason}")
         else:
             self._say(f"{model.name}: worker {number} cannot be restarted from here: {reason}")

@@ -47,7 +47,8 @@ class Worker:
     restarts: int = 0
     batches: int = 0  # handed to it so far
     busy: bool = False
-    ended: bool = False  # all that it said has been read
+    ended: int = 0  # times that the launcher did it
+    drained: bool = False  # all that it said has been read
     answered: int = 0  # requests, with what is no failure of the server
     failed: int = 0
     failed_in_a_row: int = 0
@@ -101,7 +102,7 @@ class WorkerLog:
         """Why a worker could not load its model, once all that it said has been read."""
         for worker in list(self.workers.values()):
             since = worker.failed_at
-            if since and (worker.ended or time.monotonic() - since > _LAST_WORDS):
+            if since and (worker.drained or time.monotonic() - since > _LAST_WORDS):
                 traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.said)
                 said = list(takewhile(lambda line: line != _EPILOGUE, traceback))
                 said = said or [*worker.said, "killed, for want of memory?"][-20:]
@@ -114,7 +115,7 @@ class WorkerLog:
         elif logger == "ACCESS_LOG":
             _count(worker, message)
         elif message.startswith("Stopped Scanner") and message.endswith("-stdout"):
-            worker.ended = True
+            worker.drained = True
             self._changed()
         elif message.startswith("Flushing req.cmd") and " LOAD " not in message:
             worker.busy = True

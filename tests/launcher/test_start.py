@@ -73,7 +73,6 @@ def test_settings_that_torchserve_refuses_end_the_start(site: Site, start: Start
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("name", "other.mar", "other.mar: cannot be read: No such file or directory"),
         ("size", 7, "bytes where 7 are expected"),
         ("sha256", "0" * 64, f"where {'0' * 64} is expected"),
     ],
@@ -86,6 +85,11 @@ def test_an_archive_that_is_not_the_locked_one_is_refused(
     assert said in launcher.failure()
     assert launcher.failure().count("\n") == 1
     assert launcher.process.returncode == 1
+
+
+def test_an_archive_that_is_missing_is_refused(site: Site, start: Start) -> None:
+    site.mar.unlink()
+    assert "gated.mar: cannot be read: No such file or directory" in start(site).failure()
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
     "lifecycle/drain-outlasts-requests",
     why="what a stopping pod has not answered by --drain-seconds is cut, and the gateway may just "
     "have begun to send it",
-    fix="raise `drainSeconds` in the chart's values to the gateway's requestReceivedTimeout plus its "
-    "requestTimeout, and no less than the longest responseTimeout",
+    fix="raise `drainSeconds` in the chart's values to the gateway's requestReceivedTimeout plus "
+    "its requestTimeout, and no less than the longest responseTimeout",
 )
 def drain_outlasts_requests(environment: Environment) -> Iterator[Problem]:
     longest = _longest_request(environment)

@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
@@ -161,7 +161,7 @@ def _prepare(
         "python": sys.executable,
         "number_of_gpu": str(gpus),
     }
-    model_files = [asdict(file) for file in snapshot.model_files()]
+    model_files = [file.entry() for file in snapshot.model_files()]
     files.write(folder / CONFIG, config.derive(snapshot.config_properties(), changes))
     files.write(folder / FILES, json.dumps(model_files, indent=2) + "\n")
     preflight.check(folder / CONFIG, files=snapshot.model_files(), gpus=gpus)

@@ -64,6 +64,13 @@ DEFINITIONS: Mapping[str, object] = {
             "name": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.mar$"},
             "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
             "size": {"type": "integer", "minimum": 0},
+            "sample": _strict(
+                {
+                    "contentType": {"type": "string"},
+                    "body": {"type": "string", "pattern": "^[A-Za-z0-9+/]+=*$"},
+                },
+                ["contentType", "body"],
+            ),
         },
         ["name", "sha256", "size"],
     ),

@@ -9,7 +9,10 @@ import threading
 from pathlib import Path
 
 from . import Failure, libraries
-from .supervisor import Supervisor, say
+from .relay import say, stderr
+from .supervisor import Supervisor
+
+_LAST_LINES = 2.0  # seconds for the launcher's own last words to be written
 
 
 def main() -> int:
@@ -25,6 +28,7 @@ def main() -> int:
     add("--drain-seconds", type=float, default=60, help="longest wait for requests in work")
     add("--quiet-seconds", type=float, default=1, help="no request for so long is drained")
     add("--hung-seconds", type=float, default=30, help="no answer for so long is hung")
+    add("--recovery-seconds", type=float, default=60, help="longest that a model has no worker")
     add("--until-eof", action="store_true", help="also drain and stop when standard input ends")
     # Of its default, Kubernetes shows the end as the pod's last state.
     add("--termination-log", type=Path, default="/dev/termination-log", help="for a failure's text")
@@ -39,6 +43,8 @@ def main() -> int:
         with contextlib.suppress(OSError):  # it is there in a pod only
             args.termination_log.write_text(f"{error}\n")
         return error.exit_code
+    finally:
+        stderr().flush(_LAST_LINES)
 
 
 def _until_eof(supervisor: Supervisor) -> None:

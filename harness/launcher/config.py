@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from . import BadInput
 
@@ -16,17 +17,32 @@ _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 @dataclass(frozen=True)
 class Config:
-    """Where TorchServe answers (URLs on loopback), and what it shall serve: the workers that each
-    model version must have, and the longest time in seconds that a request may wait for a batch.
+    """Where TorchServe answers (URLs on loopback; ``http_port`` is None where that is a Unix
+    socket), and what it shall serve, by name and version. ``batch_delay`` is the longest time in
+    seconds that a request may wait for a batch.
     """
 
     path: Path
     model_store: Path
+    inference: str
+    http_port: int | None
+    grpc_port: int
     management: str
     metrics: str
     vmargs: Sequence[str]
-    workers: Mapping[tuple[str, str], int]
+    models: Mapping[tuple[str, str], "ModelConfig"]
     batch_delay: float
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model version: its archive in the model store, the workers that it must have, and how many
+    requests a worker is given at once.
+    """
+
+    archive: str
+    workers: int
+    batch_size: int
 
 
 def read(path: Path) -> Config:
@@ -35,13 +51,23 @@ def read(path: Path) -> Config:
         values = parse(path.read_text("latin-1"))  # as java.util.Properties does
         models = json.loads(values["model_snapshot"])["models"]
         flat = {(name, version): each for name in models for version, each in models[name].items()}
+        inference = urlsplit(values.get("inference_address", "http://127.0.0.1:8080"))
         return Config(
             path=path.resolve(),
             model_store=Path(values["model_store"]).resolve(),
+            # What listens on all addresses is reached on loopback.
+            inference=f"{inference.scheme}://127.0.0.1:{inference.port}",
+            http_port=inference.port,
+            grpc_port=int(values.get("grpc_inference_port", "7070")),
             management=values.get("management_address", "http://127.0.0.1:8081"),
             metrics=values.get("metrics_address", "http://127.0.0.1:8082"),
             vmargs=values.get("vmargs", "").split(),
-            workers={key: int(each["minWorkers"]) for key, each in flat.items()},
+            models={
+                key: ModelConfig(
+                    str(each["marName"]), int(each["minWorkers"]), int(each["batchSize"])
+                )
+                for key, each in flat.items()
+            },
             batch_delay=max((each["maxBatchDelay"] for each in flat.values()), default=0) / 1000,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,67 +11,91 @@ Verdict = tuple[bool, str]
 
 
 class Health:
-    """Judges what the supervisor saw. ``silence`` says why TorchServe does not answer, if so."""
+    """Judges by the workers' states, which the log tells, and by whether TorchServe answers;
+    ``silence`` says why it does not, if so.
+    """
 
-    def __init__(self, hung_seconds: float) -> None:
-        """``hung_seconds`` without an answer make a JVM hung: longer than any pause of its own."""
+    def __init__(self, log: WorkerLog, hung_seconds: float, recovery_seconds: float) -> None:
+        """``hung_seconds`` without an answer make a JVM hung: longer than any pause of its own.
+        ``recovery_seconds`` is how long a model may be without a worker that is ready.
+        """
         self.models: Sequence[Model] = ()
+        self.useless: dict[str, str] = {}  # models that only fail, whatever was tried, and why
         self.draining = False
-        self._hung_seconds = hung_seconds
-        self._answered: float | None = None  # when it last did
         self.silence = "it is starting"
-        self._complete: float | None = None  # when every worker was last ready
+        self._log = log
+        self._hung_seconds = hung_seconds
+        self._recovery_seconds = recovery_seconds
+        self._answered: float | None = None  # when it last did
+        self._started = False
 
-    def heard(self, models: Sequence[Model]) -> None:
+    def heard(self) -> None:
         """TorchServe answered."""
-        self.models, self._answered, self.silence = models, time.monotonic(), ""
-        if self.complete():
-            self._complete = self._answered
+        self._answered, self.silence = time.monotonic(), ""
+        self._started |= self.complete()
+
+    def workers(self, model: Model) -> list[Worker]:
+        """The workers of a model."""
+        return [self.worker(number) for number in model.workers]
+
+    def worker(self, number: str) -> Worker:
+        """A worker by its id; one that the log has not named yet is not ready."""
+        return self._log.workers.get(number, Worker())
+
+    def ready_workers(self, model: Model) -> int:
+        """How many have loaded the model, and live."""
+        return sum(worker.ready for worker in self.workers(model))
 
     def complete(self) -> bool:
         """Every worker of every model is ready."""
-        return bool(self.models) and all(model.ready >= model.wanted for model in self.models)
+        models = self.models
+        return bool(models) and all(self.ready_workers(each) >= each.wanted for each in models)
 
     def startup(self) -> Verdict:
         """Good for ever once every model has loaded."""
-        return (True, "started") if self._complete else self.ready()
+        return (True, "started") if self._started else self.ready()
 
     def ready(self) -> Verdict:
-        """Good while every worker of every model is ready and no stop was asked for."""
+        """Good from the start's end, while no model has been without a worker for too long and no
+        stop was asked for: a crash of one takes nothing from the other models.
+        """
         if self.draining:
             return False, "draining"
         if self.silence:
             return False, f"TorchServe does not answer: {self.silence}"
-        workers = [f"{m.name}: {m.ready} of {m.wanted} workers ready" for m in self.models]
-        return self.complete(), ", ".join(workers)
+        if lost := self._lost():
+            return False, lost
+        workers = [
+            f"{each.name}: {self.ready_workers(each)} of {each.wanted} workers ready"
+            for each in self.models
+        ]
+        missing = any(self._missing_for(each) > self._recovery_seconds for each in self.models)
+        return self._started and not missing, ", ".join(workers)
 
     def live(self) -> Verdict:
-        """Bad when only a restart helps: the JVM is hung, or has given up on a worker."""
-        now, patience = time.monotonic(), max((m.patience for m in self.models), default=0)
+        """Bad when only a restart helps: the JVM is hung, has given up on a worker, or a model
+        fails whatever it is asked.
+        """
+        now = time.monotonic()
         if self.silence and self._answered and now - self._answered > self._hung_seconds:
             return False, f"no answer for {now - self._answered:.0f} s: {self.silence}"
-        if self._complete and not self.complete() and now - self._complete > patience:
-            return False, "TorchServe has given up on a worker"
-        return True, "draining" if self.draining else "alive"
+        if self.draining:
+            return True, "draining"
+        lost = self._lost()
+        return not lost, lost or "alive"
 
+    def _lost(self) -> str:
+        """Why a model will not come back by itself, if one will not."""
+        for model in self.models:
+            if model.name in self.useless:
+                return f"{model.name}: {self.useless[model.name]}"
+            if self._started and any(worker.given_up() for worker in self.workers(model)):
+                return f"TorchServe has given up on a worker of {model.name}"
+        return ""
 
-def metrics(health: Health, log: WorkerLog, models: Sequence[Model]) -> str:
-    """The launcher's own: what an autoscaler and an alert need beside TorchServe's.
-
-    queue_depth counts requests, batches_in_flight workers that have a batch, batches_total what
-    they were given, worker_restarts_total crashes of workers that had loaded their model.
-    """
-    values: dict[str, int] = {"ready": health.ready()[0], "draining": health.draining}
-    values["torchserve_up"] = not health.silence
-    for model in models:
-        labels = '{{model_name="{}",model_version="{}"}}'.format(*model.name.split(" "))
-        workers = [log.workers.get(number, Worker()) for number in model.workers]
-        values |= {
-            f"queue_depth{labels}": model.queued,
-            f"workers{labels}": model.wanted,
-            f"workers_ready{labels}": model.ready,
-            f"batches_in_flight{labels}": sum(worker.busy for worker in workers),
-            f"batches_total{labels}": sum(worker.batches for worker in workers),
-            f"worker_restarts_total{labels}": sum(worker.restarts for worker in workers),
-        }
-    return "".join(f"launcher_{name} {value:d}\n" for name, value in sorted(values.items()))
+    def _missing_for(self, model: Model) -> float:
+        """Seconds that the model has been without a worker."""
+        if self.ready_workers(model):
+            return 0
+        stopped = [w.stopped_at for w in self.workers(model) if w.stopped_at is not None]
+        return time.monotonic() - max(stopped, default=0)

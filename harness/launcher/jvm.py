@@ -13,6 +13,7 @@ from subprocess import DEVNULL, PIPE, STDOUT, Popen
 
 from . import BadInput, Failure, libraries
 from .config import Config
+from .worker_log import Worker
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 # Bytes of the work folder's path: what the 107 of a Unix socket's leave for it beside
@@ -21,6 +22,21 @@ LONGEST_WORK = 88
 # Leads the process group and waits for the launcher's end, however it comes: its standard input
 # closes then. The kill takes the JVM, the workers, and the leash itself.
 _LEASH = "import os, sys; sys.stdin.read(); os.killpg(0, 9)"
+# TorchServe sets its context selector, which `async_logging` asks for, after log4j has started:
+# then it has no effect. A request must not wait for whoever reads the log.
+_ASYNC_LOG = "org.apache.logging.log4j.core.async.AsyncLoggerContextSelector"
+# TorchServe's describe runs this for each worker with a GPU, on a thread that serves inference, and
+# a call takes 0.05 to 2 s. The figures are for its answer's gpuUsage alone, which nobody reads.
+_NVIDIA_SMI = """\
+#!/bin/sh
+case "$*" in
+"-i "*" --query-gpu=utilization.gpu,utilization.memory,memory.used --format=csv")
+  echo "utilization.gpu [%], utilization.memory [%], memory.used [MiB]"
+  echo "[N/A], [N/A], [N/A]"
+  exit ;;
+esac
+exec '{path}' "$@"
+"""
 
 
 class Jvm:
@@ -60,6 +76,17 @@ class Jvm:
                     return
                 os.waitpid(found.si_pid, 0)
 
+    def restart_worker(self, worker: Worker) -> bool:
+        """Kill a worker's process, which TorchServe then starts anew; False if that cannot be.
+
+        The pid is what the process itself has printed: it counts only for a child of the JVM.
+        """
+        if worker.pid is None or not _descends(worker.pid, self.process.pid):
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
+        return True
+
     def kill(self) -> int:
         """Kill what is left, return the JVM's exit code when all of it is gone."""
         os.killpg(self._leash.pid, signal.SIGKILL)
@@ -91,6 +118,7 @@ def command(config: Config, work: Path, jars: Path) -> list[str]:
         "-XX:-UsePerfData",  # it would write to /tmp, whatever java.io.tmpdir says
         "-XX:+ExitOnOutOfMemoryError",  # a JVM out of memory limps on, healthy in its own eyes
         *config.vmargs,
+        f"-Dlog4j2.contextSelector={_ASYNC_LOG}",
         f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.xml').as_uri()}",
         *libraries.OPTIONS,
         *("-cp", libraries.class_path(jars, torchserve), "org.pytorch.serve.ModelServer"),
@@ -106,8 +134,24 @@ def _package(name: str) -> Path | None:
 def _environment(work: Path) -> dict[str, str]:
     """TorchServe's variables: nothing is written elsewhere, and no other configuration is read."""
     inherited = {key: value for key, value in os.environ.items() if key != "TS_CONFIG_FILE"}
-    tmp = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
-    return {"LC_ALL": "C.UTF-8", **inherited, **tmp, "HOME": str(work / "home")}
+    ours = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
+    if real := shutil.which("nvidia-smi"):
+        stub = work / "bin" / "nvidia-smi"
+        stub.write_text(_NVIDIA_SMI.format(path=os.path.realpath(real)))
+        stub.chmod(0o755)
+        ours["PATH"] = f"{stub.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {"LC_ALL": "C.UTF-8", **inherited, **ours, "HOME": str(work / "home")}
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    """Whether a process is a child of another, of its children, and so on (Linux; else False)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        while pid > 1:
+            # pid (name) state parent …; the name may hold anything
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            if pid == ancestor:
+                return True
+    return False
 
 
 def _prepare(work: Path) -> int:
@@ -120,7 +164,7 @@ def _prepare(work: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A start unpacks every archive here, and one that was killed leaves them.
         shutil.rmtree(work / "tmp", ignore_errors=True)
-        for name in ("home", "logs", "tmp"):
+        for name in ("bin", "home", "logs", "tmp"):
             (work / name).mkdir(exist_ok=True)
     except BlockingIOError as error:
         raise BadInput(f"{work}: another launcher is at work there") from error

@@ -7,17 +7,25 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from . import BadInput, Failure, config, endpoints, libraries, store
-from .health import Health, metrics
+from .connections import Unsupported
+from .health import Health
+from .in_flight import InFlight
 from .jvm import Jvm
-from .torchserve import TorchServe, Unanswered
+from .metrics import metrics
+from .relay import Relay, say
+from .torchserve import Queues, TorchServe, Unanswered
+from .usefulness import Usefulness
 from .worker_log import WorkerLog
 
 _POLL = 1.0  # seconds between two looks while nothing changes
 _DRAIN_POLL = 0.25  # seconds between two looks while draining
 _LOG_DELAY = 0.5  # seconds, beside a batch's own delay, until the log says that a worker has it
 _STOP = 10.0  # seconds for a drained JVM to stop; it takes less than one
+_LAST_LINES = 2.0  # seconds for what the JVM logged last to be written
+_STOPPED = 128 + signal.SIGTERM
 
 
 class Supervisor:
@@ -27,10 +35,13 @@ class Supervisor:
         self._args = args
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # put is safe in a handler
         self._stops = 0
-        self._health = Health(args.hung_seconds)
+        self._output = Relay(sys.stdout.fileno())
         self._log = WorkerLog(lambda: self._wake.put(None))
+        self._health = Health(self._log, args.hung_seconds, args.recovery_seconds)
         self._config = config.read(args.config)
         self._torchserve = TorchServe(self._config, timeout=args.hung_seconds / 5)
+        self._queues = Queues(self._torchserve)
+        self._in_flight = InFlight(self._config, self._log, self._torchserve)
 
     def run(self) -> int:
         """Return TorchServe's exit code after a stop that was asked for.
@@ -44,22 +55,34 @@ class Supervisor:
         health = self._health
         probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
         endpoints.serve(self._args.host, self._args.port, {**probes, "/metrics": self._metrics})
-        say(f"verified {store.verify(self._config.model_store, self._args.files)} model archives")
+        served = {model.archive for model in self._config.models.values()}
+        archives = store.read(self._args.files, served)
+        store.verify(self._config.model_store, archives, lambda: self._stops > 0)
+        if self._stops:
+            return _STOPPED
+        say(f"verified {len(archives)} model archives")
+        if blind := self._in_flight.blind:
+            say(f"connections cannot be looked at: a drain misses uploads and downloads ({blind})")
         jvm = Jvm(self._config, self._args.work, self._args.jars)
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()
+        usefulness = self._usefulness(jvm, archives)
+        threading.Thread(target=self._judge, args=(usefulness,), daemon=True).start()
         try:
             while not self._stops:
                 self._watch(jvm, reader)
+            deadline = time.monotonic() + self._args.drain_seconds
             if health.models:  # else it has not even opened its ports
-                self._drain(jvm)
+                self._drain(jvm, deadline)
             jvm.process.terminate()
-            deadline = time.monotonic() + _STOP
+            # It waits for what gRPC clients still send and get.
+            deadline = max(deadline, time.monotonic() + _STOP)
             while jvm.exit_code() is None and not self._late(deadline):
                 self._wait(jvm, _DRAIN_POLL)
         finally:
             code = jvm.kill()
-        reader.join(1)
+            reader.join(1)
+            self._output.flush(_LAST_LINES)
         return code
 
     def stop(self) -> None:
@@ -69,44 +92,52 @@ class Supervisor:
 
     def _watch(self, jvm: Jvm, reader: threading.Thread) -> None:
         """Look once whether TorchServe is as it should be."""
-        changed = self._wait(jvm, _POLL)
+        self._wait(jvm, _POLL)
         if (code := jvm.exit_code()) is not None:
             reader.join(1)
             raise Failure(f"TorchServe has ended, exit code {code}:\n{self._log.last_words()}")
         if not self._health.startup()[0] and (why := self._log.failure()):
             raise BadInput(why)
         try:
-            self._look(describe=changed or not self._health.complete())
+            self._look()
         except BadInput as error:
             raise BadInput(f"{error}:\n{self._log.last_words()}") from None
 
-    def _drain(self, jvm: Jvm) -> None:
-        """Return when nothing was queued or in work for a while, or it is too late to wait."""
+    def _drain(self, jvm: Jvm, deadline: float) -> None:
+        """Return when nothing was in flight for a while, or it is too late to wait."""
         quiet = max(self._args.quiet_seconds, self._config.batch_delay + _LOG_DELAY)
         started = busy_at = time.monotonic()
-        self._health.draining, batches = True, self._log.batches()
-        while jvm.exit_code() is None and not self._late(started + self._args.drain_seconds):
+        self._health.draining, reason = True, ""
+        while jvm.exit_code() is None and not self._late(deadline):
             self._wait(jvm, _DRAIN_POLL)
-            self._look(describe=True)
-            queued = self._health.silence or any(model.queued for model in self._health.models)
-            if queued or self._log.busy() or self._log.batches() != batches:
-                busy_at, batches = time.monotonic(), self._log.batches()
+            if reason := self._look() or self._work_left(quiet):
+                busy_at = time.monotonic()
             elif time.monotonic() > busy_at + quiet:
                 return say(f"drained in {time.monotonic() - started:.1f} s")
-        return say("stopping although there are requests in work")
+        return say(f"stopping although there are requests in work: {reason}")
+
+    def _work_left(self, quiet: float) -> str:
+        try:
+            return self._in_flight.reason(quiet)
+        except (Unanswered, Unsupported) as error:
+            return str(error)
 
     def _late(self, deadline: float) -> bool:
         return self._stops > 1 or time.monotonic() > deadline
 
-    def _look(self, *, describe: bool) -> None:
+    def _look(self) -> str:
+        """Take TorchServe's pulse; why it does not answer, if it does not."""
+        health = self._health
         try:
-            if not describe:
-                self._torchserve.ping()
-            models = self._torchserve.describe() if describe else self._health.models
+            self._torchserve.ping()
+            # Which workers belong to which model is all that the log does not tell for sure.
+            if not health.models or any(len(m.workers) < m.wanted for m in health.models):
+                health.models = self._torchserve.describe()
         except Unanswered as error:
-            self._health.silence = str(error)
+            health.silence = str(error)
         else:
-            self._health.heard(models)
+            health.heard()
+        return health.silence
 
     def _wait(self, jvm: Jvm, seconds: float) -> bool:
         """Wait for news from the log or a signal; False if there was none."""
@@ -117,21 +148,31 @@ class Supervisor:
         return False
 
     def _metrics(self) -> tuple[bool, str]:
-        theirs, models = "", self._health.models
+        theirs, queued = "", {}
+        totals = {
+            "log_lines_dropped_total": self._output.dropped,
+            "pinned_java_libraries": libraries.count(self._args.jars),
+        }
         with contextlib.suppress(Unanswered, BadInput):
             if not self._health.silence:
-                theirs, models = self._torchserve.metrics(), self._torchserve.describe()
-        pinned = f"launcher_pinned_java_libraries {libraries.count(self._args.jars)}\n"
-        return True, theirs + metrics(self._health, self._log, models) + pinned
+                theirs, queued = self._torchserve.metrics(), self._queues.by_model()
+        with contextlib.suppress(Unsupported):
+            totals["requests_in_flight"] = self._in_flight.requests(self._args.quiet_seconds)
+        return True, theirs + metrics(self._health, queued, totals)
+
+    def _usefulness(self, jvm: Jvm, archives: Sequence[store.Archive]) -> Usefulness:
+        samples = {each.name: each.sample for each in archives if each.sample}
+        usefulness = Usefulness(self._health, self._torchserve, jvm.restart_worker, say)
+        usefulness.follow(self._config.models, samples)
+        return usefulness
+
+    def _judge(self, usefulness: Usefulness) -> None:
+        while not self._stops:
+            time.sleep(_POLL)
+            if self._health.startup()[0]:
+                usefulness.look()
 
     def _follow(self, jvm: Jvm) -> None:
         for line in jvm.process.stdout or ():
             if self._log.read(line.rstrip("\n")):
-                with contextlib.suppress(OSError):  # nobody reads it: no reason to stop
-                    sys.stdout.write(line)
-                    sys.stdout.flush()
-
-
-def say(text: str) -> None:
-    """One line on stderr, beside TorchServe's log on stdout."""
-    sys.stderr.write(f"launcher: {text}\n")
+                self._output.put(line)

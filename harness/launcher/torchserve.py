@@ -1,15 +1,21 @@
-"""The client of TorchServe's management and metrics ports; the launcher is their only one."""
+"""The client of TorchServe's own ports; nobody else reaches those of management and metrics."""
 
+import contextlib
 import json
+import threading
+import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
-from urllib.parse import quote
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import quote, urlsplit
 
 from . import BadInput
 from .config import Config
+from .store import Sample
 
 _OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({})).open  # loopback, no proxy
+_FRESH = 0.25  # seconds for which a queue's length is not asked again
 
 
 class Unanswered(Exception):  # noqa: N818 - a state, not an error
@@ -18,16 +24,17 @@ class Unanswered(Exception):  # noqa: N818 - a state, not an error
 
 @dataclass(frozen=True)
 class Model:
-    """A model version as TorchServe describes it. ``patience`` is how many seconds it tries to
-    get a crashed worker back; after that it never does.
-    """
+    """A model version as TorchServe describes it, with the ids of its workers."""
 
-    name: str  # and version, with a space between them: neither may hold one
+    key: tuple[str, str]
     workers: tuple[str, ...]
     wanted: int
-    ready: int
     queued: int
-    patience: int
+
+    @property
+    def name(self) -> str:
+        """Its name and version, for people."""
+        return " ".join(self.key)
 
 
 class TorchServe:
@@ -36,36 +43,58 @@ class TorchServe:
     def __init__(self, config: Config, timeout: float) -> None:
         self._config = config
         self._timeout = timeout
+        self.mark = 0  # of the last call that was answered
 
     def ping(self) -> None:
-        """Return if the event loops turn that serve inference, too: management shares them."""
-        self._get(f"{self._config.management}/models?limit=1")
+        """Return if the event loops turn that serve inference, too: management shares them. The
+        call leaves its mark in TorchServe's log, behind all that was logged before.
+        """
+        self._get(f"{self._config.management}/models?limit=1&mark={self.mark + 1}")
+        self.mark += 1
 
     def metrics(self) -> str:
         """TorchServe's own metrics, in Prometheus' text format."""
         return self._get(f"{self._config.metrics}/metrics")
 
     def describe(self) -> list[Model]:
-        """Every model of the snapshot. Each call runs one nvidia-smi a GPU worker, on a thread
-        that also serves inference: so it is asked when something changed, not to see a pulse.
+        """Every model of the snapshot.
 
         Raises:
             BadInput: TorchServe left a model out, as it does when an archive cannot be read.
         """
-        return [self._model(*key, wanted) for key, wanted in self._config.workers.items()]
+        return [self._model(key, each.workers) for key, each in self._config.models.items()]
 
-    def _model(self, name: str, version: str, wanted: int) -> Model:
-        path = f"/models/{quote(name)}/{quote(version)}"
-        found = json.loads(self._get(self._config.management + path))[0]
-        workers = found["workers"]
-        return Model(
-            f"{name} {version}",
-            tuple(worker["id"] for worker in workers),
-            max(wanted, len(workers)),
-            sum(worker["status"] == "READY" for worker in workers),
-            found["jobQueueStatus"]["pendingRequests"],
-            found["maxRetryTimeoutInSec"] + found["startupTimeout"],
-        )
+    def take_turn(self, model: Model) -> None:
+        """Have one worker of the model say what it is: whichever is next."""
+        self._get(f"{self._url(model.key)}?customized=true")
+
+    def predict(self, model: Model, sample: Sample, count: int) -> list[bool | None]:
+        """Ask ``count`` times at once. For each: whether a worker answered it well, or None if it
+        came to none (a full queue, no worker).
+        """
+        address = urlsplit(self._config.inference).netloc
+        path = f"/predictions/{'/'.join(map(quote, model.key))}"
+        headers = {"Content-Type": sample.content_type}
+        with contextlib.ExitStack() as opened:
+            calls = []
+            for _ in range(count):
+                call = HTTPConnection(address, timeout=self._timeout)
+                calls.append(opened.enter_context(contextlib.closing(call)))
+            try:
+                for call in calls:
+                    call.request("POST", path, sample.body, headers)
+            except (OSError, HTTPException) as error:
+                raise Unanswered(f"POST {path}: {error}") from error
+            return [_answer(call) for call in calls]
+
+    def _model(self, key: tuple[str, str], wanted: int) -> Model:
+        (description,) = json.loads(self._get(self._url(key)))
+        workers: Sequence[dict[str, str]] = description["workers"]
+        queued = description["jobQueueStatus"]["pendingRequests"]
+        return Model(key, tuple(each["id"] for each in workers), max(wanted, len(workers)), queued)
+
+    def _url(self, key: tuple[str, str]) -> str:
+        return f"{self._config.management}/models/{'/'.join(map(quote, key))}"
 
     def _get(self, url: str) -> str:
         try:
@@ -77,3 +106,36 @@ class TorchServe:
                     f"TorchServe has left out {url.rpartition('/models/')[2]}"
                 ) from error
             raise Unanswered(f"GET {url}: {error}") from error
+
+
+class Queues:
+    """How many requests wait for a worker, by model; asked of TorchServe a few times a second at
+    most, however many scrape.
+    """
+
+    def __init__(self, torchserve: TorchServe) -> None:
+        self._torchserve = torchserve
+        self._lock = threading.Lock()
+        self._asked = 0.0
+        self._lengths: dict[str, int] = {}
+
+    def by_model(self) -> dict[str, int]:
+        """Empty while TorchServe does not answer: no news is not a zero."""
+        with self._lock:
+            if time.monotonic() - self._asked > _FRESH:
+                self._lengths = {}
+                with contextlib.suppress(Unanswered):
+                    self._lengths = {m.name: m.queued for m in self._torchserve.describe()}
+                self._asked = time.monotonic()
+            return self._lengths
+
+
+def _answer(call: HTTPConnection) -> bool | None:
+    try:
+        response = call.getresponse()
+        text = response.read()
+    except (OSError, HTTPException):
+        return None
+    if response.status >= 500 and b"ServiceUnavailableException" in text:
+        return None
+    return response.status < 400

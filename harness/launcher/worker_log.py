@@ -1,8 +1,11 @@
-"""What TorchServe tells only in its log: workers that change their state, and batches in work.
+"""What TorchServe tells only in its log: workers that change their state, what they were given and
+how they answered.
 
     … DEBUG W-9000-slow_1.0 WorkerThread - W-9000-slow_1.0 State change null -> WORKER_STARTED
     … DEBUG W-9000-slow_1.0 WorkerThread - Flushing req.cmd PREDICT repeats 1 to backend at: …
+    … INFO  W-9000-slow_1.0 ACCESS_LOG - /10.0.0.9:1 "POST /predictions/slow HTTP/1.1" 200 307
     … INFO  W-9000-slow_1.0 WorkerThread - Backend response time: 307
+    … INFO  W-9000-slow_1.0 WorkerThread - Retry worker: 9000 in 1 seconds.
     … INFO  W-9000-slow_1.0-stdout MODEL_LOG - a line that the model printed
 
 The lines have the pattern of log4j2.xml. REST and gRPC both pass through here; of TorchServe's
@@ -16,26 +19,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 
+from .device_error import device_error
+
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
 _ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
-_OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b')
+_OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b(?:\?limit=1&mark=(\d+))?')
+_ANSWER = re.compile(r'/\S+ "(\S+) .* HTTP/([\d.]+)" (\d+) \d+')
+_PID = re.compile(r"\[PID\](\d+)")
 _CHATTER = ("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received")
 _EPILOGUE = "Backend worker process died."  # from here on TorchServe speaks of itself
 _LAST_WORDS = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
+_RETRY = 10.0  # seconds for TorchServe to say that it tries again; milliseconds as a rule
+_GRPC_FAILURES = {"2", "13", "14", "15"}  # UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS
 
 
 @dataclass
 class Worker:
-    """One worker; ``label`` is its model and version, cut by TorchServe."""
+    """One worker; ``label`` is its model and version. Times are of ``time.monotonic``."""
 
     label: str = ""
+    pid: int | None = None
+    ready: bool = False
     loaded: bool = False  # at least once
+    stopped_at: float | None = None  # when it was last ready, if it is not
+    retried: bool = False  # TorchServe has said so since it stopped
     failed_at: float | None = None  # the first load; a later crash is a restart
     restarts: int = 0
     batches: int = 0  # handed to it so far
     busy: bool = False
-    ended: bool = False  # all that it said has been read
+    ended: int = 0  # times that the launcher did it
+    drained: bool = False  # all that it said has been read
+    answered: int = 0  # requests, with what is no failure of the server
+    failed: int = 0
+    failed_in_a_row: int = 0
+    device_error: str | None = None  # since it started
     said: deque[str] = field(default_factory=lambda: deque(maxlen=200))
+
+    def given_up(self) -> bool:
+        """It has stopped, and TorchServe does not say that it tries again."""
+        since = None if self.ready or self.retried else self.stopped_at
+        return since is not None and time.monotonic() - since > _RETRY
 
 
 class WorkerLog:
@@ -44,6 +67,7 @@ class WorkerLog:
     def __init__(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when a worker changes its state."""
         self.workers: dict[str, Worker] = {}
+        self.mark = 0  # of the launcher's last call that has been logged
         self._errors: deque[str] = deque(maxlen=10)
         self._tail: deque[str] = deque(maxlen=10)
         self._changed = changed
@@ -52,9 +76,12 @@ class WorkerLog:
         """Take in one line; False if nobody else needs to see it."""
         if match := _LINE.fullmatch(line):
             number, label, logger, message = match.groups()
+            if logger == "ACCESS_LOG" and (own := _OWN_CALL.match(message)):
+                self.mark = max(self.mark, int(own[2] or 0))
+                return False
             if number:
                 self._read(self.workers.setdefault(number, Worker(label)), logger, message)
-            if message.startswith(_CHATTER) or _OWN_CALL.match(message):
+            if message.startswith(_CHATTER):
                 return False
         (self._errors if _ERROR.search(line) else self._tail).append(line)
         return True
@@ -75,7 +102,7 @@ class WorkerLog:
         """Why a worker could not load its model, once all that it said has been read."""
         for worker in list(self.workers.values()):
             since = worker.failed_at
-            if since and (worker.ended or time.monotonic() - since > _LAST_WORDS):
+            if since and (worker.drained or time.monotonic() - since > _LAST_WORDS):
                 traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.said)
                 said = list(takewhile(lambda line: line != _EPILOGUE, traceback))
                 said = said or [*worker.said, "killed, for want of memory?"][-20:]
@@ -84,19 +111,47 @@ class WorkerLog:
 
     def _read(self, worker: Worker, logger: str, message: str) -> None:
         if logger == "MODEL_LOG":
-            worker.said.append(message)
+            self._read_output(worker, message)
+        elif logger == "ACCESS_LOG":
+            _count(worker, message)
         elif message.startswith("Stopped Scanner") and message.endswith("-stdout"):
-            worker.ended = True
+            worker.drained = True
             self._changed()
         elif message.startswith("Flushing req.cmd") and " LOAD " not in message:
             worker.busy = True
             worker.batches += 1
         elif message.startswith("Backend response time"):
             worker.busy = False
+        elif message.startswith("Retry worker"):
+            worker.retried = True
         elif " State change " in message:
-            worker.loaded |= message.endswith("-> WORKER_MODEL_LOADED")
-            if message.endswith("-> WORKER_STOPPED"):
-                worker.busy = False
-                worker.restarts += worker.loaded
-                worker.failed_at = None if worker.loaded else time.monotonic()
-            self._changed()
+            self._change(worker, message.rpartition(" ")[2])
+
+    def _read_output(self, worker: Worker, line: str) -> None:
+        worker.said.append(line)
+        if match := _PID.fullmatch(line):
+            worker.pid = int(match[1])
+        worker.device_error = worker.device_error or device_error(line)
+
+    def _change(self, worker: Worker, state: str) -> None:
+        if state == "WORKER_MODEL_LOADED":
+            worker.ready = worker.loaded = True
+            worker.stopped_at, worker.retried = None, False
+        elif state == "WORKER_STARTED":
+            worker.device_error, worker.failed_in_a_row = None, 0
+        elif state == "WORKER_STOPPED":
+            worker.restarts += worker.ready
+            worker.ready = worker.busy = worker.retried = False
+            worker.stopped_at = worker.stopped_at or time.monotonic()
+            worker.failed_at = None if worker.loaded else time.monotonic()
+        self._changed()
+
+
+def _count(worker: Worker, message: str) -> None:
+    """An answer that is no failure of the server is a good one: who sent nonsense is told so."""
+    if match := _ANSWER.fullmatch(message):
+        _, protocol, code = match.groups()
+        failed = code in _GRPC_FAILURES if protocol.startswith("2") else int(code) >= 500
+        worker.failed += failed
+        worker.answered += not failed
+        worker.failed_in_a_row = worker.failed_in_a_row + 1 if failed else 0

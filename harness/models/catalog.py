@@ -166,6 +166,16 @@ class Sample(Camel):
     expect: Expectation | None = None
 
 
+class Probe(Camel):
+    """A small request, its body in base64, that a worker answers well unless it is broken: the
+    launcher asks it when every answer of the model is a failure. It becomes part of the settings
+    of every pod, so that it is small.
+    """
+
+    content_type: Word
+    body: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=8192)]
+
+
 class Model(Camel):
     """One model.yaml."""
 
@@ -181,6 +191,7 @@ class Model(Camel):
     reference: Source | None = None
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()
+    probe: Probe | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -30,7 +30,7 @@ from harness.snapshot import properties
 
 _SECONDS = 60.0  # for a command there
 _HASHING = 1_200.0  # for one that reads an archive: 10 GB at 10 MB/s
-_ANSWER = 150.0  # for a request: the longest responseTimeout (120 s), and a wait in the queue
+_ANSWER = 150.0  # for a request: the gateway gives up after 130 s
 _ANY = range(256)
 _CONTAINER = "torchserve"
 

@@ -47,7 +47,6 @@ SWITCHES = {
     "metrics_mode": "prometheus",
     # Each figure costs a Python process; the node's and the GPU's exporters know them better.
     "disable_system_metrics": "true",
-    "async_logging": "true",
 }
 """What no environment decides otherwise."""
 
@@ -62,11 +61,19 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One archive that the model store must hold: file name, SHA-256 (or UNSET), size in bytes."""
+    """One archive that the model store must hold: file name, SHA-256 (or UNSET), size in bytes, and
+    the request that the launcher asks in doubt, as it reads it: contentType, and body in base64.
+    """
 
     name: str
     sha256: str
     size: int
+    sample: Mapping[str, str] | None = None
+
+    def entry(self) -> dict[str, object]:
+        """As it stands in the chart's values, and in the launcher's list."""
+        entry: dict[str, object] = {"name": self.name, "sha256": self.sha256, "size": self.size}
+        return entry | ({"sample": dict(self.sample)} if self.sample else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +103,7 @@ class Snapshot:
 
     def model_files_yaml(self) -> str:
         """The text of model-files.yaml: the chart's value ``modelStore.files``."""
-        files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.files]
-        values = {"modelStore": {"files": files}}
+        values = {"modelStore": {"files": [file.entry() for file in self.files]}}
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
 
 
@@ -144,7 +150,7 @@ def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapsho
         env=env,
         server=settings.server,
         models=ModelSnapshot(modelCount=len(names), models=entries),
-        files=tuple(ModelFile(found.mar, found.sha256, found.size) for found in locked.values()),
+        files=tuple(_file(catalog.models[name], found) for name, found in locked.items()),
     )
 
 
@@ -177,6 +183,11 @@ def _locked(lock: Lock, model: Model) -> LockedModel:
             hint=hint,
         )
     return found
+
+
+def _file(model: Model, locked: LockedModel) -> ModelFile:
+    sample = model.probe.model_dump(by_alias=True) if model.probe else None
+    return ModelFile(locked.mar, locked.sha256, locked.size, sample)
 
 
 def _entry(model: Model, locked: LockedModel, settings: Settings) -> Entry:

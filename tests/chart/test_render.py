@@ -33,12 +33,15 @@ def test_an_autoscaler_may_own_the_replicas(render: Render) -> None:
     assert render("gpu", {"replicas": 0})("Deployment")["spec"]["replicas"] == 0
 
 
-def test_probes_and_grace_follow_from_the_snapshot(render: Render) -> None:
-    pod = render("gpu").pod
-    probe = pod["containers"][0]["startupProbe"]
+def test_the_startup_probe_follows_from_the_snapshot(render: Render) -> None:
+    probe = render("gpu").container["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] == 600 + 120
-    assert pod["terminationGracePeriodSeconds"] == 5 + 30 + 90 + 10
-    assert render("cpu").pod["terminationGracePeriodSeconds"] == 5 + 30 + 120 + 10
+
+
+def test_the_pod_outlives_its_drain(render: Render) -> None:
+    rendered = render("gpu", {"drainSeconds": 100, "deregisterSeconds": 7})
+    assert "--drain-seconds=100" in rendered.container["args"]
+    assert rendered.pod["terminationGracePeriodSeconds"] == 7 + 100 + 10
 
 
 def test_probes_ask_the_launcher(render: Render) -> None:
@@ -224,3 +227,8 @@ def test_bad_values_are_refused(render: Render, changes: dict[str, object], said
     with pytest.raises(CommandError, match="exit code 1") as refused:
         render("gpu", changes)
     assert said in refused.value.message
+
+
+def test_a_drain_shorter_than_an_answer_is_refused(render: Render) -> None:
+    with pytest.raises(CommandError, match="drainSeconds is 89: the longest responseTimeout"):
+        render("gpu", {"drainSeconds": 89})

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from harness.core import command
 from harness.snapshot import properties
 
 T = TypeVar("T")
-PATIENCE = 90.0  # seconds: a worker imports torch, and other tests may keep both cores busy
+PATIENCE = 180.0  # seconds: a worker imports torch, and other tests may keep both cores busy
 
 
 def eventually(ask: Callable[[], T], patience: float = PATIENCE) -> T:
@@ -55,7 +56,15 @@ def processes(work: Path) -> list[psutil.Process]:
 class Site:
     """A folder with a model store, a configuration, gates and a work folder."""
 
-    def __init__(self, folder: Path, archive: Path, *, queue: int = 300) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        archive: Path,
+        *,
+        queue: int = 300,
+        workers: int = 1,
+        models: tuple[str, ...] = ("gated",),
+    ) -> None:
         self.folder, self.gate, self.work = folder, folder / "gate", folder / "work"
         self.store, self.elsewhere = folder / "store", folder / "elsewhere"
         for each in (self.gate, self.store, self.elsewhere):
@@ -63,9 +72,10 @@ class Site:
         self.mar = self.store / archive.name
         self.mar.write_bytes(archive.read_bytes())
         self.http, self.grpc, management, metrics, grpc_management, self.port = free_ports(6)
-        entry = {"defaultVersion": True, "marName": self.mar.name, "minWorkers": 1, "maxWorkers": 1}
-        entry |= {"batchSize": 4, "maxBatchDelay": 20, "responseTimeout": 120}
-        models = {"modelCount": 1, "models": {"gated": {"1.0": entry}}}
+        entry: dict[str, object] = {"defaultVersion": True, "marName": self.mar.name}
+        entry |= {"minWorkers": workers, "maxWorkers": workers, "batchSize": 4}
+        entry |= {"maxBatchDelay": 20, "responseTimeout": 120}
+        snapshot = {"modelCount": len(models), "models": {name: {"1.0": entry} for name in models}}
         self.settings = {
             "inference_address": f"http://127.0.0.1:{self.http}",
             "management_address": f"http://127.0.0.1:{management}",
@@ -77,12 +87,17 @@ class Site:
             "disable_token_authorization": "true",
             "metrics_mode": "prometheus",
             "disable_system_metrics": "true",
-            "async_logging": "true",
             "number_of_gpu": "0",
-            "model_snapshot": json.dumps(models),
+            "model_snapshot": json.dumps(snapshot),
         }
+        self.files: list[dict[str, object]]
+        self.list_archive()
+
+    def list_archive(self, **more: object) -> None:
+        """Have the launcher compare the archive with what it is now."""
         digest = hashlib.sha256(self.mar.read_bytes()).hexdigest()
-        self.files = [{"name": self.mar.name, "sha256": digest, "size": self.mar.stat().st_size}]
+        entry = {"name": self.mar.name, "sha256": digest, "size": self.mar.stat().st_size}
+        self.files = [{**entry, **more}]
 
     def hold(self, what: str) -> None:
         """Close a gate of the model: hold-load, hold-answers or break-load."""
@@ -102,7 +117,14 @@ class Site:
 class Launcher:
     """A running launcher, and the calls that a test makes to it and to its TorchServe."""
 
-    def __init__(self, site: Site, *options: str, cwd: Path | None = None, env: dict[str, str]):
+    def __init__(
+        self,
+        site: Site,
+        *options: str,
+        cwd: Path | None = None,
+        env: dict[str, str],
+        stdout: int | None = None,
+    ):
         (site.folder / "config.properties").write_text(properties.dump(site.settings))
         (site.folder / "files.json").write_text(json.dumps(site.files))
         package = "launcher" if cwd else "harness.launcher"
@@ -119,7 +141,11 @@ class Launcher:
         }
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self.process = subprocess.Popen(
-                argv, cwd=cwd, env={**os.environ, **places, **env}, stdout=out, stderr=err
+                argv,
+                cwd=cwd,
+                env={**os.environ, **places, **env},
+                stdout=out if stdout is None else stdout,
+                stderr=err,
             )
 
     def ask(self, path: str) -> tuple[int, str]:
@@ -147,13 +173,39 @@ class Launcher:
             float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == name
         )
 
-    def predict(self, body: bytes = b"ask") -> int:
+    def predict(self, body: bytes = b"ask", model: str = "gated") -> int:
         """The status of a prediction."""
         connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=PATIENCE)
         headers = {"Content-Type": "application/octet-stream"}
         with contextlib.closing(connection):
-            connection.request("POST", "/predictions/gated", body, headers)
+            connection.request("POST", f"/predictions/{model}", body, headers)
             return connection.getresponse().status
+
+    def slowly(self, body: bytes, seconds: float) -> "Future[tuple[int, int]]":
+        """Status and length of the answer to a request whose body takes so long to send."""
+
+        def call() -> tuple[int, int]:
+            pieces, pause = 20, seconds / 20
+            connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=PATIENCE)
+            with contextlib.closing(connection):
+                connection.putrequest("POST", "/predictions/gated")
+                connection.putheader("Content-Type", "application/octet-stream")
+                connection.putheader("Content-Length", str(len(body)))
+                connection.endheaders()
+                for start in range(0, len(body), -(-len(body) // pieces)):
+                    connection.send(body[start : start + -(-len(body) // pieces)])
+                    time.sleep(pause)
+                response = connection.getresponse()
+                length = 0
+                while piece := response.read(1 << 18):
+                    length += len(piece)
+                    time.sleep(pause)
+                return response.status, length
+
+        pool = ThreadPoolExecutor(1)
+        answer = pool.submit(call)
+        pool.shutdown(wait=False)
+        return answer
 
     def predict_together(self, count: int) -> "list[Future[int]]":
         """``count`` predictions at once."""
@@ -191,6 +243,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "gated.mar"
 
 
+def _is_gone(site: Site) -> bool:
+    return not site.processes()
+
+
 Start = Callable[..., Launcher]
 
 
@@ -199,8 +255,14 @@ def starting() -> Iterator[Start]:
     """Starts launchers, and ends what a failed test left."""
     started: list[Launcher] = []
 
-    def start(site: Site, *options: str, cwd: Path | None = None, **env: str) -> Launcher:
-        started.append(Launcher(site, *options, cwd=cwd, env=env))
+    def start(
+        site: Site,
+        *options: str,
+        cwd: Path | None = None,
+        stdout: int | None = None,
+        **env: str,
+    ) -> Launcher:
+        started.append(Launcher(site, *options, cwd=cwd, env=env, stdout=stdout))
         return started[-1]
 
     try:
@@ -209,7 +271,7 @@ def starting() -> Iterator[Start]:
         for launcher in started:
             if launcher.process.poll() is None:
                 launcher.end(signal.SIGKILL)
-            eventually(lambda site=launcher.site: not site.processes())
+            eventually(partial(_is_gone, launcher.site))
 
 
 @pytest.fixture

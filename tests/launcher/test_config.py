@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.launcher import BadInput, config
+from harness.launcher.config import ModelConfig
 from harness.snapshot import properties
 
 # No lone halves of surrogate pairs, and nothing beyond 16 bits: paths and JSON in ASCII.
@@ -37,13 +38,16 @@ def test_forms_of_a_properties_file(text: str, values: dict[str, str]) -> None:
 
 
 def test_what_the_launcher_takes_from_it(tmp_path: Path) -> None:
-    entry = {"minWorkers": 2, "maxBatchDelay": 50}
+    entry = {"marName": "a.mar", "minWorkers": 2, "batchSize": 8, "maxBatchDelay": 50}
     snapshot = {"models": {"a": {"1.0": entry, "2.0": {**entry, "maxBatchDelay": 100}}}}
     path = tmp_path / "config.properties"
     values = {"model_store": "/store", "vmargs": "-Xmx1g -Xms1g"}
     path.write_text(properties.dump({**values, "model_snapshot": json.dumps(snapshot)}))
     found = config.read(path)
-    assert found.workers == {("a", "1.0"): 2, ("a", "2.0"): 2}
+    model = ModelConfig("a.mar", workers=2, batch_size=8)
+    assert found.models == {("a", "1.0"): model, ("a", "2.0"): model}
+    assert (found.inference, found.http_port) == ("http://127.0.0.1:8080", 8080)
+    assert found.grpc_port == 7070
     assert found.batch_delay == 0.1
     assert found.vmargs == ["-Xmx1g", "-Xms1g"]
     assert found.management == "http://127.0.0.1:8081"
@@ -58,3 +62,13 @@ def test_a_file_that_is_no_use_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(BadInput, match=r"config\.properties: "):
         config.read(path)
+
+
+@pytest.mark.parametrize(
+    ("address", "port"), [("http://0.0.0.0:80", 80), ("unix:/tmp/inference.sock", None)]
+)
+def test_where_inference_listens(tmp_path: Path, address: str, port: int | None) -> None:
+    path = tmp_path / "config.properties"
+    values = {"model_store": "/store", "model_snapshot": '{"models": {}}'}
+    path.write_text(properties.dump({**values, "inference_address": address}))
+    assert config.read(path).http_port == port

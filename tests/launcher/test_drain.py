@@ -1,5 +1,7 @@
 """From a slow load to a drain that loses nothing, over both protocols."""
 
+import http.client
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import grpc
@@ -45,6 +47,8 @@ def test_200_requests_in_work_are_answered_after_sigterm(site: Site, start: Star
     assert all(b'"ok": true' in answer.result() for answer in rpc)
     assert launcher.process.wait(30) == 143
     assert not site.processes()
+    lines = launcher.stdout.read_text().splitlines()  # TorchServe logs through a ring in memory
+    assert sum('"POST /predictions/gated HTTP/1.1" 200' in line for line in lines) == len(rest)
 
 
 def test_a_batch_in_work_is_waited_for_when_nothing_is_queued(site: Site, start: Start) -> None:
@@ -60,6 +64,43 @@ def test_a_batch_in_work_is_waited_for_when_nothing_is_queued(site: Site, start:
     site.release("hold-answers")
     assert answer.result() == 200
     assert launcher.process.wait(30) == 143
+
+
+# Seconds of an upload, and of the work; SLOW_REQUEST=30,20 is the longest that is allowed.
+UPLOAD, WORK = map(float, os.environ.get("SLOW_REQUEST", "3,2").split(","))
+LARGE = 6_000_000  # bytes, just below TorchServe's own limit
+
+
+def test_uploads_work_and_downloads_outlive_sigterm(site: Site, start: Start) -> None:
+    """One is uploading at SIGTERM and asks for a large answer, another is downloading one."""
+    launcher = start(site, "--drain-seconds", "80")
+    eventually(launcher.is_ready)
+    downloading = launcher.slowly(b"large", UPLOAD)
+    uploading = launcher.slowly(b"large".ljust(1_000_000), UPLOAD)
+    eventually(lambda: launcher.gauge("launcher_requests_in_flight") == 2)
+    site.hold("hold-answers")
+    launcher.process.terminate()
+    eventually(lambda: launcher.gauge("launcher_batches_in_flight") == 1)
+    with pytest.raises(TimeoutError):
+        downloading.result(WORK)
+    site.release("hold-answers")
+    for answer in (downloading, uploading):
+        status, length = answer.result()
+        assert status == 200
+        assert length > LARGE
+    assert launcher.process.wait(30) == 143
+    assert "drained in" in launcher.stderr.read_text()
+
+
+def test_a_kept_connection_that_is_idle_is_not_waited_for(site: Site, start: Start) -> None:
+    launcher = start(site, "--drain-seconds", "80")
+    eventually(launcher.is_ready)
+    kept = http.client.HTTPConnection("127.0.0.1", site.http, timeout=30)
+    kept.request("POST", "/predictions/gated", b"ask")
+    assert kept.getresponse().read()
+    launcher.process.terminate()
+    assert launcher.process.wait(30) == 143
+    kept.close()
 
 
 def test_a_drain_is_bounded(site: Site, start: Start) -> None:

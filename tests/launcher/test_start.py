@@ -1,6 +1,8 @@
 """A start that takes its time, one that cannot succeed, and a second one after a sudden end."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness.launcher
+from harness.launcher import BadInput, store
 from tests.launcher.conftest import Launcher, Site, Start, eventually, free_ports
 
 # Seconds; a failed load is noticed in less than one. SLOW_LOAD=60 is the minute of a large model.
@@ -51,7 +54,7 @@ def test_a_worker_that_cannot_load_ends_the_start_with_its_traceback(
 @pytest.mark.torchserve
 def test_an_archive_that_torchserve_skips_ends_the_start(site: Site, start: Start) -> None:
     site.mar.write_bytes(site.mar.read_bytes()[:100])
-    site.files = []  # nobody has looked at it before
+    site.list_archive()  # as it is
     launcher = start(site)
     assert "TorchServe has left out gated/1.0:" in launcher.failure()
     assert "Unexpected end of ZLIB input stream" in launcher.failure()
@@ -70,7 +73,6 @@ def test_settings_that_torchserve_refuses_end_the_start(site: Site, start: Start
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("name", "other.mar", "other.mar: cannot be read: No such file or directory"),
         ("size", 7, "bytes where 7 are expected"),
         ("sha256", "0" * 64, f"where {'0' * 64} is expected"),
     ],
@@ -83,6 +85,47 @@ def test_an_archive_that_is_not_the_locked_one_is_refused(
     assert said in launcher.failure()
     assert launcher.failure().count("\n") == 1
     assert launcher.process.returncode == 1
+
+
+def test_an_archive_that_is_missing_is_refused(site: Site, start: Start) -> None:
+    site.mar.unlink()
+    assert "gated.mar: cannot be read: No such file or directory" in start(site).failure()
+
+
+@pytest.mark.parametrize(
+    ("listed", "served", "said"),
+    [
+        ([], ["gated.mar"], "gated.mar is served, but not listed"),
+        (["gated.mar", "old.mar"], ["gated.mar"], "old.mar is listed, but not served"),
+        (["old.mar"], ["gated.mar"], "gated.mar is served, but not listed"),
+        ([7], ["gated.mar"], "not a list of {name, sha256, size}"),
+    ],
+    ids=["empty", "one too many", "another", "no entries"],
+)
+def test_a_list_that_is_not_of_what_is_served_is_refused(
+    tmp_path: Path, listed: list[object], served: list[str], said: str
+) -> None:
+    files = tmp_path / "files.json"
+    entries = [{"name": each, "sha256": "", "size": 0} if each != 7 else 7 for each in listed]
+    files.write_text(json.dumps(entries))
+    with pytest.raises(BadInput, match=re.escape(said)):
+        store.read(files, served)
+
+
+def test_an_empty_list_ends_the_start(site: Site, start: Start) -> None:
+    site.files = []
+    launcher = start(site)
+    assert "gated.mar is served, but not listed" in launcher.failure()
+    assert launcher.process.returncode == 1
+
+
+def test_a_stop_does_not_wait_for_archives_to_be_compared(site: Site, start: Start) -> None:
+    os.truncate(site.mar, 50 << 30)  # bytes that take no place, and a minute to read
+    site.files[0]["size"] = 50 << 30
+    launcher = start(site)
+    eventually(lambda: launcher.ask("/live")[0] == 200)
+    launcher.process.terminate()
+    assert launcher.process.wait(10) == 143
 
 
 def test_a_configuration_without_models_is_refused(site: Site, start: Start) -> None:
@@ -138,6 +181,6 @@ def test_kill_9_leaves_no_orphan_and_a_second_start_works(
     eventually(second.is_ready)
     assert second.end(signal.SIGINT) == 143
     assert not site.processes()
-    assert {path.name for path in site.work.iterdir()} == {"home", "lock", "logs", "tmp"}
+    assert {path.name for path in site.work.iterdir()} == {"bin", "home", "lock", "logs", "tmp"}
     assert not list((site.work / "tmp").glob("models/*"))
     assert not list(site.elsewhere.iterdir())

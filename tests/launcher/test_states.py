@@ -20,7 +20,8 @@ GOOD = {"startup": 200, "ready": 200, "live": 200}
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Launcher]:
-    site = Site(tmp_path_factory.mktemp("states"), archive, queue=QUEUE)
+    folder = tmp_path_factory.mktemp("states")
+    site = Site(folder, archive, queue=QUEUE, models=("gated", "other"))
     with starting() as start:
         launcher = start(site, "--hung-seconds", "2.5")
         eventually(launcher.is_ready)
@@ -41,7 +42,7 @@ def test_metrics_are_torchserves_and_the_launchers(serving: Launcher) -> None:
     assert serving.gauge("launcher_torchserve_up") == 1
     assert serving.gauge("launcher_ready") == 1
     assert serving.gauge("launcher_draining") == 0
-    assert serving.gauge("launcher_workers") == serving.gauge("launcher_workers_ready") == 1
+    assert serving.gauge("launcher_workers") == serving.gauge("launcher_workers_ready") == 2
 
 
 def test_labels_are_those_of_torchserves_metrics(serving: Launcher) -> None:
@@ -81,23 +82,26 @@ def test_a_full_queue_is_seen_and_is_no_reason_to_leave(serving: Launcher) -> No
         serving.site.release("hold-answers")
     statuses = [answer.result() for answer in answers]
     assert set(statuses) == {200, 503}
-    assert serving.gauge("launcher_queue_depth") == 0
+    eventually(lambda: serving.gauge("launcher_queue_depth") == 0)
+    eventually(lambda: serving.gauge("launcher_requests_in_flight") == 0)
 
 
-def test_a_crashed_worker_makes_it_unready_until_it_is_back(serving: Launcher) -> None:
+def test_a_crash_takes_nothing_from_the_other_models(serving: Launcher) -> None:
+    """Each has a single worker, and the one that crashes does so again when it is back."""
     restarts = serving.gauge("launcher_worker_restarts_total")
-    serving.site.hold("hold-load")  # the worker comes back when the test says so
-    try:
-        assert serving.predict(b"crash") == 500
-        eventually(lambda: not serving.is_ready())
-        assert serving.states() == {"startup": 200, "ready": 503, "live": 200}
-        assert "0 of 1 workers ready" in serving.ask("/ready")[1]
-        assert serving.gauge("launcher_workers_ready") == 0
-    finally:
-        serving.site.release("hold-load")
-    eventually(serving.is_ready)
-    assert serving.gauge("launcher_worker_restarts_total") == restarts + 1
-    assert serving.predict() == 200
+    for crash in (1, 2):
+        serving.site.hold("hold-load")  # the worker comes back when the test says so
+        try:
+            assert serving.predict(b"crash") == 500
+            eventually(lambda: serving.gauge("launcher_workers_ready") == 1)
+            assert serving.states() == GOOD
+            assert "gated 1.0: 0 of 1 workers ready" in serving.ask("/ready")[1]
+            assert serving.predict(model="other") == 200
+        finally:
+            serving.site.release("hold-load")
+        eventually(lambda: serving.gauge("launcher_workers_ready") == 2)
+        assert serving.gauge("launcher_worker_restarts_total") == restarts + crash
+        assert serving.predict() == 200
 
 
 def test_a_hung_jvm_is_not_ready_then_not_alive_until_it_answers(serving: Launcher) -> None:

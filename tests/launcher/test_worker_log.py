@@ -3,27 +3,21 @@
 import pytest
 
 from harness.launcher.worker_log import WorkerLog
-
-STARTED = "State change null -> WORKER_STARTED"
-LOADED = "State change WORKER_STARTED -> WORKER_MODEL_LOADED"
-CRASHED = "State change WORKER_MODEL_LOADED -> WORKER_STOPPED"
-FAILED = "State change WORKER_STARTED -> WORKER_STOPPED"
-BATCH = "Flushing req.cmd PREDICT repeats 1 to backend at: 1795454868810"
-STREAM = "Flushing req.cmd STREAMPREDICT repeats 1 to backend at: 1795454868810"
-LOAD = "Flushing req.cmd LOAD repeats 1 to backend at: 1795454859847"
-ANSWERED = "Backend response time: 307"
-END = "Stopped Scanner - W-9000-slow_1.0-stdout"
-
-
-def own(message: str) -> str:
-    """A line of the worker's thread in TorchServe."""
-    text = f"W-9000-slow_1.0 {message}" if message.startswith("State") else message
-    return f"2026-11-23T17:41:14,279 DEBUG W-9000-slow_1.0 WorkerThread - {text}"
-
-
-def said(message: str, stream: str = "stdout", logger: str = "MODEL_LOG") -> str:
-    """A line that the worker printed, or that was logged of its stream."""
-    return f"2026-11-23T17:41:14,280 INFO  W-9000-slow_1.0-{stream} {logger} - {message}"
+from tests.launcher.lines import (
+    ANSWERED,
+    BATCH,
+    CRASHED,
+    END,
+    FAILED,
+    LOAD,
+    LOADED,
+    RETRY,
+    STARTED,
+    STREAM,
+    answer,
+    own,
+    said,
+)
 
 
 def follow(*lines: str) -> WorkerLog:
@@ -119,3 +113,81 @@ def test_last_words_are_the_errors_or_else_the_last_lines() -> None:
         "2026-11-23T17:58:55,268 ERROR main SnapshotManager - Unexpected end of ZLIB input stream"
     )
     assert follow("one", error, "two").last_words() == error
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        ([answer(200)], (1, 0, 0)),
+        ([answer(400), answer(418)], (2, 0, 0)),
+        ([answer(503), answer(507)], (0, 2, 2)),
+        ([answer(503), answer(200), answer(500)], (1, 2, 1)),
+        ([own('/[::1]:5 "gRPC o.p.s.InferenceAPIsService/Predictions HTTP/2.0" 0 9')], (0, 0, 0)),
+        ([said('/10.0.0.9:5 "POST /predictions/slow HTTP/1.1" 503 153')], (0, 0, 0)),
+    ],
+    ids=["good", "refused", "failed", "mixed", "another logger", "printed"],
+)
+def test_answers_are_counted_by_worker(lines: list[str], counts: tuple[int, int, int]) -> None:
+    worker = follow(*lines).workers["9000"]
+    assert (worker.answered, worker.failed, worker.failed_in_a_row) == counts
+
+
+@pytest.mark.parametrize(("code", "failed"), [(0, 0), (3, 0), (5, 0), (13, 1), (14, 1)])
+def test_grpc_has_codes_of_its_own(code: int, failed: int) -> None:
+    text = f'/127.0.0.1:1 "gRPC org.pytorch.serve/Predictions HTTP/2.0" {code} 5'
+    worker = follow(own(text, logger="ACCESS_LOG")).workers["9000"]
+    assert (worker.answered, worker.failed) == (1 - failed, failed)
+
+
+def test_a_new_process_begins_without_failures() -> None:
+    log = follow(own(STARTED), own(LOADED), answer(503), own(CRASHED), own(STARTED))
+    assert log.workers["9000"].failed_in_a_row == 0
+    assert log.workers["9000"].failed == 1
+
+
+DEVICE_ERRORS = [
+    "RuntimeError: CUDA error: device-side assert triggered",
+    "torch.AcceleratorError: CUDA error: an illegal memory access was encountered",
+    "torch.cuda.CudaError: CUDA error: uncorrectable ECC error encountered",
+    "RuntimeError: CUDA error: unspecified launch failure",
+    "RuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(…)`",
+    "RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:1275",
+]
+OTHER_ERRORS = [
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+    "RuntimeError: CUDA error: out of memory",
+    "RuntimeError: CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling `cublasSgemm(…)`",
+    "RuntimeError: CUDA error: invalid configuration argument",
+    "RuntimeError: cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+    "ValueError: CUDA error: device-side assert triggered",
+    "device-side assert triggered",
+]
+
+
+@pytest.mark.parametrize("line", DEVICE_ERRORS)
+def test_an_error_that_a_process_does_not_get_over_is_known(line: str) -> None:
+    assert follow(said(line)).workers["9000"].device_error == line
+    assert follow(said(line, "stderr")).workers["9000"].device_error == line
+    assert follow(said(line), own(STARTED)).workers["9000"].device_error is None
+
+
+@pytest.mark.parametrize("line", OTHER_ERRORS)
+def test_what_passes_and_what_an_input_can_say_is_no_device_error(line: str) -> None:
+    assert follow(said(line)).workers["9000"].device_error is None
+
+
+def test_a_retry_is_what_torchserve_says_it_is() -> None:
+    log = follow(own(STARTED), own(LOADED), own(CRASHED))
+    assert not log.workers["9000"].retried
+    log.read(own(RETRY))
+    assert log.workers["9000"].retried
+    log.read(own(FAILED))
+    assert not log.workers["9000"].retried
+
+
+def test_the_launchers_own_call_marks_how_far_the_log_has_come() -> None:
+    call = '/127.0.0.1:1 "GET /models?limit=1&mark={} HTTP/1.1" 200 4'
+    line = f"2026-11-23T17:27:02,150 INFO  e-3 ACCESS_LOG - {call}"
+    log = follow(line.format(7), line.format(6))
+    assert log.mark == 7

@@ -203,7 +203,7 @@ def _named(kind: str, version: str, name: str, **rest: Any) -> dict[str, Any]:
 
 def _rendered(snapshot: config.Snapshot) -> list[dict[str, Any]]:
     """What Git says, as far as the suite looks."""
-    files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in snapshot.model_files()]
+    files = [file.entry() for file in snapshot.model_files()]
     carried = {
         "torchserve/config.properties": snapshot.config_properties(),
         "torchserve/model-files.json": json.dumps(files),

@@ -1,10 +1,11 @@
 """Starting, stopping and rolling TorchServe: the pod's clocks agree with the models'."""
 
 from collections.abc import Iterator
+from math import inf
 
 from harness.policy.finding import Problem
 from harness.policy.pods import window
-from harness.policy.quantity import number, quantity
+from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, step
 from harness.policy.serving import Server, servers
@@ -12,6 +13,7 @@ from harness.render.objects import Environment, Key, dig, items, mapping, text
 
 # Where a container names the ConfigMap that its environment comes from.
 _VARIABLES = {"env": ("valueFrom", "configMapKeyRef"), "envFrom": ("configMapRef",)}
+_JVM_STOP = 10  # seconds
 _ASKS = {"startupProbe": "/startup", "readinessProbe": "/ready", "livenessProbe": "/live"}
 
 
@@ -54,7 +56,7 @@ def startup_window(environment: Environment) -> Iterator[Problem]:
     why="the kubelet kills what has not ended by then, with the requests that it still holds; a "
     "pod that stops at once drops what proxies still send",
     fix="give the launcher --drain-seconds, the pod a preStop sleep, and "
-    "terminationGracePeriodSeconds both plus the longest responseTimeout",
+    "terminationGracePeriodSeconds both plus ten seconds for the JVM",
 )
 def grace_period(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
@@ -65,7 +67,7 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
         if not isinstance(sleep, int) or sleep == 0:
             sleep = 0
             yield server.container.problem("stops at once, while proxies still send", "lifecycle")
-        needed = sleep + number(drain, 0) + server.longest("responseTimeout")
+        needed = sleep + number(drain, 0) + _JVM_STOP
         given = server.pod.spec.get("terminationGracePeriodSeconds", 30)
         if not isinstance(given, int) or given < needed:
             message = f"the grace period is {given} s, stopping may take {needed:g} s"
@@ -86,6 +88,38 @@ def progress_deadline(environment: Environment) -> Iterator[Problem]:
         if given <= (needed := step(deployment, rolling)):
             message = f"counts as failed after {given:g} s, a pod may take {needed} s"
             yield problem(deployment, message, "spec", "progressDeadlineSeconds")
+
+
+@rule(
+    "lifecycle/drain-outlasts-requests",
+    why="what a stopping pod has not answered by --drain-seconds is cut, and the gateway may just "
+    "have begun to send it",
+    fix="raise `drainSeconds` in the chart's values to the gateway's requestReceivedTimeout plus "
+    "its requestTimeout, and no less than the longest responseTimeout",
+)
+def drain_outlasts_requests(environment: Environment) -> Iterator[Problem]:
+    longest = _longest_request(environment)
+    for server in servers(environment):
+        drain = server.container.option("--drain-seconds")
+        needed = max(longest, server.longest("responseTimeout"))
+        if drain is not None and number(drain, 0) < needed:
+            lasts = "for ever" if needed == inf else f"{needed:g} s"
+            message = f"drains for {drain} s, a request may take {lasts}"
+            yield server.container.problem(message, "args")
+
+
+def _longest_request(environment: Environment) -> float:
+    """Seconds from a request's first byte until the gateway gives it up; 0 without a gateway."""
+    phases = (
+        ("ClientTrafficPolicy", "requestReceivedTimeout", 0),
+        ("BackendTrafficPolicy", "requestTimeout", 15),
+    )
+    longest = 0.0
+    for kind, key, default in phases:  # Envoy's defaults, in seconds; 0 is no limit
+        policies = environment.of(kind)
+        limits = [seconds(each.dig("spec", "timeout", "http", key), default) for each in policies]
+        longest += max((limit or inf for limit in limits), default=0)
+    return longest
 
 
 @rule(

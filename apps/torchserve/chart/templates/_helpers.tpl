@@ -157,6 +157,10 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $longest := include "torchserve.longest" (list . "responseTimeout") -}}
+{{- if lt (int $values.drainSeconds) (int $longest) -}}
+{{- $faults = append $faults (printf "drainSeconds is %v: the longest responseTimeout of config is %v" $values.drainSeconds $longest) -}}
+{{- end -}}
 {{- if $faults -}}
 {{- fail (printf "\n  - %s\n" (join "\n  - " $faults)) -}}
 {{- end -}}

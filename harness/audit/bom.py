@@ -1,6 +1,6 @@
 """The bill of materials: what a scanner cataloged, and the Java libraries that it cannot see.
 
-CycloneDX 1.6. A library in TorchServe's JAR says how many of its classes can still be loaded:
+CycloneDX. A library in TorchServe's JAR says how many of its classes can still be loaded:
 
     "properties": [{"name": "torchserve:classes", "value": "369"},
                    {"name": "torchserve:classes-left", "value": "7"}]

@@ -11,6 +11,7 @@ from harness.core.errors import InputError
 _SUFFIX = ".class"
 # Where several libraries were merged into one JAR, it has one of their descriptors at most.
 _DESCRIPTOR = "module-info.class"
+_SMALL = 1 << 16  # bytes: what describes a JAR is text; a native library is not
 
 
 def digests(jar: Path) -> dict[str, str]:
@@ -40,12 +41,11 @@ def fingerprint(classes: Mapping[str, str], names: Iterable[str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def properties(jar: Path, ending: str) -> dict[str, str]:
-    """The Java properties in the first file under META-INF whose name ends so; else none."""
+def resources(jar: Path, folder: str) -> dict[str, str]:
+    """Name to text of the small files below a folder of the JAR, such as ``META-INF/``."""
     with zipfile.ZipFile(jar) as archive:
-        for name in archive.namelist():
-            if name.startswith("META-INF/") and name.endswith(ending):
-                lines = archive.read(name).decode("latin-1").splitlines()
-                pairs = (line.partition("=") for line in lines if not line.startswith("#"))
-                return {key.strip(): value.strip() for key, _, value in pairs if value}
-    return {}
+        return {
+            entry.filename: archive.read(entry).decode("latin-1")
+            for entry in archive.infolist()
+            if entry.filename.startswith(folder) and entry.file_size < _SMALL
+        }

@@ -4,6 +4,7 @@ TorchServe's own JAR stands last on the class path. A class that a JAR before it
 loaded from there, so what is left of a library is what no such JAR has.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from harness.jars.lock import Jar
 
 _FIRST = "share/torchserve/jars"  # harness.launcher.libraries.FOLDER, below the environment
 _LAST = "ts/frontend"
-# Of a Netty that was copied under another name, the parts and their versions.
-_NETTY = "netty.versions.properties"
+_VERSIONS = "netty.versions.properties"
+_FOLDER = re.compile(r"META-INF/native-image/[\w.]*\bshaded\.io\.netty/(?P<part>[\w-]+)/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,22 @@ def find(root: Path, pinned: Iterable[Jar]) -> Java:
 def copied(jar: Path) -> tuple[str, ...]:
     """The package URLs of the Netty that was copied into a JAR under other names.
 
-    Netty's build leaves each part's version in the JAR; a copy keeps that file.
+    A merge keeps one file of the many in which Netty's parts name their versions, and a folder of
+    each part. The parts of a copy are of one release: where two are named, none is believed.
     """
-    versions = classes.properties(jar, _NETTY)
-    own = jar.name.startswith("netty-")
-    return (
-        ()
-        if own
-        else tuple(
-            PackageURL("maven", "io.netty", key.removesuffix(".version"), version).to_string()
-            for key, version in sorted(versions.items())
-            if key.endswith(".version")
-        )
-    )
+    versions: set[str] = set()
+    parts: set[str] = set()
+    for name, text in classes.resources(jar, "META-INF/").items():
+        if name.endswith(_VERSIONS):
+            named = re.findall(r"(?m)^(netty-(?!tcnative)[\w-]+)\.version=(\S+)$", text)
+            parts |= {part for part, _ in named}
+            versions |= {version for _, version in named}
+        elif folder := _FOLDER.match(name):
+            parts.add("netty-" + folder["part"].removeprefix("netty-"))
+    if len(versions) != 1 or jar.name.startswith("netty-"):
+        return ()
+    (version,) = versions
+    return tuple(f"pkg:maven/io.netty/{part}@{version}" for part in sorted(parts))
 
 
 def known_libraries(pinned: Iterable[Jar], folder: Path, stock: Path) -> list[Library]:

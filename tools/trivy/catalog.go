@@ -54,8 +54,14 @@ func catalog(ctx context.Context, root string) error {
 			BOMRef: "os", Type: cdx.ComponentTypeOS, Name: release["ID"], Version: release["VERSION_ID"],
 		})
 	}
+	seen := map[string]bool{}
 	for _, each := range found.Packages {
-		components = append(components, component(each))
+		next := component(each)
+		// Two environments may have the same package: one name in a bill of materials is one thing.
+		if !seen[next.BOMRef] {
+			components = append(components, next)
+		}
+		seen[next.BOMRef] = true
 	}
 	bom.Components = &components
 	return cdx.NewBOMEncoder(os.Stdout, cdx.BOMFileFormatJSON).SetPretty(true).Encode(bom)

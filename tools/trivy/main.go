@@ -20,6 +20,7 @@ import (
 	fixtures "github.com/aquasecurity/bolt-fixtures"
 	"github.com/aquasecurity/trivy-db/pkg/db"
 	"github.com/aquasecurity/trivy-db/pkg/metadata"
+	dbtypes "github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy/pkg/detector/library"
 	"github.com/aquasecurity/trivy/pkg/detector/ospkg"
 	"github.com/aquasecurity/trivy/pkg/log"
@@ -95,7 +96,9 @@ func match(ctx context.Context, dir string) error {
 		out.Compared += len(system.Packages)
 		out.EndOfLife = endOfLife
 	}
-	vulnerability.NewClient(db.Config{}).FillInfo(out.Vulnerabilities, nil)
+	// As Trivy does unless told: the vendor whose advisory it is, then NVD.
+	automatic := []dbtypes.SourceID{"auto"}
+	vulnerability.NewClient(db.Config{}).FillInfo(out.Vulnerabilities, automatic)
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 

@@ -40,6 +40,7 @@ class Tool:
         version: arguments that make it print its version; without any, PATH is not looked at.
         family: the folder under tools/ that pins it; its own name unless told.
         linker: more for the linker than the flags that all have; ``{version}`` is the pin's.
+        pin: the Go module whose version is the tool's; the one of its package unless told.
     """
 
     name: str
@@ -47,11 +48,12 @@ class Tool:
     version: tuple[str, ...] = ()
     family: str = field(default="", repr=False)
     linker: str = field(default="", repr=False)
+    pin: str = field(default="", repr=False)
 
     @property
     def module(self) -> str:
         """The Go module that the package lies in."""
-        return self.package.partition("/cmd/")[0]
+        return self.pin or self.package.partition("/cmd/")[0]
 
     @property
     def folder(self) -> str:
@@ -107,7 +109,13 @@ RELEASE = {
 }
 """What promotions ask registries with."""
 
-_ALL = TOOLS | LINTERS | CLUSTER | RELEASE
+AUDIT = {
+    # Our main.go around Trivy's detectors: all of Trivy would take ten minutes to build.
+    "trivy-match": Tool("trivy-match", ".", family="trivy", pin="github.com/aquasecurity/trivy")
+}
+"""What `make audit` asks for vulnerabilities."""
+
+_ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT
 
 
 def find(repository: Repository, name: str) -> Path:
@@ -135,7 +143,10 @@ def fingerprint(repository: Repository, name: str) -> str:
     tool = _ALL[name]
     folder = repository.root / "tools" / tool.folder
     try:
-        pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+        pins = b"".join(
+            path.read_bytes()
+            for path in (folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*.go")))
+        )
     except OSError as error:
         raise HarnessError(f"the pin is missing: {error.strerror}", at=folder) from error
     how = repr((tool, _FLAGS)) + tool.linker

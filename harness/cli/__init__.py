@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "generate": "write the chart's schema, README and version from its values",
     "init": "fill in what only the owner of a cluster knows",
     "image": "write which serving image runs",
+    "audit": "the known holes of what an image is made of, and what was decided about them",
     "models": "build, lock, verify and push the model archives",
     "snapshot": "write config.properties and model-files.yaml, or import an old one",
     "serve": "run the real TorchServe on this machine",

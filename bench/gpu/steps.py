@@ -119,7 +119,7 @@ def right_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, .
 def devices(served: Server, *, stand_in: bool) -> Result:
     """A worker really is on the GPU: its handler says where its parameters lie."""
     with contextlib.closing(Client(served.inference_url)) as client:
-        reply = client.post("/predictions/breakable", b"where", "text/plain")
+        reply = client.post("/predictions/breakable", b"where", "application/octet-stream")
     device = json.loads(reply.body).get("device", "") if reply.status == 200 else reply.body
     right = device == ("cpu" if stand_in else "cuda:0")
     return Result("workers are on the GPU", right, (f"the handler is on {device}",))
@@ -181,10 +181,10 @@ def broken_context(served: Server, sample: PreparedSample) -> Result:
     others: list[int] = []
     recovered = None
     client = Client(served.inference_url)
-    first = client.post("/predictions/breakable", b"break", "text/plain")
+    first = client.post("/predictions/breakable", b"break", "application/octet-stream")
     failed = int(first.status != 200)
     while recovered is None and time.monotonic() - began < RECOVERY:
-        reply = client.post("/predictions/breakable", b"where", "text/plain")
+        reply = client.post("/predictions/breakable", b"where", "application/octet-stream")
         if reply.status == 200:
             recovered = time.monotonic() - began
         failed += reply.status != 200

@@ -138,8 +138,8 @@ def find(aws: Aws, name: str) -> Cluster | None:
         {each: group["status"] for each, group in groups.items()},
         {each: addon["status"] for each, addon in addons.items()},
         {
-            **{each: addon["addonVersion"] for each, addon in addons.items()},
-            **{f"nodes {each}": group["releaseVersion"] for each, group in groups.items()},
+            **{each: addon.get("addonVersion", "?") for each, addon in addons.items()},
+            **{f"nodes {each}": group.get("releaseVersion", "?") for each, group in groups.items()},
         },
         {
             _NODES.path: frozenset((each,) for each in groups),

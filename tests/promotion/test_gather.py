@@ -1,0 +1,36 @@
+"""What is asked of the repository itself before a pointer moves."""
+
+import shutil
+
+from harness.core.repository import Repository
+from harness.promotion import gather
+from harness.promotion.branch import upstream
+from tests.policy import variation
+from tests.promotion.conftest import Clone
+
+FAULT = variation.TESTDATA / "invalid" / "helm--drift--warn"
+
+
+def _rules(clone: Clone, commit: str) -> set[str]:
+    """The rules that find something, with the commit pinned."""
+    found = gather._findings(upstream(clone.git), clone.repository, commit, None)
+    return {each.split(": ")[1] for each in found}
+
+
+def test_commit_of_a_release_branch_is_judged_by_the_rules_of_main(
+    clone: Clone, checkout: Repository
+) -> None:
+    """And nothing is said of the pointer that stands on main, moved by hand: it is replaced."""
+    (clone.root / "tools").unlink()
+    shutil.copytree(checkout.root / "tools", clone.root / "tools")  # main pins what judges it
+    clone.git.run("add", "--force", "tools")
+    before = _rules(clone, clone.commit("Pin the tools"))
+    clone.git.run("switch", "--quiet", "--create", "release/fix")
+    for change in variation.load(FAULT).changes:
+        change.apply(clone.root)
+    fix = clone.commit("A fix that nobody read", push=False)
+    clone.git.run("push", "--quiet", "origin", "release/fix")
+    clone.git.run("switch", "--quiet", "main")
+    assert upstream(clone.git).reaches(fix)
+    assert _rules(clone, fix) - before == {"helm/drift"}
+    assert "promotion/evidence" not in before

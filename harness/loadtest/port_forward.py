@@ -59,7 +59,8 @@ def get(
         try:
             return _exchange(connection, path)
         finally:
-            connection.close(timeout=1)
+            # Not `close`: it leaves the socket open where the other side has said goodbye first.
+            connection.shutdown()  # type: ignore[no-untyped-call]
     except (OSError, http.client.HTTPException, websocket.WebSocketException) as error:
         reason = str(error)[:_SHOWN] or type(error).__name__
         raise HarnessError(f"{where}: {reason}") from error

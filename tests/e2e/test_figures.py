@@ -34,7 +34,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", {len(FIGURES)})
         self.end_headers()
         self.wfile.write({FIGURES.encode()!r})
-http.server.ThreadingHTTPServer(("", {PORT}), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("", {PORT}), Handler)
+print("listens", flush=True)
+server.serve_forever()
 """
 RELAY = f"""
 import os, socket, threading
@@ -129,12 +131,12 @@ def pod(cluster: LocalCluster, network: PodNetwork) -> Iterator[Value]:
 
     made = cluster.api.until(kinds.POD, running, seconds=30, namespace=NAMESPACE)
     network.connect(text(made, "status", "podIP"))
-    server = subprocess.Popen((*network.inside, sys.executable, "-c", SERVE))
-    try:
+    argv = (*network.inside, sys.executable, "-c", SERVE)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "listens\n"
         yield made
-    finally:
         server.kill()
-        server.wait(30)
 
 
 def _create(cluster: LocalCluster, name: str, app: str) -> None:

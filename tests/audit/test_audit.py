@@ -128,7 +128,7 @@ def newer(root: Path, checkout: Repository) -> Path:
 def test_a_newer_version_before_it_is_what_makes_a_verdict_of_shadowing_hold(
     workplace: Path, root: Path, newer: Path, database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, answer = _audit(capsys, "--root", root, "--db", database)
+    _, answer = _audit(capsys, "--root", root, "--db", database)
     # 7 classes of the old one are in no newer JAR: that nothing loads them is for a person to say.
     assert "CVE-2099-0001" in _ids(answer["open"])
     _verdict(

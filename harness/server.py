@@ -26,6 +26,8 @@ from pathlib import Path
 from harness.core import command, console, files
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
+from harness.jars import JarsError, fetch, lock
+from harness.launcher import libraries
 from harness.launcher.jvm import LONGEST_WORK
 from harness.snapshot import config, preflight
 
@@ -93,6 +95,7 @@ def running(repository: Repository, env: str = "local") -> Iterator[Server]:
         until.enter_context(_alone(folder))
         ports = _free_ports()
         models = _prepare(repository, env, folder, ports)
+        _note_other_libraries(repository)
         process = until.enter_context(_launcher(folder, ports["launcher"]))
         server = Server(
             inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
@@ -142,10 +145,10 @@ def _prepare(
     repository: Repository, env: str, folder: Path, ports: Mapping[str, int]
 ) -> tuple[str, ...]:
     """Write what the launcher is started with, judge it, and return the models' names."""
-    lock = repository.built_models / "lock.yaml"
-    if not lock.is_file():
-        raise HarnessError("no models are built", at=lock, hint="run `harness models build`")
-    snapshot = config.load(repository, env, lock)
+    built = repository.built_models / "lock.yaml"
+    if not built.is_file():
+        raise HarnessError("no models are built", at=built, hint="run `harness models build`")
+    snapshot = config.load(repository, env, built)
     gpus = _gpus()
     changes = {
         "inference_address": f"http://{_LOOPBACK}:{ports['inference']}",
@@ -163,6 +166,19 @@ def _prepare(
     files.write(folder / FILES, json.dumps(model_files, indent=2) + "\n")
     preflight.check(folder / CONFIG, files=snapshot.model_files(), gpus=gpus)
     return tuple(snapshot.models.models)
+
+
+def _note_other_libraries(repository: Repository) -> None:
+    """Say so where the launcher will not run the Java libraries that the image runs."""
+    try:
+        pinned = lock.read(repository.jars_lock)
+    except JarsError as error:
+        raise InputError(str(error)) from error
+    if not libraries.count(libraries.FOLDER):
+        console.note(libraries.summary(libraries.FOLDER))
+    elif not fetch.holds(libraries.FOLDER, pinned):
+        hint = "`make jars` fetches those"
+        console.note(f"the Java libraries are not the ones in {repository.jars_lock}: {hint}")
 
 
 def _gpus() -> int:

@@ -7,7 +7,7 @@ import yaml
 
 from harness.core.page import page, section, table
 from harness.loadtest.charts import charts, number
-from harness.loadtest.report import Latency, Part, Report, quantity
+from harness.loadtest.report import Latency, Part, Report, quantity, remarks
 from harness.loadtest.slo import Objective
 
 _MEANS = {
@@ -47,6 +47,7 @@ def _header(report: Report) -> str:
         escape(report.started.replace("T", " ").replace("+00:00", " UTC")),
         f"{report.profile.content['arrivals']} arrivals for {report.seconds:g} s",
         f"{report.judged_seconds:g} s judged",
+        *map(escape, remarks(report)),
     ]
     return (
         f'<header><span class="verdict {report.verdict}">{report.verdict}</span>'

@@ -201,6 +201,13 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:,.1f} {unit}" if abs(value) < 1000 else f"{value:,.0f} {unit}"
 
 
+def remarks(report: Report) -> list[str]:
+    """What whoever reads the figures has to know about the server."""
+    if report.server and report.server.pinned_java_libraries == 0:
+        return ["TorchServe ran the Java libraries in its own JAR, not those of jars.lock"]
+    return []
+
+
 def junit(report: Report) -> str:
     """Each SLO and each check as a test case; an invalid run is an error, not a failure."""
     suite = ElementTree.Element("testsuite", name="loadtest", time=f"{report.seconds:.1f}")
@@ -238,7 +245,8 @@ def brief(report: Report) -> str:
 
 def text(report: Report, folder: Path) -> str:
     """What is printed: the verdict, why, each SLO, where the rest lies."""
-    lines = [f"verdict: {report.verdict}", *(f"  {reason}" for reason in report.reasons), ""]
+    about = (*report.reasons, *remarks(report))
+    lines = [f"verdict: {report.verdict}", *(f"  {line}" for line in about), ""]
     width = max(len(slo.of or "all") for slo in report.slo)
     for slo in report.slo:
         found = "never" if slo.observed is None else quantity(slo.observed, slo.unit)

@@ -2,7 +2,8 @@
 
     TorchServe   ts_queue_latency_microseconds, ts_inference_latency_microseconds and
                  ts_inference_requests_total (counters by model), Requests5XX, GPUUtilization
-    launcher     launcher_queue_depth, launcher_batches_total, launcher_worker_restarts_total
+    launcher     launcher_queue_depth, launcher_batches_total, launcher_worker_restarts_total,
+                 launcher_pinned_java_libraries
     DCGM         DCGM_FI_DEV_GPU_UTIL (%), DCGM_FI_DEV_FB_USED (MiB)
 
 A counter says something only by its growth between two scrapes; one that fell was restarted,
@@ -38,6 +39,7 @@ _COUNTERS = {
 }
 _GAUGES = {
     "launcher_queue_depth": "queue_depth",
+    "launcher_pinned_java_libraries": "pinned_java_libraries",
     "GPUUtilization": "gpu_util",
     "GPUMemoryUsed": "gpu_memory",
     "DCGM_FI_DEV_GPU_UTIL": "gpu_util",
@@ -78,7 +80,12 @@ class Point(BaseModel):
 
 
 class Server(BaseModel):
-    """Everything scraped. ``models`` sums up the judged stages; ``restarts`` is of workers."""
+    """Everything scraped. ``models`` sums up the judged stages; ``restarts`` is of workers.
+
+    Attributes:
+        pinned_java_libraries: of the pod that has the fewest; 0 where TorchServe runs the ones in
+            its own JAR, None where no launcher says it.
+    """
 
     pods: list[str]
     scrapes: int
@@ -86,6 +93,7 @@ class Server(BaseModel):
     models: dict[str, ModelPoint]
     http_5xx: float
     restarts: float
+    pinned_java_libraries: int | None = None
     gpu_util: float | None
     gpu_memory: float | None
     timeline: list[Point]
@@ -197,10 +205,22 @@ def summary(scraper: Scraper, judged: Sequence[tuple[float, float]]) -> Server |
         models=whole.models,
         http_5xx=growth["http_5xx", ""],
         restarts=sum(value for (name, _), value in growth.items() if name == "restarts"),
+        pinned_java_libraries=_fewest_libraries(scrapes),
         gpu_util=whole.gpu_util,
         gpu_memory=whole.gpu_memory,
         timeline=timeline,
     )
+
+
+def _fewest_libraries(scrapes: Sequence[Scrape]) -> int | None:
+    counts = (
+        value
+        for scrape in scrapes
+        for (_, name, _), value in scrape.values.items()
+        if name == "pinned_java_libraries"
+    )
+    fewest = min(counts, default=None)
+    return None if fewest is None else int(fewest)
 
 
 def _growth(pairs: Sequence[tuple[Scrape, Scrape]]) -> defaultdict[tuple[str, str], float]:

@@ -175,14 +175,19 @@ class Launcher:
         return text
 
 
+def pack(name: str, handler: str, folder: Path, *options: str) -> None:
+    """An archive of a handler in this folder, packed by TorchServe's own tool."""
+    packer = Path(sys.executable).with_name("torch-model-archiver")
+    argv: list[str | Path] = [packer, "--model-name", name, "--version", "1.0"]
+    argv += ["--handler", Path(__file__).with_name(handler), "--export-path", folder, *options]
+    command.run(argv, timeout=60)
+
+
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model's archive, packed by TorchServe's own tool."""
+    """The archive of the model that a test holds in hand."""
     folder = tmp_path_factory.mktemp("archive")
-    packer = Path(sys.executable).with_name("torch-model-archiver")
-    handler = Path(__file__).with_name("gated_handler.py")
-    argv: list[str | Path] = [packer, "--model-name", "gated", "--version", "1.0"]
-    command.run([*argv, "--handler", handler, "--export-path", folder], timeout=60)
+    pack("gated", "gated_handler.py", folder)
     return folder / "gated.mar"
 
 

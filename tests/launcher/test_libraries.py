@@ -11,9 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from harness.core import command
 from harness.launcher import libraries
-from tests.launcher.conftest import Site, Start, eventually, starting
+from tests.launcher.conftest import Site, Start, eventually, pack, starting
 
 pytestmark = pytest.mark.torchserve
 newer = pytest.mark.skipif(
@@ -35,11 +34,7 @@ def request(model: bytes) -> bytes:
 
 def add_streaming_model(site: Site) -> None:
     """Beside the first model's .mar, one in the other kind of archive that TorchServe unpacks."""
-    packer = Path(sys.executable).with_name("torch-model-archiver")
-    handler = Path(__file__).with_name("streaming_handler.py")
-    argv: list[str | Path] = [packer, "--model-name", "streaming", "--version", "1.0"]
-    argv += ["--handler", handler, "--export-path", site.store, "--archive-format", "tgz"]
-    command.run(argv, timeout=60)
+    pack("streaming", "streaming_handler.py", site.store, "--archive-format", "tgz")
     snapshot = json.loads(site.settings["model_snapshot"])
     entry = {**snapshot["models"]["gated"]["1.0"], "marName": "streaming.tar.gz", "batchSize": 1}
     snapshot["models"]["streaming"] = {"1.0": entry}

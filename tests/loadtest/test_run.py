@@ -9,7 +9,9 @@ import pytest
 
 from harness import loadtest
 from harness.core.errors import HarnessError, InputError, UsageError
-from harness.loadtest import Report, Target
+from harness.loadtest import Report, Target, html
+from harness.loadtest.report import text as text_of
+from harness.loadtest.scrape import Server
 from harness.loadtest.swarm import Workers
 from tests.loadtest import stub_server
 from tests.loadtest.cases import profile
@@ -89,6 +91,28 @@ def test_report_keys_are_the_public_interface(done: tuple[Report, Path]) -> None
     assert list(keys["latency_ms"]) == ["p50", "p90", "p95", "p99", "p99_9", "max"]
     documented = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
     assert [key for key in keys if f"`{key}`" not in documented] == []
+
+
+@pytest.mark.parametrize(("libraries", "said"), [(0, True), (40, False), (None, False)])
+def test_a_server_that_runs_its_own_java_libraries_is_named_wherever_figures_stand(
+    done: tuple[Report, Path], libraries: int | None, said: bool
+) -> None:
+    server = Server(
+        pods=["a"],
+        scrapes=1,
+        missed=0,
+        models={},
+        http_5xx=0,
+        restarts=0,
+        pinned_java_libraries=libraries,
+        gpu_util=None,
+        gpu_memory=None,
+        timeline=[],
+    )
+    report = done[0].model_copy(update={"server": server})
+    remark = "TorchServe ran the Java libraries in its own JAR"
+    for text in (text_of(report, done[1]), html.render(report)):
+        assert (remark in text) is said
 
 
 def test_the_secret_is_sent_and_never_written_down(

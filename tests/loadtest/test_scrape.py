@@ -81,3 +81,16 @@ def test_a_counter_that_appears_has_grown_from_zero() -> None:
 
 def test_nothing_scraped_is_no_figure() -> None:
     assert summary(Scraper(dict), [(0, 1)]) is None
+
+
+def test_the_pod_with_the_fewest_java_libraries_speaks_for_all() -> None:
+    text = "launcher_pinned_java_libraries %d"
+    server = summary(_scraped((0, {"a": text % 40}), (1, {"a": text % 40, "b": text % 0})), [])
+    assert server is not None
+    assert server.pinned_java_libraries == 0
+
+
+def test_a_launcher_that_does_not_say_what_it_runs_is_no_zero() -> None:
+    server = summary(_scraped((0, {"a": "launcher_ready 1"})), [])
+    assert server is not None
+    assert server.pinned_java_libraries is None

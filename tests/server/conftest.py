@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.core import repository
 from harness.core.repository import Repository
 from harness.models import samples
 from harness.models.catalog import Tolerance
@@ -48,6 +49,7 @@ def fill(checkout: Repository, archive: Path) -> Repository:
         (checkout.root / "apps" / "torchserve" / "local" / "serving.yaml", SERVING),
         (checkout.root / "clusters" / "local" / "kustomization.yaml", ""),
         (checkout.root / "gate" / "readme", ""),
+        (checkout.jars_lock, repository.find().jars_lock.read_text()),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

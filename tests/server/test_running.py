@@ -13,6 +13,7 @@ import pytest
 from harness import server
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
+from harness.launcher import libraries
 from harness.snapshot import config, properties
 from tests.launcher.conftest import processes
 
@@ -68,6 +69,28 @@ def test_a_truncated_archive_is_refused_before_torchserve_starts(tiny: Repositor
     with pytest.raises(InputError, match=said), server.running(tiny):
         pass
     assert not work(tiny).exists()
+
+
+@pytest.mark.skipif(not libraries.count(libraries.FOLDER), reason="no newer Java libraries here")
+def test_other_java_libraries_than_the_images_are_noted(
+    tiny: Repository, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")  # a start that ends at once is enough
+    with pytest.raises(HarnessError), server.running(tiny):
+        pass
+    assert "Java libraries" not in capfd.readouterr().err
+
+    pins = tiny.jars_lock.read_text().splitlines(keepends=True)
+    tiny.jars_lock.write_text("".join(pins[:-1]))
+    with pytest.raises(HarnessError), server.running(tiny):
+        pass
+    assert f"the Java libraries are not the ones in {tiny.jars_lock}" in capfd.readouterr().err
+
+
+def test_a_lock_of_java_libraries_that_cannot_be_read_is_named(tiny: Repository) -> None:
+    tiny.jars_lock.write_text("netty\n")
+    with pytest.raises(InputError, match=r"jars\.lock:1: not group:artifact:version"):
+        server.running(tiny).__enter__()
 
 
 def test_a_launcher_that_ends_in_the_middle_of_an_answer_is_not_ready() -> None:

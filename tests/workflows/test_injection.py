@@ -80,8 +80,9 @@ def runner(tmp_path: Path) -> Runner:
         folder / name.replace("$(VENV)", ".venv") for name in (*written, ".venv/bin/harness")
     ]
     programs += [folder / "bin" / name for name in ("aws", "cosign", "gh")]
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        folder.mkdir(exist_ok=True)
+    lock = "apps/torchserve/image/jars.lock"
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", lock):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     for program in programs:
         program.parent.mkdir(parents=True, exist_ok=True)

@@ -59,11 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.index:
         return _index(here, args.root)
     found = java.find(args.root, (*_read(here.root / _PINNED), *_read(_BUNDLED)))
-    base = (
-        bom.read(args.sbom.read_text(), args.sbom)
-        if args.sbom
-        else scanner.catalog(here, args.root)
-    )
+    base = bom.load(args.sbom) if args.sbom else scanner.catalog(here, args.root)
     materials = bom.with_java(base, found.parts)
     folder = here.build / "audit"
     files.write(folder / "sbom.cdx.json", json.dumps(materials, indent=2) + "\n")

@@ -222,6 +222,20 @@ def test_what_trivy_cataloged_is_taken_and_the_jars_are_added(
     assert "CVE-2099-0006" not in _ids(answer["open"])
 
 
+@pytest.mark.parametrize(
+    "text", [None, "{", "{}", "\udcff"], ids=["none", "half", "empty", "bytes"]
+)
+def test_what_is_no_bill_of_materials_is_refused(
+    workplace: Path, root: Path, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    sbom = workplace / "trivy.json"
+    if text is not None:
+        sbom.write_text(text, errors="surrogateescape")
+    code, answer = _audit(capsys, "--root", root / "etc", "--sbom", sbom)
+    assert code == 1
+    assert "trivy.json" in str(answer["at"])
+
+
 def test_without_a_database_nothing_is_judged_and_the_bill_is_there(
     workplace: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

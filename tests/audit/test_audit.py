@@ -112,6 +112,18 @@ def test_the_stock_jar_shows_its_holes(
     assert answer["unidentified"] == []
 
 
+def test_a_person_reads_what_is_open_where_and_what_mends_it(
+    workplace: Path, root: Path, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["audit", "--root", str(root), "--db", str(database)]) == 1
+    text = capsys.readouterr().out
+    jar = "home/venv/lib/python3.13/site-packages/ts/frontend/model-server.jar"
+    hole = "CVE-2099-0001 HIGH pkg:maven/io.netty/netty-codec-http@4.1.53.Final"
+    assert f"✗ {hole} in {jar}, fixed in 4.1.60.Final\n" in text
+    assert "- no fixed version yet: CVE-2099-0007 HIGH pkg:deb/debian/libssl3t64" in text
+    assert text.splitlines()[-1].startswith("5 open · 0 decided · 0 in classes that nothing loads")
+
+
 @pytest.fixture
 def newer(root: Path, checkout: Repository) -> Path:
     """The pinned JARs in their place below the root."""

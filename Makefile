@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DIGEST FROM KEY LAG PUSH REPORT SEEN TO TORCH
+GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM KEY LAG PUSH REPORT ROOT SBOM SEEN TO TORCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 ifneq ($(filter-out auto cpu default none,$(TORCH)),)
@@ -109,11 +109,16 @@ diff: $(SETUP) ## what changes in ENV since BASE, rendered, the dangerous first
 .PHONY: test
 test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit under build/
 	$(HARNESS) tools
+	$(HARNESS) tools trivy-match
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
 	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
+
+.PHONY: audit
+audit: $(SETUP) ## known holes of an image's files (ROOT, SBOM of Trivy's) by Trivy's database (DB)
+	$(HARNESS) audit $${ROOT:+--root "$$ROOT"} $${SBOM:+--sbom "$$SBOM"} $${DB:+--db "$$DB"}
 
 .PHONY: lint
 lint: $(SETUP) actions ## ruff, format, import contracts, workflows

@@ -19,8 +19,20 @@ Bom = dict[str, object]
 _FILE_PATH = "aquasecurity:trivy:FilePath"  # the name that Trivy's decoder knows
 
 
+def load(path: Path) -> Bom:
+    """The bill of materials that a scanner wrote to ``path``.
+
+    Raises:
+        InputError: it cannot be read, or is no CycloneDX document in JSON.
+    """
+    try:
+        return read(path.read_text(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", at=path) from error
+
+
 def read(text: str, path: Path) -> Bom:
-    """A bill of materials that a scanner wrote.
+    """A bill of materials in ``text``; ``path`` is only for the errors.
 
     Raises:
         InputError: it is no CycloneDX document in JSON.
@@ -60,7 +72,7 @@ def count(bom: Bom) -> dict[str, int]:
     kinds: dict[str, int] = {}
     for each in components(bom):
         if purl := each.get("purl"):
-            kind = PackageURL.from_string(str(purl)).type
+            kind = str(purl).removeprefix("pkg:").partition("/")[0]
             kinds[kind] = kinds.get(kind, 0) + 1
     return kinds
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.audit import bom, java, library, report, scanner, verdict
 from harness.core import console, files, repository
-from harness.core.errors import InputError, UsageError
+from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
-from harness.jars import JarsError, fetch, lock
+from harness.jars import JarsError, Unreachable, fetch, lock
 from harness.jars.lock import Jar
 
 _PINNED = Path("apps/torchserve/image/jars.lock")
@@ -59,11 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.index:
         return _index(here, args.root)
     found = java.find(args.root, (*_read(here.root / _PINNED), *_read(_BUNDLED)))
-    base = (
-        bom.read(args.sbom.read_text(), args.sbom)
-        if args.sbom
-        else scanner.catalog(here, args.root)
-    )
+    base = bom.load(args.sbom) if args.sbom else scanner.catalog(here, args.root)
     materials = bom.with_java(base, found.parts)
     folder = here.build / "audit"
     files.write(folder / "sbom.cdx.json", json.dumps(materials, indent=2) + "\n")
@@ -85,6 +81,8 @@ def _index(here: Repository, root: Path) -> int:
     folder = here.build / "audit" / "jars"
     try:
         fetch.fetch(_BUNDLED, folder)
+    except Unreachable as error:
+        raise HarnessError(str(error)) from error
     except JarsError as error:
         raise InputError(str(error)) from error
     libraries = java.known_libraries(_read(_BUNDLED), folder, stock)

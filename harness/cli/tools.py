@@ -20,7 +20,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"only these: {', '.join(tools.TOOLS | tools.LINTERS)}",
+        help=f"only these: {', '.join(tools.TOOLS | tools.LINTERS | tools.AUDIT)}",
     )
     parser.set_defaults(run=run)
 
@@ -53,7 +53,7 @@ def set_up(here: Repository) -> dict[str, Path]:
 
 
 def _named(here: Repository, name: str) -> Path:
-    known = tools.TOOLS | tools.LINTERS
+    known = tools.TOOLS | tools.LINTERS | tools.AUDIT
     if name not in known:
         raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(known)}")
     return tools.find(here, name)

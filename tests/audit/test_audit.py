@@ -112,6 +112,18 @@ def test_the_stock_jar_shows_its_holes(
     assert answer["unidentified"] == []
 
 
+def test_a_person_reads_what_is_open_where_and_what_mends_it(
+    workplace: Path, root: Path, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["audit", "--root", str(root), "--db", str(database)]) == 1
+    text = capsys.readouterr().out
+    jar = "home/venv/lib/python3.13/site-packages/ts/frontend/model-server.jar"
+    hole = "CVE-2099-0001 HIGH pkg:maven/io.netty/netty-codec-http@4.1.53.Final"
+    assert f"✗ {hole} in {jar}, fixed in 4.1.60.Final\n" in text
+    assert "- no fixed version yet: CVE-2099-0007 HIGH pkg:deb/debian/libssl3t64" in text
+    assert text.splitlines()[-1].startswith("5 open · 0 decided · 0 in classes that nothing loads")
+
+
 @pytest.fixture
 def newer(root: Path, checkout: Repository) -> Path:
     """The pinned JARs in their place below the root."""
@@ -128,7 +140,7 @@ def newer(root: Path, checkout: Repository) -> Path:
 def test_a_newer_version_before_it_is_what_makes_a_verdict_of_shadowing_hold(
     workplace: Path, root: Path, newer: Path, database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, answer = _audit(capsys, "--root", root, "--db", database)
+    _, answer = _audit(capsys, "--root", root, "--db", database)
     # 7 classes of the old one are in no newer JAR: that nothing loads them is for a person to say.
     assert "CVE-2099-0001" in _ids(answer["open"])
     _verdict(
@@ -220,6 +232,20 @@ def test_what_trivy_cataloged_is_taken_and_the_jars_are_added(
     assert _ids(answer["minor"]) == {"CVE-2099-0005"}
     assert {"CVE-2099-0001", "CVE-2099-0003"} <= _ids(answer["open"])
     assert "CVE-2099-0006" not in _ids(answer["open"])
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "{}", "\udcff"], ids=["none", "half", "empty", "bytes"]
+)
+def test_what_is_no_bill_of_materials_is_refused(
+    workplace: Path, root: Path, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    sbom = workplace / "trivy.json"
+    if text is not None:
+        sbom.write_text(text, errors="surrogateescape")
+    code, answer = _audit(capsys, "--root", root / "etc", "--sbom", sbom)
+    assert code == 1
+    assert "trivy.json" in str(answer["at"])
 
 
 def test_without_a_database_nothing_is_judged_and_the_bill_is_there(

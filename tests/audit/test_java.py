@@ -27,7 +27,7 @@ def _stock(root: Path) -> None:
 
 def _newer(root: Path, *names: str, **others: bytes) -> tuple[Jar, ...]:
     path = root / "share/torchserve/jars/netty-2.jar"
-    jar(path, {name: b"new" for name in names}, **others)
+    jar(path, dict.fromkeys(names, b"new"), **others)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return (Jar("io.netty", "netty", "2", "", digest, "jars.lock:1"),)
 
@@ -58,7 +58,7 @@ def test_a_jar_elsewhere_hides_nothing(tmp_path: Path) -> None:
     jar(tmp_path / "opt/lib/netty-2.jar", {"io/netty/A": b"new", "io/netty/B": b"new"})
     found = java.find(tmp_path, ())
     assert {part.purl: part.left for part in found.parts}[_OLD] == 2
-    assert [key for key in found.unknown] == [("opt/lib/netty-2.jar", "pkg:maven/io.netty/netty")]
+    assert list(found.unknown) == [("opt/lib/netty-2.jar", "pkg:maven/io.netty/netty")]
 
 
 def test_a_netty_under_another_name_is_a_part_of_its_own(tmp_path: Path) -> None:

@@ -177,6 +177,25 @@ def test_a_sample_that_is_not_answered_by_fresh_workers_is_not_used() -> None:
     assert "slow 1.0: does not answer its sample, which is not used" in server.said
 
 
+def test_a_sample_that_fails_beside_bad_input_proves_nothing() -> None:
+    """Many handlers fail the whole batch that one bad request is in."""
+    server = Server(1, sample=SAMPLE)
+    server.predict = (  # type: ignore[method-assign]
+        lambda _, __, count: [False] + [True] * (count - 1)
+    )
+    server.looks(50, False)
+    assert not server.restarted
+
+
+def test_others_that_fail_most_of_theirs_are_no_comparison() -> None:
+    server = Server(2)
+    for _ in range(50):
+        for number, status in (("9000", 503), ("9001", 503), ("9001", 200), ("9001", 503)):
+            server.log.read(answer(status, number))
+        server.judge.look()
+    assert not server.restarted
+
+
 def test_what_came_to_no_worker_proves_nothing() -> None:
     server = Server(1, sample=SAMPLE)
     server.predict = lambda *_: [None, False]  # type: ignore[method-assign]

@@ -81,7 +81,7 @@ def identify(digests: Mapping[str, str], known: Sequence[Library]) -> Identified
     libraries: dict[Library, tuple[str, ...]] = {}
     for each in known:
         names = members.get(each.project, [])
-        if len(names) == each.classes and (classes.fingerprint(digests, names) == each.fingerprint):
+        if classes.fingerprint(digests, names) == each.fingerprint:
             libraries[each] = tuple(names)
     explained = {each.project for each in libraries}
     unknown = {key: tuple(names) for key, names in members.items() if key not in explained}

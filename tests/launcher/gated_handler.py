@@ -22,7 +22,7 @@ def handle(data: "list[dict[str, bytes]] | None", _: object) -> "list[dict[str, 
             raise ValueError("the weights have the wrong shape")
         _wait_for("hold-load")
         return []
-    bodies = [bytes(row["body"]) for row in data]
+    bodies = [bytes(row.get("body") or row["data"]) for row in data]  # REST, or gRPC
     if b"crash" in bodies:
         os._exit(1)
     _broken.extend(_BREAKS[body] for body in bodies if body in _BREAKS)

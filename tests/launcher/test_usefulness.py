@@ -180,9 +180,11 @@ def test_a_sample_that_is_not_answered_by_fresh_workers_is_not_used() -> None:
 def test_a_sample_that_fails_beside_bad_input_proves_nothing() -> None:
     """Many handlers fail the whole batch that one bad request is in."""
     server = Server(1, sample=SAMPLE)
-    server.predict = (  # type: ignore[method-assign]
-        lambda _, __, count: [False] + [True] * (count - 1)
-    )
+
+    def spoiled(_: Model, __: Sample, count: int) -> list[bool | None]:
+        return [False, *[True] * (count - 1)]
+
+    server.predict = spoiled  # type: ignore[method-assign, assignment]
     server.looks(50, False)
     assert not server.restarted
 

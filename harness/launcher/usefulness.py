@@ -112,11 +112,23 @@ class Usefulness:
     def _check_sample(self, model: Model, subject: _Subject) -> None:
         if subject.sample is None or subject.checked:
             return
-        (answer,) = self._questions.predict(model, subject.sample, 1)
-        subject.checked = bool(answer)
-        if answer is False:
-            subject.sample = None
+        subject.checked = self._answers(model, subject, subject.sample)
+        if subject.proofs >= _PROOFS:
+            subject.proofs, subject.sample = 0, None
             self._say(f"{model.name}: does not answer its sample, which is not used")
+
+    def _answers(self, model: Model, subject: _Subject, sample: Sample) -> bool:
+        """Whether the model answers its sample; ``proofs`` counts how often it surely did not.
+
+        It is sent often enough at once that a batch holds nothing else, since one bad request may
+        fail the whole batch that it is in.
+        """
+        answers = self._questions.predict(model, sample, 2 * subject.batch_size)
+        if any(answers):
+            subject.proofs = 0
+        elif None not in answers:
+            subject.proofs += 1
+        return any(answers)
 
     def _judge(self, model: Model, subject: _Subject) -> None:
         workers = dict(zip(model.workers, self._health.workers(model), strict=True))
@@ -161,9 +173,7 @@ class Usefulness:
             self._questions.take_turn(model)
 
     def _ask(self, model: Model, subject: _Subject, suspects: list[str]) -> None:
-        """No worker answers: only the sample tells. It is sent often enough at once that a batch
-        holds nothing else, since one bad request may fail the whole batch that it is in.
-        """
+        """No worker answers: only the sample tells."""
         if subject.sample is None or not subject.checked:
             if not subject.undecided:
                 subject.undecided = True
@@ -172,11 +182,8 @@ class Usefulness:
             return
         if time.monotonic() < subject.ask_at:
             return
-        answers = self._questions.predict(model, subject.sample, 2 * subject.batch_size)
-        if any(answers):
-            subject.proofs, subject.ask_at = 0, time.monotonic() + _ASK_AGAIN
-        elif None not in answers:
-            subject.proofs += 1
+        if self._answers(model, subject, subject.sample):
+            subject.ask_at = time.monotonic() + _ASK_AGAIN
         if subject.proofs >= _PROOFS:
             subject.proofs = 0
             for number in suspects:

@@ -189,6 +189,18 @@ def test_a_sample_that_fails_beside_bad_input_proves_nothing() -> None:
     assert not server.restarted
 
 
+def test_a_sample_that_is_first_asked_beside_bad_input_is_still_used() -> None:
+    server = Server(1)
+    answers = server.predict
+    server.judge.follow({KEY: ModelConfig("slow.mar", 1, 4)}, {"slow.mar": SAMPLE})
+    server.predict = lambda *_: [False] * 4 + [True] * 4  # type: ignore[method-assign]
+    server.looks(1, False)
+    server.predict = answers  # type: ignore[method-assign]
+    server.broken.add("9000")
+    server.looks(50, True)
+    assert server.restarted == ["9000"]
+
+
 def test_others_that_fail_most_of_theirs_are_no_comparison() -> None:
     server = Server(2)
     for _ in range(50):

@@ -61,6 +61,7 @@ def test_an_apply_goes_as_far_as_it_can_and_a_second_one_changes_nothing(
     assert "apps/torchserve/base/helmrelease.yaml names no digest" in said
     assert "clusters/staging/site.yaml is not what main has" in said
     hints = [line for line in said.splitlines() if line.startswith("  → ")]
+    assert "make image-base" in hints.pop(0)
     assert "make image" in hints.pop(0)
     assert hints == [
         "  → make lock",

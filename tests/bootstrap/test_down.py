@@ -97,9 +97,8 @@ def test_killed_after_each_single_call_the_next_run_ends_it(
     mortal, index, done = Mortal(0), 0, False
     while not done:
         index += 1
-        mortal.lives = index
         here = install(action="destroy", with_data=True)
-        here.aws = mortal
+        here.aws = mortal.dying_after(index)
         try:
             list(apply(down.DOWN, here))
             done = True

@@ -188,7 +188,7 @@ def test_killed_after_each_single_call_the_next_run_converges(
     for index in range(1, every + 1):
         empty.empty()
         here = install()
-        here.aws, mortal.lives = mortal, index
+        here.aws = mortal.dying_after(index)
         with pytest.raises(Killed):
             foundation.build(here, quiet)
         again = install()

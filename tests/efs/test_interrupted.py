@@ -32,9 +32,8 @@ def test_killed_after_each_single_call_the_next_run_converges(
     mortal = Mortal(0)
     for index in range(1, every + 1):
         wanted = want()
-        mortal.lives = index
         with pytest.raises(Killed):
-            apply(mortal, wanted)
+            apply(mortal.dying_after(index), wanted)
         assert count(apply(aws, wanted)) == WHOLE, f"killed after call {index}"
     console.note(f"killed after each of {every} calls")
     assert every > 20
@@ -49,9 +48,8 @@ def test_killed_after_each_single_call_destroy_is_finished_by_the_next_run(
     finished = False
     while not finished:
         index += 1
-        mortal.lives = index
         try:
-            Provision(mortal, wanted, QUICK).down()
+            Provision(mortal.dying_after(index), wanted, QUICK).down()
             finished = True
         except Killed:
             continue

@@ -95,9 +95,11 @@ class Site:
 
     def list_archive(self, **more: object) -> None:
         """Have the launcher compare the archive with what it is now."""
-        digest = hashlib.sha256(self.mar.read_bytes()).hexdigest()
-        entry = {"name": self.mar.name, "sha256": digest, "size": self.mar.stat().st_size}
-        self.files = [{**entry, **more}]
+        self.files = [{**_listed(self.mar), **more}]
+
+    def list_another(self, archive: Path) -> None:
+        """And one that a test has put beside it."""
+        self.files.append(_listed(archive))
 
     def hold(self, what: str) -> None:
         """Close a gate of the model: hold-load, hold-answers or break-load."""
@@ -112,6 +114,11 @@ class Site:
 
     def jvm(self) -> psutil.Process:
         return next(p for p in self.processes() if "org.pytorch.serve.ModelServer" in p.cmdline())
+
+
+def _listed(archive: Path) -> dict[str, object]:
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return {"name": archive.name, "sha256": digest, "size": archive.stat().st_size}
 
 
 class Launcher:

@@ -35,6 +35,7 @@ def request(model: bytes) -> bytes:
 def add_streaming_model(site: Site) -> None:
     """Beside the first model's .mar, one in the other kind of archive that TorchServe unpacks."""
     pack("streaming", "streaming_handler.py", site.store, "--archive-format", "tgz")
+    site.list_another(site.store / "streaming.tar.gz")
     snapshot = json.loads(site.settings["model_snapshot"])
     entry = {**snapshot["models"]["gated"]["1.0"], "marName": "streaming.tar.gz", "batchSize": 1}
     snapshot["models"]["streaming"] = {"1.0": entry}

@@ -63,10 +63,10 @@ def test_an_archive_that_torchserve_skips_ends_the_start(site: Site, start: Star
 
 @pytest.mark.torchserve
 def test_settings_that_torchserve_refuses_end_the_start(site: Site, start: Start) -> None:
-    site.settings["model_snapshot"] = site.settings["model_snapshot"].replace("gated.mar", "no.mar")
+    site.settings["number_of_netty_threads"] = "many"
     launcher = start(site)
     assert "TorchServe has ended, exit code 1" in launcher.failure()
-    assert "Model archive file for model gated, version 1.0 not found" in launcher.failure()
+    assert 'Invalid configuration: For input string: "many"' in launcher.failure()
     assert launcher.process.returncode == 3
 
 

@@ -58,7 +58,7 @@ def torchserve_here(folder: Path, archive: Path) -> Repository:
     """The small checkout of tests/server, with the pin of TorchServe."""
     checkout = fill(Repository(folder), archive)
     requirements = checkout.root / "apps" / "torchserve" / "image" / "requirements.txt"
-    requirements.parent.mkdir(parents=True)
+    requirements.parent.mkdir(parents=True, exist_ok=True)
     requirements.write_text("torch==2.15.0 \\\ntorchserve==0.12.0 \\\n")
     return checkout
 

@@ -24,13 +24,14 @@ from harness.render.objects import Value, text
 from tests.e2e import kubelet
 
 NAMESPACE, POD, PORT = "torchserve", "torchserve-figures", 8090
-CIDR, HOST = "192.0.2.1/24", "192.0.2.254"  # of documentation (RFC 5737): nobody else's
+CIDR, HOST = "198.51.100.1/24", "198.51.100.254"  # of documentation (RFC 5737)
 FIGURES = 'launcher_queue_depth{model_name="m"} 3\n'
 SERVE = f"""
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", {len(FIGURES)})
         self.end_headers()
         self.wfile.write({FIGURES.encode()!r})

@@ -12,6 +12,7 @@ import yaml
 
 from harness.cluster import flux, kinds
 from harness.core.repository import Repository
+from harness.render.objects import text
 from tests.e2e.lab import INFRA, NAME, STORAGE, Lab
 
 KEY, SECRET = "sops-age", "pull-credential"
@@ -22,14 +23,14 @@ OPENED = f"{DECRYPTION}    secretRef:\n      name: {KEY}\n"
 @pytest.fixture
 def key(lab: Lab, checkout: Repository) -> Iterator[str]:
     """The age key, in the cluster for as long as the scenario runs; its name there."""
-    text = (checkout.root / "tests/testdata/sops/age.agekey").read_text()
+    private = (checkout.root / "tests/testdata/sops/age.agekey").read_text()
     metadata = {"name": KEY, "namespace": flux.NAMESPACE}
     lab.api.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": metadata,
-            "stringData": {"age.agekey": text},
+            "stringData": {"age.agekey": private},
         }
     )
     yield KEY
@@ -66,9 +67,20 @@ def test_secret_without_its_key_stops_its_kustomization_and_nothing_else(
     assert lab.serving(), "what ran goes on"
 
 
-def test_secret_under_a_kustomization_that_does_not_decrypt_is_refused(
+def test_secret_that_nothing_decrypts_arrives_as_it_lies_in_git(
     lab: Lab, checkout: Repository
 ) -> None:
-    lab.commit(_encrypted(lab, checkout, decryption=""))
-    lab.failing(kinds.KUSTOMIZATION, "storage", why="configuring decryption is required")
+    """Which is why `harness check` finds it: Flux says nothing, and its user gets a wrong token."""
+    lab.sync(_encrypted(lab, checkout, decryption=""))
+    found = lab.one(kinds.SECRET, SECRET, NAME)
+    assert base64.b64decode(text(found, "data", "token")).startswith(b"ENC[AES256_GCM,")
+
+
+def test_secret_in_base64_that_nothing_decrypts_stops_its_kustomization(
+    lab: Lab, checkout: Repository
+) -> None:
+    changes = _encrypted(lab, checkout, decryption="")
+    file = "infra/storage/secret.yaml"
+    lab.commit(changes | {file: str(changes[file]).replace("stringData:", "data:", 1)})
+    lab.failing(kinds.KUSTOMIZATION, "storage", why="pull-credential")
     assert lab.api.get(kinds.SECRET, SECRET, NAME) is None

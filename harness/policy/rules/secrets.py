@@ -51,8 +51,8 @@ def _by_sops(item: Object) -> bool:
 
 @rule(
     "secrets/decrypted",
-    why="Flux refuses an encrypted object where nothing says how to decrypt it, and with it "
-    "everything that the same Kustomization applies",
+    why="where nothing says how to decrypt, Flux takes the encrypted text of stringData for the "
+    "secret itself; data it refuses, with everything that the same Kustomization applies",
     fix="decryption: {provider: sops} in the Kustomization (the root's: a patch of FluxInstance); "
     "what a chart brings is not decrypted: apply it by a Kustomization",
 )

@@ -42,6 +42,11 @@ def add_streaming_model(site: Site) -> None:
     site.settings["model_snapshot"] = json.dumps({**snapshot, "modelCount": 2})
 
 
+def prediction(inference: str, model: str) -> urllib.request.Request:
+    headers = {"Content-Type": "application/octet-stream"}
+    return urllib.request.Request(f"{inference}/predictions/{model}", b"ask", headers)
+
+
 def use(site: Site) -> None:
     """Everything that clients do: both protocols, a stream, management, metrics, an error."""
     inference, management, metrics = (
@@ -50,10 +55,10 @@ def use(site: Site) -> None:
     for url in (f"{inference}/ping", f"{management}/models/gated", f"{metrics}/metrics"):
         with urllib.request.urlopen(url, timeout=60) as answer:
             assert answer.read()
-    with urllib.request.urlopen(f"{inference}/predictions/gated", b"ask", timeout=60) as answer:
+    with urllib.request.urlopen(prediction(inference, "gated"), timeout=60) as answer:
         assert json.load(answer) == {"ok": True}
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{inference}/predictions/unknown", b"ask", timeout=60)
+        urllib.request.urlopen(prediction(inference, "unknown"), timeout=60)
     with grpc.insecure_channel(f"127.0.0.1:{site.grpc}") as channel:
         unary = channel.unary_unary(f"{INFERENCE}/Predictions")
         assert b'"ok": true' in unary(request(b"gated"), timeout=60)

@@ -19,7 +19,7 @@ _RELEASE = "clusters/production/release.yaml"
 _PROPERTIES = "apps/torchserve/{}/config.properties"
 _IMAGE = "apps/torchserve/base/helmrelease.yaml"
 BOTH = ("staging", "production")
-REGION = "us-west-2"
+REGION, ACCOUNT = "us-west-2", "123456789012"  # the account is the imitation's
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Pair:
         values = yaml.safe_load(text)
         values["data"] |= {
             "ENVIRONMENT": env,
+            "AWS_ACCOUNT_ID": ACCOUNT,
             "REGISTRY": f"{self.registry.address}/{env}",
             "MODEL_BUCKET": bucket(env),
             "AWS_REGION": REGION,

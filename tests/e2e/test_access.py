@@ -47,6 +47,9 @@ MAY = (
     Attempt("get", "configmaps", "flux-system", name="site"),
     Attempt("get", "configmaps", "torchserve", name="torchserve"),
     Attempt("create", "pods/exec", "torchserve"),
+    Attempt("create", "pods/portforward", "torchserve"),
+    Attempt("create", "pods/portforward", "nvidia"),
+    Attempt("list", "deployments", group="apps"),
     Attempt("create", "pods/eviction", "torchserve"),
     Attempt("create", "pods", "smoke"),
 )
@@ -56,6 +59,7 @@ MAY_NOT = (
     Attempt("get", "nodes/proxy"),
     Attempt("create", "nodes/proxy"),
     *(Attempt("create", "pods/exec", each) for each in ("flux-system", "kube-system", "smoke")),
+    *(Attempt("create", "pods/portforward", each) for each in ("flux-system", "kube-system")),
     Attempt("get", "pods/proxy", "flux-system"),
     Attempt("get", "configmaps", "flux-system", name="flux-runtime-info"),
     Attempt("list", "configmaps", "kube-system"),

@@ -20,10 +20,7 @@ def of(environment: Environment) -> str:
 
     Left out: the labels by which Flux marks what it owns, and the ``ref`` of ``release``.
     """
-    charts = {
-        wanted.chart: tree.digest(tree.files(wanted.chart)) for tree, wanted in environment.charts
-    }
-    lines = [f"{chart} {content}" for chart, content in sorted(charts.items())]
+    lines = [f"{chart} {content}" for chart, content in environment.chart_digests]
     return _sha256([*_objects(environment), *lines])
 
 

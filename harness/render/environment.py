@@ -146,6 +146,7 @@ class _Render:
     foreign: list[Object] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
+    chart_digests: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> Environment:
         start = Location(Path(f"clusters/{self.env}"))
@@ -168,6 +169,7 @@ class _Render:
             tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
             tuple(sorted(self.files)),
             tuple(sorted(self.released)),
+            tuple(sorted(self.chart_digests.items())),
         )
 
     def _together(
@@ -285,6 +287,7 @@ class _Render:
         wanted = helm.template(release, self._values(release))
         self.charts.append((tree, wanted))
         files = tree.files(wanted.chart)
+        self.chart_digests[wanted.chart] = tree.digest(files)
         self.files.update(files)
         self.released.update(files)
 

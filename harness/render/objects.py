@@ -173,6 +173,8 @@ class Environment:
             ``objects``, so that what is said of our own does not depend on the network.
         files: every file of the repository that was read for it, by its path.
         released: those of them that are read from the commit that it pins.
+        chart_digests: SHA-256 of the files of each chart in ``charts``, by its folder. Taken when
+            it was rendered: a commit that was laid out for that may be gone afterwards.
     """
 
     name: str
@@ -185,6 +187,7 @@ class Environment:
     foreign: tuple[Object, ...] = ()
     files: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
+    chart_digests: tuple[tuple[str, str], ...] = ()
 
     @property
     def whole(self) -> bool:

@@ -136,8 +136,11 @@ def _followed(lab: Lab, commits: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in commits:
-            lab.api.delete(kinds.GIT_REPOSITORY, _SOURCE.format(name), flux.NAMESPACE)
+        ours = [(kinds.GIT_REPOSITORY, _SOURCE.format(name), flux.NAMESPACE) for name in commits]
+        for each in ours:
+            lab.api.delete(*each)
+        # Whoever syncs next asks every source that is listed.
+        lab.api.until_gone(ours, seconds=60)
 
 
 def _source(lab: Lab, name: str, commit: str) -> Value:

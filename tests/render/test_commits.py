@@ -1,5 +1,7 @@
 """Renders of commits: production's live state, and charts that meet other values."""
 
+import shutil
+
 import pytest
 
 from harness.core.errors import UsageError
@@ -124,3 +126,11 @@ def test_a_release_digest_survives_a_docs_commit_and_changes_with_what_runs(
     committed.edit("clusters/demo/release.yaml", f"commit: {'a' * 40}", "branch: main")
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 5")
     assert release() != first
+
+
+def test_a_digest_needs_no_file_of_the_tree_any_more(committed: Miniature) -> None:
+    """A commit is laid out for a render, and gone afterwards."""
+    rendered = Renderer(committed.repository).candidate("demo")
+    before = digest.of(rendered)
+    shutil.rmtree(committed.root / "apps")
+    assert digest.of(rendered) == before

@@ -19,6 +19,8 @@ from tests.e2e.lab import NAME
 from tests.e2e.pair import Pair, running
 from tests.e2e.timeline import Timeline
 
+# Two clusters start, and a model goes all the way twice: the longest that there is.
+pytestmark = pytest.mark.timeout(720)
 front, shim = aws_fixtures.front, aws_fixtures.shim
 
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core import command, console, repository
@@ -35,12 +35,14 @@ def pack(python: str) -> Path:
         HarnessError: a package cannot be had for that Python.
     """
     here = repository.find()
+    sources = _sources(here)
     folder = here.build / "bench" / "gpu"
     bundle = folder / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     with console.step("the packages"):
-        _install(here, bundle / "site", python, [*_PACKAGES, *_of_models(here)])
-    _shrink(here, bundle / "site")
+        packages = filter(None, map(source.package_of, sources))
+        _install(here, bundle / "site", python, {*_PACKAGES, *packages})
+    _shrink(bundle / "site", sources)
     listed = command.run(["git", "ls-files", "-z", *_TRACKED], cwd=here.root, timeout=60).stdout
     for name in filter(None, listed.split("\0")):
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,13 +51,13 @@ def pack(python: str) -> Path:
         return _archive(bundle, folder / "bundle.tar.xz")
 
 
-def _install(here: Repository, site: Path, python: str, names: Iterable[str]) -> None:
+def _install(here: Repository, site: Path, python: str, names: set[str]) -> None:
     """Exactly what requirements.lock has of these packages, for the machine there."""
     entries = re.split(
         r"^(?=\S)", (here.root / "requirements.lock").read_text(), flags=re.MULTILINE
     )
-    wanted = [entry for entry in entries if entry.partition("==")[0] in set(names)]
-    missing = set(names) - {entry.partition("==")[0] for entry in wanted}
+    wanted = [entry for entry in entries if entry.partition("==")[0] in names]
+    missing = names - {entry.partition("==")[0] for entry in wanted}
     assert not missing, f"not in requirements.lock: {missing}"  # noqa: S101
     site.mkdir(parents=True)
     pins = site.parent / "requirements.txt"
@@ -69,31 +71,25 @@ def _install(here: Repository, site: Path, python: str, names: Iterable[str]) ->
     command.run(argv, timeout=10 * _MINUTES)
 
 
-def _of_models(here: Repository) -> set[str]:
-    """The packages that models and their references take files from."""
+def _sources(here: Repository) -> set[str]:
+    """What models and their references are made from, as model.yaml names it."""
     return {
-        package
+        name
         for model in catalog.load_catalog(here.models).models.values()
         for name in (*artefact.sources(model), *reference.sources(model))
-        if (package := source.package_of(name))
     }
 
 
-def _shrink(here: Repository, site: Path) -> None:
+def _shrink(site: Path, sources: set[str]) -> None:
     """Leave out what nothing there reads: programs, and most of the packages of the models."""
     shutil.rmtree(site / "bin", ignore_errors=True)
-    named = {
-        name.partition(":")[2]
-        for model in catalog.load_catalog(here.models).models.values()
-        for name in (*artefact.sources(model), *reference.sources(model))
-    }
+    named = {name.partition(":")[2] for name in sources}
     for folder in ("skimage", "moonshine_onnx", "silero_vad", "facenet_pytorch"):
         for path in _files(site / folder):
             # Their references import them.
             if path.suffix != ".py" and path.relative_to(site).as_posix() not in named:
                 path.unlink()
-    jar = site / "ts" / "frontend" / "model-server.jar"
-    _store(jar)
+    _store(site / "ts" / "frontend" / "model-server.jar")
 
 
 def _store(jar: Path) -> None:

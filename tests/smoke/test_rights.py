@@ -128,4 +128,6 @@ def test_nothing_that_is_granted_is_a_secret_or_a_way_into_a_node(granted: list[
         ("pods", "smoke"),
         ("pods/eviction", "torchserve"),
         ("pods/exec", "torchserve"),
+        ("pods/portforward", "nvidia"),  # /metrics of the servers and of the GPUs: decision 20
+        ("pods/portforward", "torchserve"),
     }

@@ -1,6 +1,6 @@
 """The Jobs on the model store, before a real API server, Job controller and scheduler.
 
-What their programs do is seen in tests/archives; here their pods end by kwok's word, and say what the
+What their programs do is tested in tests/archives; here kwok ends their pods, which print what the
 test has put into their log.
 """
 

@@ -21,7 +21,7 @@ _PSS = "pod-security.kubernetes.io"
 _META = {"name": NAME, "namespace": NAMESPACE}
 
 
-def around(environment: Environment, file_system: str) -> list[Value]:
+def prerequisites(environment: Environment, file_system: str) -> list[Value]:
     """The namespace, its closed network, the volume and its claim."""
     levels = ("enforce", "audit", "warn")
     version = _pod_security_version(environment)
@@ -132,8 +132,8 @@ def job(environment: Environment, *, apply: bool) -> Value:
 
 
 def _object(version: str, kind: str, metadata: Value, spec: Value | None = None) -> Value:
-    made: dict[str, object] = {"apiVersion": version, "kind": kind, "metadata": metadata}
-    return made | ({"spec": spec} if spec else {})
+    manifest: dict[str, object] = {"apiVersion": version, "kind": kind, "metadata": metadata}
+    return manifest | ({"spec": spec} if spec else {})
 
 
 def _pod_security_version(environment: Environment) -> str:

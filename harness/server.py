@@ -175,7 +175,7 @@ def _note_other_libraries(repository: Repository) -> None:
     except JarsError as error:
         raise InputError(str(error)) from error
     if not libraries.count(libraries.FOLDER):
-        console.note(libraries.summary(libraries.FOLDER))
+        console.note(libraries.summary(libraries.FOLDER, 0))
     elif not fetch.holds(libraries.FOLDER, pinned):
         hint = "`make jars` fetches those"
         console.note(f"the Java libraries are not the ones in {repository.jars_lock}: {hint}")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import site
 from harness.bootstrap import foundation
 from harness.core.repository import Repository
 from harness.efs import policy as efs_policy
+from harness.settings import site
 from tests.bootstrap.iam import Call, allowed, listed, plain
 from tests.workflows.files import WORKFLOWS, Step
 

@@ -30,7 +30,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def adopt(checkout: Repository, args: argparse.Namespace) -> int:
     """Write models/lock.yaml from what the folder has; 1 where something was left."""
-    from harness.store.adopt import adopt as take_over
+    from harness.archives.adopt import adopt as take_over
 
     if args.ownership:
         return _own(checkout, args)
@@ -51,7 +51,7 @@ def adopt(checkout: Repository, args: argparse.Namespace) -> int:
 
 def _own(checkout: Repository, args: argparse.Namespace) -> int:
     """Give the old store's folders and files to the user of the sync Job."""
-    from harness.cluster import model_store
+    from harness.archives import model_store
 
     if not args.env:
         raise UsageError("--env is missing: whose cluster mounts it?")

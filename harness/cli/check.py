@@ -13,7 +13,7 @@ from harness.core.repository import Repository
 from harness.policy import engine, report
 from harness.policy.report import Report
 from harness.render import tree
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from harness.review import comment
 
 _FORMATS = {
@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         tree.at_commit(here, args.since)  # a wrong call is told before anything is judged
     found = engine.check(here, strict=args.strict)
     if args.server:
-        from harness.cluster import admission  # the kubernetes client: a check without it is fast
+        from harness.local_cluster import (
+            admission,  # the kubernetes client: a check without it is fast
+        )
 
         refused = admission.findings(here)
         found = dataclasses.replace(found, findings=(*found.findings, *refused))

@@ -5,10 +5,10 @@ import json
 import time
 
 from harness import tools
-from harness.cluster import local
-from harness.cluster.local import LocalCluster
 from harness.core import console, repository
 from harness.core.errors import HarnessError
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 
-from harness import server
+from harness import embedded_server
 from harness.cli.loadtest import EXIT_CODE, print_report
 from harness.core import console, repository
 from harness.core.errors import InputError
@@ -26,7 +26,7 @@ def _demo(args: argparse.Namespace) -> int:
     checkout = repository.find()
     lock = build.build(checkout)
     samples = load_samples(checkout, lock)
-    with server.running(checkout, _ENV) as served:
+    with embedded_server.running(checkout, _ENV) as served:
         with console.step("ask every model for each of its samples") as update:
             _ask(served.inference_url, [s for of in samples.values() for s in of], update)
         profile = checkout.cluster(_ENV) / "loadtest.yaml"

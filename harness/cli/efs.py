@@ -4,13 +4,13 @@ import argparse
 import json
 import sys
 
-from harness import site
 from harness.aws import Aws
 from harness.core import console, repository
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
 from harness.efs import permissions, plan, settings, state
 from harness.efs.provision import Provision, site_changes, write_ids
+from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ import json
 import os
 from dataclasses import asdict
 
-from harness.cluster import event
 from harness.core import repository
 from harness.core.errors import UsageError
+from harness.kubernetes import event
 
 _VARIABLE = "FLUX_EVENT"
 

@@ -4,10 +4,10 @@ import argparse
 import datetime
 import json
 
-from harness import freeze, gates
 from harness.core import repository
 from harness.core.errors import UsageError
-from harness.freeze import Window
+from harness.settings import freeze, gates
+from harness.settings.freeze import Window
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,9 @@ import argparse
 import json
 import re
 
-from harness import site
 from harness.core import files, repository, yamlfile
 from harness.core.errors import UsageError
+from harness.settings import site
 
 _FILE = "apps/torchserve/base/helmrelease.yaml"
 _KEY = ("spec", "values", "image", "digest")

@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from harness import site
 from harness.core import repository
 from harness.core.errors import UsageError
+from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser) -> None:

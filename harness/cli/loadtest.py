@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import server
+from harness import embedded_server
 from harness.core import console, repository
 from harness.core.errors import HarnessError
 from harness.core.git import Git
@@ -24,7 +24,7 @@ from harness.loadtest import (
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
 from harness.render import digest, tree
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 
 EXIT_CODE = {"pass": 0, "fail": 1, "invalid": 3}
 
@@ -80,7 +80,7 @@ def _target(args: argparse.Namespace, checkout: Repository, protocol: str) -> It
     elif args.embedded or args.env == "local":
         # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
         serves = _committed(checkout, args.env) if args.embedded else None
-        with server.running(checkout, env=args.env) as served:
+        with embedded_server.running(checkout, env=args.env) as served:
             grpc = f"http://{served.grpc_address}"
             url = grpc if protocol == "grpc" else served.inference_url
             yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)

@@ -5,7 +5,7 @@ import json
 
 from harness.cli import tools
 from harness.core import console, files, repository
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from harness.review import notes
 
 

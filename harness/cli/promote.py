@@ -6,20 +6,21 @@ import datetime
 import json
 from pathlib import Path
 
-from harness import gates
 from harness.attestation import signature
 from harness.cli import tools
-from harness.cluster import api, local
-from harness.cluster.api import Api
 from harness.core import console, files, repository
 from harness.core.errors import UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
+from harness.kubernetes import api
+from harness.kubernetes.api import Api
+from harness.local_cluster import local
 from harness.promotion import evidence_store, gather, message, promote, running
 from harness.promotion.branch import Branch, Upstream, upstream
 from harness.promotion.case import Wish
 from harness.promotion.promote import Promotion
 from harness.promotion.running import Running
+from harness.settings import gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,11 @@ import dataclasses
 import json
 from pathlib import Path
 
-from harness import site
 from harness.cli import tools
 from harness.cli.promote import seen
 from harness.core import repository
 from harness.promotion import copy
+from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser) -> None:

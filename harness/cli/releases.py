@@ -6,7 +6,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-from harness import gates
 from harness.cli import tools
 from harness.core import console, files, repository
 from harness.core.errors import InputError, UsageError
@@ -16,6 +15,7 @@ from harness.promotion import evidence_store, overview, releases
 from harness.promotion.evidence_store import EvidenceStore
 from harness.promotion.overview import Side
 from harness.promotion.releases import Ran
+from harness.settings import gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ import yaml
 from harness.cli import tools
 from harness.core import console, repository
 from harness.core.errors import UsageError
-from harness.render.environment import Renderer
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,13 @@ import argparse
 import dataclasses
 import json
 
-from harness import gates
 from harness.cli import tools
 from harness.core import console, repository
 from harness.core.git import Git
 from harness.promotion import gather, history, rollback
 from harness.promotion.branch import Branch, upstream
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
+from harness.settings import gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:

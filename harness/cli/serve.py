@@ -4,12 +4,12 @@ import argparse
 import json
 import shlex
 
-from harness import server
+from harness import embedded_server
 from harness.core import console, repository
 from harness.core.repository import Repository
+from harness.embedded_server import Server
 from harness.models import samples
 from harness.models.lock import load_lock
-from harness.server import Server
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     checkout = repository.find()
-    with server.running(checkout, args.env) as served:
+    with embedded_server.running(checkout, args.env) as served:
         calls = _calls(checkout, served)
         if args.json:
             urls = {"inference": served.inference_url, "grpc": served.grpc_address}

@@ -11,7 +11,7 @@ from harness.models.build import store as built
 from harness.models.lock import load_lock
 
 if TYPE_CHECKING:
-    from harness.store.push import Bucket
+    from harness.archives.push import Bucket
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def push(checkout: Repository, args: argparse.Namespace) -> int:
 
 def gc(checkout: Repository, args: argparse.Namespace) -> int:
     """List what no release needs, in the bucket or in the store; with --yes, remove it."""
-    from harness.store import gc as garbage
+    from harness.archives import gc as garbage
 
     if args.store is not None:
         return _gc_store(checkout, args)
@@ -68,7 +68,7 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
 
 
 def _gc_store(checkout: Repository, args: argparse.Namespace) -> int:
-    from harness.cluster import model_store
+    from harness.archives import model_store
 
     if args.store or not args.env:
         raise UsageError(
@@ -88,7 +88,7 @@ def _gc_store(checkout: Repository, args: argparse.Namespace) -> int:
 
 
 def _bucket(checkout: Repository, env: str | None) -> "Bucket":
-    from harness.store import push
+    from harness.archives import push
 
     if not env:
         raise UsageError("--env is missing: whose bucket?")

@@ -9,8 +9,8 @@ from harness import tools
 from harness.core import console, repository
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
-from harness.render import charts
-from harness.render.environment import Renderer
+from harness.render import remote_charts
+from harness.render.renderer import Renderer
 from harness.schema import catalog
 
 
@@ -59,14 +59,14 @@ def _named(here: Repository, name: str) -> Path:
     return tools.find(here, name)
 
 
-def _charts(here: Repository) -> dict[charts.Chart, Path]:
+def _charts(here: Repository) -> dict[remote_charts.Chart, Path]:
     """The charts of the network that lie here now; one that cannot be had is told, and no error."""
     renderer = Renderer(here)
     environments = [renderer.candidate(name) for name in renderer.environments()]
     wanted = list(dict.fromkeys(chart for each in environments for chart in each.published))
     with ThreadPoolExecutor() as pool:
         for chart, why in zip(
-            wanted, pool.map(lambda it: charts.fetch(here, it), wanted), strict=True
+            wanted, pool.map(lambda it: remote_charts.fetch(here, it), wanted), strict=True
         ):
             if why:
                 console.note(f"not fetched: {chart} ({why})")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.core.values import Key
+from harness.core.values import KeyPath
 from tests.render.conftest import Miniature
 
 
@@ -40,7 +40,7 @@ from tests.render.conftest import Miniature
     ],
 )
 def test_a_field_leads_to_its_line(
-    miniature: Miniature, kind: str, name: str, path: tuple[Key, ...], line: str
+    miniature: Miniature, kind: str, name: str, path: KeyPath, line: str
 ) -> None:
     found = miniature.render().find(kind, name)
     assert found is not None

@@ -5,6 +5,7 @@ document (``# Source:``). The rest is found by looking: which document, patch or
 files that were read has the field, and has it with the rendered value.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from harness.render.tree import Tree
 
 Sources = list[tuple[Document, KeyPath]]
 """Documents that hold the values of a chart, each with the path of the values in it."""
+_IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+"""What a patch with a target cannot change: kustomize takes these from the object it patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,12 @@ class FromKustomize:
             for inner in _inline_documents(patch, parsed.at(("patches", index, "patch"))):
                 if _same(inner.value, value):
                     yield _spot(inner, value, path)
-                elif isinstance(inner.value, list) and _targets(mapping(patch, "target"), value):
+                elif not _targets(mapping(patch, "target"), value):
+                    continue
+                elif isinstance(inner.value, list):
                     yield from _operations(inner, value, path)
+                elif path not in _IDENTITY:
+                    yield dataclasses.replace(_spot(inner, value, path), named=True)
         for index, made in enumerate(items(parsed.value, "configMapGenerator")):
             if text(made, "name") == stem(text(value, "metadata", "name")):
                 yield _generated(parsed, index, path)
@@ -230,6 +237,7 @@ def _inline_documents(patch: object, at: Location) -> list[Document]:
 def _targets(target: Value, value: Value) -> bool:
     metadata = mapping(value, "metadata")
     told = {
+        "group": text(value, "apiVersion").rpartition("/")[0],
         "kind": text(value, "kind"),
         "name": text(metadata, "name"),
         "namespace": text(metadata, "namespace"),

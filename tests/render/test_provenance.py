@@ -77,7 +77,7 @@ patches:
     ],
 )
 def test_a_patch_for_every_object_of_a_kind_is_named_for_what_it_sets(
-    miniature: Miniature, path: tuple[Key, ...], line: str
+    miniature: Miniature, path: KeyPath, line: str
 ) -> None:
     miniature.edit("clusters/demo/kustomization.yaml", "  - apps.yaml\n", f"  - apps.yaml{_SHARED}")
     found = miniature.render().find("Kustomization", "apps")

@@ -82,7 +82,7 @@ def prepare(cluster: Api, folder: Path) -> None:
 
 def main() -> int:
     """Prepare the cluster of a folder."""
-    parser = argparse.ArgumentParser(prog="bootstrap", description=__doc__)
+    parser = argparse.ArgumentParser(prog="install", description=__doc__)
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     try:

@@ -328,7 +328,7 @@ def _prepared(
         _python("git-server", "git_server", folder / "git", "--port", ports.git).model_copy(
             update={"ready": f"{ports.git_server}/healthz"}
         ),
-        _python("bootstrap", "bootstrap", folder).model_copy(
+        _python("bootstrap", "install", folder).model_copy(
             update={"after": () if where else ("kube-apiserver",), "once": True}
         ),
         control_plane.kwok(folder, ports, programs["kwok"], admin),

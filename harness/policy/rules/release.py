@@ -66,7 +66,7 @@ def from_release(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "release/reads",
-    why="what is not checked out is not in the artefact: Flux says that the path does not exist",
+    why="what is not checked out is not in the artifact: Flux says that the path does not exist",
     fix="list its first folder under sparseCheckout in release.yaml",
 )
 def reads(environment: Environment) -> Iterator[Problem]:

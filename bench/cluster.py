@@ -61,7 +61,7 @@ def _wait_without_requests(cluster: LocalCluster, commit: str) -> None:
             reconciliation.at(each, commit) for each in filter(reconciliation.active, objects)
         ),
         seconds=_WAIT,
-        what=f"every Kustomization is Ready at {commit[:12]}",
+        what=f"every Kustomization to be Ready at {commit[:12]}",
     )
 
 

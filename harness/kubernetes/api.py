@@ -198,7 +198,7 @@ class Api:
                 return existing.isdisjoint(removed)
 
             self.wait_for(
-                kind, gone, seconds=seconds, what=f"{kind.name}: what was removed is gone"
+                kind, gone, seconds=seconds, what=f"the deletion of every {kind.name}"
             )
 
     def version(self) -> str:

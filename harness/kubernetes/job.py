@@ -43,7 +43,7 @@ def run(cluster: Api, job: Value, companions: Sequence[Value] = ()) -> str:
             lambda jobs: _finished_job(jobs, name),
             seconds=_deadline(job),
             namespace=namespace,
-            what=f"Job {namespace}/{name} has ended",
+            what=f"Job {namespace}/{name} to end",
         )
         return _output(cluster, ended)
     finally:

@@ -56,20 +56,20 @@ def wait(cluster: Api, commit: str, *, seconds: float) -> None:
         kinds.KUSTOMIZATION,
         lambda objects: any(at(each, commit) for each in objects if _name(each) == kinds.ROOT),
         seconds=clock.remaining,
-        what=f"the root Kustomization is at {commit[:12]}",
+        what=f"the root Kustomization to be at {commit[:12]}",
     )
     request(cluster)
     revisions = cluster.wait_for(
         kinds.GIT_REPOSITORY,
         lambda objects: _revisions(objects, commit),
         seconds=clock.remaining,
-        what=f"every GitRepository is at {commit[:12]}, or at what it pins",
+        what=f"every GitRepository to be at {commit[:12]}, or at its pin",
     )
     cluster.wait_for(
         kinds.KUSTOMIZATION,
         lambda objects: all(_applied(each, revisions) for each in objects if active(each)),
         seconds=clock.remaining,
-        what=f"every Kustomization has applied {commit[:12]}",
+        what=f"every Kustomization to apply {commit[:12]}",
     )
     _wait_for_releases(cluster, revisions, clock)
     _wait_for_health(cluster, revisions, clock)
@@ -104,7 +104,7 @@ def _wait_for_releases(cluster: Api, revisions: Mapping[str, str], clock: Clock)
         kinds.HELM_CHART,
         lambda objects: _charts_follow(objects, revisions),
         seconds=clock.remaining,
-        what="every chart is packed from its source's commit",
+        what="every chart to be packed from its source's commit",
     )
     tokens = {}
     for release in filter(active, cluster.list_all(kinds.HELM_RELEASE)):
@@ -117,7 +117,7 @@ def _wait_for_releases(cluster: Api, revisions: Mapping[str, str], clock: Clock)
         return all(handled.get(name) == token for name, token in tokens.items())
 
     cluster.wait_for(
-        kinds.HELM_RELEASE, all_ready, seconds=clock.remaining, what="every release is Ready"
+        kinds.HELM_RELEASE, all_ready, seconds=clock.remaining, what="every release to be Ready"
     )
 
 
@@ -129,7 +129,7 @@ def _wait_for_health(cluster: Api, revisions: Mapping[str, str], clock: Clock) -
         kinds.KUSTOMIZATION,
         lambda objects: all(_follows(each, revisions) for each in objects if active(each)),
         seconds=clock.remaining,
-        what="every Kustomization is Ready",
+        what="every Kustomization to be Ready",
     )
 
 

@@ -57,7 +57,7 @@ def install(cluster: Api, crds: list[Value]) -> None:
         }
         return names <= ready
 
-    cluster.wait_for(kinds.CRD, all_established, seconds=_SECONDS, what="every kind is served")
+    cluster.wait_for(kinds.CRD, all_established, seconds=_SECONDS, what="every kind to be served")
 
 
 def installed_objects(folder: Path) -> list[tuple[Kind, str]]:

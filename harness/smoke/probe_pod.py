@@ -110,7 +110,7 @@ def reachable_ports(cluster: Api, server: Value, ports: Sequence[Port]) -> list[
             lambda pods: _finished_pod(pods, name),
             seconds=_DEADLINE + _MARGIN,
             namespace=NAMESPACE,
-            what=f"pod {name} has tried every port",
+            what=f"pod {name} to try every port",
         )
     finally:
         cluster.delete(kinds.POD, name, NAMESPACE)

@@ -97,7 +97,7 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
         seconds=30,
         namespace=NAME,
         labels="app=copy",
-        what="the newest and its history",
+        what="the newest ReplicaSet and its history",
     )
     lab.api.delete(kinds.DEPLOYMENT, "copy", NAME)
     lab.api.wait_for(

@@ -60,7 +60,8 @@ def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[Tor
             described = server.describe(name, version)
             for theirs, ours in _SETTINGS.items():
                 actual_value, expected_value = described[theirs], getattr(entry, ours)
-                differs = f"{server.name}: {theirs} of {name} {version} is {actual_value}, not {expected_value}"
+                setting = f"{server.name}: {theirs} of {name} {version}"
+                differs = f"{setting} is {actual_value}, not {expected_value}"
                 assert actual_value == expected_value, differs
 
 

@@ -197,9 +197,7 @@ class Api:
                 existing = {(kind, text(x, "name"), text(x, "namespace")) for x in metadata}
                 return existing.isdisjoint(removed)
 
-            self.wait_for(
-                kind, gone, seconds=seconds, what=f"the deletion of every {kind.name}"
-            )
+            self.wait_for(kind, gone, seconds=seconds, what=f"the deletion of every {kind.name}")
 
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""

@@ -67,7 +67,9 @@ def _give_back(cluster: Api, installed: list[tuple[Kind, str]]) -> None:
             cluster.delete(kinds.POD, *_key(pod), seconds=0)
         return not remaining
 
-    cluster.wait_for(kinds.POD, no_pods_left, seconds=_GONE, what="every pod on a local node to end")
+    cluster.wait_for(
+        kinds.POD, no_pods_left, seconds=_GONE, what="every pod on a local node to end"
+    )
     cluster.wait_until_gone(removed, seconds=_GONE)
     for node in cluster.list_all(kinds.NODE):
         if text(node, "metadata", "annotations", _MARK):

@@ -10,10 +10,10 @@ from harness import cli
 from harness.aws import AccountError, Aws
 from harness.core.repository import Repository
 from harness.settings import site
-from tests import aws_fixtures
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import mutating
 from tests.promotion import cases
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 front, shim = aws_fixtures.front, aws_fixtures.shim
 

@@ -11,8 +11,8 @@ from harness.archives.push import Bucket
 from harness.aws import ANY, Aws
 from harness.core import console
 from harness.models.lock import LockedModel, mar_name
-from tests import aws_fixtures
-from tests.aws_server import Shim
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 

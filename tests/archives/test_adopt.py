@@ -15,7 +15,7 @@ from harness.core.repository import Repository
 from harness.models import build
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, write_lock
-from tests.aws_server import Shim
+from tests.support.aws_server import Shim
 
 MODEL = "mtcnn"
 

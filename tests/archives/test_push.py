@@ -8,7 +8,7 @@ from harness.archives.push import PART, Bucket
 from harness.aws import AwsError
 from harness.core.errors import InputError
 from tests.archives.conftest import Archive
-from tests.aws_server import Shim, error
+from tests.support.aws_server import Shim, error
 
 LARGE = bytes(range(256)) * (PART // 256) * 2 + b"the end"
 

@@ -24,7 +24,7 @@ from harness.model_sync import SyncError
 from harness.model_sync.store import File, Store
 from harness.models.lock import LockedModel
 from tests.archives.conftest import Archive
-from tests.aws_server import Reply, Shim
+from tests.support.aws_server import Reply, Shim
 
 MEASURED = """
 import runpy

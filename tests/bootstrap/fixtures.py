@@ -19,9 +19,9 @@ from harness.bootstrap.installation import Installation
 from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.settings import site
-from tests import aws_fixtures
-from tests.aws_server import Shim
 from tests.bootstrap import programs
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 ACCOUNT = "123456789012"

@@ -10,8 +10,8 @@ from harness.aws import ANY, Aws
 from harness.bootstrap import account, foundation
 from harness.bootstrap.installation import Installation
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import ACCOUNT, REGION, Fork, Programs
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 

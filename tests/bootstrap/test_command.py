@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import Fork, Programs, mutating
+from tests.support.aws_server import Shim
 
 TOKEN = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 

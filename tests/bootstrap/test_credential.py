@@ -17,8 +17,8 @@ from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.kubernetes import api
 from harness.settings import site
-from tests.api_server import State, serving
 from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
+from tests.support.api_server import State, serving
 
 SSH = "ssh://git@github.com/acme/torchserve.git"
 

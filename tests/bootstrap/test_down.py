@@ -13,9 +13,9 @@ from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.core.errors import HarnessError
 from harness.settings import site
-from tests.aws_mortal import Killed, Mortal
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import REGION, Fork, Programs, mutating
+from tests.support.aws_crashing import CrashingAws, Killed
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 
@@ -98,11 +98,11 @@ def test_bucket_and_key_outlive_the_stack_and_go_too(built: Installation, empty:
 def test_killed_after_each_single_call_the_next_run_ends_it(
     built: Installation, install: Install
 ) -> None:
-    mortal, index, done = Mortal(0), 0, False
+    crashing, index, done = CrashingAws(0), 0, False
     while not done:
         index += 1
         here = install(action="destroy", with_data=True)
-        here.aws = mortal.dying_after(index)
+        here.aws = crashing.crash_after(index)
         try:
             list(apply(down.DOWN, here))
             done = True

@@ -8,8 +8,8 @@ import pytest
 from harness.bootstrap import eks
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
-from tests.aws_server import Reply, Request, Shim
 from tests.bootstrap.fixtures import CLUSTER, Fork, Programs, mutating
+from tests.support.aws_server import Reply, Request, Shim
 
 Install = Callable[..., Installation]
 CREATE = "create cluster -f clusters/staging/eksctl.yaml --install-nvidia-plugin=false"

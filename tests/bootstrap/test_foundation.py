@@ -9,8 +9,8 @@ from harness.bootstrap import foundation
 from harness.bootstrap.installation import Installation
 from harness.core.repository import Repository
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import ACCOUNT, REGION, SETTINGS, Fork
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 

@@ -10,8 +10,8 @@ from harness.bootstrap import release
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 DIGEST = f"sha256:{'1' * 64}"

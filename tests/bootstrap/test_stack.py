@@ -9,9 +9,9 @@ from harness.bootstrap import foundation, stack
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.core.pace import Pace
-from tests.aws_mortal import Killed, Mortal
-from tests.aws_server import Reply, Request, Shim
 from tests.bootstrap.fixtures import Fork, mutating
+from tests.support.aws_crashing import CrashingAws, Killed
+from tests.support.aws_server import Reply, Request, Shim
 
 NAME = "torchserve-staging"
 TEMPLATE = str(foundation.TEMPLATE)
@@ -183,12 +183,12 @@ def test_killed_after_each_single_call_the_next_run_converges(
 ) -> None:
     fork.fill()
     foundation.build(install(), quiet)
-    every, mortal = len(empty.calls), Mortal(0)
+    every, crashing = len(empty.calls), CrashingAws(0)
     assert every > 8
     for index in range(1, every + 1):
         empty.empty()
         here = install()
-        here.aws = mortal.dying_after(index)
+        here.aws = crashing.crash_after(index)
         with pytest.raises(Killed):
             foundation.build(here, quiet)
         again = install()

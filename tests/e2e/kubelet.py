@@ -18,8 +18,8 @@ from harness.core.values import Value, text
 from harness.kubernetes import kinds
 from harness.local_cluster.control_plane import STAGES
 from harness.local_cluster.local import LocalCluster
-from tests.bound import bound
 from tests.launcher.conftest import free_ports
+from tests.support.parent_death import bind_to_parent
 
 NODE = "exec-0"
 _ROOM = {"cpu": "16", "memory": "64Gi", "pods": "10", "ephemeral-storage": "80Gi"}
@@ -65,7 +65,7 @@ def running(
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(cluster.folder), "PATH": path}
     with (cluster.folder / "kubelet.log").open("wb") as said:
-        kwok = subprocess.Popen(bound(argv), stdout=said, stderr=said, env=environment)
+        kwok = subprocess.Popen(bind_to_parent(argv), stdout=said, stderr=said, env=environment)
     try:
         cluster.api.wait_for(kinds.NODE, _runs, seconds=30)
         address = [{"type": "InternalIP", "address": "127.0.0.1"}]

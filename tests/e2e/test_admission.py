@@ -12,7 +12,7 @@ from harness.kubernetes.api import Api
 from harness.local_cluster import admission
 from harness.render.objects import Object, Owner
 from harness.render.rendered import Environment
-from tests.e2e.lab import NAME
+from tests.e2e.scenario import NAME
 
 _AT = Location(Path("somewhere.yaml"), 7)
 

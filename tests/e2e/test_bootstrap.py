@@ -38,9 +38,9 @@ from harness.local_cluster.install import install as install_objects
 from harness.local_cluster.local import LocalCluster
 from harness.schema import catalog
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap import fixtures
 from tests.bootstrap.fixtures import CLUSTER, REGION, SETTINGS, Fork, Programs, mutating
+from tests.support.aws_server import Shim
 
 front, shim, empty = fixtures.front, fixtures.shim, fixtures.empty
 clients, on_path, install = fixtures.clients, fixtures.on_path, fixtures.install

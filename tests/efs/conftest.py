@@ -18,8 +18,8 @@ from harness.efs.provision import Provision
 from harness.efs.settings import Settings, Wanted
 from harness.efs.state import Cluster, State
 from harness.settings import site
-from tests import aws_fixtures
-from tests.aws_server import Shim
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 

@@ -10,8 +10,8 @@ from harness.efs import plan, policy
 from harness.efs.provision import Provision
 from harness.efs.settings import Wanted
 from harness.efs.state import Cluster, look
-from tests.aws_server import Shim
 from tests.efs.conftest import Network, count
+from tests.support.aws_server import Shim
 
 WHOLE = (1, 1, 1, 2, 2)
 READS = ("Describe", "List", "Get")

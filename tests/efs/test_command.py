@@ -7,7 +7,7 @@ import pytest
 
 from harness import cli
 from harness.core.repository import Repository
-from tests.aws_server import Shim
+from tests.support.aws_server import Shim
 
 
 @pytest.fixture(autouse=True)

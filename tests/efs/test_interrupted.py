@@ -13,9 +13,9 @@ from harness.core.repository import Repository
 from harness.efs.provision import Provision
 from harness.efs.settings import Wanted
 from harness.efs.state import Cluster, State, cluster, look
-from tests.aws_mortal import Killed, Mortal
-from tests.aws_server import Shim
 from tests.efs.conftest import QUICK, REGION, count
+from tests.support.aws_crashing import CrashingAws, Killed
+from tests.support.aws_server import Shim
 
 WHOLE = (1, 1, 1, 2, 2)
 
@@ -29,11 +29,11 @@ def test_killed_after_each_single_call_the_next_run_converges(
 ) -> None:
     apply(aws, want())
     every = len(shim.calls)
-    mortal = Mortal(0)
+    crashing = CrashingAws(0)
     for index in range(1, every + 1):
         wanted = want()
         with pytest.raises(Killed):
-            apply(mortal.dying_after(index), wanted)
+            apply(crashing.crash_after(index), wanted)
         assert count(apply(aws, wanted)) == WHOLE, f"killed after call {index}"
     console.note(f"killed after each of {every} calls")
     assert every > 20
@@ -44,12 +44,12 @@ def test_killed_after_each_single_call_destroy_is_finished_by_the_next_run(
 ) -> None:
     wanted = want()
     apply(aws, wanted)
-    mortal, index = Mortal(0), 0
+    crashing, index = CrashingAws(0), 0
     finished = False
     while not finished:
         index += 1
         try:
-            Provision(mortal.dying_after(index), wanted, QUICK).down()
+            Provision(crashing.crash_after(index), wanted, QUICK).down()
             finished = True
         except Killed:
             continue

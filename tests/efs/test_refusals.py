@@ -10,8 +10,8 @@ from harness.core.pace import Pace
 from harness.efs.provision import Provision
 from harness.efs.settings import Settings, Wanted
 from harness.efs.state import Cluster, cluster
-from tests.aws_server import Shim
 from tests.efs.conftest import REGION, Network, count
+from tests.support.aws_server import Shim
 
 
 def test_throttling_passes(provision: Provision, cluster: Cluster, shim: Shim) -> None:

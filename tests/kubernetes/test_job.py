@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError
 from harness.core.values import Value
 from harness.kubernetes import api, job
 from harness.kubernetes.api import Api
-from tests.api_server import State, serving
+from tests.support.api_server import State, serving
 
 JOB: Value = {
     "apiVersion": "batch/v1",

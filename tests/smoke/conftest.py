@@ -1,7 +1,7 @@
 """An installation to check: the real TorchServe, in what looks to kubectl like a pod.
 
 Real are TorchServe, its launcher, every command that runs "in the pod", and pytest around the
-suite. The pod is a folder (tests/smoke/kubectl), the API server tests/api_server.py.
+suite. The pod is a folder (tests/smoke/kubectl), the API server tests/support/api_server.py.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ from harness.smoke.run import FILES, run
 from harness.smoke.target import Cluster, Target
 from harness.smoke.torchserve import Kubectl
 from harness.snapshot import config, properties
-from tests.api_server import State, serving
 from tests.embedded_server.conftest import fill
 from tests.launcher.conftest import archive
+from tests.support.api_server import State, serving
 
 __all__ = ["archive"]
 

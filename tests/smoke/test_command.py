@@ -9,8 +9,8 @@ import pytest
 
 from harness import cli
 from harness.core.repository import Repository
-from tests.api_server import State, serving
 from tests.smoke.conftest import torchserve_here
+from tests.support.api_server import State, serving
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.aws_messages import Reply, Request, error
+from tests.support.aws_messages import Reply, Request, error
 
 
 @dataclass

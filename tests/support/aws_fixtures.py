@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import aws_server
-from tests.aws_server import Shim
+from tests.support import aws_server
+from tests.support.aws_server import Shim
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ The shim answers as AWS's documentation says where moto does not (moto 5.2.5):
 - efs PutBackupPolicy, UpdateFileSystem: moto has neither; the shim remembers what they set.
 - efs: in moto everything is available at once. ``slow`` makes it `creating` for that many looks.
 - eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId, and its endpoint is nobody's.
-- cloudformation, kms, and more of eks: see tests/aws_foundation.py.
+- cloudformation, kms, and more of eks: see tests/support/aws_foundation.py.
 - s3 UploadPart, ListParts: moto neither checks nor lists a part's SHA-256.
 
 It also counts calls, refuses, hides and loses them, as a test tells it to.
@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 
 import botocore.session
 
-from tests.aws_foundation import Foundation
-from tests.aws_messages import QUERY, Reply, Request, error
-from tests.bound import serving
+from tests.support.aws_foundation import Foundation
+from tests.support.aws_messages import QUERY, Reply, Request, error
+from tests.support.parent_death import serving
 
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from harness.local_cluster.process import die_with
 
 
-def bound(argv: Sequence[object]) -> list[str]:
+def bind_to_parent(argv: Sequence[object]) -> list[str]:
     """What starts ``argv`` so that the kernel kills it with the calling thread."""
     return [sys.executable, __file__, str(os.getpid()), *map(str, argv)]
 
@@ -28,7 +28,7 @@ def serving(argv: Sequence[object], says: str) -> Iterator[str]:
         argv: what starts it.
         says: what it writes to its standard error once it listens; its group is what is yielded.
     """
-    with subprocess.Popen(bound(argv), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(bind_to_parent(argv), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         # Whatever it goes on to write has to be read, or it waits for us.
         drain = threading.Thread(target=process.stderr.read, daemon=True)

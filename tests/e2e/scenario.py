@@ -37,7 +37,7 @@ _LOG_LINES = 12
 
 
 @dataclass
-class Lab:
+class Scenario:
     """One cluster that scenarios share; each begins and ends with the same tree."""
 
     cluster: LocalCluster

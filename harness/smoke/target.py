@@ -215,19 +215,19 @@ def _embedded(repository: Repository, env: str, served: embedded_server.Server) 
 def _cluster(
     repository: Repository,
     env: str,
-    there: Api,
+    api_client: Api,
     kubectl: Kubectl,
     render: Callable[[str], Environment],
 ) -> Target:
     render = functools.cache(render)
-    connect.confirm(there, env)
+    connect.confirm(api_client, env)
     gateway = KubernetesCluster(
         lambda commit: _digest(render, commit), kubectl.kubeconfig, kubectl.context
     )
     release = gateway.release()
     if not release.commit:
         raise HarnessError("Flux has applied nothing yet", hint=f"harness status --env {env}")
-    view = Cluster(there, kubectl, gateway, lambda: render(release.commit))
+    view = Cluster(api_client, kubectl, gateway, lambda: render(release.commit))
     context = f" --context {kubectl.context}" if kubectl.context else ""
     return Target(
         env=env,

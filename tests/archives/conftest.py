@@ -62,8 +62,8 @@ def archive(tmp_path: Path) -> Callable[..., Archive]:
 def push(bucket: Bucket) -> Callable[[Archive], bool]:
     """Pushes an archive; says whether it was new."""
 
-    def push(made: Archive) -> bool:
-        with console.step(made[1].mar) as update:
-            return bucket.push(*made, update)
+    def push(archive: Archive) -> bool:
+        with console.step(archive[1].mar) as update:
+            return bucket.push(*archive, update)
 
     return push

@@ -108,22 +108,22 @@ def timeline() -> Timeline:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Give the report what the scenario noted; it may travel to another process from here."""
     report = yield
-    given = getattr(item, "funcargs", {})
-    scenario = given.get("shared")
+    fixtures = getattr(item, "funcargs", {})
+    scenario = fixtures.get("shared")
     if report.when != "teardown" and report.failed:
-        for cluster in _clusters(given):
+        for cluster in _clusters(fixtures):
             report.sections.append((f"what {cluster.name} says", diagnosis(cluster)))
     if report.when == "call":
-        noted = given.get("timeline") or (scenario.timeline if scenario else Timeline())
+        noted = fixtures.get("timeline") or (scenario.timeline if scenario else Timeline())
         report.user_properties.append((_NOTED, (dict(noted.figures), dict(noted.load))))
         noted.figures.clear()
         noted.load.clear()
     return report
 
 
-def _clusters(given: Mapping[str, object]) -> Iterator[LocalCluster]:
+def _clusters(fixtures: Mapping[str, object]) -> Iterator[LocalCluster]:
     """The clusters that a scenario was given."""
-    for each in given.values():
+    for each in fixtures.values():
         if isinstance(each, LocalCluster):
             yield each
         elif isinstance(each, Scenario):
@@ -164,11 +164,11 @@ class Reporter:
             }
         )
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
-            said = f"\n{'':11}{noted}" if str(noted) else ""
+            details = f"\n{'':11}{noted}" if str(noted) else ""
             sign = "✓" if report.passed else "–" if report.skipped else "✗"
-            said += f"\n{'':11}not run: {_why_skipped(report)}" if report.skipped else ""
+            details += f"\n{'':11}not run: {_why_skipped(report)}" if report.skipped else ""
             reporter.write_line(
-                f"{sign} {report.duration:6.1f} s {scenario.replace('_', ' ')}{said}"
+                f"{sign} {report.duration:6.1f} s {scenario.replace('_', ' ')}{details}"
             )
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -126,8 +126,8 @@ def _commit(scenario: Scenario, files: Files) -> str:
 
 def _blob(git: Git, content: bytes) -> str:
     argv = ["git", "hash-object", "-w", "--stdin", "--no-filters"]
-    done = subprocess.run(argv, cwd=git.folder, input=content, check=True, capture_output=True)
-    return done.stdout.decode().strip()
+    result = subprocess.run(argv, cwd=git.folder, input=content, check=True, capture_output=True)
+    return result.stdout.decode().strip()
 
 
 @contextmanager
@@ -169,9 +169,9 @@ def _packed(scenario: Scenario, name: str) -> Packed:
     with tarfile.open(fileobj=content, mode="r:gz") as tar:
         files = [each for each in tar if not each.isdir()]
         return {
-            each.name: (found.read(), bool(each.mode & 0o100))
+            each.name: (file.read(), bool(each.mode & 0o100))
             for each in files
-            if (found := tar.extractfile(each))
+            if (file := tar.extractfile(each))
         }
 
 

@@ -32,8 +32,8 @@ def _furnished(api: Api) -> None:
     namespaces = {text(each, "metadata", "name") for each in api.list_all(kinds.NAMESPACE)}
     for kind, name in ((kinds.CONFIG_MAP, "kube-root-ca.crt"), (_ACCOUNT, "default")):
 
-        def everywhere(found: list[Value], name: str = name) -> bool:
-            named = [each for each in found if text(each, "metadata", "name") == name]
+        def everywhere(objects: list[Value], name: str = name) -> bool:
+            named = [each for each in objects if text(each, "metadata", "name") == name]
             return namespaces <= {text(each, "metadata", "namespace") for each in named}
 
         api.wait_for(kind, everywhere, seconds=60, what=f"{name} in every namespace")

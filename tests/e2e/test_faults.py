@@ -51,9 +51,9 @@ def test_helm_controller_is_killed_in_the_middle_of_an_upgrade(scenario: Scenari
         scenario.release({"timeout": "60s", **scenario.pods_that(ready_after="6s")})
     )
 
-    def upgrading(found: list[Value]) -> bool:
+    def upgrading(releases: list[Value]) -> bool:
         return any(
-            text(each, "metadata", "labels", "status") == "pending-upgrade" for each in found
+            text(each, "metadata", "labels", "status") == "pending-upgrade" for each in releases
         )
 
     scenario.api.wait_for(kinds.SECRET, upgrading, seconds=60, namespace=NAME, labels="owner=helm")

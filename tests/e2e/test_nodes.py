@@ -27,8 +27,8 @@ def test_gpus_run_out(scenario: Scenario) -> None:
     assert _nodes_of(scenario.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
     scenario.commit(scenario.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
 
-    def waits(found: list[Value]) -> str | None:
-        for pod in found:
+    def waits(objects: list[Value]) -> str | None:
+        for pod in objects:
             reason = status.pod_reason(pod)
             if "Insufficient nvidia.com/gpu" in reason:
                 return reason
@@ -49,9 +49,9 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Scenario) -> None:
     before, fewest = draft.serving(), replicas
     commit = draft.commit(draft.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
 
-    def rolled(found: list[Value]) -> bool:
+    def rolled(objects: list[Value]) -> bool:
         nonlocal fewest
-        staying = [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+        staying = [pod for pod in objects if not dig(pod, "metadata", "deletionTimestamp")]
         ready = {text(pod, "metadata", "uid") for pod in staying if draft.is_ready(pod)}
         fewest = min(fewest, len(ready))
         return len(ready) == replicas and not ready & before
@@ -73,7 +73,7 @@ def test_drain_respects_the_disruption_budget(draft: Scenario) -> None:
     assert "disruption budget" in str(refused.value)
     uids = {text(first, "metadata", "uid"), text(second, "metadata", "uid")}
 
-    def replaced(found: list[Value]) -> bool:
+    def replaced(objects: list[Value]) -> bool:
         return len(draft.serving()) == 2 and len(draft.serving() - uids) == 1
 
     with draft.timeline.step("evicted → replaced"):
@@ -98,7 +98,7 @@ def test_pods_of_a_lost_node_are_started_elsewhere(draft: Scenario) -> None:
     lost = _nodes_of(draft.pods())[0]
     with draft.timeline.step("node lost → pod Ready elsewhere"), draft.lost(lost):
 
-        def elsewhere(found: list[Value]) -> bool:
+        def elsewhere(objects: list[Value]) -> bool:
             nodes = _nodes_of([pod for pod in draft.pods() if draft.is_ready(pod)])
             return len(nodes) == 2 and lost not in nodes
 

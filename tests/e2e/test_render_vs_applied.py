@@ -85,7 +85,7 @@ def test_render_and_flux_agree_on_this_repository(scenario: Scenario, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("path", "old", "new", "said"),
+    ("path", "old", "new", "expected"),
     [
         pytest.param(_PV, "5Gi", "6Gi", "is '5Gi', was rendered as '6Gi'", id="a value"),
         pytest.param(STORAGE, "- persistentvolume.yaml", "", "not rendered", id="an object less"),
@@ -96,19 +96,19 @@ def test_render_and_flux_agree_on_this_repository(scenario: Scenario, tmp_path: 
     ],
 )
 def test_a_difference_is_seen(
-    scenario: Scenario, tmp_path: Path, path: str, old: str, new: str, said: str
+    scenario: Scenario, tmp_path: Path, path: str, old: str, new: str, expected: str
 ) -> None:
     scenario.bare.export(scenario.bare.head(), tmp_path)
     file = tmp_path / path
     before = file.read_text()
     assert old in before
     file.write_text(before.replace(old, new))
-    found = list(
+    differences = list(
         render_vs_applied.differences(
             scenario.api, render_vs_applied.render(scenario.cluster.repository, tmp_path, "local")
         )
     )
-    assert any(said in each for each in found), found
+    assert any(expected in each for each in differences), differences
 
 
 @pytest.mark.parametrize("seed", range(30))

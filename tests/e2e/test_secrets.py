@@ -55,9 +55,9 @@ def test_encrypted_secret_arrives_decrypted(
     scenario: Scenario, checkout: Repository, key: str
 ) -> None:
     scenario.sync(_encrypted(scenario, checkout, decryption=OPENED))
-    found = scenario.one(kinds.SECRET, SECRET, NAME)
-    assert found["data"] == {"token": base64.b64encode(b"not-a-real-one").decode()}
-    assert "sops" not in found
+    secret = scenario.one(kinds.SECRET, SECRET, NAME)
+    assert secret["data"] == {"token": base64.b64encode(b"not-a-real-one").decode()}
+    assert "sops" not in secret
 
 
 def test_secret_without_its_key_stops_its_kustomization_and_nothing_else(
@@ -74,8 +74,8 @@ def test_secret_that_nothing_decrypts_arrives_as_it_lies_in_git(
 ) -> None:
     """Which is why `harness check` finds it: Flux says nothing, and its user gets a wrong token."""
     scenario.sync(_encrypted(scenario, checkout, decryption=""))
-    found = scenario.one(kinds.SECRET, SECRET, NAME)
-    assert base64.b64decode(text(found, "data", "token")).startswith(b"ENC[AES256_GCM,")
+    secret = scenario.one(kinds.SECRET, SECRET, NAME)
+    assert base64.b64decode(text(secret, "data", "token")).startswith(b"ENC[AES256_GCM,")
 
 
 def test_secret_in_base64_that_nothing_decrypts_stops_its_kustomization(

@@ -53,9 +53,9 @@ def test_settings_that_were_edited_are_found(scenario: Scenario) -> None:
 
     edited = carrying(before + "job_queue_size=1\n", paused=True)  # or its pods would roll
     with patched(scenario, kinds.DEPLOYMENT, edited, carrying(before, paused=False)):
-        found = failed(check(scenario))
-    assert list(found) == ["the snapshot in the cluster is that of Git"]
-    assert f"not what commit {scenario.bare.head()[:12]} makes it" in next(iter(found.values()))
+        failures = failed(check(scenario))
+    assert list(failures) == ["the snapshot in the cluster is that of Git"]
+    assert f"not what commit {scenario.bare.head()[:12]} makes it" in next(iter(failures.values()))
 
 
 def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(scenario: Scenario) -> None:
@@ -67,30 +67,32 @@ def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(scenario: Sce
             NAME,
             lambda each: dig(each, "status", "disruptionsAllowed") == 0,
         )
-        found = failed(check(scenario))
+        failures = failed(check(scenario))
         with pytest.raises(ApiError) as refused:
             scenario.api.evict(text(scenario.pods()[0], "metadata", "name"), NAME, dry_run=True)
     assert refused.value.status == 429
-    assert list(found) == ["the disruption budget allows a drain"]
+    assert list(failures) == ["the disruption budget allows a drain"]
     assert scenario.serving() == before
 
 
 def test_lost_node_is_found(scenario: Scenario) -> None:
-    def is_ready(found: list[Value], wanted: str) -> bool:
+    def is_ready(nodes: list[Value], expected_status: str) -> bool:
         return any(
             text(each, "metadata", "name") == "gpu-0"
             and any(
-                (text(one, "type"), text(one, "status")) == ("Ready", wanted)
+                (text(one, "type"), text(one, "status")) == ("Ready", expected_status)
                 for one in dig(each, "status", "conditions") or ()  # type: ignore[union-attr]
             )
-            for each in found
+            for each in nodes
         )
 
     with scenario.lost("gpu-0"):
-        scenario.api.wait_for(kinds.NODE, lambda found: is_ready(found, "Unknown"), seconds=30)
-        found = failed(check(scenario))
-    scenario.api.wait_for(kinds.NODE, lambda found: is_ready(found, "True"), seconds=30)
-    assert "gpu-0: NodeStatusUnknown" in found["every node is ready"]
+        scenario.api.wait_for(
+            kinds.NODE, lambda failures: is_ready(failures, "Unknown"), seconds=30
+        )
+        failures = failed(check(scenario))
+    scenario.api.wait_for(kinds.NODE, lambda failures: is_ready(failures, "True"), seconds=30)
+    assert "gpu-0: NodeStatusUnknown" in failures["every node is ready"]
 
 
 def test_the_neighbour_is_admitted_with_the_servers_image_only(scenario: Scenario) -> None:

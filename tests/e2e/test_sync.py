@@ -10,8 +10,8 @@ from tests.e2e.scenario import APPS, INFRA, NAME, STORAGE, Scenario
 def test_commit_is_applied(scenario: Scenario) -> None:
     with scenario.timeline.step("commit → Ready"):
         scenario.sync(scenario.note("greeting", "hello"))
-    found = scenario.one(kinds.CONFIG_MAP, "greeting", NAME)
-    assert found["data"] == {"value": "hello"}
+    greeting = scenario.one(kinds.CONFIG_MAP, "greeting", NAME)
+    assert greeting["data"] == {"value": "hello"}
     scenario.notes["the interval alone, s"] = "≤ 60 (source) + ≤ 600 (HelmRelease)"
 
 
@@ -20,12 +20,12 @@ def test_kustomizations_follow_their_dependencies(scenario: Scenario) -> None:
     commit = scenario.commit(changes)
     order: list[str] = []
 
-    def all_are_there(found: list[Value]) -> bool:
-        for each in found:
+    def all_are_there(kustomizations: list[Value]) -> bool:
+        for each in kustomizations:
             name = text(each, "metadata", "name")
             if name not in order and reconciliation.at(each, commit):
                 order.append(name)
-        return len(order) == len(found)
+        return len(order) == len(kustomizations)
 
     scenario.api.wait_for(kinds.KUSTOMIZATION, all_are_there, seconds=60)
     assert [name for name in order if name != kinds.ROOT] == ["policies", "storage", NAME]

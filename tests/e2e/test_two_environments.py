@@ -26,8 +26,8 @@ front, shim = aws_fixtures.front, aws_fixtures.shim
 
 @pytest.fixture(scope="module")
 def two_clusters(checkout: Repository) -> Iterator[TwoClusters]:
-    with running(checkout) as made:
-        yield made
+    with running(checkout) as clusters:
+        yield clusters
 
 
 def _queue(cluster: LocalCluster) -> str:
@@ -134,8 +134,8 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     assert report["embedded"], "it says what it is"
     assert report["release"]["commit"] == good
     with timeline.step("refused: production lacks the archive"):
-        said = clone.promote(code=1)
-        assert "production-models lacks silero_vad-6.2.4-" in said
+        output = clone.promote(code=1)
+        assert "production-models lacks silero_vad-6.2.4-" in output
     with timeline.step("the archive is copied"):
         clone.harness("release", "copy")
         again = clone.harness("release", "copy")
@@ -160,9 +160,9 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         clone.prove(code=1)
     timeline.add(clone.root / "build/loadtest/staging/report.json")
     with timeline.step("refused"):
-        said = clone.promote(code=1)
-        assert "refused: load test, SLOs" in said
-        assert "p50 of all" in said
+        output = clone.promote(code=1)
+        assert "refused: load test, SLOs" in output
+        assert "p50 of all" in output
     with timeline.step("staging is reverted"):
         back = clone.revert()
         two_clusters.sync(back)

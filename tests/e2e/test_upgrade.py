@@ -66,10 +66,10 @@ def _lose_one(scenario: Scenario) -> None:
 def test_settings_are_kept_for_as_many_releases_as_can_come_back(scenario: Scenario) -> None:
     """A copy of the Deployment, without pods, is rolled more often than its history is long."""
     spec = mapping(scenario.deployment(), "spec")
-    kept = spec["revisionHistoryLimit"]
-    assert isinstance(kept, int)
+    limit = spec["revisionHistoryLimit"]
+    assert isinstance(limit, int)
     labels = {"app": "copy"}
-    for queue in range(kept + 3):
+    for queue in range(limit + 3):
         annotations = {f"{pod_settings.PREFIX}{_CONFIG}": f"job_queue_size={queue}"}
         template = {"metadata": {"labels": labels, "annotations": annotations}}
         template["spec"] = mapping(spec, "template", "spec")
@@ -81,8 +81,8 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(scenario: Scena
         newest = f"job_queue_size={queue}"
         scenario.api.wait_for(
             kinds.REPLICA_SET,
-            lambda found, newest=newest: any(
-                pod_settings.of(each)[_CONFIG] == newest for each in found
+            lambda replica_sets, newest=newest: any(
+                pod_settings.of(each)[_CONFIG] == newest for each in replica_sets
             ),
             seconds=30,
             namespace=NAME,
@@ -90,9 +90,9 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(scenario: Scena
         )
     scenario.api.wait_for(
         kinds.REPLICA_SET,
-        lambda found: (
-            {pod_settings.of(each)[_CONFIG] for each in found}
-            == {f"job_queue_size={queue}" for queue in range(2, kept + 3)}
+        lambda replica_sets: (
+            {pod_settings.of(each)[_CONFIG] for each in replica_sets}
+            == {f"job_queue_size={queue}" for queue in range(2, limit + 3)}
         ),
         seconds=30,
         namespace=NAME,
@@ -101,7 +101,11 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(scenario: Scena
     )
     scenario.api.delete(kinds.DEPLOYMENT, "copy", NAME)
     scenario.api.wait_for(
-        kinds.REPLICA_SET, lambda found: not found, seconds=30, namespace=NAME, labels="app=copy"
+        kinds.REPLICA_SET,
+        lambda replica_sets: not replica_sets,
+        seconds=30,
+        namespace=NAME,
+        labels="app=copy",
     )
 
 

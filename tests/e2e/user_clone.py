@@ -81,10 +81,10 @@ class UserClone:
     def harness(self, *words: str, code: int = 0) -> str:
         """Type ``harness …``; return what it prints."""
         argv = [sys.executable, "-m", "harness", *words]
-        done = command.run(argv, cwd=self.root, timeout=_SECONDS, env=self.env, accept=range(256))
-        said = f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == code, said
-        return done.stdout
+        result = command.run(argv, cwd=self.root, timeout=_SECONDS, env=self.env, accept=range(256))
+        output = f"harness {' '.join(words)}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == code, output
+        return result.stdout
 
     def model(self, version: str, *, slow: bool = False) -> None:
         """A new version of the model: built, locked, pushed, in everybody's settings."""
@@ -163,14 +163,14 @@ def prepare(two_clusters: TwoClusters, folder: Path, endpoint: str) -> UserClone
         "AWS_SECRET_ACCESS_KEY": "test",
         "KUBECONFIG": str(two_clusters.staging.kubeconfig),
     }
-    made = UserClone(root, key, two_clusters, env)
+    clone = UserClone(root, key, two_clusters, env)
     for name, value in (("user.name", "Ada"), ("user.email", "ada@example.com")):
-        made.git.run("config", name, value)
+        clone.git.run("config", name, value)
     shutil.copy(two_clusters.registry.public_key, root / "clusters" / "cosign.pub")
     signer = f"ada@example.com {key.with_suffix('.pub').read_text()}"
     (root / "clusters" / "allowed_signers").write_text(signer)
     # Production's first release is pinned by hand; nothing comes from the network here.
-    made.excuse(_FIRST)
+    clone.excuse(_FIRST)
     for name in {path.parent.name for path in (root / "models").glob("*/model.yaml")} - {MODEL}:
         shutil.rmtree(root / "models" / name)
     (root / "models" / "lock.yaml").unlink()
@@ -180,7 +180,7 @@ def prepare(two_clusters: TwoClusters, folder: Path, endpoint: str) -> UserClone
     (root / "clusters" / "production" / "promotion.yaml").write_text(yaml.safe_dump(_GATES))
     for each in BOTH:
         _bucket(endpoint, each)
-    return made
+    return clone
 
 
 def _serve_one(app: Path) -> None:

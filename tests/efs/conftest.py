@@ -15,8 +15,8 @@ from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.efs import state
 from harness.efs.provision import Provision
-from harness.efs.settings import Settings, Wanted
-from harness.efs.state import Cluster, State
+from harness.efs.settings import Desired, Settings
+from harness.efs.state import ClusterNetwork, State
 from harness.settings import site
 from tests.support import aws_fixtures
 from tests.support.aws_server import Shim
@@ -80,36 +80,36 @@ def network(front: Shim) -> Network:
 
 
 @pytest.fixture
-def want(network: Network) -> Callable[[], Wanted]:
+def want(network: Network) -> Callable[[], Desired]:
     """Another environment of the cluster: nothing of it is there yet."""
 
-    def want() -> Wanted:
+    def want() -> Desired:
         env = f"env{next(_numbers)}"
         settings = Settings(clusterName=network.cluster, region=REGION, securityGroup=f"efs-{env}")
-        return Wanted(env, settings)
+        return Desired(env, settings)
 
     return want
 
 
 @pytest.fixture
-def provision(want: Callable[[], Wanted], aws: Aws) -> Provision:
+def provision(want: Callable[[], Desired], aws: Aws) -> Provision:
     return Provision(aws, want(), QUICK)
 
 
 @pytest.fixture
-def cluster(provision: Provision) -> Cluster:
+def cluster(provision: Provision) -> ClusterNetwork:
     return state.cluster(provision.aws, provision.desired)
 
 
-def count(found: State) -> tuple[int, int, int, int, int]:
+def count(state: State) -> tuple[int, int, int, int, int]:
     """Security groups, rules, file systems, access points, mount targets."""
-    group = found.security_group
+    group = state.security_group
     return (
         1 if group else 0,
         len(group.rules) if group else 0,
-        1 if found.file_system else 0,
-        len(found.access_points),
-        len(found.mount_targets),
+        1 if state.file_system else 0,
+        len(state.access_points),
+        len(state.mount_targets),
     )
 
 
@@ -123,6 +123,6 @@ def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repositor
     settings = tmp_path / "infra" / "efs" / "staging.yaml"
     text = re.sub("clusterName: .*", f"clusterName: {network.cluster}", settings.read_text())
     settings.write_text(text)
-    made = Repository(tmp_path)
-    site.fill(made, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
-    return made
+    repository = Repository(tmp_path)
+    site.fill(repository, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
+    return repository

@@ -10,8 +10,8 @@ from tests.support.aws_server import Shim
 
 @pytest.fixture(scope="session")
 def front() -> Iterator[Shim]:
-    with aws_server.moto() as url, aws_server.shim(url) as made:
-        yield made
+    with aws_server.moto() as url, aws_server.shim(url) as new_shim:
+        yield new_shim
 
 
 @pytest.fixture

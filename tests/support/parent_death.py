@@ -33,8 +33,8 @@ def serving(argv: Sequence[object], says: str) -> Iterator[str]:
         # Whatever it goes on to write has to be read, or it waits for us.
         drain = threading.Thread(target=process.stderr.read, daemon=True)
         try:
-            found = (re.search(says, line) for line in process.stderr)
-            where = next((match[1] for match in found if match), "")
+            matches = (re.search(says, line) for line in process.stderr)
+            where = next((match[1] for match in matches if match), "")
             assert where, f"{argv} ended with {process.wait()} before it said {says!r}"
             drain.start()
             yield where

@@ -65,5 +65,5 @@ def _own(checkout: Repository, args: argparse.Namespace) -> int:
     done = "changed" if args.yes else "to change with --yes"
     print("\n".join([*found.changed, f"{args.ownership}: {len(found.changed)} {done}"]))
     for path in found.untouched:
-        console.note(f"! {path} is left as it is")
+        console.note(f"! {path} is not changed")
     return 0

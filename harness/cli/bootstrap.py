@@ -21,7 +21,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=["plan", "apply", "destroy"],
-        help="plan: how each step stands, and what it would change · apply: do what is left, as "
+        help="plan: status of each step, and its changes · apply: do what is pending, as "
         "far as it goes without you · destroy: remove the foundation, once the cluster is gone",
     )
     parser.add_argument("--env", required=True, help="the environment, such as staging")
@@ -71,7 +71,7 @@ def _confirm(rows: Sequence[Row], args: argparse.Namespace, where: str) -> None:
     """Have a person agree to what would be removed.
 
     Raises:
-        UsageError: nobody did.
+        UsageError: no one did.
     """
     removing = any(row.status == "pending" for row in rows)
     stopped = any(row.status == "manual" for row in rows)

@@ -28,13 +28,13 @@ class Settings(Camel):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     # EC2's rule for names in a VPC, less what a shell would take for its own.
     security_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]
-    # Taken over as it is: never made, never removed, and perhaps not encrypted.
+    # Taken over unchanged: never created, never removed, and perhaps not encrypted.
     file_system: Annotated[str, StringConstraints(pattern=r"^fs-[0-9a-f]{8,40}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What an environment wants. ``token`` makes each of its parts findable, and unique."""
+    """The desired file system of an environment. ``token`` identifies each of its parts."""
 
     env: str
     settings: Settings
@@ -70,7 +70,7 @@ def load(repository: Repository, env: str) -> Desired:
     for value in site.read(repository, env):
         if value.name == "AWS_REGION" and not value.value.startswith(settings.region):
             raise InputError(
-                f"{value.value}, but {path.relative_to(repository.root)} says {settings.region}",
+                f"{value.value}, but {path.relative_to(repository.root)} has {settings.region}",
                 at=value.at,
                 hint=f"harness init --env {env} AWS_REGION=…",
             )

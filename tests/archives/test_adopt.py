@@ -96,7 +96,7 @@ def test_nobody_can_be_root_once_the_policy_stands(
     staging.call("efs", "put_file_system_policy", FileSystemId=file_system, Policy=policy)
     assert adopt_ownership(file_system) == 1
     stderr = capsys.readouterr().err
-    assert "has a file-system policy, so nobody can be root on it" in stderr
+    assert "has a file-system policy, which blocks root access" in stderr
     assert f"aws efs delete-file-system-policy --file-system-id {file_system}" in stderr
 
 

@@ -57,7 +57,7 @@ def test_programs_that_are_missing_are_named_all_at_once(
 def test_a_caller_of_another_account_is_stopped(fork: Fork, install: Install) -> None:
     fork.fill(AWS_ACCOUNT_ID="999999999999")
     inspection = account.inspect_caller(install())
-    assert "of another account than 999999999999" in inspection.lines[0]
+    assert "belongs to another account than 999999999999" in inspection.lines[0]
     assert f"AWS_ACCOUNT_ID={ACCOUNT}" in inspection.manual
 
 
@@ -66,7 +66,7 @@ def test_a_caller_whom_the_cluster_would_not_let_in_is_stopped(
 ) -> None:
     fork.fill(ADMIN_ROLE_ARN=f"arn:aws:iam::{ACCOUNT}:role/Platform")
     inspection = account.inspect_caller(install())
-    assert "the cluster lets nobody else in" in inspection.lines[0]
+    assert "the cluster lets no one else in" in inspection.lines[0]
     assert "role/Platform" in inspection.lines[0]
 
 

@@ -82,7 +82,7 @@ def test_a_registry_elsewhere_is_not_asked(filled: Fork, install: Install) -> No
     site.fill(filled.repository, "staging", {"REGISTRY": "registry.example.org/ml"})
     inspection = release.inspect_image(install())
     assert inspection.is_done
-    assert "not asked for" in inspection.lines[0]
+    assert "not checked" in inspection.lines[0]
 
 
 def test_archives_have_to_be_locked_then_pushed(

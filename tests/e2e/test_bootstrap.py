@@ -322,7 +322,9 @@ def test_a_cluster_that_does_not_answer_says_from_where_it_does(
         sync.write_kubeconfig(install(), lambda _: None)
         inspection = sync.inspect_access(install())
     assert "does not answer" in inspection.lines[0]
-    assert inspection.manual == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers nobody else"
+    assert (
+        inspection.manual == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers no other address"
+    )
 
 
 def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
@@ -338,7 +340,9 @@ def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
         seconds=60,
     )
     try:
-        with pytest.raises(HarnessError, match=r"not ready after 0.2 s\n  Kustomization/") as late:
+        with pytest.raises(
+            HarnessError, match=r"timed out after 0.2 s waiting for the sync\n  Kustomization/"
+        ) as late:
             sync.wait_for_sync(installation, lambda _: None)
         assert "harness status --context" in late.value.hint
     finally:

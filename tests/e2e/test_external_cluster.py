@@ -48,7 +48,7 @@ def lender(owner: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> LocalCluster
 def test_cluster_that_has_a_flux_is_not_taken(lender: LocalCluster, checkout: Repository) -> None:
     before = Scenario(lender).uids()
     with (
-        pytest.raises(HarnessError, match="the cluster has Namespace/flux-system already"),
+        pytest.raises(HarnessError, match="Namespace/flux-system already exists in the cluster"),
         local.running(checkout, "e2e-guest", context="local"),
     ):
         pass

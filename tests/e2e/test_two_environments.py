@@ -73,7 +73,7 @@ def test_commit_reaches_staging_and_production_only_by_its_pin(two_clusters: Two
     moved = two_clusters.pin(commit)
     assert list(drift.differences(screen, checkout, "production", moved)) == [
         f"follows {commit[:12]}, and main is at {moved[:12]}",
-        f"runs {screen.release[:12]}, and main says {commit[:12]}",
+        f"runs {screen.release[:12]}, and main pins {commit[:12]}",
     ]
     two_clusters.sync(moved)
     assert _queue(two_clusters.production) == "job_queue_size=321"

@@ -52,7 +52,7 @@ def test_what_is_pinned_runs_the_pin_and_not_main(repository: Repository) -> Non
     commit = _commit(repository, "commit", first)
     assert _differences(repository, commit, first) == []
     assert _differences(repository, commit, commit) == [
-        f"runs {commit[:12]}, and main says {first[:12]}"
+        f"runs {commit[:12]}, and main pins {first[:12]}"
     ]
 
 
@@ -61,7 +61,7 @@ def test_a_cluster_that_stopped_following_is_told(repository: Repository) -> Non
     commit = _commit(repository, "tag", "v1")
     assert _differences(repository, first, first) == [
         f"follows {first[:12]}, and main is at {commit[:12]}",
-        f"runs {first[:12]}, and main says {commit[:12]}",
+        f"runs {first[:12]}, and main pins {commit[:12]}",
     ]
     assert _differences(repository, "", commit)[0].startswith("follows nothing")
 

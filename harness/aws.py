@@ -74,7 +74,7 @@ _HINTS = (
     (("UnsupportedAvailabilityZone",),
      "this zone has no EFS: move the node group out of it"),
     (("ResourceNotFound",),
-     "make the cluster first, or correct clusterName and region in infra/efs/<env>.yaml"),
+     "make the cluster first, or correct name and region in clusters/<env>/eksctl.yaml"),
     (("InvalidSubnetID",),
      "a node group is in a subnet that is gone: make the node group anew with eksctl"),
     (("NoSuchBucket",), "is MODEL_BUCKET in site.yaml right, and the region?"),

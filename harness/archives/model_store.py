@@ -85,7 +85,7 @@ def own(
         InputError: there is no such file system, or nobody can be root on it any more.
         HarnessError: the Job cannot be run.
     """
-    region = settings.load(checkout, env).settings.region
+    region = settings.load(checkout, env).region
     _refuse_guarded(site.aws(checkout, env, region), file_system)
     rendered = Renderer(checkout).candidate(env)
     wanted = chown_job.job(rendered, apply=apply)

@@ -59,7 +59,7 @@ def document(aws: Aws, wanted: Wanted) -> dict[str, object]:
                 "Effect": "Allow",
                 "Action": sorted(changes),
                 "Resource": "*",
-                "Condition": {"StringEquals": {"aws:RequestedRegion": wanted.settings.region}},
+                "Condition": {"StringEquals": {"aws:RequestedRegion": wanted.region}},
             },
             {
                 "Sid": "FirstFileSystemOfTheAccount",

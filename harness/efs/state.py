@@ -110,7 +110,7 @@ def cluster(aws: Aws, wanted: Wanted) -> Cluster:
         AwsError: there is no such cluster in the region, or a node group's subnet is gone.
         HarnessError: it has no node groups yet.
     """
-    name = wanted.settings.cluster_name
+    name = wanted.cluster_name
     network = aws.ask("eks", "describe_cluster", name=name)["cluster"]["resourcesVpcConfig"]
     groups = aws.every("eks", "list_nodegroups", "nodegroups", clusterName=name)
     ids: set[str] = set()

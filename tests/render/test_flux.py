@@ -72,7 +72,7 @@ def test_unset_values_get_placeholders_and_are_named(miniature: Miniature) -> No
     assert "apps/demo/files.yaml:1" in places
     release = environment.find("GitRepository", "release")
     assert release is not None
-    assert release.dig("spec", "url") == "https://git.example.com/demo.git"
+    assert release.dig("spec", "url") == "https://git.example.com/platform/torchserve-gitops.git"
 
 
 def test_a_variable_without_a_value_is_a_fault_at_its_line(miniature: Miniature) -> None:

@@ -41,7 +41,7 @@ def _judged(checkout: Repository, tmp_path: Path, old: str, new: str) -> list[st
     shutil.copy(checkout.root / PATH, file)
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    problems, _ = judge(Tree(tmp_path), PATH, placeholders.load(checkout))
+    problems, _ = judge(Tree(tmp_path), PATH, placeholders.load())
     assert all(line for _, line in problems)
     return [message for message, _ in problems]
 
@@ -54,6 +54,6 @@ def test_faults(checkout: Repository, tmp_path: Path, old: str, new: str, told: 
 @pytest.mark.parametrize("env", ["staging", "production"])
 def test_our_own_are_accepted(checkout: Repository, env: str) -> None:
     path = f"clusters/{env}/eksctl.yaml"
-    problems, unfilled = judge(Tree(checkout.root), path, placeholders.load(checkout))
+    problems, unfilled = judge(Tree(checkout.root), path, placeholders.load())
     assert problems == []
     assert all(line for _, line in unfilled)

@@ -46,8 +46,7 @@ _ZONES = {
 @pytest.fixture
 def fork(checkout: Repository, tmp_path: Path) -> Repository:
     """A fresh copy of what `harness init` may write to."""
-    for folder in ("clusters", "infra/efs"):
-        shutil.copytree(checkout.root / folder, tmp_path / folder)
+    shutil.copytree(checkout.root / "clusters", tmp_path / "clusters")
     (tmp_path / "models").mkdir()
     return Repository(tmp_path)
 

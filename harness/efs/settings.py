@@ -26,7 +26,7 @@ class Settings(Camel):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Desired:
     """What an environment wants. ``token`` makes each of its parts findable, and unique."""
 
     env: str
@@ -62,7 +62,7 @@ class _Eksctl(BaseModel):
     metadata: _Metadata
 
 
-def load(repository: Repository, env: str) -> Wanted:
+def load(repository: Repository, env: str) -> Desired:
     """Read an environment's settings.
 
     Raises:
@@ -86,4 +86,4 @@ def load(repository: Repository, env: str) -> Wanted:
                 at=value.at,
                 hint=f"harness init --env {env} AWS_REGION=…",
             )
-    return Wanted(env, cluster.name, cluster.region, settings)
+    return Desired(env, cluster.name, cluster.region, settings)

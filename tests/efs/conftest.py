@@ -15,7 +15,7 @@ from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.efs import state
 from harness.efs.provision import Provision
-from harness.efs.settings import Settings, Wanted
+from harness.efs.settings import Desired, Settings
 from harness.efs.state import Cluster, State
 from harness.settings import site
 from tests import aws_fixtures
@@ -80,24 +80,24 @@ def network(front: Shim) -> Network:
 
 
 @pytest.fixture
-def want(network: Network) -> Callable[[], Wanted]:
+def want(network: Network) -> Callable[[], Desired]:
     """Another environment of the cluster: nothing of it is there yet."""
 
-    def want() -> Wanted:
+    def want() -> Desired:
         env = f"env{next(_numbers)}"
-        return Wanted(env, network.cluster, REGION, Settings(securityGroup=f"efs-{env}"))
+        return Desired(env, network.cluster, REGION, Settings(securityGroup=f"efs-{env}"))
 
     return want
 
 
 @pytest.fixture
-def provision(want: Callable[[], Wanted], aws: Aws) -> Provision:
+def provision(want: Callable[[], Desired], aws: Aws) -> Provision:
     return Provision(aws, want(), QUICK)
 
 
 @pytest.fixture
 def cluster(provision: Provision) -> Cluster:
-    return state.cluster(provision.aws, provision.wanted)
+    return state.cluster(provision.aws, provision.desired)
 
 
 def count(found: State) -> tuple[int, int, int, int, int]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.core.values import Key
-from tests.render.conftest import Miniature
+from harness.core.values import KeyPath
+from tests.support.miniature import Miniature
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from tests.render.conftest import Miniature
     ],
 )
 def test_a_field_leads_to_its_line(
-    miniature: Miniature, kind: str, name: str, path: tuple[Key, ...], line: str
+    miniature: Miniature, kind: str, name: str, path: KeyPath, line: str
 ) -> None:
     found = miniature.render().find(kind, name)
     assert found is not None
@@ -77,7 +77,7 @@ patches:
     ],
 )
 def test_a_patch_for_every_object_of_a_kind_is_named_for_what_it_sets(
-    miniature: Miniature, path: tuple[Key, ...], line: str
+    miniature: Miniature, path: KeyPath, line: str
 ) -> None:
     miniature.edit("clusters/demo/kustomization.yaml", "  - apps.yaml\n", f"  - apps.yaml{_SHARED}")
     found = miniature.render().find("Kustomization", "apps")

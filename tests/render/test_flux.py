@@ -40,7 +40,7 @@ def test_values_come_in_flux_order(miniature: Miniature) -> None:
     deployment = _one(miniature, "Deployment", "web")
     assert deployment.dig("spec", "replicas") == 2
     image = deployment.dig("spec", "template", "spec", "containers", 0, "image")
-    assert image == "registry.example.com/web"
+    assert image == "111122223333.dkr.ecr.us-west-2.amazonaws.com/web"
 
 
 def test_a_literal_value_arrives_as_it_is_written(miniature: Miniature) -> None:

@@ -74,7 +74,7 @@ def job(environment: Environment, *, apply: bool) -> Value:
     sync = environment.find("Job", _SYNC)
     if sync is None:
         raise HarnessError(f"{environment.name} has no sync Job: nothing there would own the store")
-    for each in environment.unfilled:
+    for each in environment.unset:
         if each.key.endswith("image.digest"):
             raise InputError(
                 "the serving image's digest is UNSET, and the Job runs that image",

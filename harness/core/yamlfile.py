@@ -30,6 +30,10 @@ ManifestLoader.yaml_implicit_resolvers = {
 }
 
 
+class DuplicateKeyError(InputError):
+    """A mapping holds a key more than once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document: its plain value, and the line (from 1) of every key and item."""
@@ -65,7 +69,8 @@ def parse(text: str, path: Path) -> list[Document]:
     """Every YAML document in ``text``; ``path`` is only for the errors.
 
     Raises:
-        InputError: not YAML, a key that stands twice, or more than 200,000 nodes.
+        InputError: not YAML, or more than 200,000 nodes.
+        DuplicateKeyError: a mapping holds a key more than once.
     """
     try:
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
@@ -114,8 +119,8 @@ class _Builder:
             key = self._scalar(key_node)
             if key in built:
                 first = self._lines[*loc, str(key)]
-                raise InputError(
-                    f"key {key!r} stands twice (first in line {first})",
+                raise DuplicateKeyError(
+                    f"duplicate key {key!r} (first on line {first})",
                     at=Location(self._path, line),
                 )
             self._lines[*loc, str(key)] = line

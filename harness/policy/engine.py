@@ -30,7 +30,7 @@ from harness.policy.rule import REGISTRY, Rule, of_release
 from harness.render import placeholders, version_skew
 from harness.render.cache import Ledger
 from harness.render.objects import Object
-from harness.render.rendered import Environment, Fault, Unfilled
+from harness.render.rendered import Environment, Fault, UnsetValue
 from harness.render.renderer import Renderer
 from harness.render.tree import Tree
 from harness.schema import eksctl_schema, traps, validator
@@ -113,7 +113,7 @@ class Judgement:
     renderer: Renderer
     known: dict[str, Rule]
     found: dict[tuple[str, Problem], list[str]] = field(default_factory=dict)
-    unfilled: dict[Unfilled, None] = field(default_factory=dict)
+    unset: dict[UnsetValue, None] = field(default_factory=dict)
 
     def add(self, rule: str, problem: Problem, environment: str = "") -> None:
         seen = self.found.setdefault((rule, problem), [])
@@ -134,55 +134,55 @@ class Judgement:
         image = placeholders.CONTAINERFILE
         text = tree.text(str(image)) if (tree.root / image).is_file() else ""
         for line in placeholders.unset_bases(text):
-            self.unfilled[Unfilled("Containerfile: FROM", Location(image, line))] = None
+            self.unset[UnsetValue("Containerfile: FROM", Location(image, line))] = None
 
     def _eksctl(self, tree: Tree, environment: Environment) -> None:
         path = _EKSCTL.format(environment.name)
         if not (tree.root / path).is_file():
             return
         try:
-            problems, unfilled = _eksctl(self.renderer, tree, path)
+            problems, unset = _eksctl(self.renderer, tree, path)
         except InputError as error:
-            problems, unfilled = [(error.message, error.at.line if error.at else None)], []
+            problems, unset = [(error.message, error.at.line if error.at else None)], []
         for message, line in problems:
             at = Location(Path(path), line)
             self.add("schema/eksctl", Problem(message, at, "ClusterConfig"), environment.name)
-        for key, line in unfilled:
-            self.unfilled[Unfilled(f"ClusterConfig: {key}", Location(Path(path), line))] = None
+        for key, line in unset:
+            self.unset[UnsetValue(f"ClusterConfig: {key}", Location(Path(path), line))] = None
 
     def environments(self, environments: Sequence[Environment]) -> None:
         """What did not render, and what the schemas refuse."""
         owners = {
             id(each): environment
             for environment in environments
-            for each in (*environment.objects, *environment.foreign)
+            for each in (*environment.objects, *environment.third_party)
         }
-        foreign = {id(each) for environment in environments for each in environment.foreign}
+        third_party = {id(each) for environment in environments for each in environment.third_party}
         for environment in environments:
-            self.unfilled |= dict.fromkeys(environment.unfilled)
+            self.unset |= dict.fromkeys(environment.unset)
             for fault in environment.faults:
                 self.fault(environment, fault)
         objects = [
             each
             for environment in environments
-            for each in (*environment.objects, *environment.foreign)
+            for each in (*environment.objects, *environment.third_party)
         ]
         for judged, invalid in validator.validate(self.renderer.repository, objects):
             rule = "schema/none" if invalid.unknown else "schema/invalid"
             where = ".".join(str(key) for key in invalid.path)
             message = f"{where}: {invalid.message}" if where else invalid.message
             problem = Problem(message, judged.at(*invalid.path), str(judged))
-            if id(judged) in foreign:
+            if id(judged) in third_party:
                 problem = of_release(judged, message, *invalid.path)
             self.add(rule, problem, str(owners[id(judged)]))
 
     def rules(self, project: Project) -> None:
         """What the rules say of the candidates; live is judged by the rules it was merged under.
 
-        An environment that did not render whole is left out: what it lacks proves nothing.
+        An environment that did not render completely is left out: what it lacks proves nothing.
         """
-        whole = {name: each for name, each in project.environments.items() if each.whole}
-        judged = dataclasses.replace(project, environments=whole)
+        complete = {name: each for name, each in project.environments.items() if each.is_complete}
+        judged = dataclasses.replace(project, environments=complete)
         for rule in self.known.values():
             for environment, problem in _judged(rule, judged):
                 self.add(rule.id, problem, environment)
@@ -196,11 +196,11 @@ class Judgement:
         started: float,
     ) -> Report:
         if strict:
-            for value in self.unfilled:
+            for value in self.unset:
                 self.add("render/unset", Problem(f"{value.key} is UNSET", value.location))
         listed = exceptions.load(self.renderer.repository)
         kept, excused, expired, unused = exceptions.apply(self._findings(), listed, today)
-        if not all(each.whole for each in environments):
+        if not all(each.is_complete for each in environments):
             unused = []
         unused = [each for each in unused if not _needed_elsewhere(each, environments)]
         for rule, stale in (("exceptions/expired", expired), ("exceptions/unused", unused)):
@@ -210,8 +210,8 @@ class Judgement:
         return Report(
             findings=tuple(sorted(kept, key=_order)),
             excused=tuple(excused),
-            unfilled=tuple(self.unfilled),
-            objects={str(each): len(each.objects) + len(each.foreign) for each in environments},
+            unset=tuple(self.unset),
+            objects={str(each): len(each.objects) + len(each.third_party) for each in environments},
             rules=tuple(self.known.values()),
             seconds=time.monotonic() - started,
         )
@@ -254,7 +254,7 @@ def _needed_elsewhere(exemption: Exemption, environments: Iterable[Environment])
     """Whether a machine where other charts of the network lie would need an exception."""
     for environment in environments:
         if exemption.entry.rule == _NOT_RENDERED:
-            releases = {str(each.owner) for each in environment.foreign}
+            releases = {str(each.owner) for each in environment.third_party}
         else:
             absent = [each for each in environment.faults if each.rule == _NOT_RENDERED]
             releases = {each.object for each in absent}

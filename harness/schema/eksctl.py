@@ -306,11 +306,11 @@ def judge(
         InputError: the file cannot be read, or a field that is UNSET has no placeholder.
     """
     problems: Rows = []
-    unfilled: Rows = []
+    unset: Rows = []
     for raw in tree.documents(path):
 
         def seen(keys: KeyPath, raw: Document = raw) -> None:
-            unfilled.append((".".join(str(key) for key in keys), raw.at(keys).line))
+            unset.append((".".join(str(key) for key in keys), raw.at(keys).line))
 
         filled = Document(raw.path, placeholders.fill(raw.value, seen), raw.lines)
         try:
@@ -318,7 +318,7 @@ def judge(
         except InputError as error:
             problems += [_problem(line, path) for line in error.message.splitlines()]
         problems += schema(filled)
-    return problems, unfilled
+    return problems, unset
 
 
 def _problem(line: str, path: str) -> tuple[str, int | None]:

@@ -9,6 +9,7 @@ import yaml
 
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
+from harness.core.yamlfile import DuplicateKeyError
 from harness.render.tree import Tree
 
 _FOLDERS = ("apps", "clusters", "infra", "models")
@@ -42,7 +43,7 @@ def find(tree: Tree, path: str, variables: dict[str, str]) -> list[Trap]:
         text = tree.text(path)
         yamlfile.parse(text, Path(path))
     except InputError as error:
-        rule = "yaml/duplicate-key" if "stands twice" in error.message else "yaml/unreadable"
+        rule = "yaml/duplicate-key" if isinstance(error, DuplicateKeyError) else "yaml/unreadable"
         if "cannot start any token" in error.message:
             rule = "yaml/tab"
         return [Trap(rule, error.message, error.at or Location(Path(path)))]

@@ -54,6 +54,6 @@ def test_faults(checkout: Repository, tmp_path: Path, old: str, new: str, told: 
 @pytest.mark.parametrize("env", ["staging", "production"])
 def test_our_own_are_accepted(checkout: Repository, env: str) -> None:
     path = f"clusters/{env}/eksctl.yaml"
-    problems, unfilled = judge(Tree(checkout.root), path, placeholders.load(checkout))
+    problems, unset = judge(Tree(checkout.root), path, placeholders.load(checkout))
     assert problems == []
-    assert all(line for _, line in unfilled)
+    assert all(line for _, line in unset)

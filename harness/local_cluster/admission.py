@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 
 from harness.core.errors import HarnessError
+from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Value, mapping
 from harness.kubernetes.api import Api, ApiError
 from harness.local_cluster import install, local
 from harness.policy import builtin
-from harness.policy.finding import Finding, Problem, Severity
+from harness.policy.finding import Finding, Severity
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer

@@ -128,7 +128,7 @@ def _findings(
     upstream: Upstream, repository: Repository, commit: str, before: str | None
 ) -> tuple[str, ...]:
     """What main's rules find in main with the commit pinned."""
-    report = promoted.judge(repository, commit, main=upstream.main, pinned=before)
+    report = promoted.check(repository, commit, main=upstream.main, pinned=before)
     return tuple(
         f"{each.location}: {each.rule}: {each.message}"
         for each in report.findings

@@ -158,7 +158,7 @@ def _unsigned(repository: Repository, new: Environment, wanted: Gates) -> Iterat
         yield "signedImage.identity is UNSET"
         return
     for image in images(new):
-        why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
+        why = registry.signature_problem(repository, image, wanted.signed_image.signer(repository))
         if why:
             yield f"{image} is not signed by {wanted.signed_image}: {why}"
 

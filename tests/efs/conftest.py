@@ -85,8 +85,7 @@ def want(network: Network) -> Callable[[], Desired]:
 
     def want() -> Desired:
         env = f"env{next(_numbers)}"
-        settings = Settings(clusterName=network.cluster, region=REGION, securityGroup=f"efs-{env}")
-        return Desired(env, settings)
+        return Desired(env, network.cluster, REGION, Settings(securityGroup=f"efs-{env}"))
 
     return want
 
@@ -116,13 +115,13 @@ def count(state: State) -> tuple[int, int, int, int, int]:
 @pytest.fixture
 def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repository:
     """A checkout whose staging wants its file system in the test's cluster."""
-    for folder in ("models", "clusters", "infra/efs"):
+    for folder in ("models", "clusters"):
         shutil.copytree(
             checkout.root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.py")
         )
-    settings = tmp_path / "infra" / "efs" / "staging.yaml"
-    text = re.sub("clusterName: .*", f"clusterName: {network.cluster}", settings.read_text())
-    settings.write_text(text)
+    eksctl = tmp_path / "clusters" / "staging" / "eksctl.yaml"
+    text = re.sub("(?m)^  name: .*", f"  name: {network.cluster}", eksctl.read_text())
+    eksctl.write_text(text)
     repository = Repository(tmp_path)
     site.fill(repository, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
     return repository

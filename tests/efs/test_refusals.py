@@ -48,16 +48,14 @@ def test_a_refusal_names_the_call_the_permission_and_the_next_step(
 
 
 def test_a_cluster_that_is_not_there(aws: Aws) -> None:
-    desired = Desired("x", Settings(clusterName="Nobody", region=REGION, securityGroup="x"))
+    desired = Desired("x", "Nobody", REGION, Settings(securityGroup="x"))
     with pytest.raises(AwsError, match=r"eks:DescribeCluster.*No cluster found") as refused:
         cluster(aws, desired)
-    assert "clusterName and region in infra/efs" in refused.value.hint
+    assert "name and region in clusters/<env>/eksctl.yaml" in refused.value.hint
 
 
 def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None:
-    desired = Desired(
-        "x", Settings(clusterName=network.cluster, region="eu-west-1", securityGroup="x")
-    )
+    desired = Desired("x", network.cluster, "eu-west-1", Settings(securityGroup="x"))
     with pytest.raises(AwsError, match="in eu-west-1"):
         cluster(Aws("eu-west-1", ANY), desired)
 

@@ -1,11 +1,13 @@
-"""``harness init``: writes what a site knows into every place where an environment needs it."""
+"""``harness init``: writes a site's values wherever they are needed, or adds an environment."""
 
 import argparse
 import json
 
-from harness.core import repository
+from harness.core import console, files, repository
 from harness.core.errors import UsageError
-from harness.settings import site
+from harness.core.repository import Repository
+from harness.settings import new_environment, site
+from harness.snapshot import config
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -13,12 +15,17 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "settings", nargs="*", metavar="NAME=VALUE", help="nothing: show what is still unset"
     )
+    parser.add_argument(
+        "--like", metavar="ENV", help="add the environment: a copy of this one, such as staging"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fill the given settings in, and say what is left."""
     checkout = repository.find()
+    if args.like:
+        _add(checkout, args.env, args.like)
     checkout.cluster(args.env)
     written = site.fill(checkout, args.env, _pairs(args.settings))
     names = [path.relative_to(checkout.root).as_posix() for path in written]
@@ -34,6 +41,21 @@ def run(args: argparse.Namespace) -> int:
     for name in unset:
         print(f"  {name:<28}{site.SETTINGS[name].what}")
     return 0
+
+
+def _add(repository: Repository, env: str, like: str) -> None:
+    """Add an environment with a fresh snapshot; nothing of it stays if one step fails."""
+    folders = new_environment.create(repository, env, like)
+    try:
+        for path, text in config.stale(repository, env).items():
+            files.write(path, text)
+    except BaseException:
+        new_environment.discard(folders)
+        raise
+    for folder in folders:
+        console.note(f"added {folder.relative_to(repository.root)}")
+    console.note(f"next: make check, then harness init --env {env} NAME=VALUE for what is unset,")
+    console.note(f"      commit, and harness bootstrap plan --env {env} (docs/environments.md)")
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError
+from harness.core.problem import Problem
 from harness.core.values import KeyPath
 from harness.core.yamlfile import Document, parse, read_text
 
@@ -84,10 +85,10 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         return model.model_validate_json(json.dumps(document.value, default=str))
     except ValidationError as error:
         problems = [_problem(document, model, detail) for detail in error.errors()]
-        raise InputError("\n".join(problems)) from None
+        raise InputError.of(problems) from None
 
 
-def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> str:
+def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
     loc = tuple(detail["loc"])
     name = ".".join(str(part) for part in loc)
     text = detail["msg"]
@@ -97,7 +98,7 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
         text = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
     elif detail["type"] == "string_type":
         text = f'must be text: quote it as "{detail["input"]}"'
-    return f"{document.at(loc)}: {name}: {text}"
+    return Problem(f"{name}: {text}" if name else text, document.at(loc))
 
 
 def _valid_keys(annotation: object, loc: KeyPath) -> Iterator[str]:

@@ -30,7 +30,7 @@ def test_every_document_of_this_checkout_was_judged(checkout: Repository) -> Non
     """What was not rendered or has no schema is on the list, and the list says why."""
     unseen = [
         each
-        for each in engine.check(checkout).excused
+        for each in engine.check(checkout).suppressed
         if each.finding.rule in ("render/not-rendered", "schema/none")
     ]
     assert all(each.reason and each.expires for each in unseen)

@@ -32,7 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     checkout = repository.find()
     wanted = settings.load(checkout, args.env)
-    provision = Provision(site.aws(checkout, args.env, wanted.settings.region), wanted)
+    provision = Provision(site.aws(checkout, args.env, wanted.region), wanted)
     if args.action == "policy":
         print(json.dumps(permissions.document(provision.aws, wanted), indent=2))
         return 0
@@ -69,7 +69,7 @@ def _destroy(checkout: Repository, provision: Provision, args: argparse.Namespac
     if taken_over := provision.desired.settings.file_system:
         raise UsageError(
             f"{taken_over} was taken over, not made here: it is not removed here either",
-            hint=f"take fileSystem out of infra/efs/{args.env}.yaml, or remove it by hand",
+            hint=f"take fileSystem out of clusters/{args.env}/efs.yaml, or remove it by hand",
         )
     found = state.collect(provision.aws, provision.desired)
     if found.file_system and not args.with_data:

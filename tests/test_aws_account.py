@@ -96,4 +96,4 @@ def test_who_is_asked_to_agree_is_told_which_account_and_region(
     assert cli.main(["bootstrap", "destroy", "--env", "staging"]) == 2
     said = capsys.readouterr().err
     assert f"account {MINE}, {REGION}:" in said
-    assert "nobody to ask" in said
+    assert "no terminal to confirm on" in said

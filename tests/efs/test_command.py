@@ -39,7 +39,7 @@ def test_from_nothing_to_a_filled_site_and_back(
     assert "EFS_SERVER_ACCESS_POINT_ID: fsap-" in site.read_text()
 
     assert efs("status") == 0
-    assert "as it should be" in capsys.readouterr().out
+    assert "up to date" in capsys.readouterr().out
 
     assert efs("destroy", "--yes") == 0
     assert site.read_text() == before
@@ -57,7 +57,7 @@ def test_destroy_refuses_while_there_is_data(
     assert "holds 2,000,000 bytes" in capsys.readouterr().err
     assert efs("destroy") == 1
     capsys.readouterr()
-    assert efs("destroy", "--with-data") == 2  # nobody to ask
+    assert efs("destroy", "--with-data") == 2  # no terminal to confirm on
     assert "account 123456789012, us-west-2:" in capsys.readouterr().err
     assert efs("destroy", "--yes", "--with-data") == 0
 

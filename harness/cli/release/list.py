@@ -1,4 +1,4 @@
-"""``harness releases``: what an environment ran when, with which figures."""
+"""``harness release list``: the releases of an environment with their figures."""
 
 import argparse
 import contextlib
@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 
 from harness import gates
-from harness.cli import tools
-from harness.core import console, files, repository
+from harness.cli import options, tools
+from harness.core import console, files
 from harness.core.errors import InputError, UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.promotion import evidence_store, overview, releases
 from harness.promotion.evidence_store import EvidenceStore
 from harness.promotion.overview import Side
@@ -19,56 +20,60 @@ from harness.promotion.releases import Ran
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", default="production", help="whose releases (production)")
-    parser.add_argument("--last", type=int, default=10, metavar="N", help="how many (10)")
-    parser.add_argument("--evidence", type=Path, metavar="FOLDER", help="instead of the bucket")
+    options.add_shared_env(parser)
     parser.add_argument(
-        "--html", action="store_true", help="a page with what proves it beside it, under build/"
+        "--last", type=int, default=10, metavar="N", help="number of releases (default: 10)"
+    )
+    options.add_evidence_folder(parser)
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="also write build/releases/ENV.html, next to the environment that proves them",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line a release, the newest first."""
-    here = repository.find()
-    here.cluster(args.env)
+    """Print one line per release, newest first."""
+    repository = find_repository()
+    repository.cluster(args.env)
     if args.last < 1:
-        raise UsageError(f"--last {args.last}: at least one")
-    tools.set_up(here)
-    found = releases.of(here, args.env, _store(here, args.env, args.evidence), args.last)
+        raise UsageError(f"--last {args.last} is less than 1")
+    tools.set_up(repository)
+    ran = releases.of(repository, args.env, _store(repository, args.env, args.evidence), args.last)
     if args.html:
-        console.note(str(_page(here, args, found)))
+        console.note(str(_page(repository, args, ran)))
     if args.json:
-        print(json.dumps([dataclasses.asdict(each) for each in found], indent=2, default=_plain))
+        print(json.dumps([dataclasses.asdict(each) for each in ran], indent=2, default=_plain))
     else:
-        print("\n".join(map(_line, found)) or f"{args.env} has had no release yet")
+        print("\n".join(map(_line, ran)) or f"{args.env} has had no release yet")
     return 0
 
 
-def _page(here: Repository, args: argparse.Namespace, found: list[Ran]) -> Path:
-    proves = gates.load(here, args.env).from_
-    store = _store(here, proves, args.evidence)
-    first = Side(proves, releases.of(here, proves, store, args.last))
-    pinned = found[0].commit if found else None
-    ahead = Git(here.root).log(f"{pinned}..HEAD") if pinned else []
-    path = here.build / "releases" / f"{args.env}.html"
-    files.write(path, overview.render(first, Side(args.env, found), ahead))
+def _page(repository: Repository, args: argparse.Namespace, ran: list[Ran]) -> Path:
+    proves = gates.load(repository, args.env).from_
+    store = _store(repository, proves, args.evidence)
+    first = Side(proves, releases.of(repository, proves, store, args.last))
+    pinned = ran[0].commit if ran else None
+    ahead = Git(repository.root).log(f"{pinned}..HEAD") if pinned else []
+    path = repository.build / "releases" / f"{args.env}.html"
+    files.write(path, overview.render(first, Side(args.env, ran), ahead))
     return path
 
 
-def _store(here: Repository, env: str, folder: Path | None) -> EvidenceStore | None:
-    """The evidence store; None where the environment has no bucket yet."""
+def _store(repository: Repository, env: str, folder: Path | None) -> EvidenceStore | None:
+    """Return the evidence store, or None if the environment has no bucket yet."""
     with contextlib.suppress(InputError):
-        return evidence_store.find(here, env, folder)
+        return evidence_store.find(repository, env, folder)
     return None
 
 
-def _line(ran: Ran) -> str:
-    p95 = "-" if ran.p95 is None else f"{ran.p95:,.1f} ms"
-    signed = f"signed by {ran.signed_by}" if ran.signed_by else "not signed"
+def _line(release: Ran) -> str:
+    p95 = "-" if release.p95 is None else f"{release.p95:,.1f} ms"
+    signed = f"signed by {release.signed_by}" if release.signed_by else "not signed"
     return (
-        f"{ran.since}  {ran.commit[:12]}  release {ran.digest[:12] or '-':12}  "
-        f"p95 {p95:>10}  {ran.by}, {signed}: {ran.why}"
+        f"{release.since}  {release.commit[:12]}  release {release.digest[:12] or '-':12}  "
+        f"p95 {p95:>10}  {release.by}, {signed}: {release.why}"
     )
 
 

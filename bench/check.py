@@ -18,10 +18,12 @@ from bench import Figure
 from harness import tools
 from harness.core import command, repository
 from harness.core.repository import Repository
+from harness.core.values import mapping
 from harness.policy import engine
 from harness.policy.project import Project
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, Object, mapping
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 from harness.schema import catalog
 
 DOCUMENTS = 1_000

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from bench import Figure
 from harness import tools
-from harness.cluster import kinds, local, synced
-from harness.cluster.local import LocalCluster
 from harness.core import repository
 from harness.core.repository import Repository
+from harness.kubernetes import kinds, reconciliation
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 
 _RUNS = 3
 _WAIT = 60.0  # seconds
@@ -49,10 +50,12 @@ def _commit(cluster: LocalCluster, number: int, wait: Callable[[str], None]) -> 
 
 def _left(cluster: LocalCluster, commit: str) -> None:
     """Leave the rest to Flux once it has fetched: its last word is the Kustomizations'."""
-    synced.request(cluster.api)
+    reconciliation.request(cluster.api)
     cluster.api.until(
         kinds.KUSTOMIZATION,
-        lambda found: all(synced.at(each, commit) for each in filter(synced.active, found)),
+        lambda found: all(
+            reconciliation.at(each, commit) for each in filter(reconciliation.active, found)
+        ),
         seconds=_WAIT,
         what=f"every Kustomization is Ready at {commit[:12]}",
     )

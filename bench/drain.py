@@ -12,10 +12,10 @@ from urllib.request import Request, urlopen
 import psutil
 
 from bench import Figure
-from harness import server
+from harness import embedded_server
 from harness.core import repository
+from harness.embedded_server import Server
 from harness.models import build, samples
-from harness.server import Server
 
 RUNS = 3
 REQUESTS = 80  # at once: the local queue takes 100
@@ -45,7 +45,7 @@ def _lost(stop: Callable[[Server], None]) -> int:
     here = repository.find()
     prepared = samples.load_samples(here, build.build(here))
     sample = prepared["squeezenet1_1"][0]
-    with server.running(here) as served, ThreadPoolExecutor(REQUESTS) as pool:
+    with embedded_server.running(here) as served, ThreadPoolExecutor(REQUESTS) as pool:
         url = f"{served.inference_url}/predictions/{sample.model}"
         request = Request(url, sample.body, {"Content-Type": sample.content_type})  # noqa: S310
         answers = [pool.submit(_answered, request) for _ in range(REQUESTS)]

@@ -42,7 +42,7 @@ class _Turn:
 def run() -> list[Figure]:
     """Ask both in turn, and say whether the pinned ones keep ``LEAST`` of the throughput."""
     if not libraries.count(libraries.FOLDER):
-        raise SystemExit(libraries.summary(libraries.FOLDER))
+        raise SystemExit(libraries.summary(libraries.FOLDER, 0))
     with tempfile.TemporaryDirectory() as folder, starting() as start:
         pack("gated", "gated_handler.py", Path(folder))
         archive = Path(folder, "gated.mar")

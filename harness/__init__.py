@@ -3,28 +3,31 @@
 Layers, top to bottom; imports only ever point down (``pyproject.toml`` has the contract that
 CI runs):
 
-    cli         arguments → one call → what is printed, and the exit code
-    bootstrap   an empty AWS account → the first sync, step by step
-    promotion   gates, evidence and the one commit that moves a pointer
-    smoke       live checks of an installation
-    cluster     Kubernetes and Flux on this machine, following the working tree
-    review      what people read of a change: the comment, the notes
-    loadtest    profile → open-loop load → verdict → report
-    policy      rendered objects → findings
-    gates       what a release needs before an environment takes it; freeze is its calendar
-    schema      strict schemas from pinned modules, and the traps of YAML
-    site        what only the owner of a cluster knows, written where it belongs
-    render      what Flux and Helm would apply, each field traced to its source line
-    server      the real TorchServe on this machine, behind the launcher
-    efs, store  the file system of the model store, and what fills it
-    snapshot    models × lock × serving.yaml → config.properties, model-files.yaml
-    models      model.yaml → MAR, lock.yaml
-    chart       the chart's schema, README and version from its documented values
-    registry    images by digest: are they there, who signed them
-    tools, aws  the pinned external programs; the one way to the AWS API
-    core        errors, files, documents, commands: knows nothing of TorchServe
+    cli              arguments → one call → what is printed, and the exit code
+    bootstrap        an empty AWS account → the first sync, step by step
+    promotion        gates, evidence and the one commit that moves a pointer
+    audit            known vulnerabilities of what an image carries
+    smoke            live checks of an installation
+    local_cluster    Kubernetes and Flux on this machine, following the working tree
+    review           what people read of a change: the comment, the notes
+    kubernetes       any cluster that runs Flux: API, kinds, reconciliation, status
+    loadtest         profile → open-loop load → result → report
+    policy           rendered objects → findings
+    efs, archives    the file system of the model store, and what fills it
+    attestation      signed evidence: written, verified
+    schema           strict schemas from pinned modules, and YAML's pitfalls
+    settings         site, gates, freeze: files under clusters/ that people write
+    render           what Flux and Helm would apply, each field traced to its source line
+    embedded_server  the real TorchServe on this machine, behind the launcher
+    snapshot         models × lock × serving.yaml → config.properties, model-files.yaml
+    models           model.yaml → MAR, lock.yaml
+    chart            the chart's schema, README and version from its documented values
+    registry         images by digest: are they there, who signed them
+    tools, aws       the pinned external programs; the one way to the AWS API
+    core             errors, values, files, documents, commands: knows nothing of TorchServe
 
-``launcher`` stands apart: PID 1 of the container, standard library only.
+``launcher`` (PID 1 of the container), ``model_sync`` (the sync Job) and ``jars`` stand apart: they
+run in the image, with the standard library only.
 
-Exit codes: 0 good · 1 the subject is bad · 2 the call was wrong · 3 no judgement was possible.
+Exit codes: 0 good · 1 check failed · 2 usage error · 3 could not evaluate.
 """

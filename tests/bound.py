@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from harness.cluster.process import die_with
+from harness.local_cluster.process import die_with
 
 
 def bound(argv: Sequence[object]) -> list[str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, site
+from harness import cli
 from harness.aws import AccountError, Aws, Call
 from harness.core.repository import Repository
+from harness.settings import site
 from tests import aws_fixtures
 from tests.aws_server import Shim
 from tests.bootstrap.fixtures import mutating
@@ -85,7 +86,7 @@ def test_aws_is_reached_with_the_account_that_git_names(checkout: Repository) ->
     assert made - {"harness/aws.py"} == {
         "harness/bootstrap/installation.py",
         "harness/model_sync/s3.py",
-        "harness/site.py",
+        "harness/settings/site.py",
     }
 
 

@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 
-from harness.cluster import process
+from harness.local_cluster import process
 from tests.launcher.conftest import eventually
 
 _PARENT = """

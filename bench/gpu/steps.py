@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 
 from bench.gpu.client import Client, Reply, load, percentile
-from harness import server
+from harness import embedded_server
 from harness.core import repository
 from harness.core.repository import Repository
+from harness.embedded_server import Server
 from harness.models import answer, samples
 from harness.models.build import build
 from harness.models.samples import PreparedSample
-from harness.server import Server
 
 CLIENTS = 16
 RECOVERY = 120.0  # seconds that a broken worker may take to be replaced: a start imports torch
@@ -72,7 +72,7 @@ def run_all(*, stand_in: bool, seconds: float = 10.0) -> list[Result]:
     with _checkout() as checkout, _gpu(stand_in=stand_in):
         lock = build(checkout)
         prepared = samples.load_samples(checkout, lock)
-        with server.running(checkout) as served:
+        with embedded_server.running(checkout) as served:
             results = [
                 machine(stand_in=stand_in),
                 right_answers(served, prepared),
@@ -192,7 +192,7 @@ def broken_context(served: Server, sample: PreparedSample) -> Result:
         probes |= {
             f"{path}: {reason}"
             for path in ("/ready", "/live")
-            for good, reason in [server.probe(served.launcher_url + path)]
+            for good, reason in [embedded_server.probe(served.launcher_url + path)]
             if not good
         }
         time.sleep(_POLL)

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.git import Git
-from harness.render import objects
+from harness.core.values import text
 
 PINNED = ("spec", "ref", "commit")
 """Where a pointer's file says the commit."""
@@ -53,13 +53,13 @@ def evidence(env: str, commit: str) -> str:
     return f"clusters/{env}/evidence/{commit}.json"
 
 
-def read(text: str) -> str | None:
+def read(source: str) -> str | None:
     """The commit that a release.yaml pins, as Flux reads it; None while it is UNSET."""
     try:
-        documents = yamlfile.parse(text, Path(_POINTER))
+        documents = yamlfile.parse(source, Path(_POINTER))
     except InputError:
         return None
-    commits = [objects.text(each.value, *PINNED) for each in documents]
+    commits = [text(each.value, *PINNED) for each in documents]
     return next(filter(_COMMIT.fullmatch, commits), None)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from harness import freeze, gates
 from harness.attestation import pointer, record, signature
 from harness.attestation.pointer import SIGNATURE, Move
 from harness.attestation.record import Evidence
@@ -24,9 +23,10 @@ from harness.core.errors import HarnessError, InputError
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.yamlfile import Path_
-from harness.gates import Gates
 from harness.render import digest
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
+from harness.settings import freeze, gates
+from harness.settings.gates import Gates
 
 Complaint = tuple[Path_ | None, str]
 """The key of the evidence that is wrong, or None where it is the move itself; and what is wrong."""

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import Look
-from harness.cluster import flux, kinds
-from harness.cluster.api import Api
 from harness.core import command, console
 from harness.core.errors import HarnessError
-from harness.render.objects import mapping, text
+from harness.core.values import mapping, text
+from harness.kubernetes import kinds
+from harness.kubernetes.api import Api
 
 NAME = "git-credential"
 """As release.yaml and FluxInstance's pullSecret call it."""
@@ -36,14 +36,14 @@ def look(installation: Installation) -> Look:
     if by_ssh:
         return Look(changes=("+ a deploy key, which is made now and leaves the cluster never",))
     if "password" in have and installation.token in (None, have["password"]):
-        return Look((f"token in Secret {flux.NAMESPACE}/{NAME}",))
+        return Look((f"token in Secret {kinds.FLUX_NAMESPACE}/{NAME}",))
     if installation.token is None:
         return Look(
             ("no token was given for the repository",),
             person="export GIT_TOKEN=…, one that may read the contents of this repository and "
             "nothing else; or let GIT_URL begin with ssh://, which needs none",
         )
-    return Look(changes=(f"~ Secret {flux.NAMESPACE}/{NAME}: the token that was given",))
+    return Look(changes=(f"~ Secret {kinds.FLUX_NAMESPACE}/{NAME}: the token that was given",))
 
 
 def give(installation: Installation, _: console.Update) -> None:
@@ -59,7 +59,7 @@ def give(installation: Installation, _: console.Update) -> None:
     else:
         held = {"username": _USER, "password": installation.token or ""}
     data = {key: base64.b64encode(each.encode()).decode() for key, each in held.items()}
-    metadata = {"name": NAME, "namespace": flux.NAMESPACE}
+    metadata = {"name": NAME, "namespace": kinds.FLUX_NAMESPACE}
     installation.cluster.apply(
         {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
     )
@@ -71,7 +71,7 @@ def _by_ssh(installation: Installation) -> bool:
 
 def _have(cluster: Api) -> Mapping[str, str]:
     """What the Secret holds."""
-    found = cluster.get(kinds.SECRET, NAME, flux.NAMESPACE)
+    found = cluster.get(kinds.SECRET, NAME, kinds.FLUX_NAMESPACE)
     data = mapping(found, "data")
     return {key: base64.b64decode(text(data, key)).decode() for key in data}
 

@@ -3,7 +3,6 @@
 What holds data is removed only where that was asked for; the key can be brought back for a month.
 """
 
-from harness import site
 from harness.aws import Answer, AwsError
 from harness.bootstrap import account, eks, foundation, stack
 from harness.bootstrap.installation import UNSET, Installation
@@ -11,6 +10,7 @@ from harness.bootstrap.step import Look, Step
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.efs import plan, settings, state
+from harness.settings import site
 
 _BATCH = 1_000  # versions that S3 removes in one call
 _IMAGES = 100  # that ECR removes in one call

@@ -14,7 +14,7 @@ from harness.bootstrap.installation import Installation, Waiting
 from harness.bootstrap.step import Look
 from harness.core import command, console
 from harness.core.errors import HarnessError
-from harness.render.objects import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
 
 _NO_PLUGIN = "--install-nvidia-plugin=false"  # infra/nvidia's would fight it
 _MINUTES = 90  # eksctl's own time-outs end before

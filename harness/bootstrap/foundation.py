@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness import site
 from harness.bootstrap import account, stack
 from harness.bootstrap.installation import UNSET, Installation
 from harness.bootstrap.stack import Stack, Wanted
@@ -12,6 +11,7 @@ from harness.bootstrap.step import Look
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.efs import plan as efs
+from harness.settings import site
 
 TEMPLATE = Path("infra/foundation/template.yaml")
 SOURCES = {"production": "staging"}

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from harness import site
 from harness.aws import ANY, Aws
-from harness.cluster import api, kubeconfig
-from harness.cluster.api import Api
 from harness.core import yamlfile
 from harness.core.errors import HarnessError, InputError, UsageError
+from harness.core.pace import Pace
 from harness.core.repository import Repository
-from harness.efs.provision import Pace
-from harness.render.objects import Value, mapping, text
+from harness.core.values import Value, mapping, text
+from harness.kubernetes import api, kubeconfig
+from harness.kubernetes.api import Api
+from harness.settings import site
 
 UNSET = site.UNSET
 Action = Literal["plan", "apply", "destroy"]

@@ -9,9 +9,9 @@ from harness.bootstrap.step import Look
 from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.git import Git
+from harness.core.values import dig, items, text
 from harness.render import placeholders, tree
-from harness.render.environment import pinned
-from harness.render.objects import dig, items, text
+from harness.render.renderer import pinned
 from harness.render.tree import Tree
 
 _RELEASE = "apps/torchserve/base/helmrelease.yaml"

@@ -14,8 +14,8 @@ from harness.aws import Answer, Aws, AwsError
 from harness.bootstrap.installation import Waiting
 from harness.core import console, yamlfile
 from harness.core.errors import HarnessError
-from harness.efs.provision import Pace
-from harness.render.objects import mapping, text
+from harness.core.pace import Pace
+from harness.core.values import mapping, text
 
 _SERVICE = "cloudformation"
 _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")

@@ -11,12 +11,12 @@ from harness import tools
 from harness.bootstrap import credential, release
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import Look
-from harness.cluster import flux, kinds, status
-from harness.cluster.api import ApiError, UnreachableError
-from harness.cluster.status import Row, Screen
 from harness.core import command, console
 from harness.core.errors import HarnessError
-from harness.render.objects import Value, dig, mapping, text
+from harness.core.values import Value, dig, mapping, text
+from harness.kubernetes import kinds, status
+from harness.kubernetes.api import ApiError, UnreachableError
+from harness.kubernetes.status import Row, Screen
 
 # kustomize-controller takes everything from kubectl that it finds in Git, and leaves it nothing.
 _MANAGER = "kubectl"
@@ -154,7 +154,7 @@ def _line(row: Row) -> str:
 
 
 def _credential(installation: Installation) -> str:
-    where = f"-n {flux.NAMESPACE} {credential.NAME}"
+    where = f"-n {kinds.FLUX_NAMESPACE} {credential.NAME}"
     return (
         f"let the deploy key in ({installation.again} shows it), or give a token that may read: "
         f"kubectl --context {installation.context} delete secret {where}, then: "
@@ -175,7 +175,7 @@ def _version(installation: Installation) -> str:
 def _instance(installation: Installation) -> Value | None:
     """The FluxInstance; None where there is none, or no such kind."""
     try:
-        return installation.cluster.get(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
+        return installation.cluster.get(kinds.FLUX_INSTANCE, "flux", kinds.FLUX_NAMESPACE)
     except ApiError as error:
         if error.status == 404:
             return None
@@ -196,7 +196,7 @@ def _helm(installation: Installation, update: console.Update, *words: str, stdin
 
 def _helm_command(installation: Installation, *words: str) -> tuple[str | Path, ...]:
     program = tools.find(installation.repository, "helm")
-    where = ("--namespace", flux.NAMESPACE, "--kube-context", installation.context or "")
+    where = ("--namespace", kinds.FLUX_NAMESPACE, "--kube-context", installation.context or "")
     return (program, *words, *where)
 
 

@@ -43,7 +43,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _adopt(args: argparse.Namespace) -> int:
     """Write models/lock.yaml from the folder's archives; 1 if one was left out."""
-    from harness.store.adopt import adopt
+    from harness.archives.adopt import adopt
 
     if args.yes or args.env or args.context:
         raise UsageError("--env, --context and --yes go with --ownership, not with --store")
@@ -65,7 +65,7 @@ def _adopt(args: argparse.Namespace) -> int:
 
 def _change_ownership(args: argparse.Namespace) -> int:
     """Give the old store's folders and files to the user of the sync Job."""
-    from harness.cluster import model_store
+    from harness.archives import model_store
 
     if not args.env:
         raise UsageError("--ownership needs --env: the environment whose cluster mounts it")

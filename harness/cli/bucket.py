@@ -13,7 +13,7 @@ from harness.models.build import store as model_store_folder
 from harness.models.lock import load_lock
 
 if TYPE_CHECKING:
-    from harness.store.push import Bucket
+    from harness.archives.push import Bucket
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
@@ -57,7 +57,7 @@ def _push(args: argparse.Namespace) -> int:
 
 def _gc(args: argparse.Namespace) -> int:
     """List what no release needs, in the bucket or in the store; with --yes, remove it."""
-    from harness.store import gc
+    from harness.archives import gc
 
     repository = find_repository()
     if args.store:
@@ -83,7 +83,7 @@ def _gc(args: argparse.Namespace) -> int:
 
 
 def _gc_store(repository: Repository, args: argparse.Namespace) -> int:
-    from harness.cluster import model_store
+    from harness.archives import model_store
 
     with console.step("Job in the cluster"):
         unneeded = model_store.sweep(repository, args.env, args.context, remove=args.yes)
@@ -99,6 +99,6 @@ def _gc_store(repository: Repository, args: argparse.Namespace) -> int:
 
 
 def _bucket(repository: Repository, env: str) -> "Bucket":
-    from harness.store import push
+    from harness.archives import push
 
     return push.find(repository, env)

@@ -15,7 +15,7 @@ from harness.core.repository import find as find_repository
 from harness.policy import engine, report
 from harness.policy.report import Report
 from harness.render import tree
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from harness.review import comment
 
 _FORMATS = {
@@ -62,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
         tree.at_commit(repository, args.since)  # a usage error before anything is evaluated
     result = engine.check(repository, strict=args.strict)
     if args.server:
-        from harness.cluster import admission  # the kubernetes client: a check without it is fast
+        from harness.local_cluster import (
+            admission,  # the kubernetes client: a check without it is fast
+        )
 
         refused = admission.findings(repository)
         result = dataclasses.replace(result, findings=(*result.findings, *refused))

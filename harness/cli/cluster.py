@@ -5,11 +5,11 @@ import json
 import time
 
 from harness.cli import options
-from harness.cluster import local
-from harness.cluster.local import LocalCluster
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.core.repository import find as find_repository
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 
-from harness import server
+from harness import embedded_server
 from harness.cli.loadtest import EXIT_CODE, print_report
 from harness.core import console
 from harness.core.errors import InputError
@@ -27,7 +27,7 @@ def _demo(args: argparse.Namespace) -> int:
     repository = find_repository()
     lock = build.build(repository)
     samples = load_samples(repository, lock)
-    with server.running(repository, _ENV) as served:
+    with embedded_server.running(repository, _ENV) as served:
         with console.step("send every model each of its samples") as update:
             _request(served.inference_url, [s for of in samples.values() for s in of], update)
         profile = repository.cluster(_ENV) / "loadtest.yaml"
@@ -41,7 +41,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _request(url: str, samples: Iterable[PreparedSample], update: console.Update) -> None:
     for sample in samples:
         update(f"{sample.model} {sample.name}")
-        request = urllib.request.Request(  # noqa: S310 - loopback, from server.running
+        request = urllib.request.Request(  # noqa: S310 - loopback, from embedded_server.running
             f"{url}/predictions/{sample.model}",
             data=sample.body,
             headers={"Content-Type": sample.content_type},

@@ -6,7 +6,7 @@ import json
 from harness.cli import options, tools
 from harness.core.repository import find as find_repository
 from harness.render import diff
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import json
 
-from harness import site
 from harness.aws import Aws
 from harness.cli import options
 from harness.core import console
@@ -12,6 +11,7 @@ from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.efs import permissions, plan, settings, state
 from harness.efs.provision import Provision, site_changes, write_ids
+from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:

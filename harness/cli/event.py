@@ -6,9 +6,9 @@ import os
 from dataclasses import asdict
 
 from harness.cli import options
-from harness.cluster import event
 from harness.core.errors import UsageError
 from harness.core.repository import find as find_repository
+from harness.kubernetes import event
 
 _VARIABLE = "FLUX_EVENT"
 

@@ -4,10 +4,10 @@ import argparse
 import json
 import re
 
-from harness import site
 from harness.core import files, yamlfile
 from harness.core.errors import UsageError
 from harness.core.repository import find as find_repository
+from harness.settings import site
 
 _FILE = "apps/torchserve/base/helmrelease.yaml"
 _KEY = ("spec", "values", "image", "digest")

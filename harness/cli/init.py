@@ -3,10 +3,10 @@
 import argparse
 import json
 
-from harness import site
 from harness.cli import options
 from harness.core.errors import UsageError
 from harness.core.repository import find as find_repository
+from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser) -> None:

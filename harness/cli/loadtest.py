@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import server
+from harness import embedded_server
 from harness.cli import options
 from harness.core import console
 from harness.core.errors import HarnessError
@@ -26,7 +26,7 @@ from harness.loadtest import (
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
 from harness.render import digest, tree
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 
 EXIT_CODE = {"pass": 0, "fail": 1, "invalid": 3}
 
@@ -104,7 +104,7 @@ def _target(args: argparse.Namespace, repository: Repository, protocol: str) -> 
     elif args.embedded or args.env == "local":
         # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
         serves = _committed(repository, args.env) if args.embedded else None
-        with server.running(repository, env=args.env) as served:
+        with embedded_server.running(repository, env=args.env) as served:
             grpc = f"http://{served.grpc_address}"
             url = grpc if protocol == "grpc" else served.inference_url
             yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)

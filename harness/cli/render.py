@@ -9,8 +9,8 @@ from harness.cli import options, tools
 from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import find as find_repository
-from harness.render.environment import Renderer
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -4,14 +4,14 @@ import argparse
 import json
 import shlex
 
-from harness import server
+from harness import embedded_server
 from harness.cli import options
 from harness.core import console
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.embedded_server import Server
 from harness.models import samples
 from harness.models.lock import load_lock
-from harness.server import Server
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     repository = find_repository()
-    with server.running(repository, args.env) as served:
+    with embedded_server.running(repository, args.env) as served:
         calls = _calls(repository, served)
         if args.json:
             urls = {"inference": served.inference_url, "grpc": served.grpc_address}

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.cli import options
-from harness.cluster import api, drift, kubeconfig, local, status
-from harness.cluster.status import Screen
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.kubernetes import api, drift, kubeconfig, status
+from harness.kubernetes.status import Screen
+from harness.local_cluster import local
 
 
 def register(parser: argparse.ArgumentParser) -> None:

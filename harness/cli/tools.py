@@ -10,8 +10,8 @@ from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
-from harness.render import charts
-from harness.render.environment import Renderer
+from harness.render import remote_charts
+from harness.render.renderer import Renderer
 from harness.schema import catalog
 
 _KNOWN = tools.TOOLS | tools.LINTERS | tools.AUDIT | tools.CLUSTER | tools.RELEASE
@@ -66,14 +66,14 @@ def _find(repository: Repository, name: str) -> Path:
     return tools.find(repository, name)
 
 
-def _charts(repository: Repository) -> dict[charts.Chart, Path]:
+def _charts(repository: Repository) -> dict[remote_charts.Chart, Path]:
     """Return the third-party charts that are here; one that cannot be fetched is only noted."""
     renderer = Renderer(repository)
     environments = [renderer.candidate(name) for name in renderer.environments()]
     remote = list(dict.fromkeys(chart for each in environments for chart in each.published))
     with ThreadPoolExecutor() as pool:
         for chart, why in zip(
-            remote, pool.map(lambda it: charts.fetch(repository, it), remote), strict=True
+            remote, pool.map(lambda it: remote_charts.fetch(repository, it), remote), strict=True
         ):
             if why:
                 console.note(f"not fetched: {chart} ({why})")

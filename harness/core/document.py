@@ -17,18 +17,35 @@ from types import UnionType
 from typing import Annotated, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError
 from harness.core.yamlfile import Document, Path_, parse, read_text
 
-__all__ = ["Document", "ModelT", "Path_", "Strict", "load", "parse", "read_text", "validate"]
+__all__ = [
+    "Camel",
+    "Document",
+    "ModelT",
+    "Path_",
+    "Strict",
+    "load",
+    "parse",
+    "read_text",
+    "validate",
+]
 
 
 class Strict(BaseModel):
     """A frozen model that refuses unknown keys and silent conversions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Camel(Strict):
+    """Keys in YAML are camelCase, as TorchServe and Kubernetes write theirs."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

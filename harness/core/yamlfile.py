@@ -19,6 +19,18 @@ _MAX_NODES = 200_000  # aliases expanded: stops a YAML bomb long before memory d
 Path_ = tuple[str | int, ...]
 
 
+class ManifestLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as Kubernetes reads it: a date is text, and so is a lone `=`."""
+
+
+ManifestLoader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":value"))
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document: its plain value, and the line (from 1) of every key and item."""

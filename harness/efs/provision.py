@@ -5,19 +5,19 @@ earlier run, another run at this moment or this very call made a thing, nor how 
 describe calls know of it.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harness import site
 from harness.aws import Aws, AwsError
 from harness.core import console
 from harness.core.errors import HarnessError, InputError
+from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.efs import plan, state
 from harness.efs.plan import Change
 from harness.efs.settings import Wanted
 from harness.efs.state import Cluster, State
+from harness.settings import site
 
 # It is there already: another run, or this one before it was killed, has made it.
 _THERE = (
@@ -40,19 +40,6 @@ _SOON = (
     "MountTargetNotFound",
     "SecurityGroupNotFound",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long to wait for AWS, in seconds: between two looks, and in all while nothing moves.
-
-    A mount target takes one to two minutes to come, and as long to go.
-    """
-
-    look: float = 3.0
-    patience: float = 600.0
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass

@@ -11,11 +11,11 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from harness import site
 from harness.core import document
+from harness.core.document import Camel
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
-from harness.models.catalog import Camel
+from harness.settings import site
 
 
 class Settings(Camel):

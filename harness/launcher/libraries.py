@@ -29,9 +29,9 @@ def count(folder: Path) -> int:
     return len(list(folder.glob("*.jar")))
 
 
-def summary(folder: Path) -> str:
-    """What runs, in a line for a person."""
-    if number := count(folder):
+def summary(folder: Path, number: int) -> str:
+    """What runs with that many libraries in ``folder``, in a line for a person."""
+    if number:
         return f"{number} Java libraries of {folder} run in place of those in TorchServe's JAR"
     return (
         f"TorchServe runs the Java libraries in its own JAR, which nobody mends: {folder} has none "

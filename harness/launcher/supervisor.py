@@ -42,6 +42,7 @@ class Supervisor:
         self._torchserve = TorchServe(self._config, timeout=args.hung_seconds / 5)
         self._queues = Queues(self._torchserve)
         self._in_flight = InFlight(self._config, self._log, self._torchserve)
+        self._java_libraries = libraries.count(args.jars)  # once: the JVM takes no later ones
 
     def run(self) -> int:
         """Return TorchServe's exit code after a stop that was asked for.
@@ -51,7 +52,7 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
-        say(libraries.summary(self._args.jars))
+        say(libraries.summary(self._args.jars, self._java_libraries))
         health = self._health
         probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
         endpoints.serve(self._args.host, self._args.port, {**probes, "/metrics": self._metrics})
@@ -151,7 +152,7 @@ class Supervisor:
         theirs, queued = "", {}
         totals = {
             "log_lines_dropped_total": self._output.dropped,
-            "pinned_java_libraries": libraries.count(self._args.jars),
+            "pinned_java_libraries": self._java_libraries,
         }
         with contextlib.suppress(Unanswered, BadInput):
             if not self._health.silence:

@@ -28,7 +28,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.core import document
-from harness.models.catalog import Camel
+from harness.core.document import Camel
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
 Level = Annotated[float, Field(ge=0, le=1_000_000)]

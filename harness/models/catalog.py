@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from harness.core import document
-from harness.core.document import Strict
+from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
 from harness.models.lock import Name
 from harness.models.source import Source
@@ -21,12 +20,6 @@ INT_MAX = 2**31 - 1  # TorchServe keeps each of these in a Java int
 Positive = Annotated[int, Field(ge=1, le=INT_MAX)]
 Word = Annotated[str, StringConstraints(min_length=1)]
 ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
-
-
-class Camel(Strict):
-    """Keys in YAML are camelCase, as TorchServe and Kubernetes write theirs."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Serving(Camel):

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.values import Key, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.policy.finding import Problem
 from harness.policy.project import Project
-from harness.render.objects import Environment, Key, Value, dig, items, mapping, text
+from harness.render.rendered import Environment
 
 # GPUs of an instance by its size, for the families whose nodes run the pinned driver.
 # https://aws.amazon.com/ec2/instance-types/ (G4dn, G5, G6, G6e: the same sizes but where named)

@@ -20,16 +20,18 @@ from typing import cast
 
 from harness.core.errors import HarnessError, InputError, Location
 from harness.core.repository import Repository
+from harness.core.values import mapping
 from harness.policy import builtin, exceptions, rules
 from harness.policy.exceptions import Exemption
 from harness.policy.finding import Finding, Problem, Severity
 from harness.policy.project import Project
 from harness.policy.report import Report
 from harness.policy.rule import REGISTRY, Rule, of_release
-from harness.render import crossed, placeholders
+from harness.render import placeholders, version_skew
 from harness.render.cache import Ledger
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, Fault, Object, Unfilled, mapping
+from harness.render.objects import Object
+from harness.render.rendered import Environment, Fault, Unfilled
+from harness.render.renderer import Renderer
 from harness.render.tree import Tree
 from harness.schema import eksctl_schema, traps, validator
 
@@ -94,13 +96,13 @@ def check(
 def _crossed(
     renderer: Renderer, environments: Iterable[Environment], before: str | None
 ) -> list[tuple[Environment, Fault]]:
-    commit = before or crossed.previous(renderer.repository)
+    commit = before or version_skew.previous(renderer.repository)
     if commit is None:
         return []
     return [
         (environment, fault)
         for environment in environments
-        for fault in crossed.cross(renderer, environment, commit)
+        for fault in version_skew.cross(renderer, environment, commit)
     ]
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
+from harness.core.values import Value, items, mapping, text
 from harness.policy.finding import Finding
-from harness.render.objects import Value, items, mapping, text
 
 FILE = Path("exceptions.yaml")
 _KEYS = ("rule", "object", "environments", "reason", "expires")

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.render.objects import Environment, Object, items, text
+from harness.core.values import items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 KUSTOMIZE = "kustomize.toolkit.fluxcd.io"
 SOURCES = ("GitRepository", "OCIRepository", "HelmRepository", "Bucket")

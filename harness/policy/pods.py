@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.values import Key, Value, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.quantity import quantity
 from harness.policy.rule import problem
-from harness.render.objects import Environment, Key, Object, Value, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 SERVERS = ("Deployment", "StatefulSet", "DaemonSet")  # they run until somebody stops them

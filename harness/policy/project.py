@@ -8,7 +8,7 @@ from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.core.yamlfile import Document
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
 
 
 @dataclass(frozen=True)

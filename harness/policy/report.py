@@ -13,7 +13,7 @@ from harness.core import files
 from harness.policy.exceptions import Excused
 from harness.policy.finding import Finding, Severity
 from harness.policy.rule import Rule
-from harness.render.objects import Unfilled
+from harness.render.rendered import Unfilled
 
 VERSION = 1
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning"}

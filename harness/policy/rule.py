@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, get_type_hints
 
+from harness.core.values import Key
 from harness.policy.finding import Problem, Severity
 from harness.policy.project import Project
-from harness.render.objects import Environment, Key, Object
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 Subject = TypeVar("Subject", Object, Environment, Project)
 Judge = Callable[[Subject], Iterator[Problem]]

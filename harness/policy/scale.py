@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from harness.core.values import Key, dig, mapping, text
 from harness.policy.pods import pod, window
 from harness.policy.quantity import number
-from harness.render.objects import Environment, Key, Object, dig, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _GRACE = 30  # seconds: Kubernetes' default of terminationGracePeriodSeconds
 # Where each kind of autoscaler has its least and its most.

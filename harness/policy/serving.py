@@ -10,9 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.core.errors import InputError, Location
+from harness.core.values import Key, Value, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import Container, Pod, pods
-from harness.render.objects import Environment, Key, Object, Value, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 from harness.snapshot import properties
 
 CONFIG = "config.properties"

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from harness.render.objects import Environment, mapping
+from harness.core.values import mapping
+from harness.render.rendered import Environment
 
 
 def without(environment: Environment) -> Callable[[str], str]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from harness.attestation.record import Kind
 from harness.attestation.signature import Signers
-from harness.gates import Gates
 from harness.loadtest.profile import Profile
 from harness.promotion.evidence import Proof
 from harness.promotion.evidence_store import Kept
 from harness.promotion.running import Running
 from harness.render.diff import Danger
+from harness.settings.gates import Gates
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import registry
+from harness.archives import push
 from harness.core import console
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.models.lock import load_lock
 from harness.promotion import gather
 from harness.registry import Image
-from harness.render.environment import Renderer
-from harness.store import push
+from harness.render.renderer import Renderer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.cluster import kinds, synced
-from harness.cluster.api import Api
-from harness.render.objects import Value, dig, items, text
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import kinds, reconciliation
+from harness.kubernetes.api import Api
 
 _SYSTEM = "kube-"
 _SLACK = datetime.timedelta(minutes=2)  # from a started container to a pod that says Ready
@@ -84,7 +84,7 @@ def _restarted(pod: str, container: object) -> Iterator[Disturbance]:
 
 def _interrupted(name: str, pod: Value) -> Iterator[Disturbance]:
     """Whether a pod got Ready later than it can have for the first time: it was not in between."""
-    ready = synced.condition(pod, "Ready")
+    ready = reconciliation.condition(pod, "Ready")
     since, began = text(ready, "lastTransitionTime"), text(pod, "status", "startTime")
     started = [
         text(each, "state", "running", "startedAt")
@@ -115,7 +115,7 @@ def _patience(pod: Value) -> datetime.timedelta:
 
 def _of_deployment(deployment: Value) -> Iterator[Disturbance]:
     """Whether a Deployment had fewer pods than it needs, later than when it was made."""
-    available = synced.condition(deployment, "Available")
+    available = reconciliation.condition(deployment, "Available")
     since = text(available, "lastTransitionTime")
     if text(available, "status") == "True" and since:
         yield Disturbance(_name("Deployment", deployment), "was not Available", _moment(since))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.archives import push
 from harness.attestation import signature
 from harness.attestation.pointer import SIGNATURE
 from harness.attestation.record import Kind
@@ -17,7 +18,6 @@ from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.promotion import evidence
 from harness.promotion.evidence import Proof
-from harness.store import push
 
 _PREFIX = "evidence/"
 _THERE = ("PreconditionFailed", "ConditionalRequestConflict")

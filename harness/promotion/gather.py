@@ -4,12 +4,13 @@ import dataclasses
 import datetime
 from collections.abc import Iterator, Mapping
 
-from harness import gates, registry
+from harness import registry
+from harness.archives import push
 from harness.attestation.record import Kind
 from harness.attestation.signature import SIGNERS, Signers
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
-from harness.gates import Gates
+from harness.core.values import text
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
 from harness.policy import promoted
@@ -22,10 +23,11 @@ from harness.promotion.evidence_store import EvidenceStore, Kept
 from harness.promotion.running import Running
 from harness.registry import Image
 from harness.render import diff, digest
-from harness.render.environment import Renderer, pinned
-from harness.render.objects import Environment, text
-from harness.site import UNSET
-from harness.store import push
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer, pinned
+from harness.settings import gates
+from harness.settings.gates import Gates
+from harness.settings.site import UNSET
 
 _REPLACED = ("promotion/evidence",)  # is about the pin that this promotion replaces
 _KINDS: tuple[Kind, ...] = ("loadtest", "smoke")

@@ -8,7 +8,6 @@ import contextlib
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 
-from harness import freeze
 from harness.attestation import signature
 from harness.attestation.record import Gate, Kind
 from harness.core.errors import InputError
@@ -18,6 +17,7 @@ from harness.loadtest.slo import Objective
 from harness.promotion.case import Case
 from harness.promotion.evidence import Proof
 from harness.render.diff import Danger
+from harness.settings import freeze
 
 _SKEW = 60.0  # seconds between two clocks; with NTP on both there is not one
 _LOOKED = 12.0  # hours: between a look and what follows from it somebody may have to approve

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.attestation.record import Evidence, Figures
 from harness.core.git import Git
 from harness.render import diff
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
 from harness.review.markdown import Page
 
 _COMMITS = 40  # that are listed by name

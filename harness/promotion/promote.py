@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from harness import site
 from harness.attestation import pointer, signature
 from harness.attestation.pointer import SIGNATURE
 from harness.attestation.record import Evidence, Gate, Proven, Source
@@ -20,7 +19,8 @@ from harness.core.repository import Repository
 from harness.promotion import evidence, history, judge, message
 from harness.promotion.branch import Branch
 from harness.promotion.case import Case
-from harness.render.environment import Renderer, pinned
+from harness.render.renderer import Renderer, pinned
+from harness.settings import site
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from harness.core.repository import Repository
 from harness.promotion import evidence, evidence_store, history
 from harness.promotion.evidence_store import EvidenceStore
 from harness.render import digest
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 
 _APPLIED = ("apps", "clusters/{}", "infra", "models")
 

@@ -14,7 +14,7 @@ from harness.promotion.branch import Branch
 from harness.promotion.case import Candidate
 from harness.promotion.history import Pinned
 from harness.render import diff
-from harness.render.environment import Renderer, pinned
+from harness.render.renderer import Renderer, pinned
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.cluster import flux, kinds, status, synced
-from harness.cluster.api import Api
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
+from harness.core.values import items, text
+from harness.kubernetes import kinds, reconciliation, status
+from harness.kubernetes.api import Api
 from harness.promotion import disturbances
 from harness.promotion.disturbances import Disturbance
-from harness.render.objects import items, text
 
 _SITE = "site"
 
@@ -64,7 +64,7 @@ def look(cluster: Api, repository: Repository) -> Running:
     now, asked = cluster.now(), datetime.datetime.now(datetime.UTC)
     if not screen.release:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
-    site = cluster.get(kinds.CONFIG_MAP, _SITE, flux.NAMESPACE)
+    site = cluster.get(kinds.CONFIG_MAP, _SITE, kinds.FLUX_NAMESPACE)
     broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
     since = max(_changed(cluster), default=now)
     return Running(
@@ -98,9 +98,9 @@ def read(path: Path) -> Running:
 
 def _changed(cluster: Api) -> Iterator[datetime.datetime]:
     """When each object of Flux last applied something else than now."""
-    for kustomization in filter(synced.active, cluster.every(kinds.KUSTOMIZATION)):
+    for kustomization in filter(reconciliation.active, cluster.every(kinds.KUSTOMIZATION)):
         yield from _settled(items(kustomization, "status", "history"))
-    for release in filter(synced.active, cluster.every(kinds.HELM_RELEASE)):
+    for release in filter(reconciliation.active, cluster.every(kinds.HELM_RELEASE)):
         if deployed := text(release, "status", "history", 0, "lastDeployed"):
             yield datetime.datetime.fromisoformat(deployed)
 

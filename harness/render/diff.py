@@ -8,7 +8,9 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.render.objects import Environment, Key, Object, Value, dig, items, stem, text
+from harness.core.values import Key, Value, dig, items, text
+from harness.render.objects import Object, stem
+from harness.render.rendered import Environment
 
 Keys = tuple[Key, ...]
 

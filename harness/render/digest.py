@@ -8,7 +8,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from harness.render.objects import Environment, Object, Value
+from harness.core.values import Value
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _OWNERSHIP = ("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/")
 _POINTER = ("GitRepository", "release")  # says which commit runs, which is what is being named

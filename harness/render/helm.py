@@ -17,8 +17,9 @@ import yaml
 from harness import tools
 from harness.core import command
 from harness.core.errors import InputError, Location
-from harness.render.kustomize import ManifestLoader
-from harness.render.objects import Object, Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.core.yamlfile import ManifestLoader
+from harness.render.objects import Object
 from harness.render.provenance import Sources
 from harness.render.tree import Tree
 

@@ -19,25 +19,14 @@ import yaml
 from harness import tools
 from harness.core import command
 from harness.core.errors import InputError, Location
-from harness.render.objects import Value, items, mapping, text
+from harness.core.values import Value, items, mapping, text
+from harness.core.yamlfile import ManifestLoader
 from harness.render.substitution import VARIABLE, names, substitute
 from harness.render.tree import Tree
 
 DISABLED = "kustomize.toolkit.fluxcd.io/substitute"
 _ORIGIN = "config.kubernetes.io/origin"
 _SECONDS = 8  # a build takes 0.1 s; a stuck one must end inside the 10 s of a clear error
-
-
-class ManifestLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as Kubernetes reads it: a date is text, and so is a lone `=`."""
-
-
-ManifestLoader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":value"))
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 @dataclass(frozen=True, slots=True)

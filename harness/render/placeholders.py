@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
-from harness.render.objects import Key, mapping
+from harness.core.values import Key, mapping
 
 UNSET = re.compile(r"\bUNSET\b")
 FILE = Path("tests/testdata/site.yaml")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
+from harness.core.values import Key, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.render import template
-from harness.render.objects import Key, Object, Value, dig, items, mapping, stem, text
+from harness.render.objects import Object, stem
 from harness.render.template import Template
 from harness.render.tree import Tree
 

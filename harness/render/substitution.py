@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from harness.core.errors import InputError
-from harness.render.objects import NotReadError
+from harness.render.rendered import NotReadError
 
 _NAME = re.compile(r"\w+")
 _NUMBER = re.compile(r"[+-]?\d+")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.render.objects import Key, dig, text
+from harness.core.values import Key, dig, text
 
 _VALUES = re.compile(r"\.Values\.([A-Za-z0-9_.]+)")
 _INCLUDE = re.compile(r'include "([^"]+)"')

@@ -14,8 +14,8 @@ from harness.policy import report
 from harness.policy.report import Report
 from harness.render import diff
 from harness.render.diff import Change
-from harness.render.environment import Renderer
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 from harness.review.markdown import Page, plain, word
 
 LIMIT = 65_000  # characters; GitHub takes 65,536, of which the action that posts it needs some

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from harness.core.errors import InputError
 from harness.core.git import Git
 from harness.render import diff
-from harness.render.environment import Renderer, pinned
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer, pinned
 from harness.review.markdown import Page, word
 
 LIMIT = 60_000  # characters; half of what GitHub takes for the text of a release

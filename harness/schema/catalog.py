@@ -16,8 +16,8 @@ from harness import tools
 from harness.core import command, console, files, yamlfile
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
-from harness.render.kustomize import ManifestLoader
-from harness.render.objects import dig, items, text
+from harness.core.values import dig, items, text
+from harness.core.yamlfile import ManifestLoader
 from harness.schema import strict
 
 PINS = Path("tools/schemas/modules.yaml")

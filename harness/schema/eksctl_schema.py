@@ -8,8 +8,8 @@ from pathlib import Path
 from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.core.values import Value, mapping, text
 from harness.core.yamlfile import Document
-from harness.render.objects import Value, mapping, text
 from harness.schema import validator
 
 _SECONDS = 20

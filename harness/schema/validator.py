@@ -14,8 +14,9 @@ from harness import tools
 from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.core.values import Key, Value, items, text
 from harness.render.cache import Ledger
-from harness.render.objects import Key, Object, Value, items, text
+from harness.render.objects import Object
 from harness.schema import catalog
 
 _SECONDS = 120  # a thousand objects take half a second

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster import settings
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import pod_settings
 from harness.models.lock import Lock, LockedModel
-from harness.render.objects import Environment, Value, dig, items, text
+from harness.render.rendered import Environment
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import LOCAL_KEYS, ModelFile, Snapshot
 from harness.snapshot.model_snapshot import ModelSnapshot
@@ -70,7 +71,7 @@ def by_render(environment: Environment) -> Expected:
     Raises:
         HarnessError: the environment does not render to one, or that of an older chart.
     """
-    carried = settings.of(deployment(environment))
+    carried = pod_settings.of(deployment(environment))
     if not carried:
         raise HarnessError(
             f"the servers of {environment.name} carry no settings: their chart is an older one",

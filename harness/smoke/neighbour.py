@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.cluster import kinds, status
-from harness.cluster.api import Api
 from harness.core.errors import HarnessError
-from harness.render.objects import Value, dig, text
+from harness.core.values import Value, dig, text
+from harness.kubernetes import kinds, status
+from harness.kubernetes.api import Api
 
 NAMESPACE = "smoke"
 _LABELS = {"app.kubernetes.io/name": "smoke", "app.kubernetes.io/component": "neighbour"}

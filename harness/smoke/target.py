@@ -15,19 +15,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import server, tools
-from harness.cluster import api, environment, kinds, local
-from harness.cluster.api import Api
-from harness.cluster.local import LocalCluster
+from harness import embedded_server, tools
 from harness.core import console
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
+from harness.core.values import Value, dig, mapping, text
+from harness.kubernetes import api, kinds
+from harness.kubernetes.api import Api
 from harness.loadtest import reach
 from harness.loadtest.gateway import KubernetesCluster, behind
 from harness.loadtest.target import Release
+from harness.local_cluster import connect, local
+from harness.local_cluster.local import LocalCluster
 from harness.render import digest
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, Value, dig, mapping, text
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 from harness.smoke import expected, torchserve
 from harness.smoke.check import Check, Need
 from harness.smoke.expected import Expected
@@ -136,7 +138,7 @@ def find(
     if embedded and context:
         raise UsageError("--embedded and --context are two targets", hint="give one of them")
     if embedded:
-        with server.running(checkout, env) as served:
+        with embedded_server.running(checkout, env) as served:
             yield _embedded(checkout, env, served)
         return
     there = None if context else local.find(checkout, env)
@@ -155,7 +157,7 @@ def on_this_machine(there: LocalCluster) -> Target:
     Raises:
         HarnessError: it has ended, or Flux has applied nothing.
     """
-    environment.alive(there)
+    connect.alive(there)
     kubectl = Kubectl(_program(there.repository), kubeconfig=there.kubeconfig)
 
     def rendered(commit: str) -> Environment:
@@ -196,7 +198,7 @@ def _program(checkout: Repository) -> Path:
     return Path(there) if there else tools.find(checkout, "kubectl")
 
 
-def _embedded(checkout: Repository, env: str, served: server.Server) -> Target:
+def _embedded(checkout: Repository, env: str, served: embedded_server.Server) -> Target:
     lock = checkout.built_models / "lock.yaml"
     return Target(
         env=env,
@@ -218,7 +220,7 @@ def _cluster(
     render: Callable[[str], Environment],
 ) -> Target:
     render = functools.cache(render)
-    environment.confirm(there, env)
+    connect.confirm(there, env)
     gateway = KubernetesCluster(
         lambda commit: _digest(render, commit), kubectl.kubeconfig, kubectl.context
     )

@@ -24,8 +24,8 @@ from testinfra.host import Host
 
 from harness.core.command import run
 from harness.core.errors import HarnessError, InputError
-from harness.render.objects import Value, dig, items, text
-from harness.server import CONFIG, FILES, Server
+from harness.core.values import Value, dig, items, text
+from harness.embedded_server import CONFIG, FILES, Server
 from harness.snapshot import properties
 
 _SECONDS = 60.0  # for a command there

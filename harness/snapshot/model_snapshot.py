@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from harness.core.document import Camel
 from harness.core.errors import InputError, Location
-from harness.models.catalog import INT_MAX, Camel, Positive
+from harness.models.catalog import INT_MAX, Positive
 
 Count = Annotated[int, Field(ge=0, le=INT_MAX)]
 

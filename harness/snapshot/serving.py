@@ -21,9 +21,9 @@ from typing import Annotated
 from pydantic import Field
 
 from harness.core import document
-from harness.core.document import Document
+from harness.core.document import Camel, Document
 from harness.core.errors import InputError
-from harness.models.catalog import INT_MAX, Camel, Catalog, Positive, Serving
+from harness.models.catalog import INT_MAX, Catalog, Positive, Serving
 from harness.models.lock import Name
 
 

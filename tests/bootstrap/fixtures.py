@@ -13,11 +13,12 @@ from typing import Any
 import boto3
 import pytest
 
-from harness import site, tools
+from harness import tools
 from harness.aws import ANY, Aws
 from harness.bootstrap.installation import Installation
+from harness.core.pace import Pace
 from harness.core.repository import Repository
-from harness.efs.provision import Pace
+from harness.settings import site
 from tests import aws_fixtures
 from tests.aws_server import Shim
 from tests.bootstrap import programs

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 """
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,23 @@ class Call:
     action: str
     context: Mapping[str, str] = field(default_factory=dict)
     resource: str = "*"
+
+
+def plain(value: Any) -> Any:
+    """Intrinsic functions as text: ``{"Fn::Sub": "${X.Arn}/*"}`` → ``X.Arn/*``."""
+    if isinstance(value, dict) and len(value) == 1:
+        [(name, inner)] = value.items()
+        if name == "Fn::GetAtt":
+            return ".".join(inner)
+        if name == "Fn::Sub":
+            return re.sub(r"\$\{([^}]+)\}", r"\1", inner)
+        if name == "Ref":
+            return inner
+        if name == "Fn::If":
+            return plain(inner[1])
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def listed(value: Any) -> list[Any]:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from harness import site, tools
+from harness import tools
 from harness.aws import ANY, Aws
 from harness.bootstrap import account, foundation
 from harness.bootstrap.installation import Installation
+from harness.settings import site
 from tests.aws_server import Shim
 from tests.bootstrap.fixtures import ACCOUNT, REGION, Fork, Programs
 

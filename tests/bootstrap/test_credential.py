@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from harness import site
 from harness.aws import ANY, Aws
 from harness.bootstrap import credential
 from harness.bootstrap.installation import Installation
-from harness.cluster import api
 from harness.core.errors import HarnessError
+from harness.kubernetes import api
+from harness.settings import site
 from tests.api_server import State, serving
 from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
 

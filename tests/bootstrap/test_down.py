@@ -7,11 +7,12 @@ from typing import Any
 import boto3
 import pytest
 
-from harness import cli, site
+from harness import cli
 from harness.bootstrap import down, foundation, stack
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.core.errors import HarnessError
+from harness.settings import site
 from tests.aws_mortal import Killed, Mortal
 from tests.aws_server import Shim
 from tests.bootstrap.fixtures import REGION, Fork, Programs, mutating

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from harness import site
 from harness.bootstrap import foundation
 from harness.bootstrap.installation import Installation
 from harness.core.repository import Repository
+from harness.settings import site
 from tests.aws_server import Shim
 from tests.bootstrap.fixtures import ACCOUNT, REGION, SETTINGS, Fork
 

@@ -8,9 +8,9 @@ import yaml
 
 from harness.bootstrap.steps import STEPS
 from harness.cli.commands import VERBS
-from harness.cluster import nodes
 from harness.core.repository import Repository
-from harness.render.objects import text
+from harness.core.values import text
+from harness.local_cluster import nodes
 
 MOST = 10
 

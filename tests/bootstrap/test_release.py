@@ -6,10 +6,10 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from harness import site
 from harness.bootstrap import release
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
+from harness.settings import site
 from tests.aws_server import Shim
 from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
 

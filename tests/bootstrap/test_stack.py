@@ -8,7 +8,7 @@ from harness.aws import ANY, Aws
 from harness.bootstrap import foundation, stack
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
-from harness.efs.provision import Pace
+from harness.core.pace import Pace
 from tests.aws_mortal import Killed, Mortal
 from tests.aws_server import Reply, Request, Shim
 from tests.bootstrap.fixtures import Fork, mutating

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import site
 from harness.bootstrap import foundation
 from harness.core.repository import Repository
 from harness.efs import policy as efs_policy
-from tests.bootstrap.iam import Call, allowed, listed
+from harness.settings import site
+from tests.bootstrap.iam import Call, allowed, listed, plain
 from tests.workflows.files import WORKFLOWS, Step
 
 ROLES = ("ImageRole", "ModelsRole", "WorkflowRole", "PromotionRole")
@@ -31,23 +31,6 @@ def template(checkout: Repository) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def resources(template: dict[str, Any]) -> dict[str, Any]:
     return template["Resources"]
-
-
-def plain(value: Any) -> Any:
-    """Intrinsic functions as text: ``{"Fn::Sub": "${X.Arn}/*"}`` → ``X.Arn/*``."""
-    if isinstance(value, dict) and len(value) == 1:
-        [(name, inner)] = value.items()
-        if name == "Fn::GetAtt":
-            return ".".join(inner)
-        if name == "Fn::Sub":
-            return re.sub(r"\$\{([^}]+)\}", r"\1", inner)
-        if name == "Ref":
-            return inner
-        if name == "Fn::If":
-            return plain(inner[1])
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def statements(resources: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -10,10 +10,10 @@ from typing import IO
 
 import pytest
 
-from harness.cluster import local
-from harness.cluster.local import LocalCluster
 from harness.core import files
 from harness.core.repository import Repository
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 from tests.e2e import lag
 from tests.e2e.lab import Lab, diagnosis
 from tests.e2e.pair import Pair

@@ -14,10 +14,10 @@ from pathlib import Path
 import yaml
 
 from harness import tools
-from harness.cluster import kinds
-from harness.cluster.control_plane import STAGES
-from harness.cluster.local import LocalCluster
-from harness.render.objects import Value, text
+from harness.core.values import Value, text
+from harness.kubernetes import kinds
+from harness.local_cluster.control_plane import STAGES
+from harness.local_cluster.local import LocalCluster
 from tests.bound import bound
 from tests.launcher.conftest import free_ports
 

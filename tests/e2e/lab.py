@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from harness.cluster import flux, git, kinds, status, synced
-from harness.cluster.api import Api, Kind
-from harness.cluster.local import LocalCluster
 from harness.core.errors import HarnessError
-from harness.render.objects import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.kubernetes import kinds, reconciliation, status
+from harness.kubernetes.api import Api, Kind
+from harness.local_cluster import bare_repository
+from harness.local_cluster.local import LocalCluster
 from tests.e2e.timeline import Timeline
 
 OVERLAY = "apps/torchserve/local/helmrelease.yaml"
@@ -52,7 +53,7 @@ class Lab:
         return self.cluster.api
 
     @property
-    def bare(self) -> git.Bare:
+    def bare(self) -> bare_repository.Bare:
         return self.cluster.bare
 
     def begin(self) -> None:
@@ -74,7 +75,7 @@ class Lab:
     def commit(self, changes: Mapping[str, str | None], message: str = "A change") -> str:
         """Commit and have Flux fetch it; return the commit."""
         commit = self.bare.commit(changes, message)
-        synced.request(self.api)
+        reconciliation.request(self.api)
         return commit
 
     def sync(self, changes: Mapping[str, str | None]) -> str:
@@ -113,7 +114,7 @@ class Lab:
     def pods_that(
         self, life: str = "", *, ready_after: str = "", kind: str = "Deployment"
     ) -> Value:
-        """``spec`` of a release whose pods live as harness/cluster/stages.yaml says."""
+        """``spec`` of a release whose pods live as harness/local_cluster/stages.yaml says."""
         metadata: dict[str, object] = {"labels": {"harness.local/pod": life or "usual"}}
         if ready_after:
             metadata["annotations"] = {"harness.local/ready-after": ready_after}
@@ -139,7 +140,7 @@ class Lab:
         }
 
     def helm_release(self) -> Value:
-        return self.one(kinds.HELM_RELEASE, NAME, flux.NAMESPACE)
+        return self.one(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE)
 
     def deployment(self) -> Value:
         return self.one(kinds.DEPLOYMENT, NAME, NAME)
@@ -170,7 +171,7 @@ class Lab:
         raise AssertionError("the pod mounts no settings")
 
     def is_ready(self, pod: Value) -> bool:
-        return text(synced.condition(pod, "Ready"), "status") == "True"
+        return text(reconciliation.condition(pod, "Ready"), "status") == "True"
 
     @contextmanager
     def lost(self, node: str) -> Iterator[None]:
@@ -199,17 +200,21 @@ class Lab:
         """Wait until an object is not Ready and its message has ``why``; return the message."""
 
         def says(each: Value) -> bool:
-            found = synced.condition(each, "Ready")
+            found = reconciliation.condition(each, "Ready")
             return text(found, "status") == "False" and why in text(found, "message")
 
-        return text(synced.condition(self.until(kind, name, says, seconds), "Ready"), "message")
+        return text(
+            reconciliation.condition(self.until(kind, name, says, seconds), "Ready"), "message"
+        )
 
     def healed(self, commit: str, seconds: float = 90) -> None:
         """Wait until everything is Ready at ``commit``; nothing but the source is asked to look."""
-        synced.request(self.api)
+        reconciliation.request(self.api)
         for name in ("policies", "storage", NAME):
-            self.until(kinds.KUSTOMIZATION, name, lambda each: synced.at(each, commit), seconds)
-        self.until(kinds.HELM_RELEASE, NAME, synced.ready, seconds)
+            self.until(
+                kinds.KUSTOMIZATION, name, lambda each: reconciliation.at(each, commit), seconds
+            )
+        self.until(kinds.HELM_RELEASE, NAME, reconciliation.ready, seconds)
 
     def uids(self) -> dict[str, str]:
         """Every object in the cluster but for what controllers keep writing by themselves."""

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.cluster import local, supervisor
-from harness.cluster.process import Process
+from harness.local_cluster import local, supervisor
+from harness.local_cluster.process import Process
 
 _LATE = set(local.PROGRAMS) - {"etcd", "kube-apiserver"}  # these two do nothing unasked
 _TICK = 0.1  # seconds between two looks

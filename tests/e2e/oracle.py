@@ -14,12 +14,14 @@ from pathlib import Path
 
 import yaml
 
-from harness.cluster import kinds
-from harness.cluster.api import Api, Kind
 from harness.core.repository import Repository
-from harness.render.environment import Renderer
-from harness.render.kustomize import ManifestLoader
-from harness.render.objects import Environment, Object, Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.core.yamlfile import ManifestLoader
+from harness.kubernetes import kinds
+from harness.kubernetes.api import Api, Kind
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 
 _OWNERSHIP = re.compile(r"^(kustomize|helm)\.toolkit\.fluxcd\.io/(name|namespace)$")
 _MANAGERS = ("kustomize-controller", "helm-controller", "helm")

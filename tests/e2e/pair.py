@@ -9,9 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from harness.cluster import local, synced
-from harness.cluster.local import LocalCluster
 from harness.core.repository import Repository
+from harness.kubernetes import reconciliation
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 from tests.e2e import registry
 from tests.e2e.registry import Registry
 
@@ -83,7 +84,7 @@ class Pair:
 
     def sync(self, commit: str) -> None:
         for cluster in (self.staging, self.production):
-            synced.request(cluster.api)
+            reconciliation.request(cluster.api)
         for cluster in (self.staging, self.production):
             cluster.sync(commit)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.render.objects import dig
+from harness.core.values import dig
 from tests.e2e.lab import Lab
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import admission
-from harness.cluster.api import Api
 from harness.core.errors import Location
 from harness.core.repository import Repository
-from harness.render.objects import Environment, Object, Owner, Value
+from harness.core.values import Value
+from harness.kubernetes.api import Api
+from harness.local_cluster import admission
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
 from tests.e2e.lab import NAME
 
 _AT = Location(Path("somewhere.yaml"), 7)

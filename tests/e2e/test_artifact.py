@@ -7,10 +7,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from harness.cluster import flux, kinds, synced
 from harness.core.git import Git
+from harness.core.values import Value, text
+from harness.kubernetes import kinds, reconciliation
 from harness.render import artifact, layout
-from harness.render.objects import Value, text
 from tests.e2e.lab import Lab
 
 Files = Mapping[str, bytes]
@@ -136,7 +136,9 @@ def _followed(lab: Lab, commits: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        ours = [(kinds.GIT_REPOSITORY, _SOURCE.format(name), flux.NAMESPACE) for name in commits]
+        ours = [
+            (kinds.GIT_REPOSITORY, _SOURCE.format(name), kinds.FLUX_NAMESPACE) for name in commits
+        ]
         for each in ours:
             lab.api.delete(*each)
         # Whoever syncs next asks every source that is listed.
@@ -147,7 +149,7 @@ def _source(lab: Lab, name: str, commit: str) -> Value:
     return {
         "apiVersion": kinds.GIT_REPOSITORY.api_version,
         "kind": kinds.GIT_REPOSITORY.name,
-        "metadata": {"name": _SOURCE.format(name), "namespace": flux.NAMESPACE},
+        "metadata": {"name": _SOURCE.format(name), "namespace": kinds.FLUX_NAMESPACE},
         "spec": {
             "interval": "10m",
             "url": lab.cluster.url,
@@ -159,7 +161,7 @@ def _source(lab: Lab, name: str, commit: str) -> Value:
 
 def _packed(lab: Lab, name: str) -> Packed:
     """The files in the artifact, each with its content and whether it can be run."""
-    source = lab.until(kinds.GIT_REPOSITORY, _SOURCE.format(name), synced.ready)
+    source = lab.until(kinds.GIT_REPOSITORY, _SOURCE.format(name), reconciliation.ready)
     with urllib.request.urlopen(text(source, "status", "artifact", "url"), timeout=10) as answer:
         content = io.BytesIO(answer.read())
     with tarfile.open(fileobj=content, mode="r:gz") as tar:

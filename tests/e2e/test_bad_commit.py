@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from harness.cluster import kinds, status, synced
-from harness.cluster.api import Kind
-from harness.render.objects import text
+from harness.core.values import text
+from harness.kubernetes import kinds, reconciliation, status
+from harness.kubernetes.api import Kind
 from tests.e2e.lab import NAME, Lab
 
 _TEMPLATE = "apps/torchserve/chart/templates/service.yaml"
@@ -83,7 +83,7 @@ def test_fix_need_not_wait_until_a_bad_upgrade_times_out(lab: Lab) -> None:
     lab.commit(lab.release({"timeout": "40m", **lab.pods_that("stuck")}), "A bad commit")
     lab.api.until(kinds.POD, lambda _: len(lab.pods()) > len(before), seconds=60, namespace=NAME)
     fix = lab.bare.restore(lab.base)
-    synced.request(lab.api)
+    reconciliation.request(lab.api)
     lab.until(kinds.HELM_RELEASE, NAME, status.is_overtaken)
     shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
     assert "a newer commit waits until that ends" in shown

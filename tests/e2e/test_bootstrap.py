@@ -23,17 +23,21 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from harness import cli, site
+from harness import cli
 from harness.bootstrap import credential, sync
 from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.bootstrap.steps import STEPS
-from harness.cluster import bootstrap, filled, flux, git, kinds, local, synced
-from harness.cluster.local import LocalCluster
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.render.objects import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.kubernetes import kinds, reconciliation
+from harness.local_cluster import bare_repository, local, placeholder_commit
+from harness.local_cluster.install import definitions
+from harness.local_cluster.install import install as install_objects
+from harness.local_cluster.local import LocalCluster
 from harness.schema import catalog
+from harness.settings import site
 from tests.aws_server import Shim
 from tests.bootstrap import fixtures
 from tests.bootstrap.fixtures import CLUSTER, REGION, SETTINGS, Fork, Programs, mutating
@@ -52,7 +56,7 @@ FOLDER = "clusters/staging"
 def cluster(checkout: Repository) -> Iterator[LocalCluster]:
     with local.running(checkout, "e2e-bootstrap", nodes_of="staging") as running:
         crds = catalog.find(checkout) / catalog.CRDS
-        bootstrap.install(running.api, list(bootstrap.definitions(crds, "flux-operator@*")))
+        install_objects(running.api, list(definitions(crds, "flux-operator@*")))
         yield running
 
 
@@ -63,8 +67,8 @@ def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
     Flux follows another repository, which gets what is merged at last (``ready``): the test before
     has left it at work, and it would deploy the half-filled staging that origin begins with.
     """
-    origin = git.create(tmp_path, checkout)
-    origin.take(checkout, filled.changes(checkout, cluster.env, cluster.url))
+    origin = bare_repository.create(tmp_path, checkout)
+    origin.take(checkout, placeholder_commit.changes(checkout, cluster.env, cluster.url))
     changes: dict[str, str | None] = {
         f"{FOLDER}/{name}": origin.read(f"clusters/local/{name}")
         for name in ("release.yaml", "infra.yaml", "apps.yaml")
@@ -108,7 +112,7 @@ def ready(
     _push(fork, empty)
     fork.merge()
     fork.git("fetch", "--quiet", "origin")
-    fork.git("push", "--quiet", "--force", str(cluster.bare.path), f"HEAD:{git.MAIN}")
+    fork.git("push", "--quiet", "--force", str(cluster.bare.path), f"HEAD:{bare_repository.MAIN}")
     return fork
 
 
@@ -137,8 +141,8 @@ def _push(fork: Fork, shim: Shim) -> None:
 def operator(cluster: LocalCluster) -> Iterator[None]:
     """Begins the sync once there is a FluxInstance, as flux-operator does; there is none now."""
     _unfollow(cluster)  # first: a sync would bring the instance back
-    cluster.api.delete(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
-    cluster.api.delete(kinds.SECRET, credential.NAME, flux.NAMESPACE)
+    cluster.api.delete(kinds.FLUX_INSTANCE, "flux", kinds.FLUX_NAMESPACE)
+    cluster.api.delete(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
 
     def work() -> None:
         cluster.api.until(kinds.FLUX_INSTANCE, bool, seconds=120)
@@ -152,11 +156,13 @@ def operator(cluster: LocalCluster) -> Iterator[None]:
 
 def _unfollow(cluster: LocalCluster) -> None:
     """Take the root Kustomization away and leave what it has applied."""
-    if cluster.api.get(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE):
+    if cluster.api.get(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE):
         kept = {"spec": {"deletionPolicy": "Orphan"}}
-        cluster.api.patch(kinds.KUSTOMIZATION, flux.ROOT, kept, flux.NAMESPACE)
-        cluster.api.delete(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE)
-        cluster.api.until_gone({(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE)}, seconds=60)
+        cluster.api.patch(kinds.KUSTOMIZATION, kinds.ROOT, kept, kinds.FLUX_NAMESPACE)
+        cluster.api.delete(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE)
+        cluster.api.until_gone(
+            {(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE)}, seconds=60
+        )
 
 
 @pytest.fixture
@@ -165,27 +171,27 @@ def followed(
 ) -> Callable[..., Installation]:
     """An installation of which Flux follows main."""
     _bring(install)
-    if not cluster.api.get(kinds.KUSTOMIZATION, flux.ROOT, flux.NAMESPACE):
+    if not cluster.api.get(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE):
         cluster.follow("staging", cluster.url)
     cluster.sync(ready.git("rev-parse", "HEAD"))
     return install
 
 
 def secret(cluster: LocalCluster) -> dict[str, str]:
-    found = cluster.api.get(kinds.SECRET, credential.NAME, flux.NAMESPACE)
+    found = cluster.api.get(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
     data = mapping(found, "data")
     return {key: base64.b64decode(text(data, key)).decode() for key in data}
 
 
 def instance(cluster: LocalCluster) -> Value:
-    found = cluster.api.get(kinds.FLUX_INSTANCE, "flux", flux.NAMESPACE)
+    found = cluster.api.get(kinds.FLUX_INSTANCE, "flux", kinds.FLUX_NAMESPACE)
     assert found
     return found
 
 
 def versions(cluster: LocalCluster) -> tuple[str, object]:
     """What changes when somebody writes the Secret, or the instance's spec."""
-    held = cluster.api.get(kinds.SECRET, credential.NAME, flux.NAMESPACE)
+    held = cluster.api.get(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
     return (
         text(held, "metadata", "resourceVersion"),
         dig(instance(cluster), "metadata", "generation"),
@@ -241,7 +247,7 @@ def test_from_what_main_has_to_the_first_sync_and_once_more(
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
-    cluster.api.reconcile(kinds.KUSTOMIZATION, flux.ROOT)
+    cluster.api.reconcile(kinds.KUSTOMIZATION, kinds.ROOT)
     cluster.api.until(kinds.FLUX_INSTANCE, _is_gits_alone, seconds=60)
 
     before, words = versions(cluster), (on_path.words("eksctl"), on_path.words("helm"))
@@ -323,11 +329,11 @@ def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
 ) -> None:
     here = followed(sync_seconds=0.2)
     cluster.api.patch(
-        kinds.KUSTOMIZATION, flux.ROOT, {"spec": {"path": "./nowhere"}}, flux.NAMESPACE
+        kinds.KUSTOMIZATION, kinds.ROOT, {"spec": {"path": "./nowhere"}}, kinds.FLUX_NAMESPACE
     )
     cluster.api.until(
         kinds.KUSTOMIZATION,
-        lambda found: any(not synced.ready(each) for each in found),
+        lambda found: any(not reconciliation.ready(each) for each in found),
         seconds=60,
     )
     try:
@@ -336,7 +342,7 @@ def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
         assert "harness status --context" in late.value.hint
     finally:
         right = {"spec": {"path": f"./{FOLDER}"}}
-        cluster.api.patch(kinds.KUSTOMIZATION, flux.ROOT, right, flux.NAMESPACE)
+        cluster.api.patch(kinds.KUSTOMIZATION, kinds.ROOT, right, kinds.FLUX_NAMESPACE)
 
 
 def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
@@ -346,7 +352,7 @@ def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
 
     def branch(name: str) -> None:
         wrong = {"spec": {"ref": {"branch": name}}}
-        cluster.api.patch(kinds.GIT_REPOSITORY, flux.ROOT, wrong, flux.NAMESPACE)
+        cluster.api.patch(kinds.GIT_REPOSITORY, kinds.ROOT, wrong, kinds.FLUX_NAMESPACE)
 
     branch("nowhere")
     try:

@@ -2,9 +2,9 @@
 
 import time
 
-from harness.cluster import kinds, synced
-from harness.cluster.api import Kind
-from harness.render.objects import dig, text
+from harness.core.values import dig, text
+from harness.kubernetes import kinds, reconciliation
+from harness.kubernetes.api import Kind
 from tests.e2e.lab import NAME, Lab
 
 
@@ -13,7 +13,7 @@ def _reconcile(lab: Lab, kind: Kind, name: str) -> None:
     token = str(time.time())
     lab.api.reconcile(kind, name, token=token)
     handled = ("status", "lastHandledReconcileAt")
-    lab.until(kind, name, lambda each: text(each, *handled) == token and synced.ready(each))
+    lab.until(kind, name, lambda each: text(each, *handled) == token and reconciliation.ready(each))
 
 
 def test_edited_deployment_is_put_back(lab: Lab) -> None:

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from harness import tools
-from harness.cluster import kinds, local
-from harness.cluster.local import LocalCluster
 from harness.core.errors import InputError
 from harness.core.repository import Repository
-from harness.render.objects import Value, text
+from harness.core.values import Value, text
+from harness.kubernetes import kinds
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 from harness.smoke import expected, run, torchserve
 from harness.smoke.check import Need
 from harness.smoke.target import Target

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.cluster import flux, kinds, synced
-from harness.render.objects import Value, dig, items, text
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import kinds, reconciliation
 from tests.e2e.lab import NAME, Lab
 
 
@@ -21,9 +21,9 @@ def _nothing_is_stuck(lab: Lab) -> None:
 def test_git_server_is_down_for_a_while(lab: Lab) -> None:
     with lab.cluster.held("git-server"):
         commit = lab.commit(lab.note("greeting"))
-        lab.failing(kinds.GIT_REPOSITORY, flux.ROOT, why="connection refused")
+        lab.failing(kinds.GIT_REPOSITORY, kinds.ROOT, why="connection refused")
         assert lab.serving(), "what ran goes on"
-        assert synced.ready(lab.helm_release())
+        assert reconciliation.ready(lab.helm_release())
     with lab.timeline.step("server back → Ready"):
         lab.cluster.sync(commit)
     assert lab.api.get(kinds.CONFIG_MAP, "greeting", NAME)
@@ -33,12 +33,12 @@ def test_source_controller_is_killed_while_it_fetches(lab: Lab) -> None:
     commit = lab.bare.commit(lab.note("greeting"), "A change")
 
     def fetches(source: Value) -> bool:
-        return text(synced.condition(source, "Ready"), "status") == "Unknown" or text(
+        return text(reconciliation.condition(source, "Ready"), "status") == "Unknown" or text(
             source, "status", "artifact", "revision"
         ).endswith(commit)
 
-    lab.api.reconcile(kinds.GIT_REPOSITORY, flux.ROOT)
-    lab.until(kinds.GIT_REPOSITORY, flux.ROOT, fetches)
+    lab.api.reconcile(kinds.GIT_REPOSITORY, kinds.ROOT)
+    lab.until(kinds.GIT_REPOSITORY, kinds.ROOT, fetches)
     lab.cluster.kill("source-controller")
     with lab.timeline.step("killed → Ready"):
         lab.cluster.wait_for(lambda state: state.ready)

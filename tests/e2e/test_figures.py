@@ -16,11 +16,12 @@ import pytest
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
-from harness.cluster import kinds, local
-from harness.cluster.local import LocalCluster
 from harness.core.repository import Repository
+from harness.core.values import Value, text
+from harness.kubernetes import kinds
 from harness.loadtest.gateway import KubernetesCluster
-from harness.render.objects import Value, text
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
 from tests.e2e import kubelet
 
 NAMESPACE, POD, PORT = "torchserve", "torchserve-figures", 8090

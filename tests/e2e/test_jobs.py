@@ -1,6 +1,6 @@
 """The Jobs on the model store, before a real API server, Job controller and scheduler.
 
-What their programs do is seen in tests/store; here their pods end by kwok's word, and say what the
+What their programs do is tested in tests/archives; here kwok ends their pods, which print what the
 test has put into their log.
 """
 
@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.cluster import admission, flux, job, kinds, local, model_store
-from harness.cluster.api import ApiError
-from harness.cluster.local import LocalCluster
+from harness.archives import chown_job, model_store
 from harness.core.repository import Repository
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, mapping, text
-from harness.store import ownership
+from harness.core.values import mapping, text
+from harness.kubernetes import job, kinds
+from harness.kubernetes.api import ApiError
+from harness.local_cluster import admission, local
+from harness.local_cluster.local import LocalCluster
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 from tests.e2e import kubelet
 
 _VOLUMES = ("PersistentVolume", "PersistentVolumeClaim")
@@ -50,7 +52,11 @@ def cluster(checkout: Repository, staging: Environment) -> Iterator[LocalCluster
             cluster.api.apply(found.value)
         applied = {"lastAppliedRevision": f"main@sha1:{commit}"}
         cluster.api.patch(
-            kinds.KUSTOMIZATION, "torchserve", {"status": applied}, flux.NAMESPACE, part="status"
+            kinds.KUSTOMIZATION,
+            "torchserve",
+            {"status": applied},
+            kinds.FLUX_NAMESPACE,
+            part="status",
         )
         with kubelet.running(cluster):
             yield cluster
@@ -67,7 +73,7 @@ def ready(cluster: LocalCluster, status: str) -> None:
     at = {"lastTransitionTime": "2026-11-26T05:00:00Z", "reason": "Told", "message": ""}
     told = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": status, **at}]}
     cluster.api.patch(
-        kinds.HELM_RELEASE, "torchserve", {"status": told}, flux.NAMESPACE, part="status"
+        kinds.HELM_RELEASE, "torchserve", {"status": told}, kinds.FLUX_NAMESPACE, part="status"
     )
 
 
@@ -102,19 +108,19 @@ def test_ownership_job_runs_as_root_in_a_namespace_of_its_own(
     cluster: LocalCluster, filled: Environment, log: Path
 ) -> None:
     log.write_text("2026-11-26T05:00:00.000000000Z stdout F {}\n")
-    around = ownership.around(filled, "fs-0123456789abcdef0")
+    around = chown_job.around(filled, "fs-0123456789abcdef0")
     with model_store.standing(cluster.api, around):
-        assert job.run(cluster.api, ownership.job(filled, apply=True)) == "{}\n"
-    left = [cluster.api.get(kinds.NAMESPACE, ownership.NAMESPACE)]
+        assert job.run(cluster.api, chown_job.job(filled, apply=True)) == "{}\n"
+    left = [cluster.api.get(kinds.NAMESPACE, chown_job.NAMESPACE)]
     left += cluster.api.every(kinds.PERSISTENT_VOLUME)
-    named = [each for each in left if text(each, "metadata", "name") == ownership.NAME]
+    named = [each for each in left if text(each, "metadata", "name") == chown_job.NAME]
     assert all(mapping(each, "metadata").get("deletionTimestamp") for each in named)
 
 
 def test_its_pod_is_refused_where_the_servers_live(
     cluster: LocalCluster, filled: Environment
 ) -> None:
-    spec = mapping(ownership.job(filled, apply=True), "spec", "template", "spec")
+    spec = mapping(chown_job.job(filled, apply=True), "spec", "template", "spec")
     metadata = {"name": "own", "namespace": "torchserve"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     with pytest.raises(ApiError, match='violates PodSecurity "restricted'):

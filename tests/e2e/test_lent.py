@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import bootstrap, kinds, local
-from harness.cluster.api import Api, Kind
-from harness.cluster.local import LocalCluster
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.render.objects import Value, mapping, text
+from harness.core.values import Value, mapping, text
+from harness.kubernetes import kinds
+from harness.kubernetes.api import Api, Kind
+from harness.local_cluster import install, local
+from harness.local_cluster.local import LocalCluster
 from tests.e2e.lab import Lab
 
 _ACCOUNT = Kind("v1", "ServiceAccount")
@@ -55,7 +56,7 @@ def test_cluster_that_has_a_flux_is_not_taken(lender: LocalCluster, checkout: Re
 
 
 def test_lent_cluster_comes_back_as_it_was(lender: LocalCluster, checkout: Repository) -> None:
-    brought = bootstrap.brings(lender.folder)
+    brought = install.brings(lender.folder)
     for kind, name in brought:
         lender.api.delete(kind, name)
     lender.api.until_gone({(*each, "") for each in brought}, seconds=60)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import pytest
 
-from harness.cluster import local
-from harness.cluster.local import LocalCluster
-from harness.cluster.process import Process
 from harness.core.repository import Repository
+from harness.local_cluster import local
+from harness.local_cluster.local import LocalCluster
+from harness.local_cluster.process import Process
 
 _NAME = "e2e-lifecycle"
 

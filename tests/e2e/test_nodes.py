@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from harness.cluster import kinds, status
-from harness.cluster.api import ApiError
-from harness.render.objects import Value, dig, mapping, text
+from harness.core.values import Value, dig, mapping, text
+from harness.kubernetes import kinds, status
+from harness.kubernetes.api import ApiError
 from tests.e2e.lab import NAME, SERVERS, Lab
 
 _GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU each

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import flux, kinds
-from harness.cluster.api import ApiError
 from harness.core import command
-from harness.render.objects import Value, dig, text
+from harness.core.values import Value, dig, text
+from harness.kubernetes import kinds
+from harness.kubernetes.api import ApiError
 from tests.e2e.lab import NAME, Lab
 
 _DIGEST = "sha256:" + "0" * 64
@@ -78,7 +78,7 @@ def test_source_outside_the_list_is_refused(shared: Lab) -> None:
     look_alike = {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
-        "metadata": {"name": "other", "namespace": flux.NAMESPACE},
+        "metadata": {"name": "other", "namespace": kinds.FLUX_NAMESPACE},
         "spec": {"interval": "1m", "url": f"{shared.cluster.url}.evil", "ref": {"branch": "main"}},
     }
     with pytest.raises(ApiError, match="not on the list of sources"):
@@ -89,8 +89,8 @@ def test_release_that_moves_to_another_source_is_refused(lab: Lab) -> None:
     lab.commit(
         lab.replaced("clusters/local/release.yaml", lab.cluster.url, "https://example.com/x.git")
     )
-    lab.failing(kinds.KUSTOMIZATION, flux.ROOT, why="not on the list of sources")
-    assert text(lab.one(kinds.GIT_REPOSITORY, "release", flux.NAMESPACE), "spec", "url") == (
+    lab.failing(kinds.KUSTOMIZATION, kinds.ROOT, why="not on the list of sources")
+    assert text(lab.one(kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE), "spec", "url") == (
         lab.cluster.url
     )
 
@@ -106,7 +106,7 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "signers", "namespace": flux.NAMESPACE},
+            "metadata": {"name": "signers", "namespace": kinds.FLUX_NAMESPACE},
             "data": {"signer.sshpub": public},
         }
     )
@@ -115,7 +115,7 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(
         {
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
-            "metadata": {"name": "verified", "namespace": flux.NAMESPACE},
+            "metadata": {"name": "verified", "namespace": kinds.FLUX_NAMESPACE},
             "spec": {
                 "interval": "1h",
                 "url": shared.cluster.url,
@@ -132,14 +132,14 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(
     shared.bare.move("signed", shared.bare.head())
     shared.api.reconcile(kinds.GIT_REPOSITORY, "verified")
     shared.failing(kinds.GIT_REPOSITORY, "verified", why="signature")
-    after = shared.one(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
+    after = shared.one(kinds.GIT_REPOSITORY, "verified", kinds.FLUX_NAMESPACE)
     assert text(after, "status", "artifact", "revision").endswith(signed)
-    shared.api.delete(kinds.GIT_REPOSITORY, "verified", flux.NAMESPACE)
+    shared.api.delete(kinds.GIT_REPOSITORY, "verified", kinds.FLUX_NAMESPACE)
 
 
 @pytest.mark.parametrize(
     ("namespace", "allowed"),
-    [(NAME, True), ("nvidia", True), (flux.NAMESPACE, False), ("kube-system", False)],
+    [(NAME, True), ("nvidia", True), (kinds.FLUX_NAMESPACE, False), ("kube-system", False)],
 )
 def test_load_tests_forward_ports_of_servers_and_gpus_alone(
     shared: Lab, namespace: str, allowed: bool

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from harness.cluster import flux, kinds
 from harness.core.repository import Repository
-from harness.render.objects import text
+from harness.core.values import text
+from harness.kubernetes import kinds
 from tests.e2e.lab import INFRA, NAME, STORAGE, Lab
 
 KEY, SECRET = "sops-age", "pull-credential"
@@ -24,7 +24,7 @@ OPENED = f"{DECRYPTION}    secretRef:\n      name: {KEY}\n"
 def key(lab: Lab, checkout: Repository) -> Iterator[str]:
     """The age key, in the cluster for as long as the scenario runs; its name there."""
     private = (checkout.root / "tests/testdata/sops/age.agekey").read_text()
-    metadata = {"name": KEY, "namespace": flux.NAMESPACE}
+    metadata = {"name": KEY, "namespace": kinds.FLUX_NAMESPACE}
     lab.api.apply(
         {
             "apiVersion": "v1",
@@ -34,7 +34,7 @@ def key(lab: Lab, checkout: Repository) -> Iterator[str]:
         }
     )
     yield KEY
-    lab.api.delete(kinds.SECRET, KEY, flux.NAMESPACE)
+    lab.api.delete(kinds.SECRET, KEY, kinds.FLUX_NAMESPACE)
 
 
 def _encrypted(lab: Lab, checkout: Repository, *, decryption: str) -> dict[str, str | None]:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.cluster import kinds, settings
-from harness.cluster.api import ApiError, Kind
-from harness.render.objects import Value, dig, mapping, text
+from harness.core.values import Value, dig, mapping, text
+from harness.kubernetes import kinds, pod_settings
+from harness.kubernetes.api import ApiError, Kind
 from harness.smoke import neighbour, run, target
 from harness.smoke.neighbour import Port
 from harness.smoke.report import Report
@@ -45,10 +45,10 @@ def test_what_is_real_here_passes(lab: Lab) -> None:
 
 
 def test_settings_that_were_edited_are_found(lab: Lab) -> None:
-    before = settings.of(lab.deployment())["config.properties"]
+    before = pod_settings.of(lab.deployment())["config.properties"]
 
     def carrying(config: str, *, paused: bool) -> Value:
-        annotations = {f"{settings.PREFIX}config.properties": config}
+        annotations = {f"{pod_settings.PREFIX}config.properties": config}
         return {"spec": {"paused": paused, "template": {"metadata": {"annotations": annotations}}}}
 
     edited = carrying(before + "job_queue_size=1\n", paused=True)  # or its pods would roll

@@ -2,8 +2,8 @@
 
 import yaml
 
-from harness.cluster import flux, kinds, synced
-from harness.render.objects import Value, text
+from harness.core.values import Value, text
+from harness.kubernetes import kinds, reconciliation
 from tests.e2e.lab import APPS, INFRA, NAME, STORAGE, Lab
 
 
@@ -23,12 +23,12 @@ def test_kustomizations_follow_their_dependencies(lab: Lab) -> None:
     def all_are_there(found: list[Value]) -> bool:
         for each in found:
             name = text(each, "metadata", "name")
-            if name not in order and synced.at(each, commit):
+            if name not in order and reconciliation.at(each, commit):
                 order.append(name)
         return len(order) == len(found)
 
     lab.api.until(kinds.KUSTOMIZATION, all_are_there, seconds=60)
-    assert [name for name in order if name != flux.ROOT] == ["policies", "storage", NAME]
+    assert [name for name in order if name != kinds.ROOT] == ["policies", "storage", NAME]
 
 
 def test_missing_dependency_waits_and_says_so(lab: Lab) -> None:
@@ -42,7 +42,7 @@ def test_broken_dependency_holds_back_what_follows(lab: Lab) -> None:
     bad = lab.commit(lab.replaced(INFRA, "path: ./infra/storage", "path: ./infra/gone"))
     lab.failing(kinds.KUSTOMIZATION, "storage", why="no such file or directory")
     lab.failing(kinds.KUSTOMIZATION, NAME, why="is not ready")
-    after = lab.one(kinds.KUSTOMIZATION, NAME, flux.NAMESPACE)
+    after = lab.one(kinds.KUSTOMIZATION, NAME, kinds.FLUX_NAMESPACE)
     assert not text(after, "status", "lastAttemptedRevision").endswith(bad)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import drift, flux, kinds, settings, status, synced
-from harness.cluster.local import LocalCluster
 from harness.core import files
 from harness.core.repository import Repository
+from harness.core.values import dig, text
+from harness.kubernetes import drift, kinds, pod_settings, reconciliation, status
+from harness.local_cluster.local import LocalCluster
 from harness.render import digest
-from harness.render.objects import dig, text
 from tests import aws_fixtures
 from tests.aws_server import Shim
 from tests.e2e import oracle, rehearsal
@@ -37,7 +37,7 @@ def _queue(cluster: LocalCluster) -> str:
 
 def _settings(cluster: LocalCluster) -> dict[str, str]:
     """The settings that a cluster's servers start with."""
-    return settings.of(cluster.api.get(kinds.DEPLOYMENT, NAME, NAME) or {})
+    return pod_settings.of(cluster.api.get(kinds.DEPLOYMENT, NAME, NAME) or {})
 
 
 def _pods(cluster: LocalCluster) -> set[str]:
@@ -77,12 +77,14 @@ def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> No
     ]
     pair.sync(moved)
     assert _queue(pair.production) == "job_queue_size=321"
-    promoted = pair.production.api.get(kinds.GIT_REPOSITORY, "release", flux.NAMESPACE)
+    promoted = pair.production.api.get(kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE)
     assert text(promoted, "status", "artifact", "revision").endswith(commit)
 
     pair.sync(pair.pin(screen.release))
     assert _queue(pair.production) == before, "the pointer moved back: rolled back"
-    assert synced.ready(pair.production.api.get(kinds.HELM_RELEASE, NAME, flux.NAMESPACE) or {})
+    assert reconciliation.ready(
+        pair.production.api.get(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE) or {}
+    )
 
 
 def test_documentation_changes_nothing_that_runs(pair: Pair, tmp_path: Path) -> None:
@@ -179,5 +181,5 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
 
 def _release(cluster: LocalCluster) -> str:
     """The commit that a cluster runs."""
-    source = cluster.api.get(kinds.GIT_REPOSITORY, "release", flux.NAMESPACE)
+    source = cluster.api.get(kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE)
     return text(source, "status", "artifact", "revision").rpartition(":")[2]

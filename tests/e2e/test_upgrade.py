@@ -1,7 +1,7 @@
 """An upgrade rolls the pods that it has to, and comes back from one that does not get ready."""
 
-from harness.cluster import kinds, settings, synced
-from harness.render.objects import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.kubernetes import kinds, pod_settings, reconciliation
 from tests.e2e.lab import NAME, Lab
 
 _PROPERTIES = "apps/torchserve/local/config.properties"
@@ -19,7 +19,7 @@ def test_upgrade_that_never_gets_ready_is_rolled_back(lab: Lab) -> None:
     lab.commit(lab.release(lab.pods_that("crash")), "A bad commit")
 
     def rolled_back(release: Value) -> bool:
-        remediated = text(synced.condition(release, "Remediated"), "status") == "True"
+        remediated = text(reconciliation.condition(release, "Remediated"), "status") == "True"
         return remediated and _statuses(release)[0] == "deployed"
 
     with lab.timeline.step("commit → rolled back"):
@@ -43,7 +43,7 @@ def test_pods_of_the_last_release_keep_its_settings(draft: Lab) -> None:
     assert dig(draft.deployment(), "status", "updatedReplicas") == 1, "it is still rolling out"
 
     def rolled_back(release: Value) -> bool:
-        return text(synced.condition(release, "Remediated"), "status") == "True"
+        return text(reconciliation.condition(release, "Remediated"), "status") == "True"
 
     draft.until(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
     _lose_one(draft)
@@ -70,7 +70,7 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
     assert isinstance(kept, int)
     labels = {"app": "copy"}
     for queue in range(kept + 3):
-        annotations = {f"{settings.PREFIX}{_CONFIG}": f"job_queue_size={queue}"}
+        annotations = {f"{pod_settings.PREFIX}{_CONFIG}": f"job_queue_size={queue}"}
         template = {"metadata": {"labels": labels, "annotations": annotations}}
         template["spec"] = mapping(spec, "template", "spec")
         copied = {**spec, "replicas": 0, "selector": {"matchLabels": labels}, "template": template}
@@ -82,7 +82,7 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
         lab.api.until(
             kinds.REPLICA_SET,
             lambda found, newest=newest: any(
-                settings.of(each)[_CONFIG] == newest for each in found
+                pod_settings.of(each)[_CONFIG] == newest for each in found
             ),
             seconds=30,
             namespace=NAME,
@@ -91,7 +91,7 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
     lab.api.until(
         kinds.REPLICA_SET,
         lambda found: (
-            {settings.of(each)[_CONFIG] for each in found}
+            {pod_settings.of(each)[_CONFIG] for each in found}
             == {f"job_queue_size={queue}" for queue in range(2, kept + 3)}
         ),
         seconds=30,
@@ -109,8 +109,8 @@ def test_changed_setting_rolls_the_pods(lab: Lab) -> None:
     before = lab.serving()
     with lab.timeline.step("commit → Ready"):
         commit = lab.sync(lab.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
-    assert all(synced.at(each, commit) for each in lab.api.every(kinds.KUSTOMIZATION))
-    assert "job_queue_size=150" in settings.of(lab.deployment())[_CONFIG]
+    assert all(reconciliation.at(each, commit) for each in lab.api.every(kinds.KUSTOMIZATION))
+    assert "job_queue_size=150" in pod_settings.of(lab.deployment())[_CONFIG]
     assert lab.serving()
     assert not lab.serving() & before
 
@@ -119,7 +119,7 @@ def test_changed_model_rolls_the_pods(lab: Lab) -> None:
     before = lab.serving()
     digest = lab.bare.read(_FILES).partition("sha256: ")[2].split()[0]
     lab.sync(lab.replaced(_FILES, digest, digest[::-1]))
-    assert digest[::-1] in settings.of(lab.deployment())[_LIST]
+    assert digest[::-1] in pod_settings.of(lab.deployment())[_LIST]
     assert lab.serving()
     assert not lab.serving() & before
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import filled, kinds, local
 from harness.core.git import Git
 from harness.core.repository import Repository
+from harness.core.values import Value, items, text
+from harness.kubernetes import kinds
+from harness.local_cluster import local, placeholder_commit
 from harness.render import diff
-from harness.render.environment import Renderer
-from harness.render.objects import Value, items, stem, text
+from harness.render.objects import stem
+from harness.render.renderer import Renderer
 from tests.e2e.lab import NAME, Lab
 from tests.e2e.timeline import Timeline
 
@@ -54,7 +56,7 @@ def _take_first(lab: Lab) -> None:
         tree = Repository(Path(scratch))
         lab.bare.export(FIRST, tree.root)
         tree.build.symlink_to(lab.cluster.repository.build)  # the same models as this checkout's
-        lab.bare.commit(filled.changes(tree, "local", lab.cluster.url), "Filled in")
+        lab.bare.commit(placeholder_commit.changes(tree, "local", lab.cluster.url), "Filled in")
 
 
 def test_nothing_is_reinstalled_and_pods_roll_once(lab: Lab) -> None:

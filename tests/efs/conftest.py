@@ -10,13 +10,14 @@ from pathlib import Path
 import boto3
 import pytest
 
-from harness import site
 from harness.aws import ANY, Aws
+from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.efs import state
-from harness.efs.provision import Pace, Provision
+from harness.efs.provision import Provision
 from harness.efs.settings import Settings, Wanted
 from harness.efs.state import Cluster, State
+from harness.settings import site
 from tests import aws_fixtures
 from tests.aws_server import Shim
 

@@ -6,7 +6,8 @@ import pytest
 
 from harness.aws import ANY, Aws, AwsError
 from harness.core.errors import HarnessError
-from harness.efs.provision import Pace, Provision
+from harness.core.pace import Pace
+from harness.efs.provision import Provision
 from harness.efs.settings import Settings, Wanted
 from harness.efs.state import Cluster, cluster
 from tests.aws_server import Shim

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness import freeze
-from harness.freeze import Freeze
+from harness.settings import freeze
+from harness.settings.freeze import Freeze
 
 UTC = datetime.UTC
 

@@ -52,6 +52,8 @@ def test_a_connection_that_never_asked_carries_nothing(pair: Pair) -> None:
 def test_what_the_server_has_not_read_is_in_flight(pair: Pair) -> None:
     pair.client.sendall(b"question")
     eventually(pair.carries_request)
+    assert pair.server.recv(100) == b"question"
+    assert pair.carries_request()
 
 
 def test_a_request_is_in_flight_from_its_first_byte_to_its_answer(pair: Pair) -> None:
@@ -67,6 +69,7 @@ def test_a_second_request_on_a_kept_connection_is_in_flight(pair: Pair) -> None:
     eventually(pair.is_idle)
     ask(pair)
     eventually(pair.carries_request)
+    assert not pair.is_idle()
 
 
 def test_a_client_that_only_closed_its_half_still_waits(pair: Pair) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import loadtest, server
+from harness import embedded_server, loadtest
 from harness.core.repository import Repository
+from harness.embedded_server import Server
 from harness.loadtest import Target
 from harness.models import build
 from harness.models.lock import Lock
 from harness.models.samples import load_samples
-from harness.server import Server
 from tests.loadtest.cases import profile
 
 pytestmark = pytest.mark.torchserve
@@ -31,7 +31,7 @@ def built(checkout: Repository) -> Lock:
 
 @pytest.fixture(scope="module")
 def served(checkout: Repository, built: Lock) -> Iterator[Server]:
-    with server.running(checkout, env="local") as running:
+    with embedded_server.running(checkout, env="local") as running:
         yield running
 
 

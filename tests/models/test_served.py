@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import server
+from harness import embedded_server
+from harness.embedded_server import Server
 from harness.models.answer import wrong
 from harness.models.samples import load_samples
-from harness.server import Server
 
 pytestmark = pytest.mark.torchserve
 
 
 @pytest.fixture(scope="module")
 def served(checkout, built) -> Iterator[Server]:
-    with server.running(checkout, env="local") as running:
+    with embedded_server.running(checkout, env="local") as running:
         yield running
 
 

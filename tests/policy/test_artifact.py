@@ -10,7 +10,7 @@ from harness.core.repository import Repository
 from harness.policy.finding import Problem
 from harness.policy.project import Project
 from harness.policy.rules import artifact
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
 
 READ = "apps/demo/deployment.yaml"
 

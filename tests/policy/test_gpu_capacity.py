@@ -10,7 +10,8 @@ from harness.core.errors import Location
 from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.project import Project
-from harness.render.objects import Environment, Object, Owner
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
 
 Check = Callable[..., list[str]]
 _RULE = "gpu/roll-out-fits"

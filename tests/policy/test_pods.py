@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Location
+from harness.core.values import Key, Value
 from harness.policy.pods import Container, pod, selects
-from harness.render.objects import Key, Object, Owner, Value
+from harness.render.objects import Object, Owner
 
 LABELS = {"app": "web", "tier": "front"}
 

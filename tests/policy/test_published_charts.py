@@ -9,7 +9,8 @@ from harness.core.errors import Location
 from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.rules import images
-from harness.render.objects import Environment, Object, Owner
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
 from tests.render import published
 from tests.render.conftest import Miniature
 from tests.render.published import RELEASE

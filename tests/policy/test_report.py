@@ -21,7 +21,7 @@ from harness.policy.report import (
     write,
 )
 from harness.policy.rule import Rule
-from harness.render.objects import Unfilled
+from harness.render.rendered import Unfilled
 
 RULES = (
     Rule("gpu/quoted", "a number is refused", 'write "1"', clauses=("NSA C-1",)),

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.core.repository import Repository
+from harness.core.values import Key, dig
 from harness.policy import engine
 from harness.policy.project import Project
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, Key, Object, dig
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 
 ODD: list[object] = [None, "", 0, -1, True, 3.5, "x", "100%", "1.2.3.4/99", [], {}, [None], [{}]]
 FILES = ("clusters/{}/eksctl.yaml", "clusters/{}/loadtest.yaml", "infra/efs/{}.yaml")

@@ -7,7 +7,8 @@ import pytest
 from harness.core.errors import Location
 from harness.policy import scale
 from harness.policy.scale import Rollout
-from harness.render.objects import Environment, Object, Owner
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
 
 NOTHING = Environment("production", "candidate", ())
 

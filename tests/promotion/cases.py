@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from harness.attestation.signature import Signers
-from harness.gates import Gates
 from harness.loadtest import histogram
 from harness.loadtest.profile import Profile
 from harness.loadtest.report import Report
@@ -17,6 +16,7 @@ from harness.promotion.disturbances import Disturbance
 from harness.promotion.evidence import Proof
 from harness.promotion.evidence_store import Kept
 from harness.promotion.running import Running
+from harness.settings.gates import Gates
 
 NOW = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)  # a Thursday
 COMMIT = "c" * 40

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import filled
 from harness.core import files
 from harness.core.git import Git
 from harness.core.repository import Repository
+from harness.local_cluster import placeholder_commit
 from tests import aws_fixtures
 
 front, shim = aws_fixtures.front, aws_fixtures.shim
@@ -99,7 +99,9 @@ def _template(checkout: Repository, tmp_path_factory: pytest.TempPathFactory) ->
             shutil.copy(source, target)
     repository = Repository(root)
     for env in ("staging", "production"):
-        for path, text in filled.changes(repository, env, "https://git.example.com/it").items():
+        for path, text in placeholder_commit.changes(
+            repository, env, "https://git.example.com/it"
+        ).items():
             # Production pins nothing yet.
             files.write(root / path, re.sub(r"commit: [0-9a-f]{40}", "commit: UNSET", text))
     (root / ".gitignore").write_text("/build\n/tools\n")

@@ -283,9 +283,6 @@ def test_merge_in_a_freeze_is_found(production: Production) -> None:
     production.move(_changed(production.evidence, decided=decided), production.key)
     (problem,) = found(production.repository)
     assert "merged at 2026-11-28 12:00 UTC, in a freeze: weekend" in problem
-    production.move(
-        _changed(production.evidence, decided=decided, override="the site is down"), production.key
-    )
 
 
 def test_freeze_that_was_overridden_is_fine(production: Production) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import kinds
-from harness.cluster.api import Kind
+from harness.kubernetes import kinds
+from harness.kubernetes.api import Kind
 from harness.promotion import disturbances
 
 T = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)

@@ -6,8 +6,8 @@ import pytest
 
 from harness.attestation.record import Evidence
 from harness.core.repository import Repository
-from harness.gates import Gates
 from harness.promotion import judge
+from harness.settings.gates import Gates
 from tests.promotion.cases import case
 
 

@@ -9,7 +9,7 @@ from harness.promotion import evidence_store, history, overview, releases
 from harness.promotion.evidence_store import Folder
 from harness.promotion.overview import Side
 from harness.render import digest
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from tests.promotion import cases
 from tests.promotion.conftest import Clone
 

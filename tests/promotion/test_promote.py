@@ -14,7 +14,7 @@ from harness.promotion import history, promote
 from harness.promotion.branch import Branch, upstream
 from harness.promotion.case import Candidate, Case, Wish
 from harness.render import digest
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from tests.promotion import cases
 from tests.promotion.conftest import POINTER, Clone, allow
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.repository import Repository
-from harness.render.environment import Renderer
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 
 MINIATURE = Path(__file__).parents[1] / "testdata" / "miniature"
 

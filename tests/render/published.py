@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 from harness import tools
 from harness.core import command
-from harness.render import charts
+from harness.render import remote_charts
 from tests.render.conftest import Miniature
 
 RELEASE = "apps/base/helmrelease.yaml"
@@ -83,4 +83,4 @@ def publish(miniature: Miniature, url: str) -> None:
 def fetch(miniature: Miniature) -> list[str | None]:
     """Why each chart cannot be had; None where it can."""
     wanted = miniature.render().published
-    return [charts.fetch(miniature.repository, each) for each in wanted]
+    return [remote_charts.fetch(miniature.repository, each) for each in wanted]

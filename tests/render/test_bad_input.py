@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.render.objects import Fault
+from harness.render.rendered import Fault
 from tests.render.conftest import Miniature
 
 SERVICE = "apps/base/service.yaml"

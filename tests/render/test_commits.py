@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from harness.core.errors import UsageError
-from harness.render import crossed, diff, digest
-from harness.render.environment import Renderer
+from harness.render import diff, digest, version_skew
+from harness.render.renderer import Renderer
 from tests.render.conftest import Miniature
 
 HELMRELEASE = "apps/demo/helmrelease.yaml"
@@ -20,9 +20,11 @@ def committed(miniature: Miniature) -> Miniature:
 
 def _crossed(miniature: Miniature) -> list[str]:
     renderer = Renderer(miniature.repository)
-    commit = crossed.previous(miniature.repository)
+    commit = version_skew.previous(miniature.repository)
     assert commit is not None
-    return [each.message for each in crossed.cross(renderer, renderer.candidate("demo"), commit)]
+    return [
+        each.message for each in version_skew.cross(renderer, renderer.candidate("demo"), commit)
+    ]
 
 
 def test_live_is_the_folder_with_the_tree_that_it_pins(committed: Miniature) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Location
+from harness.core.values import Value
 from harness.render.diff import as_markdown, compare, dangers
-from harness.render.objects import Environment, Object, Owner, Value
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
 
 OWNER = Owner("Kustomization", "flux-system", "apps")
 

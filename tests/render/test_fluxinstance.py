@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from harness import tools
-from harness.cluster import flux
 from harness.core import command
 from harness.core.repository import Repository
+from harness.local_cluster import flux
 
 PATCHED = {"GitRepository": ("sparseCheckout",), "Kustomization": ("decryption",)}
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.errors import InputError
 from harness.render import diff, digest
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from harness.render.tree import at_commit
 from tests.render.conftest import Miniature
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.render.objects import Key
+from harness.core.values import Key
 from tests.render.conftest import Miniature
 
 

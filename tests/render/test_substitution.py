@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import InputError
-from harness.render.objects import NotReadError
+from harness.render.rendered import NotReadError
 from harness.render.substitution import names, substitute
 
 VARIABLES = {"A": "value", "N": "12", "E": "", "URL": "https://x/y", "MIX": "aBc"}

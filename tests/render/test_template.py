@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.core.values import Key
 from harness.render import template
-from harness.render.objects import Key
 
 FILE = "templates/deployment.yaml"
 DEPLOYMENT = """\

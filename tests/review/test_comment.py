@@ -10,8 +10,9 @@ from harness.cli import main
 from harness.core.errors import Location, UsageError
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, Object, Owner
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 from harness.review import comment
 from harness.review.comment import Pair
 from tests.render.conftest import Miniature

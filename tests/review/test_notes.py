@@ -4,7 +4,7 @@ import pytest
 
 from harness.cli import main
 from harness.core.errors import InputError
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from harness.review import notes
 from tests.render.conftest import Miniature
 

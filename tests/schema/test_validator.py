@@ -6,7 +6,8 @@ import pytest
 
 from harness.core.errors import Location
 from harness.core.repository import Repository
-from harness.render.objects import Object, Owner, Value
+from harness.core.values import Value
+from harness.render.objects import Object, Owner
 from harness.schema.validator import Invalid, validate
 
 OWNER = Owner("Kustomization", "flux-system", "apps")

@@ -18,14 +18,15 @@ from typing import Any
 
 import pytest
 
-from harness import server
-from harness.cluster import api
+from harness import embedded_server
 from harness.core.errors import Location
 from harness.core.repository import Repository
+from harness.embedded_server import Server
+from harness.kubernetes import api
 from harness.loadtest.gateway import KubernetesCluster
 from harness.loadtest.target import Release
-from harness.render.objects import Environment, Object, Owner
-from harness.server import Server
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
 from harness.smoke import expected
 from harness.smoke.report import Report
 from harness.smoke.run import FILES, run
@@ -33,8 +34,8 @@ from harness.smoke.target import Cluster, Target
 from harness.smoke.torchserve import Kubectl
 from harness.snapshot import config, properties
 from tests.api_server import State, serving
+from tests.embedded_server.conftest import fill
 from tests.launcher.conftest import archive
-from tests.server.conftest import fill
 
 __all__ = ["archive"]
 
@@ -55,7 +56,7 @@ _LISTENING = """\
 
 
 def torchserve_here(folder: Path, archive: Path) -> Repository:
-    """The small checkout of tests/server, with the pin of TorchServe."""
+    """The small checkout of tests/embedded_server, with the pin of TorchServe."""
     checkout = fill(Repository(folder), archive)
     requirements = checkout.root / "apps" / "torchserve" / "image" / "requirements.txt"
     requirements.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def served(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     checkout = torchserve_here(tmp_path_factory.mktemp("smoke"), archive)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATE", str(checkout.root / "gate"))
-        with server.running(checkout) as running:
+        with embedded_server.running(checkout) as running:
             yield Served(checkout, running)
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from harness.core.errors import HarnessError, Location
 from harness.core.repository import Repository
-from harness.render.environment import Renderer
-from harness.render.objects import Environment, Object, Owner
+from harness.render.objects import Object, Owner
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
 from harness.smoke import check, expected, run, target
 from harness.smoke.check import Check, Need
 from harness.smoke.plugin import Plugin

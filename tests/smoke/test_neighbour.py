@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import api
-from harness.cluster.api import Api
 from harness.core import command
 from harness.core.errors import HarnessError
+from harness.kubernetes import api
+from harness.kubernetes.api import Api
 from harness.smoke import neighbour
 from harness.smoke.neighbour import Port
 from tests.api_server import State, serving

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cluster import environment, status
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.kubernetes import status
+from harness.local_cluster import connect
 from harness.promotion import running
 from tests.smoke.conftest import Installation
 
@@ -99,7 +100,7 @@ def test_all_that_the_workflows_ask_is_granted(
     gateway.release()
     gateway.gateway(gateway.route("httproutes"))
     for look in (
-        lambda: environment.confirm(api, "staging"),
+        lambda: connect.confirm(api, "staging"),
         lambda: running.look(api, installation.target.repository),
     ):
         # Nothing was released there: what counts is what it asked.

@@ -64,7 +64,7 @@ def _gates() -> Iterator[str]:
 def test_every_module_that_takes_part_in_a_judgement_is_productions() -> None:
     files = sorted(_gates())
     assert "harness/attestation/verify.py" in files
-    assert "harness/freeze.py" in files
+    assert "harness/settings/freeze.py" in files
     assert "harness/core/command.py" in files
     assert [each for each in files if owners(each, OURS) != PRODUCTION] == []
 

@@ -4,11 +4,11 @@ import argparse
 import dataclasses
 import json
 
-from harness import site
 from harness.cli import options, tools
 from harness.cli.release.observe import source_state
 from harness.core.repository import find as find_repository
 from harness.promotion import copy
+from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -4,11 +4,11 @@ import argparse
 import datetime
 import json
 
-from harness import freeze, gates
 from harness.cli import options
 from harness.core.errors import UsageError
 from harness.core.repository import find as find_repository
-from harness.freeze import Window
+from harness.settings import freeze, gates
+from harness.settings.freeze import Window
 
 
 def register(parser: argparse.ArgumentParser) -> None:

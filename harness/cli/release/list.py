@@ -6,7 +6,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-from harness import gates
 from harness.cli import options, tools
 from harness.core import console, files
 from harness.core.errors import InputError, UsageError
@@ -17,6 +16,7 @@ from harness.promotion import evidence_store, overview, releases
 from harness.promotion.evidence_store import EvidenceStore
 from harness.promotion.overview import Side
 from harness.promotion.releases import Ran
+from harness.settings import gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import json
 from harness.cli import options, tools
 from harness.core import console, files
 from harness.core.repository import find as find_repository
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
 from harness.review import notes
 
 

@@ -4,15 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-from harness import gates
 from harness.cli import options
-from harness.cluster import api, local
-from harness.cluster.api import Api
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.kubernetes import api
+from harness.kubernetes.api import Api
+from harness.local_cluster import local
 from harness.promotion import running
 from harness.promotion.running import Running
+from harness.settings import gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:

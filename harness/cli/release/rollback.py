@@ -4,14 +4,14 @@ import argparse
 import dataclasses
 import json
 
-from harness import gates
 from harness.cli import options, tools
 from harness.core import console
 from harness.core.git import Git
 from harness.core.repository import find as find_repository
 from harness.promotion import gather, history, rollback
 from harness.promotion.branch import Branch, upstream
-from harness.render.environment import Renderer
+from harness.render.renderer import Renderer
+from harness.settings import gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:

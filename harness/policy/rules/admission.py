@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import items, text
 from harness.policy.finding import Problem
 from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 _NAME = "kubernetes.io/metadata.name"

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, text
 from harness.policy.finding import Problem
 from harness.policy.pods import pod, pods, selects
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, scaler, share
-from harness.render.objects import Environment, Object, dig, items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 
 @rule(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, mapping, text
 from harness.policy.eks import clusters
 from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.project import Project
 from harness.policy.rule import rule
-from harness.render.objects import dig, items, mapping, text
 
 _LOGS = {"api", "audit", "authenticator", "controllerManager", "scheduler"}
 _ADDONS = (

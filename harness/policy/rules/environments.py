@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import Location
+from harness.core.values import mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import PROBES, WORKLOADS, Container, pod
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.policy.site import without
-from harness.render.objects import Environment, Object, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _GUARDS = (
     "NetworkPolicy",

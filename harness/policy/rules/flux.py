@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from harness.core.values import items, text
 from harness.policy.finding import Problem
 from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, SOURCES, Graph, chart
 from harness.policy.pods import pods
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import duration
-from harness.render.objects import Environment, Object, items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _KINDS = ("Kustomization", "HelmRelease")
 _REFERENCES = (

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
+from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
-from harness.render.objects import Environment, Object, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 ROUTES = ("HTTPRoute", "GRPCRoute")
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.values import dig, items, mapping, text
 from harness.policy import eks
 from harness.policy.finding import Problem
 from harness.policy.graph import chart
@@ -11,7 +12,8 @@ from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.scale import number_of_pods, replicas, rollout
 from harness.policy.serving import servers
-from harness.render.objects import Environment, Object, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 
 @rule(

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.graph import HELM_TIMEOUT
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import duration
-from harness.render.objects import Environment, Object, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 
 @rule(

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.values import items, text
 from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod, pods
 from harness.policy.rule import of_release, rule
 from harness.policy.serving import servers
-from harness.render.objects import Environment, Object, items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 _LISTED = re.compile(r"'([^'\s]+/)'")

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from math import inf
 
+from harness.core.values import Key, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import window
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, step
 from harness.policy.serving import Server, servers
-from harness.render.objects import Environment, Key, dig, items, mapping, text
+from harness.render.rendered import Environment
 
 # Where a container names the ConfigMap that its environment comes from.
 _VARIABLES = {"env": ("valueFrom", "configMapKeyRef"), "envFrom": ("configMapRef",)}

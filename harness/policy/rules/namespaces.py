@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import text
 from harness.policy.finding import Problem
 from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _GIVEN = ("", "flux-system", "kube-system", "kube-public")  # by Kubernetes and the Flux operator
 

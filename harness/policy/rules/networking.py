@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from harness.core.values import Value, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import Pod, behind, governed, pods, selects
 from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
-from harness.render.objects import Environment, Object, Value, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _POLICY = ("spec", "podSelector")
 _AGENT = "169.254.170.23"  # the Pod Identity agent of every EKS node

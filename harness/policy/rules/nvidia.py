@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import items
 from harness.policy import eks
 from harness.policy.finding import Problem
 from harness.policy.graph import chart
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.render.objects import Object, items
+from harness.render.objects import Object
 
 _PLUGINS = ("nvidia-device-plugin", "gpu-operator")
 _SHARING = ("timeSlicing", "mps:", "'mps'", "renameByDefault")

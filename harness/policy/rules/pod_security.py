@@ -5,10 +5,11 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, mapping
 from harness.policy.finding import Problem
 from harness.policy.pods import ENFORCE, Container, Pod, pods
 from harness.policy.rule import rule
-from harness.render.objects import Environment, dig, items, mapping
+from harness.render.rendered import Environment
 
 _VOLUMES = {  # "Volume Types" of the restricted standard
     "configMap",

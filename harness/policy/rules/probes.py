@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import mapping
 from harness.policy.finding import Problem
 from harness.policy.pods import PROBES, SERVERS, pod, window
 from harness.policy.rule import rule
-from harness.render.objects import Object, mapping
+from harness.render.objects import Object
 
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 

@@ -11,12 +11,12 @@ from typing import cast
 from harness.attestation import pointer
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
+from harness.core.values import dig, text
 from harness.core.yamlfile import Document, Path_
 from harness.policy.finding import Problem, Severity
 from harness.policy.project import Project
 from harness.policy.rule import rule
 from harness.render.cache import Cache
-from harness.render.objects import dig, text
 
 _ENV = "production"
 _GATES = f"clusters/{_ENV}/promotion.yaml"
@@ -80,11 +80,11 @@ def _judged(repository: Repository) -> list[tuple[int, str]]:
     return cast("list[tuple[int, str]]", found)
 
 
-_READERS = ("gates.py", "freeze.py")
+_READERS = ("settings/gates.py", "settings/freeze.py")
 
 
 def _judge(repository: Repository) -> list[tuple[int, str]]:
-    from harness import gates as settings
+    from harness.settings import gates as settings
 
     try:
         settings.load(repository, _ENV)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import items, text
 from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _ESCALATES = ("bind", "escalate", "impersonate")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, text
 from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, dig, items, stem, text
+from harness.render.objects import Object, stem
+from harness.render.rendered import Environment
 
 _FLUX = ("Kustomization", "HelmRelease")
 _VOLUMES: dict[str, tuple[str, str]] = {

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from harness.chart.generate import generate
 from harness.core.errors import InputError, Location
+from harness.core.values import items, mapping, text
 from harness.policy.finding import Problem, changed_line
 from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import FILES, servers
 from harness.policy.site import without
-from harness.render.objects import Environment, Object, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 NAME = "release"
 _COMMIT = re.compile(r"[0-9a-f]{40}")

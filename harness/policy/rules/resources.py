@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.quantity import quantity
 from harness.policy.rule import problem, rule
-from harness.render.objects import Object, dig, items, mapping, text
+from harness.render.objects import Object
 
 _ROUND = re.compile(r"\d+(\.\d+)?([kMGTPE]|[KMGTPE]i)")
 # Bytes: TotalAnnotationSizeLimitB of k8s.io/apimachinery/pkg/api/validation.

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.values import Key, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Key, Object, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _CREDENTIAL = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS access key

@@ -10,13 +10,13 @@ from typing import cast
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
+from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Problem, changed_line
 from harness.policy.project import Project
 from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
 from harness.render.cache import Cache
-from harness.render.objects import dig, items, mapping, text
 
 _PLACE = re.compile(r"(?P<path>/[^\s:]+):(?P<line>\d+): (?P<text>.*)")
 _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per second

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import yaml
 
+from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.graph import SOURCES
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, dig, items, mapping, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.values import dig, items, text
 from harness.policy import eks
 from harness.policy.finding import Problem
 from harness.policy.pods import SERVERS, pods
 from harness.policy.project import Project
 from harness.policy.quantity import quantity
 from harness.policy.rule import problem, rule
-from harness.render.objects import Environment, Object, dig, items, text
+from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 EFS = "efs.csi.aws.com"
 _HANDLE = re.compile(r"(efs:)?fs-[0-9a-f]{8,17}::fsap-[0-9a-f]{8,17}")

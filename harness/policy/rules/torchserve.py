@@ -12,7 +12,7 @@ from harness.policy.finding import Problem
 from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
-from harness.render.objects import Environment
+from harness.render.rendered import Environment
 
 _LOOPBACK = ("", "127.0.0.1", "localhost", "::1")  # empty: TorchServe's own default is loopback
 _ELSEWHERE = (  # where a request could load a model from, were it allowed to

@@ -1,9 +1,9 @@
 """What the API server can say: Flux, nodes, the snapshot, the disruption budget."""
 
-from harness.cluster import kinds, settings, status, synced
-from harness.cluster.api import ApiError
 from harness.core.errors import InputError
-from harness.render.objects import dig, text
+from harness.core.values import dig, text
+from harness.kubernetes import kinds, pod_settings, reconciliation, status
+from harness.kubernetes.api import ApiError
 from harness.smoke.check import Need, check
 from harness.smoke.expected import NAME, NAMESPACE, deployment
 from harness.smoke.target import Cluster, Target
@@ -26,7 +26,7 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
     nodes = cluster.api.every(kinds.NODE)
     assert nodes, "there is no node"
     for node in nodes:
-        ready = synced.condition(node, "Ready")
+        ready = reconciliation.condition(node, "Ready")
         if text(ready, "status") != "True":
             name = text(node, "metadata", "name")
             why = f"{name}: {text(ready, 'reason')}: {text(ready, 'message')}"
@@ -35,10 +35,10 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
 
 @check(Need.CLUSTER, then="harness snapshot check --env {env}; harness status {at}")
 def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
-    rendered = settings.of(deployment(cluster.rendered()))
+    rendered = pod_settings.of(deployment(cluster.rendered()))
     live = cluster.api.get(kinds.DEPLOYMENT, NAME, NAMESPACE)
     assert live, f"there is no Deployment {NAMESPACE}/{NAME}"
-    carried = settings.of(live)
+    carried = pod_settings.of(live)
     commit = target.release.commit[:12] if target.release else ""
     for key in rendered.keys() | carried.keys():
         same = rendered.get(key) == carried.get(key)

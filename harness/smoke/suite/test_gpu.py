@@ -1,7 +1,7 @@
 """The GPUs: offered by the nodes, and seen in the pods that asked for them."""
 
-from harness.cluster import kinds
-from harness.render.objects import Value, dig, text
+from harness.core.values import Value, dig, text
+from harness.kubernetes import kinds
 from harness.smoke import expected
 from harness.smoke.check import Need, check
 from harness.smoke.target import Cluster

@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.core.values import text
 from harness.loadtest import gateway
-from harness.render.objects import text
 from harness.smoke import neighbour, way_in
 from harness.smoke.check import Need, check
 from harness.smoke.expected import Expected

@@ -1,8 +1,8 @@
 """The model store: mounted as it has to be, with the archives that Git pins."""
 
-from harness.cluster import kinds
 from harness.core.errors import InputError
-from harness.render.objects import Value, dig, items, text
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import kinds
 from harness.smoke.check import Need, check
 from harness.smoke.expected import Expected
 from harness.smoke.target import Cluster

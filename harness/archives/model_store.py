@@ -1,0 +1,144 @@
+"""The file system behind the model store, by Jobs in the cluster that has it mounted."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.archives import chown_job, gc, gc_job
+from harness.aws import Aws, AwsError
+from harness.core.errors import HarnessError, InputError
+from harness.core.repository import Repository
+from harness.core.values import Value, mapping, text
+from harness.efs import settings
+from harness.kubernetes import job, kinds, reconciliation
+from harness.kubernetes import pod_settings as server_settings
+from harness.kubernetes.api import Api, Kind
+from harness.local_cluster import connect
+from harness.render.renderer import Renderer
+from harness.settings import site
+
+_NAME = _NAMESPACE = "torchserve"
+_FILES = "model-files.json"
+# The release that is about to run, and one of a chart that kept its settings apart from its pods.
+_LISTS = (f"{_NAME}-model-sync", _NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Unneeded:
+    """An archive that no release needs, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+def sweep(checkout: Repository, env: str, context: str | None, *, remove: bool) -> list[Unneeded]:
+    """Name what no recorded release needs and nothing that runs; remove it if told.
+
+    Raises:
+        UsageError: the environment has no EFS file system.
+        HarnessError: a release is under way, its commit is not in this checkout, or the Job failed.
+    """
+    settings.load(checkout, env)
+    cluster = connect.connect(checkout, env, context)
+    release = cluster.get(kinds.HELM_RELEASE, _NAME, kinds.FLUX_NAMESPACE)
+    if remove and not (release and reconciliation.ready(release)):
+        raise HarnessError(
+            "the release is not Ready: a rollback may need any archive",
+            hint=f"harness status --env {env}",
+        )
+    rendered = Renderer(checkout).at(env, _applied(cluster))
+    keep = gc.needed(checkout) | listed(cluster)
+    wanted = gc_job.manifest(rendered, remove=remove)
+    answer = _answer(job.run(cluster, wanted, [gc_job.keep_list(wanted, keep)]))
+    return [Unneeded(**each) for each in answer["unneeded"]]
+
+
+def listed(cluster: Api) -> set[str]:
+    """The archives that a release in the cluster lists, each ReplicaSet that can come back too."""
+    lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in _LISTS]
+    sets = map(server_settings.of, cluster.every(kinds.REPLICA_SET, _NAMESPACE))
+    texts = [text(each, "data", _FILES) for each in lists] + [each.get(_FILES) for each in sets]
+    return {file["name"] for each in texts if each for file in json.loads(each)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What was found on an old file system.
+
+    Attributes:
+        changed: path, and owner, group and mode before and after.
+        left: what is not of the old guide's layout, and stays as it is.
+    """
+
+    changed: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def own(
+    checkout: Repository, env: str, context: str | None, file_system: str, *, apply: bool
+) -> Ownership:
+    """Name what has another owner or mode than the sync Job gives; change it if told.
+
+    Raises:
+        InputError: there is no such file system, or nobody can be root on it any more.
+        HarnessError: the Job cannot be run.
+    """
+    region = settings.load(checkout, env).settings.region
+    _refuse_guarded(site.aws(checkout, env, region), file_system)
+    rendered = Renderer(checkout).candidate(env)
+    wanted = chown_job.job(rendered, apply=apply)
+    cluster = connect.connect(checkout, env, context)
+    with standing(cluster, chown_job.around(rendered, file_system)):
+        answer = _answer(job.run(cluster, wanted))
+    changed = [f"{each['path']}: {each['before']} → {each['after']}" for each in answer["changed"]]
+    return Ownership(tuple(changed), tuple(answer["left"]))
+
+
+@contextlib.contextmanager
+def standing(cluster: Api, objects: Sequence[Value]) -> Iterator[None]:
+    """Objects that are there while the block runs, whatever an earlier run has left of them."""
+    try:
+        for each in objects:
+            cluster.apply(each)
+        yield
+    finally:
+        for each in reversed(objects):
+            metadata = mapping(each, "metadata")
+            kind = Kind(text(each, "apiVersion"), text(each, "kind"))
+            cluster.delete(kind, text(metadata, "name"), text(metadata, "namespace"))
+
+
+def _refuse_guarded(aws: Aws, file_system: str) -> None:
+    """A file-system policy lets nobody in without an access point, nor be root through one."""
+    try:
+        aws.ask("efs", "describe_file_system_policy", FileSystemId=file_system)
+    except AwsError as error:
+        if error.code == "PolicyNotFound":
+            return
+        if error.code == "FileSystemNotFound":
+            raise InputError(f"there is no file system {file_system} here") from error
+        raise
+    raise InputError(
+        f"{file_system} has a file-system policy, so nobody can be root on it",
+        hint=f"aws efs delete-file-system-policy --file-system-id {file_system}; afterwards "
+        "`harness efs apply` puts it back",
+    )
+
+
+def _answer(said: str) -> Any:
+    """What a program of ``model_sync`` says last; a warning of Python's may come before it."""
+    try:
+        return json.loads(said.strip().splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise HarnessError(f"the Job has ended well and said {said[:500]!r}") from error
+
+
+def _applied(cluster: Api) -> str:
+    """The commit whose release Flux has applied."""
+    apps = cluster.get(kinds.KUSTOMIZATION, _NAME, kinds.FLUX_NAMESPACE)
+    commit = text(apps, "status", "lastAppliedRevision").rpartition(":")[2]
+    if not commit:
+        raise HarnessError("Flux has applied nothing yet")
+    return commit

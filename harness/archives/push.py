@@ -1,0 +1,163 @@
+"""An environment's bucket, and how model archives get into it, whole and once.
+
+Each goes up in parts, each part with its SHA-256, which S3 checks. A push that was killed goes on
+with the parts that are missing. S3 completes an object under a name only where there is none yet.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.aws import Aws, AwsError, Call
+from harness.core import files
+from harness.core.console import Update
+from harness.core.errors import InputError
+from harness.core.repository import Repository
+from harness.models.lock import LockedModel
+from harness.settings import site
+
+PART = 16 << 20
+"""Bytes of a part: S3 takes 5 MiB to 5 GiB, and 10,000 parts, so archives of up to 160 GB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where the archives go."""
+
+    aws: Aws
+    name: str
+
+    def push(self, path: Path, locked: LockedModel, update: Update) -> bool:
+        """Upload an archive.
+
+        Returns:
+            False where it was there already.
+
+        Raises:
+            InputError: the file is not what the lock says, or S3 has another content of its name.
+            AwsError: S3 refused.
+        """
+        if not path.is_file() or files.sha256(path) != locked.sha256:
+            raise InputError(
+                f"not the archive with sha256 {locked.sha256}",
+                at=path,
+                hint="build what models/lock.yaml names: harness models build; harness models lock",
+            )
+        if self.has(locked):
+            return False
+        upload = self._upload(locked)
+        known = {part["PartNumber"]: part for part in self._parts(locked, upload)}
+        done = []
+        for number, chunk in _chunks(path):
+            checksum = base64.b64encode(hashlib.sha256(chunk).digest()).decode()
+            part = known.get(number)
+            if not part or part.get("ChecksumSHA256") != checksum:
+                part = self._s3(
+                    "upload_part", locked, UploadId=upload, PartNumber=number, Body=chunk,
+                    ChecksumSHA256=checksum,
+                )  # fmt: skip
+            done.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": checksum})
+            update(f"{min(number * PART, locked.size) / locked.size:.0%} of {locked.mar}")
+        return self._complete(locked, upload, done)
+
+    def has(self, locked: LockedModel) -> bool:
+        """Whether the archive is there.
+
+        Raises:
+            InputError: S3 has another content of its name.
+            AwsError: S3 refused.
+        """
+        try:
+            found = self._s3("head_object", locked)
+        except AwsError as error:
+            if error.code in ("404", "NoSuchKey", "NotFound"):
+                return False
+            raise
+        said = found["Metadata"].get("sha256")
+        if (said, found["ContentLength"]) != (locked.sha256, locked.size):
+            raise InputError(
+                f"s3://{self.name}/{locked.mar} has another content (sha256 {said or 'unknown'}, "
+                f"{found['ContentLength']:,} bytes); archives are never overwritten",
+                hint="give the model another version",
+            )
+        return True
+
+    def fetch(self, locked: LockedModel, path: Path) -> None:
+        """Download the archive.
+
+        Raises:
+            InputError: what S3 has is not what the lock says.
+            AwsError: S3 refused.
+        """
+        digest = hashlib.sha256()
+        with files.replacing(path) as file:
+            for chunk in self._s3("get_object", locked)["Body"].iter_chunks(PART):
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != locked.sha256:
+                raise InputError(f"s3://{self.name}/{locked.mar} has not sha256 {locked.sha256}")
+
+    def _upload(self, locked: LockedModel) -> str:
+        """The upload that an earlier push began, or a new one."""
+        begun = self.aws.every(
+            "s3", "list_multipart_uploads", "Uploads", Bucket=self.name, Prefix=locked.mar
+        )
+        mine = [each["UploadId"] for each in begun if each["Key"] == locked.mar]
+        if mine:
+            return str(mine[-1])
+        made = self._s3(
+            "create_multipart_upload", locked, ChecksumAlgorithm="SHA256",
+            Metadata={"sha256": locked.sha256},
+        )  # fmt: skip
+        return str(made["UploadId"])
+
+    def _parts(self, locked: LockedModel, upload: str) -> list[dict[str, Any]]:
+        return self.aws.every(
+            "s3", "list_parts", "Parts", Bucket=self.name, Key=locked.mar, UploadId=upload
+        )
+
+    def _complete(self, locked: LockedModel, upload: str, parts: list[dict[str, object]]) -> bool:
+        try:
+            self._s3(
+                "complete_multipart_upload", locked, UploadId=upload, IfNoneMatch="*",
+                MultipartUpload={"Parts": parts},
+            )  # fmt: skip
+        except AwsError as error:
+            # Another push was faster: then it has to be the same content.
+            if error.code in ("PreconditionFailed", "NoSuchUpload") and self.has(locked):
+                return False
+            raise
+        return True
+
+    def _s3(self, operation: str, locked: LockedModel, **parameters: object) -> Any:
+        where = {"Bucket": self.name, "Key": locked.mar}
+        return self.aws.call(Call("s3", operation, {**where, **parameters}))
+
+
+def find(repository: Repository, env: str) -> Bucket:
+    """The bucket that an environment's site.yaml names.
+
+    Raises:
+        InputError: it names none yet.
+    """
+    repository.cluster(env)
+    known = {each.name: each for each in site.read(repository, env)}
+    bucket = known.get("MODEL_BUCKET")
+    if not bucket or bucket.value == site.UNSET:
+        raise InputError(
+            f"{env} has no MODEL_BUCKET",
+            at=bucket.at if bucket else None,
+            hint=f"harness init --env {env} MODEL_BUCKET=…",
+        )
+    return Bucket(site.aws(repository, env), bucket.value)
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        number = 1
+        while chunk := file.read(PART):
+            yield number, chunk
+            number += 1

@@ -1,0 +1,36 @@
+"""Plain YAML and JSON values: what lies at a path, as the type that is expected there."""
+
+from collections.abc import Mapping
+
+Key = str | int
+Value = Mapping[str, object]
+
+
+def dig(value: object, *path: Key) -> object:
+    """The value at ``path`` below ``value``; None where the path ends early."""
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+def mapping(value: object, *path: Key) -> Value:
+    """The mapping at ``path``; empty where there is none."""
+    found = dig(value, *path)
+    return found if isinstance(found, dict) else {}
+
+
+def items(value: object, *path: Key) -> list[object]:
+    """The list at ``path``; empty where there is none."""
+    found = dig(value, *path)
+    return found if isinstance(found, list) else []
+
+
+def text(value: object, *path: Key) -> str:
+    """The text at ``path``; empty where there is none."""
+    found = dig(value, *path)
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,268 @@
+"""The real TorchServe on this machine, behind the same launcher as in the container.
+
+    with server.running(repository.find(), env="local") as served:
+        requests.post(f"{served.inference_url}/predictions/squeezenet1_1", data=photograph)
+
+What it is started with, what it writes and its logs lie under ``build/serve/<env>``.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+
+from harness.core import command, console, files
+from harness.core.errors import HarnessError, InputError
+from harness.core.repository import Repository
+from harness.jars import JarsError, fetch, lock
+from harness.launcher import libraries
+from harness.launcher.jvm import LONGEST_WORK
+from harness.snapshot import config, preflight
+
+_LOOPBACK = "127.0.0.1"
+_POLL = 0.2  # seconds between two questions whether it is ready
+_DRAIN = 60.0  # seconds for what is in flight when it is stopped
+_STOP = 30.0  # seconds beside that for the launcher to end
+CONFIG, FILES = "config.properties", "model-files.json"
+"""In the server's folder: what TorchServe and the launcher are started with."""
+
+_FAILURE = "failure.txt"
+_PORTS = {
+    "inference": 8080,
+    "management": 8081,
+    "metrics": 8082,
+    "gRPC inference": 7070,
+    "gRPC management": 7071,
+    "launcher": 8090,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A TorchServe that is ready: every worker of every model has loaded.
+
+    Attributes:
+        inference_url: base of ``/predictions/<model>``, without a trailing slash.
+        grpc_address: ``host:port`` of the inference service.
+        launcher_url: base of ``/startup``, ``/ready``, ``/live`` and ``/metrics``.
+        pid: the launcher's process.
+        models: the names of what it serves.
+        folder: where its configuration, torchserve.log and launcher.log lie.
+    """
+
+    inference_url: str
+    grpc_address: str
+    launcher_url: str
+    pid: int
+    models: tuple[str, ...]
+    folder: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    def wait(self) -> None:
+        """Return never: the server runs until the ``running`` block is left.
+
+        Raises:
+            HarnessError: it ended by itself.
+        """
+        self.process.wait()
+        raise _ended(self.process, self.folder)
+
+
+@contextlib.contextmanager
+def running(repository: Repository, env: str = "local") -> Iterator[Server]:
+    """Serve what ``harness models build`` built, with the settings of ``env``, for a while.
+
+    A port of the container that is taken here is replaced by a free one, with a notice.
+
+    Raises:
+        InputError: a model cannot be loaded; the text has the worker's own traceback.
+        HarnessError: the server could not be started.
+    """
+    folder = repository.build / "serve" / env
+    with contextlib.ExitStack() as until:
+        until.enter_context(_alone(folder))
+        ports = _free_ports()
+        models = _prepare(repository, env, folder, ports)
+        _note_other_libraries(repository)
+        process = until.enter_context(_launcher(folder, ports["launcher"]))
+        server = Server(
+            inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
+            grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
+            launcher_url=f"http://{_LOOPBACK}:{ports['launcher']}",
+            pid=process.pid,
+            models=models,
+            folder=folder,
+            process=process,
+        )
+        with console.step("start TorchServe") as update:
+            _wait_until_started(server, update)
+        yield server
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of an environment; it goes with the process, so that it is never stale."""
+    files.write(folder / "lock", "")
+    with (folder / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "stop it first (Ctrl-C there), or serve from another checkout"
+            raise HarnessError("is being served already", at=folder, hint=hint) from None
+        yield
+
+
+def _free_ports() -> dict[str, int]:
+    """The container's ports, or a free one for each that is taken here."""
+    ports: dict[str, int] = {}
+    with contextlib.ExitStack() as held:  # all at once, so that no two are the same
+        for name, wanted in _PORTS.items():
+            taken = held.enter_context(socket.socket())
+            # A port that was just left, by a connection that has ended, can be listened on.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                taken.bind((_LOOPBACK, wanted))
+            except OSError:
+                taken.bind((_LOOPBACK, 0))
+                console.note(f"port {wanted} is taken: {name} is on {taken.getsockname()[1]}")
+            ports[name] = taken.getsockname()[1]
+    return ports
+
+
+def _prepare(
+    repository: Repository, env: str, folder: Path, ports: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Write what the launcher is started with, judge it, and return the models' names."""
+    built = repository.built_models / "lock.yaml"
+    if not built.is_file():
+        raise HarnessError("no models are built", at=built, hint="run `harness models build`")
+    snapshot = config.load(repository, env, built)
+    gpus = _gpus()
+    changes = {
+        "inference_address": f"http://{_LOOPBACK}:{ports['inference']}",
+        "management_address": f"http://{_LOOPBACK}:{ports['management']}",
+        "metrics_address": f"http://{_LOOPBACK}:{ports['metrics']}",
+        "grpc_inference_address": _LOOPBACK,
+        "grpc_inference_port": str(ports["gRPC inference"]),
+        "grpc_management_port": str(ports["gRPC management"]),
+        "model_store": str(repository.built_models / "model-store"),
+        "python": sys.executable,
+        "number_of_gpu": str(gpus),
+    }
+    model_files = [file.entry() for file in snapshot.model_files()]
+    files.write(folder / CONFIG, config.derive(snapshot.config_properties(), changes))
+    files.write(folder / FILES, json.dumps(model_files, indent=2) + "\n")
+    preflight.check(folder / CONFIG, files=snapshot.model_files(), gpus=gpus)
+    return tuple(snapshot.models.models)
+
+
+def _note_other_libraries(repository: Repository) -> None:
+    """Say so where the launcher will not run the Java libraries that the image runs."""
+    try:
+        pinned = lock.read(repository.jars_lock)
+    except JarsError as error:
+        raise InputError(str(error)) from error
+    if not libraries.count(libraries.FOLDER):
+        console.note(libraries.summary(libraries.FOLDER, 0))
+    elif not fetch.holds(libraries.FOLDER, pinned):
+        hint = "`make jars` fetches those"
+        console.note(f"the Java libraries are not the ones in {repository.jars_lock}: {hint}")
+
+
+def _gpus() -> int:
+    if not shutil.which("nvidia-smi"):
+        return 0
+    listed = command.run(["nvidia-smi", "-L"], timeout=30, accept=range(256)).stdout
+    return sum(line.startswith("GPU ") for line in listed.splitlines())
+
+
+@contextlib.contextmanager
+def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    (folder / _FAILURE).unlink(missing_ok=True)
+    argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
+    argv += ["--config", folder / CONFIG, "--files", folder / FILES]
+    argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
+    argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5]
+    with (
+        _work(folder) as work,
+        (folder / "torchserve.log").open("wb") as stdout,
+        (folder / "launcher.log").open("wb") as stderr,
+        # A group of its own: Ctrl-C in the terminal asks us, and we ask it. If we are killed,
+        # its standard input ends, and it stops by itself.
+        subprocess.Popen(
+            [str(word) for word in (*argv, "--work", work)],
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            process_group=0,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(_DRAIN + _STOP)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.terminate()  # the second time: at once
+
+
+@contextlib.contextmanager
+def _work(folder: Path) -> Iterator[Path]:
+    """The launcher's work folder: below ours, or where that is too deep for sockets a short one."""
+    if len(os.fsencode(folder / "work")) <= LONGEST_WORK:
+        yield folder / "work"
+        return
+    with tempfile.TemporaryDirectory(prefix="torchserve-") as short:
+        console.note(f"the path of this checkout is long: TorchServe works in {short}")
+        yield Path(short)
+
+
+def _wait_until_started(server: Server, update: console.Update) -> None:
+    """The launcher itself ends a start that cannot succeed; a slow one may take its time."""
+    while server.process.poll() is None:
+        started, reason = probe(f"{server.launcher_url}/startup")
+        if started:
+            return
+        update(reason)
+        time.sleep(_POLL)
+    raise _ended(server.process, server.folder)
+
+
+def probe(url: str) -> tuple[bool, str]:
+    """Whether one of the launcher's endpoints says that all is good, and the reason that it gives.
+
+    While it starts or ends, in the middle of an answer too, nothing is good.
+    """
+    try:
+        try:
+            response = urllib.request.urlopen(url, timeout=5)  # noqa: S310 - http on loopback
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            answer = json.load(response)
+    except (OSError, HTTPException, ValueError):
+        return False, "the launcher does not answer"
+    return answer["ok"], answer["reason"]
+
+
+def _ended(process: subprocess.Popen[bytes], folder: Path) -> HarnessError:
+    """Why the launcher has ended by itself; it leaves that in a file, as in a pod."""
+    failure = folder / _FAILURE
+    log = folder / "launcher.log"
+    text = (failure if failure.is_file() else log).read_text(errors="replace").strip()
+    kind = InputError if process.returncode == InputError.exit_code else HarnessError
+    whole = f"the whole log is in {folder / 'torchserve.log'}"
+    return kind(text or f"the launcher has ended, exit code {process.returncode}", hint=whole)

@@ -1,0 +1,378 @@
+"""The Kubernetes API as plain objects: get, apply, watch until something is so.
+
+    cluster = api.connect(kubeconfig)
+    cluster.until(kinds.DEPLOYMENT, lambda found: ..., namespace="torchserve", seconds=30)
+
+The official client does the transport; which kinds there are is asked of the server itself.
+"""
+
+import datetime
+import email.utils
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+import urllib3
+from kubernetes import client, config
+
+from harness.core.errors import HarnessError
+from harness.core.values import Value, items, mapping, text
+from harness.kubernetes import kubeconfig
+
+FIELD_MANAGER = "harness"
+_MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_WATCH_SECONDS = 20  # after which a watch is opened again: the longest that a lost one can cost
+_BUSY = (429, 500, 503, 504)  # what a server says while it, or its etcd, is starting
+_PATIENCE = 15.0  # seconds that it may take: it starts in five
+_AGAIN = 0.2  # seconds until an API server that does not answer is asked again
+
+Answer = TypeVar("Answer")
+_TRANSPORT = (urllib3.exceptions.HTTPError, OSError)
+
+
+class UnreachableError(HarnessError):
+    """The API server does not answer."""
+
+
+class ApiError(HarnessError):
+    """The API server refused a request. ``status`` is the HTTP code, ``body`` its Status."""
+
+    def __init__(self, status: int, body: Value, request: str) -> None:
+        self.status = status
+        self.body = body
+        super().__init__(f"{request}: {status} {text(body, 'message') or text(body, 'reason')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object, such as ``Kind("apps/v1", "Deployment")``."""
+
+    api_version: str
+    name: str
+
+
+@dataclass
+class Api:
+    """One cluster, by way of one kubeconfig."""
+
+    _client: client.ApiClient
+    _paths: dict[Kind, tuple[str, bool]] = field(default_factory=dict)
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> Value | None:
+        """The object; None where it is not there."""
+        try:
+            return self._ask("GET", self._path(kind, namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def every(self, kind: Kind, namespace: str = "", labels: str = "") -> list[Value]:
+        """Every object of the kind, of one namespace or of all."""
+        return self._listed(kind, namespace, labels)[0]
+
+    def apply(self, value: Value, *, dry_run: bool = False, manager: str = FIELD_MANAGER) -> Value:
+        """Server-side apply, taking over the fields that another manager holds.
+
+        Raises:
+            ApiError: admission, validation or the lack of the kind refused it.
+        """
+        metadata = mapping(value, "metadata")
+        path = self._path(_kind(value), text(metadata, "namespace"), text(metadata, "name"))
+        query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self._ask("PATCH", path, value, query, _APPLY)
+
+    def patch(
+        self, kind: Kind, name: str, change: Value, namespace: str = "", *, part: str = ""
+    ) -> Value:
+        """A JSON merge patch; ``part`` is a subresource such as ``scale`` or ``status``."""
+        path = self._path(kind, namespace, name) + (f"/{part}" if part else "")
+        return self._ask("PATCH", path, change, {"fieldManager": "kubectl-edit"}, _MERGE)
+
+    def create(self, value: Value, *, dry_run: bool = False) -> Value:
+        """Create an object, or ask whether it might be.
+
+        Raises:
+            ApiError: it was refused, or is there already.
+        """
+        path = self._path(_kind(value), text(value, "metadata", "namespace"))
+        return self._ask("POST", path, value, {"dryRun": "All"} if dry_run else None)
+
+    def evict(self, name: str, namespace: str, *, dry_run: bool = False) -> None:
+        """Ask for a pod to go, as a drain does, or whether it might: disruption budgets decide.
+
+        Raises:
+            ApiError: 429 where a budget forbids it.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        path = f"{_pod(namespace, name)}/eviction"
+        self._ask("POST", path, body, {"dryRun": "All"} if dry_run else None)
+
+    def log(self, name: str, namespace: str) -> str:
+        """What the containers of a pod have written."""
+        with self._open("GET", f"{_pod(namespace, name)}/log") as response:
+            return response.read().decode(errors="replace")
+
+    def delete(
+        self, kind: Kind, name: str, namespace: str = "", *, seconds: int | None = None
+    ) -> None:
+        """Delete an object and what it owns; one that is not there is no error.
+
+        ``seconds`` is the grace period of a pod, its own unless told.
+        """
+        # A Job's pods would stay: alone among the kinds, it leaves them behind unless told.
+        query = {"propagationPolicy": "Background"}
+        if seconds is not None:
+            query["gracePeriodSeconds"] = str(seconds)
+        try:
+            self._ask("DELETE", self._path(kind, namespace, name), query=query)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def reconcile(
+        self, kind: Kind, name: str, namespace: str = "flux-system", *, token: str = ""
+    ) -> None:
+        """Ask Flux to look now, as ``flux reconcile`` does.
+
+        ``token`` comes back in the object's status once it has been handled.
+        """
+        requested = {"reconcile.fluxcd.io/requestedAt": token or str(time.time())}
+        self.patch(kind, name, {"metadata": {"annotations": requested}}, namespace)
+
+    def until(
+        self,
+        kind: Kind,
+        so: Callable[[list[Value]], Answer | None],
+        *,
+        seconds: float,
+        namespace: str = "",
+        labels: str = "",
+        what: str = "",
+    ) -> Answer:
+        """Watch objects until ``so`` returns something true about all of them.
+
+        The watch goes on through restarts of the API server.
+
+        Raises:
+            HarnessError: it was not so after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        found: list[Value] = []
+        while time.monotonic() < deadline:
+            try:
+                for found in self._states(kind, namespace, labels, deadline):
+                    if answer := so(found):
+                        return answer
+            except (*_TRANSPORT, UnreachableError, ApiError) as error:
+                if isinstance(error, ApiError) and error.status in (400, 403, 422):
+                    raise
+                time.sleep(_AGAIN)
+        raise HarnessError(
+            f"not so after {seconds:g} s: {what or kind.name}\n{_summary(found)}",
+        )
+
+    def until_gone(self, removed: Collection[tuple[Kind, str, str]], *, seconds: float) -> None:
+        """Wait until none of some objects, by kind, name and namespace, is there any more.
+
+        Raises:
+            HarnessError: one was there after ``seconds``.
+        """
+        for kind in {kind for kind, _, _ in removed}:
+
+            def gone(found: list[Value], kind: Kind = kind) -> bool:
+                metadata = [mapping(each, "metadata") for each in found]
+                there = {(kind, text(x, "name"), text(x, "namespace")) for x in metadata}
+                return there.isdisjoint(removed)
+
+            self.until(kind, gone, seconds=seconds, what=f"{kind.name}: what was removed is gone")
+
+    def version(self) -> str:
+        """The API server's version, such as ``v1.36.3``."""
+        return text(self._ask("GET", "/version"), "gitVersion")
+
+    def now(self) -> datetime.datetime:
+        """The time by the API server's clock, to the second."""
+        with self._open("GET", "/version") as response:
+            response.read()
+            return email.utils.parsedate_to_datetime(response.headers["Date"])
+
+    def kinds(self) -> list[Kind]:
+        """Every kind that the server has, for whoever needs to look at everything."""
+        found = [("v1", "/api/v1")]
+        for group in items(self._ask("GET", "/apis"), "groups"):
+            version = text(group, "preferredVersion", "groupVersion")
+            found.append((version, f"/apis/{version}"))
+        return [
+            Kind(version, text(each, "kind"))
+            for version, path in found
+            for each in items(self._ask("GET", path), "resources")
+            if "/" not in text(each, "name") and "list" in items(each, "verbs")
+        ]
+
+    def _states(
+        self, kind: Kind, namespace: str, labels: str, deadline: float
+    ) -> Iterator[list[Value]]:
+        """All objects as they are now, and again after each change."""
+        listed, version = self._listed(kind, namespace, labels)
+        known = {_key(each): each for each in listed}
+        yield listed
+        left = max(1, min(_WATCH_SECONDS, int(deadline - time.monotonic())))
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(left)}
+        if labels:
+            query["labelSelector"] = labels
+        with self._open("GET", self._path(kind, namespace), query=query, seconds=left + 2) as lines:
+            for line in _lines(lines):
+                event = cast("Value", json.loads(line))
+                value = mapping(event, "object")
+                if text(event, "type") == "ERROR":  # the version is too old: list again
+                    return
+                if text(event, "type") == "DELETED":
+                    known.pop(_key(value), None)
+                else:
+                    known[_key(value)] = value
+                yield list(known.values())
+
+    def _listed(self, kind: Kind, namespace: str, labels: str) -> tuple[list[Value], str]:
+        query = {"labelSelector": labels} if labels else None
+        answer = self._ask("GET", self._path(kind, namespace), query=query)
+        same = {"apiVersion": kind.api_version, "kind": kind.name}
+        found = [{**same, **mapping(each)} for each in items(answer, "items")]
+        return cast("list[Value]", found), text(answer, "metadata", "resourceVersion")
+
+    def _path(self, kind: Kind, namespace: str, name: str = "") -> str:
+        if kind not in self._paths:
+            self._paths[kind] = self._discover(kind)
+        path, namespaced = self._paths[kind]
+        root = (
+            f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
+        )
+        within = f"/namespaces/{namespace}" if namespaced and namespace else ""
+        return f"{root}{within}/{path}" + (f"/{name}" if name else "")
+
+    def _discover(self, kind: Kind) -> tuple[str, bool]:
+        root = "/apis" if "/" in kind.api_version else "/api"
+        answer = self._ask("GET", f"{root}/{kind.api_version}")
+        for each in items(answer, "resources"):
+            if text(each, "kind") == kind.name and "/" not in text(each, "name"):
+                return text(each, "name"), bool(mapping(each)["namespaced"])
+        raise ApiError(404, {"message": "the server has no such kind"}, f"{kind}")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Value:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with self._open(method, path, body, query, content_type) as response:
+                    return cast("Value", json.loads(response.read()))
+            except (*_TRANSPORT, UnreachableError, ApiError) as error:
+                # A server that starts is asked again; what creates is not, it might do so twice.
+                busy = not isinstance(error, ApiError) or error.status in _BUSY
+                if not busy or method == "POST" or time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN)
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        seconds: float = 30,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        settings = self._client.configuration
+        if token := settings.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            headers["Authorization"] = token
+        address = settings.host + path
+        if query:
+            address += "?" + "&".join(f"{key}={value}" for key, value in query.items())
+        try:
+            response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
+                method,
+                address,
+                body=None if body is None else json.dumps(body),
+                headers=headers,
+                preload_content=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=3, read=seconds),
+            )
+        except _TRANSPORT as error:
+            raise UnreachableError(f"{settings.host} does not answer: {error}") from error
+        if response.status >= 400:
+            said = response.read()
+            response.release_conn()
+            raise ApiError(response.status, _status(said), f"{method} {path}")
+        return response
+
+
+def connect(file: Path | None = None, context: str | None = None) -> Api:
+    """The cluster of a kubeconfig; of KUBECONFIG or ~/.kube/config unless told.
+
+    Raises:
+        HarnessError: there is no such file or context.
+    """
+    path = str(file) if file else kubeconfig.files()
+    try:
+        made = config.new_client_from_config(config_file=path, context=context)
+    except (config.ConfigException, OSError) as error:
+        raise HarnessError(
+            f"no cluster can be named: {error}",
+            hint="set KUBECONFIG, or start one on this machine: `make cluster`",
+        ) from error
+    return Api(made)
+
+
+def _kind(value: Value) -> Kind:
+    return Kind(text(value, "apiVersion"), text(value, "kind"))
+
+
+def _pod(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"
+
+
+def _key(value: Value) -> str:
+    return f"{text(value, 'metadata', 'namespace')}/{text(value, 'metadata', 'name')}"
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    for chunk in response.stream(1 << 16, decode_content=True):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+
+
+def _status(said: bytes) -> Value:
+    try:
+        return cast("Value", json.loads(said))
+    except ValueError:
+        return {"message": said.decode(errors="replace")[:500]}
+
+
+def _summary(found: list[Value]) -> str:
+    """What the last look saw, a line an object, with what its conditions say."""
+    lines = []
+    for each in found[:20]:
+        said = [
+            " ".join(text(one, name) for name in ("type", "status", "reason", "message"))
+            for one in items(each, "status", "conditions")
+        ]
+        lines.append(f"  {_key(each)}: {'; '.join(said)[:600]}")
+    return "\n".join(lines) or "  there is no such object"

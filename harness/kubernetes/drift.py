@@ -1,0 +1,40 @@
+"""Whether a cluster runs what a commit of main says it should."""
+
+from collections.abc import Iterator
+
+from harness.core.repository import Repository
+from harness.kubernetes.status import Screen
+from harness.render import tree
+from harness.render.renderer import pinned
+
+_SHOWN = 12  # digits of a commit
+
+
+def differences(screen: Screen, repository: Repository, env: str, commit: str) -> Iterator[str]:
+    """Where a cluster is not at what ``commit`` says of its environment, in words.
+
+    What differs inside an object is not looked for: Flux repairs it, and is not Ready meanwhile.
+
+    Args:
+        screen: what the cluster says of itself.
+        repository: the checkout that has the commit.
+        env: the environment that the cluster should be.
+        commit: of main, by any name that git knows.
+
+    Raises:
+        UsageError: the commit is not in this checkout.
+    """
+    wanted = tree.at_commit(repository, commit)
+    release = pinned(wanted, env) or wanted.commit
+    if screen.main != wanted.commit:
+        yield f"follows {_short(screen.main)}, and main is at {_short(wanted.commit)}"
+    if screen.release != release:
+        yield f"runs {_short(screen.release)}, and main says {_short(release)}"
+    for row in screen.rows:
+        # Git suspends nothing (rule flux/suspended), so somebody did it by hand.
+        if row.state == "suspended":
+            yield f"{row.kind}/{row.name} is suspended"
+
+
+def _short(commit: str) -> str:
+    return commit[:_SHOWN] or "nothing"

@@ -1,0 +1,227 @@
+"""The one screen of whoever is on call: what Flux follows, what it applied, what is not ready."""
+
+import datetime
+from collections.abc import Container, Iterator
+from dataclasses import asdict, dataclass
+
+from harness.core.git import Git
+from harness.core.repository import Repository
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import kinds, reconciliation
+from harness.kubernetes.api import Api, ApiError, Kind
+
+_SOURCES = (kinds.GIT_REPOSITORY, kinds.OCI_REPOSITORY, kinds.HELM_REPOSITORY)
+_RELEASE = "release"
+_MESSAGE = 240  # characters of a reason; a controller may put a whole diff into it
+_WAITS = "; a newer commit waits until that ends (docs/promotion.md, A fix that waits)"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object of Flux, or one pod.
+
+    Attributes:
+        state: ``ready``, ``not ready``, ``reconciling`` or ``suspended``.
+        revision: what it fetched or applied last.
+        age: seconds since its state last changed.
+        why: what it says; empty while it is ready.
+    """
+
+    kind: str
+    name: str
+    state: str
+    revision: str
+    age: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Everything that ``harness status`` shows.
+
+    Attributes:
+        main: the commit that the root follows.
+        release: the commit that runs.
+        pinned: whether ``release`` is a pin, and not simply main.
+        behind: commits from ``release`` to ``main``; None where the checkout lacks one of them.
+        rows: sources, Kustomizations, releases, then the pods that are not ready.
+    """
+
+    version: str
+    main: str
+    release: str
+    pinned: bool
+    behind: int | None
+    rows: tuple[Row, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is wrong. What is suspended was meant to be."""
+        return bool(self.rows) and all(row.state in ("ready", "suspended") for row in self.rows)
+
+    def as_json(self) -> dict[str, object]:
+        """The screen as plain values."""
+        return {"ready": self.ready, **asdict(self)}
+
+
+def look(cluster: Api, repository: Repository) -> Screen:
+    """Ask a cluster, and count commits in the checkout.
+
+    Raises:
+        ApiError: the cluster has no Flux, or does not let us look.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    sources = {text(each, "metadata", "name"): each for each in cluster.every(kinds.GIT_REPOSITORY)}
+    main, release = (_commit(sources.get(name)) for name in (kinds.ROOT, _RELEASE))
+    pin = text(sources.get(_RELEASE), "spec", "ref", "commit")
+    flux_kinds = (*_SOURCES, kinds.KUSTOMIZATION, kinds.HELM_RELEASE)
+    rows = [_row(each, kind, now) for kind in flux_kinds for each in _every(cluster, kind)]
+    complete = {
+        text(each, "metadata", "uid")
+        for each in cluster.every(kinds.JOB)
+        if text(reconciliation.condition(each, "Complete"), "status") == "True"
+    }
+    rows += [_pod_row(pod, now) for pod in cluster.every(kinds.POD) if not is_well(pod, complete)]
+    return Screen(
+        cluster.version(), main, release, bool(pin), _behind(repository, release, main), tuple(rows)
+    )
+
+
+def format_screen(screen: Screen) -> str:
+    """The screen as text, the broken first."""
+    return "\n".join(_lines(screen))
+
+
+def _lines(screen: Screen) -> Iterator[str]:
+    yield f"Kubernetes {screen.version}"
+    yield f"main      {screen.main[:12] or '-'}"
+    how = "pinned" if screen.pinned else "follows main"
+    count = "" if screen.behind is None else f", {screen.behind} commits behind main"
+    yield f"release   {screen.release[:12] or '-'} ({how}{count})"
+    broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
+    if broken:
+        yield from ("", "not ready:")
+    for row in broken:
+        yield f"  {row.kind}/{row.name}: {row.why}"
+    yield ""
+    for row in screen.rows:
+        cells = f"{row.kind:14} {row.name:24} {row.state:12} {row.revision:32}"
+        yield f"{cells} {_age(row.age):>5}"
+
+
+def _every(cluster: Api, kind: Kind) -> list[Value]:
+    try:
+        return cluster.every(kind)
+    except ApiError as error:
+        if error.status == 404:  # a component of Flux that this cluster does without
+            return []
+        raise
+
+
+def _row(value: Value, kind: Kind, now: datetime.datetime) -> Row:
+    ready = reconciliation.condition(value, "Ready")
+    changed = text(ready, "lastTransitionTime") or text(value, "metadata", "creationTimestamp")
+    static = kind == kinds.HELM_REPOSITORY and text(value, "spec", "type") == "oci"
+    state = _state(value, ready, static=static)
+    why = "" if state == "ready" else text(ready, "message").replace("\n", " ")[:_MESSAGE]
+    if kind == kinds.HELM_RELEASE and is_overtaken(value):
+        why += _WAITS
+    return Row(
+        kind.name,
+        text(value, "metadata", "name"),
+        state,
+        _applied(value),
+        _seconds(changed, now),
+        why or ("" if state in ("ready", "suspended") else "its controller has not looked yet"),
+    )
+
+
+def _state(value: Value, ready: object, *, static: bool) -> str:
+    if not reconciliation.active(value):
+        return "suspended"
+    if reconciliation.ready(value) or static:
+        return "ready"
+    return "reconciling" if text(ready, "status") in ("Unknown", "") else "not ready"
+
+
+def _applied(value: Value) -> str:
+    """What it fetched, applied or released last, short enough for a column."""
+    revision = text(value, "status", "artifact", "revision") or text(
+        value, "status", "lastAppliedRevision"
+    )
+    if revision:
+        branch, _, commit = revision.partition("@")
+        return f"{branch}@{commit.removeprefix('sha1:')[:12]}" if commit else revision[-32:]
+    newest = dig(value, "status", "history", 0)
+    version = text(newest, "chartVersion")
+    return f"{version} r{dig(newest, 'version')} {text(newest, 'status')}" if version else ""
+
+
+def _pod_row(pod: Value, now: datetime.datetime) -> Row:
+    name = f"{text(pod, 'metadata', 'namespace')}/{text(pod, 'metadata', 'name')}"
+    since = text(pod, "metadata", "creationTimestamp")
+    return Row("Pod", name, "not ready", "", _seconds(since, now), pod_reason(pod)[:_MESSAGE])
+
+
+def pod_reason(pod: Value) -> str:
+    """What a container waits for, else what the scheduler or the kubelet says."""
+    for container in items(pod, "status", "containerStatuses"):
+        if reason := text(container, "state", "waiting", "reason"):
+            return f"{reason}: {text(container, 'state', 'waiting', 'message')}"
+    for kind in ("PodScheduled", "Ready"):
+        found = reconciliation.condition(pod, kind)
+        if text(found, "status") == "False":
+            return f"{text(found, 'reason')}: {text(found, 'message')}"
+    return text(pod, "status", "phase")
+
+
+def is_overtaken(release: Value) -> bool:
+    """Whether an action on a release is under way that is not what Git asks for any more."""
+    ready = reconciliation.condition(release, "Ready")
+    wanted, begun = dig(release, "metadata", "generation"), dig(ready, "observedGeneration")
+    older = isinstance(wanted, int) and isinstance(begun, int) and begun < wanted
+    return older and text(ready, "status") == "Unknown"
+
+
+def is_well(pod: Value, complete: Container[str]) -> bool:
+    """Whether a pod works, or has ended and something else stands for it.
+
+    Args:
+        pod: as the API server has it.
+        complete: the uids of the Jobs that have succeeded.
+    """
+    owner = dig(pod, "metadata", "ownerReferences", 0)
+    match text(pod, "status", "phase"):
+        case "Succeeded":
+            return True
+        case "Failed" if text(owner, "kind") == "Job":
+            return text(owner, "uid") in complete  # another try succeeded
+        case "Failed" if owner:
+            return True  # evicted, say: its owner has made another one
+    return text(reconciliation.condition(pod, "Ready"), "status") == "True"
+
+
+def _commit(source: Value | None) -> str:
+    return text(source, "status", "artifact", "revision").rpartition(":")[2]
+
+
+def _behind(repository: Repository, release: str, main: str) -> int | None:
+    if not release or not main:
+        return None
+    if release == main:
+        return 0
+    git = Git(repository.root)
+    if not (git.resolve(release) and git.resolve(main)):
+        return None
+    return int(git.run("rev-list", "--count", f"{release}..{main}"))
+
+
+def _seconds(when: str, now: datetime.datetime) -> int:
+    return int((now - datetime.datetime.fromisoformat(when)).total_seconds()) if when else 0
+
+
+def _age(seconds: int) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,53 @@
+"""The cluster of an environment: found, and asked whose it is before anything is done to it."""
+
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository
+from harness.core.values import text
+from harness.kubernetes import api, kinds
+from harness.kubernetes.api import Api
+from harness.local_cluster import local
+
+
+def connect(checkout: Repository, env: str, context: str | None = None) -> Api:
+    """The cluster of an environment.
+
+    Args:
+        checkout: where ``make cluster`` may have started one.
+        env: the environment.
+        context: of KUBECONFIG; else the local cluster of ``env``, else the current context.
+
+    Raises:
+        HarnessError: there is none, or it is another environment's.
+    """
+    there = None if context else local.find(checkout, env)
+    found = alive(there).api if there else api.connect(context=context)
+    confirm(found, env)
+    return found
+
+
+def alive(there: local.LocalCluster) -> local.LocalCluster:
+    """A local cluster that runs.
+
+    Raises:
+        HarnessError: it has ended.
+    """
+    if not there.alive:
+        raise HarnessError(f"the local cluster {there.name} has ended", hint="make cluster")
+    return there
+
+
+def confirm(cluster: Api, env: str) -> None:
+    """Go on only where the cluster itself says that it is the environment's.
+
+    Raises:
+        HarnessError: it is another's, or nobody's.
+    """
+    site = cluster.get(kinds.CONFIG_MAP, "site", kinds.FLUX_NAMESPACE)
+    found = text(site, "data", "ENVIRONMENT")
+    if found != env:
+        raise HarnessError(
+            f"this is the cluster of {found}, not of {env}"
+            if found
+            else "nothing of this repository runs here: there is no ConfigMap flux-system/site",
+            hint="--context NAME, one of: kubectl config get-contexts",
+        )

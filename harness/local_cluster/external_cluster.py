@@ -1,0 +1,103 @@
+"""A cluster that somebody lends: its API server and controllers, with our nodes and our Flux.
+
+It has to be free of everything that we bring. Its own nodes take no pods meanwhile, and it is given
+back as it was; what a run left that was killed goes before the next one begins.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.core.errors import HarnessError
+from harness.core.values import Value, mapping, text
+from harness.kubernetes import kinds
+from harness.kubernetes.api import Api, Kind
+from harness.local_cluster import install
+
+_MARK = "harness.local/lent"
+_SERVED = (kinds.NAMESPACE, "torchserve")
+_OWNED = ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
+_FLUX = "toolkit.fluxcd.io/"
+_GONE = 120.0  # seconds for what was removed to be gone; 10 on a quiet machine
+
+
+@contextlib.contextmanager
+def borrowed(cluster: Api, folder: Path) -> Iterator[None]:
+    """Keep a cluster for us while the block runs.
+
+    Args:
+        cluster: the lent one.
+        folder: of the local cluster that has it for its control plane.
+
+    Raises:
+        HarnessError: it is not empty.
+    """
+    brought = install.brings(folder)
+    namespace = cluster.get(kinds.NAMESPACE, kinds.FLUX_NAMESPACE)
+    if namespace and text(namespace, "metadata", "labels", _MARK):
+        _give_back(cluster, brought)
+    for kind, name in (*brought, _SERVED):
+        if cluster.get(kind, name):
+            raise HarnessError(
+                f"the cluster has {kind.name}/{name} already",
+                hint="lend one that is empty, such as a fresh one of kind",
+            )
+    marked: Value = {"name": kinds.FLUX_NAMESPACE, "labels": {_MARK: "true"}}
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": marked})
+    try:
+        for node in cluster.every(kinds.NODE):
+            if not mapping(node, "spec").get("unschedulable"):
+                _closed(cluster, node, closed=True)
+        yield
+    finally:
+        _give_back(cluster, brought)
+
+
+def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
+    """Remove what we brought and what Flux made of it. No controller of ours runs any more."""
+    removed = set(_removed(cluster))
+    for kind, name in (*brought, _SERVED):
+        cluster.delete(kind, name)
+        removed.add((kind, name, ""))
+    nodes = {name for kind, name in brought if kind == kinds.NODE}
+
+    def ended(pods: list[Value]) -> bool:
+        left = [pod for pod in pods if text(pod, "spec", "nodeName") in nodes]
+        for pod in left:  # no kubelet will say that it has
+            cluster.delete(kinds.POD, *_named(pod), seconds=0)
+        return not left
+
+    cluster.until(kinds.POD, ended, seconds=_GONE, what="no pod is on a node of ours")
+    cluster.until_gone(removed, seconds=_GONE)
+    for node in cluster.every(kinds.NODE):
+        if text(node, "metadata", "annotations", _MARK):
+            _closed(cluster, node, closed=False)
+
+
+def _removed(cluster: Api) -> Iterator[tuple[Kind, str, str]]:
+    """Delete Flux's own objects, then all that bears its labels; of the latter, what they were."""
+    there = cluster.kinds()
+    for kind in (each for each in there if _FLUX in each.api_version):
+        for value in cluster.every(kind):
+            name, namespace = _named(value)
+            cluster.patch(kind, name, {"metadata": {"finalizers": None}}, namespace)
+            cluster.delete(kind, name, namespace)
+    for kind in there:
+        for value in (each for label in _OWNED for each in cluster.every(kind, labels=label)):
+            name, namespace = _named(value)
+            cluster.delete(kind, name, namespace)
+            yield kind, name, namespace
+
+
+def _closed(cluster: Api, node: Value, *, closed: bool) -> None:
+    """Let a node take no new pod, or take them again."""
+    value = "true" if closed else None
+    change: Value = {
+        "metadata": {"annotations": {_MARK: value}},
+        "spec": {"unschedulable": closed or None},
+    }
+    cluster.patch(kinds.NODE, text(node, "metadata", "name"), change)
+
+
+def _named(value: Value) -> tuple[str, str]:
+    return text(value, "metadata", "name"), text(value, "metadata", "namespace")

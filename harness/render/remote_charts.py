@@ -1,0 +1,150 @@
+"""Charts of the network: which one a HelmRelease installs, and the copy of it on this machine.
+
+`harness tools` fetches each by its exact version; a render reads what is there and asks nobody.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import tools
+from harness.core import command
+from harness.core.errors import Location
+from harness.core.repository import Repository
+from harness.core.values import Key, Value, dig, mapping, text
+from harness.render import helm
+from harness.render.objects import Object
+
+_SECONDS = 15  # a chart of 300 kB takes one; nobody waits longer for a network that is not there
+_EXACT = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?|sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A published chart, at one version.
+
+    Attributes:
+        url: its repository; of a chart in an OCI registry, the chart's own address.
+        name: its name in the repository; empty in an OCI registry.
+        version: one version, or a digest.
+    """
+
+    url: str
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.url, self.name, self.version)))
+
+    def folder(self, repository: Repository) -> Path:
+        """Where its copy lies, once it was fetched."""
+        told = hashlib.sha256(str(self).encode()).hexdigest()[:16]
+        return repository.build / "tools" / "charts" / told
+
+    def copy(self, repository: Repository) -> Path | None:
+        """The archive; None while it was not fetched."""
+        return next(iter(self.folder(repository).glob("*.tgz")), None)
+
+
+@dataclass(frozen=True, slots=True)
+class FromRelease:
+    """Traces an object that a chart of the network made: the chart is not ours to edit.
+
+    What can be edited is a value of the HelmRelease: of those that the field has, the one whose
+    path ends most like the field's own. Where there is none it is the line that names the chart.
+    """
+
+    release: Object
+
+    def __call__(self, value: Value, path: tuple[Key, ...]) -> Location:
+        found = dig(value, *path)
+        values = self.release.dig("spec", "values")
+        alike = [told for told, said in _leaves(values, ()) if said == found]
+        best = max(alike, key=lambda told: _shared(told, path), default=())
+        return self.value(best if _shared(best, path) else ())
+
+    def value(self, path: tuple[Key, ...]) -> Location:
+        """The line of a value; of one that the HelmRelease does not give, what names the chart."""
+        if path and self.release.dig("spec", "values", *path) is not None:
+            return self.release.at("spec", "values", *path)
+        return self.named
+
+    @property
+    def named(self) -> Location:
+        """The line that names the chart."""
+        return self.release.at("spec", "chart" if self.release.dig("spec", "chart") else "chartRef")
+
+
+def published(release: Object, find: Callable[[str, str, str], Object | None]) -> Chart | None:
+    """The chart that a HelmRelease takes from the network; None where it names no one version.
+
+    Args:
+        release: the HelmRelease.
+        find: finds an object by kind, namespace and name.
+    """
+    wanted = mapping(release.value, "spec", "chart", "spec")
+    reference = mapping(wanted, "sourceRef") or mapping(release.value, "spec", "chartRef")
+    kind, namespace = text(reference, "kind"), text(reference, "namespace") or release.namespace
+    source = find(kind, namespace, text(reference, "name"))
+    url = text(source.value, "spec", "url").rstrip("/") if source else ""
+    name, version = text(wanted, "chart"), text(wanted, "version")
+    if source and kind == "OCIRepository":
+        name = ""
+        version = str(source.dig("spec", "ref", "digest") or source.dig("spec", "ref", "tag"))
+    elif url.startswith("oci://"):
+        url, name = f"{url}/{name}", ""
+    return Chart(url, name, version) if url and _EXACT.fullmatch(version) else None
+
+
+def fetch(repository: Repository, chart: Chart) -> str | None:
+    """Get a chart that is not there yet, in 15 s at most.
+
+    Returns:
+        Why it cannot be had, as one line; None where it is there.
+
+    Raises:
+        HarnessError: helm cannot be built.
+    """
+    if chart.copy(repository):
+        return None
+    folder = chart.folder(repository)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        argv: list[str | Path] = [tools.find(repository, "helm"), "pull", *_named(chart)]
+        argv += ["--destination", f"{scratch}/chart"]
+        Path(scratch, "chart").mkdir()
+        try:
+            command.run(argv, timeout=_SECONDS, env=helm.own_folders(scratch))
+        except command.CommandError as error:
+            return error.message.splitlines()[-1].removeprefix("Error: ")
+        # Another command may have been faster: what it left is the same.
+        with contextlib.suppress(OSError):
+            Path(scratch, "chart").rename(folder)
+    return None
+
+
+def _named(chart: Chart) -> list[str]:
+    if chart.name:
+        return [chart.name, "--repo", chart.url, "--version", chart.version]
+    if chart.version.startswith("sha256:"):
+        return [f"{chart.url}@{chart.version}"]
+    return [chart.url, "--version", chart.version]
+
+
+def _leaves(value: object, path: tuple[Key, ...]) -> Iterator[tuple[tuple[Key, ...], object]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, key))
+    else:
+        yield path, value
+
+
+def _shared(one: tuple[Key, ...], other: tuple[Key, ...]) -> int:
+    """How many of their last keys two paths share."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,0 +1,356 @@
+"""Renders an environment from its cluster's entry point, in the order that Flux follows.
+
+    renderer = Renderer(repository)
+    staging = renderer.candidate("staging")
+
+``clusters/<env>`` is built first. Each Flux Kustomization found there is built from the tree of
+its source and may bring more of them; last, each HelmRelease whose chart lies in the repository
+or was fetched from the network.
+"""
+
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import tools
+from harness.core.errors import InputError, Location
+from harness.core.repository import Repository
+from harness.core.values import Key, Value, items, mapping, text
+from harness.render import helm, kustomize, placeholders
+from harness.render.cache import Cache
+from harness.render.objects import Object, Owner
+from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
+from harness.render.remote_charts import Chart, FromRelease, published
+from harness.render.rendered import Environment, Fault, NotReadError, Unfilled
+from harness.render.tree import Tree, at_commit, working
+
+CANDIDATE = "candidate"
+LIVE = "live"
+_ROOT = Owner("Kustomization", "flux-system", "flux-system")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_OURS = "GitRepository"
+# What helm-controller reads of a HelmRelease and this render does not: what each would change is
+# not in the objects that are judged.
+_UNKNOWN: tuple[tuple[Key, ...], ...] = (
+    ("spec", "postRenderers"),
+    ("spec", "commonMetadata"),
+    ("spec", "chart", "spec", "valuesFiles"),
+)
+
+
+class Renderer:
+    """Renders environments of one checkout, as it was when the renderer first looked at a file."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.placeholders = placeholders.load(repository)
+        self.pins = {name: tools.fingerprint(repository, name) for name in tools.TOOLS}
+        self.cache = Cache(repository)
+        self.tree = working(repository)
+        self.commit = functools.cache(functools.partial(at_commit, repository))
+        # A step is a process of its own: two for each core keep the cores busy while one is read.
+        self.steps = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
+
+    def environments(self, commit: str = "") -> list[str]:
+        """The names under clusters/, of the working tree or of a commit."""
+        folders = (self._root(commit).root / "clusters").glob("*")
+        return sorted(path.name for path in folders if (path / "kustomization.yaml").is_file())
+
+    def candidate(self, env: str) -> Environment:
+        """An environment, all from the working tree."""
+        self.repository.cluster(env)
+        return _Render(self, env, CANDIDATE, self.tree, self.tree).run()
+
+    def live(self, env: str, commit: str = "") -> Environment | None:
+        """An environment's own folder × the commit that it pins; None while it pins none.
+
+        The folder is the working tree's, or that of a commit.
+        """
+        root = self._root(commit)
+        pin = pinned(root, env)
+        return _Render(self, env, LIVE, root, self.commit(pin)).run() if pin else None
+
+    def pinning(self, env: str, commit: str) -> Environment:
+        """An environment's own folder × a commit: what it runs once it pins it."""
+        return _Render(self, env, LIVE, self.tree, self.commit(commit)).run()
+
+    def at(self, env: str, commit: str) -> Environment:
+        """An environment, all from one commit."""
+        tree = self.commit(commit)
+        return _Render(self, env, tree.commit[:12], tree, tree).run()
+
+    def _root(self, commit: str) -> Tree:
+        return self.commit(commit) if commit else self.tree
+
+    def build(self, tree: Tree, wanted: kustomize.Build) -> list[kustomize.Built]:
+        """``kustomize build``, or what it said the last time."""
+        key = f"{self.pins['kustomize']} {wanted.key(tree)}"
+
+        def make() -> object:
+            return kustomize.build(tools.find(self.repository, "kustomize"), tree, wanted)
+
+        return kustomize.read(self.cache.get(key, make))
+
+    def template(self, tree: Tree, wanted: helm.Template) -> list[tuple[Value, str]]:
+        """``helm template``, or what it said the last time."""
+        key = f"{self.pins['helm']} {wanted.key(tree)}"
+
+        def make() -> object:
+            return helm.render(tools.find(self.repository, "helm"), tree, wanted)
+
+        return helm.read(self.cache.get(key, make))
+
+
+def pinned(tree: Tree, env: str) -> str | None:
+    """The commit that ``clusters/<env>/release.yaml`` pins."""
+    try:
+        documents = tree.documents(f"clusters/{env}/release.yaml")
+    except InputError:
+        return None
+    for parsed in documents:
+        commit = text(parsed.value, "spec", "ref", "commit")
+        if _COMMIT.fullmatch(commit):
+            return commit
+    return None
+
+
+@dataclass
+class _Render:
+    """One environment while it is being rendered."""
+
+    renderer: Renderer
+    env: str
+    variant: str
+    root: Tree
+    release: Tree
+    objects: list[Object] = field(default_factory=list)
+    unfilled: list[Unfilled] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
+    published: list[Chart] = field(default_factory=list)
+    foreign: list[Object] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
+    chart_digests: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> Environment:
+        start = Location(Path(f"clusters/{self.env}"))
+        fresh = self._attempt("render/kustomize", start, str(_ROOT), self._root)
+        while fresh:
+            self.objects += fresh
+            due = _by_dependency([each for each in fresh if each.kind == "Kustomization"])
+            fresh = self._together(self._kustomization, due)
+        releases = [each for each in self.objects if each.kind == "HelmRelease"]
+        self.objects += self._together(self._helm_release, releases)
+        return Environment(
+            self.env,
+            self.variant,
+            tuple(self.objects),
+            # Steps end in any order; what is told about them does not depend on it.
+            tuple(sorted(self.unfilled, key=str)),
+            tuple(sorted(self.faults, key=str)),
+            tuple(self.charts),
+            tuple(self.published),
+            tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
+            tuple(sorted(self.files)),
+            tuple(sorted(self.released)),
+            tuple(sorted(self.chart_digests.items())),
+        )
+
+    def _together(
+        self, step: Callable[[Object], list[Object]], subjects: Sequence[Object]
+    ) -> list[Object]:
+        return [made for found in self.renderer.steps.map(step, subjects) for made in found]
+
+    def _attempt(
+        self, rule: str, at: Location, who: str, make: Callable[[], list[Object]]
+    ) -> list[Object]:
+        """What ``make`` returns; what it cannot do becomes a fault, so that the rest goes on."""
+        try:
+            return make()
+        except InputError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            where = error.at if error.at and error.at.line else at
+            path = f"{error.at}: " if error.at and not error.at.line else ""
+            rule = "render/unknown" if isinstance(error, NotReadError) else rule
+            self.faults.append(Fault(rule, f"{path}{error.message}{hint}", where, who))
+            return []
+
+    def _root(self) -> list[Object]:
+        return self._built(self.root, kustomize.Build(f"clusters/{self.env}", {}, None), _ROOT)
+
+    def _kustomization(self, flux: Object) -> list[Object]:
+        return self._attempt(
+            "render/kustomize",
+            flux.at("spec", "path"),
+            str(flux),
+            lambda: self._built(*self._wanted(flux), Owner(flux.kind, flux.namespace, flux.name)),
+        )
+
+    def _wanted(self, flux: Object) -> tuple[Tree, kustomize.Build]:
+        if not flux.api_version.startswith("kustomize.toolkit.fluxcd.io/"):
+            raise InputError(f"{flux.api_version} is not read by Flux", at=flux.at("apiVersion"))
+        tree = self._tree(flux, "spec", "sourceRef")
+        folder = os.path.normpath(text(flux.value, "spec", "path"))
+        tree.inside(folder)
+        build = kustomize.Build(folder, mapping(flux.value, "spec"), self._variables(flux))
+        return tree, build
+
+    def _tree(self, flux: Object, *path: Key) -> Tree:
+        """The files behind a sourceRef: ``release`` is the tree that the environment pins."""
+        kind, name = text(flux.value, *path, "kind"), text(flux.value, *path, "name")
+        if not self._find(kind, flux.namespace, name):
+            raise InputError(f"{kind}/{name} is not there", at=flux.at(*path, "name"))
+        if kind != _OURS:
+            raise InputError(f"a {kind} cannot be read here", at=flux.at(*path, "kind"))
+        return self.release if name == "release" else self.root
+
+    def _variables(self, flux: Object) -> dict[str, str] | None:
+        post = mapping(flux.value, "spec", "postBuild")
+        found: dict[str, str] = {}
+        for index, source in enumerate(items(post, "substituteFrom")):
+            kind, name = text(source, "kind"), text(source, "name")
+            there = self._find("ConfigMap", flux.namespace, name) if kind == "ConfigMap" else None
+            if there is not None:
+                data = mapping(there.value, "data")
+                found |= {key: str(value).replace("\n", "") for key, value in data.items()}
+            elif mapping(source).get("optional") is not True:
+                at = flux.at("spec", "postBuild", "substituteFrom", index)
+                raise InputError(f"{kind}/{name} is not there", at=at)
+        inline = mapping(post, "substitute")
+        found |= {key: str(value).replace("\n", "") for key, value in inline.items()}
+        return found or None
+
+    def _built(self, tree: Tree, wanted: kustomize.Build, owner: Owner) -> list[Object]:
+        closure = tree.closure(wanted.folder)
+        self.files.update(closure)
+        if owner != _ROOT:
+            self.released.update(closure)
+        read = tuple(file for file in closure if file.endswith((".yaml", "yml")))
+        made = []
+        try:
+            built = self.renderer.build(tree, wanted)
+        except NotReadError as error:
+            error.at = _mention(tree, read, re.escape(error.quoted))
+            raise
+        for each in built:
+            trace = FromKustomize(tree, each.origin, read)
+            made.append(self._filled(Object(each.value, owner, trace)))
+            for name in each.missing:
+                at = _mention(tree, (each.origin, *read), rf"\$\{{#?{name}\b")
+                message = f"${{{name}}} has no value: Flux makes it empty"
+                self.faults.append(Fault("render/variable", message, at, str(made[-1])))
+        return made
+
+    def _filled(self, raw: Object) -> Object:
+        """The object with placeholders for what is UNSET."""
+
+        def seen(path: tuple[Key, ...]) -> None:
+            key = ".".join(str(part) for part in path)
+            self.unfilled.append(Unfilled(f"{raw}: {key}", raw.at(*path)))
+
+        try:
+            value = self.renderer.placeholders.fill(raw.value, seen)
+        except InputError as error:
+            self.faults.append(Fault("render/placeholder", error.message, raw.at(), str(raw)))
+            return raw
+        return raw if value == raw.value else Object(mapping(value), raw.owner, raw.trace)
+
+    def _helm_release(self, release: Object) -> list[Object]:
+        at = release.at("spec", "chart")
+        return self._attempt("render/helm", at, str(release), lambda: self._chart(release))
+
+    def _chart(self, release: Object) -> list[Object]:
+        for path in _UNKNOWN:
+            if release.dig(*path):
+                raise NotReadError(f"{'.'.join(map(str, path))} is not read", at=release.at(*path))
+        reference = ("spec", "chart", "spec", "sourceRef")
+        if text(release.value, *reference, "kind") != _OURS:
+            self.foreign.extend(self._published(release))
+            return []
+        tree = self._tree(release, *reference)
+        wanted = helm.template(release, self._values(release))
+        self.charts.append((tree, wanted))
+        files = tree.files(wanted.chart)
+        self.chart_digests[wanted.chart] = tree.digest(files)
+        self.files.update(files)
+        self.released.update(files)
+
+        @functools.cache
+        def sources() -> Sources:
+            return value_sources(tree, release, wanted.chart)
+
+        try:
+            rendered = self.renderer.template(tree, wanted)
+        except InputError as error:
+            at = helm.location(error.message, wanted, sources())
+            raise InputError(error.message, at=at) from error
+        owner = Owner(release.kind, release.namespace, release.name)
+        return [Object(value, owner, FromHelm(tree, path, sources)) for value, path in rendered]
+
+    def _published(self, release: Object) -> list[Object]:
+        """What a chart of the network makes, if it was fetched."""
+        chart = published(release, self._find)
+        self.published += [chart] if chart else []
+        archive = chart.copy(self.renderer.repository) if chart else None
+        trace = FromRelease(release)
+        if archive is None:
+            name = release.dig("spec", "chart", "spec", "chart")
+            message = (
+                f"chart {name or release.dig('spec', 'chartRef', 'name')} comes from the network "
+                "and was not fetched: its objects are not rendered"
+            )
+            self.faults.append(Fault("render/not-rendered", message, trace.named, str(release)))
+            return []
+        wanted = helm.template(release, self._values(release))
+        try:
+            tree = Tree(archive.parent.resolve())
+            made = self.renderer.template(tree, dataclasses.replace(wanted, chart=archive.name))
+        except InputError as error:
+            at = trace.value(helm.refused_value(error.message))
+            raise InputError(error.message, at=at) from error
+        owner = Owner(release.kind, release.namespace, release.name)
+        return [Object(value, owner, trace) for value, _ in made]
+
+    def _values(self, release: Object) -> Value:
+        values = helm.merged_values(
+            release, lambda name: self._find("ConfigMap", release.namespace, name)
+        )
+        return mapping(self.renderer.placeholders.fill(values, lambda _: None))
+
+    def _find(self, kind: str, namespace: str, name: str) -> Object | None:
+        for each in self.objects:
+            if each.kind == kind and each.name == name and each.namespace == namespace:
+                return each
+        return None
+
+
+def _by_dependency(flux: Iterable[Object]) -> list[Object]:
+    """Kustomizations with everything after what it depends on; a circle keeps its order."""
+    named = {each.name: each for each in flux}
+
+    def depth(name: str, above: frozenset[str]) -> int:
+        if name in above or name not in named:
+            return 0
+        needed = items(named[name].value, "spec", "dependsOn")
+        below = [depth(text(each, "name"), above | {name}) for each in needed]
+        return 1 + max(below, default=0)
+
+    return sorted(named.values(), key=lambda each: depth(each.name, frozenset()))
+
+
+def _mention(tree: Tree, files: Iterable[str], pattern: str) -> Location:
+    """The first line that has a pattern."""
+    used = re.compile(pattern)
+    first = ""
+    for file in files:
+        first = first or file
+        for number, line in enumerate(tree.text(file).splitlines(), start=1):
+            if used.search(line):
+                return Location(Path(file), number)
+    return Location(Path(first))

@@ -1,0 +1,59 @@
+"""New charts with old values, and old charts with new values.
+
+Flux's source, ConfigMap and HelmRelease change one after the other: for a moment the chart of one
+commit meets the values of the other. Both pairs must render.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.core.errors import InputError, Location
+from harness.core.git import Git
+from harness.core.repository import Repository
+from harness.render.rendered import Environment, Fault
+from harness.render.renderer import Renderer
+
+_READ = ("apps", "clusters", "infra")
+
+
+def previous(repository: Repository) -> str | None:
+    """The commit that a merge of this checkout would replace; None where git does not know.
+
+    Where the working tree has changes it is the commit below them, on a branch the place where it
+    left main, on main the commit before. A commit that was laid out has no such place.
+    """
+    if repository.checkout:
+        return None
+    git = Git(repository.root)
+    head = git.resolve("HEAD")
+    if head is None or git.changed(*_READ):
+        return head
+    base = git.run("merge-base", head, "origin/main", accept=(0, 1, 128))
+    return base if base and base != head else git.resolve("HEAD^")
+
+
+def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Fault]:
+    """What does not render when the charts and values of two commits meet."""
+    if not new.charts or not (renderer.repository.root / "clusters" / new.name).is_dir():
+        return
+    old = renderer.at(new.name, commit)
+    before = {(wanted.namespace, wanted.release): (tree, wanted) for tree, wanted in old.charts}
+    for tree, wanted in new.charts:
+        if (wanted.namespace, wanted.release) not in before:
+            continue
+        old_tree, old_wanted = before[wanted.namespace, wanted.release]
+        pairs = (
+            (f"chart of {commit[:12]} with these values", old_tree, wanted, old_wanted.chart),
+            (f"this chart with the values of {commit[:12]}", tree, old_wanted, wanted.chart),
+        )
+        for what, chart_tree, values, chart in pairs:
+            try:
+                renderer.template(chart_tree, dataclasses.replace(values, chart=chart))
+            except InputError as error:
+                yield Fault(
+                    "render/crossed",
+                    f"{what}: {error.message}",
+                    Location(Path(wanted.chart, "values.yaml")),
+                    f"HelmRelease/{wanted.release}",
+                )

@@ -1,0 +1,1 @@
+"""The settings that people write in clusters/<env>: each file has one module here that knows it."""

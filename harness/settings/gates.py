@@ -1,0 +1,97 @@
+"""``clusters/<env>/promotion.yaml``: what a release must have shown before it comes here.
+
+    from: staging
+    soakHours: 24
+    reportDays: 7
+    mergeHours: 24
+    signedReports: true
+    signedImage:
+      identity: https://github.com/OWNER/REPOSITORY/.github/workflows/image.yaml@refs/heads/main
+      issuer: https://token.actions.githubusercontent.com
+    freeze: []
+
+It is the harness that reads it, from ``main``; Flux does not.
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from harness.core import document
+from harness.core.document import Camel
+from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.registry import Signer
+from harness.settings.freeze import Freeze
+
+FILE = "promotion.yaml"
+
+
+class SignedImage(Camel):
+    """Who has to have signed the serving image; see ``harness.registry.Signer``."""
+
+    identity: str = ""
+    issuer: str = ""
+    key: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.key) == bool(self.identity and self.issuer):
+            raise ValueError("give either identity and issuer, or key")
+        return self
+
+    def __str__(self) -> str:
+        return f"the key {self.key}" if self.key else f"{self.identity} of {self.issuer}"
+
+    def signer(self, repository: Repository) -> Signer:
+        """The signer; the path of a key is meant from the repository's root."""
+        key = repository.root / self.key if self.key else None
+        return Signer(self.identity, self.issuer, key)
+
+
+class Gates(Camel):
+    """The gates of an environment.
+
+    Attributes:
+        from_: the environment that proves what comes here.
+        soak_hours: how long the release must have been Ready there.
+        report_days: how old its reports may be, when it is promoted and when that is merged.
+        merge_hours: how long after the gates were asked their answer may be merged.
+        signed_reports: reports count only with a signature of clusters/allowed_signers.
+        signed_image: whose signature the serving image needs; without it, nobody's.
+        embedded: reports of a server on somebody's own machine, or of pods that kwok plays, count
+            too. For rehearsals on a local cluster, where there are no others.
+        freeze: when nothing is promoted.
+    """
+
+    from_: str = Field(alias="from")
+    soak_hours: Annotated[float, Field(ge=0)] = 24.0
+    report_days: Annotated[float, Field(gt=0)] = 7.0
+    merge_hours: Annotated[float, Field(gt=0)] = 24.0
+    signed_reports: bool = True
+    signed_image: SignedImage | None = None
+    embedded: bool = False
+    freeze: tuple[Freeze, ...] = ()
+
+
+def load(repository: Repository, env: str) -> Gates:
+    """Read an environment's gates.
+
+    Raises:
+        UsageError: nothing is promoted to it.
+        InputError: what is wrong with the file, as file:line.
+    """
+    path: Path = repository.cluster(env) / FILE
+    if not path.is_file():
+        raise UsageError(f"nothing is promoted to {env}: it has no {FILE}")
+    return document.load(path, Gates)
+
+
+def read(text: str, path: Path) -> Gates:
+    """An environment's gates from the file's text, as some commit has it.
+
+    Raises:
+        InputError: what is wrong with it, as file:line; ``path`` is only for that.
+    """
+    return document.load_text(text, path, Gates)

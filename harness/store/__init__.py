@@ -1,1 +1,0 @@
-"""The model archives in S3: put there once, never changed, removed when no release needs them."""

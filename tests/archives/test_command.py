@@ -1,0 +1,65 @@
+"""``harness models push`` and ``gc`` as a person types them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.archives.push import Bucket
+from harness.core.repository import Repository
+from harness.models.lock import Lock, write_lock
+from harness.settings import site
+from tests.archives.conftest import Archive
+
+
+@pytest.fixture
+def staging(
+    checkout: Repository, tmp_path: Path, bucket: Bucket, archive, monkeypatch: pytest.MonkeyPatch
+) -> Archive:
+    """A checkout whose lock names one archive, which is built."""
+    here = Repository(tmp_path / "checkout")
+    shutil.copytree(checkout.root / "clusters" / "staging", here.root / "clusters" / "staging")
+    here.models.mkdir()
+    path, locked = archive(b"weights")
+    write_lock(here.lock, Lock(models={"tiny": locked}))
+    (here.built_models / "model-store").mkdir(parents=True)
+    shutil.copy(path, here.built_models / "model-store")
+    site.fill(here, "staging", {"AWS_ACCOUNT_ID": "123456789012", "MODEL_BUCKET": bucket.name})
+    subprocess.run(["git", "init", "--quiet"], cwd=here.root, check=True)
+    monkeypatch.chdir(here.root)
+    return path, locked
+
+
+def test_push_puts_up_what_the_lock_names(
+    staging: Archive, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["models", "push", "--env", "staging"]) == 0
+    assert f"s3://{bucket.name}: 1 pushed, 0 were there" in capsys.readouterr().out
+    assert cli.main(["models", "push", "--env", "staging", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["there"] == [staging[1].mar]
+
+
+def test_gc_lists_and_only_then_removes(
+    staging: Archive, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in (staging[1].mar, "forgotten.mar", "evidence.json"):
+        bucket.aws.ask("s3", "put_object", Bucket=bucket.name, Key=key, Body=b"x")
+    assert cli.main(["models", "gc", "--env", "staging"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "forgotten.mar"
+    assert cli.main(["models", "gc", "--env", "staging", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unneeded"] == ["forgotten.mar"]
+    left = bucket.aws.every("s3", "list_objects_v2", "Contents", Bucket=bucket.name)
+    assert {each["Key"] for each in left} == {staging[1].mar, "evidence.json"}
+
+
+def test_a_bucket_that_is_unset_names_the_command_that_sets_it(
+    staging: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.fill(Repository(Path.cwd()), "staging", {"MODEL_BUCKET": "UNSET"})
+    assert cli.main(["models", "push", "--env", "staging"]) == 1
+    err = capsys.readouterr().err
+    assert "site.yaml:" in err
+    assert "harness init --env staging MODEL_BUCKET=…" in err

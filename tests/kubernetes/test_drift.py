@@ -1,0 +1,90 @@
+"""The nightly question: does a cluster run what main says?"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.kubernetes import drift
+from harness.kubernetes.status import Row, Screen
+
+_READY = Row("Kustomization", "policies", "ready", "main@0123456789ab", 90, "")
+_SUSPENDED = Row("HelmRelease", "torchserve", "suspended", "", 0, "")
+_RELEASE = "kind: GitRepository\nmetadata: {{name: release}}\nspec: {{ref: {{{}: {}}}}}\n"
+
+
+def _git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=someone", "-c", "user.email=someone@example.com")
+    argv = ["git", *who, *words]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def _commit(here: Repository, ref: str, value: str) -> str:
+    path = here.root / "clusters/staging/release.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_RELEASE.format(ref, value))
+    _git(here.root, "add", "clusters")
+    _git(here.root, "commit", "--quiet", f"--message={value}")
+    return _git(here.root, "rev-parse", "HEAD").strip()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Repository:
+    _git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    return Repository(tmp_path)
+
+
+def _differences(here: Repository, root: str, release: str, *rows: Row) -> list[str]:
+    screen = Screen("v1.36.3", root, release, pinned=False, behind=0, rows=(_READY, *rows))
+    return list(drift.differences(screen, here, "staging", "main"))
+
+
+def test_what_follows_main_is_at_main(here: Repository) -> None:
+    commit = _commit(here, "branch", "main")
+    assert _differences(here, commit, commit) == []
+
+
+def test_what_is_pinned_runs_the_pin_and_not_main(here: Repository) -> None:
+    first = _commit(here, "branch", "main")
+    commit = _commit(here, "commit", first)
+    assert _differences(here, commit, first) == []
+    assert _differences(here, commit, commit) == [f"runs {commit[:12]}, and main says {first[:12]}"]
+
+
+def test_a_cluster_that_stopped_following_is_told(here: Repository) -> None:
+    first = _commit(here, "branch", "main")
+    commit = _commit(here, "tag", "v1")
+    assert _differences(here, first, first) == [
+        f"follows {first[:12]}, and main is at {commit[:12]}",
+        f"runs {first[:12]}, and main says {commit[:12]}",
+    ]
+    assert _differences(here, "", commit)[0].startswith("follows nothing")
+
+
+def test_what_somebody_suspended_is_told(here: Repository) -> None:
+    commit = _commit(here, "branch", "main")
+    assert _differences(here, commit, commit, _SUSPENDED) == ["HelmRelease/torchserve is suspended"]
+
+
+def test_a_commit_that_is_not_here_judges_nothing(here: Repository) -> None:
+    _commit(here, "branch", "main")
+    with pytest.raises(UsageError, match="not in this checkout"):
+        list(drift.differences(Screen("", "", "", False, None, ()), here, "staging", "--all"))
+
+
+def test_every_environment_needs_a_context_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: other\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "users: [{name: u, user: {}}]\n"
+        "contexts: [{name: other, context: {cluster: c, user: u}}]\n"
+    )
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    assert main(["status", "--all"]) == 2
+    assert "none of local, production, staging is a context" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""The supervisor starts in order, starts again what ended, and leaves nothing behind."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.local_cluster import process, supervisor
+from harness.local_cluster.supervisor import Component, Plan, State
+
+_SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
+_SECONDS = 60
+
+
+def _say(path: Path, then: str = "") -> tuple[str, ...]:
+    """A program that appends its pid to a file."""
+    code = f"import os, time; open({str(path)!r}, 'a').write(f'{{os.getpid()}}\\n'); {then}"
+    return (sys.executable, "-c", code)
+
+
+@contextlib.contextmanager
+def _running(folder: Path, *components: Component) -> Iterator[subprocess.Popen[bytes]]:
+    (folder / supervisor.PLAN).write_text(Plan(components=components).model_dump_json())
+    argv = [sys.executable, "-m", "harness.local_cluster.supervisor", str(folder), "--until-eof"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def _until(folder: Path, so: Callable[[State], bool]) -> State:
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        state = supervisor.read_state(folder)
+        if state and so(state):
+            return state
+        time.sleep(0.02)
+    pytest.fail(f"not so: {(folder / supervisor.STATE).read_text()}")
+
+
+def _gone(found: process.Process) -> bool:
+    deadline = time.monotonic() + _SECONDS
+    while found.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not found.alive
+
+
+def test_starts_a_component_when_what_it_needs_is_ready(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = Component(name="first", argv=_say(out), once=True)
+    second = Component(name="second", argv=_say(out, "time.sleep(600)"), after=("first",))
+    with _running(tmp_path, second, first):
+        # Ready is "started": the second may not have got to its first line yet.
+        state = _until(
+            tmp_path, lambda state: state.ready and len(out.read_text().splitlines()) == 2
+        )
+    assert state.components["first"].exit_code == 0
+    assert out.read_text().splitlines()[1] == str(state.components["second"].pid)
+
+
+def test_starts_again_what_ends_by_itself(tmp_path: Path) -> None:
+    with _running(tmp_path, Component(name="one", argv=_SLEEP)):
+        before = _until(tmp_path, lambda state: state.ready).components["one"]
+        before.process.signal(signal.SIGKILL)
+        after = _until(tmp_path, lambda state: state.components["one"].pid not in (0, before.pid))
+    assert after.components["one"].restarts == 1
+    assert after.components["one"].exit_code == -signal.SIGKILL
+
+
+def test_keeps_a_held_component_down(tmp_path: Path) -> None:
+    with _running(tmp_path, Component(name="one", argv=_SLEEP)):
+        before = _until(tmp_path, lambda state: state.ready).components["one"]
+        (tmp_path / "one.hold").touch()
+        _until(tmp_path, lambda state: state.components["one"].phase == "held")
+        assert _gone(before.process)
+        (tmp_path / "one.hold").unlink()
+        _until(tmp_path, lambda state: state.ready)
+
+
+def test_takes_everything_with_it_when_it_is_killed(tmp_path: Path) -> None:
+    with _running(tmp_path, Component(name="one", argv=_SLEEP)) as running:
+        one = _until(tmp_path, lambda state: state.ready).components["one"]
+        running.kill()
+        assert _gone(one.process)
+
+
+def test_stops_when_its_starter_is_gone(tmp_path: Path) -> None:
+    with _running(tmp_path, Component(name="one", argv=_SLEEP)) as running:
+        one = _until(tmp_path, lambda state: state.ready).components["one"]
+        assert running.stdin
+        running.stdin.close()
+        assert running.wait(_SECONDS) == 0
+    assert _gone(one.process)
+
+
+def test_says_what_it_runs(tmp_path: Path) -> None:
+    with _running(tmp_path, Component(name="one", argv=_SLEEP)) as running:
+        _until(tmp_path, lambda state: state.ready)
+        said = json.loads((tmp_path / supervisor.STATE).read_text())
+    assert said["supervisor"]["pid"] == running.pid
+    assert said["components"]["one"]["phase"] == "ready"

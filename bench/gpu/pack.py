@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.core import command, console, repository
 from harness.core.repository import Repository
-from harness.models import artefact, catalog, reference, source
+from harness.models import artifact, catalog, reference, source
 
 # By requirements.lock, with its hashes. PyTorch, torchvision and NumPy are the machine's own.
 _PACKAGES = (
@@ -76,7 +76,7 @@ def _sources(here: Repository) -> set[str]:
     return {
         name
         for model in catalog.load_catalog(here.models).models.values()
-        for name in (*artefact.sources(model), *reference.sources(model))
+        for name in (*artifact.sources(model), *reference.sources(model))
     }
 
 

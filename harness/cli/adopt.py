@@ -54,13 +54,13 @@ def _adopt(args: argparse.Namespace) -> int:
     adopted = adopt(args.store, load_catalog(repository.models), committed)
     write_lock(repository.lock, adopted.lock)
     if args.json:
-        print(json.dumps({"adopted": adopted.names, "left": adopted.left}, indent=2))
+        print(json.dumps({"adopted": adopted.names, "left": adopted.skipped}, indent=2))
     else:
         lines = [f"{name}: {adopted.lock.models[name].mar}" for name in adopted.names]
         print("\n".join([*lines, f"{len(adopted.names)} archives adopted"]))
-    for line in adopted.left:
+    for line in adopted.skipped:
         console.note(f"! {line}")
-    return 1 if adopted.left else 0
+    return 1 if adopted.skipped else 0
 
 
 def _change_ownership(args: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ def _change_ownership(args: argparse.Namespace) -> int:
     if not args.env:
         raise UsageError("--ownership needs --env: the environment whose cluster mounts it")
     with console.step("Job in the cluster"):
-        ownership = model_store.own(
+        ownership = model_store.chown_tree(
             find_repository(), args.env, args.context, args.ownership, apply=args.yes
         )
     if args.json:
@@ -78,6 +78,6 @@ def _change_ownership(args: argparse.Namespace) -> int:
         return 0
     what = "changed" if args.yes else "to change with --yes"
     print("\n".join([*ownership.changed, f"{args.ownership}: {len(ownership.changed)} {what}"]))
-    for path in ownership.left:
+    for path in ownership.untouched:
         console.note(f"! {path} keeps its owner")
     return 0

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from harness.bootstrap.down import DOWN
 from harness.bootstrap.installation import Installation, of
@@ -68,8 +67,8 @@ def _apply(steps: Sequence[Step], installation: Installation) -> list[Row]:
 
 def _confirm(rows: Sequence[Row], args: argparse.Namespace, where: str) -> None:
     """Have a person agree to what would be removed, if anything would."""
-    removing = any(row.state == "to do" for row in rows)
-    stopped = any(row.state == "yours" for row in rows)
+    removing = any(row.status == "pending" for row in rows)
+    stopped = any(row.status == "manual" for row in rows)
     if removing and not stopped and not args.yes:
         options.confirm(args.env, f"{where}:\n{format_rows(rows)}")
 
@@ -89,5 +88,5 @@ def _read_token(*, from_stdin: bool) -> str | None:
 
 
 def _show(args: argparse.Namespace, rows: list[Row], text: str) -> None:
-    as_json = [asdict(row) for row in rows]
+    as_json = [row.as_json() for row in rows]
     print(json.dumps(as_json, indent=2, ensure_ascii=False) if args.json else text)

@@ -40,16 +40,16 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _converge(repository: Repository, provision: Provision, args: argparse.Namespace) -> int:
-    aws, expected = provision.aws, provision.wanted
+    aws, expected = provision.aws, provision.desired
     cluster = state.cluster(aws, expected)
     if args.action == "apply":
         written = write_ids(repository, expected, provision.up(cluster))
-        lines = [*provision.made, *(f"~ site.yaml: {line}" for line in written)]
-        _show(args, lines, f"{args.env} is up to date", made=provision.made, written=written)
+        lines = [*provision.applied, *(f"~ site.yaml: {line}" for line in written)]
+        _show(args, lines, f"{args.env} is up to date", made=provision.applied, written=written)
         if written:
             console.note(f"→ commit clusters/{args.env}/site.yaml: Flux reads it from Git")
         return 0
-    current = state.look(aws, expected, cluster.vpc)
+    current = state.collect(aws, expected, cluster.vpc)
     faults = plan.stuck(expected, current)
     changes = [change.text for change in plan.converge(expected, cluster, current)]
     ids = site_changes(repository, expected, current) if current.file_system else {}
@@ -60,20 +60,20 @@ def _converge(repository: Repository, provision: Provision, args: argparse.Names
 
 
 def _destroy(repository: Repository, provision: Provision, args: argparse.Namespace) -> int:
-    if adopted := provision.wanted.settings.file_system:
+    if adopted := provision.desired.settings.file_system:
         raise UsageError(
             f"{adopted} was adopted, not created here: it is not removed here either",
             hint=f"take fileSystem out of infra/efs/{args.env}.yaml, or remove it by hand",
         )
-    current = state.look(provision.aws, provision.wanted)
+    current = state.collect(provision.aws, provision.desired)
     if current.file_system and not args.with_data:
         _refuse_use(provision.aws, current.file_system)
     changes = [change.text for change in plan.demolish(current)]
     if changes and not args.yes:
         options.confirm(args.env, "\n".join([f"{provision.aws.place}:", *changes]))
     provision.down()
-    written = write_ids(repository, provision.wanted, state.State())
-    _show(args, [*provision.made], "nothing to remove", made=provision.made, written=written)
+    written = write_ids(repository, provision.desired, state.State())
+    _show(args, [*provision.applied], "nothing to remove", made=provision.applied, written=written)
     return 0
 
 

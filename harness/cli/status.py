@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.kubernetes import api, drift, kubeconfig, status
-from harness.kubernetes.status import Screen
+from harness.kubernetes.status import ClusterStatus
 from harness.local_cluster import local
 
 
@@ -26,22 +26,26 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What a cluster runs, and wrepository that is not what main contains."""
+    """What a cluster runs, and where that is not what main contains."""
 
     env: str
-    screen: Screen
+    cluster_status: ClusterStatus
     differences: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
-        return self.screen.ready and not self.differences
+        return self.cluster_status.ready and not self.differences
 
     def as_json(self) -> dict[str, object]:
-        return {**self.screen.as_json(), "environment": self.env, "differs": self.differences}
+        return {
+            **self.cluster_status.as_json(),
+            "environment": self.env,
+            "differs": self.differences,
+        }
 
     def __str__(self) -> str:
         lines = [f"differs from main: {each}" for each in self.differences]
-        return "\n".join([f"{self.env}:", *lines, status.format_screen(self.screen)])
+        return "\n".join([f"{self.env}:", *lines, status.format_status(self.cluster_status)])
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -75,6 +79,8 @@ def _report(repository: Repository, env: str, context: str | None, against: str 
     cluster = None if context else local.find(repository, env)
     if cluster and not cluster.alive:
         raise HarnessError(f"the local cluster {env} is not running", hint="`make cluster`")
-    screen = status.look(cluster.api if cluster else api.connect(context=context), repository)
-    differences = drift.differences(screen, repository, env, against) if against else ()
-    return _Report(env, screen, tuple(differences))
+    cluster_status = status.collect(
+        cluster.api if cluster else api.connect(context=context), repository
+    )
+    differences = drift.differences(cluster_status, repository, env, against) if against else ()
+    return _Report(env, cluster_status, tuple(differences))

@@ -16,18 +16,20 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError
-from harness.core.yamlfile import Document, Path_, parse, read_text
+from harness.core.problem import Problem
+from harness.core.values import KeyPath
+from harness.core.yamlfile import Document, parse, read_text
 
 __all__ = [
     "Camel",
     "Document",
     "ModelT",
-    "Path_",
     "Strict",
     "load",
     "parse",
@@ -83,22 +85,23 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         return model.model_validate_json(json.dumps(document.value, default=str))
     except ValidationError as error:
         problems = [_problem(document, model, detail) for detail in error.errors()]
-        raise InputError("\n".join(problems)) from None
+        raise InputError.of(problems) from None
 
 
-def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> str:
+def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
     loc = tuple(detail["loc"])
     name = ".".join(str(part) for part in loc)
     text = detail["msg"]
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(loc[-1]), list(_valid_keys(model, loc[:-1])), n=1)
+        valid = [key for key in _valid_keys(model, loc[:-1]) if key != loc[-1]]
+        near = difflib.get_close_matches(str(loc[-1]), valid, n=1)
         text = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
     elif detail["type"] == "string_type":
         text = f'must be text: quote it as "{detail["input"]}"'
-    return f"{document.at(loc)}: {name}: {text}"
+    return Problem(f"{name}: {text}" if name else text, document.at(loc))
 
 
-def _valid_keys(annotation: object, loc: Path_) -> Iterator[str]:
+def _valid_keys(annotation: object, loc: KeyPath) -> Iterator[str]:
     """The keys that the model has at ``loc``, looking through containers and unions."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType, Annotated):
@@ -108,10 +111,21 @@ def _valid_keys(annotation: object, loc: Path_) -> Iterator[str]:
         inner = [arg for arg in get_args(annotation) if arg is not Ellipsis]
         yield from _valid_keys(inner[-1], loc[1:])
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        fields = {
+            key: field
+            for name, field in annotation.model_fields.items()
+            for key in _keys(name, field)
+        }
         if not loc:
             yield from fields
         elif (field := fields.get(str(loc[0]))) is not None:
             yield from _valid_keys(field.annotation, loc[1:])
         else:  # a tag that pydantic put into the path of a union's error
             yield from _valid_keys(annotation, loc[1:])
+
+
+def _keys(name: str, field: FieldInfo) -> list[str]:
+    """The keys under which a file may give a field; the first is the documented one."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return [str(choice) for choice in field.validation_alias.choices]
+    return [field.alias or name]

@@ -11,12 +11,11 @@ from pathlib import Path
 import yaml
 
 from harness.core.errors import InputError, Location
+from harness.core.values import KeyPath
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_BYTES = 4 << 20  # no file of ours comes near it; a 50 MB one is a mistake, not a manifest
 _MAX_NODES = 200_000  # aliases expanded: stops a YAML bomb long before memory does
-
-Path_ = tuple[str | int, ...]
 
 
 class ManifestLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -31,15 +30,23 @@ ManifestLoader.yaml_implicit_resolvers = {
 }
 
 
+class DuplicateKeyError(InputError):
+    """Of two equal keys one wins, and which one depends on the reader."""
+
+
+class TabIndentError(InputError):
+    """A tab where YAML takes spaces alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document: its plain value, and the line (from 1) of every key and item."""
 
     path: Path
     value: object
-    lines: Mapping[Path_, int]
+    lines: Mapping[KeyPath, int]
 
-    def at(self, loc: Path_) -> Location:
+    def at(self, loc: KeyPath) -> Location:
         """The place of ``loc``, or of the nearest thing around it that the file has."""
         while loc and loc not in self.lines:
             loc = loc[:-1]
@@ -66,13 +73,14 @@ def parse(text: str, path: Path) -> list[Document]:
     """Every YAML document in ``text``; ``path`` is only for the errors.
 
     Raises:
-        InputError: not YAML, a key that stands twice, or more than 200,000 nodes.
+        InputError: not YAML, a duplicate key, or more than 200,000 nodes.
     """
     try:
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise InputError(
+        kind = TabIndentError if mark and _character(text, mark) == "\t" else InputError
+        raise kind(
             f"not YAML: {error.problem or error.context}",
             at=Location(path, mark.line + 1 if mark else None),
         ) from error
@@ -81,19 +89,25 @@ def parse(text: str, path: Path) -> list[Document]:
     return [_Builder(path).document(node) for node in nodes]
 
 
+def _character(text: str, mark: yaml.Mark) -> str:
+    """The character at which the parser stopped; empty at the end of the text."""
+    line = "".join(text.splitlines()[mark.line : mark.line + 1])
+    return line[mark.column : mark.column + 1]
+
+
 class _Builder:
     """Turns a composed node into plain values, noting lines and refusing surprises."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._constructor = _LOADER("")
-        self._lines: dict[Path_, int] = {}
+        self._lines: dict[KeyPath, int] = {}
         self._nodes = 0
 
     def document(self, node: yaml.Node) -> Document:
         return Document(self._path, self._build(node, ()), self._lines)
 
-    def _build(self, node: yaml.Node, loc: Path_) -> object:
+    def _build(self, node: yaml.Node, loc: KeyPath) -> object:
         self._nodes += 1
         line = node.start_mark.line + 1
         if self._nodes > _MAX_NODES:
@@ -108,15 +122,15 @@ class _Builder:
             return [self._build(item, (*loc, index)) for index, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, loc: Path_) -> dict[object, object]:
+    def _mapping(self, node: yaml.MappingNode, loc: KeyPath) -> dict[object, object]:
         built: dict[object, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             key = self._scalar(key_node)
             if key in built:
                 first = self._lines[*loc, str(key)]
-                raise InputError(
-                    f"key {key!r} stands twice (first in line {first})",
+                raise DuplicateKeyError(
+                    f"duplicate key {key!r} (first on line {first})",
                     at=Location(self._path, line),
                 )
             self._lines[*loc, str(key)] = line

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.kubernetes import kinds
 from harness.local_cluster.ports import Ports
 from harness.local_cluster.supervisor import Component
+from harness.render import artifact
 
 _HOST = "127.0.0.1"
 _CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
@@ -32,7 +33,7 @@ def components(
 ) -> list[Component]:
     """source-, kustomize- and helm-controller, once the ``bootstrap`` component has ended."""
     storage = f"{_HOST}:{ports.source}"
-    own = {
+    extra_arguments = {
         "source-controller": (
             f"--storage-path={folder / 'artifacts'}",
             f"--storage-addr={storage}",
@@ -40,7 +41,7 @@ def components(
         )
     }
     (folder / "artifacts").mkdir(exist_ok=True)
-    found = []
+    controllers = []
     for name, health in zip(_CONTROLLERS, ports.health, strict=True):
         argv = (
             str(programs[name]),
@@ -48,9 +49,9 @@ def components(
             f"--health-addr={_HOST}:{health}",
             "--log-encoding=json",
             *_SETTINGS[name],
-            *own.get(name, ()),
+            *extra_arguments.get(name, ()),
         )
-        found.append(
+        controllers.append(
             Component(
                 name=name,
                 argv=argv,
@@ -64,7 +65,7 @@ def components(
                 ready=f"http://{_HOST}:{health}/readyz",
             )
         )
-    return found
+    return controllers
 
 
 def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]:
@@ -85,7 +86,7 @@ def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]
                 "interval": interval,
                 "url": url,
                 "ref": {"branch": "main"},
-                "sparseCheckout": ["apps", "clusters", "infra"],
+                "sparseCheckout": [*artifact.FOLDERS],
             },
         },
         {

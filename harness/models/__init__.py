@@ -2,7 +2,7 @@
 
 catalog    models/<name>/model.yaml, one file a model
 source     a file of a model: beside its model.yaml, or shipped by an installed package
-artefact   weights and code as files, ready to be packed
+artifact   weights and code as files, ready to be packed
 archive    the model archive (MAR): packed, made canonical, read back
 lock       models/lock.yaml: name → version, file, sha256, size
 build      from the catalog to build/models: archives, lock and reference answers
@@ -11,5 +11,5 @@ samples    the prepared requests, for whoever sends them
 verify     whether the archives are what the locks say
 answer     whether an answer is right
 
-Only artefact and reference import torch, and only when they are called.
+Only artifact and reference import torch, and only when they are called.
 """

@@ -27,7 +27,7 @@ from harness.core import console, files
 from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
-from harness.models import archive, artefact, reference, samples, source
+from harness.models import archive, artifact, reference, samples, source
 from harness.models.catalog import Model, load_catalog
 from harness.models.lock import Lock, LockedModel, mar_name, write_lock
 
@@ -81,10 +81,10 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
 def digest(model: Model, folder: Path) -> str:
     """SHA-256 over everything that decides what comes out of a build."""
     parts = {"model.yaml": files.sha256(folder / "model.yaml")}
-    named = [*artefact.sources(model), *reference.sources(model)]
+    named = [*artifact.sources(model), *reference.sources(model)]
     parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
     parts |= {name: source.version(name) for name in _PACKAGES}
-    if adopted := model.artefact.adopted:
+    if adopted := model.artifact.adopted:
         parts[adopted.mar] = files.sha256(_adopted(model, folder))
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
@@ -96,11 +96,11 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
     note = ""
     folder = repository.models / model.name
     with _staging(repository.built_models) as staging:
-        if adopted := model.artefact.adopted:
+        if adopted := model.artifact.adopted:
             version, packed = model.version, _adopted(model, folder)
         else:
             downloads = repository.built_models / "weights"
-            contents = artefact.stage(model, folder, staging, downloads)
+            contents = artifact.stage(model, folder, staging, downloads)
             version, note, packed = contents.version, contents.note, staging / "packed"
             with packed.open("wb") as file:
                 archive.pack(contents, file)
@@ -121,12 +121,12 @@ def store(repository: Repository) -> Path:
 
 def _elsewhere(model: Model, folder: Path) -> bool:
     """Whether the model is an adopted archive that only its old store has."""
-    adopted = model.artefact.adopted
+    adopted = model.artifact.adopted
     return adopted is not None and not (folder / adopted.mar).is_file()
 
 
 def _adopted(model: Model, folder: Path) -> Path:
-    adopted = model.artefact.adopted
+    adopted = model.artifact.adopted
     path = folder / (adopted.mar if adopted else "")
     manifest = archive.read_manifest(path)
     says, wanted = (manifest.model_name, manifest.model_version), (model.name, model.version)

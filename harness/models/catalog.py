@@ -6,9 +6,9 @@ catalog.models["silero_vad"].serving.max_workers
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import AliasChoices, Field, JsonValue, StringConstraints, model_validator
 
 from harness.core import document
 from harness.core.document import Camel, Strict
@@ -20,6 +20,11 @@ INT_MAX = 2**31 - 1  # TorchServe keeps each of these in a Java int
 Positive = Annotated[int, Field(ge=1, le=INT_MAX)]
 Word = Annotated[str, StringConstraints(min_length=1)]
 ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
+
+
+def _also(key: str, earlier: str) -> Any:
+    """A field that is read under its earlier, British key too (until 2027-03-01)."""
+    return Field(alias=key, validation_alias=AliasChoices(key, earlier))
 
 
 class Serving(Camel):
@@ -112,7 +117,7 @@ class Adopted(Camel):
     mar: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.mar$")]
 
 
-class Artefact(Camel):
+class Artifact(Camel):
     """How the model's file is made: exactly one of these."""
 
     torchvision: Torchvision | None = None
@@ -128,7 +133,7 @@ class Artefact(Camel):
         return self
 
 
-class Licence(Camel):
+class License(Camel):
     """SPDX names; ``weights`` where they differ from the code's, ``notice`` what else to know."""
 
     code: Word
@@ -175,8 +180,8 @@ class Model(Camel):
     name: Name
     version: Name
     description: Word
-    licence: Licence | None = None
-    artefact: Artefact
+    license: Annotated[License | None, _also("license", "licence")] = None
+    artifact: Annotated[Artifact, _also("artifact", "artefact")]
     handler: Source | None = None
     extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
     config: Config | None = None
@@ -188,10 +193,10 @@ class Model(Camel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.artefact.adopted:
+        if self.artifact.adopted:
             return self
-        if self.handler is None or self.licence is None:
-            raise ValueError("handler and licence are needed unless the archive is adopted")
+        if self.handler is None or self.license is None:
+            raise ValueError("handler and license are needed unless the archive is adopted")
         if bool(self.samples) != (self.reference is not None):
             raise ValueError("samples and reference come together: who asks must know the answer")
         names = [sample.name for sample in self.samples]

@@ -50,8 +50,8 @@ def mention(text: str, path: Path) -> Location:
     return Location(path, next((n for n, line in enumerate(lines, 1) if text in line), None))
 
 
-def licences(package: str) -> list[Path]:
-    """The licence texts that a package was shipped with: they go where its files go."""
+def licenses(package: str) -> list[Path]:
+    """The license texts that a package was shipped with: they go where its files go."""
     shipped = _distribution(package).files or []
     texts = [file for file in shipped if file.name.upper().startswith(("LICENSE", "LICENCE"))]
     return sorted(Path(str(file.locate())) for file in texts)

@@ -1,6 +1,6 @@
 """What would run once an environment pins a commit, judged as ``harness check`` judges a checkout.
 
-    report = promoted.judge(repository, commit, main=upstream.main, pinned=now)
+    report = promoted.check(repository, commit, main=upstream.main, pinned=now)
 
 An environment's own folder comes from main; everything else from the commit that it pins. That
 one tree is made, laid out from blobs and judged whole, by the rules and exceptions of main: a
@@ -15,15 +15,12 @@ from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.report import Report
-from harness.render import layout
-
-_RELEASED = ("apps", "infra", "models")
-"""What an environment takes from the commit that it pins."""
+from harness.render import artifact, layout
 
 _ABOUT_MAIN = "exceptions/unused"  # main excuses what main has; the commit need not have it
 
 
-def judge(repository: Repository, commit: str, *, main: str, pinned: str | None = None) -> Report:
+def check(repository: Repository, commit: str, *, main: str, pinned: str | None = None) -> Report:
     """Judge a commit before a pointer moves to it.
 
     Args:
@@ -52,8 +49,8 @@ def judge(repository: Repository, commit: str, *, main: str, pinned: str | None 
 
 def _combined(git: Git, main: str, commit: str) -> str:
     """The tree of main with the released folders of the commit."""
-    kept = [each for each in _top(git, main) if each.rpartition("\t")[2] not in _RELEASED]
-    released = [each for each in _top(git, commit) if each.rpartition("\t")[2] in _RELEASED]
+    kept = [each for each in _top(git, main) if each.rpartition("\t")[2] not in artifact.RELEASED]
+    released = [each for each in _top(git, commit) if each.rpartition("\t")[2] in artifact.RELEASED]
     return git.run("mktree", "-z", stdin="".join(f"{each}\0" for each in (*kept, *released)))
 
 

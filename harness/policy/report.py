@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from harness.core import files
-from harness.policy.exceptions import Excused
+from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
 from harness.policy.rule import Rule
 from harness.render.rendered import Unfilled
@@ -25,7 +25,7 @@ class Report:
 
     Attributes:
         findings: what is wrong, errors first, by file and line.
-        excused: what exceptions.yaml knows about.
+        suppressed: what exceptions.yaml covers.
         unfilled: every value that is still UNSET.
         objects: how many objects each environment has.
         rules: every rule that was asked.
@@ -33,7 +33,7 @@ class Report:
     """
 
     findings: tuple[Finding, ...]
-    excused: tuple[Excused, ...]
+    suppressed: tuple[Suppressed, ...]
     unfilled: tuple[Unfilled, ...]
     objects: Mapping[str, int]
     rules: tuple[Rule, ...]
@@ -61,7 +61,9 @@ def as_text(report: Report) -> str:
         lines.append(f"  {line:>4}  {finding.severity}  {finding.rule}{where}")
         lines += [f"        {text}" for text in f"{who}{finding.message}".splitlines()]
         lines.append(f"      → {finding.fix}")
-    not_rendered = [each for each in report.excused if each.finding.rule == "render/not-rendered"]
+    not_rendered = [
+        each for each in report.suppressed if each.finding.rule == "render/not-rendered"
+    ]
     if not_rendered:
         lines.append("\nnot rendered (exceptions.yaml says why):")
         names = sorted({each.finding.object for each in not_rendered})
@@ -73,12 +75,12 @@ def summary(report: Report) -> str:
     """The whole check in one line, without a word from the manifests."""
     found = len(report.findings)
     told = "no finding" if not found else f"{found} finding{'s' if found > 1 else ''}"
-    skipped = sum(each.finding.rule == "render/not-rendered" for each in report.excused)
+    skipped = sum(each.finding.rule == "render/not-rendered" for each in report.suppressed)
     parts = [
         f"{'✓' if report.passed else '✗'} {told}",
         f"{len(report.objects)} environments, {sum(report.objects.values())} objects",
         f"{len(report.rules)} rules",
-        f"{len(report.excused)} excused ({skipped} not rendered)",
+        f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
         f"{len(report.unfilled)} values UNSET",
         f"{report.seconds:.2f} s",
     ]
@@ -101,7 +103,7 @@ def as_json(report: Report) -> str:
                     "reason": each.reason,
                     "expires": each.expires.isoformat(),
                 }
-                for each in report.excused
+                for each in report.suppressed
             ],
             "unfilled": [
                 {"key": each.key, "file": str(each.location.path), "line": each.location.line}
@@ -113,19 +115,19 @@ def as_json(report: Report) -> str:
 
 
 def as_sarif(report: Report) -> str:
-    """For code scanning: SARIF 2.1.0. Excused findings are suppressed results."""
+    """For code scanning: SARIF 2.1.0. Findings that an exception covers are suppressed results."""
     rules = [
         {
             "id": rule.id,
             "shortDescription": {"text": rule.why},
             "help": {"text": rule.fix},
             "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-            "properties": {"tags": list(rule.clauses)},
+            "properties": {"tags": list(rule.references)},
         }
         for rule in report.rules
     ]
     results = [_sarif(each) for each in report.findings]
-    for each in report.excused:
+    for each in report.suppressed:
         suppression = {"kind": "external", "status": "accepted", "justification": each.reason}
         results.append({**_sarif(each.finding), "suppressions": [suppression]})
     driver = {"name": "harness check", "version": str(VERSION), "rules": rules}
@@ -177,8 +179,8 @@ def write(report: Report, folder: Path) -> None:
 
 def explain(rule: Rule) -> str:
     """A rule for people."""
-    clauses = f"\nstands for: {', '.join(rule.clauses)}" if rule.clauses else ""
-    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{clauses}"
+    references = f"\nreferences: {', '.join(rule.references)}" if rule.references else ""
+    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{references}"
 
 
 def as_markdown(rules: Mapping[str, Rule]) -> str:
@@ -194,9 +196,9 @@ def as_markdown(rules: Mapping[str, Rule]) -> str:
         "with a reason and a date.",
     ]
     for family, members in families.items():
-        lines += ["", f"## {family}", "", "| rule | why | fix | stands for |", "|---|---|---|---|"]
+        lines += ["", f"## {family}", "", "| rule | why | fix | references |", "|---|---|---|---|"]
         for rule in members:
-            cells = (f"`{rule.id}`", rule.why, rule.fix, ", ".join(rule.clauses))
+            cells = (f"`{rule.id}`", rule.why, rule.fix, ", ".join(rule.references))
             lines.append(f"| {' | '.join(_cell(each) for each in cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -128,7 +128,7 @@ def _findings(
     upstream: Upstream, repository: Repository, commit: str, before: str | None
 ) -> tuple[str, ...]:
     """What main's rules find in main with the commit pinned."""
-    report = promoted.judge(repository, commit, main=upstream.main, pinned=before)
+    report = promoted.check(repository, commit, main=upstream.main, pinned=before)
     return tuple(
         f"{each.location}: {each.rule}: {each.message}"
         for each in report.findings
@@ -158,7 +158,7 @@ def _unsigned(repository: Repository, new: Environment, wanted: Gates) -> Iterat
         yield "signedImage.identity is UNSET"
         return
     for image in images(new):
-        why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
+        why = registry.signature_problem(repository, image, wanted.signed_image.signer(repository))
         if why:
             yield f"{image} is not signed by {wanted.signed_image}: {why}"
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.core.errors import InputError, Location
+from harness.core.errors import InputError
+from harness.core.problem import Location, Problem
 from harness.render.helm import Template
 from harness.render.objects import Object
 from harness.render.remote_charts import Chart
@@ -21,16 +22,6 @@ class Unfilled:
 
     key: str
     location: Location
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that could not be rendered. ``rule`` names the kind of failure."""
-
-    rule: str
-    message: str
-    location: Location
-    object: str
 
 
 BROKEN = {"render/kustomize", "render/helm", "render/unknown"}
@@ -68,7 +59,7 @@ class Environment:
     variant: str
     objects: tuple[Object, ...]
     unfilled: tuple[Unfilled, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Problem, ...] = ()
     charts: tuple[tuple[Tree, Template], ...] = ()
     published: tuple[Chart, ...] = ()
     foreign: tuple[Object, ...] = ()

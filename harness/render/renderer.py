@@ -19,14 +19,15 @@ from pathlib import Path
 
 from harness import tools
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.repository import Repository
-from harness.core.values import Key, Value, items, mapping, text
+from harness.core.values import Key, KeyPath, Value, items, mapping, text
 from harness.render import helm, kustomize, placeholders
 from harness.render.cache import Cache
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
 from harness.render.remote_charts import Chart, FromRelease, published
-from harness.render.rendered import Environment, Fault, NotReadError, Unfilled
+from harness.render.rendered import Environment, NotReadError, Unfilled
 from harness.render.tree import Tree, at_commit, working
 
 CANDIDATE = "candidate"
@@ -36,7 +37,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OURS = "GitRepository"
 # What helm-controller reads of a HelmRelease and this render does not: what each would change is
 # not in the objects that are judged.
-_UNKNOWN: tuple[tuple[Key, ...], ...] = (
+_UNKNOWN: tuple[KeyPath, ...] = (
     ("spec", "postRenderers"),
     ("spec", "commonMetadata"),
     ("spec", "chart", "spec", "valuesFiles"),
@@ -130,7 +131,7 @@ class _Render:
     release: Tree
     objects: list[Object] = field(default_factory=list)
     unfilled: list[Unfilled] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
     charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
     published: list[Chart] = field(default_factory=list)
     foreign: list[Object] = field(default_factory=list)
@@ -178,7 +179,7 @@ class _Render:
             where = error.at if error.at and error.at.line else at
             path = f"{error.at}: " if error.at and not error.at.line else ""
             rule = "render/unknown" if isinstance(error, NotReadError) else rule
-            self.faults.append(Fault(rule, f"{path}{error.message}{hint}", where, who))
+            self.faults.append(Problem(f"{path}{error.message}{hint}", where, who, rule))
             return []
 
     def _root(self) -> list[Object]:
@@ -244,20 +245,20 @@ class _Render:
             for name in each.missing:
                 at = _mention(tree, (each.origin, *read), rf"\$\{{#?{name}\b")
                 message = f"${{{name}}} has no value: Flux makes it empty"
-                self.faults.append(Fault("render/variable", message, at, str(made[-1])))
+                self.faults.append(Problem(message, at, str(made[-1]), "render/variable"))
         return made
 
     def _filled(self, raw: Object) -> Object:
         """The object with placeholders for what is UNSET."""
 
-        def seen(path: tuple[Key, ...]) -> None:
+        def seen(path: KeyPath) -> None:
             key = ".".join(str(part) for part in path)
             self.unfilled.append(Unfilled(f"{raw}: {key}", raw.at(*path)))
 
         try:
             value = self.renderer.placeholders.fill(raw.value, seen)
         except InputError as error:
-            self.faults.append(Fault("render/placeholder", error.message, raw.at(), str(raw)))
+            self.faults.append(Problem(error.message, raw.at(), str(raw), "render/placeholder"))
             return raw
         return raw if value == raw.value else Object(mapping(value), raw.owner, raw.trace)
 
@@ -305,7 +306,7 @@ class _Render:
                 f"chart {name or release.dig('spec', 'chartRef', 'name')} comes from the network "
                 "and was not fetched: its objects are not rendered"
             )
-            self.faults.append(Fault("render/not-rendered", message, trace.named, str(release)))
+            self.faults.append(Problem(message, trace.named, str(release), "render/not-rendered"))
             return []
         wanted = helm.template(release, self._values(release))
         try:

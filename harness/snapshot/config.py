@@ -176,7 +176,7 @@ def _locked(lock: Lock, model: Model) -> LockedModel:
     hint = "`harness models build`, then `harness models lock`"
     if found is None:
         raise InputError(f"model {model.name} is not in the lock", hint=hint)
-    torchvision = model.artefact.torchvision
+    torchvision = model.artifact.torchvision
     fallback = torchvision.fallback if torchvision else None
     versions = [model.version] + ([fallback.version] if fallback else [])
     if found.version not in versions:

@@ -164,12 +164,12 @@ def write_models(repository: Repository, found: Imported) -> list[Path]:
     locked = dict(load_lock(repository.lock).models) if repository.lock.is_file() else {}
     for name, model in found.models.items():
         path = repository.models / name / "model.yaml"
-        if path.exists() or model.artefact.adopted is None:
+        if path.exists() or model.artifact.adopted is None:
             continue
         value = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
         files.write(path, yaml.safe_dump(value, sort_keys=False))
         written.append(path)
-        mar = model.artefact.adopted.mar
+        mar = model.artifact.adopted.mar
         locked[name] = LockedModel(version=model.version, mar=mar, sha256=UNSET, size=0)
     if written and write_lock(repository.lock, Lock(models=locked)):
         written.append(repository.lock)
@@ -184,7 +184,7 @@ def _model(name: str, version: str, entry: Entry, at: Location) -> Model:
                 "name": name,
                 "version": version,
                 "description": f"Imported: {entry.mar_name}, version {version}.",
-                "artefact": {"adopted": {"mar": entry.mar_name}},
+                "artifact": {"adopted": {"mar": entry.mar_name}},
                 "serving": {key: own[key] for key in _SERVING},
             }
         )

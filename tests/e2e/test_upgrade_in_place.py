@@ -81,7 +81,7 @@ def _replica_sets(lab: Lab) -> dict[str, str]:
         text(
             each, "metadata", "uid"
         ): f"{text(each, 'metadata', 'namespace')}/{text(owner, 'name')}"
-        for each in lab.api.every(kinds.REPLICA_SET)
+        for each in lab.api.list_all(kinds.REPLICA_SET)
         for owner in items(each, "metadata", "ownerReferences")
     }
 

@@ -18,7 +18,7 @@ MODEL = """\
 name: gated
 version: "1.0"
 description: does what a test lets it do
-artefact:
+artifact:
   adopted:
     mar: gated.mar
 """

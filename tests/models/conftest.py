@@ -15,10 +15,10 @@ TINY = """\
 name: tiny
 version: "1"
 description: Says how long the request was.
-licence:
+license:
   code: MIT
   weights: MIT
-artefact:
+artifact:
   torchscript:
     file: tiny.pt
 handler: handler.py

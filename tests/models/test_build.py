@@ -183,7 +183,7 @@ def adopt(tiny: Repository, text: str) -> Path:
     theirs = Path(shutil.copyfile(mar(tiny), folder / "theirs.mar"))
     (folder / "model.yaml").write_text(
         f"name: tiny\nversion: '{text}'\ndescription: adopted\n"
-        "artefact:\n  adopted:\n    mar: theirs.mar\n"
+        "artifact:\n  adopted:\n    mar: theirs.mar\n"
     )
     return theirs
 

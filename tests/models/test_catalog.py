@@ -20,17 +20,17 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
     ("old", "new", "says"),
     [
         ("handler:", "handlr:", "10: handlr: unknown key; did you mean handler?"),
-        ("file: tiny", "fiel: tiny", "9: artefact.torchscript.fiel: unknown key; did you mean"),
-        ("torchscript:", "torchscrip:", "8: artefact.torchscrip: unknown key; did you mean torch"),
+        ("file: tiny", "fiel: tiny", "9: artifact.torchscript.fiel: unknown key; did you mean"),
+        ("torchscript:", "torchscrip:", "8: artifact.torchscrip: unknown key; did you mean torch"),
         ('version: "1"', "version: 1", '2: version: must be text: quote it as "1"'),
         ("name: tiny", "name: -tiny", "1: name: String should match pattern"),
-        ("code: MIT", "code: ''", "5: licence.code: String should have at least 1 character"),
-        ("file: tiny.pt", "file: /etc/passwd", "9: artefact.torchscript.file: String should match"),
+        ("code: MIT", "code: ''", "5: license.code: String should have at least 1 character"),
+        ("file: tiny.pt", "file: /etc/passwd", "9: artifact.torchscript.file: String should match"),
         ("reference: ", "serving: {batchSize: 0}\nreference: ", "11: serving.batchSize: Input"),
         ("reference: ", "serving: {minWorkers: 2}\nreference: ", "11: serving: Value error, minW"),
-        ("handler: handler.py\n", "", "1: : Value error, handler and licence are needed"),
+        ("handler: handler.py\n", "", "1: : Value error, handler and license are needed"),
         ("reference: reference.py\n", "", "1: : Value error, samples and reference come together"),
-        ("file: tiny.pt", "file: a\n  export:\n    file: b", "7: artefact: Value error, exactly"),
+        ("file: tiny.pt", "file: a\n  export:\n    file: b", "7: artifact: Value error, exactly"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(edit, old, new, says):
@@ -38,6 +38,16 @@ def test_a_mistake_is_named_with_its_line(edit, old, new, says):
     with pytest.raises(InputError) as caught:
         load_model(path)
     assert f"{path}:{says}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "earlier"), [("artifact", "artefact"), ("license", "licence")])
+def test_keys_are_read_under_their_earlier_spelling_too(tiny, edit, key, earlier):
+    path = tiny.models / "tiny" / "model.yaml"
+    expected = load_model(path)
+
+    assert load_model(edit(f"{key}:", f"{earlier}:")) == expected
+    with pytest.raises(InputError, match=f"{earlier}: unknown key; did you mean {key}"):
+        load_model(edit(f"{earlier}:", f"{earlier}: {{}}\n{key}:"))
 
 
 def test_two_samples_of_one_name_are_refused(edit):
@@ -56,9 +66,9 @@ def test_a_name_that_is_not_the_folders_is_refused(edit):
 def test_an_adopted_archive_needs_nothing_but_itself(edit, tiny):
     path = edit("handler: handler.py\n", "")
     path.write_text(
-        'name: tiny\nversion: "1"\ndescription: old\nartefact: {adopted: {mar: old.mar}}\n'
+        'name: tiny\nversion: "1"\ndescription: old\nartifact: {adopted: {mar: old.mar}}\n'
     )
-    assert load_model(path).artefact.adopted.mar == "old.mar"
+    assert load_model(path).artifact.adopted.mar == "old.mar"
 
 
 def test_a_folder_without_models_is_refused(tmp_path):

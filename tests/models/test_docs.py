@@ -9,4 +9,4 @@ def test_the_example_in_the_documentation_is_a_valid_model(checkout):
     (example,) = re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL)
     (parsed,) = document.parse(example, path)
     model = document.validate(parsed, Model)
-    assert model.artefact.torchscript.file == "toy.pt"
+    assert model.artifact.torchscript.file == "toy.pt"

@@ -12,12 +12,7 @@ from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.report import as_markdown, as_text
 from harness.policy.rule import Rule
-from tests.render.conftest import Miniature
-
-
-@pytest.fixture
-def miniature(tmp_path: Path, checkout: Repository) -> Miniature:
-    return Miniature(tmp_path / "repository", checkout)
+from tests.support.miniature import Miniature
 
 
 def _rules(miniature: Miniature, **options: object) -> list[str]:
@@ -35,7 +30,7 @@ def test_every_document_of_this_checkout_was_judged(checkout: Repository) -> Non
     """What was not rendered or has no schema is on the list, and the list says why."""
     unseen = [
         each
-        for each in engine.check(checkout).excused
+        for each in engine.check(checkout).suppressed
         if each.finding.rule in ("render/not-rendered", "schema/none")
     ]
     assert all(each.reason and each.expires for each in unseen)

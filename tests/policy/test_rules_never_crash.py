@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.core.repository import Repository
-from harness.core.values import Key, dig
+from harness.core.values import KeyPath, dig
 from harness.policy import engine
 from harness.policy.project import Project
 from harness.render.objects import Object
@@ -50,7 +50,7 @@ def test_rules_bear_any_value_at_any_place(project: Project, rng: random.Random)
     )
     for rule in engine.load_rules().values():
         if rule.id not in READERS:
-            for _, problem in engine._judged(rule, odd):
+            for _, problem in engine.evaluate_rule(rule, odd):
                 assert problem.message
 
 
@@ -74,7 +74,7 @@ def _spoilt(value: object, rng: random.Random) -> object:
     return spoilt
 
 
-def _paths(value: object, path: tuple[Key, ...]) -> Iterator[tuple[Key, ...]]:
+def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
     inner = (
         value.items()
         if isinstance(value, dict)

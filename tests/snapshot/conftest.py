@@ -46,7 +46,7 @@ def small(tmp_path: Path) -> Repository:
             name: {name}
             version: "1.0"
             description: a model
-            artefact: {{adopted: {{mar: {name}.mar}}}}
+            artifact: {{adopted: {{mar: {name}.mar}}}}
             serving: {{minWorkers: 1, maxWorkers: {workers}, batchSize: 1, maxBatchDelay: 1}}
             """,
         )

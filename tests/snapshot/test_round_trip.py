@@ -59,7 +59,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "name": name,
                 "version": version,
                 "description": "round trip",
-                "artefact": {"adopted": {"mar": f"{name}.mar"}},
+                "artifact": {"adopted": {"mar": f"{name}.mar"}},
                 "serving": serving,
             }
         )

@@ -25,7 +25,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Store the report, and print its name trepository."""
+    """Store the report, and print its name in the store."""
     repository = find_repository()
     repository.cluster(args.env)
     store = evidence_store.find(repository, args.env, args.evidence)

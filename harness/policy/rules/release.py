@@ -6,13 +6,15 @@ from pathlib import Path
 
 from harness.chart.generate import generate
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.values import items, mapping, text
-from harness.policy.finding import Problem, changed_line
+from harness.policy.finding import changed_line
 from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import FILES, servers
 from harness.policy.site import without
+from harness.render import artifact
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
@@ -21,7 +23,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(r"-([0-9a-f]{12})\.mar$")  # an adopted store may have other names
 _LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
 _CHART = "apps/torchserve/chart"
-_RELEASED = ("apps/", "infra/", "models/")  # what harness.policy.promoted takes from a commit
 _CHART_PATH = ("spec", "chart", "spec", "chart")
 _CHART_SOURCE = ("spec", "chart", "spec", "sourceRef", "kind")
 
@@ -36,7 +37,7 @@ def _release(environment: Environment) -> Object | None:
     "proves what is on main, and nothing else gets promoted",
     fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness release promote`; "
     "elsewhere ref: {branch: main}",
-    clauses=("Flux audit: immutable references in production",),
+    references=("Flux audit: immutable references in production",),
 )
 def pointer(environment: Environment) -> Iterator[Problem]:
     source = _release(environment)
@@ -66,7 +67,7 @@ def from_release(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "release/reads",
-    why="what is not checked out is not in the artefact: Flux says that the path does not exist",
+    why="what is not checked out is not in the artifact: Flux says that the path does not exist",
     fix="list its first folder under sparseCheckout in release.yaml",
 )
 def reads(environment: Environment) -> Iterator[Problem]:
@@ -94,7 +95,7 @@ def reads(environment: Environment) -> Iterator[Problem]:
 )
 def apart(environment: Environment) -> Iterator[Problem]:
     for file in environment.released:
-        if not file.startswith(_RELEASED):
+        if not file.startswith(tuple(f"{folder}/" for folder in artifact.RELEASED)):
             yield Problem("is read from the pinned commit", Location(Path(file), 1))
 
 

@@ -29,10 +29,10 @@ class Made:
 
 def sources(model: Model) -> Iterator[str]:
     """Every file that goes into the archive."""
-    if eager := model.artefact.eager:
+    if eager := model.artifact.eager:
         yield eager.code
         yield from _parts(eager).values()
-    for saved in (model.artefact.torchscript, model.artefact.export):
+    for saved in (model.artifact.torchscript, model.artifact.export):
         if saved:
             yield saved.file
     if model.handler and model.handler.endswith(".py"):
@@ -57,7 +57,8 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
     for name, origin in model.extra_files.items():
         _copy(source.resolve(origin, folder), root / name)
     for package in sorted({source.package_of(origin) or "" for origin in sources(model)} - {""}):
-        for text in source.licences(package):
+        for text in source.licenses(package):
+            # The folder's name is part of every archive's bytes, so it keeps its British spelling.
             _copy(text, root / "licences" / package / text.name)
     handler = model.handler or ""
     if handler.endswith(".py"):
@@ -80,14 +81,14 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
 
 
 def _make(model: Model, folder: Path, into: Path, downloads: Path) -> Made:
-    artefact = model.artefact
-    if artefact.torchvision:
-        return _torchvision(model, artefact.torchvision, folder, into, downloads)
-    if artefact.eager:
-        code = source.resolve(artefact.eager.code, folder)
-        serialized = _state_dict(artefact.eager, folder, into)
+    artifact = model.artifact
+    if artifact.torchvision:
+        return _torchvision(model, artifact.torchvision, folder, into, downloads)
+    if artifact.eager:
+        code = source.resolve(artifact.eager.code, folder)
+        serialized = _state_dict(artifact.eager, folder, into)
         return Made(model.version, serialized, _copy(code, into / code.name))
-    saved = artefact.torchscript or artefact.export
+    saved = artifact.torchscript or artifact.export
     if saved is None:
         raise InputError("an adopted archive is not made here", at=folder / "model.yaml")
     path = source.resolve(saved.file, folder)

@@ -42,7 +42,7 @@ def job(environment: Environment, *, apply: bool) -> Value:
     sync = job_manifest.sync_job(environment)
     if sync is None:
         raise HarnessError(f"{environment.name} has no sync Job: nothing there would own the store")
-    for field in environment.unfilled:
+    for field in environment.unset:
         if field.key.endswith("image.digest"):
             raise InputError(
                 "the serving image's digest is UNSET, and the Job runs that image",

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import difflib
 import json
 import os
 from pathlib import Path
@@ -12,6 +11,7 @@ from harness.core import console, files
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.core.suggest import did_you_mean
 from harness.policy import engine, report
 from harness.policy.report import Report
 from harness.render import tree
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         _comment(repository, result, args.since)
     print(_FORMATS["json" if args.json else args.format](result))
     if args.unset:
-        for each in result.unfilled:
+        for each in result.unset:
             console.note(f"{each.location}: {each.key}")
     return 0 if result.passed else 1
 
@@ -90,8 +90,9 @@ def _comment(repository: Repository, result: Report, since: str) -> None:
 def _explain(rule: str, *, as_json: bool) -> int:
     known = engine.load_rules()
     if rule not in known:
-        near = difflib.get_close_matches(rule, known) or ["docs/rules.md lists them all"]
-        raise UsageError(f"no rule {rule!r}", hint=f"did you mean: {', '.join(near)}?")
+        raise UsageError(
+            f"no rule {rule!r}{did_you_mean(rule, known)}", hint="docs/rules.md lists all rules"
+        )
     text = report.explain(known[rule])
     print(json.dumps({"rule": rule, "text": text}, indent=2) if as_json else text)
     return 0

@@ -4,13 +4,13 @@ Each command has a parser of its own, so that an option of another one is a usag
 """
 
 import argparse
-import difflib
 import importlib
 import sys
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from harness.cli import commands
+from harness.core.suggest import did_you_mean
 
 _HELP = ("-h", "--help")
 
@@ -82,9 +82,7 @@ def _split(words: Sequence[str]) -> tuple[str, str, Sequence[str]]:
 
 
 def _no(kind: str, word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(known)}"
-    return f"no {kind} {word!r}\n  → {hint}"
+    return f"no {kind} {word!r}{did_you_mean(word, known)}\n  → harness help --all"
 
 
 def _unknown(words: Sequence[str], name: str, action: str) -> str:

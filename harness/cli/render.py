@@ -32,7 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the objects; exit 1 if something could not be rendered."""
     environment = _render(args)
-    rendered = (*environment.objects, *environment.foreign)
+    rendered = (*environment.objects, *environment.third_party)
     objects = [each for each in rendered if not args.only or each.kind in args.only]
     if args.json:
         rows = [

@@ -66,11 +66,11 @@ def _find(repository: Repository, name: str) -> Path:
     return tools.find(repository, name)
 
 
-def _charts(repository: Repository) -> dict[remote_charts.Chart, Path]:
+def _charts(repository: Repository) -> dict[remote_charts.RemoteChart, Path]:
     """Return the third-party charts that are here; one that cannot be fetched is only noted."""
     renderer = Renderer(repository)
     environments = [renderer.candidate(name) for name in renderer.environments()]
-    remote = list(dict.fromkeys(chart for each in environments for chart in each.published))
+    remote = list(dict.fromkeys(chart for each in environments for chart in each.remote_charts))
     with ThreadPoolExecutor() as pool:
         for chart, why in zip(
             remote, pool.map(lambda it: remote_charts.fetch(repository, it), remote), strict=True

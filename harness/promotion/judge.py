@@ -198,9 +198,9 @@ def _smoke_test(case: Case) -> str:
 def _render(case: Case) -> str:
     if case.candidate.faults:
         raise _RefusedError(_some(case.candidate.faults), "make check, on main")
-    if case.candidate.unfilled:
+    if case.candidate.unset:
         raise _RefusedError(
-            f"UNSET: {_some(case.candidate.unfilled)}", f"harness init --env {case.target}"
+            f"UNSET: {_some(case.candidate.unset)}", f"harness init --env {case.target}"
         )
     return f"release {case.candidate.digest[:12]}, nothing UNSET"
 

@@ -17,7 +17,7 @@ from harness.render.renderer import Renderer
 @pytest.fixture(scope="module")
 def staging(checkout: Repository) -> Environment:
     """Staging, as if the image's digest were known."""
-    return replace(Renderer(checkout).candidate("staging"), unfilled=())
+    return replace(Renderer(checkout).candidate("staging"), unset=())
 
 
 @pytest.fixture(scope="module")

@@ -59,9 +59,12 @@ def test_help_of_a_verb_lists_its_actions(verb: str, capsys: pytest.CaptureFixtu
     ("words", "message"),
     [
         ([], "which command?"),
-        (["mdels"], "no command 'mdels'\n  → did you mean 'models'?"),
+        (["mdels"], "no command 'mdels'; did you mean models?\n  → harness help --all"),
         (["models"], "which action?"),
-        (["release", "promot"], "no action 'promot'\n  → did you mean 'promote'?"),
+        (
+            ["release", "promot"],
+            "no action 'promot'; did you mean promote?\n  → harness help --all",
+        ),
         (["serve", "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["bootstrap", "plan"], "the following arguments are required: --env"),
         (

@@ -101,7 +101,7 @@ def test_gc_removes_nothing_while_a_release_is_under_way(
 @pytest.fixture
 def filled(staging: Environment) -> Environment:
     """Staging, as if the image's digest were known."""
-    return replace(staging, unfilled=())
+    return replace(staging, unset=())
 
 
 def test_ownership_job_runs_as_root_in_a_namespace_of_its_own(

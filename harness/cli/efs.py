@@ -28,7 +28,7 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
 def _run(args: argparse.Namespace) -> int:
     repository = find_repository()
     expected = settings.load(repository, args.env)
-    provision = Provision(site.aws(repository, args.env, expected.settings.region), expected)
+    provision = Provision(site.aws(repository, args.env, expected.region), expected)
     if args.action == "policy":
         print(json.dumps(permissions.document(provision.aws, expected), indent=2))
         return 0
@@ -63,7 +63,7 @@ def _destroy(repository: Repository, provision: Provision, args: argparse.Namesp
     if adopted := provision.desired.settings.file_system:
         raise UsageError(
             f"{adopted} was adopted, not created here: it is not removed here either",
-            hint=f"take fileSystem out of infra/efs/{args.env}.yaml, or remove it by hand",
+            hint=f"take fileSystem out of clusters/{args.env}/efs.yaml, or remove it by hand",
         )
     current = state.collect(provision.aws, provision.desired)
     if current.file_system and not args.with_data:

@@ -25,7 +25,7 @@ _RULES = "harness.policy.rules"
 _DECIDES = (
     *("clusters/allowed_signers", "clusters/production", "exceptions.yaml", "infra/policies"),
     *("apps/torchserve/production", ".github", "tools", "Makefile", "pyproject.toml"),
-    *("requirements.lock", "tests/testdata/site.yaml", ".gitattributes"),
+    *("requirements.lock", "harness/render/placeholders.yaml", ".gitattributes"),
 )
 
 

@@ -166,7 +166,7 @@ def derive(text: str, changes: Mapping[str, str]) -> str:
     if others := sorted(set(changes) - LOCAL_KEYS):
         raise UsageError(
             f"a local run may not change {', '.join(others)}",
-            hint="change serving.yaml, then run `harness snapshot`",
+            hint="change serving.yaml, then run `harness snapshot write --all`",
         )
     return properties.dump({**properties.parse(text), **changes})
 

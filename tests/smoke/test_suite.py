@@ -57,7 +57,7 @@ def node_not_ready(at: Installation) -> None:
     "cluster",
     "the snapshot in the cluster is that of Git",
     "config.properties is not what commit 0123456789ab makes it",
-    "harness snapshot --check --env staging",
+    "harness snapshot check --env staging",
 )
 def settings_were_edited(at: Installation) -> None:
     template = at.state.one("Deployment", "torchserve")["spec"]["template"]

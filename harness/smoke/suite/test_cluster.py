@@ -36,7 +36,7 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
             raise InputError(why, hint=f"{cluster.kubectl} describe node {name}")
 
 
-@check(Need.CLUSTER, then="harness snapshot --check --env {env}; harness status {at}")
+@check(Need.CLUSTER, then="harness snapshot check --env {env}; harness status {at}")
 def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
     rendered = pod_settings.of(deployment(cluster.rendered()))
     live = cluster.api.get(kinds.DEPLOYMENT, NAME, NAMESPACE)

@@ -96,7 +96,7 @@ def _committed(checkout: Repository, env: str) -> Release | None:
     """The release that the working tree is; None where it is no commit."""
     git = Git(checkout.root)
     commit = git.resolve("HEAD")
-    if commit is None or git.changed(*tree.READ):
+    if commit is None or git.uncommitted(*tree.READ):
         return None
     return Release(commit=commit, digest=_digest(checkout, env, commit), helm="", pods="")
 

@@ -61,7 +61,7 @@ def _import(args: argparse.Namespace) -> int:
     if target and target.exists() and not args.force:
         raise UsageError("it is there already", at=target, hint="--force replaces it")
     found = importer.read(args.file)
-    kept = importer.already_there(checkout, found)
+    kept = importer.existing_models(checkout, found)
     written = importer.write_models(checkout, found)
     serving = found.serving_yaml(load_catalog(checkout.models))
     if target and files.write(target, serving):

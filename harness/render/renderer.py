@@ -49,7 +49,7 @@ class Renderer:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
-        self.placeholders = placeholders.load(repository)
+        self.placeholders = placeholders.load()
         self.pins = {name: tools.fingerprint(repository, name) for name in tools.TOOLS}
         self.cache = Cache(repository)
         self.tree = working(repository)

@@ -22,13 +22,13 @@ from harness.attestation.signature import SIGNERS, Signers
 from harness.core.errors import HarnessError, InputError
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.core.yamlfile import Path_
+from harness.core.values import KeyPath
 from harness.render import digest
 from harness.render.renderer import Renderer
 from harness.settings import freeze, gates
 from harness.settings.gates import Gates
 
-Complaint = tuple[Path_ | None, str]
+Complaint = tuple[KeyPath | None, str]
 """The key of the evidence that is wrong, or None where it is the move itself; and what is wrong."""
 
 _SKEW = datetime.timedelta(minutes=5)  # between the API server's clock and that of who merges
@@ -198,7 +198,7 @@ def _dates(evidence: Evidence, wanted: Gates, at: datetime.datetime) -> Iterator
 
 
 def _age(
-    key: Path_, what: str, moment: str, at: datetime.datetime, hours: float
+    key: KeyPath, what: str, moment: str, at: datetime.datetime, hours: float
 ) -> Iterator[Complaint]:
     """What is wrong with a moment that may be ``hours`` before ``at``."""
     try:

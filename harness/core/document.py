@@ -22,13 +22,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError
-from harness.core.yamlfile import Document, Path_, parse, read_text
+from harness.core.values import KeyPath
+from harness.core.yamlfile import Document, parse, read_text
 
 __all__ = [
     "Camel",
     "Document",
     "ModelT",
-    "Path_",
     "Strict",
     "load",
     "parse",
@@ -100,7 +100,7 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
     return f"{document.at(loc)}: {name}: {text}"
 
 
-def _valid_keys(annotation: object, loc: Path_) -> Iterator[str]:
+def _valid_keys(annotation: object, loc: KeyPath) -> Iterator[str]:
     """The keys that the model has at ``loc``, looking through containers and unions."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType, Annotated):

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 
 Key = str | int
+KeyPath = tuple[Key, ...]
+"""Where a value lies below another: the keys and indexes that lead to it."""
+
 Value = Mapping[str, object]
 
 

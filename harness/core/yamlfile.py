@@ -11,12 +11,11 @@ from pathlib import Path
 import yaml
 
 from harness.core.errors import InputError, Location
+from harness.core.values import KeyPath
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_BYTES = 4 << 20  # no file of ours comes near it; a 50 MB one is a mistake, not a manifest
 _MAX_NODES = 200_000  # aliases expanded: stops a YAML bomb long before memory does
-
-Path_ = tuple[str | int, ...]
 
 
 class ManifestLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -37,9 +36,9 @@ class Document:
 
     path: Path
     value: object
-    lines: Mapping[Path_, int]
+    lines: Mapping[KeyPath, int]
 
-    def at(self, loc: Path_) -> Location:
+    def at(self, loc: KeyPath) -> Location:
         """The place of ``loc``, or of the nearest thing around it that the file has."""
         while loc and loc not in self.lines:
             loc = loc[:-1]
@@ -87,13 +86,13 @@ class _Builder:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._constructor = _LOADER("")
-        self._lines: dict[Path_, int] = {}
+        self._lines: dict[KeyPath, int] = {}
         self._nodes = 0
 
     def document(self, node: yaml.Node) -> Document:
         return Document(self._path, self._build(node, ()), self._lines)
 
-    def _build(self, node: yaml.Node, loc: Path_) -> object:
+    def _build(self, node: yaml.Node, loc: KeyPath) -> object:
         self._nodes += 1
         line = node.start_mark.line + 1
         if self._nodes > _MAX_NODES:
@@ -108,7 +107,7 @@ class _Builder:
             return [self._build(item, (*loc, index)) for index, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, loc: Path_) -> dict[object, object]:
+    def _mapping(self, node: yaml.MappingNode, loc: KeyPath) -> dict[object, object]:
         built: dict[object, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1

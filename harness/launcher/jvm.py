@@ -13,15 +13,13 @@ from subprocess import DEVNULL, PIPE, STDOUT, Popen
 
 from . import BadInput, Failure, libraries
 from .config import Config
+from .leash import leash
 from .worker_log import Worker
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 # Bytes of the work folder's path: what the 107 of a Unix socket's leave for it beside
 # `/tmp/.ts.sock.65535`, by which TorchServe talks to a worker.
 LONGEST_WORK = 88
-# Leads the process group and waits for the launcher's end, however it comes: its standard input
-# closes then. The kill takes the JVM, the workers, and the leash itself.
-_LEASH = "import os, sys; sys.stdin.read(); os.killpg(0, 9)"
 # TorchServe sets its context selector, which `async_logging` asks for, after log4j has started:
 # then it has no effect. A request must not wait for whoever reads the log.
 _ASYNC_LOG = "org.apache.logging.log4j.core.async.AsyncLoggerContextSelector"
@@ -48,7 +46,7 @@ class Jvm:
         # Orphans become children of ours, so that they can be buried. (Linux; elsewhere init does.)
         with contextlib.suppress(AttributeError):
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-        self._leash = Popen([sys.executable, "-ISc", _LEASH], stdin=PIPE, process_group=0)
+        self._leash = leash()
         try:
             self.process = Popen(
                 argv,

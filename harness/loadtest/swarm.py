@@ -20,6 +20,7 @@ from typing import IO, NoReturn
 
 from harness.core import files
 from harness.core.errors import HarnessError, UsageError
+from harness.launcher.leash import leash
 from harness.loadtest import generator
 from harness.loadtest.notes import Window, unpack
 from harness.loadtest.plan import Plan
@@ -139,13 +140,14 @@ def _environment(plan: Plan, workers: Workers, plan_file: Path) -> dict[str, str
 
 @contextlib.contextmanager
 def _process(argv: list[str], environment: dict[str, str], log: IO[bytes]) -> Iterator[IO[bytes]]:
+    leader = leash()
     process = subprocess.Popen(
         argv,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
-        start_new_session=True,
+        process_group=leader.pid,
     )
     assert process.stdout is not None  # noqa: S101 - it was asked for
     try:
@@ -153,8 +155,8 @@ def _process(argv: list[str], environment: dict[str, str], log: IO[bytes]) -> It
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(leader.pid, signal.SIGKILL)
+        leader.communicate()
         process.wait()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.core.values import Key, Value, dig, items, mapping, text
+from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.policy.finding import Problem
 from harness.policy.project import Project
@@ -36,7 +36,7 @@ class NodeGroup:
     """A managed node group: ``path`` leads to it inside the file."""
 
     cluster: "Cluster"
-    path: tuple[Key, ...]
+    path: KeyPath
 
     @property
     def value(self) -> Value:

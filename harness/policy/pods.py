@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.values import Key, Value, dig, items, mapping, text
+from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.quantity import quantity
 from harness.policy.rule import problem
@@ -18,7 +18,7 @@ GPU = "nvidia.com/gpu"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """The label of a namespace that says which pod security standard holds in it."""
 
-_TEMPLATE: dict[str, tuple[Key, ...]] = {
+_TEMPLATE: dict[str, KeyPath] = {
     "Pod": (),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
@@ -29,7 +29,7 @@ class Container:
     """A container of a pod; ``path`` leads to it inside the object."""
 
     owner: Object
-    path: tuple[Key, ...]
+    path: KeyPath
     init: bool
 
     @property
@@ -85,7 +85,7 @@ class Pod:
     """A pod template (or a bare pod); ``path`` leads to it inside the object."""
 
     owner: Object
-    path: tuple[Key, ...]
+    path: KeyPath
 
     @property
     def spec(self) -> Value:

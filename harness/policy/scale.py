@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from harness.core.values import Key, dig, mapping, text
+from harness.core.values import KeyPath, dig, mapping, text
 from harness.policy.pods import pod, window
 from harness.policy.quantity import number
 from harness.render.objects import Object
@@ -65,9 +65,9 @@ def replicas(environment: Environment, workload: Object) -> tuple[int, int]:
     return (count, count) if isinstance(count, int) else (1, 1)
 
 
-def number_of_pods(workload: Object) -> tuple[Key, ...]:
+def number_of_pods(workload: Object) -> KeyPath:
     """The path at which a workload says how many pods it has; one where it says nothing there."""
-    jobs: dict[str, tuple[Key, ...]] = {
+    jobs: dict[str, KeyPath] = {
         "Job": ("spec", "parallelism"),
         "CronJob": ("spec", "jobTemplate", "spec", "parallelism"),
     }

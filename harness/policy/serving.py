@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.core.errors import InputError, Location
-from harness.core.values import Key, Value, dig, items, mapping, text
+from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import Container, Pod, pods
 from harness.render.objects import Object
@@ -29,7 +29,7 @@ class File:
     """A text file in a volume: ``path`` leads to the text inside the object that holds it."""
 
     owner: Object
-    path: tuple[Key, ...]
+    path: KeyPath
 
     @property
     def text(self) -> str:

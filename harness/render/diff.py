@@ -8,11 +8,9 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.core.values import Key, Value, dig, items, text
+from harness.core.values import KeyPath, Value, dig, items, text
 from harness.render.objects import Object, stem
 from harness.render.rendered import Environment
-
-Keys = tuple[Key, ...]
 
 _WIDTH = 120  # characters of a value that are shown
 
@@ -29,7 +27,7 @@ _LOST = {
     "StatefulSet": "its pods stop, its volumes stay",
 }
 # Fields that the API server refuses to change: the object has to be made anew.
-_IMMUTABLE: dict[str, tuple[Keys, ...]] = {
+_IMMUTABLE: dict[str, tuple[KeyPath, ...]] = {
     "DaemonSet": (("spec", "selector"),),
     "Deployment": (("spec", "selector"),),
     "Job": (("spec", "selector"), ("spec", "template")),
@@ -63,7 +61,7 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 class Field:
     """One field that differs; None where it is not there."""
 
-    path: Keys
+    path: KeyPath
     old: object
     new: object
 
@@ -172,7 +170,7 @@ def _stopped(change: Change) -> Iterator[tuple[str, str]]:
             yield "removed", "Flux begins to remove what is no longer in Git"
 
 
-def _leaves(change: Change) -> Iterator[tuple[Keys, object, object]]:
+def _leaves(change: Change) -> Iterator[tuple[KeyPath, object, object]]:
     """Every plain value that is new, with the one before it."""
     if change.old is None:
         yield from ((path, None, value) for path, value in _flat(change.object.value, ()))
@@ -181,7 +179,7 @@ def _leaves(change: Change) -> Iterator[tuple[Keys, object, object]]:
             yield path, dig(field.old, *path[len(field.path) :]), value
 
 
-def _flat(value: object, path: Keys) -> Iterator[tuple[Keys, object]]:
+def _flat(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(inner, (*path, key))
@@ -192,7 +190,7 @@ def _flat(value: object, path: Keys) -> Iterator[tuple[Keys, object]]:
         yield path, value
 
 
-def _fields(old: object, new: object, path: Keys) -> Iterator[Field]:
+def _fields(old: object, new: object, path: KeyPath) -> Iterator[Field]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys((*new, *old)):
             if not str(key).startswith(_NOISE):

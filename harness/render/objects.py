@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.core.errors import Location
-from harness.core.values import Key, Value, dig, mapping, text
+from harness.core.values import Key, KeyPath, Value, dig, mapping, text
 
 _HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 
@@ -37,7 +37,7 @@ class Object:
 
     value: Value
     owner: Owner
-    trace: Callable[[Value, tuple[Key, ...]], Location] = field(repr=False, compare=False)
+    trace: Callable[[Value, KeyPath], Location] = field(repr=False, compare=False)
 
     @cached_property
     def api_version(self) -> str:

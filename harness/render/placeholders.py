@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
-from harness.core.values import Key, mapping
+from harness.core.values import KeyPath, mapping
 
 UNSET = re.compile(r"\bUNSET\b")
 FILE = Path("tests/testdata/site.yaml")
@@ -25,7 +25,7 @@ class Placeholders:
 
     values: Mapping[str, str]
 
-    def fill(self, value: object, seen: Callable[[tuple[Key, ...]], object]) -> object:
+    def fill(self, value: object, seen: Callable[[KeyPath], object]) -> object:
         """``value`` with every UNSET replaced; ``seen`` is told the path of each.
 
         Raises:
@@ -33,9 +33,7 @@ class Placeholders:
         """
         return self._fill(value, (), seen)
 
-    def _fill(
-        self, value: object, path: tuple[Key, ...], seen: Callable[[tuple[Key, ...]], object]
-    ) -> object:
+    def _fill(self, value: object, path: KeyPath, seen: Callable[[KeyPath], object]) -> object:
         if isinstance(value, dict):
             return {key: self._fill(inner, (*path, key), seen) for key, inner in value.items()}
         if isinstance(value, list):
@@ -47,7 +45,7 @@ class Placeholders:
             return value  # a whole file in a ConfigMap: what is in it is not a field
         return UNSET.sub(self._value(path), value)
 
-    def _value(self, path: tuple[Key, ...]) -> str:
+    def _value(self, path: KeyPath) -> str:
         key = next((key for key in reversed(path) if isinstance(key, str)), "")
         if key not in self.values:
             raise InputError(

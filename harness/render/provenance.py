@@ -5,6 +5,7 @@ document (``# Source:``). The rest is found by looking: which document, patch or
 files that were read has the field, and has it with the rendered value.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,16 +13,17 @@ from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
-from harness.core.values import Key, Value, dig, items, mapping, text
+from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.render import template
 from harness.render.objects import Object, stem
 from harness.render.template import Template
 from harness.render.tree import Tree
 
-Keys = tuple[Key, ...]
-Sources = list[tuple[Document, Keys]]
+Sources = list[tuple[Document, KeyPath]]
 """Documents that hold the values of a chart, each with the path of the values in it."""
+_IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+"""What a patch with a target cannot change: kustomize takes these from the object it patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class FromKustomize:
     origin: str
     read: tuple[str, ...]
 
-    def __call__(self, value: Value, path: Keys) -> Location:
+    def __call__(self, value: Value, path: KeyPath) -> Location:
         best = _Spot(-1, False, Location(Path(self.origin), None), named=False)
         for spot in self._spots(value, path):
             # Of two places that say it the overlay decides; what neither has, the origin lacks.
@@ -62,7 +64,7 @@ class FromKustomize:
                 best = spot
         return best.location
 
-    def _spots(self, value: Value, path: Keys) -> Iterator[_Spot]:
+    def _spots(self, value: Value, path: KeyPath) -> Iterator[_Spot]:
         # The origin last: of two places that say the same, the overlay is the one that decides.
         for file in dict.fromkeys((*self.read, self.origin)):
             if not file.endswith((".yaml", ".yml")):
@@ -75,14 +77,18 @@ class FromKustomize:
                 elif isinstance(parsed.value, list):
                     yield from _operations(parsed, value, path)
 
-    def _inline(self, parsed: Document, value: Value, path: Keys) -> Iterator[_Spot]:
+    def _inline(self, parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot]:
         """Patches written into a kustomization file, and what it generates."""
         for index, patch in enumerate(items(parsed.value, "patches")):
             for inner in _inline_documents(patch, parsed.at(("patches", index, "patch"))):
                 if _same(inner.value, value):
                     yield _spot(inner, value, path)
-                elif isinstance(inner.value, list) and _targets(mapping(patch, "target"), value):
+                elif not _targets(mapping(patch, "target"), value):
+                    continue
+                elif isinstance(inner.value, list):
                     yield from _operations(inner, value, path)
+                elif path not in _IDENTITY:
+                    yield dataclasses.replace(_spot(inner, value, path), named=True)
         for index, made in enumerate(items(parsed.value, "configMapGenerator")):
             if text(made, "name") == stem(text(value, "metadata", "name")):
                 yield _generated(parsed, index, path)
@@ -101,7 +107,7 @@ class FromHelm:
     template: str
     values: Callable[[], "Sources"]
 
-    def __call__(self, value: Value, path: Keys) -> Location:
+    def __call__(self, value: Value, path: KeyPath) -> Location:
         read = self.tree.remember(f"template {self.template}", self._read)
         reached = read.follow(value, path)
         if reached is None:
@@ -165,7 +171,7 @@ def unsubstituted(source: object, rendered: object) -> bool:
     return source == rendered or (isinstance(source, str) and ("${" in source or "UNSET" in source))
 
 
-def _spot(parsed: Document, value: Value, path: Keys) -> _Spot:
+def _spot(parsed: Document, value: Value, path: KeyPath) -> _Spot:
     found = _translated(parsed.value, value, path)
     whole = len(found) == len(path)
     equal = whole and unsubstituted(dig(parsed.value, *found), dig(value, *path))
@@ -173,7 +179,7 @@ def _spot(parsed: Document, value: Value, path: Keys) -> _Spot:
     return _Spot(len(found), equal, parsed.at(found), named)
 
 
-def _translated(source: object, rendered: object, path: Keys) -> Keys:
+def _translated(source: object, rendered: object, path: KeyPath) -> KeyPath:
     """As much of ``path`` as the source has; list items are matched by name before position."""
     found: list[Key] = []
     for key in path:
@@ -194,7 +200,7 @@ def _translated(source: object, rendered: object, path: Keys) -> Keys:
     return tuple(found)
 
 
-def _operations(parsed: Document, value: Value, path: Keys) -> Iterator[_Spot]:
+def _operations(parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot]:
     """The operations of a JSON patch that write to ``path``."""
     for index, operation in enumerate(items(parsed.value)):
         pointer = text(operation, "path").strip("/").split("/")
@@ -204,7 +210,7 @@ def _operations(parsed: Document, value: Value, path: Keys) -> Iterator[_Spot]:
             yield _Spot(len(path), equal, parsed.at((index, "path")))
 
 
-def _generated(parsed: Document, index: int, path: Keys) -> _Spot:
+def _generated(parsed: Document, index: int, path: KeyPath) -> _Spot:
     """A generated object: its entry, or the file behind one of its keys."""
     if len(path) > 1 and path[0] == "data":
         for file in items(parsed.value, "configMapGenerator", index, "files"):
@@ -231,6 +237,7 @@ def _inline_documents(patch: object, at: Location) -> list[Document]:
 def _targets(target: Value, value: Value) -> bool:
     metadata = mapping(value, "metadata")
     told = {
+        "group": text(value, "apiVersion").rpartition("/")[0],
         "kind": text(value, "kind"),
         "name": text(metadata, "name"),
         "namespace": text(metadata, "namespace"),
@@ -248,7 +255,7 @@ def _same(source: object, value: Value) -> bool:
     )
 
 
-def _longest(parsed: Document, path: Keys) -> Keys:
+def _longest(parsed: Document, path: KeyPath) -> KeyPath:
     return _translated(parsed.value, parsed.value, path)
 
 

@@ -16,7 +16,7 @@ from harness import tools
 from harness.core import command
 from harness.core.errors import Location
 from harness.core.repository import Repository
-from harness.core.values import Key, Value, dig, mapping, text
+from harness.core.values import KeyPath, Value, dig, mapping, text
 from harness.render import helm
 from harness.render.objects import Object
 
@@ -61,14 +61,14 @@ class FromRelease:
 
     release: Object
 
-    def __call__(self, value: Value, path: tuple[Key, ...]) -> Location:
+    def __call__(self, value: Value, path: KeyPath) -> Location:
         found = dig(value, *path)
         values = self.release.dig("spec", "values")
         alike = [told for told, said in _leaves(values, ()) if said == found]
         best = max(alike, key=lambda told: _shared(told, path), default=())
         return self.value(best if _shared(best, path) else ())
 
-    def value(self, path: tuple[Key, ...]) -> Location:
+    def value(self, path: KeyPath) -> Location:
         """The line of a value; of one that the HelmRelease does not give, what names the chart."""
         if path and self.release.dig("spec", "values", *path) is not None:
             return self.release.at("spec", "values", *path)
@@ -136,7 +136,7 @@ def _named(chart: Chart) -> list[str]:
     return [chart.url, "--version", chart.version]
 
 
-def _leaves(value: object, path: tuple[Key, ...]) -> Iterator[tuple[tuple[Key, ...], object]]:
+def _leaves(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(inner, (*path, key))
@@ -144,7 +144,7 @@ def _leaves(value: object, path: tuple[Key, ...]) -> Iterator[tuple[tuple[Key, .
         yield path, value
 
 
-def _shared(one: tuple[Key, ...], other: tuple[Key, ...]) -> int:
+def _shared(one: KeyPath, other: KeyPath) -> int:
     """How many of their last keys two paths share."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -20,7 +20,7 @@ from pathlib import Path
 from harness import tools
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
-from harness.core.values import Key, Value, items, mapping, text
+from harness.core.values import Key, KeyPath, Value, items, mapping, text
 from harness.render import helm, kustomize, placeholders
 from harness.render.cache import Cache
 from harness.render.objects import Object, Owner
@@ -36,7 +36,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OURS = "GitRepository"
 # What helm-controller reads of a HelmRelease and this render does not: what each would change is
 # not in the objects that are judged.
-_UNKNOWN: tuple[tuple[Key, ...], ...] = (
+_UNKNOWN: tuple[KeyPath, ...] = (
     ("spec", "postRenderers"),
     ("spec", "commonMetadata"),
     ("spec", "chart", "spec", "valuesFiles"),
@@ -250,7 +250,7 @@ class _Render:
     def _filled(self, raw: Object) -> Object:
         """The object with placeholders for what is UNSET."""
 
-        def seen(path: tuple[Key, ...]) -> None:
+        def seen(path: KeyPath) -> None:
             key = ".".join(str(part) for part in path)
             self.unfilled.append(Unfilled(f"{raw}: {key}", raw.at(*path)))
 

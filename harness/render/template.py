@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.core.values import Key, dig, text
+from harness.core.values import Key, KeyPath, dig, text
 
 _VALUES = re.compile(r"\.Values\.([A-Za-z0-9_.]+)")
 _INCLUDE = re.compile(r'include "([^"]+)"')
@@ -56,7 +56,7 @@ class Template:
     block: Block
     named: Mapping[str, Block]
 
-    def follow(self, value: object, path: tuple[Key, ...]) -> Reached | None:
+    def follow(self, value: object, path: KeyPath) -> Reached | None:
         """Walk down as far as the text has the path; None where it is empty."""
         block, reached, matched = self.block, None, 0
         for position, key in enumerate(path):

@@ -16,6 +16,7 @@ from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.git import Git
 from harness.core.repository import Repository
+from harness.core.values import KeyPath
 from harness.core.yamlfile import Document
 from harness.render import layout
 
@@ -212,7 +213,7 @@ def at_commit(repository: Repository, commit: str) -> Tree:
 
 def _strings(parsed: Document) -> Iterator[tuple[str, int | None]]:
     """Every string that could name a file: the value itself, or what follows ``key=``."""
-    stack: list[tuple[object, tuple[str | int, ...]]] = [(parsed.value, ())]
+    stack: list[tuple[object, KeyPath]] = [(parsed.value, ())]
     while stack:
         value, path = stack.pop()
         if isinstance(value, dict):

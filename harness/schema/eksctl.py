@@ -13,8 +13,9 @@ import yaml
 from pydantic import Field, StringConstraints, model_validator
 
 from harness.core import document
-from harness.core.document import Document, Path_, Strict
+from harness.core.document import Document, Strict
 from harness.core.errors import InputError
+from harness.core.values import KeyPath
 from harness.render.placeholders import Placeholders
 from harness.render.tree import Tree
 
@@ -308,7 +309,7 @@ def judge(
     unfilled: Rows = []
     for raw in tree.documents(path):
 
-        def seen(keys: Path_, raw: Document = raw) -> None:
+        def seen(keys: KeyPath, raw: Document = raw) -> None:
             unfilled.append((".".join(str(key) for key in keys), raw.at(keys).line))
 
         filled = Document(raw.path, placeholders.fill(raw.value, seen), raw.lines)

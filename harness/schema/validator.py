@@ -14,7 +14,7 @@ from harness import tools
 from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.core.values import Key, Value, items, text
+from harness.core.values import Key, KeyPath, Value, items, text
 from harness.render.cache import Ledger
 from harness.render.objects import Object
 from harness.schema import catalog
@@ -37,7 +37,7 @@ class Invalid:
         unknown: there is no schema for the object's kind, so nothing was judged.
     """
 
-    path: tuple[Key, ...]
+    path: KeyPath
     message: str
     unknown: bool = False
 

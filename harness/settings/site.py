@@ -15,8 +15,7 @@ from harness.aws import Aws
 from harness.core import files, yamlfile
 from harness.core.errors import HarnessError, InputError, Location, UsageError
 from harness.core.repository import Repository
-from harness.core.values import dig
-from harness.core.yamlfile import Path_
+from harness.core.values import KeyPath, dig
 
 UNSET = "UNSET"
 
@@ -34,7 +33,7 @@ class Place:
     """A value in a file."""
 
     file: str
-    path: Path_
+    path: KeyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ def _known(name: str, value: str) -> Setting:
     return SETTINGS[name]
 
 
-def replace(text: str, path: Path, key: Path_, value: str) -> str:
+def replace(text: str, path: Path, key: KeyPath, value: str) -> str:
     """``text`` with another scalar at ``key``; its lines, order and comments stay.
 
     Raises:

@@ -19,6 +19,7 @@ OVERLAY = "apps/torchserve/local/helmrelease.yaml"
 STORAGE = "infra/storage/kustomization.yaml"
 APPS = "clusters/local/apps.yaml"
 INFRA = "clusters/local/infra.yaml"
+ROOT = "clusters/local/kustomization.yaml"
 NAME = "torchserve"
 SERVERS = "app.kubernetes.io/component=server"
 
@@ -60,7 +61,7 @@ class Lab:
         """The working tree, with shorter time-outs, followed and Ready."""
         self.cluster.take()
         changes: dict[str, str | None] = {}
-        for path in (APPS, INFRA):
+        for path in (APPS, INFRA, ROOT):
             changes[path] = self.bare.read(path)
             for slow, fast in _FASTER.items():
                 changes[path] = str(changes[path]).replace(slow, fast)

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import ManifestLoader
 from harness.kubernetes import kinds
 from harness.kubernetes.api import Api, Kind
@@ -96,7 +96,7 @@ def _releases(cluster: Api) -> Iterator[Value]:
         yield json.loads(gzip.decompress(packed))
 
 
-def _lacks(wanted: object, there: object, path: tuple[str | int, ...]) -> Iterator[str]:
+def _lacks(wanted: object, there: object, path: KeyPath) -> Iterator[str]:
     """Rendered fields that the server does not hold as they were rendered."""
     if isinstance(wanted, Mapping):
         for key, value in wanted.items():
@@ -124,16 +124,14 @@ def _quantity(value: object) -> float | None:
     return float(found[1]) * factor
 
 
-def _owned(live: Value) -> Iterator[tuple[str | int, ...]]:
+def _owned(live: Value) -> Iterator[KeyPath]:
     """The paths of fields that Flux's controllers own."""
     for entry in items(live, "metadata", "managedFields"):
         if text(entry, "manager") in _MANAGERS and not text(entry, "subresource"):
             yield from _paths(mapping(entry, "fieldsV1"), live, ())
 
 
-def _paths(
-    fields: Value, there: object, path: tuple[str | int, ...]
-) -> Iterator[tuple[str | int, ...]]:
+def _paths(fields: Value, there: object, path: KeyPath) -> Iterator[KeyPath]:
     below = {key: mapping(value) for key, value in fields.items() if key != "."}
     if not below and path:
         yield path
@@ -148,7 +146,7 @@ def _paths(
                     yield from _paths(inner, item, (*path, index))
 
 
-def _explained(path: tuple[str | int, ...]) -> bool:
+def _explained(path: KeyPath) -> bool:
     """Fields that Flux and Helm add themselves: marks of ownership."""
     last = str(path[-1])
     return bool(_OWNERSHIP.match(last)) or last.startswith(("meta.helm.sh/", "helm.sh/"))

@@ -74,7 +74,8 @@ def fork(cluster: LocalCluster, checkout: Repository, tmp_path: Path) -> Fork:
         for name in ("release.yaml", "infra.yaml", "apps.yaml")
     }
     listed = ["release.yaml", "site.yaml", "infra.yaml", "apps.yaml", "flux-system"]
-    changes[f"{FOLDER}/kustomization.yaml"] = yaml.safe_dump({"resources": listed})
+    entry_point = yaml.safe_load(origin.read("clusters/local/kustomization.yaml"))
+    changes[f"{FOLDER}/kustomization.yaml"] = yaml.safe_dump(entry_point | {"resources": listed})
     # The operator's chart is on a registry that this machine does not reach.
     ours = yaml.safe_dump({"resources": ["fluxinstance.yaml"]})
     changes[f"{FOLDER}/flux-system/kustomization.yaml"] = ours

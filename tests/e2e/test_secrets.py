@@ -13,11 +13,11 @@ import yaml
 from harness.core.repository import Repository
 from harness.core.values import text
 from harness.kubernetes import kinds
-from tests.e2e.lab import INFRA, NAME, STORAGE, Lab
+from tests.e2e.lab import NAME, ROOT, STORAGE, Lab
 
 KEY, SECRET = "sops-age", "pull-credential"
-DECRYPTION = "  decryption:\n    provider: sops\n"
-OPENED = f"{DECRYPTION}    secretRef:\n      name: {KEY}\n"
+DECRYPTION = "        decryption:\n          provider: sops\n"
+OPENED = f"{DECRYPTION}          secretRef:\n            name: {KEY}\n"
 
 
 @pytest.fixture
@@ -38,17 +38,15 @@ def key(lab: Lab, checkout: Repository) -> Iterator[str]:
 
 
 def _encrypted(lab: Lab, checkout: Repository, *, decryption: str) -> dict[str, str | None]:
-    """The encrypted Secret beside the volume, and how the Kustomization there decrypts."""
+    """The encrypted Secret beside the volume, and how every Kustomization decrypts."""
     listed = yaml.safe_load(lab.bare.read(STORAGE))
     listed["resources"].append("secret.yaml")
-    before, storage = lab.bare.read(INFRA).split("  name: storage\n")
     return {
         "infra/storage/secret.yaml": (
             checkout.root / "tests/testdata/sops/secret.yaml"
         ).read_text(),
         STORAGE: yaml.safe_dump(listed),
-        INFRA: before + "  name: storage\n" + storage.replace(DECRYPTION, decryption),
-    }
+    } | lab.replaced(ROOT, DECRYPTION, decryption)
 
 
 def test_encrypted_secret_arrives_decrypted(lab: Lab, checkout: Repository, key: str) -> None:

@@ -1,5 +1,6 @@
 """Generators that run elsewhere, and generators that die."""
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -59,3 +60,24 @@ def test_generators_that_die_are_said_and_leave_nothing_behind(stub: str, tmp_pa
         loadtest.run(load, Target(stub), {}, tmp_path)
     killer.join()
     assert not any(psutil.pid_exists(pid) for pid in killed)
+
+
+def _run_for_a_minute(url: str, folder: Path) -> None:
+    load = profile(stages=[{"kind": "hold", "seconds": 60, "rate": 20}])
+    loadtest.run(load, Target(url), {}, folder, workers=Workers(processes=2))
+
+
+def test_generators_end_with_a_run_that_is_killed(stub: str, tmp_path: Path) -> None:
+    run = multiprocessing.get_context("spawn").Process(
+        target=_run_for_a_minute, args=(stub, tmp_path)
+    )
+    run.start()
+    children: list[psutil.Process] = []  # a master and two workers
+    while sum(str(LOCUSTFILE) in child.cmdline() for child in children) < 3:
+        children = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    run.join()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    for child in alive:
+        child.kill()
+    assert alive == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Location
-from harness.core.values import Key, Value
+from harness.core.values import KeyPath, Value
 from harness.policy.pods import Container, pod, selects
 from harness.render.objects import Object, Owner
 
@@ -13,7 +13,7 @@ LABELS = {"app": "web", "tier": "front"}
 
 
 def _object(value: Value) -> Object:
-    def trace(_value: Value, _path: tuple[Key, ...]) -> Location:
+    def trace(_value: Value, _path: KeyPath) -> Location:
         return Location(Path("file.yaml"), 1)
 
     return Object(value, Owner("Kustomization", "flux-system", "apps"), trace)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.core.repository import Repository
-from harness.core.values import Key, dig
+from harness.core.values import KeyPath, dig
 from harness.policy import engine
 from harness.policy.project import Project
 from harness.render.objects import Object
@@ -74,7 +74,7 @@ def _spoilt(value: object, rng: random.Random) -> object:
     return spoilt
 
 
-def _paths(value: object, path: tuple[Key, ...]) -> Iterator[tuple[Key, ...]]:
+def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
     inner = (
         value.items()
         if isinstance(value, dict)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.core.values import Key
+from harness.core.values import KeyPath
 from tests.render.conftest import Miniature
 
 
@@ -40,7 +40,7 @@ from tests.render.conftest import Miniature
     ],
 )
 def test_a_field_leads_to_its_line(
-    miniature: Miniature, kind: str, name: str, path: tuple[Key, ...], line: str
+    miniature: Miniature, kind: str, name: str, path: KeyPath, line: str
 ) -> None:
     found = miniature.render().find(kind, name)
     assert found is not None
@@ -50,3 +50,36 @@ def test_a_field_leads_to_its_line(
 def test_a_value_of_a_referenced_file_leads_into_the_file(miniature: Miniature) -> None:
     config = next(each for each in miniature.render().of("ConfigMap") if each.namespace == "demo")
     assert str(config.at("data", "files.json")) == "apps/demo/files.yaml:1"
+
+
+_SHARED = """
+patches:
+  - target:
+      group: kustomize.toolkit.fluxcd.io
+      kind: Kustomization
+    patch: |
+      apiVersion: kustomize.toolkit.fluxcd.io/v1
+      kind: Kustomization
+      metadata:
+        name: every
+      spec:
+        retryInterval: 1m
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("spec", "retryInterval"), "clusters/demo/kustomization.yaml:17"),
+        (("spec", "interval"), "clusters/demo/apps.yaml:7"),
+        (("metadata", "name"), "clusters/demo/apps.yaml:4"),
+        (("spec", "timeout"), "clusters/demo/apps.yaml:6"),  # in neither
+    ],
+)
+def test_a_patch_for_every_object_of_a_kind_is_named_for_what_it_sets(
+    miniature: Miniature, path: KeyPath, line: str
+) -> None:
+    miniature.edit("clusters/demo/kustomization.yaml", "  - apps.yaml\n", f"  - apps.yaml{_SHARED}")
+    found = miniature.render().find("Kustomization", "apps")
+    assert found is not None
+    assert str(found.at(*path)) == line

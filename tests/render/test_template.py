@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.core.values import Key
+from harness.core.values import KeyPath
 from harness.render import template
 
 FILE = "templates/deployment.yaml"
@@ -48,7 +48,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 """
-POD: tuple[Key, ...] = ("spec", "template", "spec")
+POD: KeyPath = ("spec", "template", "spec")
 VALUE = {
     "spec": {
         "template": {
@@ -80,7 +80,7 @@ VALUE = {
         (("spec", "paused"), f"{FILE}:3", ()),
     ],
 )
-def test_follow(path: tuple[Key, ...], line: str, values: tuple[str, ...]) -> None:
+def test_follow(path: KeyPath, line: str, values: tuple[str, ...]) -> None:
     parsed = template.parse({FILE: DEPLOYMENT, "_helpers.tpl": HELPERS}, FILE)
     reached = parsed.follow(VALUE, path)
     assert reached

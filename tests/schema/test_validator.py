@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.errors import Location
 from harness.core.repository import Repository
-from harness.core.values import Value
+from harness.core.values import KeyPath, Value
 from harness.render.objects import Object, Owner
 from harness.schema.validator import Invalid, validate
 
@@ -87,7 +87,7 @@ def test_what_the_api_takes_is_valid(checkout: Repository, tmp_path: Path, value
 
 @pytest.mark.parametrize(("value", "path"), INVALID.values(), ids=INVALID.keys())
 def test_what_it_does_not_take_is_invalid(
-    checkout: Repository, tmp_path: Path, value: Value, path: tuple[str | int, ...]
+    checkout: Repository, tmp_path: Path, value: Value, path: KeyPath
 ) -> None:
     assert path in [each.path for each in _judged(checkout, tmp_path, value)]
 

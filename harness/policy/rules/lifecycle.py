@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import inf
 
-from harness.core.values import Key, dig, items, mapping, text
+from harness.core.values import KeyPath, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.pods import window
 from harness.policy.quantity import number, quantity, seconds
@@ -138,7 +138,7 @@ def rolls_with_config(environment: Environment) -> Iterator[Problem]:
                 yield problem(server.pod.owner, message, *path)
 
 
-def _config_maps(server: Server) -> Iterator[tuple[str, tuple[Key, ...]]]:
+def _config_maps(server: Server) -> Iterator[tuple[str, KeyPath]]:
     """The ConfigMaps that a server's pod reads, and where it names them."""
     for index, volume in enumerate(items(server.pod.spec, "volumes")):
         where = (*server.pod.path, "spec", "volumes", index)

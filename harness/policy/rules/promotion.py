@@ -11,8 +11,8 @@ from typing import cast
 from harness.attestation import pointer
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
-from harness.core.values import dig, text
-from harness.core.yamlfile import Document, Path_
+from harness.core.values import KeyPath, dig, text
+from harness.core.yamlfile import Document
 from harness.policy.finding import Problem, Severity
 from harness.policy.project import Project
 from harness.policy.rule import rule
@@ -153,7 +153,7 @@ def _pins(project: Project) -> Iterator[_Pin]:
                 yield _Pin(env, commit, parsed.at(pointer.PINNED), *texts)
 
 
-def _place(project: Project, pin: _Pin, key: Path_ | None) -> Location:
+def _place(project: Project, pin: _Pin, key: KeyPath | None) -> Location:
     """The line of the evidence that a key stands in; the pointer's, for the move itself."""
     documents = project.documents(pointer.evidence(pin.env, pin.commit))
     return pin.at if key is None or not documents else documents[0].at(key)

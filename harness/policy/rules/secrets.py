@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from harness.core.values import Key, dig, items, mapping, text
+from harness.core.values import KeyPath, dig, items, mapping, text
 from harness.policy.finding import Problem
 from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS, pod
@@ -96,7 +96,7 @@ def in_text(environment: Environment) -> Iterator[Problem]:
                 yield problem(item, "holds what looks like a credential", *path)
 
 
-def _texts(value: object, path: tuple[Key, ...]) -> Iterator[tuple[tuple[Key, ...], str]]:
+def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):

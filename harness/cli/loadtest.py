@@ -59,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
     path = args.profile or checkout.cluster(args.env) / "loadtest.yaml"
     profile, workers = load_profile(path), swarm.workers(args.processes, args.remote)
     out = args.out or checkout.build / "loadtest" / args.env
-    models = any(share.model for share in profile.mix)
+    models = any(entry.model for entry in profile.mix)
     built = load_lock(checkout.built_models / "lock.yaml") if models else None
     samples = load_samples(checkout, built) if built else {}
     with _target(args, checkout, profile.protocol) as target:

@@ -1,4 +1,4 @@
-"""Open-loop load on a live endpoint, every answer checked, and a verdict on both.
+"""Open-loop load on a live endpoint, every response checked, and a verdict on both.
 
 What happens to a profile, in this order:
 
@@ -7,12 +7,12 @@ What happens to a profile, in this order:
     swarm          starts the generators, in processes of their own
     generator/     what runs there: the only locust and gevent there is
     arrivals       when each request is due: pure
-    notes          what a generator noted, as it travels
+    window         what a generator recorded, as it travels
     recording      all of it, in HDR histograms (histogram)
     scrape         the server's own figures on the same time axis
-    validity       the run judged (confidence), then
-    slo            the server
-    summary        both in the words of a
+    validity       the run evaluated (confidence), then
+    slo            the server, both as an outcome
+    summary        what was measured; all together is the
     report         which html (charts, plot) shows to people
 
 A target is a URL or a gateway; compare says whether a second report is worse than a first.

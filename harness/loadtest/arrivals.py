@@ -1,10 +1,10 @@
-"""When each request is due, on an absolute schedule that no answer can shift. Pure.
+"""When each request is due, on an absolute schedule that no response can shift. Pure.
 
 The rate over time is a chain of straight pieces, so the number of requests due by a time t,
 L(t), is piecewise quadratic and can be inverted exactly. A constant stream is due where L(t)
 reaches 1, 2, 3 …; a Poisson stream where it reaches the sums of unit exponentials (the
 time-change theorem). Generator i of n takes every n-th point of the constant stream, offset by
-i, or the sums of exponentials of mean n: the streams of all add up to the one that was asked for.
+i, or the sums of exponentials of mean n: the streams of all add up to the whole one.
 """
 
 import math
@@ -55,11 +55,11 @@ def due_times(
     kind: Literal["constant", "poisson"],
     *,
     seed: int = 0,
-    share: int = 0,
-    shares: int = 1,
+    worker: int = 0,
+    workers: int = 1,
 ) -> Iterator[float]:
-    """The seconds at which generator ``share`` of ``shares`` sends, in order."""
-    counts = _counts(kind, seed=seed, share=share, shares=shares)
+    """The seconds at which generator ``worker`` of ``workers`` sends, in order."""
+    counts = _counts(kind, seed=seed, worker=worker, workers=workers)
     count = next(counts)
     before = 0.0
     for piece in pieces:
@@ -78,16 +78,16 @@ def level(pieces: Iterable[Piece], time: float) -> float:
     return 0.0
 
 
-def _counts(kind: str, *, seed: int, share: int, shares: int) -> Iterator[float]:
+def _counts(kind: str, *, seed: int, worker: int, workers: int) -> Iterator[float]:
     """Where L(t) has to arrive for each request."""
     if kind == "constant":
         # In the middle of its slot: no request falls on the seam of two stages.
-        count = share + 0.5
+        count = worker + 0.5
         while True:
             yield count
-            count += shares
-    draw = random.Random(f"{seed}/{share}")  # noqa: S311 - arrivals, not secrets
+            count += workers
+    draw = random.Random(f"{seed}/{worker}")  # noqa: S311 - arrivals, not secrets
     count = 0.0
     while True:
-        count += draw.expovariate(1 / shares)
+        count += draw.expovariate(1 / workers)
         yield count

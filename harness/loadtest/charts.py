@@ -19,8 +19,8 @@ from harness.loadtest.profile import QUANTILES, Quantile
 from harness.loadtest.report import Moment, NamedPart, Report
 from harness.loadtest.scrape import ModelPoint, Point
 
-_TONES = 6  # colours in the style sheet
-_SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)  # of requests, on the percentile curve
+_TONES = 6  # colors in the style sheet
+_FRACTIONS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)  # of requests, on the percentile curve
 
 
 def number(value: float) -> str:
@@ -47,7 +47,7 @@ class _OverTime:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._tones = {part.name: f"s{place % _TONES}" for place, part in enumerate(report.mix)}
+        self._tones = {part.name: f"s{index % _TONES}" for index, part in enumerate(report.mix)}
         self._x = time_axis(report.seconds)
         self._bands = [
             Band(stage.start, stage.start + stage.seconds, stage.kind, not stage.judged)
@@ -63,21 +63,23 @@ class _OverTime:
             for which in ("p50", "p99")
         )
         lines = [line for line in drawn if any(y is not None for _, y in line.points)]
-        seen = [y for line in lines for _, y in line.points if y]
-        axis = logarithmic(min(seen, default=1), max(seen, default=10), number)
+        values = [y for line in lines for _, y in line.points if y]
+        axis = logarithmic(min(values, default=1), max(values, default=10), number)
         return self._plot("Latency", "ms from the moment due, log scale", lines, axis)
 
     def rate(self) -> Plot:
-        """Offered, answered rightly, and failed, per second."""
+        """Offered, answered correctly, and failed, per second."""
         width = self._report.bin_seconds
         counts: dict[str, Callable[[Moment], int]] = {
             "offered": lambda moment: sum(part.due for part in moment.names.values()),
-            "right answers": lambda moment: sum(part.answered for part in moment.names.values()),
+            "correct responses": lambda moment: sum(
+                part.answered for part in moment.names.values()
+            ),
             "failed or dropped": lambda moment: sum(
                 part.failures + part.dropped for part in moment.names.values()
             ),
         }
-        looks = {"offered": ("s5", True), "right answers": ("s0", False)}
+        looks = {"offered": ("s5", True), "correct responses": ("s0", False)}
         lines = []
         for name, count in counts.items():
             points = [(m.t + width / 2, count(m) / width) for m in self._moments]
@@ -88,7 +90,7 @@ class _OverTime:
         return self._plot("Offered and achieved", "requests/s", lines, linear(high, number))
 
     def throughput(self) -> Plot:
-        """Right answers per second of each name."""
+        """Correct responses per second of each name."""
         width = self._report.bin_seconds
         lines = [
             Line(
@@ -103,10 +105,12 @@ class _OverTime:
             for name, tone in self._tones.items()
         ]
         high = max((y or 0 for line in lines for _, y in line.points), default=1)
-        return self._plot("Throughput per model", "right answers/s", lines, linear(high, number))
+        return self._plot(
+            "Throughput per model", "correct responses/s", lines, linear(high, number)
+        )
 
     def server(self, timeline: Sequence[Point]) -> Iterator[Plot]:
-        """What the server says of itself."""
+        """What the server reports of itself."""
         figures: list[tuple[str, str, Callable[[ModelPoint], float | None]]] = [
             ("Queue time", "ms, mean, by the server's counters", lambda p: p.queue_ms),
             ("Queue depth", "requests waiting", lambda p: p.queue_depth),
@@ -122,7 +126,7 @@ class _OverTime:
                 yield self._plot(title, unit, lines, linear(high, number))
         if any(point.gpu_util is not None for point in inside):
             line = Line("GPU", [(p.t, p.gpu_util) for p in inside], "s2", filled=True)
-            yield self._plot("GPU utilisation", "%", [line], linear(100, number))
+            yield self._plot("GPU utilization", "%", [line], linear(100, number))
         if any(point.gpu_memory is not None for point in inside):
             line = Line("memory", [(p.t, p.gpu_memory) for p in inside], "s3", filled=True)
             high = max(p.gpu_memory or 0 for p in inside)
@@ -151,15 +155,15 @@ class _OverTime:
 
 
 def _hover(lines: Sequence[Line]) -> list[tuple[float, float, str]]:
-    """A stretch around each place on the x axis, with what every line shows there."""
-    places = sorted({x for line in lines for x, _ in line.points})
-    found = [dict(line.points) for line in lines]
-    half = (places[-1] - places[0]) / max(1, len(places) - 1) / 2 if places else 0.0
+    """A stretch around each point of the x axis, with every line's value at it."""
+    xs = sorted({x for line in lines for x, _ in line.points})
+    values_at = [dict(line.points) for line in lines]
+    half = (xs[-1] - xs[0]) / max(1, len(xs) - 1) / 2 if xs else 0.0
     stretches = []
-    for x in places:
+    for x in xs:
         values = [
             f"{line.name}: {number(y)}"
-            for line, points in zip(lines, found, strict=True)
+            for line, points in zip(lines, values_at, strict=True)
             if (y := points.get(x)) is not None
         ]
         stretches.append((x - half, x + half, "\n".join([f"{x:.0f} s", *values])))
@@ -169,33 +173,37 @@ def _hover(lines: Sequence[Line]) -> list[tuple[float, float, str]]:
 def _percentiles(report: Report) -> Plot:
     """The HDR percentile curve: each further nine of the requests has the same width."""
     lines, marks = [], []
-    for place, part in enumerate(report.mix):
-        tone = f"s{place % _TONES}"
+    for index, part in enumerate(report.mix):
+        tone = f"s{index % _TONES}"
         lines.append(Line(part.name, list(_curve(part)), tone))
         for slo in report.slo:
             if slo.of in (part.name, None) and slo.unit == "ms":
-                share = QUANTILES[cast("Quantile", slo.metric)]
+                quantile = QUANTILES[cast("Quantile", slo.metric)]
                 text = f"{part.name}: {slo.metric} ≤ {number(slo.limit)} ms"
-                marks.append(Mark(_nines(share), slo.limit, tone, text))
-    seen = [y for line in lines for _, y in line.points if y] + [mark.y for mark in marks]
+                marks.append(Mark(_nines(quantile), slo.limit, tone, text))
+    values = [y for line in lines for _, y in line.points if y] + [mark.y for mark in marks]
     far = max([2.0, *(x for line in lines for x, _ in line.points), *(mark.x for mark in marks)])
-    ticks = [(_nines(share), f"{share * 100:.6g} %") for share in _SHARES if _nines(share) <= far]
+    ticks = [
+        (_nines(fraction), f"{fraction * 100:.6g} %")
+        for fraction in _FRACTIONS
+        if _nines(fraction) <= far
+    ]
     return Plot(
         "Latency by percentile",
         "ms, log scale; the bars are the SLOs",
         lines,
         Axis(0, far, ticks),
-        logarithmic(min(seen, default=1), max(seen, default=10), number),
+        logarithmic(min(values, default=1), max(values, default=10), number),
         marks=marks,
     )
 
 
-def _nines(share: float) -> float:
-    return -math.log10(1 - share) if share else 0.0
+def _nines(fraction: float) -> float:
+    return -math.log10(1 - fraction) if fraction else 0.0
 
 
 def _curve(part: NamedPart) -> Iterator[tuple[float, float]]:
-    """(nines, ms) of a histogram, at most a hundred points a nine."""
+    """(nines, ms) of a histogram, at most a hundred points per nine."""
     values = histogram.decode(part.histogram)
     total = values.get_total_count()
     below, last = 0, -1.0

@@ -1,7 +1,7 @@
 """Is report B worse than report A?
 
 Method: the judged time of each report is cut into blocks (20, or as many bins as it has).
-Requests close in time share a fate, so whole blocks are drawn with replacement, not requests
+Requests close in time fare alike, so whole blocks are drawn with replacement, not requests
 (block bootstrap, 2,000 draws of each report, seeded); each draw's merged histogram gives a
 percentile, and the quantiles of B's over A's give the 99 % confidence interval of the ratio.
 B is worse where all of that interval lies above 1 + tolerance, better where it lies below
@@ -25,7 +25,7 @@ _DRAWS = 2_000
 _LEVEL = 0.99
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
-Judgement = Literal["worse", "better", "same", "unsure"]
+Change = Literal["worse", "better", "same", "unsure"]
 Floats = NDArray[np.float64]
 
 
@@ -41,11 +41,11 @@ class Row(BaseModel):
     b: float
     low: float
     high: float
-    judgement: Judgement
+    judgement: Change
 
 
 class Comparison(BaseModel):
-    """Every row, and the verdict: fail if any is worse, invalid if none could be told."""
+    """Every row, and the verdict: fail if any is worse, invalid if all are unsure."""
 
     verdict: Verdict
     confidence: float = _LEVEL
@@ -54,7 +54,7 @@ class Comparison(BaseModel):
 
 
 def compare(a: Report, b: Report, *, tolerance: float = 0.05) -> Comparison:
-    """Hold ``b`` against ``a``.
+    """Compare ``b`` with ``a``.
 
     Raises:
         InputError: they are of different profiles, one is invalid, or has too few blocks.
@@ -71,9 +71,9 @@ def compare(a: Report, b: Report, *, tolerance: float = 0.05) -> Comparison:
     for name in [*(["all"] if len(names) > 1 else []), *names]:
         chosen = names if name == "all" else [name]
         rows += _rows(name, _Blocks(a, chosen), _Blocks(b, chosen), tolerance)
-    judgements = {row.judgement for row in rows if row.metric != "error_rate"}
+    changes = {row.judgement for row in rows if row.metric != "error_rate"}
     worse = any(row.judgement == "worse" for row in rows)
-    verdict: Verdict = "fail" if worse else "invalid" if judgements == {"unsure"} else "pass"
+    verdict: Verdict = "fail" if worse else "invalid" if changes == {"unsure"} else "pass"
     return Comparison(verdict=verdict, tolerance=tolerance, rows=rows)
 
 
@@ -97,7 +97,7 @@ def text(comparison: Comparison) -> str:
 
 
 class _Blocks:
-    """A report's judged time in blocks: how often each value (ms) came, failures, requests."""
+    """A report's judged time in blocks: how often each value (ms) occurred, failures, requests."""
 
     def __init__(self, report: Report, names: Sequence[str]) -> None:
         moments = [moment for moment in report.timeline if moment.judged]
@@ -108,13 +108,15 @@ class _Blocks:
             )
         count = min(_BLOCKS, len(moments))
         parts: list[list[BinPart]] = [[] for _ in range(count)]
-        for place, moment in enumerate(moments):
-            block = parts[place * count // len(moments)]
+        for index, moment in enumerate(moments):
+            block = parts[index * count // len(moments)]
             block += [moment.names[name] for name in names if name in moment.names]
-        counted = [dict(_values(block)) for block in parts]
-        self.values = np.array(sorted({value for block in counted for value in block}), np.float64)
+        frequencies = [dict(_values(block)) for block in parts]
+        self.values = np.array(
+            sorted({value for block in frequencies for value in block}), np.float64
+        )
         self.counts = np.array(
-            [[block.get(value, 0) for value in self.values.tolist()] for block in counted],
+            [[block.get(value, 0) for value in self.values.tolist()] for block in frequencies],
             np.float64,
         )
         failures = [[sum(part.failures for part in block)] for block in parts]
@@ -123,15 +125,15 @@ class _Blocks:
             [[sum(p.due - p.dropped for p in block)] for block in parts], np.float64
         )
 
-    def quantiles(self, weights: Floats, share: float) -> Floats:
+    def quantiles(self, weights: Floats, fraction: float) -> Floats:
         """The percentile (ms) of each row of block weights."""
         running = np.cumsum(weights @ self.counts, axis=1)
-        places = (running < share * running[:, -1:]).sum(axis=1)
-        found: Floats = self.values[np.minimum(places, len(self.values) - 1)]
-        return found
+        indexes = (running < fraction * running[:, -1:]).sum(axis=1)
+        values: Floats = self.values[np.minimum(indexes, len(self.values) - 1)]
+        return values
 
     def error_rates(self, weights: Floats) -> Floats:
-        """The share of failures of each row of block weights."""
+        """The fraction of failures of each row of block weights."""
         rates: Floats = (weights @ self.failures) / np.maximum(1, weights @ self.sent)
         return rates[:, 0]
 
@@ -151,17 +153,17 @@ def _rows(of: str, a: _Blocks, b: _Blocks, tolerance: float) -> Iterator[Row]:
     once = [np.ones((1, len(blocks.counts))) for blocks in (a, b)]
     tails = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
     if a.values.size and b.values.size:
-        for metric, share in _QUANTILES.items():
-            ratios = b.quantiles(draws[1], share) / a.quantiles(draws[0], share) - 1
+        for metric, fraction in _QUANTILES.items():
+            ratios = b.quantiles(draws[1], fraction) / a.quantiles(draws[0], fraction) - 1
             low, high = np.quantile(ratios, tails).tolist()
             yield Row(
                 of=of,
                 metric=metric,
-                a=float(a.quantiles(once[0], share)[0]),
-                b=float(b.quantiles(once[1], share)[0]),
+                a=float(a.quantiles(once[0], fraction)[0]),
+                b=float(b.quantiles(once[1], fraction)[0]),
                 low=low,
                 high=high,
-                judgement=_judge(low, high, tolerance),
+                judgement=_change(low, high, tolerance),
             )
     changes = b.error_rates(draws[1]) - a.error_rates(draws[0])
     low, high = np.quantile(changes, tails).tolist()
@@ -181,7 +183,7 @@ def _draws(draw: np.random.Generator, blocks: int) -> Floats:
     return draw.multinomial(blocks, [1 / blocks] * blocks, _DRAWS).astype(np.float64)
 
 
-def _judge(low: float, high: float, tolerance: float) -> Judgement:
+def _change(low: float, high: float, tolerance: float) -> Change:
     if low > tolerance:
         return "worse"
     if high < -tolerance:

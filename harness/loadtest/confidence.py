@@ -1,7 +1,7 @@
 """How many requests it takes to claim a percentile: the early stopping of MLPerf's LoadGen.
 
-"99 % are within the limit" is believed with confidence c once seeing so few violations would be
-unlikely (at most 1 - c) if the true share were any lower. With n requests and t violations that
+"99 % are within the limit" is believed with confidence c once so few violations would be
+unlikely (at most 1 - c) if the true fraction were any lower. With n requests and t violations that
 is P(Binomial(n, 1 - percentile) ≤ t) ≤ 1 - c. No violation in 459 requests carries p99 at 0.99;
 one takes 662. Pure.
 """
@@ -9,11 +9,11 @@ one takes 662. Pure.
 import math
 
 
-def at_most(violations: int, requests: int, share: float) -> float:
-    """P(Binomial(requests, share) ≤ violations)."""
+def at_most(violations: int, requests: int, fraction: float) -> float:
+    """P(Binomial(requests, fraction) ≤ violations)."""
     if violations >= requests:
         return 1.0
-    log_hit, log_miss = math.log(share), math.log1p(-share)
+    log_hit, log_miss = math.log(fraction), math.log1p(-fraction)
     terms = [
         math.lgamma(requests + 1)
         - math.lgamma(k + 1)

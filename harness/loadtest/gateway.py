@@ -1,11 +1,11 @@
 """The Gateway that KUBECONFIG leads to, and what runs behind it.
 
-The load goes through the gateway, as users' requests do. What Flux says is read through the API
+The load goes through the gateway, as users' requests do. What Flux reports is read through the API
 server, and the metrics of every pod by port forwarding: the kubelet connects inside the pod, on its
 loopback, where no NetworkPolicy applies. The API server's own proxy would connect from outside,
 from addresses that no policy can name (docs/decisions/0020-figures-by-port-forward.md).
 
-The cluster is asked by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
+Objects are read by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
 ``torchserve`` and Kustomization ``torchserve`` in flux-system, pods labelled
 ``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter (9400).
 """
@@ -37,7 +37,7 @@ def find(protocol: str, digest: Callable[[str], str | None], *, from_here: bool 
 
     Args:
         protocol: ``rest`` or ``grpc``.
-        digest: the release digest of a commit; None where the commit cannot be rendered.
+        digest: the release digest of a commit; or None if the commit cannot be rendered.
         from_here: the load comes from this machine.
 
     Raises:
@@ -77,7 +77,7 @@ def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
 
 
 class KubernetesCluster:
-    """The cluster of a context of a kubeconfig: of KUBECONFIG and its current one unless told."""
+    """The cluster of a context of a kubeconfig: by default of KUBECONFIG and its current one."""
 
     def __init__(
         self,
@@ -92,14 +92,14 @@ class KubernetesCluster:
             # The client itself reads the variable only once, when it is imported.
             path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
             self.name = context or str(config.list_kube_config_contexts(path)[1]["name"])
-            made = config.new_client_from_config(path, context=self.name)
+            api_client = config.new_client_from_config(path, context=self.name)
         except (ConfigException, OSError) as error:
             raise HarnessError(
                 f"no cluster to load: {error}", hint="set KUBECONFIG, or give --target URL"
             ) from error
         self._digest = functools.cache(digest)
-        self._core = client.CoreV1Api(made)
-        self._custom = client.CustomObjectsApi(made)
+        self._core = client.CoreV1Api(api_client)
+        self._custom = client.CustomObjectsApi(api_client)
         self._readers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metrics")
         self._pending: dict[str, Future[str]] = {}
 
@@ -132,17 +132,17 @@ class KubernetesCluster:
         revision = str(apps.get("status", {}).get("lastAppliedRevision", ""))
         history = helm.get("status", {}).get("history") or [{}]
         latest = history[0]
-        told = (f"{key}={latest.get(key)}" for key in ("version", "chartVersion", "configDigest"))
+        fields = (f"{key}={latest.get(key)}" for key in ("version", "chartVersion", "configDigest"))
         commit = revision.rpartition(":")[2]
         return Release(
             commit=commit,
             digest=self._digest(commit),
-            helm=" ".join(told),
+            helm=" ".join(fields),
             pods=self._templates(),
         )
 
     def metrics(self) -> Reading:
-        """The metrics text of every pod that serves, and of every DCGM exporter beside one.
+        """The metrics text of every pod that serves, and of every DCGM exporter on the same node.
 
         Raises:
             HarnessError: the pods cannot be listed.
@@ -150,7 +150,7 @@ class KubernetesCluster:
         pods = [pod for pod in self._pods() if pod.status.phase == "Running"]
         nodes = {pod.spec.node_name for pod in pods if _app(pod) == "torchserve"}
         for pod in pods:
-            # A pod that has not answered the last time is not asked a second time meanwhile.
+            # A pod that has not answered the last scrape is not read again meanwhile.
             if pod.spec.node_name in nodes and pod.metadata.name not in self._pending:
                 self._pending[pod.metadata.name] = self._readers.submit(self._pod_metrics, pod)
         wait(self._pending.values(), timeout=_TIMEOUT)
@@ -159,13 +159,13 @@ class KubernetesCluster:
     def _collect(self) -> Reading:
         texts: dict[str, str] = {}
         unread: dict[str, str] = {}
-        for name, answer in list(self._pending.items()):
-            if not answer.done():
+        for name, response in list(self._pending.items()):
+            if not response.done():
                 unread[name] = f"no answer within {_TIMEOUT:g} s"
                 continue
             del self._pending[name]
             try:
-                texts[name] = answer.result()
+                texts[name] = response.result()
             except HarnessError as error:
                 unread[name] = error.message
         return Reading(texts, unread)
@@ -184,39 +184,39 @@ class KubernetesCluster:
         for pod in self._pods():
             if _app(pod) == "torchserve":
                 template = (pod.metadata.labels or {}).get("pod-template-hash", "")
-                counted = sum(s.restart_count for s in pod.status.container_statuses or [])
-                restarts[template] = restarts.get(template, 0) + counted
+                count = sum(s.restart_count for s in pod.status.container_statuses or [])
+                restarts[template] = restarts.get(template, 0) + count
         return " ".join(f"{template}+{count}" for template, count in sorted(restarts.items()))
 
     def _pods(self) -> Iterator[Any]:
         for app in _PORTS:
             selector = f"{_NAME}={app}"
-            yield from self._ask(
+            yield from self._call(
                 self._core.list_pod_for_all_namespaces, label_selector=selector
             ).items
 
     def _list(self, group: str, version: str, namespace: str, plural: str) -> list[dict[str, Any]]:
-        listed = self._ask(
+        response = self._call(
             self._custom.list_namespaced_custom_object, group, version, namespace, plural
         )
-        return list(listed["items"])
+        return list(response["items"])
 
     def _get(
         self, group: str, version: str, namespace: str, plural: str, name: str
     ) -> dict[str, Any]:
         return dict(
-            self._ask(
+            self._call(
                 self._custom.get_namespaced_custom_object, group, version, namespace, plural, name
             )
         )
 
-    def _ask(self, call: Callable[..., Any], *args: str, **keys: str) -> Any:
-        """Make one call of the client; whatever goes wrong is an error of ours."""
+    def _call(self, method: Callable[..., Any], *args: str, **keys: str) -> Any:
+        """Call a method of the client; every failure becomes a HarnessError."""
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         try:
-            return call(*args, **keys, _request_timeout=_TIMEOUT)
+            return method(*args, **keys, _request_timeout=_TIMEOUT)
         except ApiException as error:
             raise HarnessError(f"{self.name}: {error.status} {error.reason}: {args}") from error
         except (HTTPError, OSError) as error:

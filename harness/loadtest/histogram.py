@@ -9,7 +9,7 @@ DIGITS = 3
 
 
 def empty() -> HdrHistogram:
-    """A histogram of nothing."""
+    """A histogram without values."""
     return HdrHistogram(1, HIGHEST, DIGITS)
 
 
@@ -18,9 +18,9 @@ def record(values: HdrHistogram, microseconds: int) -> None:
     values.record_value(min(max(microseconds, 1), HIGHEST))
 
 
-def quantile(values: HdrHistogram, share: float) -> float:
-    """Milliseconds within which ``share`` of the values lie; 0 of nothing."""
-    return float(values.get_value_at_percentile(share * 100)) / 1000
+def quantile(values: HdrHistogram, fraction: float) -> float:
+    """Milliseconds within which a ``fraction`` of the values lie; 0 if there are none."""
+    return float(values.get_value_at_percentile(fraction * 100)) / 1000
 
 
 def recorded(values: HdrHistogram) -> Iterator[tuple[float, int]]:

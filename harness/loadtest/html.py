@@ -7,8 +7,8 @@ import yaml
 
 from harness.core.page import page, section, table
 from harness.loadtest.charts import charts, number
+from harness.loadtest.outcome import Objective
 from harness.loadtest.report import Latency, Part, Report, quantity, remarks
-from harness.loadtest.slo import Objective
 
 _MEANS = {
     "pass": "the server kept every limit, and the run can be trusted",
@@ -30,7 +30,7 @@ def render(report: Report) -> str:
             f'<h2>Over time</h2><div class="plots">{_plots(report)}</div>',
             section("By model and stage", _parts(report)),
             _failures(report),
-            section("How the run judged itself", _checks(report)),
+            section("How the run checked itself", _checks(report)),
             section("What was run", _setting(report)),
             _footer(report),
         ],
@@ -171,21 +171,21 @@ def _checks(report: Report) -> str:
 def _setting(report: Report) -> str:
     generator, server = report.generator, report.server
     versions = ", ".join(f"{name} {version}" for name, version in generator.versions.items())
-    sent = (
+    generators = (
         f"{generator.processes} on {generator.machine}; the busiest used {generator.cpu_max:.0%}"
         f" of a core, {generator.in_flight_max:,} in flight at most"
     )
     rows = [
         ["profile", f"<code>{escape(report.profile.path or 'given by the caller')}</code>"],
-        ["generators", escape(sent)],
+        ["generators", escape(generators)],
         ["versions", escape(versions)],
     ]
     if server:
-        said = (
+        figures = (
             f"{server.scrapes:,} scrapes of {', '.join(server.pods)}, {server.missed:,} missed;"
-            f" {server.http_5xx:,.0f} answers of 5xx, {server.restarts:,.0f} restarts of workers"
+            f" {server.http_5xx:,.0f} responses of 5xx, {server.restarts:,.0f} restarts of workers"
         )
-        rows.append(["server figures", escape(said)])
+        rows.append(["server figures", escape(figures)])
     rows += [["no figures of", escape(str(unread))] for unread in report.unread]
     if report.release:
         rows.append(["release", f"<code>{escape(str(report.release))}</code>"])
@@ -198,9 +198,9 @@ def _setting(report: Report) -> str:
 
 def _footer(report: Report) -> str:
     return (
-        "<footer>Latency runs from the moment a request was due to its whole right answer; service"
-        " time, from the moment it was sent. Every answer was checked. A failed request counts in"
-        " the percentiles as one that was never answered. Histograms are HDR, with three"
+        "<footer>Latency runs from the moment a request was due to its whole correct response; "
+        "service time, from the moment it was sent. Every response was checked. A failed request "
+        "counts in the percentiles as never answered. Histograms are HDR, with three"
         f" significant digits. Schema version {report.schema_version}.</footer>"
     )
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, JsonValue
 
 from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
-from harness.loadtest.profile import Auth, Profile, RawRequest, Share
+from harness.loadtest.profile import Auth, MixEntry, Profile, RawRequest
 from harness.loadtest.target import Target
 from harness.models.samples import PreparedSample
 
@@ -26,14 +26,14 @@ class Wire(Strict):
 
 
 class Tolerance(Strict):
-    """How far a number of an answer may be off."""
+    """How far a number of a response may be off."""
 
     absolute: float
     relative: float
 
 
 class Expected(Strict):
-    """The right answer: a status, then a model's reference answer or a text that it holds."""
+    """The expected response: a status, then a model's reference answer or a text in it."""
 
     status: int = 200
     answer: JsonValue = None
@@ -42,7 +42,7 @@ class Expected(Strict):
 
 
 class Request(Wire):
-    """One request of the mix. ``weight`` is its part of all requests, over the sum of weights."""
+    """One request of the mix. ``weight`` over the sum of weights is its fraction of all."""
 
     name: str
     model: str | None
@@ -82,7 +82,7 @@ def prepare(
 
     Raises:
         InputError: the mix names a model or sample that was not built, or a file is missing.
-        HarnessError: the secret that ``auth`` names is not there.
+        HarnessError: the secret that ``auth`` names is not found.
     """
     auth = profile.auth
     if auth and auth.file:
@@ -92,8 +92,8 @@ def prepare(
     prefix = urlsplit(target.url).path.rstrip("/")
     requests = [
         request.model_copy(update={"path": f"{prefix}{request.path}"})
-        for share in profile.mix
-        for request in _requests(share, samples, folder)
+        for entry in profile.mix
+        for request in _requests(entry, samples, folder)
     ]
     return Plan(
         url=target.url,
@@ -133,28 +133,28 @@ def secret(auth: Auth) -> str:
 
 
 def _requests(
-    share: Share, samples: Mapping[str, Sequence[PreparedSample]], folder: Path
+    entry: MixEntry, samples: Mapping[str, Sequence[PreparedSample]], folder: Path
 ) -> Iterator[Request]:
-    if share.request:
-        yield _raw(share.request, share.weight, folder)
+    if entry.request:
+        yield _raw(entry.request, entry.weight, folder)
         return
     chosen = [
         sample
-        for sample in samples.get(str(share.model), ())
-        if share.sample in (None, sample.name)
+        for sample in samples.get(str(entry.model), ())
+        if entry.sample in (None, sample.name)
     ]
     if not chosen:
-        have = ", ".join(sorted(samples)) or "none"
-        named = f"sample {share.sample} of " if share.sample else ""
+        built = ", ".join(sorted(samples)) or "none"
+        sample_of = f"sample {entry.sample} of " if entry.sample else ""
         raise InputError(
-            f"the mix names {named}{share.model}, which has no prepared request (built: {have})",
+            f"the mix names {sample_of}{entry.model}: no prepared request (built: {built})",
             hint="run `harness models build`, or correct the mix",
         )
     for sample in chosen:
         yield Request(
-            name=share.name,
+            name=entry.name,
             model=sample.model,
-            weight=share.weight / len(chosen),
+            weight=entry.weight / len(chosen),
             method="POST",
             path=f"/predictions/{quote(sample.model, safe='')}",
             headers={"Content-Type": sample.content_type},

@@ -25,7 +25,7 @@ class Axis:
     ticks: Sequence[tuple[float, str]]
     log: bool = False
 
-    def share(self, value: float) -> float:
+    def fraction(self, value: float) -> float:
         """Where a value lies, from 0 to 1; values beyond the axis lie on its end."""
         low, high, at = self.low, self.high, min(max(value, self.low), self.high)
         if self.log:
@@ -56,7 +56,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A limit at a place: a short bar across the plot's line."""
+    """A limit at a point: a short bar across the plot's line."""
 
     x: float
     y: float
@@ -100,10 +100,10 @@ class Plot:
         yield from (self._hover(*area) for area in self.hover)
 
     def _x(self, value: float) -> float:
-        return _LEFT + self.x.share(value) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + self.x.fraction(value) * (WIDTH - _LEFT - _RIGHT)
 
     def _y(self, value: float) -> float:
-        return HEIGHT - _BOTTOM - self.y.share(value) * (HEIGHT - _BOTTOM - _TOP)
+        return HEIGHT - _BOTTOM - self.y.fraction(value) * (HEIGHT - _BOTTOM - _TOP)
 
     def _band(self, band: Band) -> str:
         left, right = self._x(band.start), self._x(band.end)

@@ -43,7 +43,7 @@ def get(
         seconds: for each packet of the API server.
 
     Raises:
-        HarnessError: the API server refuses, nobody listens there, or the answer is no success.
+        HarnessError: the API server refuses, nothing listens on the port, or it returns an error.
     """
     import websocket
 
@@ -59,7 +59,7 @@ def get(
         try:
             return _exchange(connection, path)
         finally:
-            # Not `close`: it leaves the socket open where the other side has said goodbye first.
+            # Not `close`: it leaves the socket open if the other side has closed first.
             connection.shutdown()  # type: ignore[no-untyped-call]
     except (OSError, http.client.HTTPException, websocket.WebSocketException) as error:
         reason = str(error)[:_SHOWN] or type(error).__name__
@@ -67,7 +67,7 @@ def get(
 
 
 def _access(configuration: "Configuration") -> dict[str, Any]:
-    """How the client reaches the API server, and who it is there."""
+    """How the client reaches the API server, and its credentials."""
     token = configuration.auth_settings().get("BearerToken", {})
     options: dict[str, Any] = {
         "header": [f"{token['key']}: {token['value']}"] if token else [],
@@ -94,20 +94,20 @@ def _access(configuration: "Configuration") -> dict[str, Any]:
 def _exchange(connection: "WebSocket", path: str) -> str:
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     connection.send_binary(bytes([_DATA]) + request.encode())
-    answer = http.client.HTTPResponse(cast("socket.socket", _Socket(connection)))
-    answer.begin()
-    text = answer.read().decode("utf-8", "replace")
-    if answer.status != http.client.OK:
-        raise http.client.HTTPException(f"HTTP {answer.status} {answer.reason}")
+    response = http.client.HTTPResponse(cast("socket.socket", _Socket(connection)))
+    response.begin()
+    text = response.read().decode("utf-8", "replace")
+    if response.status != http.client.OK:
+        raise http.client.HTTPException(f"HTTP {response.status} {response.reason}")
     return text
 
 
 class _Socket(io.RawIOBase):
-    """The data channel, as what ``http.client`` reads an answer from."""
+    """The data channel, as the socket that ``http.client`` reads a response from."""
 
     def __init__(self, connection: "WebSocket") -> None:
         self._connection = connection
-        self._begun: set[int] = set()
+        self._open_channels: set[int] = set()
         self._data = b""
 
     def makefile(self, _mode: str) -> io.BufferedReader:
@@ -122,13 +122,13 @@ class _Socket(io.RawIOBase):
             if not isinstance(message, bytes) or not message:
                 return 0  # the kubelet has closed the connection
             channel, data = message[0], message[1:]
-            if channel not in self._begun:
-                self._begun.add(channel)
+            if channel not in self._open_channels:
+                self._open_channels.add(channel)
             elif channel == _ERROR:
                 raise ConnectionError(data.decode("utf-8", "replace"))
             else:
                 self._data = data
         view = memoryview(buffer)
-        taken, self._data = self._data[: len(view)], self._data[len(view) :]
-        view[: len(taken)] = taken
-        return len(taken)
+        chunk, self._data = self._data[: len(view)], self._data[len(view) :]
+        view[: len(chunk)] = chunk
+        return len(chunk)

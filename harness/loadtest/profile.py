@@ -1,6 +1,6 @@
 """A load profile, ``clusters/<env>/loadtest.yaml``: what is sent, how fast, and what must hold.
 
-    arrivals: poisson           # or constant; `closed` sends as fast as its users get answers
+    arrivals: poisson           # or constant; `closed` sends as fast as its users get responses
     timeout: 10                 # seconds
     mix:
       - model: squeezenet1_1
@@ -77,7 +77,7 @@ class _Slope(_Stage):
 
 
 class WarmUp(_Flat):
-    """A flat level whose answers are checked but never judged: caches fill, workers wake."""
+    """A flat level whose responses are checked but never judged: caches fill, workers wake."""
 
     kind: Literal["warm-up"]
     judged: Literal[False] = False
@@ -138,8 +138,8 @@ class RawRequest(Camel):
     Attributes:
         path: begins with a slash; the query goes with it.
         body_file: relative to the profile.
-        status: the answer's status; any other is a failure.
-        contains: text that the answer must hold; anything else is a wrong answer.
+        status: the expected status; any other is a failure.
+        contains: text that the response must contain; without it, the response is incorrect.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -154,8 +154,8 @@ class RawRequest(Camel):
     contains: str | None = None
 
 
-class Share(Camel):
-    """One part of the mix: a model (all its samples, or the one named) or a raw request."""
+class MixEntry(Camel):
+    """One entry of the mix: a model (all its samples, or the one named) or a raw request."""
 
     model: str | None = None
     sample: str | None = None
@@ -181,10 +181,10 @@ class Slo(Camel):
 
     Attributes:
         of: a name of the mix; without it, everything that was sent.
-        latency: milliseconds from the moment a request was due to its whole right answer; a
-            failed request counts as one that was never answered.
-        error_rate: the largest share of failures, wrong answers included, from 0 to 1.
-        throughput: the fewest right answers per second.
+        latency: milliseconds from the moment a request was due to its whole correct response; a
+            failed request counts as never answered.
+        error_rate: the largest fraction of failures, incorrect responses included, from 0 to 1.
+        throughput: the fewest correct responses per second.
         dropped: the most requests that were not sent because max_in_flight was reached.
     """
 
@@ -210,12 +210,12 @@ class Auth(Camel):
         return self
 
 
-class Judge(Camel):
-    """The limits that the run holds itself to before it judges the server.
+class RunLimits(Camel):
+    """What the run itself has to keep, or its verdict on the server does not count.
 
     Attributes:
         lateness: milliseconds; 99 % of the requests leave no later than this after they are due.
-        generator_cpu: the busiest generator process stays below this share of one core.
+        generator_cpu: the busiest generator process stays below this fraction of one core.
         confidence: that a percentile claimed within its limit really is.
         drift: how far the medians of a stage's three windows may lie apart, as a ratio.
     """
@@ -230,9 +230,9 @@ class Profile(Camel):
     """A whole profile.
 
     Attributes:
-        arrivals: ``poisson`` and ``constant`` are open loop; ``closed`` waits for each answer.
+        arrivals: ``poisson`` and ``constant`` are open loop; ``closed`` waits for each response.
         seed: of the arrival times and of the mix: the same seed sends the same requests.
-        timeout: seconds a client waits for an answer.
+        timeout: seconds a client waits for a response.
         max_in_flight: requests that may be unanswered at once; one more is dropped, which makes
             the run invalid.
     """
@@ -243,10 +243,10 @@ class Profile(Camel):
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
     max_in_flight: Annotated[int, Field(ge=1, le=20_000)] = 512
     auth: Auth | None = None
-    mix: tuple[Share, ...]
+    mix: tuple[MixEntry, ...]
     stages: tuple[Stage, ...]
     slos: tuple[Slo, ...] = ()
-    judge: Judge = Judge()
+    judge: RunLimits = RunLimits()
 
     @property
     def seconds(self) -> float:
@@ -255,30 +255,30 @@ class Profile(Camel):
 
     @property
     def content(self) -> dict[str, Any]:
-        """It as plain values, with the keys of the file."""
+        """The profile as plain values, with the keys of the file."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
     def sha256(self) -> str:
-        """Of its content as canonical JSON: two files that say the same have the same."""
+        """Of its content as canonical JSON: files that differ only in form have the same digest."""
         canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        names = [share.name for share in self.mix]
+        names = [entry.name for entry in self.mix]
         if not names:
             raise ValueError("the mix is empty: name a model or a request")
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"in the mix twice: {', '.join(sorted(twice))}")
+        if duplicates := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"duplicate names in the mix: {', '.join(sorted(duplicates))}")
         if unknown := {slo.of for slo in self.slos if slo.of and slo.of not in names}:
-            raise ValueError(f"an SLO of what the mix lacks: {', '.join(sorted(unknown))}")
-        wrong = "rate" if self.arrivals == "closed" else "users"
-        if any(getattr(stage, wrong, None) is not None for stage in self.stages):
-            raise ValueError(f"arrivals: {self.arrivals} has no {wrong}")
+            raise ValueError(f"an SLO names what the mix lacks: {', '.join(sorted(unknown))}")
+        forbidden = "rate" if self.arrivals == "closed" else "users"
+        if any(getattr(stage, forbidden, None) is not None for stage in self.stages):
+            raise ValueError(f"arrivals: {self.arrivals} has no {forbidden}")
         if not any(stage.judged for stage in self.stages):
             raise ValueError("no stage is judged: add a hold")
-        if self.protocol == "grpc" and any(share.request for share in self.mix):
+        if self.protocol == "grpc" and any(entry.request for entry in self.mix):
             raise ValueError("a raw request needs protocol: rest")
         return self
 

@@ -8,7 +8,7 @@ _CONNECT = 5.0  # seconds
 
 
 def out_of_reach(gateway: str, api_server: str, seconds: float = _CONNECT) -> str:
-    """Why an internal gateway cannot be judged from this machine; empty where it can be.
+    """Why an internal gateway cannot be tested from this machine, or "" if it can.
 
     A machine in the cluster's network finds the API server at a private address. Only for one
     outside, a gateway at private addresses that stays silent is no fault: a name that does not
@@ -29,17 +29,17 @@ def out_of_reach(gateway: str, api_server: str, seconds: float = _CONNECT) -> st
     except (ConnectionRefusedError, socket.gaierror):
         return ""
     except OSError:
-        shown = ", ".join(sorted({str(address) for address in addresses}))
+        listed = ", ".join(sorted({str(address) for address in addresses}))
         return (
-            f"the gateway's load balancer is internal ({shown}), and this machine is not in its "
+            f"the gateway's load balancer is internal ({listed}), and this machine is not in its "
             "network: run it there (the workflow, a VPN), see docs/gateway.md"
         )
     return ""
 
 
 def _addresses(url: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    found = socket.getaddrinfo(*_host_and_port(url), type=socket.SOCK_STREAM)
-    return [ipaddress.ip_address(str(address[0])) for *_, address in found]
+    infos = socket.getaddrinfo(*_host_and_port(url), type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(str(address[0])) for *_, address in infos]
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

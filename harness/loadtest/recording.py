@@ -1,7 +1,7 @@
-"""What was measured, window by window: HDR histograms for the judgement, seconds for the plots.
+"""What was measured, window by window: HDR histograms for the SLOs, bins for the plots.
 
 The schedule is cut into segments: each stage is one, and a judged flat stage three, so that
-its beginning can be held against its end. A request counts in the segment that it was due in.
+its beginning can be compared with its end. A request counts in the segment that it was due in.
 """
 
 import math
@@ -13,9 +13,9 @@ from typing import Self
 from hdrh.histogram import HdrHistogram
 
 from harness.loadtest import histogram
-from harness.loadtest.notes import DROPPED, FIRST_GROUP, RIGHT, Group, Window
 from harness.loadtest.plan import Plan
 from harness.loadtest.profile import Hold, Profile, Soak
+from harness.loadtest.window import CORRECT, DROPPED, FIRST_GROUP, Group, Window
 
 _BINS = 240  # points in a plot: more than a screen can tell apart
 _THIRDS = 3
@@ -33,13 +33,13 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """What was counted for one name of the mix in one segment, or for several together.
 
     Attributes:
         due: requests of the schedule, dropped ones included.
-        answered: right answers that arrived within the segment, whenever they were due.
-        response, service: microseconds of the right answers; see ``generator.dispatcher``.
+        answered: correct responses that arrived within the segment, whenever they were due.
+        response, service: microseconds of the correct responses; see ``generator.dispatcher``.
     """
 
     due: int = 0
@@ -50,7 +50,7 @@ class Tally:
     response: HdrHistogram = field(default_factory=histogram.empty)
     service: HdrHistogram = field(default_factory=histogram.empty)
 
-    def __iadd__(self, other: "Tally") -> Self:
+    def __iadd__(self, other: "Counts") -> Self:
         self.due += other.due
         self.dropped += other.dropped
         self.failures += other.failures
@@ -66,28 +66,28 @@ class Tally:
         return self.due - self.dropped
 
     def within(self, milliseconds: float) -> int:
-        """Right answers that took no longer than this."""
+        """Correct responses that took no longer than this."""
         limit = milliseconds * (1 + 10**-histogram.DIGITS)
         return sum(count for value, count in histogram.recorded(self.response) if value <= limit)
 
-    def quantile(self, share: float) -> float:
-        """Milliseconds within which ``share`` of all sent requests had their right answer.
+    def quantile(self, fraction: float) -> float:
+        """Milliseconds within which a ``fraction`` of all sent requests had a correct response.
 
-        Infinite if more than the rest failed: a request that failed never was answered.
+        Infinite if more than the rest failed: a failed request counts as never answered.
         """
-        rank = math.ceil(share * self.sent)
-        right = self.response.get_total_count()
-        if not right or rank > right:
+        rank = math.ceil(fraction * self.sent)
+        correct = self.response.get_total_count()
+        if not correct or rank > correct:
             return math.inf
-        return histogram.quantile(self.response, rank / right)
+        return histogram.quantile(self.response, rank / correct)
 
 
 @dataclass(slots=True)
 class Bin:
     """What a plot shows of a stretch of time, for one name.
 
-    ``responses`` holds the microseconds of the right answers to what was due in it; ``answered``
-    counts the right answers that arrived in it.
+    ``responses`` holds the microseconds of the correct responses to what was due in it;
+    ``answered`` counts the correct responses that arrived in it.
     """
 
     due: int = 0
@@ -99,7 +99,7 @@ class Bin:
 
 @dataclass(slots=True)
 class Load:
-    """A generator process over one of its windows: share of a core, requests in flight."""
+    """A generator process over one of its windows: fraction of a core, requests in flight."""
 
     time: float
     worker: int
@@ -117,9 +117,9 @@ class Recording:
 
     def __init__(self, profile: Profile, plan: Plan) -> None:
         self.segments = _segments(profile)
-        self.names = [share.name for share in profile.mix]
-        self.tallies = {
-            (place, name): Tally() for place in range(len(self.segments)) for name in self.names
+        self.names = [entry.name for entry in profile.mix]
+        self.counts = {
+            (index, name): Counts() for index in range(len(self.segments)) for name in self.names
         }
         self.lateness = histogram.empty()
         self.width = max(1.0, math.ceil(profile.seconds / _BINS))
@@ -137,8 +137,8 @@ class Recording:
         groups.extend(window.groups)
         elapsed = self._elapsed.get(window.worker, 0.0) + window.wall
         self._elapsed[window.worker] = elapsed
-        share = window.cpu / window.wall if window.wall else 0.0
-        self.loads.append(Load(elapsed, window.worker, share, window.in_flight))
+        cpu = window.cpu / window.wall if window.wall else 0.0
+        self.loads.append(Load(elapsed, window.worker, cpu, window.in_flight))
         for due, late, service, index, outcome in zip(
             window.due, window.late, window.service, window.index, window.outcome, strict=True
         ):
@@ -149,34 +149,34 @@ class Recording:
     def _count(
         self, name: str, due: float, late: int, service: int, outcome: int, group: Group | None
     ) -> None:
-        place = self._place(due)
-        tally, seen = self.tallies[place, name], self._bin(due, name)
-        tally.due += 1
-        seen.due += 1
+        index = self._segment(due)
+        counts, plot_bin = self.counts[index, name], self._bin(due, name)
+        counts.due += 1
+        plot_bin.due += 1
         if outcome == DROPPED:
-            tally.dropped += 1
-            seen.dropped += 1
+            counts.dropped += 1
+            plot_bin.dropped += 1
             return
-        if self.segments[place].judged:
+        if self.segments[index].judged:
             histogram.record(self.lateness, late)
-        if outcome == RIGHT:
+        if outcome == CORRECT:
             response = late + service
-            histogram.record(tally.response, response)
-            histogram.record(tally.service, service)
-            seen.responses.append(response)
+            histogram.record(counts.response, response)
+            histogram.record(counts.service, service)
+            plot_bin.responses.append(response)
             arrived = due + response / 1e6
             self._bin(arrived, name).answered += 1
             if arrived < self._ends[-1]:
-                self.tallies[self._place(arrived), name].answered += 1
+                self.counts[self._segment(arrived), name].answered += 1
         elif group:
-            tally.failures += 1
-            tally.wrong += group.wrong
-            seen.failures += 1
+            counts.failures += 1
+            counts.wrong += group.wrong
+            plot_bin.failures += 1
             self.groups[group] = self.groups.get(group, 0) + 1
 
-    def _place(self, time: float) -> int:
+    def _segment(self, time: float) -> int:
         return next(
-            (place for place, end in enumerate(self._ends) if time < end), len(self._ends) - 1
+            (index for index, end in enumerate(self._ends) if time < end), len(self._ends) - 1
         )
 
     def _bin(self, time: float, name: str) -> Bin:
@@ -185,18 +185,18 @@ class Recording:
             self.bins[key] = Bin()
         return self.bins[key]
 
-    def total(self, places: Iterable[int], names: Sequence[str] | None = None) -> Tally:
+    def total(self, segments: Iterable[int], names: Sequence[str] | None = None) -> Counts:
         """Several segments and names together."""
-        total = Tally()
-        for place in places:
+        total = Counts()
+        for index in segments:
             for name in names or self.names:
-                total += self.tallies[place, name]
+                total += self.counts[index, name]
         return total
 
     @property
     def judged(self) -> list[int]:
-        """The places of the segments that the SLOs are judged on."""
-        return [place for place, segment in enumerate(self.segments) if segment.judged]
+        """The indexes of the segments that the SLOs are judged on."""
+        return [index for index, segment in enumerate(self.segments) if segment.judged]
 
     @property
     def spans(self) -> list[tuple[float, float]]:

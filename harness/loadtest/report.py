@@ -4,6 +4,7 @@ grows when one is removed or changes its meaning.
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,16 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.core import files
 from harness.core.errors import InputError
+from harness.loadtest.outcome import Check, Objective
 from harness.loadtest.scrape import Server, Unread
-from harness.loadtest.slo import Objective
 from harness.loadtest.target import Release
-from harness.loadtest.validity import Check
 
 Verdict = Literal["pass", "fail", "invalid"]
 
 
 class Latency(BaseModel):
-    """Milliseconds; None where there is nothing to say, or more failed than the share allows."""
+    """Milliseconds; None without values, or if more failed than the percentile leaves room for."""
 
     p50: float | None
     p90: float | None
@@ -31,7 +31,7 @@ class Latency(BaseModel):
 
 
 class Part(BaseModel):
-    """One name of the mix, or one stage, or everything that was judged."""
+    """One name of the mix, or one stage, or all judged stages together."""
 
     offered_rps: float
     achieved_rps: float
@@ -109,7 +109,7 @@ class ProfilePart(BaseModel):
 
 
 class GeneratorPart(BaseModel):
-    """Who sent: processes, the busiest one's share of a core, versions, and the machine."""
+    """Who sent: processes, the busiest one's fraction of a core, versions, and the machine."""
 
     processes: int
     cpu_max: float
@@ -124,6 +124,46 @@ class Confidence(BaseModel):
     level: float
     sufficient: bool
     steady: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """When and where it ran, what the server reported of itself, and who sent."""
+
+    started: str
+    target: TargetPart
+    embedded: bool
+    profile: ProfilePart
+    release: Release | None
+    server: Server | None
+    unread: list[Unread]
+    generator: GeneratorPart
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured: ``total`` and ``lateness_ms`` of the judged stages, the rest of all."""
+
+    seconds: float
+    judged_seconds: float
+    total: Part
+    lateness_ms: Latency
+    mix: list[NamedPart]
+    stages: list[StagePart]
+    failure_groups: list[Failures]
+    bin_seconds: float
+    timeline: list[Moment]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What follows from it: the verdict and its reasons, and everything that decided it."""
+
+    verdict: Verdict
+    reasons: list[str]
+    slo: list[Objective]
+    checks: list[Check]
+    confidence: Confidence
 
 
 class Report(BaseModel):
@@ -163,11 +203,47 @@ class Report(BaseModel):
     timeline: list[Moment]
 
     @classmethod
+    def of(cls, setup: Setup, measured: Measured, evaluated: Evaluated) -> Self:
+        """The report of a run."""
+        total = measured.total
+        return cls(
+            verdict=evaluated.verdict,
+            reasons=evaluated.reasons,
+            started=setup.started,
+            seconds=measured.seconds,
+            judged_seconds=measured.judged_seconds,
+            target=setup.target,
+            embedded=setup.embedded,
+            profile=setup.profile,
+            release=setup.release,
+            offered_rps=total.offered_rps,
+            achieved_rps=total.achieved_rps,
+            requests=total.requests,
+            failures=total.failures,
+            wrong_answers=total.wrong_answers,
+            dropped=total.dropped,
+            latency_ms=total.latency_ms,
+            service_ms=total.service_ms,
+            lateness_ms=measured.lateness_ms,
+            slo=evaluated.slo,
+            confidence=evaluated.confidence,
+            checks=evaluated.checks,
+            mix=measured.mix,
+            stages=measured.stages,
+            failure_groups=measured.failure_groups,
+            server=setup.server,
+            unread=setup.unread,
+            generator=setup.generator,
+            bin_seconds=measured.bin_seconds,
+            timeline=measured.timeline,
+        )
+
+    @classmethod
     def read(cls, path: Path) -> Self:
         """Read a report.json.
 
         Raises:
-            InputError: it is not one, or of another version.
+            InputError: it is no report, or of another schema version.
         """
         try:
             return cls.model_validate_json(path.read_bytes())
@@ -176,8 +252,8 @@ class Report(BaseModel):
             raise InputError(f"not a report of version 1: {first}", at=path) from error
 
 
-def verdict(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict, list[str]]:
-    """The verdict, and what decided it."""
+def decide(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict, list[str]]:
+    """The verdict, and its reasons."""
     missed = [_missed(slo) for slo in slos if not slo.met]
     failed = [check for check in checks if not check.passed]
     spoiled = [check for check in failed if check.spoils]
@@ -187,10 +263,10 @@ def verdict(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict
 
 
 def _missed(slo: Objective) -> str:
-    found = "never reached" if slo.observed is None else f"{quantity(slo.observed, slo.unit)}"
-    least = "≥" if slo.metric == "throughput" else "≤"
+    observed = "never reached" if slo.observed is None else quantity(slo.observed, slo.unit)
+    sign = "≥" if slo.metric == "throughput" else "≤"
     metric = slo.metric.replace("_", " ")
-    return f"{metric} of {slo.of or 'all'}: {found} ({least} {quantity(slo.limit, slo.unit)})"
+    return f"{metric} of {slo.of or 'all'}: {observed} ({sign} {quantity(slo.limit, slo.unit)})"
 
 
 def quantity(value: float, unit: str) -> str:
@@ -203,7 +279,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def remarks(report: Report) -> list[str]:
-    """What whoever reads the figures has to know about the server."""
+    """What a reader of the figures has to know about the server."""
     if report.server and report.server.pinned_java_libraries == 0:
         return ["TorchServe ran the Java libraries in its own JAR, not those of jars.lock"]
     return []
@@ -230,7 +306,7 @@ def junit(report: Report) -> str:
 
 
 def write(report: Report, folder: Path, html: str) -> None:
-    """report.json, report.html and report.junit.xml, each written whole."""
+    """Write report.json, report.html and report.junit.xml, each atomically."""
     files.write(folder / "report.json", report.model_dump_json(indent=1) + "\n")
     files.write(folder / "report.junit.xml", junit(report))
     files.write(folder / "report.html", html)
@@ -245,23 +321,23 @@ def brief(report: Report) -> str:
 
 
 def text(report: Report, folder: Path) -> str:
-    """What is printed: the verdict, why, each SLO, where the rest lies."""
+    """What is printed: the verdict, its reasons, each SLO, the path of the page."""
     about = (*report.reasons, *remarks(report))
     lines = [f"verdict: {report.verdict}", *(f"  {line}" for line in about), ""]
     width = max(len(slo.of or "all") for slo in report.slo)
     for slo in report.slo:
-        found = "never" if slo.observed is None else quantity(slo.observed, slo.unit)
+        observed = "never" if slo.observed is None else quantity(slo.observed, slo.unit)
         sign, metric = "✓" if slo.met else "✗", slo.metric.replace("_", " ")
         limit = f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
-        lines.append(f"  {sign} {slo.of or 'all':<{width}}  {metric:<10} {found:>12}  {limit}")
-    counted = (
-        f"  {report.requests:,} requests, every answer checked: {report.failures:,} failed, "
-        f"{report.wrong_answers:,} of them wrong answers; {report.dropped:,} dropped"
+        lines.append(f"  {sign} {slo.of or 'all':<{width}}  {metric:<10} {observed:>12}  {limit}")
+    summary = (
+        f"  {report.requests:,} requests, every response checked: {report.failures:,} failed, "
+        f"{report.wrong_answers:,} of them incorrect responses; {report.dropped:,} dropped"
     )
     lines += [
         "",
-        counted,
-        f"  {report.achieved_rps:,.1f} right answers a second of {report.offered_rps:,.1f} offered",
+        summary,
+        f"  {report.achieved_rps:,.1f} correct responses/s of {report.offered_rps:,.1f} offered",
         *(f"  ! no figures of {unread}" for unread in report.unread),
         f"  {folder / 'report.html'}",
     ]

@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.core import console
 from harness.core.errors import HarnessError
@@ -17,11 +16,13 @@ from harness.loadtest.profile import Profile
 from harness.loadtest.recording import Recording
 from harness.loadtest.report import (
     Confidence,
+    Evaluated,
     GeneratorPart,
     ProfilePart,
     Report,
+    Setup,
     TargetPart,
-    verdict,
+    decide,
     write,
 )
 from harness.loadtest.swarm import Started, Workers
@@ -45,12 +46,12 @@ def run(
 
     Args:
         samples: the prepared requests of each model in the mix.
-        out_dir: where the reports go, and the plan and the generators' log beside them.
+        out_dir: where the reports go, and next to them the plan and the generators' log.
         source: the file that the profile came from; its folder holds what it refers to.
 
     Raises:
-        InputError: the profile names what is not there.
-        HarnessError: the generators or the target gave no figures to judge.
+        InputError: the profile names a model, sample or file that does not exist.
+        HarnessError: the generators or the target gave no figures to evaluate.
     """
     plan = prepare(profile, target, samples, source.parent if source else Path.cwd())
     recording, workers = Recording(profile, plan), workers or Workers()
@@ -61,7 +62,7 @@ def run(
     if not recording.total(range(len(recording.segments))).due:
         raise HarnessError("not one request was due", hint="give a stage a rate above 0")
     after = target.release()
-    report = Report(
+    setup = Setup(
         started=datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat("T", "seconds"),
         target=_target(target, profile),
         embedded=target.embedded,
@@ -70,30 +71,25 @@ def run(
         server=scrape.summary(scraper, recording.spans) if scraper else None,
         unread=scraper.unread if scraper else [],
         generator=_generator(recording, workers),
-        **summary.of(profile, recording),
-        **_judged(profile, recording, None if before == after else f"{before} → {after}"),
     )
+    change = None if before == after else f"{before} → {after}"
+    evaluated = _evaluate(profile, recording, change)
+    report = Report.of(setup, summary.measure(profile, recording), evaluated)
     write(report, out_dir, html.render(report))
     return report
 
 
-def _judged(profile: Profile, recording: Recording, changed: str | None) -> dict[str, Any]:
-    """The keys of a ``Report`` that judge what was measured."""
-    slos = slo.judge(profile, recording)
-    checks = validity.judge(profile, recording, slos, changed)
-    decided, reasons = verdict(slos, checks)
+def _evaluate(profile: Profile, recording: Recording, release_change: str | None) -> Evaluated:
+    slos = slo.evaluate(profile, recording)
+    checks = validity.evaluate(profile, recording, slos, release_change)
+    verdict, reasons = decide(slos, checks)
     passed = {check.name: check.passed for check in checks}
-    return {
-        "verdict": decided,
-        "reasons": reasons,
-        "slo": slos,
-        "checks": checks,
-        "confidence": Confidence(
-            level=profile.judge.confidence,
-            sufficient=passed["sample size"],
-            steady=passed["steady state"],
-        ),
-    }
+    confidence = Confidence(
+        level=profile.judge.confidence,
+        sufficient=passed["sample size"],
+        steady=passed["steady state"],
+    )
+    return Evaluated(verdict, reasons, slos, checks, confidence)
 
 
 def _measure(
@@ -124,10 +120,10 @@ def _measure(
 def _status(recording: Recording, now: float) -> str:
     """The live line: the last seconds' rate and p99, failures so far, time left."""
     first = max(0.0, now - _LIVE)
-    recent = [seen for (number, _), seen in recording.bins.items() if number >= first]
-    responses = sorted(value for seen in recent for value in seen.responses)
+    recent = [part for (number, _), part in recording.bins.items() if number >= first]
+    responses = sorted(value for part in recent for value in part.responses)
     p99 = f"{responses[int(0.99 * (len(responses) - 1))] / 1000:,.0f}" if responses else "–"
-    rate = sum(seen.answered for seen in recent) / min(_LIVE, max(1.0, now))
+    rate = sum(part.answered for part in recent) / min(_LIVE, max(1.0, now))
     failures = sum(recording.groups.values())
     left = max(0.0, recording.segments[-1].end - now)
     return f"{rate:,.0f}/s · p99 {p99} ms · {failures:,} failed · {left:,.0f} s left"

@@ -6,8 +6,8 @@
                  launcher_pinned_java_libraries
     DCGM         DCGM_FI_DEV_GPU_UTIL (%), DCGM_FI_DEV_FB_USED (MiB)
 
-A counter says something only by its growth between two scrapes; one that fell was restarted,
-and what it shows then is its growth since.
+Only a counter's growth between two scrapes means something; one that fell was restarted, and
+its value is then its growth since.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _TIMEOUT = 3.0  # seconds; a server under load answers late, and a scrape must n
 _LINE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
-# What is read → (our name, counter?). Summed over pods and labels, but for the gauges below.
+# What is read → (our name, counter?). Summed over pods and labels, except for the gauges below.
 _COUNTERS = {
     "ts_inference_requests_total": "requests",
     "ts_queue_latency_microseconds": "queue_us",
@@ -51,7 +51,7 @@ _MEANS = {"gpu_util"}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the pods answered at one scrape, by their names.
+    """What the pods returned at one scrape, by their names.
 
     Attributes:
         texts: the metrics.
@@ -68,10 +68,10 @@ _Values = dict[tuple[str, str, str], float]
 
 
 class ModelPoint(BaseModel):
-    """A model between two scrapes; None where no request ended or the figure is not exposed.
+    """A model between two scrapes; None if no request ended or the figure is not exposed.
 
     Attributes:
-        queue_ms, inference_ms: mean per request: waiting for a worker; from arrival to answer.
+        queue_ms, inference_ms: mean per request: waiting for a worker; from arrival to response.
         queue_depth: requests that waited at the scrape.
         batch_fill: requests per batch.
     """
@@ -97,8 +97,8 @@ class Server(BaseModel):
     """Everything scraped. ``models`` sums up the judged stages; ``restarts`` is of workers.
 
     Attributes:
-        pinned_java_libraries: of the pod that has the fewest; 0 where TorchServe runs the ones in
-            its own JAR, None where no launcher says it.
+        pinned_java_libraries: of the pod that has the fewest; 0 if TorchServe runs the ones in its
+            own JAR, None if no launcher reports it.
     """
 
     pods: list[str]
@@ -114,7 +114,7 @@ class Server(BaseModel):
 
 
 class Unread(BaseModel):
-    """A pod, or whatever else was to give figures, that did not answer.
+    """A pod, or another source of figures, that did not answer.
 
     Attributes:
         scrapes: how many of them it missed.
@@ -131,14 +131,14 @@ class Unread(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What all pods said at ``t``."""
+    """What all pods reported at ``t``."""
 
     t: float
     values: _Values
 
 
 def parse(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """The samples of Prometheus' text format: name, labels, value. Other lines are passed over."""
+    """The samples of Prometheus' text format: name, labels, value. Other lines are skipped."""
     for line in text.splitlines():
         if (match := _LINE.match(line)) is None:
             continue
@@ -152,8 +152,8 @@ def url_source(base: str) -> Source:
 
     def read() -> Reading:
         try:
-            with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as answer:  # noqa: S310
-                return Reading({base: answer.read().decode("utf-8", "replace")})
+            with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as response:  # noqa: S310
+                return Reading({base: response.read().decode("utf-8", "replace")})
         except (OSError, HTTPException) as error:
             return Reading({}, {base: f"{type(error).__name__}: {error}"})
 
@@ -173,7 +173,7 @@ class Scraper:
 
     @property
     def unread(self) -> list[Unread]:
-        """What did not answer, in the order in which it was missed first."""
+        """What did not answer, by its first missed scrape."""
         return list(self._unread.values())
 
     def start(self, at: float) -> None:
@@ -182,7 +182,7 @@ class Scraper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Scrape once more and end."""
+        """Scrape a last time and end."""
         self._stop.set()
         if self._thread:
             self._thread.join(timeout=2 * _TIMEOUT)
@@ -270,7 +270,7 @@ def _fewest_libraries(scrapes: Sequence[Scrape]) -> int | None:
 
 def _growth(pairs: Sequence[tuple[Scrape, Scrape]]) -> defaultdict[tuple[str, str], float]:
     """By (our name, model): how much counters, and queues, grew over the pairs, in all pods."""
-    grown: defaultdict[tuple[str, str], float] = defaultdict(float)
+    growth: defaultdict[tuple[str, str], float] = defaultdict(float)
     counters = set(_COUNTERS.values())
     for before, after in pairs:
         pods = {pod for pod, _, _ in before.values}
@@ -279,15 +279,15 @@ def _growth(pairs: Sequence[tuple[Scrape, Scrape]]) -> defaultdict[tuple[str, st
             # TorchServe shows a counter only once it has counted: before, it was 0.
             gain = value - before.values.get(key, 0.0)
             if name in counters and pod in pods:
-                grown[name, model] += value if gain < 0 else gain
+                growth[name, model] += value if gain < 0 else gain
             elif name == "queue_depth":
-                grown[name, model] += gain
-    return grown
+                growth[name, model] += gain
+    return growth
 
 
 def _levels(pairs: Sequence[tuple[Scrape, Scrape]]) -> dict[tuple[str, str], float]:
     """By (our name, model): the gauges' mean over the pairs, summed or averaged over pods."""
-    seen: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    totals: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for _, after in pairs:
         now: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         for (_, name, model), value in after.values.items():
@@ -295,8 +295,8 @@ def _levels(pairs: Sequence[tuple[Scrape, Scrape]]) -> dict[tuple[str, str], flo
                 now[name, model].append(value)
         for key, values in now.items():
             total = sum(values)
-            seen[key].append(total / len(values) if key[0] in _MEANS else total)
-    return {key: sum(values) / len(values) for key, values in seen.items()}
+            totals[key].append(total / len(values) if key[0] in _MEANS else total)
+    return {key: sum(values) / len(values) for key, values in totals.items()}
 
 
 def _point(pairs: Sequence[tuple[Scrape, Scrape]]) -> Point:
@@ -320,17 +320,17 @@ def _model(
 ) -> ModelPoint:
     arrivals = growth.get(("requests", model), 0.0)
     # TorchServe counts requests as they arrive, and their times as they leave the queue.
-    taken = arrivals - growth.get(("queue_depth", model), 0.0)
+    dequeued = arrivals - growth.get(("queue_depth", model), 0.0)
     batches = growth.get(("batches", model), 0.0)
 
     def mean_ms(name: str) -> float | None:
         total = growth.get((name, model))
-        return total / taken / 1000 if total and taken > 0 else None
+        return total / dequeued / 1000 if total and dequeued > 0 else None
 
     return ModelPoint(
         arrivals=arrivals / seconds,
         queue_ms=mean_ms("queue_us"),
         inference_ms=mean_ms("inference_us"),
         queue_depth=levels.get(("queue_depth", model)),
-        batch_fill=taken / batches if batches and taken > 0 else None,
+        batch_fill=dequeued / batches if batches and dequeued > 0 else None,
     )

@@ -1,4 +1,4 @@
-"""The server judged: each limit of the profile beside what was observed. Pure.
+"""The server evaluated: each limit of the profile against what was observed. Pure.
 
 A percentile is taken over every request sent, a failed one counting as never answered, so no
 failure can make a percentile look better.
@@ -7,39 +7,14 @@ failure can make a percentile look better.
 import math
 from collections.abc import Iterator
 
-from pydantic import BaseModel
-
-from harness.loadtest import confidence
+from harness.loadtest import confidence, histogram
+from harness.loadtest.outcome import Objective
 from harness.loadtest.profile import QUANTILES, Profile, Slo
-from harness.loadtest.recording import Recording, Tally
+from harness.loadtest.recording import Counts, Recording
+from harness.loadtest.report import NamedPart, Report
 
 
-class Objective(BaseModel):
-    """One limit and how it came out.
-
-    Attributes:
-        of: a name of the mix, or None for everything that was sent.
-        metric: p50 … p99.9, error_rate, throughput or dropped.
-        unit: ms, share, 1/s or requests; of ``limit`` and ``observed``.
-        observed: None where more requests failed than the percentile leaves room for.
-        requests, violations: for a percentile: those sent, and those that failed or took longer.
-        needed: requests that the claim takes with so many violations, at the confidence level.
-        sure: whether there were enough; True for what is counted and not estimated.
-    """
-
-    of: str | None
-    metric: str
-    limit: float
-    unit: str
-    observed: float | None
-    met: bool
-    requests: int
-    violations: int | None = None
-    needed: int | None = None
-    sure: bool = True
-
-
-def judge(profile: Profile, recording: Recording) -> list[Objective]:
+def evaluate(profile: Profile, recording: Recording) -> list[Objective]:
     """Every SLO over the judged stages; without one on the error rate of all, it must be 0."""
     slos = list(profile.slos)
     if not any(slo.of is None and slo.error_rate is not None for slo in slos):
@@ -47,7 +22,7 @@ def judge(profile: Profile, recording: Recording) -> list[Objective]:
     return [
         objective
         for slo in slos
-        for objective in objectives(
+        for objective in _objectives(
             slo,
             recording.total(recording.judged, [slo.of] if slo.of else None),
             recording.judged_seconds,
@@ -56,21 +31,47 @@ def judge(profile: Profile, recording: Recording) -> list[Objective]:
     ]
 
 
-def objectives(slo: Slo, tally: Tally, seconds: float, level: float) -> Iterator[Objective]:
+def reevaluate(report: Report, profile: Profile) -> Iterator[Objective]:
+    """Every limit of another profile, by a report: would what staging proved do for production?
+
+    Each percentile is taken from the report's own histograms, with the confidence that the other
+    profile asks for: a limit that the report was never evaluated by is applied as strictly. A name
+    that the report does not have counts no request, so it meets nothing.
+    """
+    for slo in profile.slos:
+        counts = Counts()
+        for part in report.mix:
+            if slo.of in (None, part.name):
+                counts += _counts(part, report.judged_seconds)
+        yield from _objectives(slo, counts, report.judged_seconds, profile.judge.confidence)
+
+
+def _counts(part: NamedPart, seconds: float) -> Counts:
+    return Counts(
+        due=part.requests + part.dropped,
+        dropped=part.dropped,
+        failures=part.failures,
+        wrong=part.wrong_answers,
+        answered=round(part.achieved_rps * seconds),
+        response=histogram.decode(part.histogram),
+    )
+
+
+def _objectives(slo: Slo, counts: Counts, seconds: float, level: float) -> Iterator[Objective]:
     """Each limit of one SLO.
 
     Args:
         slo: the limits.
-        tally: what was counted of what it is about.
-        seconds: how long.
+        counts: of the requests that it is about.
+        seconds: how long they were counted.
         level: the confidence that a percentile takes.
     """
     for name, limit in slo.latency.items():
-        yield _latency(slo.of, name, limit, QUANTILES[name], tally, level)
+        yield _latency(slo.of, name, limit, QUANTILES[name], counts, level)
     counted = [
-        ("error_rate", slo.error_rate, "share", tally.failures / max(1, tally.sent)),
-        ("throughput", slo.throughput, "1/s", tally.answered / seconds),
-        ("dropped", slo.dropped, "requests", float(tally.dropped)),
+        ("error_rate", slo.error_rate, "share", counts.failures / max(1, counts.sent)),
+        ("throughput", slo.throughput, "1/s", counts.answered / seconds),
+        ("dropped", slo.dropped, "requests", float(counts.dropped)),
     ]
     for metric, bound, unit, observed in counted:
         if bound is not None:
@@ -81,16 +82,16 @@ def objectives(slo: Slo, tally: Tally, seconds: float, level: float) -> Iterator
                 limit=bound,
                 unit=unit,
                 observed=observed,
-                met=met and tally.sent > 0,
-                requests=tally.sent,
+                met=met and counts.sent > 0,
+                requests=counts.sent,
             )
 
 
 def _latency(
-    of: str | None, name: str, limit: float, quantile: float, tally: Tally, level: float
+    of: str | None, name: str, limit: float, quantile: float, counts: Counts, level: float
 ) -> Objective:
-    observed = tally.quantile(quantile)
-    violations = tally.sent - tally.within(limit)
+    observed = counts.quantile(quantile)
+    violations = counts.sent - counts.within(limit)
     return Objective(
         of=of,
         metric=name,
@@ -98,8 +99,8 @@ def _latency(
         unit="ms",
         observed=observed if math.isfinite(observed) else None,
         met=observed <= limit,
-        requests=tally.sent,
+        requests=counts.sent,
         violations=violations,
         needed=confidence.needed(violations, quantile, level),
-        sure=confidence.carries(violations, tally.sent, quantile, level),
+        sure=confidence.carries(violations, counts.sent, quantile, level),
     )

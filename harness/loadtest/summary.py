@@ -1,40 +1,55 @@
-"""A recording in the words of a report. Pure."""
+"""What a recording measured, in the words of a report. Pure."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from hdrh.histogram import HdrHistogram
 
 from harness.loadtest import histogram
 from harness.loadtest.profile import Profile
-from harness.loadtest.recording import Recording, Tally
+from harness.loadtest.recording import Counts, Recording
 from harness.loadtest.report import (
     BinPart,
     Failures,
     Latency,
+    Measured,
     Moment,
     NamedPart,
+    Part,
     StagePart,
 )
 
 
-def of(profile: Profile, recording: Recording) -> dict[str, Any]:
-    """The keys of a ``Report`` that say what was measured."""
-    return {
-        "seconds": profile.seconds,
-        "judged_seconds": recording.judged_seconds,
-        **_part(recording.total(recording.judged), recording.judged_seconds),
-        "lateness_ms": spread(recording.lateness),
-        "mix": _mix(profile, recording),
-        "stages": _stages(profile, recording),
-        "failure_groups": _failures(recording),
-        "bin_seconds": recording.width,
-        "timeline": _timeline(recording),
-    }
+class _Figures(TypedDict):
+    """The fields of a ``Part``, for those that have more."""
+
+    offered_rps: float
+    achieved_rps: float
+    requests: int
+    failures: int
+    wrong_answers: int
+    dropped: int
+    latency_ms: Latency
+    service_ms: Latency
 
 
-def spread(values: HdrHistogram) -> Latency:
+def measure(profile: Profile, recording: Recording) -> Measured:
+    """Everything that was measured."""
+    return Measured(
+        seconds=profile.seconds,
+        judged_seconds=recording.judged_seconds,
+        total=Part(**_figures(recording.total(recording.judged), recording.judged_seconds)),
+        lateness_ms=percentiles(recording.lateness),
+        mix=_mix(profile, recording),
+        stages=_stages(profile, recording),
+        failure_groups=_failures(recording),
+        bin_seconds=recording.width,
+        timeline=_timeline(recording),
+    )
+
+
+def percentiles(values: HdrHistogram) -> Latency:
     """The percentiles of a histogram of microseconds."""
     if not values.get_total_count():
         return Latency(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
@@ -48,22 +63,22 @@ def spread(values: HdrHistogram) -> Latency:
     )
 
 
-def _part(tally: Tally, seconds: float) -> dict[str, Any]:
+def _figures(counts: Counts, seconds: float) -> _Figures:
     return {
-        "offered_rps": tally.due / seconds,
-        "achieved_rps": tally.answered / seconds,
-        "requests": tally.sent,
-        "failures": tally.failures,
-        "wrong_answers": tally.wrong,
-        "dropped": tally.dropped,
-        "latency_ms": _latency(tally),
-        "service_ms": spread(tally.service),
+        "offered_rps": counts.due / seconds,
+        "achieved_rps": counts.answered / seconds,
+        "requests": counts.sent,
+        "failures": counts.failures,
+        "wrong_answers": counts.wrong,
+        "dropped": counts.dropped,
+        "latency_ms": _latency(counts),
+        "service_ms": percentiles(counts.service),
     }
 
 
-def _latency(tally: Tally) -> Latency:
-    def within(share: float) -> float | None:
-        value = tally.quantile(share)
+def _latency(counts: Counts) -> Latency:
+    def within(fraction: float) -> float | None:
+        value = counts.quantile(fraction)
         return value if math.isfinite(value) else None
 
     return Latency(
@@ -72,20 +87,20 @@ def _latency(tally: Tally) -> Latency:
         p95=within(0.95),
         p99=within(0.99),
         p99_9=within(0.999),
-        max=spread(tally.response).max,
+        max=percentiles(counts.response).max,
     )
 
 
 def _mix(profile: Profile, recording: Recording) -> list[NamedPart]:
     parts = []
-    for share in profile.mix:
-        tally = recording.total(recording.judged, [share.name])
+    for entry in profile.mix:
+        counts = recording.total(recording.judged, [entry.name])
         parts.append(
             NamedPart(
-                name=share.name,
-                model=share.model,
-                histogram=histogram.encode(tally.response),
-                **_part(tally, recording.judged_seconds),
+                name=entry.name,
+                model=entry.model,
+                histogram=histogram.encode(counts.response),
+                **_figures(counts, recording.judged_seconds),
             )
         )
     return parts
@@ -95,14 +110,16 @@ def _stages(profile: Profile, recording: Recording) -> list[StagePart]:
     parts = []
     start = 0.0
     for number, stage in enumerate(profile.stages):
-        places = [place for place, part in enumerate(recording.segments) if part.stage == number]
+        indexes = [
+            index for index, segment in enumerate(recording.segments) if segment.stage == number
+        ]
         parts.append(
             StagePart(
                 kind=stage.kind,
                 start=start,
                 seconds=stage.seconds,
                 judged=stage.judged,
-                **_part(recording.total(places), stage.seconds),
+                **_figures(recording.total(indexes), stage.seconds),
             )
         )
         start += stage.seconds
@@ -139,16 +156,16 @@ def _timeline(recording: Recording) -> list[Moment]:
 
 
 def _bin(recording: Recording, number: int, name: str) -> BinPart:
-    seen = recording.bins[number, name]
+    plot_bin = recording.bins[number, name]
     values = histogram.empty()
-    for value in seen.responses:
+    for value in plot_bin.responses:
         histogram.record(values, value)
-    ordered = sorted(seen.responses)
+    ordered = sorted(plot_bin.responses)
     return BinPart(
-        due=seen.due,
-        answered=seen.answered,
-        failures=seen.failures,
-        dropped=seen.dropped,
+        due=plot_bin.due,
+        answered=plot_bin.answered,
+        failures=plot_bin.failures,
+        dropped=plot_bin.dropped,
         p50=_nth(ordered, 0.5),
         p99=_nth(ordered, 0.99),
         max=_nth(ordered, 1.0),
@@ -156,6 +173,6 @@ def _bin(recording: Recording, number: int, name: str) -> BinPart:
     )
 
 
-def _nth(ordered: Sequence[int], share: float) -> float | None:
+def _nth(ordered: Sequence[int], fraction: float) -> float | None:
     """The quantile of few values, in milliseconds: the smallest that enough of them reach."""
-    return ordered[math.ceil(share * len(ordered)) - 1] / 1000 if ordered else None
+    return ordered[math.ceil(fraction * len(ordered)) - 1] / 1000 if ordered else None

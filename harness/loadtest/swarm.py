@@ -1,4 +1,4 @@
-"""The generators as one: starts locust in processes of its own and yields what it prints.
+"""The generators as one: starts locust in processes of its own and yields what they print.
 
 locust and gevent change the process they are imported into, so they are never imported here.
 """
@@ -22,12 +22,12 @@ from harness.core import files
 from harness.core.errors import HarnessError, UsageError
 from harness.launcher.leash import leash
 from harness.loadtest import generator
-from harness.loadtest.notes import Window, unpack
 from harness.loadtest.plan import Plan
+from harness.loadtest.window import Window, unpack
 
 _LOCUSTFILE = Path(generator.__file__).with_name("locustfile.py")
 _SELECT_LIMIT = 900  # below select's 1,024 descriptors, with room for locust's own
-_START = 60  # s for the processes to be there: importing locust takes two on a busy machine
+_START = 60  # s for the processes to start: importing locust takes two on a busy machine
 _START_REMOTE = 3600  # s for somebody to start the generators on the other machines
 _GRACE = 30  # s beyond the schedule and the last timeout before the generators are given up
 
@@ -52,7 +52,7 @@ class Workers:
         return self.remote or self.processes
 
     def options(self) -> list[str]:
-        """What locust is told."""
+        """The options of locust."""
         if self.remote:
             host, _, port = self.listen.rpartition(":")
             bind = ["--master-bind-host", host, "--master-bind-port", port]
@@ -68,7 +68,7 @@ def workers(processes: int, remote: str | None) -> Workers:
     """Read ``--processes`` and ``--remote N@HOST:PORT``.
 
     Raises:
-        UsageError: one of them makes no sense.
+        UsageError: one of them is malformed.
     """
     if processes < 1:
         raise UsageError("--processes must be 1 or more")
@@ -113,11 +113,11 @@ def _messages(
 ) -> Iterator[Started | Window]:
     seconds = sum(level[0] for level in plan.levels) + plan.timeout + _GRACE
     end = time.time() + (_START if not workers.remote else _START_REMOTE)
-    done = 0
-    while done < workers.count:
-        message = json.loads(lines.get(timeout=max(0.1, end - time.time())) or _ended())
+    finished = 0
+    while finished < workers.count:
+        message = json.loads(lines.get(timeout=max(0.1, end - time.time())) or _raise_ended())
         if "done" in message:
-            done += 1
+            finished += 1
         elif "at" in message:
             end = message["at"] + seconds
             yield Started(message["at"])
@@ -125,7 +125,7 @@ def _messages(
             yield unpack(message)
 
 
-def _ended() -> NoReturn:
+def _raise_ended() -> NoReturn:
     raise queue.Empty
 
 
@@ -149,7 +149,7 @@ def _process(argv: list[str], environment: dict[str, str], log: IO[bytes]) -> It
         stderr=log,
         process_group=leader.pid,
     )
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+    assert process.stdout is not None  # noqa: S101 - stdout=PIPE
     try:
         yield process.stdout
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -175,8 +175,8 @@ def _lines(out: IO[bytes]) -> "queue.Queue[bytes]":
 
 
 def _tail(log: Path) -> str:
-    said = log.read_text(errors="replace").strip().splitlines()
-    return said[-1] if said else "it holds nothing"
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "the log is empty"
 
 
 def _free_port() -> int:

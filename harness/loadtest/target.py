@@ -1,4 +1,4 @@
-"""Where the load goes, and what may be read beside it."""
+"""Where the load goes, and what else may be read of it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,13 +11,13 @@ from harness.loadtest import scrape
 
 
 class Release(BaseModel):
-    """What Flux says runs on the target.
+    """What runs on the target, by Flux's objects.
 
     Attributes:
         commit: of the revision that was applied last.
-        digest: of the rendered objects, where it is known.
+        digest: of the rendered objects, if it is known.
         helm: the Helm release's revision, chart version and configuration digest.
-        pods: the templates and restarts of the pods that serve: a roll-out shows here first.
+        pods: the templates and restarts of the pods that serve: a rollout shows first in them.
     """
 
     commit: str
@@ -43,9 +43,9 @@ class Target:
         url: REST's base (a path is kept as a prefix), or gRPC's address as ``http://host:port``.
         launcher_url: the launcher of the one server behind it, scraped during the run.
         embedded: the server is the harness's own on this machine: never evidence.
-        host: the name that the requests carry, where it is not the URL's own.
+        host: the name that the requests carry, if it is not the URL's own.
         cluster: what a Gateway stands in; None for a URL alone.
-        serves: what an embedded server was started from, where that is a commit.
+        serves: what an embedded server was started from, if that is a commit.
     """
 
     url: str
@@ -67,7 +67,7 @@ class Target:
             )
 
     def release(self) -> Release | None:
-        """What runs there; None where only a URL is known."""
+        """What runs on it, or None if only a URL is known."""
         return self.cluster.release() if self.cluster else self.serves
 
     def metrics(self) -> scrape.Source | None:

@@ -1,4 +1,4 @@
-"""The run judged, before it judges the server. Pure.
+"""The run evaluated, before the server is. Pure.
 
 A check that fails either spoils every figure (the generator was late or busy, the release
 changed: ``spoils``), or leaves a good result unproven (too few requests, drift, requests that
@@ -10,33 +10,20 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from pydantic import BaseModel
-
 from harness.loadtest import histogram
-from harness.loadtest.profile import Judge, Profile
-from harness.loadtest.recording import Load, Recording, Tally
-from harness.loadtest.slo import Objective
+from harness.loadtest.outcome import Check, Objective
+from harness.loadtest.profile import Profile, RunLimits
+from harness.loadtest.recording import Counts, Load, Recording
 
 _CPU_WINDOWS = 5  # of a second each: shorter ones show only how the scheduler slices
-_FEWEST = 20  # right answers in a third: with fewer, its median says nothing about drift
+_FEWEST = 20  # correct responses in a third: with fewer, its median says nothing about drift
 _Z = 2.576  # both sides of 99 %
 
 
-class Check(BaseModel):
-    """One question the run asks of itself. ``found`` and ``limit`` are for reading."""
-
-    name: str
-    passed: bool
-    found: str
-    limit: str
-    why: str
-    spoils: bool = False
-
-
-def judge(
+def evaluate(
     profile: Profile, recording: Recording, slos: Sequence[Objective], release: str | None
 ) -> list[Check]:
-    """Every check. ``release`` says how the release changed during the run, or None."""
+    """Every check. ``release``: how the release changed during the run, or None if it did not."""
     return [
         _lateness(profile.judge, recording),
         _generator(profile.judge, recording.loads),
@@ -48,47 +35,47 @@ def judge(
             passed=release is None,
             found=release or "unchanged",
             limit="unchanged",
-            why="a roll-out during the run mixes two servers",
+            why="a rollout during the run mixes two servers",
             spoils=True,
         ),
     ]
 
 
-def _lateness(judge: Judge, recording: Recording) -> Check:
+def _lateness(limits: RunLimits, recording: Recording) -> Check:
     late = histogram.quantile(recording.lateness, 0.99)
     return Check(
         name="send lateness p99",
-        passed=late <= judge.lateness and recording.lateness.get_total_count() > 0,
+        passed=late <= limits.lateness and recording.lateness.get_total_count() > 0,
         found=f"{late:.2f} ms",
-        limit=f"≤ {judge.lateness:g} ms",
+        limit=f"≤ {limits.lateness:g} ms",
         why="a generator that sends late measures itself",
         spoils=True,
     )
 
 
-def _generator(judge: Judge, loads: Sequence[Load]) -> Check:
-    share = busiest(loads)
+def _generator(limits: RunLimits, loads: Sequence[Load]) -> Check:
+    cpu = busiest(loads)
     return Check(
         name="generator CPU",
-        passed=share <= judge.generator_cpu,
-        found=f"{share:.0%} of a core",
-        limit=f"≤ {judge.generator_cpu:.0%}",
+        passed=cpu <= limits.generator_cpu,
+        found=f"{cpu:.0%} of a core",
+        limit=f"≤ {limits.generator_cpu:.0%}",
         why="a busy generator reads the answers late (use --processes)",
         spoils=True,
     )
 
 
 def busiest(loads: Sequence[Load]) -> float:
-    """The busiest generator's share of a core over its busiest five seconds."""
+    """The busiest generator's fraction of a core over its busiest five seconds."""
     return max(_rolling(loads), default=0.0)
 
 
 def _rolling(loads: Sequence[Load]) -> Iterator[float]:
     for worker in {load.worker for load in loads}:
-        shares = [load.cpu for load in loads if load.worker == worker]
-        length = min(_CPU_WINDOWS, len(shares))
-        for first in range(len(shares) - length + 1):
-            yield sum(shares[first : first + length]) / length
+        fractions = [load.cpu for load in loads if load.worker == worker]
+        length = min(_CPU_WINDOWS, len(fractions))
+        for first in range(len(fractions) - length + 1):
+            yield sum(fractions[first : first + length]) / length
 
 
 def _dropped(profile: Profile, recording: Recording) -> Check:
@@ -102,16 +89,16 @@ def _dropped(profile: Profile, recording: Recording) -> Check:
     )
 
 
-def _sample(judge: Judge, slos: Sequence[Objective]) -> Check:
+def _sample(limits: RunLimits, slos: Sequence[Objective]) -> Check:
     short = [slo for slo in slos if slo.met and not slo.sure]
-    found = "; ".join(
+    missing = "; ".join(
         f"{slo.metric} of {slo.of or 'all'}: {slo.requests:,} of {slo.needed:,}" for slo in short
     )
     return Check(
         name="sample size",
         passed=not short,
-        found=found or "enough for every percentile claimed",
-        limit=f"confidence {judge.confidence:g}",
+        found=missing or "enough for every percentile claimed",
+        limit=f"confidence {limits.confidence:g}",
         why="a percentile claimed from few requests may be luck",
     )
 
@@ -130,44 +117,44 @@ def _steady(profile: Profile, recording: Recording) -> Check:
 def _drifts(profile: Profile, recording: Recording) -> Iterator[str]:
     """What differs between the thirds of a flat stage, beyond the tolerance and beyond chance."""
     by_stage = itertools.groupby(
-        (place for place in recording.judged if recording.segments[place].flat),
-        key=lambda place: recording.segments[place].stage,
+        (index for index in recording.judged if recording.segments[index].flat),
+        key=lambda index: recording.segments[index].stage,
     )
     for stage, grouped in by_stage:
-        places = list(grouped)
+        indexes = list(grouped)
         kind = profile.stages[stage].kind
         for name in recording.names:
-            thirds = [recording.tallies[place, name] for place in places]
+            thirds = [recording.counts[index, name] for index in indexes]
             if drift := _slower(thirds, profile.judge):
                 yield f"{kind} {stage + 1}, {name}: median {drift}"
-        if short := _behind(profile, [recording.total([place]) for place in places]):
+        if short := _behind(profile, [recording.total([index]) for index in indexes]):
             yield f"{kind} {stage + 1}: {short}"
 
 
-def _slower(thirds: Sequence[Tally], judge: Judge) -> str | None:
+def _slower(thirds: Sequence[Counts], limits: RunLimits) -> str | None:
     """Medians apart by more than the ratio, with their 99 % intervals, and than the lateness."""
     if any(third.response.get_total_count() < _FEWEST for third in thirds):
         return None
     low = max(_median_bound(third, -1) for third in thirds)
     high = min(_median_bound(third, +1) for third in thirds)
-    if low <= high * judge.drift or low - high <= judge.lateness:
+    if low <= high * limits.drift or low - high <= limits.lateness:
         return None
     medians = (f"{histogram.quantile(third.response, 0.5):.1f}" for third in thirds)
     return f"{' → '.join(medians)} ms"
 
 
-def _median_bound(tally: Tally, side: int) -> float:
+def _median_bound(counts: Counts, side: int) -> float:
     """One end of the median's confidence interval, by order statistics (no shape assumed)."""
-    share = 0.5 + side * _Z / 2 / math.sqrt(tally.response.get_total_count())
-    return histogram.quantile(tally.response, min(1.0, max(0.0, share)))
+    fraction = 0.5 + side * _Z / 2 / math.sqrt(counts.response.get_total_count())
+    return histogram.quantile(counts.response, min(1.0, max(0.0, fraction)))
 
 
-def _behind(profile: Profile, thirds: Sequence[Tally]) -> str | None:
-    """Right answers per third, against what was due (open loop) or their mean (closed loop)."""
+def _behind(profile: Profile, thirds: Sequence[Counts]) -> str | None:
+    """Correct responses per third, against what was due (open loop) or their mean (closed loop)."""
     mean = sum(third.answered for third in thirds) / len(thirds)
     for third in thirds:
         due = mean if profile.arrivals == "closed" else third.due
         apart = abs(third.answered - due)
         if apart > due * (profile.judge.drift - 1) and apart > 3 * math.sqrt(max(due, 1)):
-            return f"{third.answered:,} right answers where {due:,.0f} were due"
+            return f"{third.answered:,} correct responses where {due:,.0f} were due"
     return None

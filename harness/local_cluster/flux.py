@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.kubernetes import kinds
 from harness.local_cluster.ports import Ports
 from harness.local_cluster.supervisor import Component
+from harness.render import artifact
 
 _HOST = "127.0.0.1"
 _CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
@@ -85,7 +86,7 @@ def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]
                 "interval": interval,
                 "url": url,
                 "ref": {"branch": "main"},
-                "sparseCheckout": ["apps", "clusters", "infra"],
+                "sparseCheckout": [*artifact.FOLDERS],
             },
         },
         {

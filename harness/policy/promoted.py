@@ -15,10 +15,7 @@ from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.report import Report
-from harness.render import layout
-
-_RELEASED = ("apps", "infra", "models")
-"""What an environment takes from the commit that it pins."""
+from harness.render import artifact, layout
 
 _ABOUT_MAIN = "exceptions/unused"  # main excuses what main has; the commit need not have it
 
@@ -52,8 +49,8 @@ def judge(repository: Repository, commit: str, *, main: str, pinned: str | None 
 
 def _combined(git: Git, main: str, commit: str) -> str:
     """The tree of main with the released folders of the commit."""
-    kept = [each for each in _top(git, main) if each.rpartition("\t")[2] not in _RELEASED]
-    released = [each for each in _top(git, commit) if each.rpartition("\t")[2] in _RELEASED]
+    kept = [each for each in _top(git, main) if each.rpartition("\t")[2] not in artifact.RELEASED]
+    released = [each for each in _top(git, commit) if each.rpartition("\t")[2] in artifact.RELEASED]
     return git.run("mktree", "-z", stdin="".join(f"{each}\0" for each in (*kept, *released)))
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from harness.attestation import signature
 from harness.attestation.record import Gate, Kind
 from harness.core.errors import InputError
-from harness.loadtest import held
+from harness.loadtest import slo
+from harness.loadtest.outcome import Objective
 from harness.loadtest.report import Report, quantity
-from harness.loadtest.slo import Objective
 from harness.promotion.case import Case
 from harness.promotion.evidence import Proof
 from harness.render.diff import Danger
@@ -162,7 +162,7 @@ def _load_test(case: Case) -> str:
 
 def _slos(case: Case) -> str:
     _, report = _loaded(case)
-    objectives = list(held.against(report, case.target_profile))
+    objectives = list(slo.reevaluate(report, case.target_profile))
     missed = [_missed(each) for each in objectives if not each.met]
     if missed:
         raise _RefusedError(

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 FOLDERS = ("apps", "clusters", "infra")
 """What release.yaml and FluxInstance list under sparseCheckout."""
 
+RELEASED = ("apps", "infra", "models")
+"""What an environment takes from the commit that it pins; its own folder comes from main."""
+
 IGNORE_FILE = ".sourceignore"
 
 _VCS = (".git/", ".gitignore", ".gitmodules", ".gitattributes")

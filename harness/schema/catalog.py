@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from harness import tools
-from harness.core import command, console, files, yamlfile
+from harness.core import command, console, files, user_cache, yamlfile
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 from harness.core.values import dig, items, text
@@ -33,11 +33,11 @@ def find(repository: Repository) -> Path:
     """
     folder = repository.build / "tools" / "schemas"
     stamp = folder / ".pin"
-    wanted = fingerprint(repository)
-    if not stamp.exists() or stamp.read_text() != wanted:
-        with console.step("making the schemas") as update, tools.one_builder(repository):
-            _make(repository, folder, update)
-            files.write(stamp, wanted)
+    pin = fingerprint(repository)
+    if not stamp.exists() or stamp.read_text() != pin:
+        with tools.one_builder(repository):
+            _provide(repository, folder, pin)
+            files.write(stamp, pin)
     return folder
 
 
@@ -46,6 +46,14 @@ def fingerprint(repository: Repository) -> str:
     pins = yamlfile.read_text(repository.root / PINS)
     maker = Path(strict.__file__).read_text() + Path(__file__).read_text()
     return hashlib.sha256((pins + maker).encode()).hexdigest()[:16]
+
+
+def _provide(repository: Repository, folder: Path, pin: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if not user_cache.restore(f"schemas-{pin}", folder):
+        with console.step("making the schemas") as update:
+            _make(repository, folder, update)
+        user_cache.keep(folder, f"schemas-{pin}")
 
 
 def _make(repository: Repository, folder: Path, update: console.Update) -> None:

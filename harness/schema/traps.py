@@ -9,9 +9,10 @@ import yaml
 
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
+from harness.render import artifact
 from harness.render.tree import Tree
 
-_FOLDERS = ("apps", "clusters", "infra", "models")
+_FOLDERS = sorted({*artifact.FOLDERS, *artifact.RELEASED})
 _TRUTH = re.compile(r"(?i)(y|n|yes|no|on|off)")
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Quotes around a variable that is a whole value: kustomize writes it without them, before Flux

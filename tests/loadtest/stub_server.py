@@ -1,4 +1,4 @@
-"""A small real HTTP server in a process of its own, told what to do by its arguments.
+"""A small real HTTP server in a process of its own, controlled by its arguments.
 
     python stub_server.py --stall-every 10 --stall 1
 
@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def running(*args: str) -> Iterator[str]:
-    """The server in a process of its own, so that it never waits for a generator; gives its URL."""
+    """The server's URL; it runs in its own process, so that it never waits for a generator."""
     process = subprocess.Popen([sys.executable, __file__, *args], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:

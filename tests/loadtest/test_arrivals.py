@@ -28,23 +28,23 @@ def test_a_constant_stream_sends_what_the_rate_adds_up_to(
 
 @given(LEVELS, st.integers(1, 5))
 def test_several_generators_send_together_what_one_would(
-    levels: list[tuple[float, float, float]], shares: int
+    levels: list[tuple[float, float, float]], workers: int
 ) -> None:
     pieces = arrivals.chain(levels)
     alone = list(arrivals.due_times(pieces, "constant"))
     streams = (
-        arrivals.due_times(pieces, "constant", share=share, shares=shares)
-        for share in range(shares)
+        arrivals.due_times(pieces, "constant", worker=worker, workers=workers)
+        for worker in range(workers)
     )
     assert sorted(itertools.chain(*streams)) == pytest.approx(alone)
 
 
 @given(st.floats(0.1, 30), st.floats(0, 500), st.floats(0, 500), st.floats(0, 1))
 def test_the_inverse_of_the_count_is_exact(
-    seconds: float, first: float, last: float, share: float
+    seconds: float, first: float, last: float, fraction: float
 ) -> None:
     piece = arrivals.Piece(3.0, seconds, first, last)
-    count = share * piece.expected
+    count = fraction * piece.expected
     if count < 1e-6:
         return
     time = piece.when(count) - piece.start
@@ -52,12 +52,12 @@ def test_the_inverse_of_the_count_is_exact(
     assert reached == pytest.approx(count, rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize("shares", [1, 4])
-def test_poisson_gaps_are_exponential(shares: int) -> None:
+@pytest.mark.parametrize("workers", [1, 4])
+def test_poisson_gaps_are_exponential(workers: int) -> None:
     pieces = arrivals.chain([(400.0, 50.0, 50.0)])
     streams = (
-        arrivals.due_times(pieces, "poisson", seed=3, share=share, shares=shares)
-        for share in range(shares)
+        arrivals.due_times(pieces, "poisson", seed=3, worker=worker, workers=workers)
+        for worker in range(workers)
     )
     due = sorted(itertools.chain(*streams))
     gaps = [after - before for before, after in itertools.pairwise(due)]

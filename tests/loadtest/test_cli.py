@@ -56,7 +56,7 @@ def test_json_is_the_report_without_its_plots(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--env", "nowhere"], 2, "no environment 'nowhere'"),
         (["--target", "localhost:1", "--profile", "{profile}"], 2, "is not a target"),
@@ -68,8 +68,8 @@ def test_json_is_the_report_without_its_plots(
     ids=["env", "target", "profile", "processes", "remote", "compare"],
 )
 def test_a_mistake_is_one_clear_line(
-    words: list[str], code: int, said: str, written: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: int, message: str, written: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled = [word.format(profile=written) for word in words]
     assert main(["loadtest", *filled]) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

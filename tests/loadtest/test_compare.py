@@ -1,4 +1,4 @@
-"""Two reports held against each other."""
+"""Two reports compared."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from harness.loadtest import Report, compare, histogram
 
 
 def report(median: float, *, seed: int, failures: int = 0, seconds: int = 60) -> Report:
-    """A report of 50 requests a second with log-normal latencies around ``median`` ms."""
+    """A report of 50 requests/s with log-normal latencies around ``median`` ms."""
     draw = random.Random(seed)  # noqa: S311 - latencies, not secrets
     timeline = []
     for second in range(seconds):
@@ -58,34 +58,34 @@ def report(median: float, *, seed: int, failures: int = 0, seconds: int = 60) ->
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_server_twice_is_not_worse(seed: int) -> None:
-    found = compare.compare(report(20, seed=seed), report(20, seed=seed + 100))
-    assert found.verdict != "fail"
+    comparison = compare.compare(report(20, seed=seed), report(20, seed=seed + 100))
+    assert comparison.verdict != "fail"
 
 
 def test_a_fifth_slower_is_worse_and_the_interval_holds_it() -> None:
-    found = compare.compare(report(20, seed=1), report(24, seed=2))
-    p50 = next(row for row in found.rows if row.metric == "p50")
-    assert found.verdict == "fail"
+    comparison = compare.compare(report(20, seed=1), report(24, seed=2))
+    p50 = next(row for row in comparison.rows if row.metric == "p50")
+    assert comparison.verdict == "fail"
     assert p50.judgement == "worse"
     assert p50.low < 0.2 < p50.high
 
 
 def test_a_fifth_faster_is_better() -> None:
-    found = compare.compare(report(24, seed=1), report(20, seed=2))
-    assert found.verdict == "pass"
-    assert found.rows[0].judgement == "better"
+    comparison = compare.compare(report(24, seed=1), report(20, seed=2))
+    assert comparison.verdict == "pass"
+    assert comparison.rows[0].judgement == "better"
 
 
 def test_more_failures_are_worse() -> None:
-    found = compare.compare(report(20, seed=1), report(20, seed=2, failures=2))
-    assert found.rows[-1].judgement == "worse"
-    assert found.rows[-1].b == pytest.approx(0.04)
+    comparison = compare.compare(report(20, seed=1), report(20, seed=2, failures=2))
+    assert comparison.rows[-1].judgement == "worse"
+    assert comparison.rows[-1].b == pytest.approx(0.04)
 
 
 def test_a_tolerance_allows_what_it_says() -> None:
-    found = compare.compare(report(20, seed=1), report(24, seed=2), tolerance=0.5)
-    assert found.verdict == "pass"
-    assert "B is not worse" in compare.text(found)
+    comparison = compare.compare(report(20, seed=1), report(24, seed=2), tolerance=0.5)
+    assert comparison.verdict == "pass"
+    assert "B is not worse" in compare.text(comparison)
 
 
 def test_other_profiles_and_short_runs_are_refused() -> None:

@@ -33,7 +33,7 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.partition(":")
-        self.commits = [COMMIT]  # one for each time it is asked; the last one stays
+        self.commits = [COMMIT]  # one for each request; the last one stays
         self.templates = ["aaa", "aaa"]
         self.addresses = [{"type": "IPAddress", "value": host}]
         self.scrapes = 0
@@ -115,12 +115,12 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             if url.path.endswith("/portforward"):
                 self._forward(int(parse_qs(url.query)["ports"][0]))
                 return
-            found = state.answer(
+            answer = state.answer(
                 unquote(url.path), parse_qs(url.query).get("labelSelector", [""])[0]
             )
-            body = found if isinstance(found, str) else json.dumps(found or {"kind": "Status"})
-            self.send_response(200 if found else 404)
-            kind = "text/plain" if isinstance(found, str) else "application/json"
+            body = answer if isinstance(answer, str) else json.dumps(answer or {"kind": "Status"})
+            self.send_response(200 if answer else 404)
+            kind = "text/plain" if isinstance(answer, str) else "application/json"
             self.send_header("Content-Type", kind)
             self.end_headers()
             self.wfile.write(body.encode())
@@ -140,8 +140,8 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             self.end_headers()
             for channel in (b"\0", b"\1"):
                 self._send(channel + struct.pack("<H", port))
-            asked = frame_buffer(self.connection.recv, True).recv_frame().data
-            assert asked.startswith(b"\0GET /metrics HTTP/1.1\r\n")
+            request = frame_buffer(self.connection.recv, True).recv_frame().data
+            assert request.startswith(b"\0GET /metrics HTTP/1.1\r\n")
             status, text = state.figures(port)
             head = (
                 f"HTTP/1.1 {status} {'OK' if status == 200 else 'No'}\r\nConnection: close\r\n\r\n"
@@ -182,9 +182,9 @@ def test_the_load_goes_through_the_gateway_and_the_figures_come_from_every_pod(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     target = gateway.find("rest", DIGESTS.get)
-    seen = {"name": "seen", "path": "/echo", "contains": "Host: torchserve.example.com\r\n"}
+    echo = {"name": "echo", "path": "/echo", "contains": "Host: torchserve.example.com\r\n"}
     hold = {"kind": "hold", "seconds": 4, "rate": 50}
-    load = profile(mix=[{"request": seen}], stages=[hold], judge=LENIENT)
+    load = profile(mix=[{"request": echo}], stages=[hold], judge=LENIENT)
     report = loadtest.run(load, target, {}, tmp_path / "out")
     assert (report.verdict, report.failures) == ("pass", 0)
     assert report.target.gateway == "staging"

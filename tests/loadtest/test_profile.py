@@ -30,7 +30,10 @@ FAULTS = {
     "users-in-open-loop": (GOOD.replace("rate", "users"), "poisson has no users"),
     "rate-in-closed-loop": (GOOD + "arrivals: closed\n", "closed has no rate"),
     "nothing-judged": (GOOD.replace("hold", "warm-up"), "no stage is judged"),
-    "model-twice": (GOOD.replace("stages", "  - model: squeezenet1_1\nstages"), "in the mix twice"),
+    "model-twice": (
+        GOOD.replace("stages", "  - model: squeezenet1_1\nstages"),
+        "duplicate names in the mix",
+    ),
     "slo-of-nothing": (
         GOOD + "slos:\n  - of: squeeze\n    errorRate: 0\n",
         "the mix lacks: squeeze",
@@ -52,13 +55,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), FAULTS.values(), ids=FAULTS.keys())
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_contradictory_profile_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "loadtest.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as refusal:
         load_profile(path)
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert str(path) in str(refusal.value)
 
 

@@ -25,8 +25,8 @@ def request(name: str, path: str, **keys: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def done(stub: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
-    """A run in which everything happens that can happen to a request, and where it was written."""
+def mixed_run(stub: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """A run with every outcome that a request can have, and its folder."""
     load = profile(
         mix=[
             request("right", "/ok", contains="true"),
@@ -46,12 +46,12 @@ def done(stub: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, P
         slos=[{"of": "right", "latency": {"p50": 1000}}],
         judge=LENIENT,
     )
-    out = tmp_path_factory.mktemp("done")
+    out = tmp_path_factory.mktemp("mixed")
     return loadtest.run(load, Target(stub), {}, out), out
 
 
-def test_every_answer_is_checked_and_failures_are_grouped(done: tuple[Report, Path]) -> None:
-    report, _ = done
+def test_every_response_is_checked_and_failures_are_grouped(mixed_run: tuple[Report, Path]) -> None:
+    report, _ = mixed_run
     groups = {group.name: group for group in report.failure_groups}
     assert groups.keys() == {"wrong", "<script>alert(1)</script>", "silent", "hung"}
     assert groups["wrong"].wrong_answer
@@ -66,8 +66,8 @@ def test_every_answer_is_checked_and_failures_are_grouped(done: tuple[Report, Pa
     assert report.verdict == "fail"
 
 
-def test_the_three_files_agree(done: tuple[Report, Path]) -> None:
-    report, out = done
+def test_the_three_files_agree(mixed_run: tuple[Report, Path]) -> None:
+    report, out = mixed_run
     assert Report.read(out / "report.json") == report
     suite = ElementTree.fromstring((out / "report.junit.xml").read_text())  # noqa: S314 - our own
     assert int(suite.get("tests", 0)) == len(report.slo) + len(report.checks)
@@ -75,27 +75,27 @@ def test_the_three_files_agree(done: tuple[Report, Path]) -> None:
     assert "the server missed a limit" in (out / "report.html").read_text()
 
 
-def test_the_page_refers_to_nothing_outside_itself(done: tuple[Report, Path]) -> None:
-    page = (done[1] / "report.html").read_text()
+def test_the_page_refers_to_nothing_outside_itself(mixed_run: tuple[Report, Path]) -> None:
+    page = (mixed_run[1] / "report.html").read_text()
     assert not re.search(r"<(script|link|img|iframe|object|embed|base)\b", page)
     assert not re.search(r"\b(src|href|xlink:href|action)\s*=", page)
     assert not re.search(r"@import|url\(", page)
 
 
-def test_report_keys_are_the_public_interface(done: tuple[Report, Path]) -> None:
-    keys = json.loads((done[1] / "report.json").read_text())
+def test_report_keys_are_the_public_interface(mixed_run: tuple[Report, Path]) -> None:
+    keys = json.loads((mixed_run[1] / "report.json").read_text())
     assert keys["schema_version"] == 1
     public = """target embedded profile release offered_rps achieved_rps requests failures
         wrong_answers dropped latency_ms service_ms lateness_ms server slo confidence verdict"""
     assert set(public.split()) <= keys.keys()
     assert list(keys["latency_ms"]) == ["p50", "p90", "p95", "p99", "p99_9", "max"]
-    documented = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
-    assert [key for key in keys if f"`{key}`" not in documented] == []
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    assert [key for key in keys if f"`{key}`" not in page] == []
 
 
-@pytest.mark.parametrize(("libraries", "said"), [(0, True), (40, False), (None, False)])
+@pytest.mark.parametrize(("libraries", "reported"), [(0, True), (40, False), (None, False)])
 def test_a_server_that_runs_its_own_java_libraries_is_named_wherever_figures_stand(
-    done: tuple[Report, Path], libraries: int | None, said: bool
+    mixed_run: tuple[Report, Path], libraries: int | None, reported: bool
 ) -> None:
     server = Server(
         pods=["a"],
@@ -109,10 +109,10 @@ def test_a_server_that_runs_its_own_java_libraries_is_named_wherever_figures_sta
         gpu_memory=None,
         timeline=[],
     )
-    report = done[0].model_copy(update={"server": server})
+    report = mixed_run[0].model_copy(update={"server": server})
     remark = "TorchServe ran the Java libraries in its own JAR"
-    for text in (text_of(report, done[1]), html.render(report)):
-        assert (remark in text) is said
+    for text in (text_of(report, mixed_run[1]), html.render(report)):
+        assert (remark in text) is reported
 
 
 def test_the_secret_is_sent_and_never_written_down(
@@ -121,7 +121,7 @@ def test_the_secret_is_sent_and_never_written_down(
     monkeypatch.setenv("TOKEN", "hunter2-the-secret")
     load = profile(
         mix=[
-            request("authorised", "/echo", contains="Authorization: Bearer hunter2-the-secret"),
+            request("authorized", "/echo", contains="Authorization: Bearer hunter2-the-secret"),
             request("echoed", "/echo", contains="what no header holds"),
         ],
         auth={"env": "TOKEN"},
@@ -129,8 +129,8 @@ def test_the_secret_is_sent_and_never_written_down(
     )
     # The profile itself says what is expected, so the secret is looked for without that name.
     report = loadtest.run(load, Target(stub), {}, tmp_path)
-    authorised, echoed = report.mix
-    assert authorised.failures == 0
+    authorized, echoed = report.mix
+    assert authorized.failures == 0
     assert echoed.failures == echoed.requests > 0
     assert "Bearer •••" in report.failure_groups[0].example
 
@@ -151,7 +151,7 @@ def test_no_output_holds_the_secret(
         assert b"hunter2" not in path.read_bytes(), path.name
 
 
-def test_a_full_pool_drops_and_says_so(stub: str, tmp_path: Path) -> None:
+def test_a_full_pool_drops_and_reports_it(stub: str, tmp_path: Path) -> None:
     load = profile(
         mix=[request("slow", "/slow/0.5")],
         maxInFlight=5,
@@ -177,7 +177,7 @@ def test_two_processes_send_what_one_would(stub: str, tmp_path: Path) -> None:
     assert report.generator.processes == 2
 
 
-def test_closed_loop_sends_as_fast_as_it_is_answered(stub: str, tmp_path: Path) -> None:
+def test_closed_loop_sends_as_fast_as_responses_arrive(stub: str, tmp_path: Path) -> None:
     load = profile(
         arrivals="closed",
         mix=[request("slow", "/slow/0.1")],
@@ -202,14 +202,14 @@ def test_a_wait_before_sending_counts_in_the_latency(tmp_path: Path) -> None:
     assert report.latency_ms.p90 == pytest.approx(800, rel=0.1)
 
 
-def test_nobody_there_is_a_failure_with_a_reason(tmp_path: Path) -> None:
+def test_refused_connection_is_a_failure_with_a_reason(tmp_path: Path) -> None:
     load = profile(stages=[{"kind": "hold", "seconds": 1, "rate": 50}], judge=LENIENT)
     report = loadtest.run(load, Target("http://127.0.0.1:1"), {}, tmp_path)
     assert report.verdict == "fail"
     assert [group.kind for group in report.failure_groups] == ["connection refused"]
 
 
-def test_a_missing_secret_is_said_before_anything_is_sent(tmp_path: Path) -> None:
+def test_a_missing_secret_is_reported_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="NO_SUCH_TOKEN holds no secret"):
         loadtest.run(
             profile(auth={"env": "NO_SUCH_TOKEN"}), Target("http://127.0.0.1:1"), {}, tmp_path
@@ -218,12 +218,12 @@ def test_a_missing_secret_is_said_before_anything_is_sent(tmp_path: Path) -> Non
 
 def test_a_model_that_was_not_built_is_named(tmp_path: Path) -> None:
     load = profile(mix=[{"model": "resnet"}])
-    with pytest.raises(InputError, match="resnet, which has no prepared request"):
+    with pytest.raises(InputError, match="resnet: no prepared request"):
         loadtest.run(load, Target("http://127.0.0.1:1"), {}, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host/", "http://user:word@host/"])
-def test_what_is_no_target_is_a_wrong_call(url: str) -> None:
+def test_malformed_target_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError):
         Target(url)
 

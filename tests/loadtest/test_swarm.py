@@ -42,7 +42,7 @@ def test_a_generator_elsewhere_needs_only_the_address(stub: str, tmp_path: Path)
     assert (report.requests, report.failures, report.verdict) == (100, 0, "pass")
 
 
-def test_generators_that_die_are_said_and_leave_nothing_behind(stub: str, tmp_path: Path) -> None:
+def test_generators_that_die_are_reported_and_leave_no_process(stub: str, tmp_path: Path) -> None:
     load = profile(stages=[{"kind": "hold", "seconds": 60, "rate": 20}])
     killed: list[int] = []
 

@@ -12,12 +12,7 @@ from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.report import as_markdown, as_text
 from harness.policy.rule import Rule
-from tests.render.conftest import Miniature
-
-
-@pytest.fixture
-def miniature(tmp_path: Path, checkout: Repository) -> Miniature:
-    return Miniature(tmp_path / "repository", checkout)
+from tests.support.miniature import Miniature
 
 
 def _rules(miniature: Miniature, **options: object) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from harness.core.errors import Location
 from harness.policy import engine
 from harness.policy.rule import Rule
-from tests.policy import variation
+from tests.support import variation
 
 FAULTS = variation.folders("invalid")
 # What no change of a file can show: it takes commits, `--strict`, a chart of the network or an API

@@ -9,7 +9,7 @@ import pytest
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.policy import promoted
-from tests.policy import variation
+from tests.support import variation
 
 BINDING = """\
 apiVersion: rbac.authorization.k8s.io/v1

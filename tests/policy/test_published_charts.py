@@ -11,9 +11,9 @@ from harness.policy import engine
 from harness.policy.rules import images
 from harness.render.objects import Object, Owner
 from harness.render.rendered import Environment
-from tests.render import published
-from tests.render.conftest import Miniature
-from tests.render.published import RELEASE
+from tests.support import published_chart
+from tests.support.miniature import Miniature
+from tests.support.published_chart import RELEASE
 
 OWNER = "HelmRelease/flux-system/web"
 ENTRY = "  - {rule: %s, object: %s, reason: known and meant, expires: 2999-01-01}\n"
@@ -26,8 +26,8 @@ def miniature(tmp_path: Path, checkout: Repository) -> Iterator[Miniature]:
     """Its chart is published, and makes a Deployment that no API server would take as it is."""
     made = Miniature(tmp_path / "repository", checkout)
     made.edit("apps/chart/templates/deployment.yaml", "  selector:", "  selectr: {}\n  selector:")
-    with published.repository(made) as url:
-        published.publish(made, url)
+    with published_chart.repository(made) as url:
+        published_chart.publish(made, url)
         yield made
 
 
@@ -39,7 +39,7 @@ def _rules(miniature: Miniature, exceptions: str = "") -> list[str]:
 
 
 def test_a_fault_of_its_object_is_the_releases(miniature: Miniature) -> None:
-    published.fetch(miniature)
+    published_chart.fetch(miniature)
     findings = engine.check(miniature.repository).findings
     (found,) = (each for each in findings if each.rule == "schema/invalid")
     assert found.object == OWNER
@@ -48,19 +48,19 @@ def test_a_fault_of_its_object_is_the_releases(miniature: Miniature) -> None:
 
 
 def test_an_exception_names_the_release(miniature: Miniature) -> None:
-    published.fetch(miniature)
+    published_chart.fetch(miniature)
     assert _rules(miniature) == ["schema/invalid"]
     assert _rules(miniature, INVALID) == []
 
 
 def test_whether_a_machine_has_the_chart_makes_no_exception_unused(miniature: Miniature) -> None:
     assert _rules(miniature, NOT_RENDERED + INVALID) == []
-    published.fetch(miniature)
+    published_chart.fetch(miniature)
     assert _rules(miniature, NOT_RENDERED + INVALID) == []
 
 
 def test_a_chart_that_is_there_needs_no_other_exception(miniature: Miniature) -> None:
-    published.fetch(miniature)
+    published_chart.fetch(miniature)
     other = ENTRY % ("schema/none", OWNER)
     assert _rules(miniature, INVALID + other) == ["exceptions/unused"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.policy import engine
-from tests.policy import variation
+from tests.support import variation
 
 
 def test_unchanged_repository_has_no_finding(tmp_path: Path) -> None:

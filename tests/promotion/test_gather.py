@@ -5,8 +5,8 @@ import shutil
 from harness.core.repository import Repository
 from harness.promotion import gather
 from harness.promotion.branch import upstream
-from tests.policy import variation
 from tests.promotion.conftest import Clone
+from tests.support import variation
 
 FAULT = variation.TESTDATA / "invalid" / "helm--drift--warn"
 

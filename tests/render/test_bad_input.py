@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.render.rendered import Fault
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 SERVICE = "apps/base/service.yaml"
 OVERLAY = "apps/demo/kustomization.yaml"

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 import pytest
 
 from harness import cli
-from tests.render import published
-from tests.render.conftest import Miniature
-from tests.render.published import RELEASE, fetch, publish
+from tests.support import published_chart
+from tests.support.miniature import Miniature
+from tests.support.published_chart import RELEASE, fetch, publish
 
 REFUSING = "http://127.0.0.1:9"  # the discard port: nobody listens
 
 
 @pytest.fixture
 def repository(miniature: Miniature) -> Iterator[str]:
-    with published.repository(miniature) as url:
+    with published_chart.repository(miniature) as url:
         yield url
 
 

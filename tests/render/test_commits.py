@@ -7,7 +7,7 @@ import pytest
 from harness.core.errors import UsageError
 from harness.render import diff, digest, version_skew
 from harness.render.renderer import Renderer
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 HELMRELEASE = "apps/demo/helmrelease.yaml"
 

@@ -1,7 +1,7 @@
 """An environment is rendered as Flux and Helm would apply it."""
 
 from harness.render.objects import Object
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 
 def _one(miniature: Miniature, kind: str, name: str) -> Object:

@@ -10,7 +10,7 @@ from harness.core.errors import InputError
 from harness.render import diff, digest
 from harness.render.renderer import Renderer
 from harness.render.tree import at_commit
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 BINDING = """\
 apiVersion: rbac.authorization.k8s.io/v1

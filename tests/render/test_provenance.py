@@ -3,7 +3,7 @@
 import pytest
 
 from harness.core.values import KeyPath
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 from harness.review import comment
 from harness.review.comment import Pair
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 _CLEAN = Report((), (), (), {"demo": 7}, (), 0.5)
 _RELEASE = "clusters/demo/release.yaml"

@@ -6,7 +6,7 @@ from harness.cli import main
 from harness.core.errors import InputError
 from harness.render.renderer import Renderer
 from harness.review import notes
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 _RELEASE = "clusters/demo/release.yaml"
 _APP = "apps/demo/helmrelease.yaml"

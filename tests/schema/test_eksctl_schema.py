@@ -11,7 +11,7 @@ from harness.core.repository import Repository
 from harness.core.yamlfile import Document
 from harness.policy import engine
 from harness.schema import eksctl_schema
-from tests.policy import variation
+from tests.support import variation
 
 FILE = Path("clusters/staging/eksctl.yaml")
 # As eksctl prints it: one definition for each type, and a reference to the first.

@@ -1,30 +1,30 @@
-"""Is an answer right? Failures are grouped, each group with the first one as its example."""
+"""Is a response correct? Failures are grouped, each group with the first one as its example."""
 
 import json
 import time
 from typing import NamedTuple
 
-from harness.loadtest.notes import FIRST_GROUP, RIGHT, Group
 from harness.loadtest.plan import Expected, Request
+from harness.loadtest.window import CORRECT, FIRST_GROUP, Group
 from harness.models import answer
 
 now = time.perf_counter
 
 _MAX_GROUPS = 60  # for each generator: more kinds of failure than anyone reads
-_MAX_KNOWN = 64  # different right answers remembered for each request
-_MAX_REMEMBERED = 65_536  # bytes: a larger answer costs more to keep than to judge
+_MAX_KNOWN = 64  # different correct bodies remembered for each request
+_MAX_REMEMBERED = 65_536  # bytes: a larger body costs more to keep than to check
 _EXAMPLE = 400  # characters: enough for TorchServe's message, short enough not to leak a page
 
 
-class Answer(NamedTuple):
-    """What came back."""
+class Response(NamedTuple):
+    """A status and a body."""
 
     status: int
     body: bytes
 
 
-class Unanswered(Exception):  # noqa: N818 - an outcome, not an error of ours
-    """Nothing came back. ``kind`` groups it, ``example`` says it in full."""
+class NoResponse(Exception):  # noqa: N818 - an outcome, not an error of ours
+    """No response came. ``kind`` groups it, ``example`` is the whole reason."""
 
     def __init__(self, kind: str, example: str) -> None:
         super().__init__(kind)
@@ -33,7 +33,7 @@ class Unanswered(Exception):  # noqa: N818 - an outcome, not an error of ours
 
 
 class Checker:
-    """Gives each outcome a number: RIGHT, or that of its group of failures."""
+    """Gives each outcome a number: CORRECT, or that of its group of failures."""
 
     def __init__(self, requests: tuple[Request, ...], secret: str | None) -> None:
         self._requests = requests
@@ -42,24 +42,28 @@ class Checker:
         self._numbers: dict[tuple[str, str], int] = {}
         self.new: list[Group] = []
 
-    def answered(self, index: int, got: Answer) -> int:
-        """The outcome of an answer to request ``index``."""
+    def check(self, index: int, response: Response) -> int:
+        """The outcome of a response to request ``index``."""
         expected = self._requests[index].expected
         known = self._known[index]
-        # Most answers repeat one that was judged before: a look-up, instead of parsing it again.
-        if got.status == expected.status and got.body in known:
-            return RIGHT
-        if got.status != expected.status:
-            return self._group(index, f"HTTP {got.status}{_type(got.body)}", _text(got.body))
-        if reason := _wrong(expected, got.body):
-            return self._group(index, "wrong answer", f"{reason} · {_text(got.body)}", wrong=True)
-        if len(known) < _MAX_KNOWN and len(got.body) <= _MAX_REMEMBERED:
-            known.add(got.body)
-        return RIGHT
+        # Most responses repeat one that was checked before: a look-up, instead of parsing it again.
+        if response.status == expected.status and response.body in known:
+            return CORRECT
+        if response.status != expected.status:
+            return self._group(
+                index, f"HTTP {response.status}{_type(response.body)}", _text(response.body)
+            )
+        if reason := _mismatch(expected, response.body):
+            return self._group(
+                index, "wrong answer", f"{reason} · {_text(response.body)}", wrong=True
+            )
+        if len(known) < _MAX_KNOWN and len(response.body) <= _MAX_REMEMBERED:
+            known.add(response.body)
+        return CORRECT
 
-    def unanswered(self, index: int, why: Unanswered) -> int:
-        """The outcome of a request that got no answer."""
-        return self._group(index, why.kind, why.example)
+    def record_silence(self, index: int, error: NoResponse) -> int:
+        """The outcome of a request without a response."""
+        return self._group(index, error.kind, error.example)
 
     def _group(self, index: int, kind: str, example: str, *, wrong: bool = False) -> int:
         name = self._requests[index].name
@@ -74,7 +78,7 @@ class Checker:
         return number
 
 
-def _wrong(expected: Expected, body: bytes) -> str | None:
+def _mismatch(expected: Expected, body: bytes) -> str | None:
     if expected.tolerance is not None:
         return answer.wrong(_Sample(expected.answer, expected.tolerance), body)
     if expected.contains is not None and expected.contains.encode() not in body:
@@ -90,10 +94,10 @@ class _Sample(NamedTuple):
 def _type(body: bytes) -> str:
     """TorchServe names its errors: {"code": 503, "type": "ServiceUnavailableException", …}."""
     try:
-        named = json.loads(body)["type"]
+        error_type = json.loads(body)["type"]
     except (ValueError, KeyError, TypeError):
         return ""
-    return f" {named[:60]}" if isinstance(named, str) else ""
+    return f" {error_type[:60]}" if isinstance(error_type, str) else ""
 
 
 def _text(body: bytes) -> str:

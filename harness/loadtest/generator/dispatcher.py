@@ -1,8 +1,8 @@
-"""Sends each request when it is due, and notes three times for it: due, sent, answered.
+"""Sends each request when it is due, and records three times for it: due, sent, answered.
 
 A request is due on an absolute schedule. What delays its sending (a busy generator, a full
-socket) is its lateness; from sending to the whole answer is its service time; both together are
-its response time, the one that a user would have waited. The notes of a second leave the process
+socket) is its lateness; from sending to the whole response is its service time; both together are
+its response time, the one that a user would have waited. The samples of a second leave the process
 as packed arrays: making histograms here would cost the sending time it is to measure.
 """
 
@@ -19,10 +19,10 @@ from typing import Any
 import gevent  # type: ignore[import-untyped]
 
 from harness.loadtest import arrivals
-from harness.loadtest.generator.checker import Answer, Checker, Unanswered, now
+from harness.loadtest.generator.checker import Checker, NoResponse, Response, now
 from harness.loadtest.generator.rest import Rest
-from harness.loadtest.notes import DROPPED, Notes
 from harness.loadtest.plan import Plan, secret
+from harness.loadtest.window import DROPPED, Samples
 
 Window = dict[str, Any]
 
@@ -31,25 +31,25 @@ class Dispatcher:
     """One generator of several.
 
     Args:
-        share: which of the ``shares`` generators this one is.
+        worker: which of the ``workers`` generators this one is.
         report: takes each second's window.
     """
 
     def __init__(
-        self, plan: Plan, share: int, shares: int, report: Callable[[Window], None]
+        self, plan: Plan, worker: int, workers: int, report: Callable[[Window], None]
     ) -> None:
         self._plan = plan
-        self._share, self._shares = share, shares
+        self._worker, self._workers = worker, workers
         self._report = report
         self._pieces = arrivals.chain(plan.levels)
-        self._max_in_flight = max(1, plan.max_in_flight // shares)
+        self._max_in_flight = max(1, plan.max_in_flight // workers)
         token = secret(plan.auth) if plan.auth else None
         self._client = _client(plan, token)
         self._prepared: list[Any] = [self._client.prepare(request) for request in plan.requests]
         self._checker = Checker(plan.requests, token)
         self._in_flight = 0
         self._start = 0.0
-        self._notes = Notes()
+        self._samples = Samples()
         with contextlib.suppress(PermissionError):
             # On a machine shared with the server, sending on time comes first. Only root may.
             os.setpriority(os.PRIO_PROCESS, 0, -10)
@@ -57,10 +57,10 @@ class Dispatcher:
     def run(self, at: float) -> None:
         """Send everything, the first second beginning at ``at`` (Unix time), and wait for it."""
         gc.collect()
-        gc.freeze()  # what is here now stays: each collection looks only at what came after
+        gc.freeze()  # what exists now stays: each collection looks only at what came after
         self._start = now() + (at - time.time())
         gevent.sleep(max(0.0, self._start - now()))
-        self._notes = Notes()
+        self._samples = Samples()
         reporter = gevent.spawn(self._report_each_second)
         if self._plan.arrivals == "closed":
             self._closed()
@@ -76,23 +76,23 @@ class Dispatcher:
             self._pieces,
             "poisson" if self._plan.arrivals == "poisson" else "constant",
             seed=self._plan.seed,
-            share=self._share,
-            shares=self._shares,
+            worker=self._worker,
+            workers=self._workers,
         )
         start, sleep, spawn, picks = self._start, gevent.sleep, gevent.spawn, self._picks("")
         for due, index in zip(due_times, picks, strict=False):
             wait = start + due - now()
-            # Also when late: the answers that have come are read before the next one leaves.
+            # Also when late: responses that have arrived are read before the next request leaves.
             sleep(max(0.0, wait))
             if self._in_flight < self._max_in_flight:
                 self._in_flight += 1
                 spawn(self._send, due, index)
             else:
-                self._notes.add(due, 0.0, 0.0, index, DROPPED)
+                self._samples.add(due, 0.0, 0.0, index, DROPPED)
 
     def _closed(self) -> None:
         highest = max(max(piece.first, piece.last) for piece in self._pieces)
-        users = range(self._share, min(int(highest), self._plan.max_in_flight), self._shares)
+        users = range(self._worker, min(int(highest), self._plan.max_in_flight), self._workers)
         gevent.joinall([gevent.spawn(self._user, number) for number in users])
 
     def _user(self, number: int) -> None:
@@ -107,7 +107,7 @@ class Dispatcher:
 
     def _picks(self, stream: str) -> Iterator[int]:
         """Which request comes next: seeded, by weight."""
-        draw = random.Random(f"mix/{self._plan.seed}/{self._share}{stream}").random  # noqa: S311
+        draw = random.Random(f"mix/{self._plan.seed}/{self._worker}{stream}").random  # noqa: S311
         sums = list(itertools.accumulate(request.weight for request in self._plan.requests))
         total, last = sums[-1], len(sums) - 1
         while True:
@@ -116,16 +116,16 @@ class Dispatcher:
     def _send(self, due: float, index: int) -> None:
         sent = now()
         try:
-            got: Answer | Unanswered = self._client.send(self._prepared[index])
-        except Unanswered as why:
-            got = why
+            response: Response | NoResponse = self._client.send(self._prepared[index])
+        except NoResponse as error:
+            response = error
         answered = now()
         self._in_flight -= 1
-        if isinstance(got, Answer):
-            outcome = self._checker.answered(index, got)
+        if isinstance(response, Response):
+            outcome = self._checker.check(index, response)
         else:
-            outcome = self._checker.unanswered(index, got)
-        self._notes.add(due, sent - self._start - due, answered - sent, index, outcome)
+            outcome = self._checker.record_silence(index, response)
+        self._samples.add(due, sent - self._start - due, answered - sent, index, outcome)
 
     def _report_each_second(self) -> None:
         for second in itertools.count(1):
@@ -133,8 +133,8 @@ class Dispatcher:
             self._flush()
 
     def _flush(self) -> None:
-        notes, self._notes = self._notes, Notes()
-        window = notes.pack()
+        samples, self._samples = self._samples, Samples()
+        window = samples.pack()
         window["in_flight"] = self._in_flight
         window["groups"] = [
             [group.name, group.kind, group.wrong, group.example] for group in self._checker.new

@@ -1,14 +1,14 @@
-"""The load test as locust runs it: one dispatching user a process, locust's own master and workers
-between them. Run by ``harness.loadtest.swarm``; by hand, on a second machine:
+"""The load test as locust runs it: one dispatching user per process, between them locust's own
+master and workers. Run by ``harness.loadtest.swarm``; by hand, on a second machine:
 
     locust -f harness/loadtest/generator/locustfile.py --worker --master-host HOST
 
 The master (or the only process) reads the plan named by HARNESS_LOADTEST_PLAN, hands it to its
-workers with the moment to begin, and prints what they measured, one JSON object a line:
+workers with the moment to begin, and prints what they measured, one JSON object per line:
 
     {"at": 1700000000.5, "processes": 2}             the schedule's second 0, as Unix time
     {"worker": 0, "due": "base64…", "late": …}       a worker's second; see dispatcher
-    {"done": 0}                                      worker 0 has sent everything and heard back
+    {"done": 0}                                      worker 0 has every response
 """
 
 import base64
@@ -40,14 +40,14 @@ class Generator(User):  # type: ignore[misc]
     def dispatch(self) -> None:
         runner = self.environment.runner
         go = _go.get()
-        share = runner.worker_index
+        worker = runner.worker_index
 
         def report(window: Window) -> None:
-            runner.send_message("window", {"worker": share, **window})
+            runner.send_message("window", {"worker": worker, **window})
 
         plan = Plan.model_validate_json(go["plan"])
-        Dispatcher(plan, share, go["processes"], report).run(go["at"])
-        runner.send_message("done", {"done": share})
+        Dispatcher(plan, worker, go["processes"], report).run(go["at"])
+        runner.send_message("done", {"done": worker})
         gevent.sleep(3600)  # the master ends this process
 
 
@@ -67,7 +67,7 @@ def _register(environment: Any, **_: object) -> None:
         plan = Path(os.environ["HARNESS_LOADTEST_PLAN"]).read_text()
         runner.send_message("go", {"at": at, "plan": plan, "processes": user_count})
 
-    def done(environment: Any, msg: Any) -> None:
+    def finish(environment: Any, msg: Any) -> None:
         output.print(msg.data)
         waiting.discard(msg.data["done"])
         if not waiting:
@@ -76,7 +76,7 @@ def _register(environment: Any, **_: object) -> None:
 
     environment.events.spawning_complete.add_listener(begin)
     runner.register_message("window", lambda msg, **_: output.print(msg.data))
-    runner.register_message("done", done)
+    runner.register_message("done", finish)
 
 
 class _Output:

@@ -1,5 +1,5 @@
-"""HTTP/1.1 over kept-alive connections: requests are bytes made beforehand, answers are parsed by
-llhttp (geventhttpclient's parser) with no header looked at. A generic client spends more time on
+"""HTTP/1.1 over kept-alive connections: requests are bytes made beforehand, responses are parsed
+by llhttp (geventhttpclient's parser) with no header looked at. A generic client spends more time on
 a request than a small model does.
 """
 
@@ -10,7 +10,7 @@ from gevent import socket, ssl  # type: ignore[import-untyped]
 from gevent.monkey import get_original  # type: ignore[import-untyped]
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
-from harness.loadtest.generator.checker import Answer, Unanswered, now
+from harness.loadtest.generator.checker import NoResponse, Response, now
 from harness.loadtest.plan import Plan, Request
 
 _BLOCK = 65_536
@@ -33,7 +33,7 @@ class Rest:
         self._idle: list[_Connection] = []
 
     def prepare(self, request: Request) -> tuple[bytes, bool]:
-        """The request as it goes over the wire, and whether its answer has no body."""
+        """The request as it goes over the wire, and whether its response has no body."""
         lines = [f"{request.method} {request.path} HTTP/1.1", *self._common]
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
@@ -41,29 +41,29 @@ class Rest:
         head = "\r\n".join(lines) + "\r\n\r\n"
         return head.encode("latin-1") + request.body, request.method == "HEAD"
 
-    def send(self, prepared: tuple[bytes, bool]) -> Answer:
-        """Send a request and read its whole answer.
+    def send(self, prepared: tuple[bytes, bool]) -> Response:
+        """Send a request and read its whole response.
 
         Raises:
-            Unanswered: no connection, no answer in time, or not HTTP.
+            NoResponse: no connection, no response in time, or not HTTP.
         """
         payload, headless = prepared
         deadline = now() + self._timeout
         connection = None
         try:
-            connection = self._take()
-            answer = connection.exchange(payload, headless, deadline)
+            connection = self._connect()
+            response = connection.exchange(payload, headless, deadline)
         except (OSError, HTTPParseError) as error:
             if connection:
                 connection.close()
-            raise self._unanswered(error) from error
-        if answer.should_keep_alive():
+            raise self._no_response(error) from error
+        if response.should_keep_alive():
             self._idle.append(connection)
         else:
             connection.close()
-        return Answer(answer.get_code(), bytes(answer.body))
+        return Response(response.get_code(), bytes(response.body))
 
-    def _take(self) -> "_Connection":
+    def _connect(self) -> "_Connection":
         while self._idle:
             connection = self._idle.pop()
             if not connection.stale():
@@ -75,17 +75,17 @@ class Rest:
             sock = self._tls.wrap_socket(sock, server_hostname=self._name)
         return _Connection(sock)
 
-    def _unanswered(self, error: Exception) -> Unanswered:
+    def _no_response(self, error: Exception) -> NoResponse:
         match error:
             case TimeoutError():
-                return Unanswered("timeout", f"no answer in {self._timeout:g} s")
+                return NoResponse("timeout", f"no answer in {self._timeout:g} s")
             case ssl.SSLError():
-                return Unanswered("TLS", str(error))
+                return NoResponse("TLS", str(error))
             case HTTPParseError():
-                return Unanswered("not HTTP", str(error))
+                return NoResponse("not HTTP", str(error))
             case _:
                 words = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)
-                return Unanswered(words.removesuffix(" Error").lower(), str(error))
+                return NoResponse(words.removesuffix(" Error").lower(), str(error))
 
 
 class _Connection:
@@ -146,4 +146,4 @@ class _Parser(HTTPResponseParser):
         self.body += data
 
     def _on_message_complete(self) -> None:
-        self.complete = self.get_code() >= 200  # an interim 1xx goes before the answer
+        self.complete = self.get_code() >= 200  # an interim 1xx comes before the response

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc.experimental import gevent as grpc_gevent
 
-from harness.loadtest.generator.checker import Answer, Unanswered
+from harness.loadtest.generator.checker import NoResponse, Response
 from harness.loadtest.plan import Plan, Request
 
 PACKAGE = "org.pytorch.serve.grpc.inference"
@@ -74,18 +74,18 @@ class Rpc:
         )
 
     def prepare(self, request: Request) -> bytes:
-        """The serialised request."""
+        """The serialized request."""
         message = self._request(model_name=request.model, input={"data": request.body})
         return bytes(message.SerializeToString())
 
-    def send(self, prepared: bytes) -> Answer:
-        """Send a request and read its answer.
+    def send(self, prepared: bytes) -> Response:
+        """Send a request and read its response.
 
         Raises:
-            Unanswered: the call ended with any status but OK.
+            NoResponse: the call ended with any status but OK.
         """
         try:
-            answer = self._call(prepared, timeout=self._timeout, metadata=self._metadata)
+            response = self._call(prepared, timeout=self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise Unanswered(f"gRPC {error.code().name}", str(error.details())) from error
-        return Answer(200, answer.prediction)
+            raise NoResponse(f"gRPC {error.code().name}", str(error.details())) from error
+        return Response(200, response.prediction)

@@ -13,6 +13,7 @@ from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import FILES, servers
 from harness.policy.site import without
+from harness.render import artifact
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
@@ -21,7 +22,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(r"-([0-9a-f]{12})\.mar$")  # an adopted store may have other names
 _LISTED = {"release.yaml", "site.yaml", "infra.yaml", "apps.yaml"}
 _CHART = "apps/torchserve/chart"
-_RELEASED = ("apps/", "infra/", "models/")  # what harness.policy.promoted takes from a commit
 _CHART_PATH = ("spec", "chart", "spec", "chart")
 _CHART_SOURCE = ("spec", "chart", "spec", "sourceRef", "kind")
 
@@ -94,7 +94,7 @@ def reads(environment: Environment) -> Iterator[Problem]:
 )
 def apart(environment: Environment) -> Iterator[Problem]:
     for file in environment.released:
-        if not file.startswith(_RELEASED):
+        if not file.startswith(tuple(f"{folder}/" for folder in artifact.RELEASED)):
             yield Problem("is read from the pinned commit", Location(Path(file), 1))
 
 

@@ -4,8 +4,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from harness.core.repository import Repository
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
@@ -50,8 +48,3 @@ class Miniature:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture
-def miniature(tmp_path: Path, checkout: Repository) -> Miniature:
-    return Miniature(tmp_path / "repository", checkout)

@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from harness import tools
 from harness.core import command
 from harness.render import remote_charts
-from tests.render.conftest import Miniature
+from tests.support.miniature import Miniature
 
 RELEASE = "apps/base/helmrelease.yaml"
 _SOURCE = """\

@@ -1,7 +1,7 @@
-"""What a generator notes for each request, and how a second of it travels: packed arrays.
+"""What a generator records of each request, and how a second of it travels: packed arrays.
 
-Times are whole microseconds but for ``due``, in seconds of the schedule. ``index`` is the
-request's place in the plan. ``outcome`` is RIGHT, DROPPED (never sent: too many in flight), or
+Times are whole microseconds except for ``due``, in seconds of the schedule. ``index`` is the
+request's index in the plan. ``outcome`` is CORRECT, DROPPED (never sent: too many in flight), or
 FIRST_GROUP plus the number of the worker's group of failures.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-RIGHT = 0
+CORRECT = 0
 DROPPED = 1
 FIRST_GROUP = 2
 
@@ -24,7 +24,7 @@ class Group:
     """Failures of one kind.
 
     Attributes:
-        wrong: an answer came, with the right status, and what it says is wrong.
+        wrong: a response came, with the expected status, and its content is incorrect.
         example: the first of them, in full.
     """
 
@@ -34,7 +34,7 @@ class Group:
     example: str
 
 
-class Notes:
+class Samples:
     """What happened since the last window."""
 
     __slots__ = ("_cpu", "_due", "_index", "_late", "_outcome", "_service", "_wall")
@@ -46,7 +46,7 @@ class Notes:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def add(self, due: float, late: float, service: float, index: int, outcome: int) -> None:
-        """Note one request; every time is in seconds."""
+        """Record one request; every time is in seconds."""
         self._due.append(due)
         self._late.append(int(late * 1e6) if late > 0 else 0)
         self._service.append(int(service * 1e6))

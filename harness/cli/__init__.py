@@ -44,8 +44,8 @@ VERBS: dict[str, str] = {
     "tools": "build the pinned external programs and the schemas",
 }
 
-_EPILOG = """exit codes: 0 good · 1 the subject is bad · 2 the call was wrong ·
-3 no judgement was possible (something is missing, or the run is invalid)"""
+_EPILOG = """exit codes: 0 good · 1 check failed · 2 usage error ·
+3 could not evaluate (something is missing, or the run is invalid)"""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -23,7 +23,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", type=int, default=10, metavar="N", help="how many (10)")
     parser.add_argument("--evidence", type=Path, metavar="FOLDER", help="instead of the bucket")
     parser.add_argument(
-        "--html", action="store_true", help="a page with what proves it beside it, under build/"
+        "--html", action="store_true", help="write a page with the evidence, under build/"
     )
     parser.set_defaults(run=run)
 

@@ -16,7 +16,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``harness snapshot`` and ``harness snapshot import``."""
     parser.add_argument("action", nargs="?", choices=["import"], help="read FILE, write models/")
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a config.properties")
-    parser.add_argument("--env", help="one environment; every one unless told")
+    parser.add_argument("--env", help="one environment (default: all)")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 and a diff if stale")
     parser.add_argument("--lock", type=Path, metavar="FILE", help="instead of models/lock.yaml")
     parser.add_argument("--force", action="store_true", help="import: replace ENV's serving.yaml")

@@ -17,7 +17,7 @@ def test_help_names_every_verb_and_the_exit_codes(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert left.value.code == 0
     assert all(f"{verb} " in out for verb in cli.VERBS)
-    assert "0 good · 1 the subject is bad · 2 the call was wrong" in out
+    assert "0 good · 1 check failed · 2 usage error" in out
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)

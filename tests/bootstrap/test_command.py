@@ -114,7 +114,7 @@ def test_a_token_by_standard_input_has_to_come(
     with empty_file.open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert bootstrap("apply", "--token-stdin") == 2
-    assert "standard input has no token" in capsys.readouterr().err
+    assert "standard input contains no token" in capsys.readouterr().err
 
 
 def test_an_environment_of_this_machine_needs_no_bootstrap(

@@ -142,7 +142,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         assert "copied " not in again
     with timeline.step("promoted"):
         assert "open a pull request" in clone.promote()
-        assert "(was there)" in clone.promote()
+        assert "(already exists)" in clone.promote()
     changed = clone.git.run("diff", "--name-only", "main...promote/production").splitlines()
     path = f"clusters/production/evidence/{good}.json"
     assert changed == [path, f"{path}.sig", "clusters/production/release.yaml"]
@@ -169,14 +169,16 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     assert _models(two_clusters.staging) == _models(two_clusters.production)
     assert _release(two_clusters.production) == good
 
-    moves = json.loads(clone.harness("releases", "--env", "production", "--json", "--html"))
+    moves = json.loads(clone.harness("release", "list", "--env", "production", "--json", "--html"))
     page = (clone.root / "build/releases/production.html").read_text()
     assert good[:12] in page
     files.write(two_clusters.staging.repository.build / "e2e" / "releases.html", page)
     assert [each["commit"] for each in moves[:2]] == [good, first]
     assert moves[0]["signed_by"] == "ada@example.com"
     with timeline.step("rolled back"):
-        clone.harness("rollback", "--reason", "to see that it works")
+        clone.harness(
+            "release", "rollback", "--env", "production", "--reason", "to see that it works"
+        )
         two_clusters.sync(clone.merge("rollback/production"))
     assert _models(two_clusters.production) == served
 

@@ -39,7 +39,7 @@ def test_from_nothing_to_a_filled_site_and_back(
     assert "EFS_SERVER_ACCESS_POINT_ID: fsap-" in site.read_text()
 
     assert efs("status") == 0
-    assert "as it should be" in capsys.readouterr().out
+    assert "up to date" in capsys.readouterr().out
 
     assert efs("destroy", "--yes") == 0
     assert site.read_text() == before

@@ -71,7 +71,7 @@ def _open(parsed: Document) -> Iterator[tuple[str, str]]:
 
 @rule(
     "promotion/readable",
-    why="`harness promote` reads the gates first: with a typo in them nothing can be promoted",
+    why="`harness release promote` reads the gates first: a typo in them stops every promotion",
     fix="correct the file; docs/promotion.md describes every key",
 )
 def readable(project: Project) -> Iterator[Problem]:
@@ -106,7 +106,7 @@ def _judge(repository: Repository, env: str) -> list[tuple[int, str]]:
 @rule(
     "promotion/evidence",
     why="a pointer that was moved by hand runs what nobody proved, and nobody can tell why",
-    fix="move it by `harness promote` or `harness rollback`, and merge that in time; a first "
+    fix="move it by `harness release promote` or `rollback`, and merge that in time; a first "
     "release takes an exception",
 )
 def evidence(project: Project) -> Iterator[Problem]:

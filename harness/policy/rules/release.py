@@ -35,7 +35,7 @@ def _release(environment: Environment) -> Object | None:
     "release/pointer",
     why="production runs what was proven, by its commit: a branch or a tag moves under it; staging "
     "proves what is on main, and nothing else gets promoted",
-    fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness promote`; "
+    fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness release promote`; "
     "elsewhere ref: {branch: main}",
     references=("Flux audit: immutable references in production",),
 )

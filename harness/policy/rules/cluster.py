@@ -33,9 +33,9 @@ def one_name(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
         name, region = (text(cluster.value, "metadata", key) for key in ("name", "region"))
         for document in project.documents(f"infra/efs/{cluster.environment.name}.yaml"):
-            for key, wanted in (("clusterName", name), ("region", region)):
-                if text(document.value, key) != wanted:
-                    message = f"{key} is {dig(document.value, key)}, eksctl.yaml says {wanted}"
+            for key, expected in (("clusterName", name), ("region", region)):
+                if text(document.value, key) != expected:
+                    message = f"{key} is {dig(document.value, key)}, eksctl.yaml says {expected}"
                     yield Problem(message, document.at((key,)))
         site = cluster.environment.find("ConfigMap", "site", "flux-system")
         if site and text(site.value, "data", "AWS_REGION") != region:
@@ -156,8 +156,11 @@ def addons(project: Project) -> Iterator[Problem]:
         for missing in sorted(set(_ADDONS) - set(listed)):
             yield cluster.problem(f"does not list {missing}", "addons")
         for index, addon in enumerate(items(cluster.value, "addons")):
-            told = text(addon, "configurationValues").replace('"', "").replace("'", "")
-            if text(addon, "name") == "vpc-cni" and "enableNetworkPolicy: true" not in told:
+            configuration = text(addon, "configurationValues").replace('"', "").replace("'", "")
+            if (
+                text(addon, "name") == "vpc-cni"
+                and "enableNetworkPolicy: true" not in configuration
+            ):
                 yield cluster.problem("vpc-cni enforces no NetworkPolicy", "addons", index)
         for group in cluster.groups:
             if dig(group.value, "nodeRepairConfig", "enabled") is True and _MONITORS not in listed:
@@ -204,14 +207,14 @@ def access(project: Project) -> Iterator[Problem]:
 )
 def pod_identity(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
-        ours = {(found.namespace, found.name) for found in cluster.environment.of("ServiceAccount")}
+        ours = {(item.namespace, item.name) for item in cluster.environment.of("ServiceAccount")}
         rendered = {namespace for namespace, _ in ours}
-        known = {found.name for found in cluster.environment.of("Namespace")} | {"flux-system"}
+        known = {item.name for item in cluster.environment.of("Namespace")} | {"flux-system"}
         where = ("iam", "podIdentityAssociations")
-        given = set()
+        associated = set()
         for index, each in enumerate(items(cluster.value, *where)):
             namespace, account = text(each, "namespace"), text(each, "serviceAccountName")
-            given.add((namespace, account))
+            associated.add((namespace, account))
             if namespace not in known:
                 message = f"there is no namespace {namespace}"
                 yield cluster.problem(message, *where, index, "namespace")
@@ -220,7 +223,7 @@ def pod_identity(project: Project) -> Iterator[Problem]:
                 yield cluster.problem(message, *where, index, "serviceAccountName")
         for subject in pods(cluster.environment, "Job"):
             account = text(subject.spec, "serviceAccountName")
-            if subject.reads_s3 and (subject.owner.namespace, account) not in given:
+            if subject.reads_s3 and (subject.owner.namespace, account) not in associated:
                 message = f"gives {subject.owner}'s account {account} no role"
                 yield cluster.problem(message, *where)
 
@@ -233,10 +236,10 @@ def pod_identity(project: Project) -> Iterator[Problem]:
 )
 def version(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
-        wanted = f"v{dig(cluster.value, 'metadata', 'version')}"
+        expected = f"v{dig(cluster.value, 'metadata', 'version')}"
         for namespace in cluster.environment.of("Namespace"):
-            told = namespace.labels.get(_ENFORCED)
-            if told is not None and told != wanted:
+            enforced = namespace.labels.get(_ENFORCED)
+            if enforced is not None and enforced != expected:
                 where = namespace.at("metadata", "labels", _ENFORCED)
-                message = f"is judged by {told}, the cluster is {wanted}"
+                message = f"is judged by {enforced}, the cluster is {expected}"
                 yield Problem(message, where, str(namespace))

@@ -81,10 +81,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(repository: Repository, env: str = "local") -> Iterator[Server]:
+def running(
+    repository: Repository, env: str = "local", jars: Path = libraries.FOLDER
+) -> Iterator[Server]:
     """Serve what ``harness models build`` built, with the settings of ``env``, for a while.
 
     A port of the container that is taken here is replaced by a free one, with a notice.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        jars: the Java libraries that run before TorchServe's; by default the Python environment's,
+            with a notice where they are not those of jars.lock.
 
     Raises:
         InputError: a model cannot be loaded; the text has the worker's own traceback.
@@ -95,8 +103,9 @@ def running(repository: Repository, env: str = "local") -> Iterator[Server]:
         until.enter_context(_alone(folder))
         ports = _free_ports()
         models = _prepare(repository, env, folder, ports)
-        _note_other_libraries(repository)
-        process = until.enter_context(_launcher(folder, ports["launcher"]))
+        if jars == libraries.FOLDER:
+            _note_other_libraries(repository)
+        process = until.enter_context(_launcher(folder, ports["launcher"], jars))
         server = Server(
             inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
             grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
@@ -189,12 +198,12 @@ def _gpus() -> int:
 
 
 @contextlib.contextmanager
-def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _launcher(folder: Path, port: int, jars: Path) -> Iterator[subprocess.Popen[bytes]]:
     (folder / _FAILURE).unlink(missing_ok=True)
     argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
     argv += ["--config", folder / CONFIG, "--files", folder / FILES]
     argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
-    argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5]
+    argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5, "--jars", jars]
     with (
         _work(folder) as work,
         (folder / "torchserve.log").open("wb") as stdout,

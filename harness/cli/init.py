@@ -3,27 +3,31 @@
 import argparse
 import json
 
-from harness.core import repository
+from harness.cli import options
 from harness.core.errors import UsageError
+from harness.core.repository import find as find_repository
 from harness.settings import site
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", required=True, help="the environment, such as staging")
+    options.add_shared_env(parser)
     parser.add_argument(
-        "settings", nargs="*", metavar="NAME=VALUE", help="nothing: show what is still unset"
+        "settings",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="settings to write (default: list those that are unset)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fill the given settings in, and say what is left."""
-    checkout = repository.find()
-    checkout.cluster(args.env)
-    written = site.fill(checkout, args.env, _pairs(args.settings))
-    names = [path.relative_to(checkout.root).as_posix() for path in written]
+    """Write the settings, and list those that are still unset."""
+    repository = find_repository()
+    repository.cluster(args.env)
+    written = site.fill(repository, args.env, _pairs(args.settings))
+    names = [path.relative_to(repository.root).as_posix() for path in written]
     unset = sorted(
-        {each.name for each in site.read(checkout, args.env) if each.value == site.UNSET}
+        {each.name for each in site.read(repository, args.env) if each.value == site.UNSET}
     )
     if args.json:
         print(json.dumps({"written": names, "unset": unset}, indent=2))

@@ -11,7 +11,7 @@ from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
 from harness.policy.rule import Rule, of_release
-from harness.render.rendered import Environment, Unfilled
+from harness.render.rendered import Environment, UnsetValue
 from harness.render.renderer import Renderer
 from harness.schema import validator
 
@@ -25,7 +25,7 @@ class FindingCollector:
     renderer: Renderer
     known: dict[str, Rule]
     environments_by_problem: dict[Problem, list[str]] = field(default_factory=dict)
-    unset: dict[Unfilled, None] = field(default_factory=dict)
+    unset: dict[UnsetValue, None] = field(default_factory=dict)
 
     def add(self, problem: Problem, environment: str = "") -> None:
         """Add a problem; empty is the environment of what concerns no single one."""
@@ -47,19 +47,19 @@ class FindingCollector:
     def collect_environments(self, environments: Sequence[Environment]) -> None:
         """What did not render, and what the schemas refuse."""
         for environment in environments:
-            self.unset |= dict.fromkeys(environment.unfilled)
+            self.unset |= dict.fromkeys(environment.unset)
             for problem in environment.faults:
                 self.add(problem, str(environment))
         names = {
             id(each): str(environment)
             for environment in environments
-            for each in (*environment.objects, *environment.foreign)
+            for each in (*environment.objects, *environment.third_party)
         }
-        third_party = {id(each) for environment in environments for each in environment.foreign}
+        third_party = {id(each) for environment in environments for each in environment.third_party}
         objects = [
             each
             for environment in environments
-            for each in (*environment.objects, *environment.foreign)
+            for each in (*environment.objects, *environment.third_party)
         ]
         for subject, problem in validator.validate(self.renderer.repository, objects):
             reported = of_release(subject, problem) if id(subject) in third_party else problem
@@ -87,15 +87,15 @@ class FindingCollector:
         suppressions = exceptions.load(self.renderer.repository)
         result = exceptions.apply(self._findings(), suppressions, today)
         stale = [*_as_problems(result.expired, "exceptions/expired")]
-        if all(each.whole for each in environments):
+        if all(each.is_complete for each in environments):
             unused = [each for each in result.unused if not _needed_elsewhere(each, environments)]
             stale += _as_problems(unused, "exceptions/unused")
         findings = [*result.findings, *(self._finding(each, []) for each in stale)]
         return Report(
             findings=tuple(sorted(findings, key=_order)),
             suppressed=tuple(result.suppressed),
-            unfilled=tuple(self.unset),
-            objects={str(each): len(each.objects) + len(each.foreign) for each in environments},
+            unset=tuple(self.unset),
+            objects={str(each): len(each.objects) + len(each.third_party) for each in environments},
             rules=tuple(self.known.values()),
             seconds=time.monotonic() - started,
         )
@@ -127,7 +127,7 @@ def _needed_elsewhere(suppression: Suppression, environments: Iterable[Environme
     """Whether a machine that has other third-party charts would need an exception."""
     for environment in environments:
         if suppression.rule == _NOT_RENDERED:
-            releases = {str(each.owner) for each in environment.foreign}
+            releases = {str(each.owner) for each in environment.third_party}
         else:
             absent = [each for each in environment.faults if each.rule == _NOT_RENDERED]
             releases = {each.object for each in absent}

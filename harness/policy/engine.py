@@ -103,7 +103,7 @@ def evaluate(known: Iterable[Rule], project: Project) -> Iterator[tuple[str, Pro
     What runs now is evaluated by the rules it was merged under. An environment that did not render
     completely is left out: what it lacks proves nothing.
     """
-    complete = {name: each for name, each in project.environments.items() if each.whole}
+    complete = {name: each for name, each in project.environments.items() if each.is_complete}
     rendered = dataclasses.replace(project, environments=complete)
     for rule in known:
         yield from evaluate_rule(rule, rendered)

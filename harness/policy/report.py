@@ -13,7 +13,7 @@ from harness.core import files
 from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
 from harness.policy.rule import Rule
-from harness.render.rendered import Unfilled
+from harness.render.rendered import UnsetValue
 
 VERSION = 1
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning"}
@@ -26,7 +26,7 @@ class Report:
     Attributes:
         findings: what is wrong, errors first, by file and line.
         suppressed: what exceptions.yaml covers.
-        unfilled: every value that is still UNSET.
+        unset: every value that is still UNSET.
         objects: how many objects each environment has.
         rules: every rule that was asked.
         seconds: how long it took.
@@ -34,7 +34,7 @@ class Report:
 
     findings: tuple[Finding, ...]
     suppressed: tuple[Suppressed, ...]
-    unfilled: tuple[Unfilled, ...]
+    unset: tuple[UnsetValue, ...]
     objects: Mapping[str, int]
     rules: tuple[Rule, ...]
     seconds: float
@@ -81,7 +81,7 @@ def summary(report: Report) -> str:
         f"{len(report.objects)} environments, {sum(report.objects.values())} objects",
         f"{len(report.rules)} rules",
         f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
-        f"{len(report.unfilled)} values UNSET",
+        f"{len(report.unset)} values UNSET",
         f"{report.seconds:.2f} s",
     ]
     return " · ".join(parts)
@@ -107,7 +107,7 @@ def as_json(report: Report) -> str:
             ],
             "unfilled": [
                 {"key": each.key, "file": str(each.location.path), "line": each.location.line}
-                for each in report.unfilled
+                for each in report.unset
             ],
         },
         indent=2,

@@ -13,7 +13,7 @@ from harness.core.problem import Location, Problem, Row
 from harness.core.values import mapping
 from harness.render import placeholders
 from harness.render.cache import Ledger
-from harness.render.rendered import Environment, Unfilled
+from harness.render.rendered import Environment, UnsetValue
 from harness.render.renderer import Renderer
 from harness.schema import eksctl_schema, validator, yaml_lint
 
@@ -48,7 +48,7 @@ def _variables(environments: Iterable[Environment]) -> dict[str, str]:
     return values
 
 
-def validate_eksctl(renderer: Renderer, env: str) -> tuple[list[Problem], list[Unfilled]]:
+def validate_eksctl(renderer: Renderer, env: str) -> tuple[list[Problem], list[UnsetValue]]:
     """What eksctl refuses in an environment's eksctl.yaml, and what is UNSET in it."""
     path = f"clusters/{env}/eksctl.yaml"
     if not (renderer.tree.root / path).is_file():
@@ -75,13 +75,15 @@ def validate_eksctl(renderer: Renderer, env: str) -> tuple[list[Problem], list[U
         Problem(each.message, each.location, "ClusterConfig", _EKSCTL_RULE)
         for each in map(Problem.from_row, rows)
     ]
-    unset = [Unfilled(f"ClusterConfig: {name}", Location(Path(path), line)) for name, line in lines]
+    unset = [
+        UnsetValue(f"ClusterConfig: {name}", Location(Path(path), line)) for name, line in lines
+    ]
     return problems, unset
 
 
-def unset_bases(renderer: Renderer) -> Iterator[Unfilled]:
+def unset_bases(renderer: Renderer) -> Iterator[UnsetValue]:
     """The base images of the Containerfile that have no digest yet."""
     path = placeholders.CONTAINERFILE
     if (renderer.tree.root / path).is_file():
         for line in placeholders.unset_bases(renderer.tree.text(str(path))):
-            yield Unfilled("Containerfile: FROM", Location(path, line))
+            yield UnsetValue("Containerfile: FROM", Location(path, line))

@@ -46,7 +46,7 @@ class Candidate:
     Attributes:
         digest: of what it would run.
         faults: what does not render.
-        unfilled: what is UNSET still.
+        unset: what is UNSET still.
         dangers: of the difference from what it runs now.
         models: of the lock.
         missing: what the target's bucket or registry lacks, with the reason.
@@ -56,7 +56,7 @@ class Candidate:
 
     digest: str
     faults: tuple[str, ...]
-    unfilled: tuple[str, ...]
+    unset: tuple[str, ...]
     dangers: tuple[Danger, ...]
     models: tuple[str, ...]
     missing: tuple[str, ...]

@@ -41,8 +41,8 @@ def look(cluster: Api) -> tuple[Disturbance, ...]:
     Raises:
         ApiError: the cluster does not let us look.
     """
-    found = [each for pod in _ours(cluster.every(kinds.POD)) for each in _of_pod(pod)]
-    for deployment in _ours(cluster.every(kinds.DEPLOYMENT)):
+    found = [each for pod in _ours(cluster.list_all(kinds.POD)) for each in _of_pod(pod)]
+    for deployment in _ours(cluster.list_all(kinds.DEPLOYMENT)):
         found += _of_deployment(deployment)
     return tuple(sorted(found, key=lambda each: each.at, reverse=True))
 

@@ -106,7 +106,7 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Ca
     new = renderer.pinning(target, commit)
     old = renderer.live(target)
     lock = load_lock(renderer.commit(commit).root / "models" / "lock.yaml")
-    unfilled = tuple(f"{each.key} ({each.location})" for each in new.unfilled)
+    unset = tuple(f"{each.key} ({each.location})" for each in new.unset)
     return Candidate(
         digest=digest.of(new),
         faults=tuple(
@@ -114,13 +114,13 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Ca
             for each in new.faults
             if each.rule != "render/not-rendered"
         ),
-        unfilled=unfilled,
+        unset=unset,
         # Everything is new the first time, and nothing is lost by it.
         dangers=tuple(diff.dangers(diff.compare(old, new))) if old else (),
         models=tuple(lock.models),
         # Placeholders are nowhere to be found.
-        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock)),
-        unsigned=() if unfilled else tuple(_unsigned(renderer.repository, new, wanted)),
+        missing=() if unset else tuple(_missing(renderer.repository, target, new, lock)),
+        unsigned=() if unset else tuple(_unsigned(renderer.repository, new, wanted)),
     )
 
 
@@ -158,7 +158,7 @@ def _unsigned(repository: Repository, new: Environment, wanted: Gates) -> Iterat
         yield "signedImage.identity is UNSET"
         return
     for image in images(new):
-        why = registry.unsigned(repository, image, wanted.signed_image.signer(repository))
+        why = registry.signature_problem(repository, image, wanted.signed_image.signer(repository))
         if why:
             yield f"{image} is not signed by {wanted.signed_image}: {why}"
 

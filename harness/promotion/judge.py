@@ -71,7 +71,7 @@ def _commit(case: Case) -> str:
     if not case.checkout.forward and not case.wish.downgrade:
         raise _RefusedError(
             f"{case.commit[:12]} does not come after the commit that {case.target} pins",
-            f"back: harness rollback --env {case.target}; another line is meant: --downgrade",
+            f"back: harness release rollback --env {case.target}; or --downgrade",
         )
     return "in main or a release branch" + ("" if case.checkout.forward else ", going back")
 
@@ -87,7 +87,7 @@ def _clocks(case: Case) -> str:
     if not -_SKEW / 3600 <= hours <= _LOOKED:
         raise _RefusedError(
             f"{case.source} was looked at {hours:,.1f} hours ago",
-            "look again: harness promote --look FILE",
+            "look again: harness release observe --save-state FILE",
         )
     if case.checkout.committed > case.now + datetime.timedelta(seconds=_SKEW):
         raise _RefusedError(
@@ -119,7 +119,7 @@ def _soak(case: Case) -> str:
     if case.running.disturbances is None:
         raise _RefusedError(
             "nobody looked whether pods failed in between: an older harness wrote this down",
-            "look again: harness promote --look FILE",
+            "look again: harness release observe --save-state FILE",
         )
     since = case.running.steady_since
     hours = (case.now - since).total_seconds() / 3600
@@ -198,9 +198,9 @@ def _smoke_test(case: Case) -> str:
 def _render(case: Case) -> str:
     if case.candidate.faults:
         raise _RefusedError(_some(case.candidate.faults), "make check, on main")
-    if case.candidate.unfilled:
+    if case.candidate.unset:
         raise _RefusedError(
-            f"UNSET: {_some(case.candidate.unfilled)}", f"harness init --env {case.target}"
+            f"UNSET: {_some(case.candidate.unset)}", f"harness init --env {case.target}"
         )
     return f"release {case.candidate.digest[:12]}, nothing UNSET"
 
@@ -305,7 +305,8 @@ def _signer(case: Case, proof: Proof) -> str | None:
     if not proof.signatures:
         if case.gates.signed_reports:
             raise _RefusedError(
-                f"{proof.name} is not signed", "harness evidence add REPORT --key FILE"
+                f"{proof.name} is not signed",
+                f"harness release evidence REPORT --env {case.source} --key FILE",
             )
         return None
     try:

@@ -94,7 +94,7 @@ def _impossible(found: Candidate) -> list[str]:
     """Why a release cannot run."""
     return [
         *found.faults,
-        *(f"UNSET: {each}" for each in found.unfilled),
+        *(f"UNSET: {each}" for each in found.unset),
         *found.missing,
         *found.unsigned,
     ]

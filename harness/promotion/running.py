@@ -60,7 +60,7 @@ def look(cluster: Api, repository: Repository) -> Running:
     Raises:
         HarnessError: it does not answer, or has no Flux that has applied a release.
     """
-    screen = status.look(cluster, repository)
+    screen = status.collect(cluster, repository)
     now, asked = cluster.now(), datetime.datetime.now(datetime.UTC)
     if not screen.release:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
@@ -93,14 +93,14 @@ def read(path: Path) -> Running:
         return _ADAPTER.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(f"not what `harness promote --look` writes: {first}", at=path) from error
+        raise InputError(f"not what `harness release observe` writes: {first}", at=path) from error
 
 
 def _changed(cluster: Api) -> Iterator[datetime.datetime]:
     """When each object of Flux last applied something else than now."""
-    for kustomization in filter(reconciliation.active, cluster.every(kinds.KUSTOMIZATION)):
+    for kustomization in filter(reconciliation.active, cluster.list_all(kinds.KUSTOMIZATION)):
         yield from _settled(items(kustomization, "status", "history"))
-    for release in filter(reconciliation.active, cluster.every(kinds.HELM_RELEASE)):
+    for release in filter(reconciliation.active, cluster.list_all(kinds.HELM_RELEASE)):
         if deployed := text(release, "status", "history", 0, "lastDeployed"):
             yield datetime.datetime.fromisoformat(deployed)
 

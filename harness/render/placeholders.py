@@ -1,7 +1,7 @@
 """``UNSET``: what a fresh fork lacks. A placeholder of valid form stands in for it.
 
-The placeholders are the data of tests/testdata/site.yaml: the last key of a field → a value that
-the schemas of charts and CRDs accept. They never reach a cluster.
+placeholders.yaml has them: the last key of a field → a value that the schemas of charts and CRDs
+accept. They never reach a cluster.
 """
 
 import re
@@ -11,11 +11,10 @@ from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError
-from harness.core.repository import Repository
 from harness.core.values import KeyPath, mapping
 
 UNSET = re.compile(r"\bUNSET\b")
-FILE = Path("tests/testdata/site.yaml")
+FILE = Path("harness/render/placeholders.yaml")
 CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 
 
@@ -64,14 +63,15 @@ def unset_bases(containerfile: str) -> list[int]:
     ]
 
 
-def load(repository: Repository) -> Placeholders:
+def load() -> Placeholders:
     """Read the placeholders.
 
     Raises:
-        InputError: the file is missing or holds none.
+        InputError: the file is not a mapping.
     """
-    parsed = yamlfile.parse(yamlfile.read_text(repository.root / FILE), FILE)
-    data = mapping([each.value for each in parsed], 0, "data")
+    path = Path(__file__).with_name(FILE.name)
+    documents = yamlfile.parse(yamlfile.read_text(path), FILE)
+    data = mapping(documents[0].value) if documents else {}
     if not data:
-        raise InputError("is a ConfigMap without data", at=FILE)
+        raise InputError("holds no placeholders", at=FILE)
     return Placeholders({key: str(value) for key, value in data.items()})

@@ -92,8 +92,8 @@ def page(checked: Report, compared: Sequence[Pair], since: str) -> str:
     loud = [pair for pair in compared if pair.changes]
     for index, pair in enumerate(loud):
         text.add(f"### {pair.heading}: {len(pair.changes)} objects differ")
-        if not (pair.old.whole and pair.new.whole):
-            text.add("Part of it does not render: the difference is not whole.")
+        if not (pair.old.is_complete and pair.new.is_complete):
+            text.add("Part of it does not render: the difference is incomplete.")
         lines = [line for each in pair.changes for line in diff.shown(each)]
         rest = f"harness diff --env {plain(pair.new.name)} --from {plain(since)}"
         text.quote(lines, rest=rest, room=text.remaining // (len(loud) - index))

@@ -17,7 +17,7 @@ from harness.core.errors import InputError
 from harness.core.problem import Problem
 from harness.core.values import KeyPath
 from harness.render.placeholders import Placeholders
-from harness.render.rendered import Unfilled
+from harness.render.rendered import UnsetValue
 from harness.render.tree import Tree
 
 Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:")]
@@ -291,7 +291,7 @@ def problems(
     path: str,
     placeholders: Placeholders,
     schema: Callable[[Document], list[Problem]] = lambda _: [],
-) -> tuple[list[Problem], list[Unfilled]]:
+) -> tuple[list[Problem], list[UnsetValue]]:
     """What eksctl would refuse in a file, and which keys are UNSET.
 
     Args:
@@ -304,11 +304,11 @@ def problems(
         InputError: the file cannot be read, or a field that is UNSET has no placeholder.
     """
     invalid: list[Problem] = []
-    unset: list[Unfilled] = []
+    unset: list[UnsetValue] = []
     for raw in tree.documents(path):
 
         def note(keys: KeyPath, raw: Document = raw) -> None:
-            unset.append(Unfilled(".".join(str(key) for key in keys), raw.at(keys)))
+            unset.append(UnsetValue(".".join(str(key) for key in keys), raw.at(keys)))
 
         complete = Document(raw.path, placeholders.fill(raw.value, note), raw.lines)
         try:

@@ -103,8 +103,8 @@ class Snapshot:
 
     def model_files_yaml(self) -> str:
         """The text of model-files.yaml: the chart's value ``modelStore.files``."""
-        # Without samples: a chart from before they were known would refuse these values, and charts
-        # and values arrive apart (rule render/crossed). They follow with a commit after this one.
+        # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
+        # start, refuses them, and charts and values arrive apart (rule render/crossed).
         files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.files]
         values = {"modelStore": {"files": files}}
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
@@ -166,7 +166,7 @@ def derive(text: str, changes: Mapping[str, str]) -> str:
     if others := sorted(set(changes) - LOCAL_KEYS):
         raise UsageError(
             f"a local run may not change {', '.join(others)}",
-            hint="change serving.yaml, then run `harness snapshot`",
+            hint="change serving.yaml, then run `harness snapshot write --all`",
         )
     return properties.dump({**properties.parse(text), **changes})
 

@@ -8,7 +8,7 @@ from harness.aws import ANY, Aws, AwsError
 from harness.core.errors import HarnessError
 from harness.core.pace import Pace
 from harness.efs.provision import Provision
-from harness.efs.settings import Settings, Wanted
+from harness.efs.settings import Desired, Settings
 from harness.efs.state import Cluster, cluster
 from tests.aws_server import Shim
 from tests.efs.conftest import REGION, Network, count
@@ -48,16 +48,14 @@ def test_a_refusal_names_the_call_the_permission_and_the_next_step(
 
 
 def test_a_cluster_that_is_not_there(aws: Aws) -> None:
-    wanted = Wanted("x", Settings(clusterName="Nobody", region=REGION, securityGroup="x"))
+    wanted = Desired("x", "Nobody", REGION, Settings(securityGroup="x"))
     with pytest.raises(AwsError, match=r"eks:DescribeCluster.*No cluster found") as refused:
         cluster(aws, wanted)
-    assert "clusterName and region in infra/efs" in refused.value.hint
+    assert "name and region in clusters/<env>/eksctl.yaml" in refused.value.hint
 
 
 def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None:
-    wanted = Wanted(
-        "x", Settings(clusterName=network.cluster, region="eu-west-1", securityGroup="x")
-    )
+    wanted = Desired("x", network.cluster, "eu-west-1", Settings(securityGroup="x"))
     with pytest.raises(AwsError, match="in eu-west-1"):
         cluster(Aws("eu-west-1", ANY), wanted)
 
@@ -65,7 +63,7 @@ def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None
 def test_a_zone_whose_subnet_is_gone(provision: Provision, shim: Shim) -> None:
     shim.refuse("DescribeSubnets", "InvalidSubnetID.NotFound")
     with pytest.raises(AwsError, match="ec2:DescribeSubnets") as refused:
-        cluster(provision.aws, provision.wanted)
+        cluster(provision.aws, provision.desired)
     assert "subnet that is gone" in refused.value.hint
 
 
@@ -75,7 +73,7 @@ def test_no_credentials(shim: Shim, provision: Provision, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(AwsError, match="credentials") as refused:
-        cluster(Aws(REGION, ANY), provision.wanted)
+        cluster(Aws(REGION, ANY), provision.desired)
     assert "aws sso login" in refused.value.hint
 
 
@@ -85,12 +83,12 @@ def test_nobody_answers(provision: Provision, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError) as refused:
-            cluster(Aws(REGION, ANY), provision.wanted)
+            cluster(Aws(REGION, ANY), provision.desired)
     assert f"a region {REGION}, and a network?" in refused.value.hint
 
 
 def test_patience_ends(provision: Provision, cluster: Cluster, shim: Shim) -> None:
     shim.slow = 1_000
-    short = Provision(provision.aws, provision.wanted, Pace(look=0.01, patience=0.2))
+    short = Provision(provision.aws, provision.desired, Pace(look=0.01, patience=0.2))
     with pytest.raises(HarnessError, match=r"nothing moved for 0.2 s: fs-\w+ is creating"):
         short.up(cluster)

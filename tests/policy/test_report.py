@@ -21,7 +21,7 @@ from harness.policy.report import (
     write,
 )
 from harness.policy.rule import Rule
-from harness.render.rendered import Unfilled
+from harness.render.rendered import UnsetValue
 
 RULES = (
     Rule("gpu/quoted", "a number is refused", 'write "1"', references=("NSA C-1",)),
@@ -42,7 +42,7 @@ WARNING = Finding(
 REPORT = Report(
     findings=(ERROR, WARNING),
     suppressed=(Suppressed(ERROR, "known since long", datetime.date(2027, 6, 30)),),
-    unfilled=(Unfilled("url", Location(Path("release.yaml"), 3)),),
+    unset=(UnsetValue("url", Location(Path("release.yaml"), 3)),),
     objects={"staging": 4, "production": 5},
     rules=RULES,
     seconds=0.5,

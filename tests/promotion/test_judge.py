@@ -119,7 +119,7 @@ SPOILED = {
         ),
     ),
     "does not render": ("render", "gone", case(candidate=candidate(faults=("gone",)))),
-    "UNSET": ("render", "UNSET: DOMAIN", case(candidate=candidate(unfilled=("DOMAIN",)))),
+    "UNSET": ("render", "UNSET: DOMAIN", case(candidate=candidate(unset=("DOMAIN",)))),
     "danger": ("dangers", NAME, case(candidate=candidate(dangers=(DANGER,)))),
     "danger that is not there": ("dangers", "no such danger", case(wish=Wish(accept=(NAME,)))),
     "archive missing": (

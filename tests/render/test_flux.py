@@ -40,7 +40,7 @@ def test_values_come_in_flux_order(miniature: Miniature) -> None:
     deployment = _one(miniature, "Deployment", "web")
     assert deployment.dig("spec", "replicas") == 2
     image = deployment.dig("spec", "template", "spec", "containers", 0, "image")
-    assert image == "registry.example.com/web"
+    assert image == "111122223333.dkr.ecr.us-west-2.amazonaws.com/web"
 
 
 def test_a_literal_value_arrives_as_it_is_written(miniature: Miniature) -> None:
@@ -66,13 +66,13 @@ def test_helm_objects_land_in_the_target_namespace(miniature: Miniature) -> None
 
 def test_unset_values_get_placeholders_and_are_named(miniature: Miniature) -> None:
     environment = miniature.render()
-    places = {str(each.location) for each in environment.unfilled}
+    places = {str(each.location) for each in environment.unset}
     assert "clusters/demo/release.yaml:8" in places
     assert "clusters/demo/site.yaml:7" in places
     assert "apps/demo/files.yaml:1" in places
     release = environment.find("GitRepository", "release")
     assert release is not None
-    assert release.dig("spec", "url") == "https://git.example.com/demo.git"
+    assert release.dig("spec", "url") == "https://git.example.com/platform/torchserve-gitops.git"
 
 
 def test_a_variable_without_a_value_is_a_fault_at_its_line(miniature: Miniature) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.models import samples
-from tests.smoke.conftest import POD, Installation, neighbour_tries
+from tests.smoke.conftest import POD, Installation, finish_probe
 
 pytestmark = pytest.mark.torchserve
 
@@ -57,7 +57,7 @@ def node_not_ready(at: Installation) -> None:
     "cluster",
     "the snapshot in the cluster is that of Git",
     "config.properties is not what commit 0123456789ab makes it",
-    "harness snapshot --check --env staging",
+    "harness snapshot check --env staging",
 )
 def settings_were_edited(at: Installation) -> None:
     template = at.state.one("Deployment", "torchserve")["spec"]["template"]
@@ -73,6 +73,22 @@ def settings_were_edited(at: Installation) -> None:
 )
 def budget_allows_nothing(at: Installation) -> None:
     at.state.one("PodDisruptionBudget", "torchserve")["status"]["disruptionsAllowed"] = 0
+
+
+def restarted(at: Installation, times: int) -> None:
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    container = {"name": "torchserve", "restartCount": times, "lastState": last}
+    at.state.one("Pod", POD)["status"]["containerStatuses"] = [container]
+
+
+@fault(
+    "cluster",
+    "servers keep running",
+    f"{POD} restarted 4 times, last: OOMKilled, exit 137; more than 3 are a crash loop",
+    "logs deploy/torchserve --previous",
+)
+def server_restarts_again_and_again(at: Installation) -> None:
+    restarted(at, 4)
 
 
 @fault(
@@ -179,7 +195,7 @@ def management_is_open(at: Installation) -> None:
     "grep address /etc/torchserve/config.properties",
 )
 def management_is_reached(at: Installation) -> None:
-    at.state.ran = lambda pod: neighbour_tries(pod, [True, True] + [False] * 5)
+    at.state.ran = lambda pod: finish_probe(pod, [True, True] + [False] * 5)
 
 
 @fault(
@@ -189,7 +205,7 @@ def management_is_reached(at: Installation) -> None:
     "describe networkpolicy torchserve",
 )
 def policies_are_not_enforced(at: Installation) -> None:
-    at.state.ran = lambda pod: neighbour_tries(pod, [True] + [False] * 3 + [True] + [False] * 2)
+    at.state.ran = lambda pod: finish_probe(pod, [True] + [False] * 3 + [True] + [False] * 2)
 
 
 @fault(
@@ -215,6 +231,14 @@ def test_a_fault_fails_its_check_and_no_other(installation: Installation, name: 
     assert why in failed[0].why
     assert then in failed[0].next
     assert report.verdict == "fail"
+
+
+def test_a_server_that_restarted_a_few_times_passes_with_a_note(installation: Installation) -> None:
+    restarted(installation, 2)
+    report = installation.check("cluster")
+    notes = [each.why for each in report.tests if each.name == "servers keep running"]
+    assert notes == [f"{POD} restarted 2 times, last: OOMKilled, exit 137"]
+    assert report.verdict == "pass"
 
 
 @contextlib.contextmanager

@@ -15,17 +15,17 @@ from tests.workflows.files import ROOT
 
 # What starts a judgement. Rules are imported by name when they are asked.
 _ENTRIES = (
-    "harness.cli.promote",
-    "harness.cli.rollback",
+    "harness.cli.release.promote",
+    "harness.cli.release.rollback",
     "harness.cli.check",
-    "harness.cli.evidence",
+    "harness.cli.release.evidence",
 )
 _RULES = "harness.policy.rules"
 # What decides beside Python: who may sign, what is asked, what is excused, what runs the gates.
 _DECIDES = (
     *("clusters/allowed_signers", "clusters/production", "exceptions.yaml", "infra/policies"),
     *("apps/torchserve/production", ".github", "tools", "Makefile", "pyproject.toml"),
-    *("requirements.lock", "tests/testdata/site.yaml", ".gitattributes"),
+    *("requirements.lock", "harness/render/placeholders.yaml", ".gitattributes"),
 )
 
 

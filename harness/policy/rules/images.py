@@ -56,7 +56,7 @@ def registry(environment: Environment) -> Iterator[Problem]:
 def published_charts(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "image-registry")
     listed = tuple(_LISTED.findall(str(policy.dig("spec", "variables")))) if policy else ()
-    workloads = [each for each in environment.foreign if each.kind in WORKLOADS]
+    workloads = [each for each in environment.third_party if each.kind in WORKLOADS]
     for workload in workloads if listed else ():
         for container in pod(workload).containers:
             image = text(container.value, "image")

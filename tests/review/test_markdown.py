@@ -83,5 +83,5 @@ def test_a_name_in_a_command_has_nothing_for_a_shell() -> None:
 
 
 def test_our_own_words_are_never_cut() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="does not fit"):
         Page(10).add("more than ten characters")

@@ -94,7 +94,7 @@ def page(checked: Report, compared: Sequence[Pair], since: str) -> str:
         text.add(f"### {pair.heading}: {len(pair.changes)} objects differ")
         if not (pair.old.is_complete and pair.new.is_complete):
             text.add("Part of it does not render: the difference is incomplete.")
-        lines = [line for each in pair.changes for line in diff.shown(each)]
+        lines = [line for each in pair.changes for line in diff.format_change(each)]
         rest = f"harness diff --env {plain(pair.new.name)} --from {plain(since)}"
         text.quote(lines, rest=rest, room=text.remaining // (len(loud) - index))
     if quiet:

@@ -155,7 +155,7 @@ def test_production_follows_the_commit_that_it_pins(filled: Fork, install: Insta
     site.fill(filled.repository, "production", ALL)
     proven = filled.merge()
     look = release.inspect_main(install("production"))
-    assert "clusters/production/release.yaml:13 is UNSET" in look.lines
+    assert "clusters/production/release.yaml:14 is UNSET" in look.lines
     assert "make promote FROM=staging TO=production" in look.manual
     path = "apps/torchserve/production/model-files.yaml"
     unset = (filled.repository.root / path).read_text()

@@ -109,6 +109,7 @@ VERBS: dict[str, Verb] = {
     ),
     "status": Verb("Look", "what Flux applied to a cluster, and why something is not ready"),
     "smoke": Verb("Look", "live checks of an installation, each with the next command"),
+    "doctor": Verb("Look", "what this machine has and lacks for each of these commands"),
     "tools": Verb(PLUMBING, "pinned programs, schemas and charts, built or fetched"),
     "image": Verb(
         PLUMBING,

@@ -15,7 +15,7 @@ RULES = "docs/rules.md"
 # The files that people write, and the model that reads each: editors take its schema.
 SCHEMAS = {
     "model.yaml": "harness.models.catalog:Model",
-    "serving.yaml": "harness.snapshot.serving:Settings",
+    "serving.yaml": "harness.snapshot.serving:ServingSettings",
     "efs.yaml": "harness.efs.settings:Settings",
     "loadtest.yaml": "harness.loadtest.profile:Profile",
     "promotion.yaml": "harness.settings.gates:Gates",

@@ -86,7 +86,7 @@ def _import(args: argparse.Namespace) -> int:
     if target and target.exists() and not args.force:
         raise UsageError("already exists", at=target, hint="--force replaces it")
     imported = importer.read(args.file)
-    existing = importer.already_there(repository, imported)
+    existing = importer.existing_models(repository, imported)
     written = importer.write_models(repository, imported)
     serving = imported.serving_yaml(load_catalog(repository.models))
     if target and files.write(target, serving):

@@ -24,22 +24,22 @@ class Placeholders:
 
     values: Mapping[str, str]
 
-    def fill(self, value: object, seen: Callable[[KeyPath], object]) -> object:
-        """``value`` with every UNSET replaced; ``seen`` is told the path of each.
+    def fill(self, value: object, on_unset: Callable[[KeyPath], object]) -> object:
+        """``value`` with every UNSET replaced; ``on_unset`` gets the path of each.
 
         Raises:
             InputError: a field has no placeholder.
         """
-        return self._fill(value, (), seen)
+        return self._fill(value, (), on_unset)
 
-    def _fill(self, value: object, path: KeyPath, seen: Callable[[KeyPath], object]) -> object:
+    def _fill(self, value: object, path: KeyPath, on_unset: Callable[[KeyPath], object]) -> object:
         if isinstance(value, dict):
-            return {key: self._fill(inner, (*path, key), seen) for key, inner in value.items()}
+            return {key: self._fill(inner, (*path, key), on_unset) for key, inner in value.items()}
         if isinstance(value, list):
-            return [self._fill(inner, (*path, i), seen) for i, inner in enumerate(value)]
+            return [self._fill(inner, (*path, i), on_unset) for i, inner in enumerate(value)]
         if not isinstance(value, str) or not UNSET.search(value):
             return value
-        seen(path)
+        on_unset(path)
         if "\n" in value:
             return value  # a whole file in a ConfigMap: what is in it is not a field
         return UNSET.sub(self._value(path), value)

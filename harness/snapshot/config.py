@@ -19,7 +19,7 @@ from harness.models.catalog import Catalog, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, load_lock
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.model_snapshot import Entry, ModelSnapshot
-from harness.snapshot.serving import Server, Settings, load_settings
+from harness.snapshot.serving import ServerSettings, ServingSettings, load_settings
 
 CONTAINER = {
     "inference_address": "http://0.0.0.0:8080",
@@ -77,13 +77,13 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What an environment's TorchServe is told at its start."""
+class ConfigSnapshot:
+    """What an environment's TorchServe is started with."""
 
     env: str
-    server: Server
+    server: ServerSettings
     models: ModelSnapshot
-    files: tuple[ModelFile, ...]
+    model_files: tuple[ModelFile, ...]
 
     def config_properties(self) -> str:
         """The text of config.properties, with the container's values."""
@@ -97,21 +97,17 @@ class Snapshot:
             }
         )
 
-    def model_files(self) -> tuple[ModelFile, ...]:
-        """The archives, in the order of the models."""
-        return self.files
-
     def model_files_yaml(self) -> str:
         """The text of model-files.yaml: the chart's value ``modelStore.files``."""
         # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
         # start, refuses them, and charts and values arrive apart (rule render/crossed).
-        files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.files]
+        files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.model_files]
         values = {"modelStore": {"files": files}}
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
 
 
-def load(repository: Repository, env: str, lock: Path | None = None) -> Snapshot:
-    """Build the snapshot of an environment; ``lock`` is the committed one unless told.
+def load(repository: Repository, env: str, lock: Path | None = None) -> ConfigSnapshot:
+    """Build the snapshot of an environment; ``lock`` is the committed one by default.
 
     Raises:
         InputError: a model.yaml, the lock or serving.yaml is bad, or they do not fit together.
@@ -137,23 +133,25 @@ def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Pa
     }
 
 
-def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapshot:
+def build(env: str, catalog: Catalog, lock: Lock, settings: ServingSettings) -> ConfigSnapshot:
     """Put the three sources together; the same input gives the same bytes.
 
     Raises:
         InputError: a model is not in the lock, or is locked in a version that it does not have.
     """
     names = sorted(settings.models)
-    locked = {name: _locked(lock, catalog.models[name]) for name in names}
+    locked = {name: _lock_entry(lock, catalog.models[name]) for name in names}
     entries = {
         name: {locked[name].version: _entry(catalog.models[name], locked[name], settings)}
         for name in names
     }
-    return Snapshot(
+    return ConfigSnapshot(
         env=env,
         server=settings.server,
         models=ModelSnapshot(modelCount=len(names), models=entries),
-        files=tuple(_file(catalog.models[name], found) for name, found in locked.items()),
+        model_files=tuple(
+            _file(catalog.models[name], locked_model) for name, locked_model in locked.items()
+        ),
     )
 
 
@@ -171,21 +169,21 @@ def derive(text: str, changes: Mapping[str, str]) -> str:
     return properties.dump({**properties.parse(text), **changes})
 
 
-def _locked(lock: Lock, model: Model) -> LockedModel:
-    found = lock.models.get(model.name)
+def _lock_entry(lock: Lock, model: Model) -> LockedModel:
+    entry = lock.models.get(model.name)
     hint = "`harness models build`, then `harness models lock`"
-    if found is None:
+    if entry is None:
         raise InputError(f"model {model.name} is not in the lock", hint=hint)
     torchvision = model.artifact.torchvision
     fallback = torchvision.fallback if torchvision else None
     versions = [model.version] + ([fallback.version] if fallback else [])
-    if found.version not in versions:
+    if entry.version not in versions:
         raise InputError(
-            f"model {model.name} is locked in version {found.version}; "
+            f"model {model.name} is locked in version {entry.version}; "
             f"its model.yaml has {' and '.join(versions)}",
             hint=hint,
         )
-    return found
+    return entry
 
 
 def _file(model: Model, locked: LockedModel) -> ModelFile:
@@ -193,12 +191,13 @@ def _file(model: Model, locked: LockedModel) -> ModelFile:
     return ModelFile(locked.mar, locked.sha256, locked.size, sample)
 
 
-def _entry(model: Model, locked: LockedModel, settings: Settings) -> Entry:
+def _entry(model: Model, locked: LockedModel, settings: ServingSettings) -> Entry:
     return Entry.model_validate(
         {
-            "defaultVersion": True,
-            "marName": locked.mar,
-            **settings.models[model.name].model_dump(by_alias=True),
-            "parallelLevel": model.config.parallel_level if model.config else None,
-        }
+            "default_version": True,
+            "mar_name": locked.mar,
+            **dict(settings.models[model.name]),
+            "parallel_level": model.config.parallel_level if model.config else None,
+        },
+        by_name=True,
     )

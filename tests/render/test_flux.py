@@ -84,7 +84,7 @@ def test_a_variable_without_a_value_is_a_fault_at_its_line(miniature: Miniature)
 def test_a_missing_source_is_a_fault_at_the_reference(miniature: Miniature) -> None:
     miniature.edit("clusters/demo/apps.yaml", "    name: release\n", "    name: relaese\n")
     (fault,) = miniature.render().faults
-    assert "GitRepository/relaese is not there" in fault.message
+    assert "GitRepository/relaese not found" in fault.message
     assert str(fault.location) == "clusters/demo/apps.yaml:12"
 
 

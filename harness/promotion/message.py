@@ -35,7 +35,7 @@ def promotion(
 def pull_request(message: str) -> str:
     """A commit's message as the text of its pull request; quoted: others wrote parts of it."""
     text = Page(_PAGE)
-    text.say("The evidence is the file beside the pointer. What the gates found, and what changes:")
+    text.add("The evidence is the file beside the pointer. What the gates found, and what changes:")
     text.quote(message.splitlines(), rest="git show")
     return str(text)
 

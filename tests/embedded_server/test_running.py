@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 from harness.launcher import libraries
 from harness.snapshot import config, properties
-from tests.launcher.conftest import processes
+from tests.support.processes import processes
 
 
 def work(checkout: Repository) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.core import command
 from harness.core.repository import Repository
-from tests.launcher.conftest import PATIENCE, eventually, processes
+from tests.support.processes import PATIENCE, eventually, processes
 
 pytestmark = pytest.mark.torchserve
 

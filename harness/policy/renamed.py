@@ -3,10 +3,10 @@
 FORMER_IDS = {
     "cluster/one-name": "cluster/one-region",
     "admission/drivers": "admission/privileged-namespaces",
-    "availability/rollout": "availability/rollout",
+    "availability/roll-out": "availability/rollout",
     "environments/guards": "environments/same-policies",
     "gateway/patience": "gateway/request-timeout",
-    "gpu/rollout-fits": "gpu/rollout-fits",
+    "gpu/roll-out-fits": "gpu/rollout-fits",
     "helm/chart-version": "helm/reconcile-strategy",
     "helm/placement": "helm/release-identity",
     "helm/recovers": "helm/remediation",

@@ -198,7 +198,7 @@ def as_markdown(rules: Mapping[str, Rule]) -> str:
         "",
         "Written by `harness generate`. Each rule looks at what was rendered and names the line in",
         "the source. `harness check --explain RULE` prints one; exceptions.yaml suppresses a",
-        "finding, with a reason and a date. Like: what checks the same in other tools (decision 8).",
+        "finding, with a reason and a date. Like: what checks the same elsewhere (decision 8).",
     ]
     for family, members in families.items():
         lines += ["", f"## {family}", "", "| rule | why | fix | references | like |"]

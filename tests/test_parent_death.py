@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from harness.local_cluster import process
-from tests.launcher.conftest import eventually
+from tests.support.processes import eventually
 
 _PARENT = """
 import subprocess

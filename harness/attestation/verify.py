@@ -222,5 +222,5 @@ def _digest(
         yield ("digest",), f"{held.moved_in[:12]} pins nothing that renders"
         return
     old = evidence.schema_version == 1 and digest.matches(runs, evidence.digest)
-    if not old and evidence.digest != (now := digest.of(runs)):
+    if not old and evidence.digest != (now := digest.release_digest(runs)):
         yield ("digest",), f"is of release {evidence.digest[:12]}, and {now[:12]} would run"

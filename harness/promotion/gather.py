@@ -24,7 +24,7 @@ from harness.promotion.running import Running
 from harness.registry import Image
 from harness.render import diff, digest
 from harness.render.rendered import Environment
-from harness.render.renderer import Renderer, pinned
+from harness.render.renderer import Renderer, pinned_commit
 from harness.settings import gates
 from harness.settings.gates import Gates
 from harness.settings.site import UNSET
@@ -67,8 +67,8 @@ def gather(
             f"commit {commit or now_runs.commit} is not in this checkout",
             hint="was main rewritten? git fetch origin shows it",
         )
-    proves, before = wanted.from_, pinned(renderer.tree, target)
-    proven = digest.of(renderer.at(proves, moving))
+    proves, before = wanted.from_, pinned_commit(renderer.tree, target)
+    proven = digest.release_digest(renderer.at(proves, moving))
     kept = {kind: evidence_store.of(store, proves, proven, kind) for kind in _KINDS}
     return Case(
         source=proves,
@@ -80,7 +80,7 @@ def gather(
         local_now=datetime.datetime.now(datetime.UTC),
         checkout=_checkout(upstream, moving, before),
         running=now_runs,
-        running_digest=digest.of(renderer.at(proves, now_runs.commit)),
+        running_digest=digest.release_digest(renderer.at(proves, now_runs.commit)),
         kept=kept,
         reported=_reported(upstream, renderer, proves, kept),
         signers=signers(upstream),
@@ -108,7 +108,7 @@ def candidate(renderer: Renderer, target: str, commit: str, wanted: Gates) -> Ca
     lock = load_lock(renderer.commit(commit).root / "models" / "lock.yaml")
     unset = tuple(f"{each.key} ({each.location})" for each in new.unset)
     return Candidate(
-        digest=digest.of(new),
+        digest=digest.release_digest(new),
         faults=tuple(
             f"{each.object}: {each.message}"
             for each in new.faults
@@ -191,7 +191,7 @@ def _reported(
     found = {}
     for commit in filter(upstream.git.resolve, named):
         try:
-            of_it = digest.of(renderer.at(source, commit))
+            of_it = digest.release_digest(renderer.at(source, commit))
         except HarnessError:
             continue  # the gate says that nobody knows it
         found[commit] = Reported(_committed(upstream, commit), of_it)

@@ -19,7 +19,7 @@ from harness.core.repository import Repository
 from harness.promotion import evidence, history, judge, message
 from harness.promotion.branch import Branch
 from harness.promotion.case import Case
-from harness.render.renderer import Renderer, pinned
+from harness.render.renderer import Renderer, pinned_commit
 from harness.settings import site
 
 
@@ -62,7 +62,7 @@ def promote(
         InputError: another promotion is under way.
     """
     renderer = Renderer(repository)
-    told = _evidence(case, pinned(renderer.tree, case.target))
+    told = _evidence(case, pinned_commit(renderer.tree, case.target))
     if not all(gate.passed for gate in told.gates):
         return Promotion(told, branch.name, None, changed=False)
     if case.gates.signed_reports and key is None:

@@ -111,6 +111,6 @@ def _tested(ran: Ran, env: str, store: EvidenceStore) -> Ran:
 
 def _digest(renderer: Renderer, env: str, commit: str) -> str:
     try:
-        return digest.of(renderer.at(env, commit))
+        return digest.release_digest(renderer.at(env, commit))
     except HarnessError:
         return ""

@@ -14,7 +14,7 @@ from harness.promotion.branch import Branch
 from harness.promotion.case import Candidate
 from harness.promotion.history import Pinned
 from harness.render import diff
-from harness.render.renderer import Renderer, pinned
+from harness.render.renderer import Renderer, pinned_commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def rollback(
     if wrong := _impossible(found):
         raise InputError("\n".join(wrong), hint="roll back further: --to COMMIT")
     renderer = Renderer(repository)
-    now = pinned(renderer.tree, env) or ""
+    now = pinned_commit(renderer.tree, env) or ""
     waiting = branch.tip(release.commit, replace=replace)
     if waiting and upstream.git.resolve(f"{waiting}^") == upstream.main:
         return Rollback(release.commit, now, branch.name, waiting, changed=False)

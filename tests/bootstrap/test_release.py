@@ -157,7 +157,7 @@ def test_production_follows_the_commit_that_it_pins(filled: Fork, install: Insta
     site.fill(filled.repository, "production", ALL)
     proven = filled.merge()
     inspection = release.inspect_main(install("production"))
-    assert "clusters/production/release.yaml:13 is UNSET" in inspection.lines
+    assert "clusters/production/release.yaml:14 is UNSET" in inspection.lines
     assert "make promote FROM=staging TO=production" in inspection.manual
     path = "apps/torchserve/production/model-files.yaml"
     unset = (filled.repository.root / path).read_text()

@@ -18,8 +18,8 @@ from harness.core.values import Value, text
 from harness.kubernetes import kinds
 from harness.local_cluster.control_plane import STAGES
 from harness.local_cluster.local import LocalCluster
-from tests.launcher.conftest import free_ports
 from tests.support.parent_death import bind_to_parent
+from tests.support.processes import free_ports
 
 NODE = "exec-0"
 _ROOM = {"cpu": "16", "memory": "64Gi", "pods": "10", "ephemeral-storage": "80Gi"}

@@ -24,8 +24,8 @@ BRANCH = "promote/production"
 def case(clone: Clone, commit: str, **changes: object) -> Case:
     """A case about a commit that passes every gate."""
     renderer = Renderer(clone.repository)
-    proves = digest.of(renderer.at("staging", commit))
-    will_run = digest.of(renderer.pinning("production", commit))
+    proves = digest.release_digest(renderer.at("staging", commit))
+    will_run = digest.release_digest(renderer.pinning("production", commit))
     release = {"commit": commit, "digest": proves, "helm": "", "pods": ""}
     good = cases.case(
         commit=commit,
@@ -70,7 +70,9 @@ def test_evidence_says_why(clone: Clone) -> None:
     assert (told.commit, told.replaces) == (commit, before)
     assert all(gate.passed for gate in told.gates)
     assert {report.kind for report in told.reports} == {"loadtest", "smoke"}
-    assert told.digest == digest.of(Renderer(clone.repository).pinning("production", commit))
+    assert told.digest == digest.release_digest(
+        Renderer(clone.repository).pinning("production", commit)
+    )
 
 
 def test_message_is_the_pull_requests_text(clone: Clone) -> None:

@@ -13,9 +13,9 @@ from harness.kubernetes import api
 from harness.kubernetes.api import Api
 from harness.smoke import probe_pod
 from harness.smoke.probe_pod import Port
-from tests.launcher.conftest import free_ports
 from tests.smoke.conftest import finish_probe
 from tests.support.api_server import State, serving
+from tests.support.processes import free_ports
 
 SERVER = {
     "spec": {

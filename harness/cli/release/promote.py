@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     require_route(repository, args)
     shared = upstream(Git(repository.root))
     with signature.kept(args.key) if args.key else contextlib.nullcontext() as key:
-        if key:  # before any long work: a key that does not count would be found out at the merge
+        if key:  # before any long work: the merge would refuse a key that does not count
             now = datetime.datetime.now(datetime.UTC)
             gather.signers(shared).require(key, signature.RELEASE, now)
         tools.set_up(repository)

@@ -36,15 +36,15 @@ def run(args: argparse.Namespace) -> int:
     with console.step(f"find everything that {release.commit[:12]} needs"):
         requirements = gates.load(repository, args.env)
         candidate = gather.candidate(Renderer(repository), args.env, release.commit, requirements)
-    done = rollback.rollback(
+    move = rollback.rollback(
         repository, branch, release, candidate, args.reason, replace=args.replace
     )
     if args.push:
-        branch.push(done.made)
-    how = "created" if done.changed else "already exists"
+        branch.push(move.made)
+    how = "created" if move.changed else "already exists"
     text = (
-        f"{args.env} goes back to {done.commit[:12]} from {done.replaces[:12] or 'nothing'}\n"
-        f"branch {done.branch} at {done.made[:12]} ({how}): open a pull request"
+        f"{args.env} goes back to {move.commit[:12]} from {move.replaces[:12] or 'nothing'}\n"
+        f"branch {move.branch} at {move.made[:12]} ({how}): open a pull request"
     )
-    print(json.dumps(dataclasses.asdict(done), indent=2) if args.json else text)
+    print(json.dumps(dataclasses.asdict(move), indent=2) if args.json else text)
     return 0

@@ -15,12 +15,13 @@ from harness.core.repository import Repository
 from harness.kubernetes import api
 from harness.kubernetes.api import Api
 from harness.local_cluster import local
-from harness.promotion import evidence_store, gather, message, promote, running
+from harness.promotion import collect, commit_message, evidence_store, promote, running
 from harness.promotion.branch import Branch, Upstream, upstream
-from harness.promotion.case import Wish
+from harness.promotion.gate_inputs import PromotionOptions
 from harness.promotion.promote import Promotion
 from harness.promotion.running import Running
-from harness.settings import gates
+from harness.settings import gates as gate_settings
+from harness.settings.gates import Gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -45,52 +46,56 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every gate; commit on a branch where all are passed."""
     here = repository.find()
-    wanted = gates.load(here, args.target)
-    if wanted.from_ != args.source:
-        raise UsageError(f"{args.target} takes releases from {wanted.from_}, not {args.source}")
+    gates = gate_settings.load(here, args.target)
+    if gates.from_ != args.source:
+        raise UsageError(f"{args.target} takes releases from {gates.from_}, not {args.source}")
     if args.look:
         return _look(here, args)
     shared = upstream(Git(here.root))
-    with signature.kept(args.key) if args.key else contextlib.nullcontext() as key:
+    with signature.reusable(args.key) if args.key else contextlib.nullcontext() as key:
         if key:  # before any long work: a key that does not count would be found out at the merge
             now = datetime.datetime.now(datetime.UTC)
-            gather.signers(shared).require(key, signature.RELEASE, now)
+            collect.signers(shared).require(key, signature.RELEASE, now)
         tools.set_up(here)
-        done = _promoted(here, shared, args, key)
-    print(json.dumps(as_data(done), indent=2) if args.json else _text(done))
-    return 0 if done.made else 1
+        promotion = _promote(here, shared, gates, args, key)
+    print(json.dumps(as_data(promotion), indent=2) if args.json else _text(promotion))
+    return 0 if promotion.commit else 1
 
 
-def _promoted(
-    here: Repository, shared: Upstream, args: argparse.Namespace, key: Path | None
+def _promote(
+    here: Repository, shared: Upstream, gates: Gates, args: argparse.Namespace, key: Path | None
 ) -> Promotion:
-    """Ask every gate, and leave the branch and the pull request's text where all are passed."""
-    wish = Wish(tuple(args.accept), args.override_freeze, args.downgrade)
+    """Evaluate every gate; if all are passed, leave the branch and the pull request's text."""
+    options = PromotionOptions(
+        args.target, args.commit, tuple(args.accept), args.override_freeze, args.downgrade
+    )
     with console.step(f"ask {args.source}, its evidence, and what {args.target} has"):
-        case = gather.gather(
+        inputs = collect.collect(
             shared,
             here,
-            args.target,
+            gates,
             seen(here, args),
             evidence_store.find(here, args.source, args.evidence),
-            wish,
-            commit=args.commit,
+            options,
         )
     branch = Branch.of(shared, args.target, "promote")
-    done = promote.promote(here, case, branch, key, replace=args.replace)
-    if done.made and args.push:
-        branch.push(done.made)
-    if done.made:
+    promotion = promote.promote(here, inputs, branch, key, replace=args.replace)
+    if promotion.commit and args.push:
+        branch.push(promotion.commit)
+    if promotion.commit:
         path = here.build / "promote" / f"{args.target}.md"
         files.write(
-            path, message.pull_request(shared.git.run("log", "-1", "--format=%B", done.made))
+            path,
+            commit_message.pull_request(
+                shared.git.run("log", "-1", "--format=%B", promotion.commit)
+            ),
         )
         console.note(f"the pull request's text: {path.relative_to(here.root)}")
-    return done
+    return promotion
 
 
 def _look(here: Repository, args: argparse.Namespace) -> int:
-    there = running.look(cluster(here, args.source, args.context), here)
+    there = running.observe(cluster(here, args.source, args.context), here)
     running.write(there, args.look)
     text = f"{args.source} runs {there.commit}"
     print(json.dumps({"commit": there.commit}) if args.json else text)
@@ -101,7 +106,7 @@ def seen(here: Repository, args: argparse.Namespace) -> Running:
     """What the source's cluster runs: as somebody saw it before, or as it is now."""
     if args.seen:
         return running.read(args.seen)
-    return running.look(cluster(here, args.source, args.context), here)
+    return running.observe(cluster(here, args.source, args.context), here)
 
 
 def cluster(here: Repository, env: str, context: str | None) -> Api:
@@ -110,28 +115,34 @@ def cluster(here: Repository, env: str, context: str | None) -> Api:
     return there.api if there and there.alive else api.connect(context=context)
 
 
-def as_data(done: Promotion) -> dict[str, object]:
-    """What became of it, for JSON."""
+def as_data(promotion: Promotion) -> dict[str, object]:
+    """A promotion's result, for JSON."""
     return {
-        "promoted": bool(done.made),
-        "branch": done.branch,
-        "commit": done.made,
-        "changed": done.changed,
-        "evidence": done.evidence.model_dump(mode="json"),
+        "promoted": bool(promotion.commit),
+        "branch": promotion.branch,
+        "commit": promotion.commit,
+        "changed": promotion.changed,
+        "evidence": promotion.evidence.model_dump(mode="json"),
     }
 
 
-def _text(done: Promotion) -> str:
-    told = done.evidence
-    width = max(len(gate.name) for gate in told.gates)
-    lines = [f"{told.commit[:12]} → {told.environment} (release {told.digest[:12]})", ""]
-    for gate in told.gates:
+def _text(promotion: Promotion) -> str:
+    evidence = promotion.evidence
+    width = max(len(gate.name) for gate in evidence.gates)
+    lines = [
+        f"{evidence.commit[:12]} → {evidence.environment} (release {evidence.digest[:12]})",
+        "",
+    ]
+    for gate in evidence.gates:
         lines.append(f"  {'✓' if gate.passed else '✗'} {gate.name:{width}}  {gate.found}")
         if gate.hint:
             lines.append(f"    {'':{width}}  → {gate.hint}")
-    if done.made:
-        how = "made" if done.changed else "was there"
-        lines += ["", f"branch {done.branch} at {done.made[:12]} ({how}): open a pull request"]
+    if promotion.commit:
+        how = "new" if promotion.changed else "already existed"
+        lines += [
+            "",
+            f"branch {promotion.branch} at {promotion.commit[:12]} ({how}): open a pull request",
+        ]
     else:
-        lines += ["", f"refused: {', '.join(gate.name for gate in done.refused)}"]
+        lines += ["", f"refused: {', '.join(gate.name for gate in promotion.failed_gates)}"]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from harness.core.repository import Repository
 from harness.promotion import evidence_store, overview, releases
 from harness.promotion.evidence_store import EvidenceStore
 from harness.promotion.overview import Side
-from harness.promotion.releases import Ran
+from harness.promotion.releases import Record
 from harness.settings import gates
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.last < 1:
         raise UsageError(f"--last {args.last}: at least one")
     tools.set_up(here)
-    found = releases.of(here, args.env, _store(here, args.env, args.evidence), args.last)
+    found = releases.recent(here, args.env, _store(here, args.env, args.evidence), args.last)
     if args.html:
         console.note(str(_page(here, args, found)))
     if args.json:
@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _page(here: Repository, args: argparse.Namespace, found: list[Ran]) -> Path:
+def _page(here: Repository, args: argparse.Namespace, found: list[Record]) -> Path:
     proves = gates.load(here, args.env).from_
     store = _store(here, proves, args.evidence)
-    first = Side(proves, releases.of(here, proves, store, args.last))
+    first = Side(proves, releases.recent(here, proves, store, args.last))
     pinned = found[0].commit if found else None
     ahead = Git(here.root).log(f"{pinned}..HEAD") if pinned else []
     path = here.build / "releases" / f"{args.env}.html"
@@ -63,12 +63,12 @@ def _store(here: Repository, env: str, folder: Path | None) -> EvidenceStore | N
     return None
 
 
-def _line(ran: Ran) -> str:
-    p95 = "-" if ran.p95 is None else f"{ran.p95:,.1f} ms"
-    signed = f"signed by {ran.signed_by}" if ran.signed_by else "not signed"
+def _line(record: Record) -> str:
+    p95 = "-" if record.p95 is None else f"{record.p95:,.1f} ms"
+    signed = f"signed by {record.signed_by}" if record.signed_by else "not signed"
     return (
-        f"{ran.since}  {ran.commit[:12]}  release {ran.digest[:12] or '-':12}  "
-        f"p95 {p95:>10}  {ran.by}, {signed}: {ran.why}"
+        f"{record.since}  {record.commit[:12]}  release {record.digest[:12] or '-':12}  "
+        f"p95 {p95:>10}  {record.by}, {signed}: {record.why}"
     )
 
 

@@ -1,13 +1,12 @@
 """``harness rollback``: points an environment back at a release that it ran before."""
 
 import argparse
-import dataclasses
 import json
 
 from harness.cli import tools
 from harness.core import console, repository
 from harness.core.git import Git
-from harness.promotion import gather, history, rollback
+from harness.promotion import collect, history, rollback
 from harness.promotion.branch import Branch, upstream
 from harness.render.renderer import Renderer
 from harness.settings import gates
@@ -27,17 +26,25 @@ def run(args: argparse.Namespace) -> int:
     here = repository.find()
     tools.set_up(here)
     branch = Branch.of(upstream(Git(here.root)), args.env, "rollback")
-    release = rollback.chosen(history.pinned(here, args.env), args.to)
-    with console.step(f"look for all that {release.commit[:12]} needs"):
-        wanted = gates.load(here, args.env)
-        found = gather.candidate(Renderer(here), args.env, release.commit, wanted)
-    done = rollback.rollback(here, branch, release, found, args.reason, replace=args.replace)
+    pin = rollback.choose(history.pins(here, args.env), args.to)
+    with console.step(f"look for all that {pin.commit[:12]} needs"):
+        candidate = collect.candidate(
+            Renderer(here), args.env, pin.commit, gates.load(here, args.env)
+        )
+    result = rollback.rollback(here, branch, pin, candidate, args.reason, replace=args.replace)
     if args.push:
-        branch.push(done.made)
-    how = "made" if done.changed else "was there"
+        branch.push(result.tip)
+    how = "new" if result.changed else "already existed"
     text = (
-        f"{args.env} goes back to {done.commit[:12]} from {done.replaces[:12] or 'nothing'}\n"
-        f"branch {done.branch} at {done.made[:12]} ({how}): open a pull request"
+        f"{args.env} goes back to {result.commit[:12]} from {result.replaces[:12] or 'nothing'}\n"
+        f"branch {result.branch} at {result.tip[:12]} ({how}): open a pull request"
     )
-    print(json.dumps(dataclasses.asdict(done), indent=2) if args.json else text)
+    data = {
+        "commit": result.commit,
+        "replaces": result.replaces,
+        "branch": result.branch,
+        "made": result.tip,
+        "changed": result.changed,
+    }
+    print(json.dumps(data, indent=2) if args.json else text)
     return 0

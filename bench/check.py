@@ -1,4 +1,4 @@
-"""How long `harness check` takes, beside checkov on the same rendered files."""
+"""How long `harness check` takes, next to checkov on the same rendered files."""
 
 import os
 import re
@@ -16,11 +16,13 @@ import yaml
 
 from bench import Figure
 from harness import tools
-from harness.core import command, repository
-from harness.core.repository import Repository
+from harness.core import command
+from harness.core.repository import Repository, find
 from harness.core.values import mapping
 from harness.policy import engine
+from harness.policy.collector import FindingCollector
 from harness.policy.project import Project
+from harness.policy.rule import Rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
@@ -37,12 +39,12 @@ _READ = ("apps", "clusters", "infra", "models", "tests", "tools", "exceptions.ya
 
 def run() -> list[Figure]:
     """Time the check: everything cached, two files touched, an empty cache, 1,000 documents."""
-    here = repository.find()
+    repository = find()
     for name in tools.TOOLS:
-        tools.find(here, name)
-    catalog.find(here)
-    with tempfile.TemporaryDirectory(dir=here.build) as scratch:
-        copy = _copy(here, Path(scratch, "checkout"))
+        tools.find(repository, name)
+    catalog.find(repository)
+    with tempfile.TemporaryDirectory(dir=repository.build) as scratch:
+        copy = _copy(repository, Path(scratch, "checkout"))
         figures = [
             _seconds("harness check, empty cache", lambda: _empty(copy), copy),
             _seconds(
@@ -57,21 +59,21 @@ def run() -> list[Figure]:
             ),
             _seconds("harness check, nothing touched", lambda: None, copy),
         ]
-        documents = _documents(here)
-        return [*figures, _beside_checkov(here, documents, Path(scratch))]
+        documents = _documents(repository)
+        return [*figures, _compare_with_checkov(repository, documents, Path(scratch))]
 
 
-def _copy(here: Repository, root: Path) -> Repository:
+def _copy(repository: Repository, root: Path) -> Repository:
     """A copy to touch, with this checkout's tools and an empty cache."""
     root.mkdir()
     for name in _READ:
-        source = here.root / name
+        source = repository.root / name
         if source.is_dir():
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, root / name)
     (root / "build").mkdir()
-    (root / "build" / "tools").symlink_to(here.build / "tools")
+    (root / "build" / "tools").symlink_to(repository.build / "tools")
     git = ["git", "-C", str(root), "-c", "user.name=bench", "-c", "user.email=bench@example.com"]
     (root / ".gitignore").write_text("build\n")
     command.run([*git, "init", "--quiet", "--initial-branch=main"], timeout=60)
@@ -109,9 +111,9 @@ def _touch(copy: Repository, *places: tuple[str, str]) -> None:
         file.write_text(changed)
 
 
-def _documents(here: Repository) -> Environment:
+def _documents(repository: Repository) -> Environment:
     """1,000 documents: what staging renders, over and over, no two of them equal."""
-    staging = Renderer(here).candidate("staging")
+    staging = Renderer(repository).candidate("staging")
     objects: list[Object] = []
     while len(objects) < DOCUMENTS:
         for each in staging.objects[: DOCUMENTS - len(objects)]:
@@ -121,25 +123,25 @@ def _documents(here: Repository) -> Environment:
     return replace(staging, objects=tuple(objects))
 
 
-def _beside_checkov(here: Repository, documents: Environment, scratch: Path) -> Figure:
+def _compare_with_checkov(repository: Repository, documents: Environment, scratch: Path) -> Figure:
     folder = scratch / "documents"
     folder.mkdir()
     for number, each in enumerate(documents.objects):
         text = yaml.safe_dump(each.value, sort_keys=False)
         (folder / f"{number}.yaml").write_text(text)
     known = engine.load_rules()
-    checkov = _checkov(here)
+    checkov = _checkov(repository)
     ours, theirs = [], []
     for _ in range(RUNS):
-        judge = Repository(scratch / "empty")
-        shutil.rmtree(judge.root, ignore_errors=True)
-        shutil.copytree(here.root / "tools", judge.root / "tools")
-        shutil.copytree(here.root / "tests/testdata", judge.root / "tests/testdata")
+        copy = Repository(scratch / "empty")
+        shutil.rmtree(copy.root, ignore_errors=True)
+        shutil.copytree(repository.root / "tools", copy.root / "tools")
+        shutil.copytree(repository.root / "tests/testdata", copy.root / "tests/testdata")
         for name in ("apps", "clusters", "models"):
-            shutil.copytree(here.root / name, judge.root / name)
-        (judge.root / "build").mkdir()
-        (judge.root / "build" / "tools").symlink_to(here.build / "tools")
-        ours.append(_cpu(lambda judge=judge: _judge(judge, known, documents)))  # type: ignore[misc]
+            shutil.copytree(repository.root / name, copy.root / name)
+        (copy.root / "build").mkdir()
+        (copy.root / "build" / "tools").symlink_to(repository.build / "tools")
+        ours.append(_cpu(lambda copy=copy: _evaluate(copy, known, documents)))  # type: ignore[misc]
         argv = [checkov, "--directory", folder, "--framework", "kubernetes", "--quiet"]
         argv += ["--compact", "--output", "json"]
         theirs.append(_cpu(lambda argv=argv: _quietly(argv)))  # type: ignore[misc]
@@ -148,10 +150,12 @@ def _beside_checkov(here: Repository, documents: Environment, scratch: Path) -> 
     return replace(figure, peer=_CHECKOV, peer_value=peer, ratio=figure.value / peer)
 
 
-def _judge(judge: Repository, known: dict[str, engine.Rule], documents: Environment) -> None:
-    judgement = engine.Judgement(Renderer(judge), known)
-    judgement.environments([documents])
-    judgement.rules(Project(judge, {documents.name: documents}))
+def _evaluate(repository: Repository, known: dict[str, Rule], documents: Environment) -> None:
+    collector = FindingCollector(Renderer(repository), known)
+    collector.collect_environments([documents])
+    project = Project(repository, {documents.name: documents})
+    for environment, problem in engine.evaluate(known.values(), project):
+        collector.add(problem, environment)
 
 
 def _quietly(argv: list[str | Path]) -> None:
@@ -161,19 +165,19 @@ def _quietly(argv: list[str | Path]) -> None:
 def _cpu(work: Callable[[], None]) -> float:
     """CPU seconds of this process and of the children that it waited for."""
 
-    def used() -> float:
+    def cpu_seconds() -> float:
         both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         spent = [resource.getrusage(each) for each in both]
         return sum(each.ru_utime + each.ru_stime for each in spent)
 
-    before = used()
+    before = cpu_seconds()
     work()
-    return used() - before
+    return cpu_seconds() - before
 
 
-def _checkov(here: Repository) -> Path:
+def _checkov(repository: Repository) -> Path:
     """checkov in a virtual environment of its own: its dependencies clash with ours."""
-    venv = here.build / "bench" / "checkov"
+    venv = repository.build / "bench" / "checkov"
     program = venv / "bin" / "checkov"
     if not program.exists():
         uv = Path(sys.executable).with_name("uv")

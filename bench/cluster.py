@@ -19,18 +19,22 @@ _PROPERTIES = "apps/torchserve/local/config.properties"
 
 def run() -> list[Figure]:
     """Time all of it; the first was taken when the tools were built."""
-    here = repository.find()
-    figures = _cold_build(here)
+    repo = repository.find()
+    figures = _cold_build(repo)
     fresh, asked, alone = [], [], []
     for number in range(_RUNS):
         began = time.monotonic()
-        with local.running(here, "bench") as cluster:
+        with local.running(repo, "bench") as cluster:
             commit = cluster.take()
             cluster.follow()
             cluster.sync(commit)
             fresh.append(time.monotonic() - began)
             asked.append(_commit(cluster, number, cluster.sync))
-            alone.append(_commit(cluster, _RUNS + number, lambda commit: _left(cluster, commit)))
+            alone.append(
+                _commit(
+                    cluster, _RUNS + number, lambda commit: _wait_without_requests(cluster, commit)
+                )
+            )
     return [
         *figures,
         _figure("nothing → all of clusters/local Ready", fresh),
@@ -48,21 +52,21 @@ def _commit(cluster: LocalCluster, number: int, wait: Callable[[str], None]) -> 
     return time.monotonic() - began
 
 
-def _left(cluster: LocalCluster, commit: str) -> None:
+def _wait_without_requests(cluster: LocalCluster, commit: str) -> None:
     """Leave the rest to Flux once it has fetched: its last word is the Kustomizations'."""
     reconciliation.request(cluster.api)
-    cluster.api.until(
+    cluster.api.wait_for(
         kinds.KUSTOMIZATION,
-        lambda found: all(
-            reconciliation.at(each, commit) for each in filter(reconciliation.active, found)
+        lambda objects: all(
+            reconciliation.at(each, commit) for each in filter(reconciliation.active, objects)
         ),
         seconds=_WAIT,
-        what=f"every Kustomization is Ready at {commit[:12]}",
+        what=f"every Kustomization to be Ready at {commit[:12]}",
     )
 
 
-def _cold_build(here: Repository) -> list[Figure]:
-    took = [tools.built_in(here, name) for name in tools.CLUSTER]
+def _cold_build(repo: Repository) -> list[Figure]:
+    took = [tools.built_in(repo, name) for name in tools.CLUSTER]
     known = [seconds for seconds in took if seconds is not None]
     if len(known) < len(took):
         return []

@@ -1,12 +1,13 @@
-"""AWS by way of boto3: a call is data, an error is a sentence.
+"""AWS through boto3: reading and changing are two functions, an error is a sentence.
 
     aws = Aws("us-west-2", "111122223333")
-    aws.call(Call("efs", "delete_access_point", {"AccessPointId": "fsap-0123456789abcdef0"}))
+    systems = aws.list_all("efs", "describe_file_systems", "FileSystems")
+    aws.call("efs", "delete_file_system", FileSystemId=systems[0]["FileSystemId"])
 
 Endpoint, credentials and profile come from the standard variables (``AWS_ENDPOINT_URL``,
 ``AWS_PROFILE``, …), as for the ``aws`` command. Throttling and lost connections are tried again
-by boto3; what is left is an ``AwsError`` that names the call and the permission that it needs.
-Nothing is changed in another account than the one that was named.
+by boto3; any other failure is an ``AwsError`` that names the call and the permission that it needs.
+Nothing is changed in any account but the one that was named.
 """
 
 import os
@@ -25,9 +26,9 @@ from harness.core.errors import HarnessError
 Answer = Mapping[str, Any]
 
 ANY = "any"
-"""Instead of an account: whichever the credentials are of, for who finds out or only looks."""
+"""Instead of an account: whichever the credentials belong to, for code that only reads."""
 
-_LOOKS = ("describe_", "get_", "head_", "list_")  # how the operations begin that change nothing
+_READS = ("describe_", "get_", "head_", "list_")  # how operations begin that change nothing
 _ATTEMPTS = 8  # of one call: about a minute of throttling, with boto3's growing pauses
 
 _PREFIX = {"efs": "elasticfilesystem"}
@@ -40,7 +41,7 @@ _ACTION = {
     "UploadPart": "PutObject",
     "CompleteMultipartUpload": "PutObject",
 }
-# What a call needs beside the permission of its own name (from the "Required permissions" of each
+# What a call needs besides the permission of its own name (from the "Required permissions" of each
 # call in the Amazon EFS and EC2 API references).
 _ALSO = {
     "CreateFileSystem": (
@@ -64,28 +65,28 @@ _HINTS = (
          "RequestExpired", "SignatureDoesNotMatch", "InvalidSignature", "InvalidAccessKeyId"),
         "log in again (`aws sso login`), or export fresh AWS_* variables",
     ),
-    (("RequestTimeTooSkewed",), "set this machine's clock: AWS refuses what is 5 minutes off"),
+    (("RequestTimeTooSkewed",), "correct this machine's clock: it is more than 5 minutes off"),
     (("AccessDenied", "UnauthorizedOperation", "Forbidden", "403"),
      "have the permission added to your role (docs/efs.md has the whole policy)"),
     (("Throttl", "RequestLimitExceeded", "TooManyRequests", "SlowDown"),
-     "AWS is asked too much at the moment: run the command again later"),
+     "AWS is throttling requests: run the command again later"),
     (("LimitExceeded", "ThroughputLimit"),
-     "a quota of the account: remove what is not used, or ask for more in Service Quotas"),
+     "a quota of the account: delete unused resources, or request an increase in Service Quotas"),
     (("UnsupportedAvailabilityZone",),
-     "this zone has no EFS: move the node group out of it"),
+     "EFS is not available in this zone: move the node group to another"),
     (("ResourceNotFound",),
-     "make the cluster first, or correct clusterName and region in infra/efs/<env>.yaml"),
+     "create the cluster first, or correct clusterName and region in infra/efs/<env>.yaml"),
     (("InvalidSubnetID",),
-     "a node group is in a subnet that is gone: make the node group anew with eksctl"),
+     "a node group is in a deleted subnet: recreate the node group with eksctl"),
     (("NoSuchBucket",), "is MODEL_BUCKET in site.yaml right, and the region?"),
 )  # fmt: skip
 _ASSUMED = re.compile(r"arn:[^:]+:sts::\d+:assumed-role/(?P<name>[^/]+)/")
-_AGAIN = "run the command again: what was done stays done, and is not done twice"
+_AGAIN = "run the command again: it goes on where it stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the service and the operation by boto3's names, and what it is asked."""
+    """One request: the service and the operation by boto3's names, and its parameters."""
 
     service: str
     operation: str
@@ -102,19 +103,19 @@ class AwsError(HarnessError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom AWS takes us for."""
+    """The identity behind the credentials."""
 
     arn: str
     account: str
 
     @property
     def partition(self) -> str:
-        """``aws``, but in China and for governments."""
+        """``aws``, except in China and for governments."""
         return self.arn.split(":")[1]
 
     @property
     def principal(self) -> tuple[str, str]:
-        """What tells one principal from another: the account, and the name without its path."""
+        """What identifies a principal: the account, and the name without its path."""
         return self.account, self.role or self.arn.rpartition("/")[2]
 
     @property
@@ -125,14 +126,14 @@ class Caller:
 
 
 class AccountError(HarnessError):
-    """The credentials are of another account than Git names, or Git names none."""
+    """The credentials belong to another account than the one in Git, or Git names none."""
 
     exit_code = 2
 
 
 @dataclass
 class Aws:
-    """The services of one region; a client each, made when it is first used.
+    """The services of one region; each client is created on first use.
 
     Attributes:
         region: such as ``us-west-2``.
@@ -145,71 +146,80 @@ class Aws:
     # boto3's default session would keep the credentials that it found first.
     _session: boto3.session.Session = field(default_factory=boto3.session.Session)
 
-    def call(self, call: Call) -> Answer:
-        """Make one call.
+    def read(self, service: str, operation: str, **parameters: object) -> Answer:
+        """Make one call that changes nothing.
 
         Raises:
-            AccountError: it changes something, and the credentials are of another account.
+            ValueError: the operation is not one that describes, gets, heads or lists.
             AwsError: it was refused, or there was no answer.
         """
-        if not call.operation.startswith(_LOOKS):
-            self.confirm_account()
+        if not operation.startswith(_READS):
+            raise ValueError(f"{service} {operation} may change something: use call()")
+        return self._send(Call(service, operation, parameters))
+
+    def call(self, service: str, operation: str, **parameters: object) -> Answer:
+        """Make one call that may change something.
+
+        Raises:
+            AccountError: the credentials are of another account.
+            AwsError: it was refused, or there was no answer.
+        """
+        self.confirm_account()
+        return self._send(Call(service, operation, parameters))
+
+    def _send(self, call: Call) -> Answer:
         client = self.client(call.service)
         try:
             return cast("Answer", getattr(client, call.operation)(**call.parameters))
         except botocore.exceptions.ClientError as error:
-            raise self._refused(call, error) from error
+            raise self._refusal(call, error) from error
         except botocore.exceptions.BotoCoreError as error:
-            raise self._unanswered(call, error) from error
+            raise self._no_response(call, error) from error
 
     @cached_property
     def caller(self) -> Caller:
-        """Whose credentials these are."""
-        answer = self.ask("sts", "get_caller_identity")
+        """The identity behind the credentials."""
+        answer = self.read("sts", "get_caller_identity")
         return Caller(answer["Arn"], answer["Account"])
 
     def confirm_account(self) -> None:
-        """Go on only with credentials of the account that was named.
+        """Check that the credentials belong to the account that was named.
 
-        ``call`` does it before each change; a verb also before it looks, where what is missing in
-        another account would be taken for gone.
+        ``call`` does it before each change; a command also before it reads, where resources that
+        another account lacks would be taken for deleted.
 
         Raises:
-            AccountError: they are of another.
-            AwsError: AWS does not say whose they are.
+            AccountError: they belong to another.
+            AwsError: AWS does not report whose they are.
         """
         if self.account not in (ANY, self.caller.account):
             raise AccountError(
-                f"these are credentials of account {self.caller.account} ({self.caller.arn}), and "
-                f"AWS_ACCOUNT_ID in Git is {self.account}: nothing was changed",
+                f"these credentials belong to account {self.caller.account} ({self.caller.arn}), "
+                f"and AWS_ACCOUNT_ID in Git is {self.account}: nothing was changed",
                 hint="take credentials of that account (AWS_PROFILE), or correct it: "
                 f"harness init --env ENV AWS_ACCOUNT_ID={self.caller.account}",
             )
 
     @property
     def place(self) -> str:
-        """Where changes are made, for a person who is to agree to them."""
+        """Where changes are made, for a person who has to confirm them."""
         return f"account {self.caller.account}, {self.region}"
 
-    def ask(self, service: str, operation: str, **parameters: object) -> Answer:
-        """Make one call that changes nothing."""
-        return self.call(Call(service, operation, parameters))
-
-    def every(
+    def list_all(
         self, service: str, operation: str, key: str, **parameters: object
     ) -> list[dict[str, Any]]:
-        """What all pages of an answer have under ``key``."""
+        """Return the items that all pages of a response have under ``key``."""
         call = Call(service, operation, parameters)
         try:
             pages = self.client(service).get_paginator(operation).paginate(**parameters)
             return [item for page in pages for item in page.get(key, [])]
         except botocore.exceptions.ClientError as error:
-            raise self._refused(call, error) from error
+            raise self._refusal(call, error) from error
         except botocore.exceptions.BotoCoreError as error:
-            raise self._unanswered(call, error) from error
+            raise self._no_response(call, error) from error
 
     def client(self, service: str) -> Any:
-        """boto3's client of a service, for what is no plain call: a body that is read in pieces."""
+        """boto3's client of a service, for more than a plain call: a body read in chunks."""
         if service not in self._clients:
             attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", _ATTEMPTS))
             config = Config(
@@ -232,16 +242,16 @@ class Aws:
     def permissions(self, service: str, operation: str) -> tuple[str, ...]:
         """The IAM actions that a call needs."""
         name = self.api_name(service, operation)
-        own = f"{_PREFIX.get(service, service)}:{_ACTION.get(name, name)}"
-        return (own, *_ALSO.get(name, ()))
+        action = f"{_PREFIX.get(service, service)}:{_ACTION.get(name, name)}"
+        return (action, *_ALSO.get(name, ()))
 
-    def _refused(self, call: Call, error: botocore.exceptions.ClientError) -> AwsError:
+    def _refusal(self, call: Call, error: botocore.exceptions.ClientError) -> AwsError:
         code = str(error.response["Error"].get("Code", ""))
-        said = error.response["Error"].get("Message") or "no reason given"
+        message = error.response["Error"].get("Message") or "no reason given"
         hint = next((hint for words, hint in _HINTS if any(w in code for w in words)), _AGAIN)
-        return AwsError(f"{self._named(call)}: {code}: {said}", code=code, hint=hint)
+        return AwsError(f"{self._describe(call)}: {code}: {message}", code=code, hint=hint)
 
-    def _unanswered(self, call: Call, error: botocore.exceptions.BotoCoreError) -> AwsError:
+    def _no_response(self, call: Call, error: botocore.exceptions.BotoCoreError) -> AwsError:
         hint = _AGAIN
         missing = (
             botocore.exceptions.NoCredentialsError,
@@ -253,9 +263,9 @@ class Aws:
             hint = "log in (`aws sso login`), or export the AWS_* variables of a role"
         elif isinstance(error, botocore.exceptions.EndpointConnectionError):
             hint = f"is there a region {self.region}, and a network?"
-        return AwsError(f"{self._named(call)}: {error}", hint=hint)
+        return AwsError(f"{self._describe(call)}: {error}", hint=hint)
 
-    def _named(self, call: Call) -> str:
+    def _describe(self, call: Call) -> str:
         needs = ", ".join(self.permissions(call.service, call.operation))
         name = f"{call.service}:{self.api_name(call.service, call.operation)}"
         return f"{name} in {self.region} (needs {needs})"

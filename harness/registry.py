@@ -48,16 +48,16 @@ class Image:
         Raises:
             InputError: it names no digest.
         """
-        found = _DIGEST.fullmatch(reference)
-        if found is None:
+        match = _DIGEST.fullmatch(reference)
+        if match is None:
             raise InputError(f"{reference} names no image by its digest")
-        return cls(found["name"], found["digest"])
+        return cls(match["name"], match["digest"])
 
     def __str__(self) -> str:
         return f"{self.name}@{self.digest}"
 
     @property
-    def plain(self) -> bool:
+    def plain_http(self) -> bool:
         """Whether its registry speaks no TLS: only one on this machine may."""
         return bool(_LOOPBACK.match(self.name))
 
@@ -68,7 +68,7 @@ def exists(repository: Repository, image: Image) -> bool:
     Raises:
         HarnessError: the registry does not answer, or does not let us look.
     """
-    plain = ["--plain-http"] if image.plain else []
+    plain = ["--plain-http"] if image.plain_http else []
     words = ["manifest", "fetch", "--descriptor", *plain, str(image)]
     try:
         _oras(repository, *words, seconds=_SECONDS)
@@ -87,30 +87,30 @@ def copy(repository: Repository, image: Image, name: str) -> Image:
     Raises:
         HarnessError: a registry refused.
     """
-    made = Image(name, image.digest)
-    plain = ["--from-plain-http"] if image.plain else []
-    plain += ["--to-plain-http"] if made.plain else []
+    target = Image(name, image.digest)
+    plain = ["--from-plain-http"] if image.plain_http else []
+    plain += ["--to-plain-http"] if target.plain_http else []
     try:
         _oras(repository, "copy", "-r", *plain, str(image), name, seconds=_COPY_SECONDS)
     except command.CommandError as error:
         raise HarnessError(
             f"{image} cannot be copied to {name}\n{error.message}", hint="docker login both"
         ) from error
-    return made
+    return target
 
 
-def unsigned(repository: Repository, image: Image, signer: Signer) -> str:
+def signature_problem(repository: Repository, image: Image, signer: Signer) -> str:
     """Why an image does not count as signed by ``signer``; empty where it does.
 
     Raises:
-        HarnessError: cosign is not there and cannot be built.
+        HarnessError: cosign is missing and cannot be built.
     """
     if signer.key:
         who: list[str | Path] = ["--key", signer.key, "--insecure-ignore-tlog"]
     else:
         who = ["--certificate-identity", signer.identity]
         who += ["--certificate-oidc-issuer", signer.issuer]
-    plain = ["--allow-http-registry"] if image.plain else []
+    plain = ["--allow-http-registry"] if image.plain_http else []
     cosign = tools.find(repository, "cosign")
     argv = [cosign, "verify", *who, *plain, str(image)]
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.aws import AccountError, Aws, Call
+from harness.aws import AccountError, Aws
 from harness.core.repository import Repository
 from harness.settings import site
 from tests import aws_fixtures
@@ -71,9 +71,21 @@ def test_a_verb_that_changes_something_asks_whose_credentials_these_are(
 def test_no_call_that_changes_something_reaches_another_account(shim: Shim, account: str) -> None:
     aws = Aws(REGION, account)
     with pytest.raises(AccountError, match=f"account {MINE}.* in Git is {account}"):
-        aws.call(Call("s3", "create_bucket", {"Bucket": "x"}))
+        aws.call("s3", "create_bucket", Bucket="x")
     assert shim.calls == ["GetCallerIdentity"]
-    aws.ask("efs", "describe_file_systems")  # to look is everybody's
+    aws.read("efs", "describe_file_systems")  # reading is allowed
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("cloudformation", "delete_stack"), ("s3", "put_object"), ("ecr", "batch_delete_image")],
+)
+def test_read_refuses_an_operation_that_may_change_something(
+    shim: Shim, service: str, operation: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{service} {operation} may change something"):
+        Aws(REGION, MINE).read(service, operation)
+    assert shim.calls == []
 
 
 def test_aws_is_reached_with_the_account_that_git_names(checkout: Repository) -> None:
@@ -97,4 +109,4 @@ def test_who_is_asked_to_agree_is_told_which_account_and_region(
     assert cli.main(["bootstrap", "destroy", "--env", "staging"]) == 2
     said = capsys.readouterr().err
     assert f"account {MINE}, {REGION}:" in said
-    assert "nobody to ask" in said
+    assert "no terminal to confirm on" in said

@@ -21,7 +21,7 @@ class Adopted:
 
     lock: Lock
     names: tuple[str, ...]
-    left: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def adopt(folder: Path, catalog: Catalog, committed: Lock) -> Adopted:
@@ -35,20 +35,20 @@ def adopt(folder: Path, catalog: Catalog, committed: Lock) -> Adopted:
     Raises:
         InputError: an archive is damaged, two are of one model, or a file name cannot be locked.
     """
-    found: dict[str, LockedModel] = {}
-    left = []
+    adopted: dict[str, LockedModel] = {}
+    skipped = []
     for path in sorted(folder.glob("*.mar")):
         manifest = read_manifest(path)
         name, version = manifest.model_name, manifest.model_version
         model = catalog.models.get(name)
         if not model or model.version != version:
-            wanted = f"models/{name} is {model.version}" if model else f"there is no models/{name}"
-            left.append(f"{path.name}: {name} {version}, but {wanted}")
-        elif name in found:
-            raise InputError(f"{found[name].mar} is {name} {version} too: remove one", at=path)
+            reason = f"models/{name} is {model.version}" if model else f"there is no models/{name}"
+            skipped.append(f"{path.name}: {name} {version}, but {reason}")
+        elif name in adopted:
+            raise InputError(f"{adopted[name].mar} is {name} {version} too: remove one", at=path)
         else:
-            found[name] = _locked(path, version)
-    return Adopted(Lock(models={**committed.models, **found}), tuple(found), tuple(left))
+            adopted[name] = _locked(path, version)
+    return Adopted(Lock(models={**committed.models, **adopted}), tuple(adopted), tuple(skipped))
 
 
 def _locked(path: Path, version: str) -> LockedModel:

@@ -63,8 +63,8 @@ def _pointers(git: Git) -> Iterator[TreeEntry]:
     words = ("--all", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=")
     for line in git.run("log", *words, "--", "clusters/*/release.yaml").splitlines():
         fields, _, path = line.removeprefix(":").partition("\t")
-        if len(told := fields.split()) == 5:
-            yield from (TreeEntry(path, "100644", each) for each in told[2:4] if each != _ABSENT)
+        if len(hashes := fields.split()) == 5:
+            yield from (TreeEntry(path, "100644", each) for each in hashes[2:4] if each != _ABSENT)
 
 
 def _texts(git: Git, entries: Iterable[TreeEntry]) -> Iterator[str]:

@@ -1,81 +1,72 @@
-"""The Job that names, or removes, what no release needs on the file system.
+"""The Job that lists, or removes, what no release needs on the file system.
 
 It is the chart's sync Job with another program: the same image, account, confinement, claim and
-nodes, so that nothing about them is said twice. No Service and no other policy selects its pod.
+nodes, which are therefore defined once. No Service and no other policy selects its pod.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 
+from harness.archives import job_manifest
 from harness.core.errors import HarnessError
 from harness.core.values import Value, dig, items, mapping, text
 from harness.render.rendered import Environment
 
 NAME = "torchserve-model-gc"
-_SYNC = "torchserve-model-sync"
-_COMPONENT = "app.kubernetes.io/component"
+_FILE = "gc_job.yaml"
 _KEEP = "keep.json"
-_DEADLINE = 900  # seconds, most of them spent waiting for a sync that holds the store
-_AFTERWARDS = 600  # seconds until Kubernetes removes it, should nobody be left to do it
 
 
 def manifest(environment: Environment, *, remove: bool) -> Value:
-    """The Job.
+    """Return the Job.
 
     Args:
         environment: the render of what runs.
-        remove: also remove what it names.
+        remove: also remove what it lists.
 
     Raises:
         HarnessError: the environment has no sync Job, so nothing here can write to its store.
     """
-    sync = environment.find("Job", _SYNC)
+    sync = job_manifest.sync_job(environment)
     if sync is None:
         raise HarnessError(
             f"{environment.name} has no sync Job, so nothing in the cluster fills its store",
-            hint="its store is a folder that somebody else fills: look there",
+            hint="its store is a folder that is filled by other means: look there",
         )
-    labels = {**mapping(sync.value, "metadata", "labels"), _COMPONENT: "model-gc"}
-    pod = mapping(sync.value, "spec", "template")
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": NAME, "namespace": sync.namespace, "labels": labels},
-        "spec": {
-            "activeDeadlineSeconds": _DEADLINE,
-            "backoffLimit": 0,  # what it has done already, a second run would not report
-            "ttlSecondsAfterFinished": _AFTERWARDS,
-            "template": {
-                "metadata": {
-                    "labels": {**mapping(pod, "metadata", "labels"), _COMPONENT: "model-gc"}
-                },
-                "spec": {
-                    **mapping(pod, "spec"),
-                    "containers": [_container(mapping(pod, "spec", "containers", 0), remove)],
-                    "volumes": [_volume(mapping(each)) for each in items(pod, "spec", "volumes")],
-                },
-            },
-        },
+    [manifest] = job_manifest.load(_FILE)
+    template = mapping(sync.value, "spec", "template")
+    pod = mapping(template, "spec")
+    base = mapping(manifest, "spec", "template", "spec", "containers", 0)
+    spec = {
+        **pod,
+        "containers": [_container(base, mapping(pod, "containers", 0), remove=remove)],
+        "volumes": [_volume(mapping(volume)) for volume in items(pod, "volumes")],
     }
+    labels = mapping(template, "metadata", "labels")
+    shared = {
+        "metadata": {
+            "namespace": sync.namespace,
+            "labels": mapping(sync.value, "metadata", "labels"),
+        },
+        "spec": {"template": {"metadata": {"labels": labels}}},
+    }
+    completed = job_manifest.merge(shared, manifest)
+    return job_manifest.merge(completed, {"spec": {"template": {"spec": spec}}})
 
 
 def keep_list(job: Value, names: Iterable[str]) -> Value:
-    """The ConfigMap with the names of archives that ``job`` must keep."""
+    """Return the ConfigMap with the names of the archives that ``job`` must keep."""
     metadata = {"name": NAME, "namespace": dig(job, "metadata", "namespace")}
     data = {_KEEP: json.dumps(sorted(names))}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-def _container(sync: Value, remove: bool) -> Value:
+def _container(base: Value, sync: Value, *, remove: bool) -> Value:
     store = next(str(each) for each in items(sync, "args") if str(each).startswith("--store="))
     keep = next(text(each, "mountPath") for each in items(sync, "volumeMounts") if _is_config(each))
-    container = {
-        **sync,
-        "name": "model-gc",
-        "command": ["python", "-m", "model_sync.gc"],
-        "args": [store, f"--keep={keep}/{_KEEP}", *(["--remove"] if remove else [])],
-    }
-    container.pop("env", None)  # the region of a bucket that it does not ask
+    args = [store, f"--keep={keep}/{_KEEP}", *(["--remove"] if remove else [])]
+    container = {**sync, **base, "args": args}
+    container.pop("env", None)  # the region of a bucket, which it does not read
     return container
 
 

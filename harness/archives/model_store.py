@@ -33,71 +33,71 @@ class Unneeded:
     size: int
 
 
-def sweep(checkout: Repository, env: str, context: str | None, *, remove: bool) -> list[Unneeded]:
+def sweep(repository: Repository, env: str, context: str | None, *, remove: bool) -> list[Unneeded]:
     """Name what no recorded release needs and nothing that runs; remove it if told.
 
     Raises:
         UsageError: the environment has no EFS file system.
         HarnessError: a release is under way, its commit is not in this checkout, or the Job failed.
     """
-    settings.load(checkout, env)
-    cluster = connect.connect(checkout, env, context)
+    settings.load(repository, env)
+    cluster = connect.connect(repository, env, context)
     release = cluster.get(kinds.HELM_RELEASE, _NAME, kinds.FLUX_NAMESPACE)
     if remove and not (release and reconciliation.ready(release)):
         raise HarnessError(
             "the release is not Ready: a rollback may need any archive",
             hint=f"harness status --env {env}",
         )
-    rendered = Renderer(checkout).at(env, _applied(cluster))
-    keep = gc.needed(checkout) | listed(cluster)
-    wanted = gc_job.manifest(rendered, remove=remove)
-    answer = _answer(job.run(cluster, wanted, [gc_job.keep_list(wanted, keep)]))
-    return [Unneeded(**each) for each in answer["unneeded"]]
+    rendered = Renderer(repository).at(env, _applied(cluster))
+    keep = gc.needed(repository) | listed(cluster)
+    manifest = gc_job.manifest(rendered, remove=remove)
+    result = _parse_result(job.run(cluster, manifest, [gc_job.keep_list(manifest, keep)]))
+    return [Unneeded(**each) for each in result["unneeded"]]
 
 
 def listed(cluster: Api) -> set[str]:
     """The archives that a release in the cluster lists, each ReplicaSet that can come back too."""
     lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in _LISTS]
-    sets = map(server_settings.of, cluster.every(kinds.REPLICA_SET, _NAMESPACE))
+    sets = map(server_settings.of, cluster.list_all(kinds.REPLICA_SET, _NAMESPACE))
     texts = [text(each, "data", _FILES) for each in lists] + [each.get(_FILES) for each in sets]
     return {file["name"] for each in texts if each for file in json.loads(each)}
 
 
 @dataclass(frozen=True, slots=True)
-class Ownership:
+class ChownResult:
     """What was found on an old file system.
 
     Attributes:
         changed: path, and owner, group and mode before and after.
-        left: what is not of the old guide's layout, and stays as it is.
+        untouched: what is not of the old guide's layout, and stays as it is.
     """
 
     changed: tuple[str, ...]
-    left: tuple[str, ...]
+    untouched: tuple[str, ...]
 
 
-def own(
-    checkout: Repository, env: str, context: str | None, file_system: str, *, apply: bool
-) -> Ownership:
+def chown_tree(
+    repository: Repository, env: str, context: str | None, file_system: str, *, apply: bool
+) -> ChownResult:
     """Name what has another owner or mode than the sync Job gives; change it if told.
 
     Raises:
         InputError: there is no such file system, or nobody can be root on it any more.
         HarnessError: the Job cannot be run.
     """
-    region = settings.load(checkout, env).settings.region
-    _refuse_guarded(site.aws(checkout, env, region), file_system)
-    rendered = Renderer(checkout).candidate(env)
-    wanted = chown_job.job(rendered, apply=apply)
-    cluster = connect.connect(checkout, env, context)
-    with standing(cluster, chown_job.around(rendered, file_system)):
-        answer = _answer(job.run(cluster, wanted))
-    changed = [f"{each['path']}: {each['before']} → {each['after']}" for each in answer["changed"]]
-    return Ownership(tuple(changed), tuple(answer["left"]))
+    region = settings.load(repository, env).settings.region
+    _refuse_guarded(site.aws(repository, env, region), file_system)
+    rendered = Renderer(repository).candidate(env)
+    manifest = chown_job.job(rendered, apply=apply)
+    cluster = connect.connect(repository, env, context)
+    with present(cluster, chown_job.prerequisites(rendered, file_system)):
+        result = _parse_result(job.run(cluster, manifest))
+    changed = [f"{each['path']}: {each['before']} → {each['after']}" for each in result["changed"]]
+    return ChownResult(tuple(changed), tuple(result["left"]))
 
 
 @contextlib.contextmanager
-def standing(cluster: Api, objects: Sequence[Value]) -> Iterator[None]:
+def present(cluster: Api, objects: Sequence[Value]) -> Iterator[None]:
     """Objects that are there while the block runs, whatever an earlier run has left of them."""
     try:
         for each in objects:
@@ -113,7 +113,7 @@ def standing(cluster: Api, objects: Sequence[Value]) -> Iterator[None]:
 def _refuse_guarded(aws: Aws, file_system: str) -> None:
     """A file-system policy lets nobody in without an access point, nor be root through one."""
     try:
-        aws.ask("efs", "describe_file_system_policy", FileSystemId=file_system)
+        aws.read("efs", "describe_file_system_policy", FileSystemId=file_system)
     except AwsError as error:
         if error.code == "PolicyNotFound":
             return
@@ -127,12 +127,12 @@ def _refuse_guarded(aws: Aws, file_system: str) -> None:
     )
 
 
-def _answer(said: str) -> Any:
+def _parse_result(output: str) -> Any:
     """What a program of ``model_sync`` says last; a warning of Python's may come before it."""
     try:
-        return json.loads(said.strip().splitlines()[-1])
+        return json.loads(output.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:
-        raise HarnessError(f"the Job has ended well and said {said[:500]!r}") from error
+        raise HarnessError(f"the Job has ended well and said {output[:500]!r}") from error
 
 
 def _applied(cluster: Api) -> str:

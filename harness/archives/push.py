@@ -6,12 +6,12 @@ with the parts that are missing. S3 completes an object under a name only where 
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.aws import Aws, AwsError, Call
+from harness.aws import Aws, AwsError
 from harness.core import files
 from harness.core.console import Update
 from harness.core.errors import InputError
@@ -50,18 +50,18 @@ class Bucket:
             return False
         upload = self._upload(locked)
         known = {part["PartNumber"]: part for part in self._parts(locked, upload)}
-        done = []
+        parts = []
         for number, chunk in _chunks(path):
             checksum = base64.b64encode(hashlib.sha256(chunk).digest()).decode()
-            part = known.get(number)
+            part: Mapping[str, Any] | None = known.get(number)
             if not part or part.get("ChecksumSHA256") != checksum:
-                part = self._s3(
-                    "upload_part", locked, UploadId=upload, PartNumber=number, Body=chunk,
-                    ChecksumSHA256=checksum,
+                part = self.aws.call(
+                    "s3", "upload_part", **self._key(locked), UploadId=upload, PartNumber=number,
+                    Body=chunk, ChecksumSHA256=checksum,
                 )  # fmt: skip
-            done.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": checksum})
+            parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": checksum})
             update(f"{min(number * PART, locked.size) / locked.size:.0%} of {locked.mar}")
-        return self._complete(locked, upload, done)
+        return self._complete(locked, upload, parts)
 
     def has(self, locked: LockedModel) -> bool:
         """Whether the archive is there.
@@ -71,16 +71,16 @@ class Bucket:
             AwsError: S3 refused.
         """
         try:
-            found = self._s3("head_object", locked)
+            head = self.aws.read("s3", "head_object", **self._key(locked))
         except AwsError as error:
             if error.code in ("404", "NoSuchKey", "NotFound"):
                 return False
             raise
-        said = found["Metadata"].get("sha256")
-        if (said, found["ContentLength"]) != (locked.sha256, locked.size):
+        sha256 = head["Metadata"].get("sha256")
+        if (sha256, head["ContentLength"]) != (locked.sha256, locked.size):
             raise InputError(
-                f"s3://{self.name}/{locked.mar} has another content (sha256 {said or 'unknown'}, "
-                f"{found['ContentLength']:,} bytes); archives are never overwritten",
+                f"s3://{self.name}/{locked.mar} has another content (sha256 {sha256 or 'unknown'}, "
+                f"{head['ContentLength']:,} bytes); archives are never overwritten",
                 hint="give the model another version",
             )
         return True
@@ -94,7 +94,8 @@ class Bucket:
         """
         digest = hashlib.sha256()
         with files.replacing(path) as file:
-            for chunk in self._s3("get_object", locked)["Body"].iter_chunks(PART):
+            body = self.aws.read("s3", "get_object", **self._key(locked))["Body"]
+            for chunk in body.iter_chunks(PART):
                 digest.update(chunk)
                 file.write(chunk)
             if digest.hexdigest() != locked.sha256:
@@ -102,28 +103,26 @@ class Bucket:
 
     def _upload(self, locked: LockedModel) -> str:
         """The upload that an earlier push began, or a new one."""
-        begun = self.aws.every(
+        uploads = self.aws.list_all(
             "s3", "list_multipart_uploads", "Uploads", Bucket=self.name, Prefix=locked.mar
         )
-        mine = [each["UploadId"] for each in begun if each["Key"] == locked.mar]
-        if mine:
-            return str(mine[-1])
-        made = self._s3(
-            "create_multipart_upload", locked, ChecksumAlgorithm="SHA256",
+        ids = [each["UploadId"] for each in uploads if each["Key"] == locked.mar]
+        if ids:
+            return str(ids[-1])
+        response = self.aws.call(
+            "s3", "create_multipart_upload", **self._key(locked), ChecksumAlgorithm="SHA256",
             Metadata={"sha256": locked.sha256},
         )  # fmt: skip
-        return str(made["UploadId"])
+        return str(response["UploadId"])
 
     def _parts(self, locked: LockedModel, upload: str) -> list[dict[str, Any]]:
-        return self.aws.every(
-            "s3", "list_parts", "Parts", Bucket=self.name, Key=locked.mar, UploadId=upload
-        )
+        return self.aws.list_all("s3", "list_parts", "Parts", **self._key(locked), UploadId=upload)
 
     def _complete(self, locked: LockedModel, upload: str, parts: list[dict[str, object]]) -> bool:
         try:
-            self._s3(
-                "complete_multipart_upload", locked, UploadId=upload, IfNoneMatch="*",
-                MultipartUpload={"Parts": parts},
+            self.aws.call(
+                "s3", "complete_multipart_upload", **self._key(locked), UploadId=upload,
+                IfNoneMatch="*", MultipartUpload={"Parts": parts},
             )  # fmt: skip
         except AwsError as error:
             # Another push was faster: then it has to be the same content.
@@ -132,9 +131,8 @@ class Bucket:
             raise
         return True
 
-    def _s3(self, operation: str, locked: LockedModel, **parameters: object) -> Any:
-        where = {"Bucket": self.name, "Key": locked.mar}
-        return self.aws.call(Call("s3", operation, {**where, **parameters}))
+    def _key(self, locked: LockedModel) -> dict[str, str]:
+        return {"Bucket": self.name, "Key": locked.mar}
 
 
 def find(repository: Repository, env: str) -> Bucket:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness import tools
 from harness.aws import Aws, AwsError, Caller
 from harness.bootstrap.installation import UNSET, Installation
-from harness.bootstrap.step import Look
+from harness.bootstrap.step import Inspection
 from harness.core import command, console
 
 _VERSION = re.compile(r"\d+(\.\d+)+")
@@ -39,21 +39,23 @@ PROGRAMS = (
 )
 
 
-def look_programs(installation: Installation) -> Look:
+def inspect_programs(installation: Installation) -> Inspection:
     """Whether what is called is there, and new enough."""
-    found = [_version(each) for each in PROGRAMS]
-    wrong = tuple(
-        f"{each.name} {_shown(each.least)} or newer: {have or 'none is on PATH'} ({each.why})"
-        for each, have in zip(PROGRAMS, found, strict=True)
-        if _numbers(have) < each.least
+    versions = [_version(each) for each in PROGRAMS]
+    unfit = tuple(
+        f"{each.name} {_shown(each.least)} or newer: {version or 'none is on PATH'} ({each.why})"
+        for each, version in zip(PROGRAMS, versions, strict=True)
+        if _numbers(version) < each.least
     )
-    if wrong:
-        return Look(wrong, person=f"install them ({_PAGE})")
+    if unfit:
+        return Inspection(unfit, manual=f"install them ({_PAGE})")
     helm = tools.version(installation.repository, "helm")
     if not tools.built(installation.repository, "helm"):
-        return Look(changes=(f"+ helm {helm}, as tools/helm pins it, into build/tools/bin",))
-    names = zip((each.name for each in PROGRAMS), found, strict=True)
-    return Look((", ".join([*(f"{name} {have}" for name, have in names), f"helm {helm}"]),))
+        return Inspection(changes=(f"+ helm {helm}, as tools/helm pins it, into build/tools/bin",))
+    names = zip((each.name for each in PROGRAMS), versions, strict=True)
+    return Inspection(
+        (", ".join([*(f"{name} {version}" for name, version in names), f"helm {helm}"]),)
+    )
 
 
 def provide(installation: Installation, _: console.Update) -> None:
@@ -61,28 +63,28 @@ def provide(installation: Installation, _: console.Update) -> None:
     tools.find(installation.repository, "helm")
 
 
-def look_account(installation: Installation) -> Look:
+def inspect_account(installation: Installation) -> Inspection:
     """Whether these are credentials of the account that Git names."""
     asking, account = installation.aws.caller, installation.value("AWS_ACCOUNT_ID")
     if account in (UNSET, asking.account):
-        return Look((asking.arn,))
-    return Look(
+        return Inspection((asking.arn,))
+    return Inspection(
         (f"{asking.arn} is of another account than {account}",),
-        person=f"take credentials of {account} (AWS_PROFILE), or: "
+        manual=f"take credentials of {account} (AWS_PROFILE), or: "
         f"harness init --env {installation.env} AWS_ACCOUNT_ID={asking.account}",
     )
 
 
-def look_caller(installation: Installation) -> Look:
+def inspect_caller(installation: Installation) -> Inspection:
     """Whether these are credentials of the right account, and the cluster will let them in."""
-    of_account, asking = look_account(installation), installation.aws.caller
+    of_account, asking = inspect_account(installation), installation.aws.caller
     admin = installation.value("ADMIN_ROLE_ARN")
-    if not of_account.so or admin == UNSET:
+    if not of_account.is_done or admin == UNSET:
         return of_account
     if Caller(admin, admin.split(":")[4]).principal != asking.principal:
-        return Look(
+        return Inspection(
             (f"{asking.arn} is not {admin}, and the cluster lets nobody else in",),
-            person=f"assume that role (AWS_PROFILE), or: harness init --env {installation.env} "
+            manual=f"assume that role (AWS_PROFILE), or: harness init --env {installation.env} "
             f"ADMIN_ROLE_ARN={role(installation.aws)}",
         )
     return of_account
@@ -94,21 +96,21 @@ def role(aws: Aws) -> str:
     if not asking.role:
         return asking.arn
     try:
-        return str(aws.ask("iam", "get_role", RoleName=asking.role)["Role"]["Arn"])
+        return str(aws.read("iam", "get_role", RoleName=asking.role)["Role"]["Arn"])
     except AwsError:  # a role may be forbidden to look at itself
         return f"arn:{asking.partition}:iam::{asking.account}:role/{asking.role}"
 
 
 def _version(program: Program) -> str:
     """What it says of itself; empty where it is missing or says nothing."""
-    found = shutil.which(program.name)
-    if found is None:
+    path = shutil.which(program.name)
+    if path is None:
         return ""
     try:
-        said = command.run([found, *program.asks], timeout=_SECONDS).stdout
+        output = command.run([path, *program.asks], timeout=_SECONDS).stdout
     except command.CommandError:
         return ""
-    match = _VERSION.search(said)
+    match = _VERSION.search(output)
     return match[0] if match else ""
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.bootstrap.installation import Installation
-from harness.bootstrap.step import Look
+from harness.bootstrap.step import Inspection
 from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.values import mapping, text
@@ -28,25 +28,29 @@ _USER = "git"  # GitHub, GitLab and Gitea look at the token alone
 _PUBLIC = "identity.pub"
 
 
-def look(installation: Installation) -> Look:
+def inspect(installation: Installation) -> Inspection:
     """Whether the cluster has a credential of the kind that the repository's address wants."""
-    by_ssh, have = _by_ssh(installation), _have(installation.cluster)
-    if by_ssh and {"identity", "known_hosts"} <= have.keys():
-        return Look((f"deploy key: {have.get(_PUBLIC, '')}",))
+    by_ssh, data = _by_ssh(installation), _secret_data(installation.cluster)
+    if by_ssh and {"identity", "known_hosts"} <= data.keys():
+        return Inspection((f"deploy key: {data.get(_PUBLIC, '')}",))
     if by_ssh:
-        return Look(changes=("+ a deploy key, which is made now and leaves the cluster never",))
-    if "password" in have and installation.token in (None, have["password"]):
-        return Look((f"token in Secret {kinds.FLUX_NAMESPACE}/{NAME}",))
+        return Inspection(
+            changes=("+ a deploy key, which is made now and leaves the cluster never",)
+        )
+    if "password" in data and installation.token in (None, data["password"]):
+        return Inspection((f"token in Secret {kinds.FLUX_NAMESPACE}/{NAME}",))
     if installation.token is None:
-        return Look(
+        return Inspection(
             ("no token was given for the repository",),
-            person="export GIT_TOKEN=…, one that may read the contents of this repository and "
+            manual="export GIT_TOKEN=…, one that may read the contents of this repository and "
             "nothing else; or let GIT_URL begin with ssh://, which needs none",
         )
-    return Look(changes=(f"~ Secret {kinds.FLUX_NAMESPACE}/{NAME}: the token that was given",))
+    return Inspection(
+        changes=(f"~ Secret {kinds.FLUX_NAMESPACE}/{NAME}: the token that was given",)
+    )
 
 
-def give(installation: Installation, _: console.Update) -> None:
+def provide(installation: Installation, _: console.Update) -> None:
     """Put a new deploy key, or the token that was given, into the cluster.
 
     Raises:
@@ -54,11 +58,11 @@ def give(installation: Installation, _: console.Update) -> None:
         ApiError: the cluster refused.
     """
     if _by_ssh(installation):
-        held = _deploy_key(_known_hosts(installation))
-        console.note(f"→ let this key read the repository, and only read:\n  {held[_PUBLIC]}")
+        content = _deploy_key(_known_hosts(installation))
+        console.note(f"→ let this key read the repository, and only read:\n  {content[_PUBLIC]}")
     else:
-        held = {"username": _USER, "password": installation.token or ""}
-    data = {key: base64.b64encode(each.encode()).decode() for key, each in held.items()}
+        content = {"username": _USER, "password": installation.token or ""}
+    data = {key: base64.b64encode(each.encode()).decode() for key, each in content.items()}
     metadata = {"name": NAME, "namespace": kinds.FLUX_NAMESPACE}
     installation.cluster.apply(
         {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
@@ -69,10 +73,10 @@ def _by_ssh(installation: Installation) -> bool:
     return installation.value("GIT_URL").startswith("ssh://")
 
 
-def _have(cluster: Api) -> Mapping[str, str]:
+def _secret_data(cluster: Api) -> Mapping[str, str]:
     """What the Secret holds."""
-    found = cluster.get(kinds.SECRET, NAME, kinds.FLUX_NAMESPACE)
-    data = mapping(found, "data")
+    secret = cluster.get(kinds.SECRET, NAME, kinds.FLUX_NAMESPACE)
+    data = mapping(secret, "data")
     return {key: base64.b64decode(text(data, key)).decode() for key in data}
 
 
@@ -95,8 +99,8 @@ def _known_hosts(installation: Installation) -> str:
     host = address.hostname or ""
     name = f"[{host}]:{address.port}" if address.port not in (None, 22) else host
     known = Path.home() / ".ssh" / "known_hosts"
-    found = command.run(["ssh-keygen", "-F", name, "-f", known], timeout=20, accept=range(256))
-    lines = [line for line in found.stdout.splitlines() if line and not line.startswith("#")]
+    result = command.run(["ssh-keygen", "-F", name, "-f", known], timeout=20, accept=range(256))
+    lines = [line for line in result.stdout.splitlines() if line and not line.startswith("#")]
     if not lines:
         port = f"-p {address.port} " if address.port else ""
         raise HarnessError(

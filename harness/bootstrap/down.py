@@ -6,7 +6,7 @@ What holds data is removed only where that was asked for; the key can be brought
 from harness.aws import Answer, AwsError
 from harness.bootstrap import account, eks, foundation, stack
 from harness.bootstrap.installation import UNSET, Installation
-from harness.bootstrap.step import Look, Step
+from harness.bootstrap.step import Inspection, Step
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.efs import plan, settings, state
@@ -17,30 +17,32 @@ _IMAGES = 100  # that ECR removes in one call
 _DAYS = 30  # the longest that KMS waits
 
 
-def look_store(installation: Installation) -> Look:
+def inspect_store(installation: Installation) -> Inspection:
     """Whether the file system is gone: its mount targets keep the network from going."""
-    wanted = settings.load(installation.repository, installation.env)
-    if not plan.demolish(state.look(installation.aws, wanted)):
-        return Look(("no file system",))
-    return Look(
-        ("the file system is there",), person=f"harness efs destroy --env {installation.env}"
+    desired = settings.load(installation.repository, installation.env)
+    if not plan.demolish(state.collect(installation.aws, desired)):
+        return Inspection(("no file system",))
+    return Inspection(
+        ("the file system is there",), manual=f"harness efs destroy --env {installation.env}"
     )
 
 
-def look_cluster(installation: Installation) -> Look:
+def inspect_cluster(installation: Installation) -> Inspection:
     """Whether the cluster is gone."""
     name = installation.cluster_name
     if eks.find(installation.aws, name) is None:
-        return Look((f"no EKS cluster {name}",))
-    return Look(
+        return Inspection((f"no EKS cluster {name}",))
+    return Inspection(
         (f"EKS cluster {name} is there",),
-        person=f"eksctl delete cluster -f {installation.eksctl_file} --wait",
+        manual=f"eksctl delete cluster -f {installation.eksctl_file} --wait",
     )
 
 
-def look_images(installation: Installation) -> Look:
+def inspect_images(installation: Installation) -> Inspection:
     """Whether the registry is empty."""
-    return _held(installation, len(_images(installation)), f"images in {_registry(installation)}")
+    return _data_inspection(
+        installation, len(_images(installation)), f"images in {_registry(installation)}"
+    )
 
 
 def remove_images(installation: Installation, update: console.Update) -> None:
@@ -51,37 +53,41 @@ def remove_images(installation: Installation, update: console.Update) -> None:
     """
     name = _registry(installation)
     # An image for several platforms keeps those that it is made of: they go once it is gone.
-    while found := _images(installation):
-        update(f"{len(found)} images")
-        answer = installation.aws.ask(
-            "ecr", "batch_delete_image", repositoryName=name, imageIds=found[:_IMAGES]
+    while images := _images(installation):
+        update(f"{len(images)} images")
+        response = installation.aws.call(
+            "ecr", "batch_delete_image", repositoryName=name, imageIds=images[:_IMAGES]
         )
-        if not answer["imageIds"]:
-            why = {each["failureReason"] for each in answer["failures"]}
-            raise HarnessError(f"{name} keeps {len(found)} images: {'; '.join(sorted(why))}")
+        if not response["imageIds"]:
+            why = {each["failureReason"] for each in response["failures"]}
+            raise HarnessError(f"{name} keeps {len(images)} images: {'; '.join(sorted(why))}")
 
 
-def look_archives(installation: Installation) -> Look:
+def inspect_archives(installation: Installation) -> Inspection:
     """Whether the bucket is empty, earlier versions included."""
     bucket = installation.value("MODEL_BUCKET")
-    return _held(installation, len(_versions(installation)), f"versions in s3://{bucket}")
+    return _data_inspection(
+        installation, len(_versions(installation)), f"versions in s3://{bucket}"
+    )
 
 
 def remove_archives(installation: Installation, update: console.Update) -> None:
     """Remove every version of every object: archives and evidence."""
-    bucket, found = installation.value("MODEL_BUCKET"), _versions(installation)
-    for start in range(0, len(found), _BATCH):
-        update(f"{start:,} of {len(found):,} versions")
-        some = found[start : start + _BATCH]
-        installation.aws.ask(
-            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": some, "Quiet": True}
+    bucket, versions = installation.value("MODEL_BUCKET"), _versions(installation)
+    for start in range(0, len(versions), _BATCH):
+        update(f"{start:,} of {len(versions):,} versions")
+        batch = versions[start : start + _BATCH]
+        installation.aws.call(
+            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True}
         )
 
 
-def look_stack(installation: Installation) -> Look:
+def inspect_stack(installation: Installation) -> Inspection:
     """Whether the stack is gone."""
-    there = stack.find(installation.aws, foundation.stack_name(installation))
-    return Look(changes=(f"- stack {there.name}",)) if there else Look(("no stack",))
+    existing = stack.find(installation.aws, foundation.stack_name(installation))
+    return (
+        Inspection(changes=(f"- stack {existing.name}",)) if existing else Inspection(("no stack",))
+    )
 
 
 def remove_stack(installation: Installation, update: console.Update) -> None:
@@ -89,71 +95,73 @@ def remove_stack(installation: Installation, update: console.Update) -> None:
     stack.delete(installation.aws, foundation.stack_name(installation), installation.pace, update)
 
 
-def look_bucket(installation: Installation) -> Look:
+def inspect_bucket(installation: Installation) -> Inspection:
     """Whether the bucket is gone, which outlives the stack."""
     bucket = installation.value("MODEL_BUCKET")
     if bucket == UNSET or not _exists(installation, bucket):
-        return Look(("no bucket",))
-    return Look(changes=(f"- s3://{bucket}",))
+        return Inspection(("no bucket",))
+    return Inspection(changes=(f"- s3://{bucket}",))
 
 
 def remove_bucket(installation: Installation, _: console.Update) -> None:
     """Remove the bucket."""
-    installation.aws.ask("s3", "delete_bucket", Bucket=installation.value("MODEL_BUCKET"))
+    installation.aws.call("s3", "delete_bucket", Bucket=installation.value("MODEL_BUCKET"))
 
 
-def look_key(installation: Installation) -> Look:
+def inspect_key(installation: Installation) -> Inspection:
     """Whether the key is going, which outlives the stack."""
     key = installation.value("KMS_KEY_ARN")
-    found = {} if key == UNSET else _key(installation, key)
-    if not found:
-        return Look(("no key",))
-    if found["KeyState"] == "PendingDeletion":
-        return Look((f"{key} goes on {found['DeletionDate']:%Y-%m-%d}",))
-    return Look(changes=(f"- {key}, in {_DAYS} days: nothing that it encrypted can be read then",))
+    metadata = {} if key == UNSET else _key(installation, key)
+    if not metadata:
+        return Inspection(("no key",))
+    if metadata["KeyState"] == "PendingDeletion":
+        return Inspection((f"{key} goes on {metadata['DeletionDate']:%Y-%m-%d}",))
+    return Inspection(
+        changes=(f"- {key}, in {_DAYS} days: nothing that it encrypted can be read then",)
+    )
 
 
 def remove_key(installation: Installation, _: console.Update) -> None:
     """Have KMS delete the key, after as long as it can wait."""
     name = installation.value("KMS_KEY_ARN").rpartition("/")[2]
-    installation.aws.ask("kms", "schedule_key_deletion", KeyId=name, PendingWindowInDays=_DAYS)
+    installation.aws.call("kms", "schedule_key_deletion", KeyId=name, PendingWindowInDays=_DAYS)
 
 
-def look_values(installation: Installation) -> Look:
+def inspect_values(installation: Installation) -> Inspection:
     """Whether Git names nothing any more that is gone."""
-    changes = tuple(f"~ {name}: {UNSET}" for name in _written(installation))
-    return Look((f"what was written is {UNSET}",), changes)
+    changes = tuple(f"~ {name}: {UNSET}" for name in _written_values(installation))
+    return Inspection((f"what was written is {UNSET}",), changes)
 
 
 def forget_values(installation: Installation, _: console.Update) -> None:
     """Write UNSET over what the foundation had brought."""
-    gone = dict.fromkeys(_written(installation), UNSET)
+    gone = dict.fromkeys(_written_values(installation), UNSET)
     site.fill(installation.repository, installation.env, gone)
 
 
 DOWN = (
     # In another account nothing is there, which would be taken for gone.
-    Step("account", "whose credentials these are", account.look_account),
-    Step("store", "the file system", look_store),
-    Step("cluster", "the cluster", look_cluster),
-    Step("images", "the images", look_images, remove_images),
-    Step("archives", "archives and evidence", look_archives, remove_archives),
-    Step("foundation", "the stack", look_stack, remove_stack),
-    Step("bucket", "the bucket", look_bucket, remove_bucket),
-    Step("key", "the key", look_key, remove_key),
-    Step("values", "what names them in Git", look_values, forget_values),
+    Step("account", "whose credentials these are", account.inspect_account),
+    Step("store", "the file system", inspect_store),
+    Step("cluster", "the cluster", inspect_cluster),
+    Step("images", "the images", inspect_images, remove_images),
+    Step("archives", "archives and evidence", inspect_archives, remove_archives),
+    Step("foundation", "the stack", inspect_stack, remove_stack),
+    Step("bucket", "the bucket", inspect_bucket, remove_bucket),
+    Step("key", "the key", inspect_key, remove_key),
+    Step("values", "what names them in Git", inspect_values, forget_values),
 )
 """Back to an empty account."""
 
 
-def _held(installation: Installation, count: int, what: str) -> Look:
+def _data_inspection(installation: Installation, count: int, what: str) -> Inspection:
     """Data: it stays where its end was not asked for."""
     if not count:
-        return Look((f"no {what}",))
+        return Inspection((f"no {what}",))
     if installation.with_data:
-        return Look(changes=(f"- {count:,} {what}",))
+        return Inspection(changes=(f"- {count:,} {what}",))
     command = f"harness bootstrap destroy --env {installation.env} --with-data"
-    return Look((f"{count:,} {what}",), person=f"{command}: removes them for good")
+    return Inspection((f"{count:,} {what}",), manual=f"{command}: removes them for good")
 
 
 def _registry(installation: Installation) -> str:
@@ -164,7 +172,7 @@ def _images(installation: Installation) -> list[dict[str, str]]:
     """Every image in the registry; none where there is no registry."""
     name = _registry(installation)
     try:
-        return installation.aws.every("ecr", "list_images", "imageIds", repositoryName=name)
+        return installation.aws.list_all("ecr", "list_images", "imageIds", repositoryName=name)
     except AwsError as error:
         if error.code == "RepositoryNotFoundException":
             return []
@@ -179,13 +187,13 @@ def _versions(installation: Installation) -> list[dict[str, str]]:
     return [
         {"Key": each["Key"], "VersionId": each["VersionId"]}
         for kind in ("Versions", "DeleteMarkers")
-        for each in installation.aws.every("s3", "list_object_versions", kind, Bucket=bucket)
+        for each in installation.aws.list_all("s3", "list_object_versions", kind, Bucket=bucket)
     ]
 
 
 def _exists(installation: Installation, bucket: str) -> bool:
     try:
-        installation.aws.ask("s3", "head_bucket", Bucket=bucket)
+        installation.aws.read("s3", "head_bucket", Bucket=bucket)
     except AwsError as error:
         if error.code in ("404", "NoSuchBucket"):
             return False
@@ -196,16 +204,18 @@ def _exists(installation: Installation, bucket: str) -> bool:
 def _key(installation: Installation, key: str) -> Answer:
     """What KMS says of a key; nothing where it is gone."""
     try:
-        found: Answer = installation.aws.ask("kms", "describe_key", KeyId=key)["KeyMetadata"]
+        metadata: Answer = installation.aws.read("kms", "describe_key", KeyId=key)["KeyMetadata"]
     except AwsError as error:
         if error.code == "NotFoundException":
             return {}
         raise
-    return found
+    return metadata
 
 
-def _written(installation: Installation) -> list[str]:
+def _written_values(installation: Installation) -> list[str]:
     values = installation.values()
     return sorted(
-        name for name in foundation.filled(installation) if values.get(name, UNSET) != UNSET
+        name
+        for name in foundation.written_settings(installation)
+        if values.get(name, UNSET) != UNSET
     )

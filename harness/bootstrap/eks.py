@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from harness.aws import Answer, Aws, AwsError
 from harness.bootstrap import stack
 from harness.bootstrap.installation import Installation, Waiting
-from harness.bootstrap.step import Look
+from harness.bootstrap.step import Inspection
 from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.values import Value, dig, items, mapping, text
@@ -78,7 +78,7 @@ KINDS = (_ENTRIES, _ADDONS, _NODES, _IDENTITIES)
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class EksCluster:
     """A cluster as EKS has it.
 
     Attributes:
@@ -86,14 +86,14 @@ class Cluster:
         groups: each node group's status.
         addons: each addon's status.
         versions: what EKS chose for each of them, since eksctl.yaml does not say.
-        have: the names of its parts, by where eksctl.yaml lists them.
+        parts: the names of its parts, by where eksctl.yaml lists them.
     """
 
     status: str
     groups: Mapping[str, str] = field(default_factory=dict)
     addons: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    have: Mapping[tuple[str, ...], frozenset[Name]] = field(default_factory=dict)
+    parts: Mapping[tuple[str, ...], frozenset[Name]] = field(default_factory=dict)
 
     @property
     def pending(self) -> list[str]:
@@ -115,26 +115,26 @@ class Cluster:
         return [name for name, state in self.addons.items() if state in _NOT_THERE]
 
 
-def find(aws: Aws, name: str) -> Cluster | None:
+def find(aws: Aws, name: str) -> EksCluster | None:
     """The cluster, with all of its parts; None where there is none."""
     try:
-        found = aws.ask("eks", "describe_cluster", name=name)["cluster"]
+        description = aws.read("eks", "describe_cluster", name=name)["cluster"]
     except AwsError as error:
         if error.code == _ABSENT:
             return None
         raise
     groups = {
         str(each): _group(aws, name, str(each))
-        for each in aws.every("eks", "list_nodegroups", "nodegroups", clusterName=name)
+        for each in aws.list_all("eks", "list_nodegroups", "nodegroups", clusterName=name)
     }
     addons = {
         str(each): _addon(aws, name, str(each))
-        for each in aws.every("eks", "list_addons", "addons", clusterName=name)
+        for each in aws.list_all("eks", "list_addons", "addons", clusterName=name)
     }
-    roles = aws.every("eks", "list_pod_identity_associations", "associations", clusterName=name)
-    entries = aws.every("eks", "list_access_entries", "accessEntries", clusterName=name)
-    return Cluster(
-        found["status"],
+    roles = aws.list_all("eks", "list_pod_identity_associations", "associations", clusterName=name)
+    entries = aws.list_all("eks", "list_access_entries", "accessEntries", clusterName=name)
+    return EksCluster(
+        description["status"],
         {each: group["status"] for each, group in groups.items()},
         {each: addon["status"] for each, addon in addons.items()},
         {
@@ -152,35 +152,37 @@ def find(aws: Aws, name: str) -> Cluster | None:
     )
 
 
-def missing(described: Value, cluster: Cluster | None) -> dict[Kind, list[object]]:
+def missing(described: Value, cluster: EksCluster | None) -> dict[Kind, list[object]]:
     """The parts that eksctl.yaml describes and EKS lacks. Pure."""
-    have = cluster.have if cluster else {}
+    existing = cluster.parts if cluster else {}
     return {
         kind: [
             part
             for part in items(described, *kind.path)
-            if kind.name(part) not in have.get(kind.path, frozenset())
+            if kind.name(part) not in existing.get(kind.path, frozenset())
         ]
         for kind in KINDS
     }
 
 
-def look(installation: Installation) -> Look:
+def inspect(installation: Installation) -> Inspection:
     """Whether EKS has all that eksctl.yaml describes."""
     described, name = installation.eksctl(), installation.cluster_name
     cluster = find(installation.aws, name)
     if cluster is None:
-        wanted = [f"EKS cluster {name}, Kubernetes {dig(described, 'metadata', 'version')}"]
+        additions = [f"EKS cluster {name}, Kubernetes {dig(described, 'metadata', 'version')}"]
     else:
-        wanted = []
-    wanted += [
+        additions = []
+    additions += [
         kind.shown(part) for kind, parts in missing(described, cluster).items() for part in parts
     ]
     pending = cluster.pending + cluster.broken if cluster else []
-    changes = (*(f"+ {each}" for each in wanted), *(f"~ {each}" for each in pending))
+    changes = (*(f"+ {each}" for each in additions), *(f"~ {each}" for each in pending))
     versions = cluster.versions.items() if cluster else ()
     chosen = ", ".join(f"{each} {version}" for each, version in versions)
-    return Look((f"EKS cluster {name}", *([f"EKS chose {chosen}"] if chosen else [])), changes)
+    return Inspection(
+        (f"EKS cluster {name}", *([f"EKS chose {chosen}"] if chosen else [])), changes
+    )
 
 
 def build(installation: Installation, update: console.Update) -> None:
@@ -190,21 +192,21 @@ def build(installation: Installation, update: console.Update) -> None:
         CommandError: eksctl failed; its last lines are in the text.
         HarnessError: AWS could not make a part.
     """
-    cluster = _settled(installation, update)
+    cluster = _wait_until_settled(installation, update)
     if cluster is None:
         _eksctl(
             installation, update, "create", "cluster", "-f", installation.eksctl_file, _NO_PLUGIN
         )
-        cluster = _settled(installation, update)
+        cluster = _wait_until_settled(installation, update)
     described = installation.eksctl()
     for kind, parts in missing(described, cluster).items():
         if parts:
             less = json.dumps(_with(described, kind.path, parts))
             _eksctl(installation, update, "create", *kind.command, "-f", "-", stdin=less)
-    _settled(installation, update)
+    _wait_until_settled(installation, update)
 
 
-def _settled(installation: Installation, update: console.Update) -> Cluster | None:
+def _wait_until_settled(installation: Installation, update: console.Update) -> EksCluster | None:
     """The cluster, once nothing of it is being made any more; None where there is none.
 
     Raises:
@@ -216,22 +218,22 @@ def _settled(installation: Installation, update: console.Update) -> Cluster | No
     while True:
         cluster = find(aws, name)
         # eksctl's own stack: it makes the network before there is any cluster to be asked about.
-        made = stack.find(aws, f"eksctl-{name}-cluster")
-        if cluster is None and made and not made.busy:
+        creating = stack.find(aws, f"eksctl-{name}-cluster")
+        if cluster is None and creating and not creating.busy:
             raise HarnessError(
-                f"{made.name} is in {made.status}, and there is no cluster {name}",
+                f"{creating.name} is in {creating.status}, and there is no cluster {name}",
                 hint=f"{remove}, then: {installation.again}",
             )
         if cluster and cluster.broken:
             raise HarnessError("; ".join(cluster.broken), hint=_mend(installation, cluster))
-        pending = cluster.pending if cluster else [made.status] if made else []
+        pending = cluster.pending if cluster else [creating.status] if creating else []
         if not pending:
             return cluster
         update(f"waiting: {', '.join(pending)}")
         waiting.look_again(", ".join(pending), f"eksctl utils describe-stacks --cluster {name}")
 
 
-def _mend(installation: Installation, cluster: Cluster) -> str:
+def _mend(installation: Installation, cluster: EksCluster) -> str:
     where = f"--cluster {installation.cluster_name} --region {installation.aws.region}"
     groups = [name for name, state in cluster.groups.items() if "FAILED" in state]
     if not groups and not cluster.failed_addons:
@@ -269,12 +271,12 @@ def _with(described: Value, path: tuple[str, ...], parts: list[object]) -> Value
 
 
 def _group(aws: Aws, cluster: str, name: str) -> Answer:
-    answer = aws.ask("eks", "describe_nodegroup", clusterName=cluster, nodegroupName=name)
-    found: Answer = answer["nodegroup"]
-    return found
+    response = aws.read("eks", "describe_nodegroup", clusterName=cluster, nodegroupName=name)
+    group: Answer = response["nodegroup"]
+    return group
 
 
 def _addon(aws: Aws, cluster: str, name: str) -> Answer:
-    answer = aws.ask("eks", "describe_addon", clusterName=cluster, addonName=name)
-    found: Answer = answer["addon"]
-    return found
+    response = aws.read("eks", "describe_addon", clusterName=cluster, addonName=name)
+    addon: Answer = response["addon"]
+    return addon

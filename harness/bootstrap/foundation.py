@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.bootstrap import account, stack
 from harness.bootstrap.installation import UNSET, Installation
-from harness.bootstrap.stack import Stack, Wanted
-from harness.bootstrap.step import Look
+from harness.bootstrap.stack import Stack, StackSpec
+from harness.bootstrap.step import Inspection
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.efs import plan as efs
@@ -24,7 +24,7 @@ _REGISTRY = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def filled(installation: Installation) -> frozenset[str]:
+def written_settings(installation: Installation) -> frozenset[str]:
     """The settings that this step and ``harness efs`` write, so that nobody needs to know them."""
     names = {
         "AWS_ACCOUNT_ID", "KMS_KEY_ARN", "MODEL_BUCKET", "MODEL_SYNC_POLICY_ARN", "REGISTRY",
@@ -38,55 +38,55 @@ def filled(installation: Installation) -> frozenset[str]:
 
 def github_repository(url: str) -> str:
     """``OWNER/NAME`` of a repository on GitHub; empty for one elsewhere."""
-    found = _GITHUB.fullmatch(url)
-    return found[1] if found else ""
+    match = _GITHUB.fullmatch(url)
+    return match[1] if match else ""
 
 
-def look_settings(installation: Installation) -> Look:
+def inspect_settings(installation: Installation) -> Inspection:
     """Whether everything is known that only the owner can know."""
-    values, known = installation.values(), filled(installation)
+    values, known = installation.values(), written_settings(installation)
     unset = [name for name, value in values.items() if value == UNSET and name not in known]
     if values["ADMIN_CIDR"] == _CLOSED:
         unset.append("ADMIN_CIDR")
     if not unset:
-        return Look((f"{values['GIT_URL']}, {values['DOMAIN']}, {values['ADMIN_CIDR']}",))
+        return Inspection((f"{values['GIT_URL']}, {values['DOMAIN']}, {values['ADMIN_CIDR']}",))
     you = account.role(installation.aws)
     words = " ".join(f"{name}={you if name == 'ADMIN_ROLE_ARN' else '…'}" for name in unset)
-    return Look(
+    return Inspection(
         tuple(f"{name}: {site.SETTINGS[name].what}" for name in unset),
-        person=f"harness init --env {installation.env} {words}",
+        manual=f"harness init --env {installation.env} {words}",
     )
 
 
-def look(installation: Installation) -> Look:
+def inspect(installation: Installation) -> Inspection:
     """Whether the stack is what the template says."""
-    wanted = want(installation)
-    there = stack.find(installation.aws, wanted.name)
-    if there and not there.busy and stack.fits(installation.aws, there, wanted):
-        return Look((f"stack {wanted.name}", *_variables(there)))
-    if there and there.busy:
-        return Look(changes=(f"~ stack {wanted.name} is {there.status}: wait for it",))
-    verb = "~" if there else "+"
+    spec = stack_spec(installation)
+    existing = stack.find(installation.aws, spec.name)
+    if existing and not existing.busy and stack.fits(installation.aws, existing, spec):
+        return Inspection((f"stack {spec.name}", *_variables(existing)))
+    if existing and existing.busy:
+        return Inspection(changes=(f"~ stack {spec.name} is {existing.status}: wait for it",))
+    verb = "~" if existing else "+"
     changes: tuple[str, ...] = ()
     if installation.action == "plan":
-        changes = stack.preview(installation.aws, wanted, installation.pace)
-    return Look(changes=(f"{verb} stack {wanted.name}", *changes))
+        changes = stack.preview(installation.aws, spec, installation.pace)
+    return Inspection(changes=(f"{verb} stack {spec.name}", *changes))
 
 
 def build(installation: Installation, update: console.Update) -> None:
     """Make the stack what the template says."""
-    stack.change(installation.aws, want(installation), installation.pace, update)
+    stack.change(installation.aws, stack_spec(installation), installation.pace, update)
 
 
-def look_values(installation: Installation) -> Look:
+def inspect_values(installation: Installation) -> Inspection:
     """Whether site.yaml and eksctl.yaml say what the stack says."""
-    changes = tuple(f"~ {name}: {value}" for name, value in _differing(installation).items())
-    return Look(("site.yaml and eksctl.yaml say what the stack says",), changes)
+    changes = tuple(f"~ {name}: {value}" for name, value in _outdated(installation).items())
+    return Inspection(("site.yaml and eksctl.yaml say what the stack says",), changes)
 
 
 def write_values(installation: Installation, _: console.Update) -> None:
     """Write the stack's outputs into site.yaml and eksctl.yaml."""
-    site.fill(installation.repository, installation.env, _differing(installation))
+    site.fill(installation.repository, installation.env, _outdated(installation))
 
 
 def stack_name(installation: Installation) -> str:
@@ -94,10 +94,10 @@ def stack_name(installation: Installation) -> str:
     return f"torchserve-{installation.env}"
 
 
-def want(installation: Installation) -> Wanted:
+def stack_spec(installation: Installation) -> StackSpec:
     """The stack of an environment, as Git and the account say that it should be."""
     env, name = installation.env, stack_name(installation)
-    return Wanted(
+    return StackSpec(
         name=name,
         path=installation.repository.root / TEMPLATE,
         parameters={
@@ -112,15 +112,15 @@ def want(installation: Installation) -> Wanted:
     )
 
 
-def _github(installation: Installation, there: Stack | None) -> Mapping[str, str]:
+def _github(installation: Installation, existing: Stack | None) -> Mapping[str, str]:
     repository = github_repository(installation.value("GIT_URL"))
     if not repository:
         return {}
-    if there and there.parameters.get("GitHubOwner"):
-        provider = there.parameters["GitHubProvider"]  # its own stays its own
+    if existing and existing.parameters.get("GitHubOwner"):
+        provider = existing.parameters["GitHubProvider"]  # its own stays its own
     else:
-        answer = installation.aws.ask("iam", "list_open_id_connect_providers")
-        arns = [each["Arn"] for each in answer["OpenIDConnectProviderList"]]
+        response = installation.aws.read("iam", "list_open_id_connect_providers")
+        arns = [each["Arn"] for each in response["OpenIDConnectProviderList"]]
         provider = "existing" if any(arn.endswith(_PROVIDER) for arn in arns) else "create"
     owner, _, name = repository.partition("/")
     return {"GitHubOwner": owner, "GitHubName": name, "GitHubProvider": provider}
@@ -160,25 +160,25 @@ def _reader(installation: Installation) -> Mapping[str, str]:
     return {}
 
 
-def _differing(installation: Installation) -> dict[str, str]:
+def _outdated(installation: Installation) -> dict[str, str]:
     """The settings that are not what the stack says, and what it says."""
     name = stack_name(installation)
-    there = stack.find(installation.aws, name)
-    if there is None:
+    existing = stack.find(installation.aws, name)
+    if existing is None:
         raise HarnessError(f"stack {name} is gone", hint=installation.again)
-    said = {setting(output): value for output, value in there.outputs.items()}
-    wanted = {each: value for each, value in said.items() if each in site.SETTINGS}
-    wanted["AWS_ACCOUNT_ID"] = installation.aws.caller.account
-    stand = installation.values()
-    return {each: value for each, value in wanted.items() if stand[each] != value}
+    outputs = {setting(output): value for output, value in existing.outputs.items()}
+    expected = {each: value for each, value in outputs.items() if each in site.SETTINGS}
+    expected["AWS_ACCOUNT_ID"] = installation.aws.caller.account
+    actual = installation.values()
+    return {each: value for each, value in expected.items() if actual[each] != value}
 
 
-def _variables(there: Stack) -> tuple[str, ...]:
+def _variables(existing: Stack) -> tuple[str, ...]:
     """The roles that no file names: the workflows want them as variables."""
-    named = {setting(output): value for output, value in there.outputs.items()}
+    variables = {setting(output): value for output, value in existing.outputs.items()}
     return tuple(
         f"for GitHub's environment: {name}={value}"
-        for name, value in sorted(named.items())
+        for name, value in sorted(variables.items())
         if name not in site.SETTINGS
     )
 

@@ -61,7 +61,7 @@ class Installation:
     @property
     def context(self) -> str | None:
         """The context of KUBECONFIG that leads to the cluster, whichever is the current one."""
-        answer = self.aws.ask("eks", "describe_cluster", name=self.cluster_name)
+        answer = self.aws.read("eks", "describe_cluster", name=self.cluster_name)
         return kubeconfig.context_of(answer["cluster"]["endpoint"])
 
     @property
@@ -133,26 +133,26 @@ class Waiting:
 
     pace: Pace
     what: str
-    _seen: str = ""
+    _progress: str = ""
     _since: float = 0.0
 
     def __post_init__(self) -> None:
         self._since = self.pace.now()
 
-    def look_again(self, seen: str, hint: str) -> None:
+    def look_again(self, progress: str, hint: str) -> None:
         """Sleep until it is time to look again.
 
         Args:
-            seen: how far it is; another text than before is progress.
+            progress: how far it is; another text than before is progress.
             hint: what to type when patience ends.
 
         Raises:
             HarnessError: nothing has moved for too long.
         """
-        if seen != self._seen:
-            self._seen, self._since = seen, self.pace.now()
+        if progress != self._progress:
+            self._progress, self._since = progress, self.pace.now()
         elif self.pace.now() - self._since > self.pace.patience:
             raise HarnessError(
-                f"{self.what}: nothing moved for {self.pace.patience:g} s: {seen}", hint=hint
+                f"{self.what}: nothing moved for {self.pace.patience:g} s: {progress}", hint=hint
             )
         self.pace.sleep(self.pace.look)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.aws import AwsError
 from harness.bootstrap.foundation import SOURCES
 from harness.bootstrap.installation import UNSET, Installation
-from harness.bootstrap.step import Look
+from harness.bootstrap.step import Inspection
 from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.git import Git
@@ -27,20 +27,20 @@ _BUILD = (
 _SHOWN = 8  # files or places that a message names
 
 
-def look_image(installation: Installation) -> Look:
+def inspect_image(installation: Installation) -> Inspection:
     """Whether the registry has the image that Git names."""
-    here = _source(installation, tree.working(installation.repository))
-    digest = text(here.documents(_RELEASE)[0].value, "spec", "values", "image", "digest")
+    source = _source(installation, tree.working(installation.repository))
+    digest = text(source.documents(_RELEASE)[0].value, "spec", "values", "image", "digest")
     registry = installation.value("REGISTRY")
     name = f"{registry}/torchserve@{digest}"
     if digest == UNSET:
         lines = [f"{_RELEASE} names no digest", *_unset_base(installation)]
-        return Look(tuple(lines), person=_remedy(installation, _RELEASE))
+        return Inspection(tuple(lines), manual=_remedy(installation, _RELEASE))
     if ".dkr.ecr." not in registry:
-        return Look((f"{name} (not asked for: the registry is not AWS's)",))
+        return Inspection((f"{name} (not asked for: the registry is not AWS's)",))
     repository = f"{registry.partition('/')[2]}/torchserve"
     try:
-        installation.aws.ask(
+        installation.aws.read(
             "ecr",
             "describe_images",
             repositoryName=repository,
@@ -48,45 +48,48 @@ def look_image(installation: Installation) -> Look:
         )
     except AwsError as error:
         if error.code in _NO_IMAGE:
-            return Look((f"{name} is not there",), person=_remedy(installation, _RELEASE))
+            return Inspection((f"{name} not found",), manual=_remedy(installation, _RELEASE))
         raise
-    return Look((name,))
+    return Inspection((name,))
 
 
-def look_models(installation: Installation) -> Look:
+def inspect_models(installation: Installation) -> Inspection:
     """Whether the bucket has the archives that Git names."""
-    here = _source(installation, tree.working(installation.repository))
+    source = _source(installation, tree.working(installation.repository))
     path, bucket = _FILES.format(installation.env), installation.value("MODEL_BUCKET")
-    wanted = items(here.documents(path)[0].value, "modelStore", "files")
-    unset = [text(each, "name") for each in wanted if text(each, "sha256") == UNSET]
+    files = items(source.documents(path)[0].value, "modelStore", "files")
+    unset = [text(each, "name") for each in files if text(each, "sha256") == UNSET]
     if unset:
         lines = tuple(f"{name} was never built and locked" for name in unset)
-        return Look(lines, person=_remedy(installation, path))
-    lacking = tuple(line for each in wanted for line in _lacking(installation, bucket, each))
+        return Inspection(lines, manual=_remedy(installation, path))
+    lacking = tuple(
+        line for each in files for line in _archive_problems(installation, bucket, each)
+    )
     if lacking:
-        return Look(
-            lacking, person=_copied(installation) or f"make models-push ENV={installation.env}"
+        return Inspection(
+            lacking,
+            manual=_copy_command(installation) or f"make models-push ENV={installation.env}",
         )
-    return Look((f"s3://{bucket}: {len(wanted)} archives",))
+    return Inspection((f"s3://{bucket}: {len(files)} archives",))
 
 
-def look_main(installation: Installation) -> Look:
+def inspect_main(installation: Installation) -> Inspection:
     """Whether main says of this environment what is written here, and leaves nothing open."""
-    here = tree.working(installation.repository)
+    working = tree.working(installation.repository)
     main = tree.at_commit(installation.repository, fetch(installation))
-    names = sorted({*_read(installation, here), *_read(installation, main)})
-    other = [name for name in names if _text(here, name) != _text(main, name)]
+    names = sorted({*_read(installation, working), *_read(installation, main)})
+    other = [name for name in names if _text(working, name) != _text(main, name)]
     if other:
-        return Look(
+        return Inspection(
             _some([f"{name} is not what main has" for name in other]),
-            person="commit, have it reviewed and merged into main, then: git pull",
+            manual="commit, have it reviewed and merged into main, then: git pull",
         )
     open_ = {name: places for name in names if (places := list(_unset(main, name)))}
     if open_:
         lines = [f"{place} is {UNSET}" for places in open_.values() for place in places]
         remedies = dict.fromkeys(_remedy(installation, name) for name in open_)
-        return Look(_some(lines), person="\n".join(remedies))
-    return Look((f"main at {main.commit[:12]}",))
+        return Inspection(_some(lines), manual="\n".join(remedies))
+    return Inspection((f"main at {main.commit[:12]}",))
 
 
 def fetch(installation: Installation) -> str:
@@ -140,29 +143,29 @@ def _some(lines: list[str]) -> tuple[str, ...]:
     return tuple(lines if more <= 0 else [*lines[:_SHOWN], f"… and {more} more"])
 
 
-def _text(found: Tree, name: str) -> str | None:
-    return found.text(name) if (found.root / name).is_file() else None
+def _text(files: Tree, name: str) -> str | None:
+    return files.text(name) if (files.root / name).is_file() else None
 
 
-def _unset(found: Tree, name: str) -> Iterator[str]:
+def _unset(files: Tree, name: str) -> Iterator[str]:
     """The places of a file that are UNSET, comments left out."""
-    for number, line in enumerate(found.text(name).splitlines(), start=1):
+    for number, line in enumerate(files.text(name).splitlines(), start=1):
         if placeholders.UNSET.search(line.partition("# ")[0]):
             yield f"{name}:{number}"
 
 
-def _lacking(installation: Installation, bucket: str, wanted: object) -> Iterator[str]:
+def _archive_problems(installation: Installation, bucket: str, file: object) -> Iterator[str]:
     """What is wrong with an archive in the bucket."""
-    name = text(wanted, "name")
+    name = text(file, "name")
     try:
-        found = installation.aws.ask("s3", "head_object", Bucket=bucket, Key=name)
+        head = installation.aws.read("s3", "head_object", Bucket=bucket, Key=name)
     except AwsError as error:
         if error.code not in _NO_OBJECT:
             raise
         yield f"{name} is not in s3://{bucket}"
         return
-    if found["ContentLength"] != dig(wanted, "size"):
-        yield f"{name} in s3://{bucket} has {found['ContentLength']:,} bytes"
+    if head["ContentLength"] != dig(file, "size"):
+        yield f"{name} in s3://{bucket} has {head['ContentLength']:,} bytes"
 
 
 def _remedy(installation: Installation, name: str) -> str:
@@ -172,7 +175,7 @@ def _remedy(installation: Installation, name: str) -> str:
         return f"make promote FROM={source} TO={env}"
     if name == _RELEASE:
         base = f"{_BASE}\n" if _unset_base(installation) else ""
-        return _copied(installation) or base + _BUILD
+        return _copy_command(installation) or base + _BUILD
     if name.startswith("apps/"):
         return "make lock"
     return f"harness init --env {env}"
@@ -181,11 +184,11 @@ def _remedy(installation: Installation, name: str) -> str:
 def _unset_base(installation: Installation) -> list[str]:
     """What stops a build of the image; nothing where its base has a digest, or it is a copy."""
     path = installation.repository.root / placeholders.CONTAINERFILE
-    unset = placeholders.unset_bases(path.read_text()) and not _copied(installation)
+    unset = placeholders.unset_bases(path.read_text()) and not _copy_command(installation)
     return [f"{placeholders.CONTAINERFILE} names no base"] if unset else []
 
 
-def _copied(installation: Installation) -> str:
+def _copy_command(installation: Installation) -> str:
     """How an environment gets what another has proven; empty for one that builds its own."""
     source = SOURCES.get(installation.env)
     return f"make release-copy FROM={source} TO={installation.env}" if source else ""

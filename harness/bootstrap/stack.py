@@ -42,7 +42,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StackSpec:
     """A stack as it should be.
 
     Attributes:
@@ -74,76 +74,81 @@ class Wanted:
     @property
     def all_parameters(self) -> dict[str, str]:
         """The parameters that it gets, defaults included."""
-        given = mapping(_parsed(self.body, self.path), "Parameters")
-        return {name: text(each, "Default") for name, each in given.items()} | dict(self.parameters)
+        declared = mapping(_parse(self.body, self.path), "Parameters")
+        return {name: text(each, "Default") for name, each in declared.items()} | dict(
+            self.parameters
+        )
 
 
 def find(aws: Aws, name: str) -> Stack | None:
     """The stack; None where nothing was made yet."""
     try:
-        (found,) = aws.ask(_SERVICE, "describe_stacks", StackName=name)["Stacks"]
+        (description,) = aws.read(_SERVICE, "describe_stacks", StackName=name)["Stacks"]
     except AwsError as error:
         if "does not exist" in error.message:
             return None
         raise
-    if found["StackStatus"] in _ABSENT:
+    if description["StackStatus"] in _ABSENT:
         return None
     return Stack(
         name,
-        found["StackStatus"],
-        {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", ())},
-        {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())},
-        f"{found.get('ChangeSetId')} {found.get('LastUpdatedTime')}",
+        description["StackStatus"],
+        {
+            each["ParameterKey"]: each["ParameterValue"]
+            for each in description.get("Parameters", ())
+        },
+        {each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", ())},
+        f"{description.get('ChangeSetId')} {description.get('LastUpdatedTime')}",
     )
 
 
-def fits(aws: Aws, stack: Stack, wanted: Wanted) -> bool:
+def fits(aws: Aws, stack: Stack, spec: StackSpec) -> bool:
     """Whether a stack was made of the template and the parameters that are wanted."""
-    if stack.parameters != wanted.all_parameters:
+    if stack.parameters != spec.all_parameters:
         return False
-    answer = aws.ask(_SERVICE, "get_template", StackName=stack.name, TemplateStage="Original")
-    have = _parsed(answer["TemplateBody"], wanted.path)
-    want = _parsed(wanted.body, wanted.path)
-    return all(mapping(have, part) == mapping(want, part) for part in _COMPARED)
+    response = aws.read(_SERVICE, "get_template", StackName=stack.name, TemplateStage="Original")
+    actual = _parse(response["TemplateBody"], spec.path)
+    expected = _parse(spec.body, spec.path)
+    return all(mapping(actual, part) == mapping(expected, part) for part in _COMPARED)
 
 
-def preview(aws: Aws, wanted: Wanted, pace: Pace) -> tuple[str, ...]:
+def preview(aws: Aws, spec: StackSpec, pace: Pace) -> tuple[str, ...]:
     """What a change would do, a line a resource. Nothing of the question is left in AWS."""
-    there = find(aws, wanted.name)
-    answer = _change_set(aws, wanted, there, pace)
-    aws.ask(_SERVICE, "delete_change_set", **wanted.change_of(there))
-    if find(aws, wanted.name) is None:  # the change set has made an empty stack around itself
-        aws.ask(_SERVICE, "delete_stack", StackName=wanted.name)
-    return _changes(answer)
+    existing = find(aws, spec.name)
+    change_set = _change_set(aws, spec, existing, pace)
+    aws.call(_SERVICE, "delete_change_set", **spec.change_of(existing))
+    if find(aws, spec.name) is None:  # the change set has made an empty stack around itself
+        aws.call(_SERVICE, "delete_stack", StackName=spec.name)
+    return _changes(change_set)
 
 
-def change(aws: Aws, wanted: Wanted, pace: Pace, update: console.Update) -> None:
+def change(aws: Aws, spec: StackSpec, pace: Pace, update: console.Update) -> None:
     """Make the stack what is wanted, or wait for whoever does.
 
     Raises:
         AwsError: AWS refused a call.
         HarnessError: CloudFormation gave up; the text says at which resource, and why.
     """
-    before = _events(aws, wanted.name)
+    before = _events(aws, spec.name)
     executed = False
-    waiting = Waiting(pace, f"stack {wanted.name}")
+    waiting = Waiting(pace, f"stack {spec.name}")
     while True:
-        there = find(aws, wanted.name)
-        news = [each for each in _events(aws, wanted.name) if each not in before]
-        if (there and there.busy) or (executed and not news):
-            seen = news[0].line if news else "waiting for it to begin"
-            update(seen)
-            waiting.look_again(seen, f"see its events in the console of {aws.region}")
-        elif there and there.status not in _SETTLED:
-            raise _broken(aws, there, news)
-        elif there and fits(aws, there, wanted):
+        existing = find(aws, spec.name)
+        news = [each for each in _events(aws, spec.name) if each not in before]
+        if (existing and existing.busy) or (executed and not news):
+            progress = news[0].line if news else "waiting for it to begin"
+            update(progress)
+            waiting.look_again(progress, f"see its events in the console of {aws.region}")
+        elif existing and existing.status not in _SETTLED:
+            raise _failure_error(aws, existing, news)
+        elif existing and fits(aws, existing, spec):
             return
         elif executed:
-            raise _refused(wanted.name, news)
+            raise _rollback_error(spec.name, news)
         else:
-            for line in _changes(_change_set(aws, wanted, there, pace)):
+            for line in _changes(_change_set(aws, spec, existing, pace)):
                 update(line)
-            aws.ask(_SERVICE, "execute_change_set", **wanted.change_of(there))
+            aws.call(_SERVICE, "execute_change_set", **spec.change_of(existing))
             executed = True
 
 
@@ -154,15 +159,15 @@ def delete(aws: Aws, name: str, pace: Pace, update: console.Update) -> None:
         HarnessError: CloudFormation could not; the text says at which resource, and why.
     """
     before = _events(aws, name)
-    aws.ask(_SERVICE, "delete_stack", StackName=name)
+    aws.call(_SERVICE, "delete_stack", StackName=name)
     waiting = Waiting(pace, f"stack {name}")
-    while there := find(aws, name):
+    while existing := find(aws, name):
         news = [each for each in _events(aws, name) if each not in before]
-        if not there.busy and news:
-            raise _broken(aws, there, news)
-        seen = news[0].line if news else "waiting for it to begin"
-        update(seen)
-        waiting.look_again(seen, f"see its events in the console of {aws.region}")
+        if not existing.busy and news:
+            raise _failure_error(aws, existing, news)
+        progress = news[0].line if news else "waiting for it to begin"
+        update(progress)
+        waiting.look_again(progress, f"see its events in the console of {aws.region}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ class Event:
 def _events(aws: Aws, name: str) -> list[Event]:
     """What happened to a stack, the newest first; nothing where there is none."""
     try:
-        found = aws.every(_SERVICE, "describe_stack_events", "StackEvents", StackName=name)
+        records = aws.list_all(_SERVICE, "describe_stack_events", "StackEvents", StackName=name)
     except AwsError as error:
         if "does not exist" in error.message:
             return []
@@ -195,72 +200,74 @@ def _events(aws: Aws, name: str) -> list[Event]:
             each.get("ResourceStatus", ""),
             each.get("ResourceStatusReason", ""),
         )
-        for each in found
+        for each in records
     ]
 
 
-def _change_set(aws: Aws, wanted: Wanted, there: Stack | None, pace: Pace) -> Answer:
+def _change_set(aws: Aws, spec: StackSpec, existing: Stack | None, pace: Pace) -> Answer:
     """The change set of what is wanted: the one that a killed run has left, or a new one."""
-    named = wanted.change_of(there)
+    names = spec.change_of(existing)
     try:
-        aws.ask(
+        aws.call(
             _SERVICE,
             "create_change_set",
-            **named,
-            ChangeSetType="UPDATE" if there else "CREATE",
-            TemplateBody=wanted.body,
+            **names,
+            ChangeSetType="UPDATE" if existing else "CREATE",
+            TemplateBody=spec.body,
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": value}
-                for name, value in wanted.parameters.items()
+                for name, value in spec.parameters.items()
             ],
             Capabilities=["CAPABILITY_NAMED_IAM"],
-            Tags=[{"Key": name, "Value": value} for name, value in wanted.tags.items()],
+            Tags=[{"Key": name, "Value": value} for name, value in spec.tags.items()],
         )
     except AwsError as error:
         if error.code != "AlreadyExistsException":
             raise
-    waiting = Waiting(pace, f"change set of {wanted.name}")
+    waiting = Waiting(pace, f"change set of {spec.name}")
     while True:
-        answer = aws.ask(_SERVICE, "describe_change_set", **named)
-        if answer["Status"] == "CREATE_COMPLETE":
-            return answer
-        if answer["Status"] == "FAILED":
-            aws.ask(_SERVICE, "delete_change_set", **named)
+        response = aws.read(_SERVICE, "describe_change_set", **names)
+        if response["Status"] == "CREATE_COMPLETE":
+            return response
+        if response["Status"] == "FAILED":
+            aws.call(_SERVICE, "delete_change_set", **names)
             raise HarnessError(
-                f"CloudFormation refuses the change of {wanted.name}: {answer.get('StatusReason')}",
-                at=wanted.path,
+                f"CloudFormation refuses the change of {spec.name}: {response.get('StatusReason')}",
+                at=spec.path,
             )
-        waiting.look_again(answer["Status"], "run the command again")
+        waiting.look_again(response["Status"], "run the command again")
 
 
-def _changes(answer: Answer) -> tuple[str, ...]:
-    return tuple(_line(each["ResourceChange"]) for each in answer.get("Changes", ()))
+def _changes(change_set: Answer) -> tuple[str, ...]:
+    return tuple(_line(each["ResourceChange"]) for each in change_set.get("Changes", ()))
 
 
-def _line(found: Mapping[str, object]) -> str:
-    sign = _SIGNS.get(str(found["Action"]), str(found["Action"]))
-    scope = found.get("Scope")
+def _line(change_record: Mapping[str, object]) -> str:
+    sign = _SIGNS.get(str(change_record["Action"]), str(change_record["Action"]))
+    scope = change_record.get("Scope")
     which = f" ({', '.join(map(str, scope))})" if isinstance(scope, list) and scope else ""
-    replaced = found.get("Replacement") in ("True", "Conditional")
+    replaced = change_record.get("Replacement") in ("True", "Conditional")
     fate = " — made anew, and the old one let go" if replaced else ""
-    return f"{sign} {found['ResourceType']} {found['LogicalResourceId']}{which}{fate}"
+    return (
+        f"{sign} {change_record['ResourceType']} {change_record['LogicalResourceId']}{which}{fate}"
+    )
 
 
-def _broken(aws: Aws, stack: Stack, news: list[Event]) -> HarnessError:
+def _failure_error(aws: Aws, stack: Stack, news: list[Event]) -> HarnessError:
     """A stack that CloudFormation has given up, and what gets it out of that."""
     region = f"--region {aws.region} --stack-name {stack.name}"
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         hint = f"aws cloudformation continue-update-rollback {region}"
     else:  # the first creation failed: such a stack cannot be changed any more
         hint = f"aws cloudformation delete-stack {region}"
-    said = list(_failures(news or _events(aws, stack.name)))
+    failures = list(_failures(news or _events(aws, stack.name)))
     return HarnessError(
-        "\n".join([f"stack {stack.name} is in {stack.status}", *said]),
+        "\n".join([f"stack {stack.name} is in {stack.status}", *failures]),
         hint=f"mend what failed, then: {hint}\n  → then run the command again",
     )
 
 
-def _refused(name: str, news: list[Event]) -> HarnessError:
+def _rollback_error(name: str, news: list[Event]) -> HarnessError:
     return HarnessError(
         "\n".join([f"the change of stack {name} was rolled back", *_failures(news)]),
         hint="mend what failed, then run the command again",
@@ -274,6 +281,6 @@ def _failures(events: list[Event]) -> Iterator[str]:
             yield f"  {event.line}"
 
 
-def _parsed(body: object, path: Path) -> object:
+def _parse(body: object, path: Path) -> object:
     """A template as plain values; boto3 has parsed it already where it is JSON."""
     return yamlfile.parse(body, path)[0].value if isinstance(body, str) else body

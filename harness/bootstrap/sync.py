@@ -10,13 +10,13 @@ from pathlib import Path
 from harness import tools
 from harness.bootstrap import credential, release
 from harness.bootstrap.installation import Installation
-from harness.bootstrap.step import Look
+from harness.bootstrap.step import Inspection
 from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import kinds, status
 from harness.kubernetes.api import ApiError, UnreachableError
-from harness.kubernetes.status import Row, Screen
+from harness.kubernetes.status import ClusterStatus, Row
 
 # kustomize-controller takes everything from kubectl that it finds in Git, and leaves it nothing.
 _MANAGER = "kubectl"
@@ -27,24 +27,26 @@ _DEPLOYED = "deployed"
 _SOURCE = kinds.GIT_REPOSITORY.name
 
 
-def look_access(installation: Installation) -> Look:
+def inspect_access(installation: Installation) -> Inspection:
     """Whether KUBECONFIG leads to the cluster, and the cluster answers."""
     context = installation.context
     if context is None:
-        return Look(changes=("+ a context in KUBECONFIG, which holds no credential",))
+        return Inspection(changes=("+ a context in KUBECONFIG, which holds no credential",))
     try:
-        installation.cluster.every(kinds.NAMESPACE)
+        installation.cluster.list_all(kinds.NAMESPACE)
     except UnreachableError as error:
         cidr = installation.value("ADMIN_CIDR")
-        return Look(
-            (error.message,), person=f"come from {cidr} (ADMIN_CIDR): it answers nobody else"
+        return Inspection(
+            (error.message,), manual=f"come from {cidr} (ADMIN_CIDR): it answers nobody else"
         )
     except ApiError as error:
         if error.status not in (401, 403):
             raise
         admin = installation.value("ADMIN_ROLE_ARN")
-        return Look((error.message,), person=f"assume {admin} (AWS_PROFILE): it knows nobody else")
-    return Look((f"context {context}",))
+        return Inspection(
+            (error.message,), manual=f"assume {admin} (AWS_PROFILE): it knows nobody else"
+        )
+    return Inspection((f"context {context}",))
 
 
 def write_kubeconfig(installation: Installation, _: console.Update) -> None:
@@ -53,14 +55,16 @@ def write_kubeconfig(installation: Installation, _: console.Update) -> None:
     command.run(["eksctl", "utils", "write-kubeconfig", *where], timeout=_ASK_SECONDS)
 
 
-def look_operator(installation: Installation) -> Look:
+def inspect_operator(installation: Installation) -> Inspection:
     """Whether flux-operator is installed, in Git's version or kept there by Flux itself."""
-    there, version = _release(installation), _version(installation)
-    if there and _instance(installation):  # whatever its state: without it the instance goes too
-        return Look((f"{text(there, 'chart')} is {text(there, 'status')}, and Flux keeps it",))
-    if text(there, "status") == _DEPLOYED and text(there, "chart") == f"{_OPERATOR}-{version}":
-        return Look((text(there, "chart"),))
-    return Look(changes=(f"+ {_OPERATOR} {version}, by helm",))
+    release, version = _release(installation), _version(installation)
+    if release and _instance(installation):  # whatever its state: without it the instance goes too
+        return Inspection(
+            (f"{text(release, 'chart')} is {text(release, 'status')}, and Flux keeps it",)
+        )
+    if text(release, "status") == _DEPLOYED and text(release, "chart") == f"{_OPERATOR}-{version}":
+        return Inspection((text(release, "chart"),))
+    return Inspection(changes=(f"+ {_OPERATOR} {version}, by helm",))
 
 
 def install_operator(installation: Installation, update: console.Update) -> None:
@@ -69,26 +73,26 @@ def install_operator(installation: Installation, update: console.Update) -> None
     Raises:
         CommandError: helm failed; its last lines are in the text.
     """
-    there = _release(installation)
-    if there and text(there, "status") != _DEPLOYED:  # a helm that was killed left it pending
+    release = _release(installation)
+    if release and text(release, "status") != _DEPLOYED:  # a helm that was killed left it pending
         _helm(installation, update, "uninstall", _OPERATOR, "--ignore-not-found")
     values = json.dumps(mapping(_in_git(installation, "helmrelease"), "spec", "values"))
     words = ("--version", _version(installation), "--create-namespace", "--values", "-")
-    patience = ("--rollback-on-failure", "--timeout", "10m")
+    options = ("--rollback-on-failure", "--timeout", "10m")
     chart = text(_in_git(installation, "ocirepository"), "spec", "url")
     _helm(
-        installation, update, "upgrade", "--install", _OPERATOR, chart, *words, *patience,
+        installation, update, "upgrade", "--install", _OPERATOR, chart, *words, *options,
         stdin=values,
     )  # fmt: skip
 
 
-def look_instance(installation: Installation) -> Look:
+def inspect_instance(installation: Installation) -> Inspection:
     """Whether the cluster has the FluxInstance that Git has."""
-    wanted = _in_git(installation, "fluxinstance")
-    there = _instance(installation)
-    if there and _covers(dig(there, "spec"), dig(wanted, "spec")):
-        return Look((f"Flux {text(wanted, 'spec', 'distribution', 'version')}",))
-    return Look(changes=(f"{'~' if there else '+'} FluxInstance flux, as main has it",))
+    expected = _in_git(installation, "fluxinstance")
+    existing = _instance(installation)
+    if existing and _covers(dig(existing, "spec"), dig(expected, "spec")):
+        return Inspection((f"Flux {text(expected, 'spec', 'distribution', 'version')}",))
+    return Inspection(changes=(f"{'~' if existing else '+'} FluxInstance flux, as main has it",))
 
 
 def apply_instance(installation: Installation, _: console.Update) -> None:
@@ -96,13 +100,15 @@ def apply_instance(installation: Installation, _: console.Update) -> None:
     installation.cluster.apply(_in_git(installation, "fluxinstance"), manager=_MANAGER)
 
 
-def look_sync(installation: Installation) -> Look:
+def inspect_sync(installation: Installation) -> Inspection:
     """Whether everything that Flux applies is applied and Ready."""
-    screen = _screen(installation)
-    if screen and screen.ready:
-        return Look((f"main at {screen.main[:12]}, {len(screen.rows)} objects ready",))
-    rows = [row for row in screen.rows if not _fine(row)] if screen else []
-    return Look(changes=tuple(f"~ {_line(row)}" for row in rows) or ("+ the first sync",))
+    cluster_status = _cluster_status(installation)
+    if cluster_status and cluster_status.ready:
+        return Inspection(
+            (f"main at {cluster_status.main[:12]}, {len(cluster_status.rows)} objects ready",)
+        )
+    rows = [row for row in cluster_status.rows if not _fine(row)] if cluster_status else []
+    return Inspection(changes=tuple(f"~ {_line(row)}" for row in rows) or ("+ the first sync",))
 
 
 def wait_for_sync(installation: Installation, update: console.Update) -> None:
@@ -115,10 +121,10 @@ def wait_for_sync(installation: Installation, update: console.Update) -> None:
     pace = installation.pace
     deadline, patience = pace.now() + installation.sync_seconds, 0.0
     while True:
-        screen = _screen(installation)
-        if screen and screen.ready:
+        cluster_status = _cluster_status(installation)
+        if cluster_status and cluster_status.ready:
             return
-        rows = screen.rows if screen else ()
+        rows = cluster_status.rows if cluster_status else ()
         open_ = [row for row in rows if not _fine(row)]
         update(f"{len(rows) - len(open_)} of {len(rows)} ready; {'; '.join(map(_line, open_[:2]))}")
         refused = [row for row in open_ if row.kind == _SOURCE and row.state == "not ready"]
@@ -135,10 +141,10 @@ def wait_for_sync(installation: Installation, update: console.Update) -> None:
         pace.sleep(pace.look)
 
 
-def _screen(installation: Installation) -> Screen | None:
+def _cluster_status(installation: Installation) -> ClusterStatus | None:
     """What ``harness status`` shows; None while the operator has not brought Flux yet."""
     try:
-        return status.look(installation.cluster, installation.repository)
+        return status.collect(installation.cluster, installation.repository)
     except ApiError as error:
         if error.status == 404:
             return None
@@ -185,8 +191,8 @@ def _instance(installation: Installation) -> Value | None:
 def _release(installation: Installation) -> object:
     """The operator's release, as helm lists it; None where there is none."""
     words = ("list", "--filter", f"^{_OPERATOR}$", "--output", "json")
-    said = command.run(_helm_command(installation, *words), timeout=_ASK_SECONDS).stdout
-    return dig(json.loads(said), 0)
+    output = command.run(_helm_command(installation, *words), timeout=_ASK_SECONDS).stdout
+    return dig(json.loads(output), 0)
 
 
 def _helm(installation: Installation, update: console.Update, *words: str, stdin: str = "") -> None:
@@ -200,8 +206,8 @@ def _helm_command(installation: Installation, *words: str) -> tuple[str | Path, 
     return (program, *words, *where)
 
 
-def _covers(found: object, wanted: object) -> bool:
+def _covers(actual: object, expected: object) -> bool:
     """All that is wanted is found; the server adds defaults of its own."""
-    if isinstance(wanted, Mapping):
-        return all(_covers(dig(found, key), each) for key, each in wanted.items())
-    return found == wanted
+    if isinstance(expected, Mapping):
+        return all(_covers(dig(actual, key), each) for key, each in expected.items())
+    return actual == expected

@@ -40,13 +40,13 @@ def adopt(checkout: Repository, args: argparse.Namespace) -> int:
     adopted = take_over(Path(args.store), load_catalog(checkout.models), committed)
     write_lock(checkout.lock, adopted.lock)
     if args.json:
-        print(json.dumps({"adopted": adopted.names, "left": adopted.left}, indent=2))
+        print(json.dumps({"adopted": adopted.names, "left": adopted.skipped}, indent=2))
     else:
         lines = [f"{name}: {adopted.lock.models[name].mar}" for name in adopted.names]
         print("\n".join([*lines, f"{len(adopted.names)} archives adopted"]))
-    for line in adopted.left:
+    for line in adopted.skipped:
         console.note(f"! {line}")
-    return 1 if adopted.left else 0
+    return 1 if adopted.skipped else 0
 
 
 def _own(checkout: Repository, args: argparse.Namespace) -> int:
@@ -56,12 +56,14 @@ def _own(checkout: Repository, args: argparse.Namespace) -> int:
     if not args.env:
         raise UsageError("--env is missing: whose cluster mounts it?")
     with console.step("Job in the cluster"):
-        found = model_store.own(checkout, args.env, args.context, args.ownership, apply=args.yes)
+        found = model_store.chown_tree(
+            checkout, args.env, args.context, args.ownership, apply=args.yes
+        )
     if args.json:
         print(json.dumps({**asdict(found), "applied": args.yes}, indent=2))
         return 0
     done = "changed" if args.yes else "to change with --yes"
     print("\n".join([*found.changed, f"{args.ownership}: {len(found.changed)} {done}"]))
-    for path in found.left:
+    for path in found.untouched:
         console.note(f"! {path} is left as it is")
     return 0

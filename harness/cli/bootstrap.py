@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from harness.bootstrap.down import DOWN
 from harness.bootstrap.installation import Installation, of
@@ -74,13 +73,13 @@ def _confirm(rows: Sequence[Row], args: argparse.Namespace, where: str) -> None:
     Raises:
         UsageError: nobody did.
     """
-    removing = any(row.state == "to do" for row in rows)
-    stopped = any(row.state == "yours" for row in rows)
+    removing = any(row.status == "pending" for row in rows)
+    stopped = any(row.status == "manual" for row in rows)
     if args.yes or stopped or not removing:
         return
     console.note(f"{where}:\n{format_rows(rows)}")
     if not sys.stdin.isatty():
-        raise UsageError("nobody to ask", hint="--yes removes all of this without asking")
+        raise UsageError("no terminal to confirm on", hint="use --yes")
     if input(f"Type {args.env} to remove all of this: ") != args.env:
         raise UsageError("not confirmed: nothing was removed")
 
@@ -91,14 +90,14 @@ def _token(*, from_stdin: bool) -> str | None:
     Raises:
         UsageError: none came.
     """
-    given = os.environ.pop(_TOKEN, None)
+    token = os.environ.pop(_TOKEN, None)
     if from_stdin:
-        given = sys.stdin.readline().strip()
-        if not given:
-            raise UsageError("no token came by standard input")
-    return given or None
+        token = sys.stdin.readline().strip()
+        if not token:
+            raise UsageError("standard input has no token")
+    return token or None
 
 
 def _show(args: argparse.Namespace, rows: list[Row], text: str) -> None:
-    as_json = [asdict(row) for row in rows]
+    as_json = [row.as_json() for row in rows]
     print(json.dumps(as_json, indent=2, ensure_ascii=False) if args.json else text)

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import difflib
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from harness.cli import tools
 from harness.core import console, files, repository
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
+from harness.core.suggest import did_you_mean
 from harness.policy import engine, report
 from harness.policy.report import Report
 from harness.render import tree
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         _comment(here, found, args.since)
     print(_FORMATS["json" if args.json else args.format](found))
     if args.unset:
-        for each in found.unfilled:
+        for each in found.unset:
             console.note(f"{each.location}: {each.key}")
     return 0 if found.passed else 1
 
@@ -75,7 +75,8 @@ def _comment(here: Repository, found: Report, since: str) -> None:
 def _explain(rule: str) -> int:
     known = engine.load_rules()
     if rule not in known:
-        near = difflib.get_close_matches(rule, known) or ["docs/rules.md lists them all"]
-        raise UsageError(f"no rule {rule!r}", hint=f"did you mean: {', '.join(near)}?")
+        raise UsageError(
+            f"no rule {rule!r}{did_you_mean(rule, known)}", hint="docs/rules.md lists all rules"
+        )
     print(report.explain(known[rule]))
     return 0

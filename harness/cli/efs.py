@@ -44,16 +44,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _converge(checkout: Repository, provision: Provision, args: argparse.Namespace) -> int:
-    aws, wanted = provision.aws, provision.wanted
+    aws, wanted = provision.aws, provision.desired
     cluster = state.cluster(aws, wanted)
     if args.action == "apply":
         written = write_ids(checkout, wanted, provision.up(cluster))
-        lines = [*provision.made, *(f"~ site.yaml: {line}" for line in written)]
-        _show(args, lines, f"{args.env} is as it should be", made=provision.made, written=written)
+        lines = [*provision.applied, *(f"~ site.yaml: {line}" for line in written)]
+        _show(
+            args, lines, f"{args.env} is as it should be", made=provision.applied, written=written
+        )
         if written:
             console.note(f"→ commit clusters/{args.env}/site.yaml: Flux reads it from Git")
         return 0
-    found = state.look(aws, wanted, cluster.vpc)
+    found = state.collect(aws, wanted, cluster.vpc)
     faults = plan.stuck(wanted, found)
     changes = [change.text for change in plan.converge(wanted, cluster, found)]
     ids = site_changes(checkout, wanted, found) if found.file_system else {}
@@ -64,24 +66,26 @@ def _converge(checkout: Repository, provision: Provision, args: argparse.Namespa
 
 
 def _destroy(checkout: Repository, provision: Provision, args: argparse.Namespace) -> int:
-    if taken_over := provision.wanted.settings.file_system:
+    if taken_over := provision.desired.settings.file_system:
         raise UsageError(
             f"{taken_over} was taken over, not made here: it is not removed here either",
             hint=f"take fileSystem out of infra/efs/{args.env}.yaml, or remove it by hand",
         )
-    found = state.look(provision.aws, provision.wanted)
+    found = state.collect(provision.aws, provision.desired)
     if found.file_system and not args.with_data:
         _refuse_use(provision.aws, found.file_system)
     changes = [change.text for change in plan.demolish(found)]
     if changes and not args.yes:
         console.note("\n".join([f"{provision.aws.place}:", *changes]))
         if not sys.stdin.isatty():
-            raise UsageError("nobody to ask", hint="--yes removes all of this without asking")
+            raise UsageError("no terminal to confirm on", hint="use --yes")
         if input(f"Type {args.env} to remove all of this: ") != args.env:
             raise UsageError("not confirmed: nothing was removed")
     provision.down()
-    written = write_ids(checkout, provision.wanted, state.State())
-    _show(args, [*provision.made], "there is nothing left", made=provision.made, written=written)
+    written = write_ids(checkout, provision.desired, state.State())
+    _show(
+        args, [*provision.applied], "there is nothing left", made=provision.applied, written=written
+    )
     return 0
 
 

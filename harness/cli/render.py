@@ -24,7 +24,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the objects; exit 1 where something could not be rendered."""
     environment = _rendered(args)
-    made = (*environment.objects, *environment.foreign)
+    made = (*environment.objects, *environment.third_party)
     objects = [each for each in made if not args.only or each.kind in args.only]
     if args.json:
         rows = [

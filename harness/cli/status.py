@@ -9,7 +9,7 @@ from harness.core import repository
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.kubernetes import api, drift, kubeconfig, status
-from harness.kubernetes.status import Screen
+from harness.kubernetes.status import ClusterStatus
 from harness.local_cluster import local
 
 
@@ -31,7 +31,7 @@ class _Look:
     """A cluster's screen, and where it is not what main says."""
 
     env: str
-    screen: Screen
+    screen: ClusterStatus
     differs: tuple[str, ...]
 
     @property
@@ -43,7 +43,7 @@ class _Look:
 
     def __str__(self) -> str:
         lines = [f"not what main says: {each}" for each in self.differs]
-        return "\n".join([f"{self.env}:", *lines, status.format_screen(self.screen)])
+        return "\n".join([f"{self.env}:", *lines, status.format_status(self.screen)])
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -75,6 +75,6 @@ def _look(here: Repository, env: str, context: str | None, against: str | None) 
     cluster = None if context else local.find(here, env)
     if cluster and not cluster.alive:
         raise HarnessError(f"the local cluster {env} has ended", hint="`make cluster`")
-    screen = status.look(cluster.api if cluster else api.connect(context=context), here)
+    screen = status.collect(cluster.api if cluster else api.connect(context=context), here)
     differs = drift.differences(screen, here, env, against) if against else ()
     return _Look(env, screen, tuple(differs))

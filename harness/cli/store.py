@@ -54,11 +54,11 @@ def gc(checkout: Repository, args: argparse.Namespace) -> int:
     if args.yes:
         aws.confirm_account()
     keep = garbage.needed(checkout)
-    there = aws.every("s3", "list_objects_v2", "Contents", Bucket=name)
+    there = aws.list_all("s3", "list_objects_v2", "Contents", Bucket=name)
     archives = sorted(each["Key"] for each in there if each["Key"].endswith(".mar"))
     unneeded = [key for key in archives if key not in keep]
     for key in unneeded if args.yes else []:
-        aws.ask("s3", "delete_object", Bucket=name, Key=key)
+        aws.call("s3", "delete_object", Bucket=name, Key=key)
     if args.json:
         print(json.dumps({"bucket": name, "unneeded": unneeded, "removed": args.yes}, indent=2))
         return 0

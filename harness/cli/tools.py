@@ -59,15 +59,15 @@ def _named(here: Repository, name: str) -> Path:
     return tools.find(here, name)
 
 
-def _charts(here: Repository) -> dict[remote_charts.Chart, Path]:
-    """The charts of the network that lie here now; one that cannot be had is told, and no error."""
+def _charts(here: Repository) -> dict[remote_charts.RemoteChart, Path]:
+    """The remote charts that are on this machine now; one that cannot be fetched is only noted."""
     renderer = Renderer(here)
     environments = [renderer.candidate(name) for name in renderer.environments()]
-    wanted = list(dict.fromkeys(chart for each in environments for chart in each.published))
+    charts = list(dict.fromkeys(chart for each in environments for chart in each.remote_charts))
     with ThreadPoolExecutor() as pool:
         for chart, why in zip(
-            wanted, pool.map(lambda it: remote_charts.fetch(here, it), wanted), strict=True
+            charts, pool.map(lambda it: remote_charts.fetch(here, it), charts), strict=True
         ):
             if why:
                 console.note(f"not fetched: {chart} ({why})")
-    return {chart: path for chart in wanted if (path := chart.copy(here))}
+    return {chart: path for chart in charts if (path := chart.copy(here))}

@@ -9,7 +9,6 @@ A ``Strict`` model refuses unknown keys and silent conversions (``version: 1.0``
 a version), and what it refuses is reported as ``file:line`` with the nearest valid key.
 """
 
-import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError
+from harness.core.problem import Problem
+from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath
 from harness.core.yamlfile import Document, parse, read_text
 
@@ -84,20 +85,19 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         return model.model_validate_json(json.dumps(document.value, default=str))
     except ValidationError as error:
         problems = [_problem(document, model, detail) for detail in error.errors()]
-        raise InputError("\n".join(problems)) from None
+        raise InputError.of(problems) from None
 
 
-def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> str:
+def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
     loc = tuple(detail["loc"])
     name = ".".join(str(part) for part in loc)
     text = detail["msg"]
     if detail["type"] == "extra_forbidden":
         valid = [key for key in _valid_keys(model, loc[:-1]) if key != loc[-1]]
-        near = difflib.get_close_matches(str(loc[-1]), valid, n=1)
-        text = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+        text = "unknown key" + did_you_mean(str(loc[-1]), valid)
     elif detail["type"] == "string_type":
         text = f'must be text: quote it as "{detail["input"]}"'
-    return f"{document.at(loc)}: {name}: {text}"
+    return Problem(f"{name}: {text}" if name else text, document.at(loc))
 
 
 def _valid_keys(annotation: object, loc: KeyPath) -> Iterator[str]:

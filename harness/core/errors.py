@@ -1,30 +1,24 @@
 """The errors that reach a person, and the exit code of each.
 
-    HarnessError            3   no judgement was possible: something is missing or failed
-    ├── InputError          1   the subject is bad: a file, a model, a setting
-    └── UsageError          2   the call was wrong: an option, an unknown environment
+    HarnessError            3   could not evaluate: something is missing or failed
+    ├── InputError          1   check failed: a file, a model or a setting is bad
+    └── UsageError          2   usage error: an option, an unknown environment
 
 The CLI catches ``HarnessError`` and prints its text; anything else is a bug and keeps its
 traceback. A message says what is wrong, where (``file:line``), and what to do next.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
+from harness.core.problem import Location, Problem
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A place in a source file. ``line`` counts from 1; ``None`` where no line is meant."""
-
-    path: Path
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else str(self.path)
+__all__ = ["HarnessError", "InputError", "Location", "UsageError"]
 
 
 class HarnessError(Exception):
-    """No judgement was possible. ``hint`` is the next thing to do or type."""
+    """Could not evaluate. ``hint`` is the next thing to do or type."""
 
     exit_code = 3
 
@@ -41,12 +35,25 @@ class HarnessError(Exception):
 
 
 class InputError(HarnessError):
-    """The subject is bad: the file, model or setting that was to be judged or used."""
+    """The file, model or setting that was to be checked or used is bad.
+
+    Attributes:
+        problems: each mistake and its place, where several were found at once.
+    """
 
     exit_code = 1
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Self:
+        """An error that reports several problems, each on a line of its own."""
+        reported = tuple(problems)
+        error = cls("\n".join(f"{each.location}: {each.message}" for each in reported))
+        error.problems = reported
+        return error
 
 
 class UsageError(HarnessError):
-    """The call was wrong: nothing was judged, nothing was written."""
+    """The command line is wrong: nothing was checked, nothing was written."""
 
     exit_code = 2

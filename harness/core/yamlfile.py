@@ -30,6 +30,14 @@ ManifestLoader.yaml_implicit_resolvers = {
 }
 
 
+class DuplicateKeyError(InputError):
+    """Of two equal keys one wins, and which one depends on the reader."""
+
+
+class TabIndentError(InputError):
+    """A tab where YAML takes spaces alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document: its plain value, and the line (from 1) of every key and item."""
@@ -65,19 +73,26 @@ def parse(text: str, path: Path) -> list[Document]:
     """Every YAML document in ``text``; ``path`` is only for the errors.
 
     Raises:
-        InputError: not YAML, a key that stands twice, or more than 200,000 nodes.
+        InputError: not YAML, a duplicate key, or more than 200,000 nodes.
     """
     try:
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise InputError(
+        kind = TabIndentError if mark and _character(text, mark) == "\t" else InputError
+        raise kind(
             f"not YAML: {error.problem or error.context}",
             at=Location(path, mark.line + 1 if mark else None),
         ) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"not YAML: {error}", at=path) from error
     return [_Builder(path).document(node) for node in nodes]
+
+
+def _character(text: str, mark: yaml.Mark) -> str:
+    """The character at which the parser stopped; empty at the end of the text."""
+    line = "".join(text.splitlines()[mark.line : mark.line + 1])
+    return line[mark.column : mark.column + 1]
 
 
 class _Builder:
@@ -114,8 +129,8 @@ class _Builder:
             key = self._scalar(key_node)
             if key in built:
                 first = self._lines[*loc, str(key)]
-                raise InputError(
-                    f"key {key!r} stands twice (first in line {first})",
+                raise DuplicateKeyError(
+                    f"duplicate key {key!r} (first on line {first})",
                     at=Location(self._path, line),
                 )
             self._lines[*loc, str(key)] = line

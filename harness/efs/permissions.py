@@ -1,10 +1,10 @@
 """The IAM policy for whoever runs ``harness efs``: what its calls need, and nothing else."""
 
 from harness.aws import Aws
-from harness.efs.settings import Wanted
+from harness.efs.settings import Desired
 
 # Every call that this package makes; a test holds the list against the code.
-_LOOKS = {
+_READS = {
     "cloudwatch": ("get_metric_statistics",),
     "ec2": ("describe_security_group_rules", "describe_security_groups", "describe_subnets"),
     "efs": (
@@ -41,7 +41,7 @@ _LINKED_ROLE = "iam:CreateServiceLinkedRole"
 """EFS and AWS Backup make a role of their own, the first time in an account."""
 
 
-def document(aws: Aws, wanted: Wanted) -> dict[str, object]:
+def document(aws: Aws, desired: Desired) -> dict[str, object]:
     """The policy; what changes something is confined to the settings' region."""
     changes = _actions(aws, _CHANGES) - {_LINKED_ROLE}
     services = ["elasticfilesystem.amazonaws.com", "backup.amazonaws.com"]
@@ -51,7 +51,7 @@ def document(aws: Aws, wanted: Wanted) -> dict[str, object]:
             {
                 "Sid": "Look",
                 "Effect": "Allow",
-                "Action": sorted(_actions(aws, _LOOKS) - changes),
+                "Action": sorted(_actions(aws, _READS) - changes),
                 "Resource": "*",
             },
             {
@@ -59,7 +59,7 @@ def document(aws: Aws, wanted: Wanted) -> dict[str, object]:
                 "Effect": "Allow",
                 "Action": sorted(changes),
                 "Resource": "*",
-                "Condition": {"StringEquals": {"aws:RequestedRegion": wanted.settings.region}},
+                "Condition": {"StringEquals": {"aws:RequestedRegion": desired.settings.region}},
             },
             {
                 "Sid": "FirstFileSystemOfTheAccount",

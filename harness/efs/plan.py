@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from harness.aws import Call
 from harness.efs import policy
-from harness.efs.settings import Wanted
-from harness.efs.state import AccessPoint, Cluster, FileSystem, SecurityGroup, State
+from harness.efs.settings import Desired
+from harness.efs.state import AccessPoint, ClusterNetwork, FileSystem, SecurityGroup, State
 
 NFS = 2049
 EMPTY_BYTES = 64 << 10
@@ -31,8 +31,8 @@ class Role:
     uid: int
     setting: str  # in site.yaml
 
-    def token(self, wanted: Wanted) -> str:
-        return f"{wanted.token}-{self.name}"
+    def token(self, desired: Desired) -> str:
+        return f"{desired.token}-{self.name}"
 
     @property
     def user(self) -> dict[str, object]:
@@ -51,17 +51,17 @@ ROLES = (LOADER, SERVER)
 FILE_SYSTEM = "EFS_FILE_SYSTEM_ID"
 
 
-def converge(wanted: Wanted, cluster: Cluster, state: State) -> list[Change]:
+def converge(desired: Desired, cluster: ClusterNetwork, state: State) -> list[Change]:
     """What is missing or different, in the order in which it is made.
 
     The policy comes before the first mount target: nobody can mount before it stands.
     """
     return [
-        *_group_changes(wanted, cluster, state.security_group),
-        *_file_system_changes(wanted, state.file_system),
-        *_access_point_changes(wanted, state),
-        *_policy_changes(wanted, state),
-        *_mount_target_changes(wanted, cluster, state),
+        *_group_changes(desired, cluster, state.security_group),
+        *_file_system_changes(desired, state.file_system),
+        *_access_point_changes(desired, state),
+        *_policy_changes(desired, state),
+        *_mount_target_changes(desired, cluster, state),
     ]
 
 
@@ -84,8 +84,8 @@ def demolish(state: State) -> list[Change]:
     ]  # fmt: skip
     changes = list(parts)
     if system and system.state != "deleting":
-        left = parts or state.mount_targets or state.access_points
-        call = None if left else _efs("delete_file_system", FileSystemId=system.id)
+        remaining = parts or state.mount_targets or state.access_points
+        call = None if remaining else _efs("delete_file_system", FileSystemId=system.id)
         changes.append(Change(f"- file system {system.id} ({system.size:,} bytes)", call))
     if state.security_group:
         name = state.security_group.id
@@ -94,27 +94,27 @@ def demolish(state: State) -> list[Change]:
     return changes
 
 
-def stuck(wanted: Wanted, state: State) -> list[str]:
+def stuck(desired: Desired, state: State) -> list[str]:
     """What is not as wanted and cannot be changed: somebody has to decide what becomes of it."""
-    found = [f"{name} is in state error: remove it" for name in state.broken]
-    taken_over = wanted.settings.file_system
+    faults = [f"{name} is in state error: remove it" for name in state.broken]
+    taken_over = desired.settings.file_system
     if taken_over and not state.file_system:
-        found.append(f"there is no {taken_over} in {wanted.settings.region} to take over")
+        faults.append(f"there is no {taken_over} in {desired.settings.region} to take over")
     if state.file_system and not state.file_system.encrypted and not taken_over:
-        found.append(f"{state.file_system.id} is not encrypted, which is decided at its creation")
+        faults.append(f"{state.file_system.id} is not encrypted, which is decided at its creation")
     for role in ROLES:
-        point = state.access_points.get(role.token(wanted))
+        point = state.access_points.get(role.token(desired))
         if point and not _fits(role, point):
             shown = json.dumps({"user": point.user, "root": point.root})
-            found.append(f"{point.id}, the {role.name}'s access point, is {shown}: remove it")
-    return found
+            faults.append(f"{point.id}, the {role.name}'s access point, is {shown}: remove it")
+    return faults
 
 
-def ids(wanted: Wanted, state: State) -> dict[str, str]:
+def ids(desired: Desired, state: State) -> dict[str, str]:
     """What site.yaml has to say, as far as it is known."""
-    points = {role.setting: state.access_points.get(role.token(wanted)) for role in ROLES}
+    points = {role.setting: state.access_points.get(role.token(desired)) for role in ROLES}
     known: dict[str, FileSystem | AccessPoint | None] = {FILE_SYSTEM: state.file_system, **points}
-    return {name: found.id for name, found in known.items() if found}
+    return {name: resource.id for name, resource in known.items() if resource}
 
 
 def _efs(operation: str, **parameters: object) -> Call:
@@ -122,17 +122,17 @@ def _efs(operation: str, **parameters: object) -> Call:
 
 
 def _group_changes(
-    wanted: Wanted, cluster: Cluster, group: SecurityGroup | None
+    desired: Desired, cluster: ClusterNetwork, group: SecurityGroup | None
 ) -> Iterator[Change]:
-    name, source = wanted.settings.security_group, cluster.security_group
+    name, source = desired.settings.security_group, cluster.security_group
     if not group:
         yield Change(
             f"+ security group {name} in {cluster.vpc}",
             Call("ec2", "create_security_group", {
                 "GroupName": name,
-                "Description": f"NFS from {wanted.settings.cluster_name} to its model store",
+                "Description": f"NFS from {desired.settings.cluster_name} to its model store",
                 "VpcId": cluster.vpc,
-                "TagSpecifications": [{"ResourceType": "security-group", "Tags": wanted.tags}],
+                "TagSpecifications": [{"ResourceType": "security-group", "Tags": desired.tags}],
             }),
         )  # fmt: skip
     rules = group.rules if group else ()
@@ -157,15 +157,15 @@ def _group_changes(
             )  # fmt: skip
 
 
-def _file_system_changes(wanted: Wanted, system: FileSystem | None) -> Iterator[Change]:
-    if not system and wanted.settings.file_system:
+def _file_system_changes(desired: Desired, system: FileSystem | None) -> Iterator[Change]:
+    if not system and desired.settings.file_system:
         return
     if not system:
         yield Change(
             "+ file system: encrypted, elastic throughput, backups",
-            _efs("create_file_system", CreationToken=wanted.token, Encrypted=True,
+            _efs("create_file_system", CreationToken=desired.token, Encrypted=True,
                  PerformanceMode="generalPurpose", ThroughputMode="elastic", Backup=True,
-                 Tags=wanted.tags),
+                 Tags=desired.tags),
         )  # fmt: skip
         return
     if system.throughput != "elastic":
@@ -185,28 +185,28 @@ def _usable(state: State) -> FileSystem | None:
     return system if system and system.state == "available" else None
 
 
-def _access_point_changes(wanted: Wanted, state: State) -> Iterator[Change]:
+def _access_point_changes(desired: Desired, state: State) -> Iterator[Change]:
     system = _usable(state)
     for role in ROLES:
-        if role.token(wanted) not in state.access_points:
+        if role.token(desired) not in state.access_points:
             yield Change(
                 f"+ access point of the {role.name}: {role.path}, uid {role.uid}",
                 _efs(
                     "create_access_point",
-                    ClientToken=role.token(wanted),
+                    ClientToken=role.token(desired),
                     FileSystemId=system.id,
                     PosixUser=role.user,
                     RootDirectory=role.root,
-                    Tags=[*wanted.tags, {"Key": "role", "Value": role.name}],
+                    Tags=[*desired.tags, {"Key": "role", "Value": role.name}],
                 )
                 if system
                 else None,
             )
 
 
-def _policy_changes(wanted: Wanted, state: State) -> Iterator[Change]:
+def _policy_changes(desired: Desired, state: State) -> Iterator[Change]:
     """The policy may be written once both access points are there: it names them."""
-    right = _right_policy(wanted, state)
+    right = _right_policy(desired, state)
     system = _usable(state)
     if not right or not system:
         yield Change("+ file-system policy: mount by TLS, write through the loader's alone", None)
@@ -218,20 +218,22 @@ def _policy_changes(wanted: Wanted, state: State) -> Iterator[Change]:
         )
 
 
-def _right_policy(wanted: Wanted, state: State) -> policy.Policy | None:
-    points = [state.access_points.get(role.token(wanted)) for role in ROLES]
+def _right_policy(desired: Desired, state: State) -> policy.Policy | None:
+    points = [state.access_points.get(role.token(desired)) for role in ROLES]
     arns = [point.arn for point in points if point]
     if not state.file_system or len(arns) < len(ROLES):
         return None
     return policy.document(state.file_system.arn, *arns)
 
 
-def _mount_target_changes(wanted: Wanted, cluster: Cluster, state: State) -> Iterator[Change]:
+def _mount_target_changes(
+    desired: Desired, cluster: ClusterNetwork, state: State
+) -> Iterator[Change]:
     system, group = _usable(state), state.security_group
-    guarded = system and system.policy and system.policy == _right_policy(wanted, state)
-    have = {target.zone: target for target in state.mount_targets}
+    guarded = system and system.policy and system.policy == _right_policy(desired, state)
+    targets = {target.zone: target for target in state.mount_targets}
     for zone, subnet in cluster.subnets.items():
-        target = have.get(zone)
+        target = targets.get(zone)
         if not target:
             yield Change(
                 f"+ mount target in {zone} ({subnet})",
@@ -254,6 +256,6 @@ def _fits(role: Role, point: AccessPoint) -> bool:
     return _covers(point.user, role.user) and _covers(point.root, role.root)
 
 
-def _covers(found: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
+def _covers(actual: Mapping[str, object], expected: Mapping[str, object]) -> bool:
     """All that is wanted is found; AWS may add keys of its own."""
-    return all(found.get(key) == value for key, value in wanted.items())
+    return all(actual.get(key) == value for key, value in expected.items())

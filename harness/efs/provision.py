@@ -15,8 +15,8 @@ from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.efs import plan, state
 from harness.efs.plan import Change
-from harness.efs.settings import Wanted
-from harness.efs.state import Cluster, State
+from harness.efs.settings import Desired
+from harness.efs.state import ClusterNetwork, State
 from harness.settings import site
 
 # It is there already: another run, or this one before it was killed, has made it.
@@ -44,14 +44,14 @@ _SOON = (
 
 @dataclass
 class Provision:
-    """One environment's file system, and the way to it. ``made`` collects what was changed."""
+    """One environment's file system, and the way to it. ``applied`` collects what was changed."""
 
     aws: Aws
-    wanted: Wanted
+    desired: Desired
     pace: Pace = field(default_factory=Pace)
-    made: list[str] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
 
-    def up(self, cluster: Cluster) -> State:
+    def up(self, cluster: ClusterNetwork) -> State:
         """Make what is missing, change what differs, wait until all of it is available.
 
         Raises:
@@ -60,16 +60,18 @@ class Provision:
             HarnessError: nothing moved for ``pace.patience`` seconds.
         """
 
-        def look() -> State:
-            found = state.look(self.aws, self.wanted, cluster.vpc)
-            if faults := plan.stuck(self.wanted, found):
+        def read_state() -> State:
+            current = state.collect(self.aws, self.desired, cluster.vpc)
+            if faults := plan.stuck(self.desired, current):
                 raise InputError(
                     "\n".join(faults),
-                    hint=f"look at it, then: harness efs destroy --env {self.wanted.env}",
+                    hint=f"look at it, then: harness efs destroy --env {self.desired.env}",
                 )
-            return found
+            return current
 
-        return self._until_settled(look, lambda now: plan.converge(self.wanted, cluster, now))
+        return self._until_settled(
+            read_state, lambda now: plan.converge(self.desired, cluster, now)
+        )
 
     def down(self) -> None:
         """Remove everything that was made, and wait until it is gone.
@@ -77,12 +79,12 @@ class Provision:
         Raises:
             AwsError, HarnessError: as ``up`` does.
         """
-        self._until_settled(lambda: state.look(self.aws, self.wanted), plan.demolish)
+        self._until_settled(lambda: state.collect(self.aws, self.desired), plan.demolish)
 
     def _until_settled(
         self, look: Callable[[], State], differences: Callable[[State], list[Change]]
     ) -> State:
-        title = f"EFS of {self.wanted.env}"
+        title = f"EFS of {self.desired.env}"
         with console.step(title) as update:
             waiting_since = self.pace.now()
             while True:
@@ -90,9 +92,9 @@ class Provision:
                 changes = differences(now)
                 if not changes and not now.pending:
                     return now
-                before = len(self.made)
+                before = len(self.applied)
                 obstacles = [word for each in changes for word in self._make(each, update)]
-                if len(self.made) > before:
+                if len(self.applied) > before:
                     waiting_since = self.pace.now()
                     continue
                 reasons = [*now.pending, *obstacles] or [change.text for change in changes]
@@ -107,34 +109,34 @@ class Provision:
     def _make(self, change: Change, update: console.Update) -> list[str]:
         """Make a change's call; what kept it from being made, if something did."""
         # What was made once and differs still is not known everywhere yet.
-        if not change.call or change.text in self.made:
+        if not change.call or change.text in self.applied:
             return []
         update(change.text)
         try:
-            self.aws.call(change.call)
+            self.aws.call(change.call.service, change.call.operation, **change.call.parameters)
         except AwsError as error:
             if error.code in (*_THERE, *_SOON):
                 return [error.message]
             raise
-        self.made.append(change.text)
+        self.applied.append(change.text)
         return []
 
 
-def write_ids(repository: Repository, wanted: Wanted, found: State) -> list[str]:
+def write_ids(repository: Repository, desired: Desired, current: State) -> list[str]:
     """Write the ids of what ``found`` has into site.yaml; UNSET for what is not there.
 
     Returns:
         The lines that changed, as ``NAME value``.
     """
-    ids = site_changes(repository, wanted, found)
-    site.fill(repository, wanted.env, ids)
+    ids = site_changes(repository, desired, current)
+    site.fill(repository, desired.env, ids)
     return [f"{name} {value}" for name, value in ids.items()]
 
 
-def site_changes(repository: Repository, wanted: Wanted, found: State) -> dict[str, str]:
+def site_changes(repository: Repository, desired: Desired, current: State) -> dict[str, str]:
     """Which of site.yaml's ids are not those of ``found``, and what they have to be."""
-    ids = plan.ids(wanted, found)
+    ids = plan.ids(desired, current)
     names = (plan.FILE_SYSTEM, *(role.setting for role in plan.ROLES))
-    stand = {each.name: each.value for each in site.read(repository, wanted.env)}
-    right = {name: ids.get(name, site.UNSET) for name in names}
-    return {name: value for name, value in right.items() if stand.get(name) != value}
+    actual = {each.name: each.value for each in site.read(repository, desired.env)}
+    expected = {name: ids.get(name, site.UNSET) for name in names}
+    return {name: value for name, value in expected.items() if actual.get(name) != value}

@@ -33,7 +33,7 @@ class Settings(Camel):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Desired:
     """What an environment wants. ``token`` makes each of its parts findable, and unique."""
 
     env: str
@@ -55,7 +55,7 @@ class Wanted:
 TOKEN_TAG = "torchserve-model-store"  # noqa: S105 (a tag's key, no secret)
 
 
-def load(repository: Repository, env: str) -> Wanted:
+def load(repository: Repository, env: str) -> Desired:
     """Read an environment's settings.
 
     Raises:
@@ -74,4 +74,4 @@ def load(repository: Repository, env: str) -> Wanted:
                 at=value.at,
                 hint=f"harness init --env {env} AWS_REGION=…",
             )
-    return Wanted(env, settings)
+    return Desired(env, settings)

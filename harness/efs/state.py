@@ -8,14 +8,14 @@ from typing import Any
 
 from harness.aws import Aws, AwsError
 from harness.core.errors import HarnessError
-from harness.efs.settings import TOKEN_TAG, Wanted
+from harness.efs.settings import TOKEN_TAG, Desired
 
 _SETTLED = ("available", "error")
 _CONNECTIONS_MINUTES = 15  # CloudWatch's figures of EFS lag by some minutes
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterNetwork:
     """An EKS cluster: its network, and one subnet for each zone that its node groups use."""
 
     vpc: str
@@ -103,34 +103,34 @@ class State:
         return [each.id for each in self.parts if each.state == "error"]
 
 
-def cluster(aws: Aws, wanted: Wanted) -> Cluster:
+def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
     """Look the cluster up, and the zones of its node groups.
 
     Raises:
         AwsError: there is no such cluster in the region, or a node group's subnet is gone.
         HarnessError: it has no node groups yet.
     """
-    name = wanted.settings.cluster_name
-    network = aws.ask("eks", "describe_cluster", name=name)["cluster"]["resourcesVpcConfig"]
-    groups = aws.every("eks", "list_nodegroups", "nodegroups", clusterName=name)
+    name = desired.settings.cluster_name
+    network = aws.read("eks", "describe_cluster", name=name)["cluster"]["resourcesVpcConfig"]
+    groups = aws.list_all("eks", "list_nodegroups", "nodegroups", clusterName=name)
     ids: set[str] = set()
     for group in groups:
-        answer = aws.ask("eks", "describe_nodegroup", clusterName=name, nodegroupName=str(group))
+        answer = aws.read("eks", "describe_nodegroup", clusterName=name, nodegroupName=str(group))
         ids.update(answer["nodegroup"]["subnets"])
     if not ids:
         raise HarnessError(
             f"{name} has no node groups, so nothing says in which zones it mounts",
-            hint=f"eksctl create nodegroup -f clusters/{wanted.env}/eksctl.yaml",
+            hint=f"eksctl create nodegroup -f clusters/{desired.env}/eksctl.yaml",
         )
-    found = aws.every("ec2", "describe_subnets", "Subnets", SubnetIds=sorted(ids))
+    records = aws.list_all("ec2", "describe_subnets", "Subnets", SubnetIds=sorted(ids))
     # EFS takes one mount target a zone: where a zone has two subnets, always the same one.
-    found.sort(key=lambda each: str(each["SubnetId"]), reverse=True)
-    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in found}
+    records.sort(key=lambda each: str(each["SubnetId"]), reverse=True)
+    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in records}
     zones = dict(sorted(subnets.items()))
-    return Cluster(network["vpcId"], network["clusterSecurityGroupId"], zones)
+    return ClusterNetwork(network["vpcId"], network["clusterSecurityGroupId"], zones)
 
 
-def look(aws: Aws, wanted: Wanted, vpc: str | None = None) -> State:
+def collect(aws: Aws, desired: Desired, vpc: str | None = None) -> State:
     """Look at what there is.
 
     Args:
@@ -139,8 +139,8 @@ def look(aws: Aws, wanted: Wanted, vpc: str | None = None) -> State:
         vpc: where a security group of the settings' name counts, whoever made it; None: only
             a group that was made for ``wanted`` counts, wherever it is.
     """
-    group = _security_group(aws, wanted, vpc)
-    systems = _file_systems(aws, wanted)
+    group = _security_group(aws, desired, vpc)
+    systems = _file_systems(aws, desired)
     systems = [each for each in systems if each["LifeCycleState"] != "deleted"]
     if not systems:
         return State(group)
@@ -150,11 +150,11 @@ def look(aws: Aws, wanted: Wanted, vpc: str | None = None) -> State:
     return State(group, system, _mount_targets(aws, system.id), _access_points(aws, system.id))
 
 
-def _file_systems(aws: Aws, wanted: Wanted) -> list[dict[str, Any]]:
-    taken_over = wanted.settings.file_system
-    named = {"FileSystemId": taken_over} if taken_over else {"CreationToken": wanted.token}
+def _file_systems(aws: Aws, desired: Desired) -> list[dict[str, Any]]:
+    taken_over = desired.settings.file_system
+    named = {"FileSystemId": taken_over} if taken_over else {"CreationToken": desired.token}
     try:
-        return aws.every("efs", "describe_file_systems", "FileSystems", **named)
+        return aws.list_all("efs", "describe_file_systems", "FileSystems", **named)
     except AwsError as error:
         if error.code == "FileSystemNotFound":
             return []
@@ -163,57 +163,57 @@ def _file_systems(aws: Aws, wanted: Wanted) -> list[dict[str, Any]]:
 
 def connections(aws: Aws, file_system: str) -> int:
     """How many clients had the file system mounted of late."""
-    until = datetime.datetime.now(datetime.UTC)
-    answer = aws.ask(
+    now = datetime.datetime.now(datetime.UTC)
+    answer = aws.read(
         "cloudwatch",
         "get_metric_statistics",
         Namespace="AWS/EFS",
         MetricName="ClientConnections",
         Dimensions=[{"Name": "FileSystemId", "Value": file_system}],
-        StartTime=until - datetime.timedelta(minutes=_CONNECTIONS_MINUTES),
-        EndTime=until,
+        StartTime=now - datetime.timedelta(minutes=_CONNECTIONS_MINUTES),
+        EndTime=now,
         Period=60 * _CONNECTIONS_MINUTES,
         Statistics=["Maximum"],
     )
     return int(max((each["Maximum"] for each in answer["Datapoints"]), default=0))
 
 
-def _security_group(aws: Aws, wanted: Wanted, vpc: str | None) -> SecurityGroup | None:
-    names = {"group-name": wanted.settings.security_group}
-    names |= {"vpc-id": vpc} if vpc else {f"tag:{TOKEN_TAG}": wanted.token}
+def _security_group(aws: Aws, desired: Desired, vpc: str | None) -> SecurityGroup | None:
+    names = {"group-name": desired.settings.security_group}
+    names |= {"vpc-id": vpc} if vpc else {f"tag:{TOKEN_TAG}": desired.token}
     filters = [{"Name": name, "Values": [value]} for name, value in names.items()]
-    found = aws.every("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
-    if not found:
+    groups = aws.list_all("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
+    if not groups:
         return None
-    rules = aws.every(
+    rules = aws.list_all(
         "ec2",
         "describe_security_group_rules",
         "SecurityGroupRules",
-        Filters=[{"Name": "group-id", "Values": [found[0]["GroupId"]]}],
+        Filters=[{"Name": "group-id", "Values": [groups[0]["GroupId"]]}],
     )
     return SecurityGroup(
-        found[0]["GroupId"], tuple(_rule(each) for each in rules if not each["IsEgress"])
+        groups[0]["GroupId"], tuple(_rule(each) for each in rules if not each["IsEgress"])
     )
 
 
-def _rule(found: Mapping[str, Any]) -> Rule:
-    group = found.get("ReferencedGroupInfo", {}).get("GroupId")
-    source = group or found.get("CidrIpv4") or found.get("CidrIpv6") or found.get("PrefixListId")
-    ports = (found.get("FromPort", -1), found.get("ToPort", -1))
-    return Rule(found["SecurityGroupRuleId"], found["IpProtocol"], ports, str(source))
+def _rule(record: Mapping[str, Any]) -> Rule:
+    group = record.get("ReferencedGroupInfo", {}).get("GroupId")
+    source = group or record.get("CidrIpv4") or record.get("CidrIpv6") or record.get("PrefixListId")
+    ports = (record.get("FromPort", -1), record.get("ToPort", -1))
+    return Rule(record["SecurityGroupRuleId"], record["IpProtocol"], ports, str(source))
 
 
-def _file_system(aws: Aws, found: Mapping[str, Any]) -> FileSystem:
-    name = found["FileSystemId"]
+def _file_system(aws: Aws, record: Mapping[str, Any]) -> FileSystem:
+    name = record["FileSystemId"]
     backup = _or_none(aws, "describe_backup_policy", name, "PolicyNotFound")
     policy = _or_none(aws, "describe_file_system_policy", name, "PolicyNotFound")
     return FileSystem(
         id=name,
-        arn=found["FileSystemArn"],
-        state=found["LifeCycleState"],
-        encrypted=found["Encrypted"],
-        throughput=found["ThroughputMode"],
-        size=found["SizeInBytes"]["Value"],
+        arn=record["FileSystemArn"],
+        state=record["LifeCycleState"],
+        encrypted=record["Encrypted"],
+        throughput=record["ThroughputMode"],
+        size=record["SizeInBytes"]["Value"],
         backup=bool(backup) and backup["BackupPolicy"]["Status"] in ("ENABLED", "ENABLING"),
         policy=json.loads(policy["Policy"]) if policy else None,
     )
@@ -222,7 +222,7 @@ def _file_system(aws: Aws, found: Mapping[str, Any]) -> FileSystem:
 def _or_none(aws: Aws, operation: str, file_system: str, absent: str) -> Mapping[str, Any]:
     """An answer; empty where there is none, or where AWS does not know the file system yet."""
     try:
-        return aws.ask("efs", operation, FileSystemId=file_system)
+        return aws.read("efs", operation, FileSystemId=file_system)
     except AwsError as error:
         if error.code in (absent, "FileSystemNotFound", "IncorrectFileSystemLifeCycleState"):
             return {}
@@ -243,7 +243,9 @@ def _mount_targets(aws: Aws, file_system: str) -> tuple[MountTarget, ...]:
 
 def _groups(aws: Aws, mount_target: str) -> tuple[str, ...]:
     try:
-        answer = aws.ask("efs", "describe_mount_target_security_groups", MountTargetId=mount_target)
+        answer = aws.read(
+            "efs", "describe_mount_target_security_groups", MountTargetId=mount_target
+        )
     except AwsError as error:
         # It is being made or removed, so it is pending anyway.
         if error.code in ("IncorrectMountTargetState", "MountTargetNotFound"):
@@ -268,9 +270,9 @@ def _access_points(aws: Aws, file_system: str) -> dict[str, AccessPoint]:
 
 def _parts(aws: Aws, operation: str, key: str, file_system: str) -> list[dict[str, Any]]:
     try:
-        found = aws.every("efs", operation, key, FileSystemId=file_system)
+        records = aws.list_all("efs", operation, key, FileSystemId=file_system)
     except AwsError as error:
         if error.code == "FileSystemNotFound":  # one describe knows it, another does not yet
             return []
         raise
-    return [each for each in found if each["LifeCycleState"] != "deleted"]
+    return [each for each in records if each["LifeCycleState"] != "deleted"]

@@ -1,7 +1,7 @@
 """The Kubernetes API as plain objects: get, apply, watch until something is so.
 
     cluster = api.connect(kubeconfig)
-    cluster.until(kinds.DEPLOYMENT, lambda found: ..., namespace="torchserve", seconds=30)
+    cluster.wait_for(kinds.DEPLOYMENT, lambda found: ..., namespace="torchserve", seconds=30)
 
 The official client does the transport; which kinds there are is asked of the server itself.
 """
@@ -71,7 +71,7 @@ class Api:
                 return None
             raise
 
-    def every(self, kind: Kind, namespace: str = "", labels: str = "") -> list[Value]:
+    def list_all(self, kind: Kind, namespace: str = "", labels: str = "") -> list[Value]:
         """Every object of the kind, of one namespace or of all."""
         return self._listed(kind, namespace, labels)[0]
 
@@ -99,7 +99,7 @@ class Api:
         """Create an object, or ask whether it might be.
 
         Raises:
-            ApiError: it was refused, or is there already.
+            ApiError: it was refused, or already exists.
         """
         path = self._path(_kind(value), text(value, "metadata", "namespace"))
         return self._ask("POST", path, value, {"dryRun": "All"} if dry_run else None)
@@ -150,10 +150,10 @@ class Api:
         requested = {"reconcile.fluxcd.io/requestedAt": token or str(time.time())}
         self.patch(kind, name, {"metadata": {"annotations": requested}}, namespace)
 
-    def until(
+    def wait_for(
         self,
         kind: Kind,
-        so: Callable[[list[Value]], Answer | None],
+        condition: Callable[[list[Value]], Answer | None],
         *,
         seconds: float,
         namespace: str = "",
@@ -165,24 +165,26 @@ class Api:
         The watch goes on through restarts of the API server.
 
         Raises:
-            HarnessError: it was not so after ``seconds``.
+            HarnessError: timed out after ``seconds``.
         """
         deadline = time.monotonic() + seconds
-        found: list[Value] = []
+        objects: list[Value] = []
         while time.monotonic() < deadline:
             try:
-                for found in self._states(kind, namespace, labels, deadline):
-                    if answer := so(found):
-                        return answer
+                for objects in self._states(kind, namespace, labels, deadline):
+                    if value := condition(objects):
+                        return value
             except (*_TRANSPORT, UnreachableError, ApiError) as error:
                 if isinstance(error, ApiError) and error.status in (400, 403, 422):
                     raise
                 time.sleep(_AGAIN)
         raise HarnessError(
-            f"not so after {seconds:g} s: {what or kind.name}\n{_summary(found)}",
+            f"timed out after {seconds:g} s waiting for {what or kind.name}\n{_summary(objects)}",
         )
 
-    def until_gone(self, removed: Collection[tuple[Kind, str, str]], *, seconds: float) -> None:
+    def wait_until_gone(
+        self, removed: Collection[tuple[Kind, str, str]], *, seconds: float
+    ) -> None:
         """Wait until none of some objects, by kind, name and namespace, is there any more.
 
         Raises:
@@ -190,12 +192,12 @@ class Api:
         """
         for kind in {kind for kind, _, _ in removed}:
 
-            def gone(found: list[Value], kind: Kind = kind) -> bool:
-                metadata = [mapping(each, "metadata") for each in found]
-                there = {(kind, text(x, "name"), text(x, "namespace")) for x in metadata}
-                return there.isdisjoint(removed)
+            def gone(objects: list[Value], kind: Kind = kind) -> bool:
+                metadata = [mapping(each, "metadata") for each in objects]
+                existing = {(kind, text(x, "name"), text(x, "namespace")) for x in metadata}
+                return existing.isdisjoint(removed)
 
-            self.until(kind, gone, seconds=seconds, what=f"{kind.name}: what was removed is gone")
+            self.wait_for(kind, gone, seconds=seconds, what=f"the deletion of every {kind.name}")
 
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""
@@ -209,13 +211,13 @@ class Api:
 
     def kinds(self) -> list[Kind]:
         """Every kind that the server has, for whoever needs to look at everything."""
-        found = [("v1", "/api/v1")]
+        groups = [("v1", "/api/v1")]
         for group in items(self._ask("GET", "/apis"), "groups"):
             version = text(group, "preferredVersion", "groupVersion")
-            found.append((version, f"/apis/{version}"))
+            groups.append((version, f"/apis/{version}"))
         return [
             Kind(version, text(each, "kind"))
-            for version, path in found
+            for version, path in groups
             for each in items(self._ask("GET", path), "resources")
             if "/" not in text(each, "name") and "list" in items(each, "verbs")
         ]
@@ -224,14 +226,16 @@ class Api:
         self, kind: Kind, namespace: str, labels: str, deadline: float
     ) -> Iterator[list[Value]]:
         """All objects as they are now, and again after each change."""
-        listed, version = self._listed(kind, namespace, labels)
-        known = {_key(each): each for each in listed}
-        yield listed
-        left = max(1, min(_WATCH_SECONDS, int(deadline - time.monotonic())))
-        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(left)}
+        objects, version = self._listed(kind, namespace, labels)
+        known = {_key(each): each for each in objects}
+        yield objects
+        seconds = max(1, min(_WATCH_SECONDS, int(deadline - time.monotonic())))
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
         if labels:
             query["labelSelector"] = labels
-        with self._open("GET", self._path(kind, namespace), query=query, seconds=left + 2) as lines:
+        with self._open(
+            "GET", self._path(kind, namespace), query=query, seconds=seconds + 2
+        ) as lines:
             for line in _lines(lines):
                 event = cast("Value", json.loads(line))
                 value = mapping(event, "object")
@@ -245,10 +249,10 @@ class Api:
 
     def _listed(self, kind: Kind, namespace: str, labels: str) -> tuple[list[Value], str]:
         query = {"labelSelector": labels} if labels else None
-        answer = self._ask("GET", self._path(kind, namespace), query=query)
-        same = {"apiVersion": kind.api_version, "kind": kind.name}
-        found = [{**same, **mapping(each)} for each in items(answer, "items")]
-        return cast("list[Value]", found), text(answer, "metadata", "resourceVersion")
+        response = self._ask("GET", self._path(kind, namespace), query=query)
+        type_meta = {"apiVersion": kind.api_version, "kind": kind.name}
+        objects = [{**type_meta, **mapping(each)} for each in items(response, "items")]
+        return cast("list[Value]", objects), text(response, "metadata", "resourceVersion")
 
     def _path(self, kind: Kind, namespace: str, name: str = "") -> str:
         if kind not in self._paths:
@@ -262,8 +266,8 @@ class Api:
 
     def _discover(self, kind: Kind) -> tuple[str, bool]:
         root = "/apis" if "/" in kind.api_version else "/api"
-        answer = self._ask("GET", f"{root}/{kind.api_version}")
-        for each in items(answer, "resources"):
+        response = self._ask("GET", f"{root}/{kind.api_version}")
+        for each in items(response, "resources"):
             if text(each, "kind") == kind.name and "/" not in text(each, "name"):
                 return text(each, "name"), bool(mapping(each)["namespaced"])
         raise ApiError(404, {"message": "the server has no such kind"}, f"{kind}")
@@ -317,9 +321,9 @@ class Api:
         except _TRANSPORT as error:
             raise UnreachableError(f"{settings.host} does not answer: {error}") from error
         if response.status >= 400:
-            said = response.read()
+            body_text = response.read()
             response.release_conn()
-            raise ApiError(response.status, _status(said), f"{method} {path}")
+            raise ApiError(response.status, _status(body_text), f"{method} {path}")
         return response
 
 
@@ -331,13 +335,13 @@ def connect(file: Path | None = None, context: str | None = None) -> Api:
     """
     path = str(file) if file else kubeconfig.files()
     try:
-        made = config.new_client_from_config(config_file=path, context=context)
+        api_client = config.new_client_from_config(config_file=path, context=context)
     except (config.ConfigException, OSError) as error:
         raise HarnessError(
             f"no cluster can be named: {error}",
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
-    return Api(made)
+    return Api(api_client)
 
 
 def _kind(value: Value) -> Kind:
@@ -359,20 +363,20 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield from whole
 
 
-def _status(said: bytes) -> Value:
+def _status(body: bytes) -> Value:
     try:
-        return cast("Value", json.loads(said))
+        return cast("Value", json.loads(body))
     except ValueError:
-        return {"message": said.decode(errors="replace")[:500]}
+        return {"message": body.decode(errors="replace")[:500]}
 
 
-def _summary(found: list[Value]) -> str:
+def _summary(objects: list[Value]) -> str:
     """What the last look saw, a line an object, with what its conditions say."""
     lines = []
-    for each in found[:20]:
-        said = [
-            " ".join(text(one, name) for name in ("type", "status", "reason", "message"))
-            for one in items(each, "status", "conditions")
+    for each in objects[:20]:
+        conditions = [
+            " ".join(text(condition, name) for name in ("type", "status", "reason", "message"))
+            for condition in items(each, "status", "conditions")
         ]
-        lines.append(f"  {_key(each)}: {'; '.join(said)[:600]}")
+        lines.append(f"  {_key(each)}: {'; '.join(conditions)[:600]}")
     return "\n".join(lines) or "  there is no such object"

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 from harness.core.repository import Repository
-from harness.kubernetes.status import Screen
+from harness.kubernetes.status import ClusterStatus
 from harness.render import tree
 from harness.render.renderer import pinned
 
 _SHOWN = 12  # digits of a commit
 
 
-def differences(screen: Screen, repository: Repository, env: str, commit: str) -> Iterator[str]:
+def differences(
+    screen: ClusterStatus, repository: Repository, env: str, commit: str
+) -> Iterator[str]:
     """Where a cluster is not at what ``commit`` says of its environment, in words.
 
     What differs inside an object is not looked for: Flux repairs it, and is not Ready meanwhile.
@@ -24,10 +26,10 @@ def differences(screen: Screen, repository: Repository, env: str, commit: str) -
     Raises:
         UsageError: the commit is not in this checkout.
     """
-    wanted = tree.at_commit(repository, commit)
-    release = pinned(wanted, env) or wanted.commit
-    if screen.main != wanted.commit:
-        yield f"follows {_short(screen.main)}, and main is at {_short(wanted.commit)}"
+    target = tree.at_commit(repository, commit)
+    release = pinned(target, env) or target.commit
+    if screen.main != target.commit:
+        yield f"follows {_short(screen.main)}, and main is at {_short(target.commit)}"
     if screen.release != release:
         yield f"runs {_short(screen.release)}, and main says {_short(release)}"
     for row in screen.rows:

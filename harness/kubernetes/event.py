@@ -72,15 +72,15 @@ def read(payload: str, repository: Repository, env: str) -> Sync:
         fields = {".".join(map(str, each["loc"])) or "JSON" for each in error.errors()}
         raise InputError(f"not an event of Flux: {', '.join(sorted(fields))[:200]!r}") from None
     (alert,) = yamlfile.parse(yamlfile.read_text(path), path)
-    if refused := _refused(event, mapping(alert.value, "spec")):
-        raise InputError(f"{refused} is not what {env} announces", at=path)
+    if mismatch := _mismatch(event, mapping(alert.value, "spec")):
+        raise InputError(f"{mismatch} is not what {env} announces", at=path)
     commit = _commit(event)
     if commit and not Git(repository.root).is_ancestor(commit, "HEAD"):
         raise InputError(f"{commit} is not in the history of this checkout")
     return Sync(f"{event.subject.kind}/{event.subject.name}", commit)
 
 
-def _refused(event: Event, alert: Value) -> str | None:
+def _mismatch(event: Event, alert: Value) -> str | None:
     """Which part of an event the Alert does not announce."""
     subject = event.subject
     sources = [(text(each, "kind"), text(each, "name")) for each in items(alert, "eventSources")]
@@ -93,8 +93,8 @@ def _refused(event: Event, alert: Value) -> str | None:
         return "the severity"
     if not any(re.search(str(each), event.message) for each in items(alert, "inclusionList")):
         return "the message"
-    wanted = mapping(alert, "eventMetadata").items()
-    return None if wanted <= event.metadata.items() else "the environment"
+    expected = mapping(alert, "eventMetadata").items()
+    return None if expected <= event.metadata.items() else "the environment"
 
 
 def _commit(event: Event) -> str | None:
@@ -105,7 +105,7 @@ def _commit(event: Event) -> str | None:
     """
     if event.subject.kind != "Kustomization":
         return None
-    found = _REVISION.fullmatch(event.metadata.get("revision", ""))
-    if not found:
+    revision = _REVISION.fullmatch(event.metadata.get("revision", ""))
+    if not revision:
         raise InputError("the event's revision is no commit", hint="such as main@sha1:<40 digits>")
-    return found[2]
+    return revision[2]

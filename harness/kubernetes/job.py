@@ -13,7 +13,7 @@ _MARGIN = 60  # seconds beside its deadline, for the controller to notice
 _TAIL = 2_000  # characters of its log that an error shows
 
 
-def run(cluster: Api, job: Value, beside: Sequence[Value] = ()) -> str:
+def run(cluster: Api, job: Value, companions: Sequence[Value] = ()) -> str:
     """Create a Job and what it needs, wait for its end, remove all of it.
 
     Args:
@@ -25,32 +25,32 @@ def run(cluster: Api, job: Value, beside: Sequence[Value] = ()) -> str:
         What its pod has written.
 
     Raises:
-        HarnessError: one of that name is there already, it failed, or did not end in time.
+        HarnessError: one of that name already exists, it failed, or did not end in time.
     """
     name, namespace = text(job, "metadata", "name"), text(job, "metadata", "namespace")
     try:
-        made = cluster.create(job)
+        created = cluster.create(job)
     except ApiError as error:
         if error.status != _CONFLICT:
             raise
         hint = f"kubectl -n {namespace} get job {name}; delete it if nobody waits for it"
-        raise HarnessError(f"Job {namespace}/{name} is there already", hint=hint) from error
+        raise HarnessError(f"Job {namespace}/{name} already exists", hint=hint) from error
     try:
-        for each in beside:
-            cluster.create(_owned(each, made))
-        ended = cluster.until(
+        for each in companions:
+            cluster.create(_with_owner(each, created))
+        ended = cluster.wait_for(
             kinds.JOB,
-            lambda found: _ended(found, name),
+            lambda jobs: _finished_job(jobs, name),
             seconds=_deadline(job),
             namespace=namespace,
-            what=f"Job {namespace}/{name} has ended",
+            what=f"Job {namespace}/{name} to end",
         )
-        return _said(cluster, ended)
+        return _output(cluster, ended)
     finally:
         cluster.delete(kinds.JOB, name, namespace)
 
 
-def _owned(value: Value, owner: Value) -> Value:
+def _with_owner(value: Value, owner: Value) -> Value:
     """An object that Kubernetes removes with its owner, even if we are killed."""
     metadata = mapping(owner, "metadata")
     reference = {
@@ -67,29 +67,29 @@ def _deadline(job: Value) -> float:
     return (seconds if isinstance(seconds, int) else 0) + _MARGIN
 
 
-def _ended(found: Sequence[Value], name: str) -> Value | None:
-    for job in found:
-        over = [
+def _finished_job(jobs: Sequence[Value], name: str) -> Value | None:
+    for job in jobs:
+        statuses = [
             text(reconciliation.condition(job, kind), "status") for kind in ("Complete", "Failed")
         ]
-        if text(job, "metadata", "name") == name and "True" in over:
+        if text(job, "metadata", "name") == name and "True" in statuses:
             return job
     return None
 
 
-def _said(cluster: Api, job: Value) -> str:
+def _output(cluster: Api, job: Value) -> str:
     name, namespace = text(job, "metadata", "name"), text(job, "metadata", "namespace")
     failed = reconciliation.condition(job, "Failed")
-    pods = cluster.every(kinds.POD, namespace, f"batch.kubernetes.io/job-name={name}")
+    pods = cluster.list_all(kinds.POD, namespace, f"batch.kubernetes.io/job-name={name}")
     names = [text(pod, "metadata", "name") for pod in pods]
     if text(failed, "status") != "True":
         return "".join(cluster.log(pod, namespace) for pod in names)
-    why = [*_last_words(cluster, names, namespace), *_warnings(cluster, name, namespace)]
+    why = [*_log_tails(cluster, names, namespace), *_warnings(cluster, name, namespace)]
     reason = f"Job {namespace}/{name} failed: {text(failed, 'reason')}"
     raise HarnessError("\n".join([reason, *(f"  {line}" for line in why)]))
 
 
-def _last_words(cluster: Api, pods: Sequence[str], namespace: str) -> Iterator[str]:
+def _log_tails(cluster: Api, pods: Sequence[str], namespace: str) -> Iterator[str]:
     for pod in pods:
         with contextlib.suppress(ApiError):  # its container never started
             yield from cluster.log(pod, namespace)[-_TAIL:].splitlines()
@@ -97,7 +97,7 @@ def _last_words(cluster: Api, pods: Sequence[str], namespace: str) -> Iterator[s
 
 def _warnings(cluster: Api, name: str, namespace: str) -> Iterator[str]:
     """What the scheduler and the kubelet complained about: a pod past its deadline is gone."""
-    for event in cluster.every(kinds.EVENT, namespace):
+    for event in cluster.list_all(kinds.EVENT, namespace):
         about = text(event, "involvedObject", "name")
         if text(event, "type") == "Warning" and about.startswith(name):
             yield f"{text(event, 'reason')}: {text(event, 'message')}"[:_TAIL]

@@ -38,38 +38,38 @@ def context_of(server: str) -> str | None:
         InputError: a file is not YAML.
     """
     clusters = [each for each in _entries("clusters") if text(each, "cluster", "server") == server]
-    there = {text(each, "name") for each in clusters}
+    names = {text(each, "name") for each in clusters}
     for each in _entries("contexts"):
-        if text(each, "context", "cluster") in there:
+        if text(each, "context", "cluster") in names:
             return text(each, "name")
     return None
 
 
-def alone(context: str) -> str:
+def extract_context(context: str) -> str:
     """A context without the others, as a file that can lie anywhere.
 
     Raises:
-        UsageError: there is none of that name, or it names what is not there.
+        UsageError: there is none of that name, or it refers to an entry that does not exist.
     """
-    chosen = _one("contexts", context)
-    whole = {
+    entry = _entry("contexts", context)
+    config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [_one("clusters", text(chosen, "context", "cluster"))],
-        "users": [_one("users", text(chosen, "context", "user"))],
-        "contexts": [chosen],
+        "clusters": [_entry("clusters", text(entry, "context", "cluster"))],
+        "users": [_entry("users", text(entry, "context", "user"))],
+        "contexts": [entry],
         "current-context": context,
     }
-    return yaml.safe_dump(whole, sort_keys=False)
+    return yaml.safe_dump(config, sort_keys=False)
 
 
-def _one(part: str, name: str) -> Value:
-    found = list(_entries(part))
-    for each in found:
+def _entry(part: str, name: str) -> Value:
+    entries = list(_entries(part))
+    for each in entries:
         if text(each, "name") == name:
             return each
-    have = ", ".join(text(each, "name") for each in found) or "none"
-    raise UsageError(f"KUBECONFIG has no {name!r} under {part}", hint=f"it has: {have}")
+    names = ", ".join(text(each, "name") for each in entries) or "none"
+    raise UsageError(f"KUBECONFIG has no {name!r} under {part}", hint=f"it has: {names}")
 
 
 def _entries(part: str) -> Iterator[Value]:
@@ -89,10 +89,10 @@ def _documents() -> Iterator[tuple[Path, object]]:
 
 def _absolute(entry: Value, folder: Path) -> Value:
     """The entry with what it refers to by paths from the root."""
-    found = dict(entry)
-    for key, value in found.items():
+    absolute = dict(entry)
+    for key, value in absolute.items():
         if isinstance(value, dict):
-            found[key] = _absolute(value, folder)
+            absolute[key] = _absolute(value, folder)
         elif key in _PATHS:
-            found[key] = str((folder / str(value)).resolve())
-    return found
+            absolute[key] = str((folder / str(value)).resolve())
+    return absolute

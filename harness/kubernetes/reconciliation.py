@@ -23,14 +23,14 @@ class Clock:
         return cls(time.monotonic() + seconds)
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds that are left, never less than a short one."""
         return max(0.5, self.deadline - time.monotonic())
 
 
 def request(cluster: Api) -> None:
     """Ask Flux to look at every Git source now."""
-    for source in cluster.every(kinds.GIT_REPOSITORY, kinds.FLUX_NAMESPACE):
+    for source in cluster.list_all(kinds.GIT_REPOSITORY, kinds.FLUX_NAMESPACE):
         cluster.reconcile(kinds.GIT_REPOSITORY, text(source, "metadata", "name"))
 
 
@@ -52,27 +52,27 @@ def wait(cluster: Api, commit: str, *, seconds: float) -> None:
         HarnessError: not in time; the text says what is not Ready, and why.
     """
     clock = Clock.of(seconds)
-    cluster.until(
+    cluster.wait_for(
         kinds.KUSTOMIZATION,
-        lambda found: any(at(each, commit) for each in found if _name(each) == kinds.ROOT),
-        seconds=clock.left,
-        what=f"the root Kustomization is at {commit[:12]}",
+        lambda objects: any(at(each, commit) for each in objects if _name(each) == kinds.ROOT),
+        seconds=clock.remaining,
+        what=f"the root Kustomization to be at {commit[:12]}",
     )
     request(cluster)
-    revisions = cluster.until(
+    revisions = cluster.wait_for(
         kinds.GIT_REPOSITORY,
-        lambda found: _revisions(found, commit),
-        seconds=clock.left,
-        what=f"every GitRepository is at {commit[:12]}, or at what it pins",
+        lambda objects: _revisions(objects, commit),
+        seconds=clock.remaining,
+        what=f"every GitRepository to be at {commit[:12]}, or at its pin",
     )
-    cluster.until(
+    cluster.wait_for(
         kinds.KUSTOMIZATION,
-        lambda found: all(_applied(each, revisions) for each in found if active(each)),
-        seconds=clock.left,
-        what=f"every Kustomization has applied {commit[:12]}",
+        lambda objects: all(_applied(each, revisions) for each in objects if active(each)),
+        seconds=clock.remaining,
+        what=f"every Kustomization to apply {commit[:12]}",
     )
-    _releases(cluster, revisions, clock)
-    _health(cluster, revisions, clock)
+    _wait_for_releases(cluster, revisions, clock)
+    _wait_for_health(cluster, revisions, clock)
 
 
 def at(kustomization: Value, commit: str) -> bool:
@@ -87,8 +87,8 @@ def active(value: Value) -> bool:
 
 def ready(value: Value) -> bool:
     """Whether it is Ready in the form that was last asked for."""
-    seen = dig(value, "status", "observedGeneration") == dig(value, "metadata", "generation")
-    return seen and text(condition(value, "Ready"), "status") == "True"
+    observed = dig(value, "status", "observedGeneration") == dig(value, "metadata", "generation")
+    return observed and text(condition(value, "Ready"), "status") == "True"
 
 
 def condition(value: Value, kind: str) -> object:
@@ -99,62 +99,69 @@ def condition(value: Value, kind: str) -> object:
     return None
 
 
-def _releases(cluster: Api, revisions: Mapping[str, str], clock: Clock) -> None:
-    cluster.until(
+def _wait_for_releases(cluster: Api, revisions: Mapping[str, str], clock: Clock) -> None:
+    cluster.wait_for(
         kinds.HELM_CHART,
-        lambda found: _charts_follow(found, revisions),
-        seconds=clock.left,
-        what="every chart is packed from its source's commit",
+        lambda objects: _charts_follow(objects, revisions),
+        seconds=clock.remaining,
+        what="every chart to be packed from its source's commit",
     )
-    asked = {}
-    for release in filter(active, cluster.every(kinds.HELM_RELEASE)):
+    tokens = {}
+    for release in filter(active, cluster.list_all(kinds.HELM_RELEASE)):
         token = str(time.time())
         cluster.reconcile(kinds.HELM_RELEASE, _name(release), token=token)
-        asked[_name(release)] = token
+        tokens[_name(release)] = token
 
-    def done(found: list[Value]) -> bool:
-        handled = {_name(each): text(each, "status", _HANDLED) for each in found if ready(each)}
-        return all(handled.get(name) == token for name, token in asked.items())
+    def all_ready(objects: list[Value]) -> bool:
+        handled = {_name(each): text(each, "status", _HANDLED) for each in objects if ready(each)}
+        return all(handled.get(name) == token for name, token in tokens.items())
 
-    cluster.until(kinds.HELM_RELEASE, done, seconds=clock.left, what="every release is Ready")
+    cluster.wait_for(
+        kinds.HELM_RELEASE, all_ready, seconds=clock.remaining, what="every release to be Ready"
+    )
 
 
-def _health(cluster: Api, revisions: Mapping[str, str], clock: Clock) -> None:
-    for kustomization in filter(active, cluster.every(kinds.KUSTOMIZATION)):
+def _wait_for_health(cluster: Api, revisions: Mapping[str, str], clock: Clock) -> None:
+    for kustomization in filter(active, cluster.list_all(kinds.KUSTOMIZATION)):
         if not _follows(kustomization, revisions):
             cluster.reconcile(kinds.KUSTOMIZATION, _name(kustomization))
-    cluster.until(
+    cluster.wait_for(
         kinds.KUSTOMIZATION,
-        lambda found: all(_follows(each, revisions) for each in found if active(each)),
-        seconds=clock.left,
-        what="every Kustomization is Ready",
+        lambda objects: all(_follows(each, revisions) for each in objects if active(each)),
+        seconds=clock.remaining,
+        what="every Kustomization to be Ready",
     )
 
 
 def _revisions(sources: list[Value], commit: str) -> dict[str, str] | None:
     """Each source's revision, if all of them are where they should be."""
-    found = {}
+    revisions = {}
     for source in filter(active, sources):
-        wanted = text(source, "spec", "ref", "commit") or commit
+        expected = text(source, "spec", "ref", "commit") or commit
         revision = text(source, "status", "artifact", "revision")
-        if not ready(source) or not revision.endswith(wanted):
+        if not ready(source) or not revision.endswith(expected):
             return None
-        found[_name(source)] = revision
-    return found or None
+        revisions[_name(source)] = revision
+    return revisions or None
 
 
 def _applied(kustomization: Value, revisions: Mapping[str, str]) -> bool:
     """Whether everything is applied, with the health check behind it or under way."""
-    told = text(condition(kustomization, "Healthy"), "message")
-    checks = told.startswith("Running health checks") and _wanted(kustomization, revisions) in told
+    message = text(condition(kustomization, "Healthy"), "message")
+    checks = (
+        message.startswith("Running health checks")
+        and _expected_revision(kustomization, revisions) in message
+    )
     return checks or _follows(kustomization, revisions)
 
 
 def _follows(kustomization: Value, revisions: Mapping[str, str]) -> bool:
-    return ready(kustomization) and _revision(kustomization) == _wanted(kustomization, revisions)
+    return ready(kustomization) and _revision(kustomization) == _expected_revision(
+        kustomization, revisions
+    )
 
 
-def _wanted(kustomization: Value, revisions: Mapping[str, str]) -> str:
+def _expected_revision(kustomization: Value, revisions: Mapping[str, str]) -> str:
     return revisions.get(text(kustomization, "spec", "sourceRef", "name"), "")
 
 

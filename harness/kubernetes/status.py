@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class ClusterStatus:
     """Everything that ``harness status`` shows.
 
     Attributes:
@@ -64,54 +64,58 @@ class Screen:
         return {"ready": self.ready, **asdict(self)}
 
 
-def look(cluster: Api, repository: Repository) -> Screen:
+def collect(cluster: Api, repository: Repository) -> ClusterStatus:
     """Ask a cluster, and count commits in the checkout.
 
     Raises:
         ApiError: the cluster has no Flux, or does not let us look.
     """
     now = datetime.datetime.now(datetime.UTC)
-    sources = {text(each, "metadata", "name"): each for each in cluster.every(kinds.GIT_REPOSITORY)}
+    sources = {
+        text(each, "metadata", "name"): each for each in cluster.list_all(kinds.GIT_REPOSITORY)
+    }
     main, release = (_commit(sources.get(name)) for name in (kinds.ROOT, _RELEASE))
     pin = text(sources.get(_RELEASE), "spec", "ref", "commit")
     flux_kinds = (*_SOURCES, kinds.KUSTOMIZATION, kinds.HELM_RELEASE)
-    rows = [_row(each, kind, now) for kind in flux_kinds for each in _every(cluster, kind)]
+    rows = [_row(each, kind, now) for kind in flux_kinds for each in _list_if_served(cluster, kind)]
     complete = {
         text(each, "metadata", "uid")
-        for each in cluster.every(kinds.JOB)
+        for each in cluster.list_all(kinds.JOB)
         if text(reconciliation.condition(each, "Complete"), "status") == "True"
     }
-    rows += [_pod_row(pod, now) for pod in cluster.every(kinds.POD) if not is_well(pod, complete)]
-    return Screen(
+    rows += [
+        _pod_row(pod, now) for pod in cluster.list_all(kinds.POD) if not is_well(pod, complete)
+    ]
+    return ClusterStatus(
         cluster.version(), main, release, bool(pin), _behind(repository, release, main), tuple(rows)
     )
 
 
-def format_screen(screen: Screen) -> str:
+def format_status(status: ClusterStatus) -> str:
     """The screen as text, the broken first."""
-    return "\n".join(_lines(screen))
+    return "\n".join(_lines(status))
 
 
-def _lines(screen: Screen) -> Iterator[str]:
-    yield f"Kubernetes {screen.version}"
-    yield f"main      {screen.main[:12] or '-'}"
-    how = "pinned" if screen.pinned else "follows main"
-    count = "" if screen.behind is None else f", {screen.behind} commits behind main"
-    yield f"release   {screen.release[:12] or '-'} ({how}{count})"
-    broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
+def _lines(status: ClusterStatus) -> Iterator[str]:
+    yield f"Kubernetes {status.version}"
+    yield f"main      {status.main[:12] or '-'}"
+    how = "pinned" if status.pinned else "follows main"
+    count = "" if status.behind is None else f", {status.behind} commits behind main"
+    yield f"release   {status.release[:12] or '-'} ({how}{count})"
+    broken = [row for row in status.rows if row.state not in ("ready", "suspended")]
     if broken:
         yield from ("", "not ready:")
     for row in broken:
         yield f"  {row.kind}/{row.name}: {row.why}"
     yield ""
-    for row in screen.rows:
+    for row in status.rows:
         cells = f"{row.kind:14} {row.name:24} {row.state:12} {row.revision:32}"
         yield f"{cells} {_age(row.age):>5}"
 
 
-def _every(cluster: Api, kind: Kind) -> list[Value]:
+def _list_if_served(cluster: Api, kind: Kind) -> list[Value]:
     try:
-        return cluster.every(kind)
+        return cluster.list_all(kind)
     except ApiError as error:
         if error.status == 404:  # a component of Flux that this cluster does without
             return []
@@ -169,17 +173,17 @@ def pod_reason(pod: Value) -> str:
         if reason := text(container, "state", "waiting", "reason"):
             return f"{reason}: {text(container, 'state', 'waiting', 'message')}"
     for kind in ("PodScheduled", "Ready"):
-        found = reconciliation.condition(pod, kind)
-        if text(found, "status") == "False":
-            return f"{text(found, 'reason')}: {text(found, 'message')}"
+        condition = reconciliation.condition(pod, kind)
+        if text(condition, "status") == "False":
+            return f"{text(condition, 'reason')}: {text(condition, 'message')}"
     return text(pod, "status", "phase")
 
 
 def is_overtaken(release: Value) -> bool:
     """Whether an action on a release is under way that is not what Git asks for any more."""
     ready = reconciliation.condition(release, "Ready")
-    wanted, begun = dig(release, "metadata", "generation"), dig(ready, "observedGeneration")
-    older = isinstance(wanted, int) and isinstance(begun, int) and begun < wanted
+    generation, observed = dig(release, "metadata", "generation"), dig(ready, "observedGeneration")
+    older = isinstance(generation, int) and isinstance(observed, int) and observed < generation
     return older and text(ready, "status") == "Unknown"
 
 

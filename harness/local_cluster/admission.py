@@ -11,19 +11,20 @@ import time
 from collections.abc import Iterator
 
 from harness.core.errors import HarnessError
+from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Value, mapping
 from harness.kubernetes.api import Api, ApiError
 from harness.local_cluster import install, local
 from harness.policy import builtin
-from harness.policy.finding import Finding, Problem, Severity
+from harness.policy.finding import Finding, Severity
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 from harness.schema import catalog
 
 RULE = builtin.SERVER
-_JUDGES = (
+_POLICY_KINDS = (
     "Namespace",
     "PriorityClass",
     "ServiceAccount",
@@ -49,7 +50,7 @@ def findings(repository: Repository) -> tuple[Finding, ...]:
         HarnessError: the server does not start.
     """
     with server(repository) as cluster:
-        return tuple(judged(cluster, repository))
+        return tuple(evaluate(cluster, repository))
 
 
 @contextlib.contextmanager
@@ -61,7 +62,7 @@ def server(repository: Repository) -> Iterator[Api]:
         yield cluster.api
 
 
-def judged(cluster: Api, repository: Repository) -> Iterator[Finding]:
+def evaluate(cluster: Api, repository: Repository) -> Iterator[Finding]:
     """What the server refuses of each environment of the working tree."""
     renderer = Renderer(repository)
     for name in renderer.environments():
@@ -71,19 +72,19 @@ def judged(cluster: Api, repository: Repository) -> Iterator[Finding]:
 
 def refusals(cluster: Api, environment: Environment) -> Iterator[Problem]:
     """What the server refuses of an environment, and why."""
-    judges = [each for each in environment.objects if each.kind in _JUDGES]
-    others = [each for each in environment.objects if each.kind not in _JUDGES]
-    for each in judges:
-        yield from _refused(cluster, each, each.value, dry_run=False)
-    _until_enforced(cluster, environment.name)
+    policies = [each for each in environment.objects if each.kind in _POLICY_KINDS]
+    others = [each for each in environment.objects if each.kind not in _POLICY_KINDS]
+    for each in policies:
+        yield from _apply(cluster, each, each.value, dry_run=False)
+    _wait_until_enforced(cluster, environment.name)
     for each in others:
-        yield from _refused(cluster, each, each.value)
+        yield from _apply(cluster, each, each.value)
         if each.kind in _TEMPLATES:
-            yield from _refused(cluster, each, _pod(each))
+            yield from _apply(cluster, each, _pod(each))
 
 
-def _until_enforced(cluster: Api, name: str) -> None:
-    """Wait until the server judges by the policies that it was given last.
+def _wait_until_enforced(cluster: Api, name: str) -> None:
+    """Wait until the server policies by the policies that it was given last.
 
     It takes them up in order, a moment later: one more that refuses a ConfigMap of a certain name
     shows when.
@@ -126,7 +127,7 @@ def _policy(name: str) -> list[Value]:
     ]
 
 
-def _refused(
+def _apply(
     cluster: Api, subject: Object, value: Value, *, dry_run: bool = True
 ) -> Iterator[Problem]:
     try:

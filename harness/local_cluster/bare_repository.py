@@ -43,7 +43,7 @@ class Bare:
         with self.git.index() as env:
             self.git.run("read-tree", _MAIN, env=env)
             self.git.stage(changes, env)
-            return self._finish(message, env)
+            return self._commit_index(message, env)
 
     def take(self, checkout: Repository, changes: Changes) -> str:
         """Commit the checkout's working tree, with ``changes`` on top, to main; return the commit.
@@ -51,9 +51,9 @@ class Bare:
         A tree that is main's already makes no new commit.
         """
         with self.git.index() as env:
-            self._laid_out(checkout.root, "add", "--all", ".", env=env)
+            self._run_in_worktree(checkout.root, "add", "--all", ".", env=env)
             self.git.stage(changes, env)
-            return self._finish("The working tree", env)
+            return self._commit_index("The working tree", env)
 
     def restore(self, commit: str) -> str:
         """Commit an earlier commit's files on top of main and return the new commit.
@@ -62,7 +62,7 @@ class Bare:
         """
         with self.git.index() as env:
             self.git.run("read-tree", commit, env=env)
-            return self._finish(f"Back to {commit[:12]}", env)
+            return self._commit_index(f"Back to {commit[:12]}", env)
 
     def sign(self, commit: str, key: Path, *, branch: str) -> str:
         """Commit a commit's files again with an SSH signature; return the new commit.
@@ -74,9 +74,9 @@ class Bare:
         """
         signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
         words = (*signing, "commit-tree", "-S", f"{commit}^{{tree}}", "-p", commit, "-m", "Signed")
-        made = self.git.run(*words, env=_WHO)
-        self.move(branch, made)
-        return made
+        signed = self.git.run(*words, env=_WHO)
+        self.move(branch, signed)
+        return signed
 
     def move(self, branch: str, commit: str) -> None:
         """Set a branch to a commit."""
@@ -101,12 +101,12 @@ class Bare:
         )
         layout.lay_out(self.git, [*layout.packed(self.git, commit), *others], folder)
 
-    def _laid_out(self, folder: Path, *words: str, env: Mapping[str, str]) -> None:
+    def _run_in_worktree(self, folder: Path, *words: str, env: Mapping[str, str]) -> None:
         """A command about files that lie in ``folder``."""
         where = {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(folder)}
         Git(folder).run(*words, env={**env, **where})
 
-    def _finish(self, message: str, env: Mapping[str, str]) -> str:
+    def _commit_index(self, message: str, env: Mapping[str, str]) -> str:
         tree = self.git.run("write-tree", env=env)
         head = self.git.resolve(_MAIN)
         if head and tree == self.git.run("rev-parse", f"{head}^{{tree}}"):

@@ -8,7 +8,7 @@ from harness.kubernetes.api import Api
 from harness.local_cluster import local
 
 
-def connect(checkout: Repository, env: str, context: str | None = None) -> Api:
+def connect(repository: Repository, env: str, context: str | None = None) -> Api:
     """The cluster of an environment.
 
     Args:
@@ -19,21 +19,21 @@ def connect(checkout: Repository, env: str, context: str | None = None) -> Api:
     Raises:
         HarnessError: there is none, or it is another environment's.
     """
-    there = None if context else local.find(checkout, env)
-    found = alive(there).api if there else api.connect(context=context)
-    confirm(found, env)
-    return found
+    running = None if context else local.find(repository, env)
+    cluster = require_alive(running).api if running else api.connect(context=context)
+    confirm(cluster, env)
+    return cluster
 
 
-def alive(there: local.LocalCluster) -> local.LocalCluster:
+def require_alive(cluster: local.LocalCluster) -> local.LocalCluster:
     """A local cluster that runs.
 
     Raises:
         HarnessError: it has ended.
     """
-    if not there.alive:
-        raise HarnessError(f"the local cluster {there.name} has ended", hint="make cluster")
-    return there
+    if not cluster.alive:
+        raise HarnessError(f"the local cluster {cluster.name} has ended", hint="make cluster")
+    return cluster
 
 
 def confirm(cluster: Api, env: str) -> None:
@@ -43,11 +43,11 @@ def confirm(cluster: Api, env: str) -> None:
         HarnessError: it is another's, or nobody's.
     """
     site = cluster.get(kinds.CONFIG_MAP, "site", kinds.FLUX_NAMESPACE)
-    found = text(site, "data", "ENVIRONMENT")
-    if found != env:
+    actual = text(site, "data", "ENVIRONMENT")
+    if actual != env:
         raise HarnessError(
-            f"this is the cluster of {found}, not of {env}"
-            if found
+            f"this is the cluster of {actual}, not of {env}"
+            if actual
             else "nothing of this repository runs here: there is no ConfigMap flux-system/site",
             hint="--context NAME, one of: kubectl config get-contexts",
         )

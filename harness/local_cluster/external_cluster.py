@@ -22,7 +22,7 @@ _GONE = 120.0  # seconds for what was removed to be gone; 10 on a quiet machine
 
 
 @contextlib.contextmanager
-def borrowed(cluster: Api, folder: Path) -> Iterator[None]:
+def reserve(cluster: Api, folder: Path) -> Iterator[None]:
     """Keep a cluster for us while the block runs.
 
     Args:
@@ -32,11 +32,11 @@ def borrowed(cluster: Api, folder: Path) -> Iterator[None]:
     Raises:
         HarnessError: it is not empty.
     """
-    brought = install.brings(folder)
+    installed = install.installed_objects(folder)
     namespace = cluster.get(kinds.NAMESPACE, kinds.FLUX_NAMESPACE)
     if namespace and text(namespace, "metadata", "labels", _MARK):
-        _give_back(cluster, brought)
-    for kind, name in (*brought, _SERVED):
+        _give_back(cluster, installed)
+    for kind, name in (*installed, _SERVED):
         if cluster.get(kind, name):
             raise HarnessError(
                 f"the cluster has {kind.name}/{name} already",
@@ -45,51 +45,53 @@ def borrowed(cluster: Api, folder: Path) -> Iterator[None]:
     marked: Value = {"name": kinds.FLUX_NAMESPACE, "labels": {_MARK: "true"}}
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": marked})
     try:
-        for node in cluster.every(kinds.NODE):
+        for node in cluster.list_all(kinds.NODE):
             if not mapping(node, "spec").get("unschedulable"):
-                _closed(cluster, node, closed=True)
+                _cordon(cluster, node, closed=True)
         yield
     finally:
-        _give_back(cluster, brought)
+        _give_back(cluster, installed)
 
 
-def _give_back(cluster: Api, brought: list[tuple[Kind, str]]) -> None:
-    """Remove what we brought and what Flux made of it. No controller of ours runs any more."""
-    removed = set(_removed(cluster))
-    for kind, name in (*brought, _SERVED):
+def _give_back(cluster: Api, installed: list[tuple[Kind, str]]) -> None:
+    """Remove what we installed and what Flux made of it. No controller of ours runs any more."""
+    removed = set(_delete_flux_objects(cluster))
+    for kind, name in (*installed, _SERVED):
         cluster.delete(kind, name)
         removed.add((kind, name, ""))
-    nodes = {name for kind, name in brought if kind == kinds.NODE}
+    nodes = {name for kind, name in installed if kind == kinds.NODE}
 
-    def ended(pods: list[Value]) -> bool:
-        left = [pod for pod in pods if text(pod, "spec", "nodeName") in nodes]
-        for pod in left:  # no kubelet will say that it has
-            cluster.delete(kinds.POD, *_named(pod), seconds=0)
-        return not left
+    def no_pods_left(pods: list[Value]) -> bool:
+        remaining = [pod for pod in pods if text(pod, "spec", "nodeName") in nodes]
+        for pod in remaining:  # no kubelet will say that it has
+            cluster.delete(kinds.POD, *_key(pod), seconds=0)
+        return not remaining
 
-    cluster.until(kinds.POD, ended, seconds=_GONE, what="no pod is on a node of ours")
-    cluster.until_gone(removed, seconds=_GONE)
-    for node in cluster.every(kinds.NODE):
+    cluster.wait_for(
+        kinds.POD, no_pods_left, seconds=_GONE, what="every pod on a local node to end"
+    )
+    cluster.wait_until_gone(removed, seconds=_GONE)
+    for node in cluster.list_all(kinds.NODE):
         if text(node, "metadata", "annotations", _MARK):
-            _closed(cluster, node, closed=False)
+            _cordon(cluster, node, closed=False)
 
 
-def _removed(cluster: Api) -> Iterator[tuple[Kind, str, str]]:
+def _delete_flux_objects(cluster: Api) -> Iterator[tuple[Kind, str, str]]:
     """Delete Flux's own objects, then all that bears its labels; of the latter, what they were."""
-    there = cluster.kinds()
-    for kind in (each for each in there if _FLUX in each.api_version):
-        for value in cluster.every(kind):
-            name, namespace = _named(value)
+    served_kinds = cluster.kinds()
+    for kind in (each for each in served_kinds if _FLUX in each.api_version):
+        for value in cluster.list_all(kind):
+            name, namespace = _key(value)
             cluster.patch(kind, name, {"metadata": {"finalizers": None}}, namespace)
             cluster.delete(kind, name, namespace)
-    for kind in there:
-        for value in (each for label in _OWNED for each in cluster.every(kind, labels=label)):
-            name, namespace = _named(value)
+    for kind in served_kinds:
+        for value in (each for label in _OWNED for each in cluster.list_all(kind, labels=label)):
+            name, namespace = _key(value)
             cluster.delete(kind, name, namespace)
             yield kind, name, namespace
 
 
-def _closed(cluster: Api, node: Value, *, closed: bool) -> None:
+def _cordon(cluster: Api, node: Value, *, closed: bool) -> None:
     """Let a node take no new pod, or take them again."""
     value = "true" if closed else None
     change: Value = {
@@ -99,5 +101,5 @@ def _closed(cluster: Api, node: Value, *, closed: bool) -> None:
     cluster.patch(kinds.NODE, text(node, "metadata", "name"), change)
 
 
-def _named(value: Value) -> tuple[str, str]:
+def _key(value: Value) -> tuple[str, str]:
     return text(value, "metadata", "name"), text(value, "metadata", "namespace")

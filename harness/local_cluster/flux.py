@@ -33,7 +33,7 @@ def components(
 ) -> list[Component]:
     """source-, kustomize- and helm-controller, once the ``bootstrap`` component has ended."""
     storage = f"{_HOST}:{ports.source}"
-    own = {
+    extra_arguments = {
         "source-controller": (
             f"--storage-path={folder / 'artifacts'}",
             f"--storage-addr={storage}",
@@ -41,7 +41,7 @@ def components(
         )
     }
     (folder / "artifacts").mkdir(exist_ok=True)
-    found = []
+    controllers = []
     for name, health in zip(_CONTROLLERS, ports.health, strict=True):
         argv = (
             str(programs[name]),
@@ -49,9 +49,9 @@ def components(
             f"--health-addr={_HOST}:{health}",
             "--log-encoding=json",
             *_SETTINGS[name],
-            *own.get(name, ()),
+            *extra_arguments.get(name, ()),
         )
-        found.append(
+        controllers.append(
             Component(
                 name=name,
                 argv=argv,
@@ -65,7 +65,7 @@ def components(
                 ready=f"http://{_HOST}:{health}/readyz",
             )
         )
-    return found
+    return controllers
 
 
 def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]:

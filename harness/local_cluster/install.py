@@ -46,38 +46,40 @@ def install(cluster: Api, crds: list[Value]) -> None:
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(cluster.apply, crds))
-    wanted = {text(each, "metadata", "name") for each in crds}
+    names = {text(each, "metadata", "name") for each in crds}
 
-    def served(found: list[Value]) -> bool:
+    def all_established(definitions_now: list[Value]) -> bool:
         ready = {
             text(each, "metadata", "name")
-            for each in found
+            for each in definitions_now
             for condition in items(each, "status", "conditions")
             if text(condition, "type") == "Established" and text(condition, "status") == "True"
         }
-        return wanted <= ready
+        return names <= ready
 
-    cluster.until(kinds.CRD, served, seconds=_SECONDS, what="every kind is served")
+    cluster.wait_for(kinds.CRD, all_established, seconds=_SECONDS, what="every kind to be served")
 
 
-def brings(folder: Path) -> list[tuple[Kind, str]]:
+def installed_objects(folder: Path) -> list[tuple[Kind, str]]:
     """Kind and name of everything that ``prepare`` makes."""
-    wanted = json.loads((folder / OBJECTS).read_text())
-    made = [*wanted["nodes"], *definitions(Path(wanted["crds"]), _FLUX)]
-    found = [(Kind(each["apiVersion"], each["kind"]), each["metadata"]["name"]) for each in made]
-    return [(kinds.NAMESPACE, kinds.FLUX_NAMESPACE), *found]
+    config = json.loads((folder / OBJECTS).read_text())
+    manifests = [*config["nodes"], *definitions(Path(config["crds"]), _FLUX)]
+    objects = [
+        (Kind(each["apiVersion"], each["kind"]), each["metadata"]["name"]) for each in manifests
+    ]
+    return [(kinds.NAMESPACE, kinds.FLUX_NAMESPACE), *objects]
 
 
 def prepare(cluster: Api, folder: Path) -> None:
     """Give a fresh control plane what Flux needs."""
-    wanted = json.loads((folder / OBJECTS).read_text())
+    config = json.loads((folder / OBJECTS).read_text())
     namespace = {"name": kinds.FLUX_NAMESPACE}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
-    for node in wanted["nodes"]:
+    for node in config["nodes"]:
         cluster.apply(node)
         status = {"status": node["status"]}
         cluster.patch(kinds.NODE, node["metadata"]["name"], status, part="status")
-    install(cluster, list(definitions(Path(wanted["crds"]), _FLUX)))
+    install(cluster, list(definitions(Path(config["crds"]), _FLUX)))
 
 
 def main() -> int:

@@ -108,20 +108,20 @@ class LocalCluster:
         Raises:
             HarnessError: it has not said anything.
         """
-        if found := supervisor.read_state(self.folder):
-            return found
+        if state := supervisor.read_state(self.folder):
+            return state
         raise HarnessError("the supervisor has not started", at=self.folder / "logs")
 
     @property
-    def lent(self) -> bool:
+    def external(self) -> bool:
         """Whether its control plane is somebody else's."""
         return "kube-apiserver" not in self.state.components
 
     @property
     def alive(self) -> bool:
         """Whether its supervisor runs."""
-        found = supervisor.read_state(self.folder)
-        return found is not None and found.supervisor.alive
+        state = supervisor.read_state(self.folder)
+        return state is not None and state.supervisor.alive
 
     def take(self) -> str:
         """Commit the working tree, filled in for this machine, to main; return the commit."""
@@ -143,7 +143,7 @@ class LocalCluster:
         reconciliation.wait(self.api, commit, seconds=seconds)
 
     @contextlib.contextmanager
-    def held(self, name: str) -> Iterator[None]:
+    def hold(self, name: str) -> Iterator[None]:
         """Keep a component down while the block runs."""
         hold = self.folder / f"{name}.hold"
         hold.touch()
@@ -176,9 +176,11 @@ class LocalCluster:
             ):
                 break
             time.sleep(_POLL)
-        raise HarnessError(f"not ready after {seconds:g} s\n{self._complaint()}", at=self.folder)
+        raise HarnessError(
+            f"not ready after {seconds:g} s\n{self._unready_report()}", at=self.folder
+        )
 
-    def _complaint(self) -> str:
+    def _unready_report(self) -> str:
         late = {
             name: each
             for name, each in self.state.components.items()
@@ -197,9 +199,9 @@ def find(repository: Repository, name: str) -> LocalCluster | None:
     record = _folder(repository, name) / _RECORD
     if not record.exists():
         return None
-    said = json.loads(record.read_text())
-    health = tuple(said["ports"].pop("health"))
-    return LocalCluster(repository, name, said["env"], Ports(**said["ports"], health=health))
+    data = json.loads(record.read_text())
+    health = tuple(data["ports"].pop("health"))
+    return LocalCluster(repository, name, data["env"], Ports(**data["ports"], health=health))
 
 
 def up(repository: Repository, name: str, env: str) -> LocalCluster:
@@ -208,10 +210,10 @@ def up(repository: Repository, name: str, env: str) -> LocalCluster:
     Raises:
         HarnessError: it does not become ready.
     """
-    there = find(repository, name)
-    if there and there.alive and there.env == env:
-        return there
-    cluster = _prepared(repository, name, env, env)
+    existing = find(repository, name)
+    if existing and existing.alive and existing.env == env:
+        return existing
+    cluster = _prepare(repository, name, env, env)
     with (
         console.step("start Kubernetes and Flux"),
         (cluster.folder / "supervisor.log").open("wb") as log,
@@ -248,17 +250,17 @@ def running(
         with_flux: run Flux's controllers too.
         context: of KUBECONFIG, for a control plane that is lent instead of one of its own.
     """
-    where = kubeconfig.alone(context) if context else ""
-    cluster = _prepared(repository, name, env, nodes_of or env, with_flux=with_flux, where=where)
+    where = kubeconfig.extract_context(context) if context else ""
+    cluster = _prepare(repository, name, env, nodes_of or env, with_flux=with_flux, where=where)
     with (
-        external_cluster.borrowed(cluster.api, cluster.folder)
+        external_cluster.reserve(cluster.api, cluster.folder)
         if context
         else contextlib.nullcontext()
     ):
-        yield from _supervised(cluster)
+        yield from _run_supervised(cluster)
 
 
-def _supervised(cluster: LocalCluster) -> Iterator[LocalCluster]:
+def _run_supervised(cluster: LocalCluster) -> Iterator[LocalCluster]:
     argv = [*_supervisor(cluster), "--until-eof"]
     with (cluster.folder / "supervisor.log").open("wb") as log:
         # Our end of its standard input closes when we end, however we end.
@@ -298,7 +300,7 @@ def _folder(repository: Repository, name: str) -> Path:
     return repository.build / "cluster" / name
 
 
-def _prepared(
+def _prepare(
     repository: Repository,
     name: str,
     env: str,
@@ -314,17 +316,19 @@ def _prepared(
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS
     down(repository, name)
-    cluster = _reserved(repository, name, env)
+    cluster = _reserve_ports(repository, name, env)
     folder, ports = cluster.folder, cluster.ports
     for each in ("logs", "tmp", "git"):
         (folder / each).mkdir(parents=True)
     admin = pki.place(folder, where) if where else pki.write(folder / "pki", ports.server)
     bare_repository.create(folder / "git", repository)
-    wanted = {"crds": str(crds), "nodes": nodes.of(repository, nodes_of)}
-    files.write(folder / install.OBJECTS, json.dumps(wanted))
-    own = [] if where else control_plane.components(folder, ports, programs, admin)
+    config = {"crds": str(crds), "nodes": nodes.of(repository, nodes_of)}
+    files.write(folder / install.OBJECTS, json.dumps(config))
+    control_plane_components = (
+        [] if where else control_plane.components(folder, ports, programs, admin)
+    )
     components = [
-        *own,
+        *control_plane_components,
         _python("git-server", "git_server", folder / "git", "--port", ports.git).model_copy(
             update={"ready": f"{ports.git_server}/healthz"}
         ),
@@ -339,7 +343,7 @@ def _prepared(
     return cluster
 
 
-def _reserved(repository: Repository, name: str, env: str) -> LocalCluster:
+def _reserve_ports(repository: Repository, name: str, env: str) -> LocalCluster:
     """The record of a cluster, with ports that no other one of this checkout has either.
 
     Nobody listens on them until its components start; another cluster may be prepared meanwhile.
@@ -353,7 +357,7 @@ def _reserved(repository: Repository, name: str, env: str) -> LocalCluster:
         for record in folder.parent.glob(f"*/{_RECORD}"):
             with contextlib.suppress(FileNotFoundError):  # it is being taken away
                 if other := find(repository, record.parent.name):
-                    taken.update(other.ports.every)
+                    taken.update(other.ports.numbers)
         ports = Ports.free(taken)
         files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
     finally:

@@ -69,15 +69,15 @@ def _node(group: object, number: int, zone: str, path: Path) -> Value:
 
 def _resources(instance: str, path: Path) -> tuple[Value, Value]:
     """Capacity and allocatable; sizes double from ``large`` (2 vCPU) on, memory goes with them."""
-    found = re.fullmatch(r"([a-z])[a-z0-9-]*\.(?:(\d*)x)?large", instance)
-    if not found or found[1] not in _GIB_PER_CPU:
+    match = re.fullmatch(r"([a-z])[a-z0-9-]*\.(?:(\d*)x)?large", instance)
+    if not match or match[1] not in _GIB_PER_CPU:
         raise InputError(
             f"{instance}: its CPU and memory are not known here",
             at=path,
             hint="add its family to harness/local_cluster/nodes.py",
         )
-    cpu = 2 if found[2] is None else 4 * int(found[2] or 1)
-    mib = cpu * _GIB_PER_CPU[found[1]] * 1024
+    cpu = 2 if match[2] is None else 4 * int(match[2] or 1)
+    mib = cpu * _GIB_PER_CPU[match[1]] * 1024
     shared = {"ephemeral-storage": "80Gi", "pods": "58"}
     if gpus := eks.gpus(instance):
         shared["nvidia.com/gpu"] = str(gpus)

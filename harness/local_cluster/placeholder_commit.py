@@ -32,15 +32,15 @@ def changes(repository: Repository, env: str, url: str) -> dict[str, str]:
         InputError: a field has no placeholder.
     """
     values = {**placeholders.load(repository).values, "url": url, "GIT_URL": url}
-    found = {
+    texts = {
         str(path.relative_to(repository.root)): fill(path.read_text(), values, path)
         for path in _with_unset(repository, env)
     }
     lock = repository.built_models / "lock.yaml"
     if lock.is_file():
         fresh = config.stale(repository, env, lock)
-        found |= {str(path.relative_to(repository.root)): text for path, text in fresh.items()}
-    return found
+        texts |= {str(path.relative_to(repository.root)): text for path, text in fresh.items()}
+    return texts
 
 
 def fill(text: str, values: Mapping[str, str], path: Path) -> str:

@@ -38,26 +38,26 @@ class Ports:
         return f"http://{_LOOPBACK}:{self.git}"
 
     @property
-    def every(self) -> tuple[int, ...]:
+    def numbers(self) -> tuple[int, ...]:
         """All of them."""
         *single, health = astuple(self)
         return (*single, *health)
 
     @classmethod
-    def free(cls, but: Container[int] = ()) -> Self:
+    def free(cls, excluded: Container[int] = ()) -> Self:
         """Ports that nobody listens on, all held at once so that no two are the same.
 
         ``but`` are those that somebody will listen on.
         """
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as open_sockets:
 
             def port() -> int:
                 for number in random.sample(_PORTS, len(_PORTS)):
-                    if number in but:
+                    if number in excluded:
                         continue
-                    taken = held.enter_context(socket.socket())
+                    candidate = open_sockets.enter_context(socket.socket())
                     with contextlib.suppress(OSError):
-                        taken.bind((_LOOPBACK, number))
+                        candidate.bind((_LOOPBACK, number))
                         return number
                 raise HarnessError("no port is free on loopback")
 

@@ -26,7 +26,7 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether this very process runs; a zombie does not."""
-        return _started(self.pid) == self.started
+        return _start_time(self.pid) == self.started
 
     def signal(self, number: int) -> None:
         """Send a signal, unless the process is gone."""
@@ -37,11 +37,11 @@ class Process:
     def stop(self, seconds: float) -> None:
         """Ask it to end, and kill it after ``seconds``; return when it is gone."""
         self.signal(signal.SIGTERM)
-        if not self._gone(seconds):
+        if not self._wait_until_gone(seconds):
             self.signal(signal.SIGKILL)
-            self._gone(_KILLED)
+            self._wait_until_gone(_KILLED)
 
-    def _gone(self, seconds: float) -> bool:
+    def _wait_until_gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.alive and time.monotonic() < deadline:
             time.sleep(_POLL)
@@ -50,7 +50,7 @@ class Process:
 
 def of(pid: int) -> Process:
     """The process that has this pid now."""
-    return Process(pid, _started(pid) or 0)
+    return Process(pid, _start_time(pid) or 0)
 
 
 def spawn(
@@ -85,7 +85,7 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _started(pid: int) -> int | None:
+def _start_time(pid: int) -> int | None:
     """When the process with this pid started; None where there is none, or a mere zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

@@ -31,7 +31,7 @@ from harness.local_cluster import process
 
 PLAN, STATE = "plan.json", "state.json"
 _TICK = 0.05  # seconds between two looks
-_ASK = 0.1  # seconds between two questions whether a component is ready
+_PROBE_INTERVAL = 0.1  # seconds between two questions whether a component is ready
 _RESTART = 0.5  # seconds until a component that ended by itself is started again
 _MOST = 8.0  # seconds, the longest that this grows to
 _STOP = 4.0  # seconds to end when asked; etcd and the API server take one
@@ -95,12 +95,12 @@ class State:
 def read_state(folder: Path) -> State | None:
     """The state in ``folder``; None where no supervisor has written one."""
     try:
-        said = json.loads((folder / STATE).read_text())
+        data = json.loads((folder / STATE).read_text())
     except FileNotFoundError:
         return None
     return State(
-        process.Process(**said["supervisor"]),
-        {name: Status(**each) for name, each in said["components"].items()},
+        process.Process(**data["supervisor"]),
+        {name: Status(**each) for name, each in data["components"].items()},
     )
 
 
@@ -117,23 +117,23 @@ class Supervisor:
         """Return after SIGTERM or SIGINT, or when standard input ends and that was asked for."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        said: object = None
+        written: object = None
         while not self._stopping:
             for unit in self._units.values():
                 unit.advance({name for name, each in self._units.items() if each.is_ready})
-            said = self._say(said)
+            written = self._write_state(written)
             if until_eof and select.select([sys.stdin], [], [], _TICK)[0]:
                 break
             if not until_eof:
                 time.sleep(_TICK)
         for unit in reversed(self._units.values()):
             unit.stop()
-        self._say(said)
+        self._write_state(written)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self._stopping = True
 
-    def _say(self, before: object) -> object:
+    def _write_state(self, before: object) -> object:
         now = {name: asdict(each.status) for name, each in self._units.items()}
         if now != before:
             state = {"supervisor": asdict(self._me), "components": now}
@@ -150,8 +150,8 @@ class _Unit:
         self._log = folder / "logs" / f"{component.name}.log"
         self._hold = folder / f"{component.name}.hold"
         self._child: subprocess.Popen[bytes] | None = None
-        self._begun = self._due = self._asked = 0.0
-        self._tls = _trusting(folder / "pki" / "ca.crt") if component.ready else None
+        self._started_at = self._due = self._last_probe = 0.0
+        self._tls = _tls_context(folder / "pki" / "ca.crt") if component.ready else None
 
     @property
     def is_ready(self) -> bool:
@@ -161,15 +161,15 @@ class _Unit:
         """One step: start, ask, notice an end."""
         if self._hold.exists():
             self.stop()
-            self._is("held")
+            self._set_phase("held")
         elif self._child is None:
             due = time.monotonic() >= self._due and self.status.phase != "ended"
             if due and ready.issuperset(self._component.after):
                 self._start()
         elif (code := self._child.poll()) is not None:
-            self._ended(code)
-        elif self.status.phase == "starting" and self._answers():
-            self._is("ready", seconds=round(time.monotonic() - self._begun, 2))
+            self._on_exit(code)
+        elif self.status.phase == "starting" and self._probe():
+            self._set_phase("ready", seconds=round(time.monotonic() - self._started_at, 2))
 
     def stop(self) -> None:
         """End the process, kindly at first."""
@@ -181,37 +181,37 @@ class _Unit:
                 self._child.kill()
                 self._child.wait()
             self._child = None
-            self._is("waiting", pid=0, started=0)
+            self._set_phase("waiting", pid=0, started=0)
 
     def _start(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._begun = time.monotonic()
+        self._started_at = time.monotonic()
         self._child = process.spawn(
             self._component.argv, log=self._log, env=self._component.env, cwd=self._log.parent
         )
         born = process.of(self._child.pid)
-        self._is("starting", pid=born.pid, started=born.started)
+        self._set_phase("starting", pid=born.pid, started=born.started)
 
-    def _ended(self, code: int) -> None:
+    def _on_exit(self, code: int) -> None:
         self._child = None
         if self._component.once and code == 0:
-            took = round(time.monotonic() - self._begun, 2)
-            self._is("ended", pid=0, started=0, exit_code=0, seconds=took)
+            took = round(time.monotonic() - self._started_at, 2)
+            self._set_phase("ended", pid=0, started=0, exit_code=0, seconds=took)
             return
-        lived = time.monotonic() - self._begun
+        lived = time.monotonic() - self._started_at
         restarts = self.status.restarts + 1
         wait = min(_MOST, _RESTART * 2 ** min(restarts, 8)) if lived < _MOST else _RESTART
         self._due = time.monotonic() + wait
-        self._is("failed", pid=0, started=0, exit_code=code, restarts=restarts)
+        self._set_phase("failed", pid=0, started=0, exit_code=code, restarts=restarts)
 
-    def _answers(self) -> bool:
+    def _probe(self) -> bool:
         if self._component.once:
             return False
         if not self._component.ready:
             return True
-        if time.monotonic() - self._asked < _ASK:
+        if time.monotonic() - self._last_probe < _PROBE_INTERVAL:
             return False
-        self._asked = time.monotonic()
+        self._last_probe = time.monotonic()
         try:
             with urllib.request.urlopen(  # noqa: S310  an address of our own plan
                 self._component.ready, timeout=2, context=self._tls
@@ -220,11 +220,11 @@ class _Unit:
         except (OSError, urllib.error.URLError):
             return False
 
-    def _is(self, phase: str, **more: object) -> None:
+    def _set_phase(self, phase: str, **more: object) -> None:
         self.status = Status(**{**asdict(self.status), "phase": phase, **more})
 
 
-def _trusting(authority: Path) -> ssl.SSLContext | None:
+def _tls_context(authority: Path) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=str(authority)) if authority.exists() else None
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
-from harness.policy.finding import Problem
 from harness.policy.project import Project
 from harness.render.rendered import Environment
 

@@ -1,13 +1,13 @@
-"""exceptions.yaml: the findings that are known and meant, each with a reason and an end.
+"""exceptions.yaml: the findings that are suppressed, each with a reason and an expiry date.
 
     exceptions:
-      - rule: resources/cpu-limit
-        object: Deployment/torchserve/*
-        reason: a CPU limit throttles inference, and latency is what is promised
+      - rule: sources/by-digest
+        object: OCIRepository/flux-system/envoy-gateway
+        reason: the digest is known only to a machine that reaches the registry
         expires: 2027-06-30
 
-``object`` and ``environments`` are patterns as in a shell. An exception whose day has come does
-not apply, and one that nothing needs is an error.
+``object`` and ``environments`` are patterns as in a shell. An exception that has expired suppresses
+nothing, and one that no finding needs is an error.
 """
 
 import datetime
@@ -17,49 +17,43 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness.core import yamlfile
-from harness.core.errors import InputError, Location
+from harness.core.errors import InputError
+from harness.core.problem import Location
 from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, text
 from harness.policy.finding import Finding
 
 FILE = Path("exceptions.yaml")
 _KEYS = ("rule", "object", "environments", "reason", "expires")
-_SHORTEST = 10  # characters: a reason that fits into fewer is none
+_SHORTEST = 10  # characters: a reason that fits into fewer explains nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One exception, as it is written."""
+class Suppression:
+    """One exception, and its place in the file."""
 
     rule: str
     object: str
     environments: tuple[str, ...]
     reason: str
     expires: datetime.date
-
-
-@dataclass(frozen=True, slots=True)
-class Exemption:
-    """An entry and its place in the file."""
-
-    entry: Entry
     location: Location
 
     def names(self, subject: str) -> bool:
         """Whether it is about this object."""
-        return fnmatchcase(subject, self.entry.object)
+        return fnmatchcase(subject, self.object)
 
     def covers(self, finding: Finding, environment: str) -> bool:
-        """Whether the finding is meant, in that environment."""
+        """Whether it suppresses the finding in that environment."""
         return (
-            self.entry.rule == finding.rule
+            self.rule == finding.rule
             and self.names(finding.object)
-            and any(fnmatchcase(environment, each) for each in self.entry.environments)
+            and any(fnmatchcase(environment, each) for each in self.environments)
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Excused:
+class Suppressed:
     """A finding that an exception covers."""
 
     finding: Finding
@@ -67,8 +61,25 @@ class Excused:
     expires: datetime.date
 
 
-def load(repository: Repository) -> list[Exemption]:
-    """The exceptions of a checkout; none where the file is missing.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What exceptions leave.
+
+    Attributes:
+        findings: what no exception covers.
+        suppressed: what one does.
+        expired: the exceptions that no longer apply.
+        unused: the exceptions that no finding needs.
+    """
+
+    findings: list[Finding]
+    suppressed: list[Suppressed]
+    expired: list[Suppression]
+    unused: list[Suppression]
+
+
+def load(repository: Repository) -> list[Suppression]:
+    """The exceptions of a repository; none if the file is missing.
 
     Raises:
         InputError: the file is not what it should be.
@@ -76,15 +87,14 @@ def load(repository: Repository) -> list[Exemption]:
     path = repository.root / FILE
     if not path.exists():
         return []
-    found = []
-    for parsed in yamlfile.parse(yamlfile.read_text(path), FILE):
-        for index, value in enumerate(items(parsed.value, "exceptions")):
-            at = parsed.at(("exceptions", index))
-            found.append(Exemption(_entry(mapping(value), at), at))
-    return found
+    return [
+        _suppression(mapping(value), document.at(("exceptions", index)))
+        for document in yamlfile.parse(yamlfile.read_text(path), FILE)
+        for index, value in enumerate(items(document.value, "exceptions"))
+    ]
 
 
-def _entry(value: Value, at: Location) -> Entry:
+def _suppression(value: Value, at: Location) -> Suppression:
     unknown = [str(key) for key in value if key not in _KEYS]
     if unknown:
         raise InputError(f"unknown key {unknown[0]}", at=at, hint=f"one of: {', '.join(_KEYS)}")
@@ -98,32 +108,31 @@ def _entry(value: Value, at: Location) -> Entry:
     except ValueError:
         raise InputError("expires must be a date such as 2027-06-30", at=at) from None
     environments = tuple(map(str, items(value, "environments"))) or ("*",)
-    return Entry(text(value, "rule"), text(value, "object"), environments, reason, expires)
+    return Suppression(
+        text(value, "rule"), text(value, "object"), environments, reason, expires, at
+    )
 
 
 def apply(
-    findings: Iterable[Finding], exceptions: Sequence[Exemption], today: datetime.date
-) -> tuple[list[Finding], list[Excused], list[Exemption], list[Exemption]]:
-    """Sort findings by the exceptions.
-
-    Returns:
-        What stays; what is excused; the exceptions that have expired; those that nothing needs.
-    """
-    valid = [each for each in exceptions if each.entry.expires >= today]
+    findings: Iterable[Finding], suppressions: Sequence[Suppression], today: datetime.date
+) -> Result:
+    """Sort findings by the exceptions."""
+    valid = [each for each in suppressions if each.expires >= today]
+    expired = [each for each in suppressions if each.expires < today]
     used: set[int] = set()
-    kept: list[Finding] = []
-    excused: list[Excused] = []
+    remaining: list[Finding] = []
+    suppressed: list[Suppressed] = []
     for finding in findings:
-        left = []
+        uncovered = []
         for environment in finding.environments or ("",):
-            found = next((each for each in valid if each.covers(finding, environment)), None)
-            if found is None:
-                left.append(environment)
+            match = next((each for each in valid if each.covers(finding, environment)), None)
+            if match is None:
+                uncovered.append(environment)
             else:
-                used.add(id(found))
-                own = finding.only(environment)
-                excused.append(Excused(own, found.entry.reason, found.entry.expires))
-        if left:
-            kept.append(finding.only(*filter(None, left)))
-    expired = [each for each in exceptions if each not in valid]
-    return kept, excused, expired, [each for each in valid if id(each) not in used]
+                used.add(id(match))
+                part = finding.only(environment)
+                suppressed.append(Suppressed(part, match.reason, match.expires))
+        if uncovered:
+            remaining.append(finding.only(*filter(None, uncovered)))
+    unused = [each for each in valid if id(each) not in used]
+    return Result(remaining, suppressed, expired, unused)

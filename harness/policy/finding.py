@@ -1,11 +1,11 @@
-"""What a rule found: data, so that text, JSON, SARIF and JUnit say the same."""
+"""A finding: data, so that text, JSON, SARIF and JUnit report the same."""
 
 import dataclasses
 import enum
 import itertools
 from dataclasses import dataclass
 
-from harness.core.errors import Location
+from harness.core.problem import Location
 
 
 class Severity(enum.StrEnum):
@@ -16,17 +16,8 @@ class Severity(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What a rule yields: what is wrong, where, and with which object."""
-
-    message: str
-    location: Location
-    object: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem with the rule that saw it and the environments that have it."""
+    """A problem with its rule's severity and fix, and the environments that have it."""
 
     rule: str
     severity: Severity
@@ -41,7 +32,7 @@ class Finding:
         return dataclasses.replace(self, environments=environments)
 
 
-def changed_line(have: str, wanted: str) -> int | None:
-    """The first line (from 1) in which two texts differ; None where they are the same."""
-    pairs = itertools.zip_longest(have.splitlines(), wanted.splitlines())
+def changed_line(current: str, expected: str) -> int | None:
+    """The first line (from 1) in which two texts differ, or None if they are the same."""
+    pairs = itertools.zip_longest(current.splitlines(), expected.splitlines())
     return next((line for line, (old, new) in enumerate(pairs, start=1) if old != new), None)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.quantity import quantity
 from harness.policy.rule import problem
 from harness.render.objects import Object

@@ -1,6 +1,6 @@
 """What would run once an environment pins a commit, judged as ``harness check`` judges a checkout.
 
-    report = promoted.judge(repository, commit, main=upstream.main, pinned=now)
+    report = promoted.check(repository, commit, main=upstream.main, pinned=now)
 
 An environment's own folder comes from main; everything else from the commit that it pins. That
 one tree is made, laid out from blobs and judged whole, by the rules and exceptions of main: a
@@ -20,7 +20,7 @@ from harness.render import artifact, layout
 _ABOUT_MAIN = "exceptions/unused"  # main excuses what main has; the commit need not have it
 
 
-def judge(repository: Repository, commit: str, *, main: str, pinned: str | None = None) -> Report:
+def check(repository: Repository, commit: str, *, main: str, pinned: str | None = None) -> Report:
     """Judge a commit before a pointer moves to it.
 
     Args:

@@ -10,10 +10,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from harness.core import files
-from harness.policy.exceptions import Excused
+from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
 from harness.policy.rule import Rule
-from harness.render.rendered import Unfilled
+from harness.render.rendered import UnsetValue
 
 VERSION = 1
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning"}
@@ -25,16 +25,16 @@ class Report:
 
     Attributes:
         findings: what is wrong, errors first, by file and line.
-        excused: what exceptions.yaml knows about.
-        unfilled: every value that is still UNSET.
+        suppressed: what exceptions.yaml covers.
+        unset: every value that is still UNSET.
         objects: how many objects each environment has.
         rules: every rule that was asked.
         seconds: how long it took.
     """
 
     findings: tuple[Finding, ...]
-    excused: tuple[Excused, ...]
-    unfilled: tuple[Unfilled, ...]
+    suppressed: tuple[Suppressed, ...]
+    unset: tuple[UnsetValue, ...]
     objects: Mapping[str, int]
     rules: tuple[Rule, ...]
     seconds: float
@@ -61,7 +61,9 @@ def as_text(report: Report) -> str:
         lines.append(f"  {line:>4}  {finding.severity}  {finding.rule}{where}")
         lines += [f"        {text}" for text in f"{who}{finding.message}".splitlines()]
         lines.append(f"      → {finding.fix}")
-    not_rendered = [each for each in report.excused if each.finding.rule == "render/not-rendered"]
+    not_rendered = [
+        each for each in report.suppressed if each.finding.rule == "render/not-rendered"
+    ]
     if not_rendered:
         lines.append("\nnot rendered (exceptions.yaml says why):")
         names = sorted({each.finding.object for each in not_rendered})
@@ -73,13 +75,13 @@ def summary(report: Report) -> str:
     """The whole check in one line, without a word from the manifests."""
     found = len(report.findings)
     told = "no finding" if not found else f"{found} finding{'s' if found > 1 else ''}"
-    skipped = sum(each.finding.rule == "render/not-rendered" for each in report.excused)
+    skipped = sum(each.finding.rule == "render/not-rendered" for each in report.suppressed)
     parts = [
         f"{'✓' if report.passed else '✗'} {told}",
         f"{len(report.objects)} environments, {sum(report.objects.values())} objects",
         f"{len(report.rules)} rules",
-        f"{len(report.excused)} excused ({skipped} not rendered)",
-        f"{len(report.unfilled)} values UNSET",
+        f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
+        f"{len(report.unset)} values UNSET",
         f"{report.seconds:.2f} s",
     ]
     return " · ".join(parts)
@@ -101,11 +103,11 @@ def as_json(report: Report) -> str:
                     "reason": each.reason,
                     "expires": each.expires.isoformat(),
                 }
-                for each in report.excused
+                for each in report.suppressed
             ],
             "unfilled": [
                 {"key": each.key, "file": str(each.location.path), "line": each.location.line}
-                for each in report.unfilled
+                for each in report.unset
             ],
         },
         indent=2,
@@ -113,19 +115,19 @@ def as_json(report: Report) -> str:
 
 
 def as_sarif(report: Report) -> str:
-    """For code scanning: SARIF 2.1.0. Excused findings are suppressed results."""
+    """For code scanning: SARIF 2.1.0. Findings that an exception covers are suppressed results."""
     rules = [
         {
             "id": rule.id,
             "shortDescription": {"text": rule.why},
             "help": {"text": rule.fix},
             "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-            "properties": {"tags": list(rule.clauses)},
+            "properties": {"tags": list(rule.references)},
         }
         for rule in report.rules
     ]
     results = [_sarif(each) for each in report.findings]
-    for each in report.excused:
+    for each in report.suppressed:
         suppression = {"kind": "external", "status": "accepted", "justification": each.reason}
         results.append({**_sarif(each.finding), "suppressions": [suppression]})
     driver = {"name": "harness check", "version": str(VERSION), "rules": rules}
@@ -177,8 +179,8 @@ def write(report: Report, folder: Path) -> None:
 
 def explain(rule: Rule) -> str:
     """A rule for people."""
-    clauses = f"\nstands for: {', '.join(rule.clauses)}" if rule.clauses else ""
-    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{clauses}"
+    references = f"\nreferences: {', '.join(rule.references)}" if rule.references else ""
+    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{references}"
 
 
 def as_markdown(rules: Mapping[str, Rule]) -> str:
@@ -194,9 +196,9 @@ def as_markdown(rules: Mapping[str, Rule]) -> str:
         "with a reason and a date.",
     ]
     for family, members in families.items():
-        lines += ["", f"## {family}", "", "| rule | why | fix | stands for |", "|---|---|---|---|"]
+        lines += ["", f"## {family}", "", "| rule | why | fix | references |", "|---|---|---|---|"]
         for rule in members:
-            cells = (f"`{rule.id}`", rule.why, rule.fix, ", ".join(rule.clauses))
+            cells = (f"`{rule.id}`", rule.why, rule.fix, ", ".join(rule.references))
             lines.append(f"| {' | '.join(_cell(each) for each in cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,7 @@
         "gpu/limits-equal-requests",
         why="a GPU cannot be shared by asking for less",
         fix="set requests and limits of nvidia.com/gpu to the same quoted whole number",
-        clauses=("NSA/CISA C-0271",),
+        references=("NSA/CISA C-0271",),
         kinds=("Deployment", "Job"),
     )
     def limits_equal_requests(deployment: Object) -> Iterator[Problem]:
@@ -14,18 +14,20 @@ What the function is called with follows from the annotation of its one argument
 (every object of every environment, or of ``kinds``), ``Environment`` or ``Project``.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, get_type_hints
 
+from harness.core.problem import Problem
 from harness.core.values import Key
-from harness.policy.finding import Problem, Severity
+from harness.policy.finding import Severity
 from harness.policy.project import Project
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 Subject = TypeVar("Subject", Object, Environment, Project)
-Judge = Callable[[Subject], Iterator[Problem]]
+Evaluate = Callable[[Subject], Iterator[Problem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,20 @@ class Rule:
         id: ``<family>/<kebab-name>``.
         why: one line: what goes wrong in the cluster without it.
         fix: one line: what to write instead.
-        clauses: the published rules that it stands for.
+        references: the published rules that it implements.
         kinds: the kinds of object that it looks at; every kind when empty.
         scope: what it is called with.
-        judge: the rule itself; None for what the engine itself reports.
+        evaluate: the rule itself; None for what the engine itself reports.
     """
 
     id: str
     why: str
     fix: str
     severity: Severity = Severity.ERROR
-    clauses: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     scope: type = Object
-    judge: Callable[..., Iterator[Problem]] | None = None
+    evaluate: Callable[..., Iterator[Problem]] | None = None
 
 
 REGISTRY: dict[str, Rule] = {}
@@ -61,17 +63,17 @@ def rule(
     why: str,
     fix: str,
     severity: Severity = Severity.ERROR,
-    clauses: tuple[str, ...] = (),
+    references: tuple[str, ...] = (),
     kinds: tuple[str, ...] = (),
-) -> Callable[[Judge[Subject]], Judge[Subject]]:
+) -> Callable[[Evaluate[Subject]], Evaluate[Subject]]:
     """Register the decorated generator as a rule."""
 
-    def register(judge: Judge[Subject]) -> Judge[Subject]:
-        hints = get_type_hints(judge)
+    def register(evaluate: Evaluate[Subject]) -> Evaluate[Subject]:
+        hints = get_type_hints(evaluate)
         hints.pop("return")
         (scope,) = hints.values()
-        declare(Rule(identifier, why, fix, severity, clauses, kinds, scope, judge))
-        return judge
+        declare(Rule(identifier, why, fix, severity, references, kinds, scope, evaluate))
+        return evaluate
 
     return register
 
@@ -89,6 +91,7 @@ def problem(subject: Object, message: str, *path: Key) -> Problem:
     return Problem(message, subject.at(*path), str(subject))
 
 
-def of_release(subject: Object, message: str, *path: Key) -> Problem:
-    """A problem of an object that a chart of the network made: its HelmRelease answers for it."""
-    return Problem(f"{subject}: {message}", subject.at(*path), str(subject.owner))
+def of_release(subject: Object, problem: Problem) -> Problem:
+    """The same problem for the HelmRelease to answer: a third-party chart made the object."""
+    message = f"{subject}: {problem.message}"
+    return dataclasses.replace(problem, message=message, object=str(subject.owner))

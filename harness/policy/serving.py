@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.values import KeyPath, Value, dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.pods import Container, Pod, pods
 from harness.render.objects import Object
 from harness.render.rendered import Environment

@@ -107,7 +107,7 @@ def candidate(renderer: Renderer, target: str, commit: str, gates: Gates) -> Can
     new = renderer.pinning(target, commit)
     old = renderer.live(target)
     lock = load_lock(renderer.commit(commit).root / "models" / "lock.yaml")
-    unfilled = tuple(f"{each.key} ({each.location})" for each in new.unfilled)
+    unset = tuple(f"{each.key} ({each.location})" for each in new.unset)
     return Candidate(
         new=new,
         old=old,
@@ -118,13 +118,13 @@ def candidate(renderer: Renderer, target: str, commit: str, gates: Gates) -> Can
             for each in new.faults
             if each.rule != "render/not-rendered"
         ),
-        unfilled=unfilled,
+        unset=unset,
         # Everything is new the first time, and nothing is lost by it.
         dangers=tuple(diff.dangers(diff.compare(old, new))) if old else (),
         models=tuple(lock.models),
         # Placeholders exist nowhere.
-        missing=() if unfilled else tuple(_missing(renderer.repository, target, new, lock)),
-        unsigned=() if unfilled else tuple(_unsigned(renderer.repository, new, gates)),
+        missing=() if unset else tuple(_missing(renderer.repository, target, new, lock)),
+        unsigned=() if unset else tuple(_unsigned(renderer.repository, new, gates)),
     )
 
 
@@ -132,7 +132,7 @@ def _findings(
     upstream: Upstream, repository: Repository, commit: str, before: str | None
 ) -> tuple[str, ...]:
     """What main's rules find in main with the commit pinned."""
-    report = promoted.judge(repository, commit, main=upstream.main, pinned=before)
+    report = promoted.check(repository, commit, main=upstream.main, pinned=before)
     return tuple(
         f"{each.location}: {each.rule}: {each.message}"
         for each in report.findings
@@ -162,7 +162,9 @@ def _unsigned(repository: Repository, new: Environment, gates: Gates) -> Iterato
         yield "signedImage.identity is UNSET"
         return
     for image in images(new):
-        reason = registry.unsigned(repository, image, gates.signed_image.signer(repository))
+        reason = registry.signature_problem(
+            repository, image, gates.signed_image.signer(repository)
+        )
         if reason:
             yield f"{image} is not signed by {gates.signed_image}: {reason}"
 

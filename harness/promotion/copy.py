@@ -37,10 +37,10 @@ def copy(repository: Repository, source: str, target: str, commit: str) -> Itera
     renderer = Renderer(repository)
     candidate = renderer.pinning(target, commit)
     release = renderer.at(source, commit)
-    if unfilled := [*candidate.unfilled, *release.unfilled]:
+    if unset := [*candidate.unset, *release.unset]:
         raise InputError(
-            f"UNSET: {unfilled[0].key} and {len(unfilled) - 1} more",
-            at=unfilled[0].location,
+            f"UNSET: {unset[0].key} and {len(unset) - 1} more",
+            at=unset[0].location,
             hint=f"harness init --env {target}",
         )
     yield from _archives(repository, source, target, renderer.commit(commit).root)

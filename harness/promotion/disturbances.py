@@ -41,8 +41,10 @@ def observe(cluster: Api) -> tuple[Disturbance, ...]:
     Raises:
         ApiError: the cluster refuses to list them.
     """
-    disturbances = [each for pod in _own_objects(cluster.every(kinds.POD)) for each in _of_pod(pod)]
-    for deployment in _own_objects(cluster.every(kinds.DEPLOYMENT)):
+    disturbances = [
+        each for pod in _own_objects(cluster.list_all(kinds.POD)) for each in _of_pod(pod)
+    ]
+    for deployment in _own_objects(cluster.list_all(kinds.DEPLOYMENT)):
         disturbances += _of_deployment(deployment)
     return tuple(sorted(disturbances, key=lambda each: each.at, reverse=True))
 

@@ -202,9 +202,9 @@ def _smoke_test(inputs: GateInputs) -> str:
 def _render(inputs: GateInputs) -> str:
     if inputs.candidate.faults:
         raise _GateError(_first_of(inputs.candidate.faults), "make check, on main")
-    if inputs.candidate.unfilled:
+    if inputs.candidate.unset:
         raise _GateError(
-            f"UNSET: {_first_of(inputs.candidate.unfilled)}", f"harness init --env {inputs.target}"
+            f"UNSET: {_first_of(inputs.candidate.unset)}", f"harness init --env {inputs.target}"
         )
     return f"release {inputs.candidate.digest[:12]}, nothing UNSET"
 

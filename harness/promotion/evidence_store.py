@@ -12,7 +12,7 @@ from harness.attestation import signature
 from harness.attestation.pointer import SIGNATURE
 from harness.attestation.record import Kind
 from harness.attestation.signature import Signers
-from harness.aws import Aws, AwsError, Call
+from harness.aws import Aws, AwsError
 from harness.core import files
 from harness.core.errors import InputError
 from harness.core.repository import Repository
@@ -67,19 +67,19 @@ class S3:
         where = {"Bucket": self.name, "Key": _PREFIX + name, "IfNoneMatch": "*"}
         body = {"Body": text.encode(), "ChecksumAlgorithm": "SHA256"}
         try:
-            self.aws.call(Call("s3", "put_object", {**where, **body}))
+            self.aws.call("s3", "put_object", **where, **body)
         except AwsError as error:
             if error.code not in _EXISTS:
                 raise
 
     def names(self, prefix: str) -> list[str]:
         where = {"Bucket": self.name, "Prefix": _PREFIX + prefix}
-        objects = self.aws.every("s3", "list_objects_v2", "Contents", **where)
+        objects = self.aws.list_all("s3", "list_objects_v2", "Contents", **where)
         return sorted(str(each["Key"]).removeprefix(_PREFIX) for each in objects)
 
     def read(self, name: str) -> str | None:
         try:
-            response = self.aws.ask("s3", "get_object", Bucket=self.name, Key=_PREFIX + name)
+            response = self.aws.read("s3", "get_object", Bucket=self.name, Key=_PREFIX + name)
         except AwsError as error:
             if error.code == "NoSuchKey":
                 return None

@@ -50,7 +50,7 @@ class Candidate:
         replaces: the commit that it pins now, or None if it pins none.
         digest: of ``new``.
         faults: what does not render.
-        unfilled: what is still UNSET.
+        unset: what is still UNSET.
         dangers: of the difference between the two.
         models: of the lock.
         missing: what the target's bucket or registry lacks, with the reason.
@@ -63,7 +63,7 @@ class Candidate:
     replaces: str | None
     digest: str
     faults: tuple[str, ...]
-    unfilled: tuple[str, ...]
+    unset: tuple[str, ...]
     dangers: tuple[Danger, ...]
     models: tuple[str, ...]
     missing: tuple[str, ...]

@@ -92,7 +92,7 @@ def _problems(candidate: Candidate) -> list[str]:
     """Why a release cannot run."""
     return [
         *candidate.faults,
-        *(f"UNSET: {each}" for each in candidate.unfilled),
+        *(f"UNSET: {each}" for each in candidate.unset),
         *candidate.missing,
         *candidate.unsigned,
     ]

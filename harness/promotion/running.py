@@ -62,7 +62,7 @@ def observe(cluster: Api, repository: Repository) -> Running:
     Raises:
         HarnessError: it does not answer, or Flux has applied no release in it.
     """
-    screen = status.look(cluster, repository)
+    screen = status.collect(cluster, repository)
     now, read_at = cluster.now(), datetime.datetime.now(datetime.UTC)
     if not screen.release:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
@@ -100,9 +100,9 @@ def read(path: Path) -> Running:
 
 def _changed(cluster: Api) -> Iterator[datetime.datetime]:
     """When each object of Flux last applied something else than now."""
-    for kustomization in filter(reconciliation.active, cluster.every(kinds.KUSTOMIZATION)):
+    for kustomization in filter(reconciliation.active, cluster.list_all(kinds.KUSTOMIZATION)):
         yield from _changes(items(kustomization, "status", "history"))
-    for release in filter(reconciliation.active, cluster.every(kinds.HELM_RELEASE)):
+    for release in filter(reconciliation.active, cluster.list_all(kinds.HELM_RELEASE)):
         if deployed := text(release, "status", "history", 0, "lastDeployed"):
             yield datetime.datetime.fromisoformat(deployed)
 

@@ -1,6 +1,6 @@
-"""Charts of the network: which one a HelmRelease installs, and the copy of it on this machine.
+"""Remote charts: which one a HelmRelease installs, and the copy of it on this machine.
 
-`harness tools` fetches each by its exact version; a render reads what is there and asks nobody.
+`harness tools` fetches each by its exact version; a render reads that copy and never the network.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ _EXACT = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?|sha256:[0-9a-f]{64}"
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """A published chart, at one version.
+class RemoteChart:
+    """A chart in a repository elsewhere, at one version.
 
     Attributes:
         url: its repository; of a chart in an OCI registry, the chart's own address.
@@ -53,7 +53,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class FromRelease:
-    """Traces an object that a chart of the network made: the chart is not ours to edit.
+    """Traces an object of a remote chart, which is not ours to edit.
 
     What can be edited is a value of the HelmRelease: of those that the field has, the one whose
     path ends most like the field's own. Where there is none it is the line that names the chart.
@@ -80,8 +80,10 @@ class FromRelease:
         return self.release.at("spec", "chart" if self.release.dig("spec", "chart") else "chartRef")
 
 
-def published(release: Object, find: Callable[[str, str, str], Object | None]) -> Chart | None:
-    """The chart that a HelmRelease takes from the network; None where it names no one version.
+def remote_chart(
+    release: Object, find: Callable[[str, str, str], Object | None]
+) -> RemoteChart | None:
+    """The remote chart of a HelmRelease, or None if it does not name exactly one version.
 
     Args:
         release: the HelmRelease.
@@ -98,14 +100,14 @@ def published(release: Object, find: Callable[[str, str, str], Object | None]) -
         version = str(source.dig("spec", "ref", "digest") or source.dig("spec", "ref", "tag"))
     elif url.startswith("oci://"):
         url, name = f"{url}/{name}", ""
-    return Chart(url, name, version) if url and _EXACT.fullmatch(version) else None
+    return RemoteChart(url, name, version) if url and _EXACT.fullmatch(version) else None
 
 
-def fetch(repository: Repository, chart: Chart) -> str | None:
-    """Get a chart that is not there yet, in 15 s at most.
+def fetch(repository: Repository, chart: RemoteChart) -> str | None:
+    """Fetch a chart, in 15 s at most, unless it was fetched before.
 
     Returns:
-        Why it cannot be had, as one line; None where it is there.
+        Why it cannot be fetched, as one line, or None if it is there.
 
     Raises:
         HarnessError: helm cannot be built.
@@ -128,7 +130,7 @@ def fetch(repository: Repository, chart: Chart) -> str | None:
     return None
 
 
-def _named(chart: Chart) -> list[str]:
+def _named(chart: RemoteChart) -> list[str]:
     if chart.name:
         return [chart.name, "--repo", chart.url, "--version", chart.version]
     if chart.version.startswith("sha256:"):

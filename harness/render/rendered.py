@@ -8,56 +8,47 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.core.errors import InputError, Location
+from harness.core.errors import InputError
+from harness.core.problem import Location, Problem
 from harness.render.helm import Template
 from harness.render.objects import Object
-from harness.render.remote_charts import Chart
+from harness.render.remote_charts import RemoteChart
 from harness.render.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
-class Unfilled:
+class UnsetValue:
     """A value that a fresh fork lacks: ``UNSET`` in the source, a placeholder in the render."""
 
     key: str
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that could not be rendered. ``rule`` names the kind of failure."""
-
-    rule: str
-    message: str
-    location: Location
-    object: str
+FATAL_FAULTS = {"render/kustomize", "render/helm", "render/unknown"}
+"""Faults after which an environment is incomplete."""
 
 
-BROKEN = {"render/kustomize", "render/helm", "render/unknown"}
-"""Faults after which an environment is not whole."""
-
-
-class NotReadError(InputError):
-    """Flux knows how to read it, the render here does not. ``quoted`` is how it is written."""
+class UnsupportedError(InputError):
+    """Flux supports it, this renderer does not. ``quoted`` is the text in the source."""
 
     quoted: str = ""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment, rendered whole.
+    """One environment, rendered.
 
     Attributes:
         name: the folder under clusters/.
         variant: ``candidate`` (the working tree), ``live`` (production's folder × the pinned
             commit), or the commit that was rendered.
         objects: everything that Flux and Helm would apply, in their order.
-        unfilled: every ``UNSET`` that was replaced by a placeholder.
-        faults: what could not be rendered, charts of the network among it.
+        unset: every ``UNSET`` that was replaced by a placeholder.
+        faults: what could not be rendered, remote charts included.
         charts: what helm was asked to render of this repository's charts.
-        published: the charts that come from the network.
-        foreign: what those of them make that could be rendered on this machine. Apart from
-            ``objects``, so that what is said of our own does not depend on the network.
+        remote_charts: the charts that helm fetches from elsewhere.
+        third_party: the objects of the remote charts that were fetched to this machine. Apart from
+            ``objects``, so that findings about our own do not depend on the network.
         files: every file of the repository that was read for it, by its path.
         released: those of them that are read from the commit that it pins.
         chart_digests: SHA-256 of the files of each chart in ``charts``, by its folder. Taken when
@@ -67,19 +58,19 @@ class Environment:
     name: str
     variant: str
     objects: tuple[Object, ...]
-    unfilled: tuple[Unfilled, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    unset: tuple[UnsetValue, ...] = ()
+    faults: tuple[Problem, ...] = ()
     charts: tuple[tuple[Tree, Template], ...] = ()
-    published: tuple[Chart, ...] = ()
-    foreign: tuple[Object, ...] = ()
+    remote_charts: tuple[RemoteChart, ...] = ()
+    third_party: tuple[Object, ...] = ()
     files: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
     chart_digests: tuple[tuple[str, str], ...] = ()
 
     @property
-    def whole(self) -> bool:
-        """Whether everything in the repository rendered; charts of the network are apart."""
-        return not {fault.rule for fault in self.faults} & BROKEN
+    def is_complete(self) -> bool:
+        """Whether everything in the repository rendered; remote charts do not count."""
+        return not {fault.rule for fault in self.faults} & FATAL_FAULTS
 
     @cached_property
     def _by_kind(self) -> dict[str, list[Object]]:

@@ -5,7 +5,7 @@
 
 ``clusters/<env>`` is built first. Each Flux Kustomization found there is built from the tree of
 its source and may bring more of them; last, each HelmRelease whose chart lies in the repository
-or was fetched from the network.
+or is a remote chart that was fetched.
 """
 
 import dataclasses
@@ -19,14 +19,15 @@ from pathlib import Path
 
 from harness import tools
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, items, mapping, text
 from harness.render import helm, kustomize, placeholders
 from harness.render.cache import Cache
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
-from harness.render.remote_charts import Chart, FromRelease, published
-from harness.render.rendered import Environment, Fault, NotReadError, Unfilled
+from harness.render.remote_charts import FromRelease, RemoteChart, remote_chart
+from harness.render.rendered import Environment, UnsetValue, UnsupportedError
 from harness.render.tree import Tree, at_commit, working
 
 CANDIDATE = "candidate"
@@ -129,11 +130,11 @@ class _Render:
     root: Tree
     release: Tree
     objects: list[Object] = field(default_factory=list)
-    unfilled: list[Unfilled] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    unset: list[UnsetValue] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
     charts: list[tuple[Tree, helm.Template]] = field(default_factory=list)
-    published: list[Chart] = field(default_factory=list)
-    foreign: list[Object] = field(default_factory=list)
+    remote_charts: list[RemoteChart] = field(default_factory=list)
+    third_party: list[Object] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
     chart_digests: dict[str, str] = field(default_factory=dict)
@@ -152,11 +153,11 @@ class _Render:
             self.variant,
             tuple(self.objects),
             # Steps end in any order; what is told about them does not depend on it.
-            tuple(sorted(self.unfilled, key=str)),
+            tuple(sorted(self.unset, key=str)),
             tuple(sorted(self.faults, key=str)),
             tuple(self.charts),
-            tuple(self.published),
-            tuple(sorted(self.foreign, key=lambda each: str(each.owner))),
+            tuple(self.remote_charts),
+            tuple(sorted(self.third_party, key=lambda each: str(each.owner))),
             tuple(sorted(self.files)),
             tuple(sorted(self.released)),
             tuple(sorted(self.chart_digests.items())),
@@ -177,8 +178,8 @@ class _Render:
             hint = f" ({error.hint})" if error.hint else ""
             where = error.at if error.at and error.at.line else at
             path = f"{error.at}: " if error.at and not error.at.line else ""
-            rule = "render/unknown" if isinstance(error, NotReadError) else rule
-            self.faults.append(Fault(rule, f"{path}{error.message}{hint}", where, who))
+            rule = "render/unknown" if isinstance(error, UnsupportedError) else rule
+            self.faults.append(Problem(f"{path}{error.message}{hint}", where, who, rule))
             return []
 
     def _root(self) -> list[Object]:
@@ -235,7 +236,7 @@ class _Render:
         made = []
         try:
             built = self.renderer.build(tree, wanted)
-        except NotReadError as error:
+        except UnsupportedError as error:
             error.at = _mention(tree, read, re.escape(error.quoted))
             raise
         for each in built:
@@ -244,7 +245,7 @@ class _Render:
             for name in each.missing:
                 at = _mention(tree, (each.origin, *read), rf"\$\{{#?{name}\b")
                 message = f"${{{name}}} has no value: Flux makes it empty"
-                self.faults.append(Fault("render/variable", message, at, str(made[-1])))
+                self.faults.append(Problem(message, at, str(made[-1]), "render/variable"))
         return made
 
     def _filled(self, raw: Object) -> Object:
@@ -252,12 +253,12 @@ class _Render:
 
         def seen(path: KeyPath) -> None:
             key = ".".join(str(part) for part in path)
-            self.unfilled.append(Unfilled(f"{raw}: {key}", raw.at(*path)))
+            self.unset.append(UnsetValue(f"{raw}: {key}", raw.at(*path)))
 
         try:
             value = self.renderer.placeholders.fill(raw.value, seen)
         except InputError as error:
-            self.faults.append(Fault("render/placeholder", error.message, raw.at(), str(raw)))
+            self.faults.append(Problem(error.message, raw.at(), str(raw), "render/placeholder"))
             return raw
         return raw if value == raw.value else Object(mapping(value), raw.owner, raw.trace)
 
@@ -268,10 +269,12 @@ class _Render:
     def _chart(self, release: Object) -> list[Object]:
         for path in _UNKNOWN:
             if release.dig(*path):
-                raise NotReadError(f"{'.'.join(map(str, path))} is not read", at=release.at(*path))
+                raise UnsupportedError(
+                    f"{'.'.join(map(str, path))} is not read", at=release.at(*path)
+                )
         reference = ("spec", "chart", "spec", "sourceRef")
         if text(release.value, *reference, "kind") != _OURS:
-            self.foreign.extend(self._published(release))
+            self.third_party.extend(self._third_party(release))
             return []
         tree = self._tree(release, *reference)
         wanted = helm.template(release, self._values(release))
@@ -293,19 +296,19 @@ class _Render:
         owner = Owner(release.kind, release.namespace, release.name)
         return [Object(value, owner, FromHelm(tree, path, sources)) for value, path in rendered]
 
-    def _published(self, release: Object) -> list[Object]:
-        """What a chart of the network makes, if it was fetched."""
-        chart = published(release, self._find)
-        self.published += [chart] if chart else []
+    def _third_party(self, release: Object) -> list[Object]:
+        """The objects of a remote chart, if it was fetched."""
+        chart = remote_chart(release, self._find)
+        self.remote_charts += [chart] if chart else []
         archive = chart.copy(self.renderer.repository) if chart else None
         trace = FromRelease(release)
         if archive is None:
             name = release.dig("spec", "chart", "spec", "chart")
             message = (
-                f"chart {name or release.dig('spec', 'chartRef', 'name')} comes from the network "
-                "and was not fetched: its objects are not rendered"
+                f"chart {name or release.dig('spec', 'chartRef', 'name')} is a remote "
+                "chart that was not fetched: its objects are not rendered"
             )
-            self.faults.append(Fault("render/not-rendered", message, trace.named, str(release)))
+            self.faults.append(Problem(message, trace.named, str(release), "render/not-rendered"))
             return []
         wanted = helm.template(release, self._values(release))
         try:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from harness.core.errors import InputError
-from harness.render.rendered import NotReadError
+from harness.render.rendered import UnsupportedError
 
 _NAME = re.compile(r"\w+")
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -24,7 +24,7 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 
     Raises:
         InputError: a substitution that Flux would refuse.
-        NotReadError: one that Flux knows and this does not.
+        UnsupportedError: one that Flux knows and this does not.
     """
     return _Scanner(text, variables).run()
 
@@ -87,7 +87,7 @@ class _Scanner:
         self._at += len(operator)
         if operator in ("#", "%"):
             what = f"removing a pattern with {operator}"
-            refused = NotReadError(f"{self._shown(start)}: {what} is not read")
+            refused = UnsupportedError(f"{self._shown(start)}: {what} is not read")
             refused.quoted = self._text[start : self._at]
             raise refused
         if isinstance(self._variables, _Asked) and operator not in (":-", ":=", "=", ":?", ":+"):

@@ -8,10 +8,11 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.core.errors import InputError, Location
+from harness.core.errors import InputError
 from harness.core.git import Git
+from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
-from harness.render.rendered import Environment, Fault
+from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 
 _READ = ("apps", "clusters", "infra")
@@ -33,7 +34,7 @@ def previous(repository: Repository) -> str | None:
     return base if base and base != head else git.resolve("HEAD^")
 
 
-def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Fault]:
+def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem]:
     """What does not render when the charts and values of two commits meet."""
     if not new.charts or not (renderer.repository.root / "clusters" / new.name).is_dir():
         return
@@ -51,9 +52,9 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Fault]:
             try:
                 renderer.template(chart_tree, dataclasses.replace(values, chart=chart))
             except InputError as error:
-                yield Fault(
-                    "render/crossed",
+                yield Problem(
                     f"{what}: {error.message}",
                     Location(Path(wanted.chart, "values.yaml")),
                     f"HelmRelease/{wanted.release}",
+                    "render/crossed",
                 )

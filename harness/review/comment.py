@@ -90,7 +90,7 @@ def page(found: Report, compared: Sequence[Pair], since: str) -> str:
     loud = [pair for pair in compared if pair.changes]
     for index, pair in enumerate(loud):
         text.say(f"### {pair.heading}: {len(pair.changes)} objects differ")
-        if not (pair.old.whole and pair.new.whole):
+        if not (pair.old.is_complete and pair.new.is_complete):
             text.say("Part of it does not render: the difference is not whole.")
         lines = [line for each in pair.changes for line in diff.shown(each)]
         rest = f"harness diff --env {plain(pair.new.name)} --from {plain(since)}"

@@ -1,4 +1,4 @@
-"""The folder of schemas that every document is judged by, made once from pinned Go modules.
+"""The folder of schemas that every document is validated by, made once from pinned Go modules.
 
 tools/schemas/modules.yaml pins them: Kubernetes' own swagger and the CRDs of everything else. Only
 the modules themselves are fetched, not what they depend on, and each is checked against its hash.
@@ -22,14 +22,14 @@ from harness.schema import strict
 
 PINS = Path("tools/schemas/modules.yaml")
 CRDS = "crds"
-"""Beside the schemas, a folder a module: the CustomResourceDefinitions that they were made from."""
+"""Next to the schemas, one folder per module with the CustomResourceDefinitions of the schemas."""
 
 
 def find(repository: Repository) -> Path:
-    """The folder of schemas, made now if it is not there yet or a pin has changed.
+    """The folder of schemas, made now if it is missing or a pin has changed.
 
     Raises:
-        HarnessError: a module cannot be had, or is not the pinned one.
+        HarnessError: a module cannot be downloaded, or is not the pinned one.
     """
     folder = repository.build / "tools" / "schemas"
     stamp = folder / ".pin"
@@ -67,20 +67,20 @@ def _make(repository: Repository, folder: Path, update: console.Update) -> None:
             if text(pin, "swagger"):
                 swagger = json.loads((module / text(pin, "swagger")).read_bytes())
                 metadata = strict.object_metadata(swagger)
-                made = list(strict.from_swagger(swagger))
+                schemas = list(strict.from_swagger(swagger))
             else:
                 paths = sorted(module.glob(text(pin, "crds")))
-                made = [schema for path in paths for schema in _of_crds(path, metadata)]
-                _keep(paths, Path(scratch, CRDS, module.name))
-            if not made:
+                schemas = [schema for path in paths for schema in _of_crds(path, metadata)]
+                _copy_definitions(paths, Path(scratch, CRDS, module.name))
+            if not schemas:
                 raise InputError(f"{text(pin, 'module')} holds no schema", at=PINS)
-            for name, schema in made:
+            for name, schema in schemas:
                 Path(scratch, name).write_text(json.dumps(schema))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(scratch, folder)
 
 
-def _keep(paths: list[Path], folder: Path) -> None:
+def _copy_definitions(paths: list[Path], folder: Path) -> None:
     """The definitions themselves: a local API server is given them."""
     folder.mkdir(parents=True, exist_ok=True)  # two pins may be of one module
     for path in paths:
@@ -90,10 +90,10 @@ def _keep(paths: list[Path], folder: Path) -> None:
 def _of_crds(path: Path, metadata: strict.Schema) -> list[tuple[str, strict.Schema]]:
     documents = yaml.load_all(path.read_text(), Loader=ManifestLoader)
     return [
-        made
+        schema
         for crd in documents
         if isinstance(crd, dict) and crd.get("kind") == "CustomResourceDefinition"
-        for made in strict.from_crd(crd, metadata)
+        for schema in strict.from_crd(crd, metadata)
     ]
 
 
@@ -101,23 +101,25 @@ def _fetch(repository: Repository, pin: object) -> Path:
     """The module's files in Go's cache.
 
     Raises:
-        HarnessError: it cannot be had.
+        HarnessError: it cannot be downloaded.
         InputError: it is not the pinned one.
     """
     program, env = tools.go(repository)
     name = f"{text(pin, 'module')}@{text(pin, 'version')}"
     with tempfile.TemporaryDirectory() as nowhere:  # outside of every module: nothing is resolved
         try:
-            said = command.run(
+            output = command.run(
                 [program, "mod", "download", "-json", name], cwd=Path(nowhere), env=env, timeout=600
             ).stdout
         except command.CommandError as error:
             raise HarnessError(
                 f"{name} could not be fetched\n{error.message}",
                 at=PINS,
-                hint="give this machine a way to the Go module proxy (GOPROXY)",
+                hint="let this machine reach a Go module proxy (GOPROXY)",
             ) from error
-    told = json.loads(said)
-    if dig(told, "Sum") != text(pin, "sum"):
-        raise InputError(f"{name} has the hash {dig(told, 'Sum')}, not {text(pin, 'sum')}", at=PINS)
-    return Path(text(told, "Dir"))
+    module = json.loads(output)
+    if dig(module, "Sum") != text(pin, "sum"):
+        raise InputError(
+            f"{name} has the hash {dig(module, 'Sum')}, not {text(pin, 'sum')}", at=PINS
+        )
+    return Path(text(module, "Dir"))

@@ -5,7 +5,6 @@ lets through and ``eksctl create cluster`` refuses.
 """
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal, Self
 
@@ -15,8 +14,10 @@ from pydantic import Field, StringConstraints, model_validator
 from harness.core import document
 from harness.core.document import Document, Strict
 from harness.core.errors import InputError
+from harness.core.problem import Problem
 from harness.core.values import KeyPath
 from harness.render.placeholders import Placeholders
+from harness.render.rendered import UnsetValue
 from harness.render.tree import Tree
 
 Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:")]
@@ -28,7 +29,7 @@ Retention = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 ]  # fmt: skip
-_OWN_AGENT = "eks-pod-identity-agent"
+_IDENTITY_AGENT = "eks-pod-identity-agent"
 
 
 class Metadata(Strict):
@@ -173,8 +174,8 @@ class Addon(Strict):
 
     @model_validator(mode="after")
     def _runtime(self) -> Self:
-        if self.name == _OWN_AGENT and (self.identities or self.default_identity):
-            raise ValueError(f"{_OWN_AGENT} cannot have a pod identity itself")
+        if self.name == _IDENTITY_AGENT and (self.identities or self.default_identity):
+            raise ValueError(f"{_IDENTITY_AGENT} cannot have a pod identity itself")
         if self.identities and self.default_identity:
             raise ValueError(
                 "podIdentityAssociations and useDefaultPodIdentityAssociations exclude each other"
@@ -263,65 +264,56 @@ class ClusterConfig(Strict):
 
     @model_validator(mode="after")
     def _runtime(self) -> Self:
-        for problem in self._refused():
-            raise ValueError(problem)
+        for reason in self._refusals():
+            raise ValueError(reason)
         return self
 
-    def _refused(self) -> Iterator[str]:
+    def _refusals(self) -> Iterator[str]:
         """What eksctl finds out when it runs."""
         names = [each.name for each in self.addons]
         groups = [each.name for each in self.groups]
-        for what, given in (("addon", names), ("node group", groups)):
-            for name in {name for name in given if given.count(name) > 1}:
+        for what, listed in (("addon", names), ("node group", groups)):
+            for name in {name for name in listed if listed.count(name) > 1}:
                 yield f"two {what}s are called {name}"
         if self.auto_mode and self.auto_mode.enabled and self.groups:
-            yield "Auto Mode brings its own nodes: managedNodeGroups are refused beside it"
-        own = [each for each in self.addons if each.identities or each.default_identity]
-        if (own or (self.iam and self.iam.identities)) and _OWN_AGENT not in names:
-            yield f"pod identities need the addon {_OWN_AGENT}"
+            yield "Auto Mode brings its own nodes: eksctl refuses managedNodeGroups with it"
+        with_identity = [each for each in self.addons if each.identities or each.default_identity]
+        if (with_identity or (self.iam and self.iam.identities)) and _IDENTITY_AGENT not in names:
+            yield f"pod identities need the addon {_IDENTITY_AGENT}"
         if self.zones and not all(zone.startswith(self.metadata.region) for zone in self.zones):
             yield f"availabilityZones outside of region {self.metadata.region}"
         if 0 < len(self.zones) < 2:
             yield "EKS wants at least two availabilityZones"
 
 
-Rows = list[tuple[str, int | None]]
-
-
-def judge(
+def problems(
     tree: Tree,
     path: str,
     placeholders: Placeholders,
-    schema: Callable[[Document], Rows] = lambda _: [],
-) -> tuple[Rows, Rows]:
-    """What eksctl would refuse in a file, and which keys are UNSET, each with its line.
+    schema: Callable[[Document], list[Problem]] = lambda _: [],
+) -> tuple[list[Problem], list[UnsetValue]]:
+    """What eksctl would refuse in a file, and which keys are UNSET.
 
     Args:
         tree: where the file lies.
         path: the file in the repository.
         placeholders: what stands in for UNSET.
-        schema: what eksctl's own schema refuses, where there is one.
+        schema: what eksctl's own schema refuses, where eksctl is installed.
 
     Raises:
         InputError: the file cannot be read, or a field that is UNSET has no placeholder.
     """
-    problems: Rows = []
-    unfilled: Rows = []
+    invalid: list[Problem] = []
+    unset: list[UnsetValue] = []
     for raw in tree.documents(path):
 
-        def seen(keys: KeyPath, raw: Document = raw) -> None:
-            unfilled.append((".".join(str(key) for key in keys), raw.at(keys).line))
+        def note(keys: KeyPath, raw: Document = raw) -> None:
+            unset.append(UnsetValue(".".join(str(key) for key in keys), raw.at(keys)))
 
-        filled = Document(raw.path, placeholders.fill(raw.value, seen), raw.lines)
+        complete = Document(raw.path, placeholders.fill(raw.value, note), raw.lines)
         try:
-            document.validate(filled, ClusterConfig)
+            document.validate(complete, ClusterConfig)
         except InputError as error:
-            problems += [_problem(line, path) for line in error.message.splitlines()]
-        problems += schema(filled)
-    return problems, unfilled
-
-
-def _problem(line: str, path: str) -> tuple[str, int | None]:
-    """One line of a validation error: ``path:line: key: what is wrong``."""
-    found = re.match(rf"{re.escape(path)}:(\d+): (.*)", line)
-    return (found[2], int(found[1])) if found else (line, None)
+            invalid += error.problems
+        invalid += schema(complete)
+    return invalid, unset

@@ -55,9 +55,9 @@ def from_swagger(swagger: Mapping[str, object]) -> Iterator[tuple[str, Schema]]:
     for name, definition in definitions.items():
         kinds = cast("list[dict[str, str]]", definition.get("x-kubernetes-group-version-kind", []))
         for kind in kinds if len(kinds) == 1 else ():
-            schema = cast("Schema", _inlined(strict[name], strict, (name,)))
+            schema = cast("Schema", _inline(strict[name], strict, (name,)))
             file = file_name(kind["kind"], kind["group"], kind["version"])
-            yield file, _rooted(schema, kind["kind"], _api_version(kind))
+            yield file, _root_schema(schema, kind["kind"], _api_version(kind))
 
 
 def from_crd(crd: Mapping[str, object], metadata: Schema) -> Iterator[tuple[str, Schema]]:
@@ -74,7 +74,7 @@ def from_crd(crd: Mapping[str, object], metadata: Schema) -> Iterator[tuple[str,
         name = cast("str", version["name"])
         openapi = cast("dict[str, Schema]", version.get("schema", {})).get("openAPIV3Schema", {})
         if version.get("served"):
-            root = _rooted(_strict(openapi), kind, f"{group}/{name}")
+            root = _root_schema(_strict(openapi), kind, f"{group}/{name}")
             cast("dict[str, Schema]", root["properties"])["metadata"] = metadata
             yield file_name(kind, group, name), root
 
@@ -83,7 +83,7 @@ def object_metadata(swagger: Mapping[str, object]) -> Schema:
     """The schema of every object's ``metadata``."""
     definitions = cast("dict[str, Schema]", swagger["definitions"])
     strict = {name: _definition(name, each) for name, each in definitions.items()}
-    return cast("Schema", _inlined(strict[_METADATA], strict, (_METADATA,)))
+    return cast("Schema", _inline(strict[_METADATA], strict, (_METADATA,)))
 
 
 def _definition(name: str, openapi: Schema) -> Schema:
@@ -100,7 +100,7 @@ def _strict(openapi: Schema) -> Schema:
         return {"$ref": openapi["$ref"]}
     strict: Schema = {key: openapi[key] for key in _KEPT if key in openapi}
     properties = cast("dict[str, Schema]", openapi.get("properties", {}))
-    strict |= _combined(openapi)
+    strict |= _combinations(openapi)
     if properties:
         strict["properties"] = {key: _strict(each) for key, each in properties.items()}
     if isinstance(openapi.get("items"), dict):
@@ -117,7 +117,7 @@ def _strict(openapi: Schema) -> Schema:
     return strict
 
 
-def _combined(openapi: Schema) -> Schema:
+def _combinations(openapi: Schema) -> Schema:
     """anyOf, oneOf, allOf and not: conditions on keys that the node itself lists."""
     combined: Schema = {}
     for key in ("anyOf", "oneOf", "allOf"):
@@ -131,16 +131,18 @@ def _combined(openapi: Schema) -> Schema:
 
 def _condition(openapi: Schema) -> Schema:
     """A branch of a combination: no keys are forbidden in it, the node around it does that."""
-    kept: Schema = {key: openapi[key] for key in _KEPT if key in openapi} | _combined(openapi)
+    condition: Schema = {key: openapi[key] for key in _KEPT if key in openapi} | _combinations(
+        openapi
+    )
     properties = cast("dict[str, Schema]", openapi.get("properties", {}))
     if properties:
-        kept["properties"] = {key: _condition(each) for key, each in properties.items()}
+        condition["properties"] = {key: _condition(each) for key, each in properties.items()}
     if isinstance(openapi.get("items"), dict):
-        kept["items"] = _condition(cast("Schema", openapi["items"]))
-    return kept
+        condition["items"] = _condition(cast("Schema", openapi["items"]))
+    return condition
 
 
-def _rooted(schema: Schema, kind: str, api_version: str) -> Schema:
+def _root_schema(schema: Schema, kind: str, api_version: str) -> Schema:
     properties = cast("dict[str, Schema]", schema.get("properties", {}))
     named = {"kind": {"const": kind}, "apiVersion": {"const": api_version}}
     required = cast("list[str]", schema.get("required", []))
@@ -157,18 +159,18 @@ def _api_version(kind: Mapping[str, str]) -> str:
     return f"{kind['group']}/{kind['version']}" if kind["group"] else kind["version"]
 
 
-def _inlined(value: object, definitions: Mapping[str, Schema], above: tuple[str, ...]) -> object:
+def _inline(value: object, definitions: Mapping[str, Schema], above: tuple[str, ...]) -> object:
     """The value with what it refers to in place of each reference.
 
     kubeconform names the field of an error only where no reference stands above it. What refers to
     itself (the schema inside of a CustomResourceDefinition) may hold anything below itself.
     """
     if isinstance(value, list):
-        return [_inlined(each, definitions, above) for each in value]
+        return [_inline(each, definitions, above) for each in value]
     if not isinstance(value, dict):
         return value
     name = value.get("$ref")
     if isinstance(name, str):
         name = name.removeprefix(_ROOT)
-        return {} if name in above else _inlined(definitions[name], definitions, (*above, name))
-    return {key: _inlined(each, definitions, above) for key, each in value.items()}
+        return {} if name in above else _inline(definitions[name], definitions, (*above, name))
+    return {key: _inline(each, definitions, above) for key, each in value.items()}

@@ -87,14 +87,14 @@ def deployment(environment: Environment) -> Value:
     Raises:
         HarnessError: there is none, since the environment does not render whole.
     """
-    found = environment.find("Deployment", NAME, NAMESPACE)
-    if found is None:
+    manifest = environment.find("Deployment", NAME, NAMESPACE)
+    if manifest is None:
         why = "; ".join(fault.message for fault in environment.faults) or "it is not in Git"
         raise HarnessError(
             f"Deployment/{NAMESPACE}/{NAME} of {environment.name} cannot be rendered: {why}",
             hint="harness check",
         )
-    return found.value
+    return manifest.value
 
 
 def gpus(environment: Environment) -> int:
@@ -129,6 +129,6 @@ def torchserve_version(repository: Repository) -> str:
         HarnessError: they pin none.
     """
     path = repository.root / "apps" / "torchserve" / "image" / "requirements.txt"
-    if found := _PINNED.search(path.read_text()):
-        return found[1]
+    if match := _PINNED.search(path.read_text()):
+        return match[1]
     raise HarnessError("pins no torchserve", at=path)

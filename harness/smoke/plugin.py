@@ -43,10 +43,10 @@ class Plugin:
     @pytest.fixture(scope="session")
     def servers(self) -> list[TorchServe]:
         """Every server that runs; there has to be one."""
-        found = self._target.servers()
-        if not found:
+        servers = self._target.servers()
+        if not servers:
             raise HarnessError("no server runs")
-        return found
+        return servers
 
     @pytest.fixture(scope="session")
     def expect(self) -> Expected:

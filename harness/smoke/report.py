@@ -85,8 +85,8 @@ def junit(report: Report) -> str:
         "testsuite", name=f"smoke of {report.environment}", time=f"{report.seconds:.1f}"
     )
     for result in report.tests:
-        told = {"classname": "smoke", "name": result.name, "time": f"{result.seconds:.3f}"}
-        case = ElementTree.SubElement(suite, "testcase", told)
+        attributes = {"classname": "smoke", "name": result.name, "time": f"{result.seconds:.3f}"}
+        case = ElementTree.SubElement(suite, "testcase", attributes)
         if result.outcome == "failed":
             failure = ElementTree.SubElement(case, "failure", message=result.why)
             failure.text = f"{result.why}\n→ {result.next}"

@@ -107,8 +107,8 @@ class Cluster:
 
     def pods(self) -> list[Value]:
         """The servers' pods, but for those that are on their way out."""
-        found = self.api.every(kinds.POD, expected.NAMESPACE, SERVERS)
-        return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+        pods = self.api.list_all(kinds.POD, expected.NAMESPACE, SERVERS)
+        return [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
 
     def servers(self) -> list[TorchServe]:
         """The servers in the pods that run."""
@@ -118,7 +118,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def find(
-    checkout: Repository, env: str, *, context: str | None = None, embedded: bool = False
+    repository: Repository, env: str, *, context: str | None = None, embedded: bool = False
 ) -> Iterator[Target]:
     """The target of an environment, for as long as the block runs.
 
@@ -134,43 +134,43 @@ def find(
         HarnessError: there is no such cluster, or another environment's.
         UsageError: the call makes no sense.
     """
-    checkout.cluster(env)
+    repository.cluster(env)
     if embedded and context:
         raise UsageError("--embedded and --context are two targets", hint="give one of them")
     if embedded:
-        with embedded_server.running(checkout, env) as served:
-            yield _embedded(checkout, env, served)
+        with embedded_server.running(repository, env) as served:
+            yield _embedded(repository, env, served)
         return
-    there = None if context else local.find(checkout, env)
-    if there:
-        yield on_this_machine(there)
+    cluster = None if context else local.find(repository, env)
+    if cluster:
+        yield on_this_machine(cluster)
     elif context is None and env == "local":
         hint = "`make cluster` starts one; --embedded checks TorchServe without; --context NAME"
         raise HarnessError("no local cluster runs", hint=hint)
     else:
-        yield in_context(checkout, env, context)
+        yield in_context(repository, env, context)
 
 
-def on_this_machine(there: LocalCluster) -> Target:
+def on_this_machine(cluster: LocalCluster) -> Target:
     """The cluster that ``make cluster`` runs.
 
     Raises:
         HarnessError: it has ended, or Flux has applied nothing.
     """
-    connect.alive(there)
-    kubectl = Kubectl(_program(there.repository), kubeconfig=there.kubeconfig)
+    connect.require_alive(cluster)
+    kubectl = Kubectl(_program(cluster.repository), kubeconfig=cluster.kubeconfig)
 
-    def rendered(commit: str) -> Environment:
+    def render_commit(commit: str) -> Environment:
         with tempfile.TemporaryDirectory() as scratch:
             tree = Repository(Path(scratch, "tree"))
-            there.bare.export(commit, tree.root)
-            tree.build.symlink_to(there.repository.build)
-            return Renderer(tree).candidate(there.env)
+            cluster.bare.export(commit, tree.root)
+            tree.build.symlink_to(cluster.repository.build)
+            return Renderer(tree).candidate(cluster.env)
 
-    return _cluster(there.repository, there.env, there.api, kubectl, rendered)
+    return _cluster(cluster.repository, cluster.env, cluster.api, kubectl, render_commit)
 
 
-def in_context(checkout: Repository, env: str, context: str | None) -> Target:
+def in_context(repository: Repository, env: str, context: str | None) -> Target:
     """The cluster of a context of KUBECONFIG; of its current one unless told.
 
     Raises:
@@ -181,10 +181,10 @@ def in_context(checkout: Repository, env: str, context: str | None) -> Target:
             f"context {context!r} cannot be passed on to kubectl by way of a shell",
             hint="give it a simpler name: kubectl config rename-context",
         )
-    kubectl = Kubectl(_program(checkout), context=context)
-    renderer = Renderer(checkout)
+    kubectl = Kubectl(_program(repository), context=context)
+    renderer = Renderer(repository)
     return _cluster(
-        checkout,
+        repository,
         env,
         api.connect(context=context),
         kubectl,
@@ -192,28 +192,28 @@ def in_context(checkout: Repository, env: str, context: str | None) -> Target:
     )
 
 
-def _program(checkout: Repository) -> Path:
+def _program(repository: Repository) -> Path:
     """kubectl of PATH, else the pinned one."""
-    there = shutil.which("kubectl")
-    return Path(there) if there else tools.find(checkout, "kubectl")
+    on_path = shutil.which("kubectl")
+    return Path(on_path) if on_path else tools.find(repository, "kubectl")
 
 
-def _embedded(checkout: Repository, env: str, served: embedded_server.Server) -> Target:
-    lock = checkout.built_models / "lock.yaml"
+def _embedded(repository: Repository, env: str, served: embedded_server.Server) -> Target:
+    lock = repository.built_models / "lock.yaml"
     return Target(
         env=env,
         name=EMBEDDED,
-        repository=checkout,
+        repository=repository,
         lacks=_LACKS_EMBEDDED,
         release=None,
-        expect=lambda: expected.by_snapshot(config.load(checkout, env, lock)),
-        servers=lambda: [torchserve.here(served)],
+        expect=lambda: expected.by_snapshot(config.load(repository, env, lock)),
+        servers=lambda: [torchserve.embedded(served)],
         words={"env": env, "folder": str(served.folder)},
     )
 
 
 def _cluster(
-    checkout: Repository,
+    repository: Repository,
     env: str,
     there: Api,
     kubectl: Kubectl,
@@ -227,18 +227,18 @@ def _cluster(
     release = gateway.release()
     if not release.commit:
         raise HarnessError("Flux has applied nothing yet", hint=f"harness status --env {env}")
-    cluster = Cluster(there, kubectl, gateway, lambda: render(release.commit))
+    view = Cluster(there, kubectl, gateway, lambda: render(release.commit))
     context = f" --context {kubectl.context}" if kubectl.context else ""
     return Target(
         env=env,
         name=gateway.name,
-        repository=checkout,
-        lacks=_lacks(cluster),
+        repository=repository,
+        lacks=_lacks(view),
         release=release,
-        expect=lambda: expected.by_render(cluster.rendered()),
-        servers=cluster.servers,
+        expect=lambda: expected.by_render(view.rendered()),
+        servers=view.servers,
         words={"env": env, "kubectl": str(kubectl), "at": f"--env {env}{context}"},
-        cluster=cluster,
+        cluster=view,
     )
 
 
@@ -251,7 +251,7 @@ def _digest(render: Callable[[str], Environment], commit: str) -> str | None:
 
 
 def _lacks(cluster: Cluster) -> Mapping[Need, str]:
-    nodes = cluster.api.every(kinds.NODE)
+    nodes = cluster.api.list_all(kinds.NODE)
     if nodes and all(_FAKE in mapping(node, "metadata", "annotations") for node in nodes):
         return _LACKS_LOCAL
     try:
@@ -283,4 +283,4 @@ def lacks_by_git(rendered: Environment) -> Mapping[Need, str]:
         Need.EFS: (expected.has_efs(rendered), "its model store is not on EFS"),
         Need.GATEWAY: (expected.has_gateway(rendered), "it has no gateway"),
     }
-    return {need: why for need, (there, why) in has.items() if not there}
+    return {need: why for need, (present, why) in has.items() if not present}

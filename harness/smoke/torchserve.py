@@ -30,7 +30,7 @@ from harness.snapshot import properties
 
 _SECONDS = 60.0  # for a command there
 _HASHING = 1_200.0  # for one that reads an archive: 10 GB at 10 MB/s
-_ANSWER = 150.0  # for a request: the gateway gives up after 130 s
+_RESPONSE = 150.0  # for a request: the gateway gives up after 130 s
 _ANY = range(256)
 _CONTAINER = "torchserve"
 
@@ -38,7 +38,7 @@ Address = IPv4Address | IPv6Address
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 # Asks as one line of standard input tells. Whatever the status, it is an answer; 0 is none.
-_ASK = """
+_REQUEST_SCRIPT = """
 import base64, json, sys, urllib.error, urllib.request
 told = json.loads(sys.stdin.readline())
 body = base64.b64decode(told["body"]) if told["body"] else None
@@ -137,19 +137,19 @@ class TorchServe:
         Raises:
             InputError: it cannot be read.
         """
-        return self.said("cat -- %s", path)
+        return self.output_of("cat -- %s", path)
 
-    def said(self, line: str, *words: str) -> str:
+    def output_of(self, line: str, *words: str) -> str:
         """What a command there prints; ``%s`` stands for a quoted word.
 
         Raises:
             InputError: it failed.
         """
-        done = self.host.run(line, *words)
-        if done.failed:
-            why = (done.stderr or done.stdout).strip()[-500:]
-            raise InputError(f"{self.name}: `{line % words}`: exit code {done.rc}: {why}")
-        return str(done.stdout)
+        result = self.host.run(line, *words)
+        if result.failed:
+            why = (result.stderr or result.stdout).strip()[-500:]
+            raise InputError(f"{self.name}: `{line % words}`: exit code {result.rc}: {why}")
+        return str(result.stdout)
 
     @property
     def launcher_port(self) -> int:
@@ -161,13 +161,13 @@ class TorchServe:
 
     def listening(self) -> dict[int, set[Address]]:
         """Port → the addresses on which somebody listens there."""
-        found: dict[int, set[Address]] = {}
-        for line in self.said("cat /proc/net/tcp /proc/net/tcp6").splitlines():
+        addresses: dict[int, set[Address]] = {}
+        for line in self.output_of("cat /proc/net/tcp /proc/net/tcp6").splitlines():
             fields = line.split()
             if len(fields) > 3 and fields[3] == _LISTENING:
                 address, _, port = fields[1].partition(":")
-                found.setdefault(int(port, 16), set()).add(_address(address))
-        return found
+                addresses.setdefault(int(port, 16), set()).add(_address(address))
+        return addresses
 
     def describe(self, model: str, version: str) -> dict[str, Any]:
         """What the management API says about a version of a model.
@@ -181,14 +181,14 @@ class TorchServe:
 
     def get(self, address: str, path: str) -> Answer:
         """GET a path at one of the addresses in its config."""
-        return self.ask(f"http://127.0.0.1:{self.port(address)}{path}")
+        return self.request(f"http://127.0.0.1:{self.port(address)}{path}")
 
     def predict(self, model: str, body: bytes, content_type: str) -> Answer:
         """Ask a model for a prediction."""
         url = f"http://127.0.0.1:{self.port('inference_address')}/predictions/{quote(model)}"
-        return self.ask(url, body, {"Content-Type": content_type})
+        return self.request(url, body, {"Content-Type": content_type})
 
-    def ask(
+    def request(
         self, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send a request from where it runs.
@@ -197,21 +197,26 @@ class TorchServe:
             HarnessError: nobody can be asked there, or nobody answers.
         """
         encoded = base64.b64encode(body or b"").decode()
-        told = {"url": url, "body": encoded, "headers": dict(headers or {}), "seconds": _ANSWER}
-        done = run(
-            [*self.python, "-c", _ASK],
-            stdin=json.dumps(told) + "\n",
-            timeout=2 * _ANSWER,
+        request = {
+            "url": url,
+            "body": encoded,
+            "headers": dict(headers or {}),
+            "seconds": _RESPONSE,
+        }
+        result = run(
+            [*self.python, "-c", _REQUEST_SCRIPT],
+            stdin=json.dumps(request) + "\n",
+            timeout=2 * _RESPONSE,
             env=self.environment,
             accept=_ANY,
         )
-        if done.returncode:
-            raise HarnessError(f"{self.name}: cannot ask {url}: {done.stderr.strip()[-500:]}")
-        status, said = json.loads(done.stdout)
-        answer = Answer(status, base64.b64decode(said))
+        if result.returncode:
+            raise HarnessError(f"{self.name}: cannot ask {url}: {result.stderr.strip()[-500:]}")
+        status, content = json.loads(result.stdout)
+        response = Answer(status, base64.b64decode(content))
         if not status:
-            raise HarnessError(f"{self.name}: {url} does not answer: {answer.body.decode()}")
-        return answer
+            raise HarnessError(f"{self.name}: {url} does not answer: {response.body.decode()}")
+        return response
 
 
 def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
@@ -237,7 +242,7 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
     )
 
 
-def here(server: Server) -> TorchServe:
+def embedded(server: Server) -> TorchServe:
     """The embedded server."""
     return TorchServe(
         name="the embedded server",
@@ -266,8 +271,8 @@ def _host(backend: BaseBackend, environment: Mapping[str, str]) -> Host:
     def run_local(line: str, *words: str) -> CommandResult:
         quoted = backend.quote(line, *words)
         seconds = _HASHING if "sha256sum" in quoted else _SECONDS
-        done = run(["/bin/sh", "-c", quoted], timeout=seconds, accept=_ANY, env=environment)
-        return backend.result(done.returncode, quoted.encode(), done.stdout, done.stderr)
+        result = run(["/bin/sh", "-c", quoted], timeout=seconds, accept=_ANY, env=environment)
+        return backend.result(result.returncode, quoted.encode(), result.stdout, result.stderr)
 
     backend.run_local = run_local
     host = Host(backend)

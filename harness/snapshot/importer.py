@@ -212,9 +212,7 @@ def _property_remarks(
     ours = CONTAINER | SWITCHES
     for entry in entries:
         if (winner := last[entry.key]) is not entry:
-            yield Remark(
-                entry.key, entry.line, f"it stands again in line {winner.line}, which wins"
-            )
+            yield Remark(entry.key, entry.line, f"duplicate: line {winner.line} wins")
         elif entry.key in ours:
             if entry.value != ours[entry.key]:
                 why = f"the same everywhere, and agreed with the chart: {ours[entry.key]}"

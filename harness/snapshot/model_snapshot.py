@@ -66,7 +66,7 @@ def parse(text: str, at: Location | Path) -> ModelSnapshot:
     """Read the value of ``model_snapshot``; ``at`` is only for the errors.
 
     Raises:
-        InputError: not JSON, a key that stands twice, a missing or impossible value: all of them.
+        InputError: not JSON, a duplicate key, a missing or impossible value: all of them.
     """
     try:
         json.loads(text, object_pairs_hook=_without_twins)
@@ -102,4 +102,4 @@ def _without_twins(pairs: list[tuple[str, object]]) -> None:
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise ValueError(f"key {key!r} stands twice")
+            raise ValueError(f"duplicate key {key!r}")

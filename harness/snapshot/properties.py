@@ -35,7 +35,7 @@ class Entry:
 
 
 def read(path: Path) -> list[Entry]:
-    """The entries of a file, in its order; of a key that stands twice the JVM keeps the last.
+    """The entries of a file, in its order; of a duplicate key the JVM keeps the last.
 
     Raises:
         InputError: the file cannot be read, or an escape is malformed.

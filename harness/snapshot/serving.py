@@ -13,7 +13,6 @@ Names and units are TorchServe's. What is the same everywhere (ports, paths, swi
 setting: it stands in ``config``, once.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from pydantic import Field
 from harness.core import document
 from harness.core.document import Camel, Document
 from harness.core.errors import InputError
+from harness.core.suggest import did_you_mean
 from harness.models.catalog import INT_MAX, Catalog, Positive, Serving
 from harness.models.lock import Name
 
@@ -59,9 +59,8 @@ def load_settings(path: Path, catalog: Catalog) -> Settings:
     settings = document.validate(complete, Settings)
     for name in settings.models:
         if name not in catalog.models:
-            near = difflib.get_close_matches(name, list(catalog.models), n=1)
             raise InputError(
-                f"models.{name}: no such model" + (f"; did you mean {near[0]}?" if near else ""),
+                f"models.{name}: no such model{did_you_mean(name, catalog.models)}",
                 at=found.at(("models", name)),
                 hint=f"one of: {', '.join(sorted(catalog.models))}",
             )

@@ -31,7 +31,7 @@ def bucket(shim: Shim, clients: dict[str, object]) -> Bucket:
     """A new bucket."""
     aws = Aws(REGION, ANY, clients)
     name = f"archives-{next(_numbers)}"
-    aws.ask(
+    aws.call(
         "s3",
         "create_bucket",
         Bucket=name,

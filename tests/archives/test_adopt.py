@@ -33,7 +33,7 @@ def old(checkout: Repository, tmp_path: Path) -> Path:
 def test_the_lock_takes_the_name_that_the_file_has(checkout: Repository, old: Path) -> None:
     adopted = adopt(old, load_catalog(checkout.models), Lock())
     locked = adopted.lock.models[MODEL]
-    assert (adopted.names, adopted.left) == ((MODEL,), ())
+    assert (adopted.names, adopted.skipped) == ((MODEL,), ())
     assert (locked.mar, locked.sha256) == ("faces.mar", files.sha256(old / "faces.mar"))
     assert locked.size == (old / "faces.mar").stat().st_size
     assert [path.name for path in old.iterdir()] == ["faces.mar"]
@@ -89,9 +89,9 @@ def own(file_system: str) -> int:
 def test_nobody_can_be_root_once_the_policy_stands(
     staging: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = str(staging.ask("efs", "create_file_system", CreationToken="old")["FileSystemId"])
+    made = str(staging.call("efs", "create_file_system", CreationToken="old")["FileSystemId"])
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
-    staging.ask("efs", "put_file_system_policy", FileSystemId=made, Policy=policy)
+    staging.call("efs", "put_file_system_policy", FileSystemId=made, Policy=policy)
     assert own(made) == 1
     said = capsys.readouterr().err
     assert "has a file-system policy, so nobody can be root on it" in said

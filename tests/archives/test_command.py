@@ -46,12 +46,12 @@ def test_gc_lists_and_only_then_removes(
     staging: Archive, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for key in (staging[1].mar, "forgotten.mar", "evidence.json"):
-        bucket.aws.ask("s3", "put_object", Bucket=bucket.name, Key=key, Body=b"x")
+        bucket.aws.call("s3", "put_object", Bucket=bucket.name, Key=key, Body=b"x")
     assert cli.main(["models", "gc", "--env", "staging"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "forgotten.mar"
     assert cli.main(["models", "gc", "--env", "staging", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unneeded"] == ["forgotten.mar"]
-    left = bucket.aws.every("s3", "list_objects_v2", "Contents", Bucket=bucket.name)
+    left = bucket.aws.list_all("s3", "list_objects_v2", "Contents", Bucket=bucket.name)
     assert {each["Key"] for each in left} == {staging[1].mar, "evidence.json"}
 
 

@@ -17,7 +17,7 @@ from harness.render.renderer import Renderer
 @pytest.fixture(scope="module")
 def staging(checkout: Repository) -> Environment:
     """Staging, as if the image's digest were known."""
-    return replace(Renderer(checkout).candidate("staging"), unfilled=())
+    return replace(Renderer(checkout).candidate("staging"), unset=())
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,8 @@ def test_who_owns_is_root_with_three_capabilities_and_nothing_else(staging: Envi
 
 def test_it_stands_in_a_namespace_that_allows_no_more(staging: Environment) -> None:
     around = {
-        text(each, "kind"): each for each in chown_job.around(staging, "fs-0123456789abcdef0")
+        text(each, "kind"): each
+        for each in chown_job.prerequisites(staging, "fs-0123456789abcdef0")
     }
     labels = mapping(around["Namespace"], "metadata", "labels")
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline"

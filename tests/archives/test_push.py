@@ -18,7 +18,7 @@ def test_what_was_pushed_is_what_was_built(
 ) -> None:
     made = archive(LARGE)
     assert push(made)
-    found = bucket.aws.ask("s3", "get_object", Bucket=bucket.name, Key=made[1].mar)
+    found = bucket.aws.read("s3", "get_object", Bucket=bucket.name, Key=made[1].mar)
     assert found["Body"].read() == LARGE
     assert found["Metadata"]["sha256"] == made[1].sha256
 
@@ -53,7 +53,7 @@ def test_another_content_under_the_name_is_refused(
     bucket: Bucket, push: Callable, archive: Callable[..., Archive]
 ) -> None:
     made = archive(b"weights", "adopted.mar")
-    bucket.aws.ask("s3", "put_object", Bucket=bucket.name, Key="adopted.mar", Body=b"others")
+    bucket.aws.call("s3", "put_object", Bucket=bucket.name, Key="adopted.mar", Body=b"others")
     with pytest.raises(InputError, match=r"another content .*never overwritten"):
         push(made)
 
@@ -67,7 +67,7 @@ def test_a_push_that_was_faster_counts_if_it_is_the_same(
     def overtaken(_: object, ask: Callable):  # noqa: ANN202, RUF100
         where = {"Bucket": bucket.name, "Key": "adopted.mar"}
         sha256 = made[1].sha256 if same else "0" * 64
-        bucket.aws.ask("s3", "put_object", **where, Body=b"weights", Metadata={"sha256": sha256})
+        bucket.aws.call("s3", "put_object", **where, Body=b"weights", Metadata={"sha256": sha256})
         return ask()
 
     shim.twists["CompleteMultipartUpload"].append(overtaken)

@@ -221,7 +221,7 @@ def test_a_truncated_object_is_refused(job: Job, pushed: LockedModel, shim: Shim
 
 
 def test_a_wrong_checksum_is_refused(job: Job, bucket: Bucket, pushed: LockedModel) -> None:
-    bucket.aws.ask("s3", "put_object", Bucket=bucket.name, Key=pushed.mar, Body=b"X" * pushed.size)
+    bucket.aws.call("s3", "put_object", Bucket=bucket.name, Key=pushed.mar, Body=b"X" * pushed.size)
     code, out = job.wants(pushed).run()
     assert code == 1
     assert f"where {pushed.sha256} is expected" in out

@@ -155,7 +155,7 @@ def test_a_newer_version_before_it_is_what_makes_a_verdict_of_shadowing_hold(
     )
     _, answer = _audit(capsys, "--root", root, "--db", database)
     assert "CVE-2099-0001" in _ids(answer["decided"])
-    # HTTP/2 in Netty's own name is in no pinned JAR: nothing comes before it, whatever a verdict claims.
+    # HTTP/2 in Netty's own name is in no pinned JAR: nothing comes before it, whatever is claimed.
     assert {each["package"] for each in answer["open"] if each["id"] == "CVE-2099-0002"} == {
         "pkg:maven/io.netty/netty-codec-http2@4.1.53.Final"
     }

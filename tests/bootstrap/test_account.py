@@ -18,11 +18,11 @@ Install = Callable[..., Installation]
 
 def test_programs_that_will_do_are_named_with_their_versions(install: Install) -> None:
     here = install()
-    [change] = account.look_programs(here).changes
+    [change] = account.inspect_programs(here).changes
     assert change.startswith(f"+ helm {tools.version(here.repository, 'helm')}, as tools/helm pins")
     account.provide(here, lambda _: None)
-    look = account.look_programs(here)
-    assert look.so
+    look = account.inspect_programs(here)
+    assert look.is_done
     assert look.lines[0].startswith("eksctl 0.230.0, kubectl 1.36.3, aws 2.31.4, helm 4.")
 
 
@@ -39,31 +39,31 @@ def test_a_program_that_is_too_old_is_named_with_both_versions(
     install: Install, on_path: Programs, name: str, said: str, wanted: str
 ) -> None:
     on_path.say(f"{name}.version", said)
-    look = account.look_programs(install())
+    look = account.inspect_programs(install())
     assert look.lines[0].startswith(wanted)
-    assert "docs/install-eks.md" in look.person
+    assert "docs/install-eks.md" in look.manual
 
 
 def test_programs_that_are_missing_are_named_all_at_once(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    look = account.look_programs(install())
+    look = account.inspect_programs(install())
     assert [line.split()[0] for line in look.lines] == ["eksctl", "kubectl", "aws"]
 
 
 def test_a_caller_of_another_account_is_stopped(fork: Fork, install: Install) -> None:
     fork.fill(AWS_ACCOUNT_ID="999999999999")
-    look = account.look_caller(install())
+    look = account.inspect_caller(install())
     assert "of another account than 999999999999" in look.lines[0]
-    assert f"AWS_ACCOUNT_ID={ACCOUNT}" in look.person
+    assert f"AWS_ACCOUNT_ID={ACCOUNT}" in look.manual
 
 
 def test_a_caller_whom_the_cluster_would_not_let_in_is_stopped(
     fork: Fork, install: Install
 ) -> None:
     fork.fill(ADMIN_ROLE_ARN=f"arn:aws:iam::{ACCOUNT}:role/Platform")
-    look = account.look_caller(install())
+    look = account.inspect_caller(install())
     assert "the cluster lets nobody else in" in look.lines[0]
     assert "role/Platform" in look.lines[0]
 
@@ -90,7 +90,7 @@ def test_a_role_with_a_path_is_the_role_that_sts_names_without_it(
     assert ":assumed-role/AWSReservedSSO_Admin/me" in here.aws.caller.arn
     assert account.role(here.aws) == role
     fork.fill(ADMIN_ROLE_ARN=role)
-    assert account.look_caller(here).so
+    assert account.inspect_caller(here).is_done
 
 
 def test_a_caller_who_may_not_look_at_himself_is_guessed(
@@ -106,26 +106,26 @@ def test_a_caller_who_may_not_look_at_himself_is_guessed(
 def test_what_only_the_owner_knows_is_asked_for_once_and_in_one_command(
     fork: Fork, install: Install
 ) -> None:
-    look = foundation.look_settings(install())
+    look = foundation.inspect_settings(install())
     asked = {line.partition(":")[0] for line in look.lines}
     assert asked == {
         "GIT_URL", "DOMAIN", "ACME_EMAIL", "JWT_ISSUER", "JWT_JWKS_URI", "ADMIN_CIDR",
         "ADMIN_ROLE_ARN",
     }  # fmt: skip
-    assert look.person.startswith("harness init --env staging GIT_URL=… ")
-    assert "ADMIN_ROLE_ARN=arn:aws:" in look.person, "one's own, to be copied"
+    assert look.manual.startswith("harness init --env staging GIT_URL=… ")
+    assert "ADMIN_ROLE_ARN=arn:aws:" in look.manual, "one's own, to be copied"
     assert site.SETTINGS["DOMAIN"].what in "\n".join(look.lines)
     fork.fill()
-    assert foundation.look_settings(install()).so
+    assert foundation.inspect_settings(install()).is_done
 
 
 def test_without_github_somebody_else_makes_the_workflows_role(
     fork: Fork, install: Install
 ) -> None:
     fork.fill(GIT_URL="https://gitlab.example.org/acme/torchserve.git")
-    look = foundation.look_settings(install())
+    look = foundation.inspect_settings(install())
     assert [line.partition(":")[0] for line in look.lines] == ["WORKFLOW_ROLE_ARN"]
-    assert "GitHubOwner" not in foundation.want(install()).parameters
+    assert "GitHubOwner" not in foundation.stack_spec(install()).parameters
 
 
 @pytest.mark.parametrize(

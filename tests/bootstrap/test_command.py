@@ -44,9 +44,9 @@ def test_a_plan_leaves_nothing_in_the_account_and_nothing_in_the_checkout(
     fork.merge()
     assert bootstrap("plan", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows["foundation"]["state"] == "to do"
+    assert (rows["foundation"]["status"], rows["foundation"]["state"]) == ("pending", "to do")
     assert len(rows["foundation"]["lines"]) > 10
-    assert rows["values"]["state"] == "later"
+    assert (rows["values"]["status"], rows["values"]["state"]) == ("blocked", "later")
     assert fork.git("status", "--porcelain") == ""
 
 

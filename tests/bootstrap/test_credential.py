@@ -41,8 +41,8 @@ def test_the_private_half_goes_into_the_cluster_and_is_shown_nowhere(
     state = State()
     with serving(state, tmp_path / "kubeconfig"):
         here.cluster = api.connect(tmp_path / "kubeconfig")
-        credential.give(here, lambda _: None)
-        look = credential.look(here)
+        credential.provide(here, lambda _: None)
+        look = credential.inspect(here)
     data = state.one("Secret", credential.NAME)["data"]
     held = {key: base64.b64decode(value).decode() for key, value in data.items()}
     key = load_ssh_private_key(held["identity"].encode(), None)
@@ -64,6 +64,6 @@ def test_a_git_server_that_is_not_known_gets_no_key(
     with serving(state, tmp_path / "kubeconfig"):
         here.cluster = api.connect(tmp_path / "kubeconfig")
         with pytest.raises(HarnessError, match=r"has no key of github\.com"):
-            credential.give(here, lambda _: None)
+            credential.provide(here, lambda _: None)
     assert state.objects == []
     assert "ssh-ed25519" not in capsys.readouterr().err

@@ -62,8 +62,9 @@ def test_nothing_is_left_and_git_names_nothing_any_more(
 ) -> None:
     bucket = built.value("MODEL_BUCKET")
     built.with_data = True
-    rows = {row.name: row.state for row in apply(down.DOWN, built)}
-    assert set(rows.values()) == {"done", "is so"}
+    rows = list(apply(down.DOWN, built))
+    assert {row.status for row in rows} == {"done"}
+    assert any(row.applied for row in rows)
     assert stack.find(built.aws, "torchserve-staging") is None
     assert client(empty, "ecr").describe_repositories()["repositories"] == []
     assert bucket not in [each["Name"] for each in client(empty, "s3").list_buckets()["Buckets"]]
@@ -73,7 +74,7 @@ def test_nothing_is_left_and_git_names_nothing_any_more(
 
     empty.reset()
     again = install(action="destroy")
-    assert {row.state for row in apply(down.DOWN, again)} == {"is so"}
+    assert not any(row.applied for row in apply(down.DOWN, again))
     assert mutating(empty.calls) == []
 
 
@@ -83,13 +84,15 @@ def test_bucket_and_key_outlive_the_stack_and_go_too(built: Installation, empty:
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
     key = kms.create_key()["KeyMetadata"]["Arn"]
     site.fill(built.repository, "staging", {"MODEL_BUCKET": "kept", "KMS_KEY_ARN": key})
-    assert down.look_bucket(built).changes == ("- s3://kept",)
+    assert down.inspect_bucket(built).changes == ("- s3://kept",)
     down.remove_bucket(built, quiet)
-    assert down.look_bucket(built).so
-    assert "30 days: nothing that it encrypted can be read then" in down.look_key(built).changes[0]
+    assert down.inspect_bucket(built).is_done
+    assert (
+        "30 days: nothing that it encrypted can be read then" in down.inspect_key(built).changes[0]
+    )
     down.remove_key(built, quiet)
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
-    assert f"{key} goes on 20" in down.look_key(built).lines[0]
+    assert f"{key} goes on 20" in down.inspect_key(built).lines[0]
 
 
 def test_killed_after_each_single_call_the_next_run_ends_it(
@@ -106,7 +109,7 @@ def test_killed_after_each_single_call_the_next_run_ends_it(
         except Killed:
             continue
     assert index > 10
-    assert {row.state for row in apply(down.DOWN, install(action="destroy"))} == {"is so"}
+    assert not any(row.applied for row in apply(down.DOWN, install(action="destroy")))
 
 
 def test_the_cluster_and_the_file_system_go_first_by_their_own_commands(

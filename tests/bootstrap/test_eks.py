@@ -45,13 +45,13 @@ def here(fork: Fork, install: Install) -> Installation:
 def test_an_empty_account_gets_the_whole_cluster_in_one_go(
     here: Installation, on_path: Programs
 ) -> None:
-    changes = eks.look(here).changes
+    changes = eks.inspect(here).changes
     assert changes[0] == f"+ EKS cluster {CLUSTER}, Kubernetes 1.36"
     assert "+ node group gpu: 2 × g5.xlarge" in changes
     assert len(changes) == PARTS
     eks.build(here, quiet)
     assert on_path.words("eksctl") == [CREATE]
-    assert eks.look(here).so
+    assert eks.inspect(here).is_done
 
 
 def test_a_cluster_that_is_whole_is_left_alone(
@@ -71,10 +71,10 @@ def test_what_a_killed_eksctl_left_is_completed_with_what_is_missing(
     on_path.say("eksctl.dies", str(after))
     with pytest.raises(HarnessError, match="exit code -9"):
         eks.build(here, quiet)
-    missing = eks.look(install()).changes
+    missing = eks.inspect(install()).changes
     assert len(missing) == PARTS - after
     eks.build(install(), quiet)
-    assert eks.look(install()).so
+    assert eks.inspect(install()).is_done
     assert on_path.words("eksctl").count(CREATE) == 1
     for call in on_path.calls("eksctl"):
         if "-f" in call["words"] and call["stdin"]:
@@ -111,7 +111,7 @@ def test_an_addon_that_could_not_be_made_does_not_count_as_there(
 ) -> None:
     eks.build(here, quiet)
     empty.twists["DescribeAddon"] += [part("addon.status", "CREATE_FAILED")] * 2
-    assert not eks.look(here).so
+    assert not eks.inspect(here).is_done
     empty.reset()
     empty.twists["DescribeAddon"] += [part("addon.status", "CREATE_FAILED")]
     with pytest.raises(HarnessError, match=r"addon [a-z-]+ is CREATE_FAILED") as refused:
@@ -123,12 +123,12 @@ def test_an_addon_that_could_not_be_made_does_not_count_as_there(
 def test_an_addon_that_could_not_be_updated_runs_on(here: Installation, empty: Shim) -> None:
     eks.build(here, quiet)
     empty.twists["DescribeAddon"] += [part("addon.status", "UPDATE_FAILED")]
-    assert eks.look(here).so
+    assert eks.inspect(here).is_done
 
 
 def test_the_versions_that_eks_chose_are_shown(here: Installation) -> None:
     eks.build(here, quiet)
-    _, versions = eks.look(here).lines
+    _, versions = eks.inspect(here).lines
     assert "vpc-cni v1.2.3-eksbuild.1" in versions
     assert "nodes gpu " in versions
 
@@ -150,7 +150,7 @@ def test_a_node_group_that_failed_is_named_with_the_command_that_removes_it(
 ) -> None:
     eks.build(here, quiet)
     empty.twists["DescribeNodegroup"] += [part("nodegroup.status", "CREATE_FAILED")] * 4
-    assert "~ gpu is CREATE_FAILED" in eks.look(here).changes
+    assert "~ gpu is CREATE_FAILED" in eks.inspect(here).changes
     with pytest.raises(HarnessError, match="gpu is CREATE_FAILED") as refused:
         eks.build(here, quiet)
     assert f"eksctl delete nodegroup --cluster {CLUSTER}" in refused.value.hint
@@ -163,7 +163,7 @@ def test_a_network_without_a_cluster_is_removed_first(
     """eksctl's stack was rolled back: eksctl cannot make another of its name."""
     stack = f"eksctl-{CLUSTER}-cluster"
     body = '{"Resources": {"A": {"Type": "AWS::SNS::Topic"}}}'
-    here.aws.ask("cloudformation", "create_stack", StackName=stack, TemplateBody=body)
+    here.aws.call("cloudformation", "create_stack", StackName=stack, TemplateBody=body)
     with pytest.raises(HarnessError, match="there is no cluster") as refused:
         eks.build(here, quiet)
     assert "eksctl delete cluster -f clusters/staging/eksctl.yaml --wait" in refused.value.hint

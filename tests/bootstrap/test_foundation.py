@@ -30,9 +30,9 @@ def test_the_outputs_are_written_into_every_place_and_nothing_else_is(
 ) -> None:
     foundation.build(here, quiet)
     fork.merge()
-    assert foundation.look_values(here).changes
+    assert foundation.inspect_values(here).changes
     foundation.write_values(here, quiet)
-    assert foundation.look_values(here).so
+    assert foundation.inspect_values(here).is_done
     values = here.values()
     assert values["AWS_ACCOUNT_ID"] == ACCOUNT
     assert values["REGISTRY"] == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/staging"
@@ -42,26 +42,26 @@ def test_the_outputs_are_written_into_every_place_and_nothing_else_is(
         ["4", "4", "clusters/staging/eksctl.yaml"],
         ["3", "3", "clusters/staging/site.yaml"],
     ]
-    assert foundation.filled(here) >= {
+    assert foundation.written_settings(here) >= {
         name for name, value in values.items() if value != site.UNSET and name not in SETTINGS
     } - {"AWS_REGION", "AWS_ZONE_1", "AWS_ZONE_2", "AWS_ZONE_3"}  # from the region, by `init`
 
 
 def test_roles_that_no_file_names_are_shown(here: Installation) -> None:
     foundation.build(here, quiet)
-    shown = foundation.look(here).lines
+    shown = foundation.inspect(here).lines
     assert any(line.startswith("for GitHub's environment: IMAGE_ROLE_ARN=arn:") for line in shown)
 
 
 def test_an_identity_provider_that_is_there_is_not_made_again(
     here: Installation, empty: Shim
 ) -> None:
-    assert foundation.want(here).parameters["GitHubProvider"] == "create"
+    assert foundation.stack_spec(here).parameters["GitHubProvider"] == "create"
     iam = boto3.client("iam", region_name=REGION, endpoint_url=empty.moto)
     iam.create_open_id_connect_provider(
         Url="https://token.actions.githubusercontent.com", ThumbprintList=["0" * 40]
     )
-    assert foundation.want(here).parameters["GitHubProvider"] == "existing"
+    assert foundation.stack_spec(here).parameters["GitHubProvider"] == "existing"
 
 
 def test_a_provider_that_the_stack_made_stays_its_own(here: Installation, empty: Shim) -> None:
@@ -70,7 +70,7 @@ def test_a_provider_that_the_stack_made_stays_its_own(here: Installation, empty:
     iam.create_open_id_connect_provider(  # moto's CloudFormation does not
         Url="https://token.actions.githubusercontent.com", ThumbprintList=["0" * 40]
     )
-    assert foundation.look(here).so
+    assert foundation.inspect(here).is_done
 
 
 def fill(repository: Repository, env: str, **settings: str) -> None:
@@ -81,10 +81,10 @@ def test_production_is_promoted_to_from_staging_once_that_is_installed(
     fork: Fork, here: Installation, install: Install
 ) -> None:
     fill(fork.repository, "production", **SETTINGS)
-    assert "SourceBucketArn" not in foundation.want(install("production")).parameters
+    assert "SourceBucketArn" not in foundation.stack_spec(install("production")).parameters
     foundation.build(here, quiet)
     foundation.write_values(here, quiet)
-    given = foundation.want(install("production")).parameters
+    given = foundation.stack_spec(install("production")).parameters
     values = here.values()
     assert given["SourceBucketArn"] == f"arn:aws:s3:::{values['MODEL_BUCKET']}"
     assert given["SourceKeyArn"] == values["KMS_KEY_ARN"]
@@ -96,7 +96,7 @@ def test_production_is_promoted_to_from_staging_once_that_is_installed(
     assert (
         "promotion"
         in dict(
-            line.partition(": ")[2].split("=") for line in foundation.look(production).lines[1:]
+            line.partition(": ")[2].split("=") for line in foundation.inspect(production).lines[1:]
         )["PROMOTION_ROLE_ARN"]
     )
 
@@ -105,8 +105,8 @@ def test_staging_lets_productions_account_read_once_that_is_another(
     fork: Fork, here: Installation
 ) -> None:
     fill(fork.repository, "production", AWS_ACCOUNT_ID=ACCOUNT)
-    assert "ReaderRoleArn" not in foundation.want(here).parameters
+    assert "ReaderRoleArn" not in foundation.stack_spec(here).parameters
     fill(fork.repository, "production", AWS_ACCOUNT_ID="999999999999")
-    assert foundation.want(here).parameters["ReaderRoleArn"] == (
+    assert foundation.stack_spec(here).parameters["ReaderRoleArn"] == (
         "arn:aws:iam::999999999999:role/torchserve-production-promotion"
     )

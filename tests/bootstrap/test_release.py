@@ -47,9 +47,9 @@ def filled(fork: Fork) -> Fork:
 
 
 def test_an_image_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
-    look = release.look_image(install())
+    look = release.inspect_image(install())
     assert look.lines == (f"{IMAGE} names no digest", f"{CONTAINERFILE} names no base")
-    base, build = look.person.splitlines()
+    base, build = look.manual.splitlines()
     assert "make image-base" in base
     assert "environment `staging`" in build
     assert "make image-pin DIGEST=" in build
@@ -57,29 +57,29 @@ def test_an_image_that_was_never_built_is_named(fork: Fork, install: Install) ->
 
 def test_an_image_whose_base_has_a_digest_can_be_built(fork: Fork, install: Install) -> None:
     fork.replace(CONTAINERFILE, "sha256:UNSET", DIGEST)
-    look = release.look_image(install())
+    look = release.inspect_image(install())
     assert look.lines == (f"{IMAGE} names no digest",)
-    assert look.person.startswith("run the workflow `image`")
+    assert look.manual.startswith("run the workflow `image`")
 
 
 def test_an_image_has_to_be_in_the_registry(filled: Fork, install: Install, empty: Shim) -> None:
     here = install()
-    assert release.look_image(here).lines == (f"{REGISTRY}/torchserve@{DIGEST} is not there",)
+    assert release.inspect_image(here).lines == (f"{REGISTRY}/torchserve@{DIGEST} not found",)
     ecr = boto3.client("ecr", region_name=REGION, endpoint_url=empty.moto)
     ecr.create_repository(repositoryName="staging/torchserve")
-    assert "make image-pin" in release.look_image(here).person
+    assert "make image-pin" in release.inspect_image(here).manual
     manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
     made = ecr.put_image(repositoryName="staging/torchserve", imageManifest=manifest, imageTag="x")[
         "image"
     ]["imageId"]["imageDigest"]
     filled.replace(IMAGE, DIGEST, made)
-    assert release.look_image(here).so
+    assert release.inspect_image(here).is_done
 
 
 def test_a_registry_elsewhere_is_not_asked(filled: Fork, install: Install) -> None:
     site.fill(filled.repository, "staging", {"REGISTRY": "registry.example.org/ml"})
-    look = release.look_image(install())
-    assert look.so
+    look = release.inspect_image(install())
+    assert look.is_done
     assert "not asked for" in look.lines[0]
 
 
@@ -89,34 +89,34 @@ def test_archives_have_to_be_locked_then_pushed(
     here = install()
     s3 = boto3.client("s3", region_name=REGION, endpoint_url=empty.moto)
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    look = release.look_models(here)
+    look = release.inspect_models(here)
     assert len(look.lines) == 3
     assert look.lines[0].endswith(f"is not in s3://{BUCKET}")
-    assert look.person == "make models-push ENV=staging"
+    assert look.manual == "make models-push ENV=staging"
     s3.put_object(Bucket=BUCKET, Key="squeezenet1_1-1.0-2222.mar", Body=b"1234")
-    assert "has 4 bytes" in "\n".join(release.look_models(here).lines)
+    assert "has 4 bytes" in "\n".join(release.inspect_models(here).lines)
 
 
 def test_an_archive_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
     fork.fill(MODEL_BUCKET=BUCKET)
-    look = release.look_models(install())
+    look = release.inspect_models(install())
     assert look.lines == ("squeezenet1_1-1.0-UNSET.mar was never built and locked",)
-    assert look.person == "make lock"
+    assert look.manual == "make lock"
 
 
 def test_what_was_written_here_has_to_be_on_main(filled: Fork, install: Install) -> None:
     here = install()
-    look = release.look_main(here)
+    look = release.inspect_main(here)
     assert "clusters/staging/site.yaml is not what main has" in look.lines
-    assert "commit, have it reviewed and merged into main" in look.person
+    assert "commit, have it reviewed and merged into main" in look.manual
     commit = filled.merge()
-    assert release.look_main(here).lines == (f"main at {commit[:12]}",)
+    assert release.inspect_main(here).lines == (f"main at {commit[:12]}",)
 
 
 def test_eksctls_description_has_to_be_on_main_too(filled: Fork, install: Install) -> None:
     filled.merge()
     filled.fill(ADMIN_CIDR="203.0.113.0/24")
-    assert release.look_main(install()).lines == (
+    assert release.inspect_main(install()).lines == (
         "clusters/staging/eksctl.yaml is not what main has",
     )
 
@@ -125,7 +125,7 @@ def test_what_flux_does_not_read_need_not_be_on_main(filled: Fork, install: Inst
     filled.merge()
     (filled.repository.root / "clusters/production/site.yaml").write_text("another")
     (filled.repository.root / "README.md").write_text("words")
-    assert release.look_main(install()).so
+    assert release.inspect_main(install()).is_done
 
 
 def test_a_main_that_went_on_has_to_be_pulled(filled: Fork, install: Install) -> None:
@@ -133,20 +133,20 @@ def test_a_main_that_went_on_has_to_be_pulled(filled: Fork, install: Install) ->
     filled.replace("infra/policies/priorityclass.yaml", "value: ", "value: 1")
     filled.merge()
     filled.git("reset", "--quiet", "--hard", commit)
-    look = release.look_main(install())
+    look = release.inspect_main(install())
     assert look.lines == ("infra/policies/priorityclass.yaml is not what main has",)
-    assert "git pull" in look.person
+    assert "git pull" in look.manual
 
 
 def test_nothing_on_main_may_be_unset(fork: Fork, install: Install) -> None:
     fork.fill(MODEL_BUCKET=BUCKET)
     fork.merge()
-    look = release.look_main(install())
+    look = release.inspect_main(install())
     assert look.lines[0].startswith(f"{IMAGE}:")
     assert re.fullmatch(r"… and \d+ more", look.lines[-1])
-    assert set(look.person.splitlines()) == {
+    assert set(look.manual.splitlines()) == {
         "harness init --env staging",
-        *release.look_image(install()).person.splitlines(),
+        *release.inspect_image(install()).manual.splitlines(),
         "make lock",
     }
 
@@ -154,22 +154,22 @@ def test_nothing_on_main_may_be_unset(fork: Fork, install: Install) -> None:
 def test_production_follows_the_commit_that_it_pins(filled: Fork, install: Install) -> None:
     site.fill(filled.repository, "production", ALL)
     proven = filled.merge()
-    look = release.look_main(install("production"))
+    look = release.inspect_main(install("production"))
     assert "clusters/production/release.yaml:13 is UNSET" in look.lines
-    assert "make promote FROM=staging TO=production" in look.person
+    assert "make promote FROM=staging TO=production" in look.manual
     path = "apps/torchserve/production/model-files.yaml"
     unset = (filled.repository.root / path).read_text()
     assert "UNSET" in unset
     filled.replace("clusters/production/release.yaml", "commit: UNSET", f"commit: {proven}")
     filled.merge()
-    lines = release.look_main(install("production")).lines
+    lines = release.inspect_main(install("production")).lines
     assert lines[0].startswith("apps/torchserve/production/config.properties:")
     assert lines[1].startswith(path), "as the pinned commit has it"
 
 
 def test_production_gets_what_staging_has_proven(filled: Fork, install: Install) -> None:
     site.fill(filled.repository, "production", ALL | {"MODEL_BUCKET": "prod-models"})
-    assert release.look_image(install("production")).person == (
+    assert release.inspect_image(install("production")).manual == (
         "make release-copy FROM=staging TO=production"
     )
 
@@ -177,5 +177,5 @@ def test_production_gets_what_staging_has_proven(filled: Fork, install: Install)
 def test_without_an_origin_the_error_says_what_to_look_at(fork: Fork, install: Install) -> None:
     fork.git("remote", "remove", "origin")
     with pytest.raises(HarnessError, match="main cannot be fetched") as refused:
-        release.look_main(install())
+        release.inspect_main(install())
     assert "git remote -v" in refused.value.hint

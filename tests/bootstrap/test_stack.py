@@ -64,14 +64,14 @@ def test_an_empty_account_gets_the_stack_and_its_outputs(here: Installation) -> 
         "KmsKeyArn", "ModelBucket", "ModelSyncPolicyArn", "Registry", "SopsPolicyArn",
         "WorkflowRoleArn", "ImageRoleArn", "ModelsRoleArn",
     }  # fmt: skip
-    assert stack.fits(here.aws, there, foundation.want(here))
-    tags = here.aws.ask("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]["Tags"]
+    assert stack.fits(here.aws, there, foundation.stack_spec(here))
+    tags = here.aws.read("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]["Tags"]
     assert {"Key": "environment", "Value": "staging"} in tags
 
 
 def test_what_is_there_already_is_not_touched(made: Installation, empty: Shim) -> None:
     foundation.build(made, quiet)
-    assert foundation.look(made).so
+    assert foundation.inspect(made).is_done
     assert empty.calls
     assert mutating(empty.calls) == []
 
@@ -81,11 +81,11 @@ def test_a_plan_lists_every_resource_and_leaves_nothing(
 ) -> None:
     fork.fill()
     here = install(action="plan")
-    changes = foundation.look(here).changes
+    changes = foundation.inspect(here).changes
     assert changes[0] == f"+ stack {NAME}"
     assert "+ AWS::S3::Bucket ModelBucket" in changes
     assert stack.find(here.aws, NAME) is None
-    stacks = here.aws.ask("cloudformation", "describe_stacks")["Stacks"]
+    stacks = here.aws.read("cloudformation", "describe_stacks")["Stacks"]
     assert [each["StackStatus"] for each in stacks if each["StackName"] == NAME] == []
 
 
@@ -93,15 +93,15 @@ def test_a_plan_says_what_a_changed_template_changes(
     fork: Fork, made: Installation, install: Callable[..., Installation]
 ) -> None:
     fork.replace(TEMPLATE, "NoncurrentDays: 90", "NoncurrentDays: 30")
-    changes = foundation.look(install(action="plan")).changes
+    changes = foundation.inspect(install(action="plan")).changes
     assert changes[:2] == (f"~ stack {NAME}", "~ AWS::S3::Bucket ModelBucket")
     foundation.build(made, quiet)
-    assert foundation.look(made).so
+    assert foundation.inspect(made).is_done
 
 
 def test_a_changed_comment_changes_no_stack(fork: Fork, made: Installation) -> None:
     fork.replace(TEMPLATE, "# One key for everything", "# A single key for everything")
-    assert foundation.look(made).so
+    assert foundation.inspect(made).is_done
 
 
 def test_a_creation_that_failed_says_where_why_and_what_to_type(
@@ -174,7 +174,7 @@ def test_a_change_set_that_is_refused_leaves_nothing_and_says_why(
     made: Installation, empty: Shim
 ) -> None:
     with pytest.raises(HarnessError, match="didn't contain changes"):
-        stack.preview(made.aws, foundation.want(made), made.pace)
+        stack.preview(made.aws, foundation.stack_spec(made), made.pace)
     assert empty.calls.count("DeleteChangeSet") == empty.calls.count("CreateChangeSet")
 
 
@@ -193,8 +193,8 @@ def test_killed_after_each_single_call_the_next_run_converges(
             foundation.build(here, quiet)
         again = install()
         foundation.build(again, quiet)
-        assert foundation.look(again).so, f"killed after call {index}"
-        stacks = again.aws.ask("cloudformation", "describe_stacks")["Stacks"]
+        assert foundation.inspect(again).is_done, f"killed after call {index}"
+        stacks = again.aws.read("cloudformation", "describe_stacks")["Stacks"]
         assert [each["StackName"] for each in stacks] == [NAME], f"killed after call {index}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.bootstrap.installation import Installation
-from harness.bootstrap.step import Look, Row, Step, apply, format_rows, plan
+from harness.bootstrap.step import Inspection, Row, Step, apply, format_rows, plan
 from harness.bootstrap.steps import STEPS
 from harness.core import console
 from harness.core.errors import HarnessError
@@ -21,20 +21,20 @@ class Thing:
     name: str
     there: bool = False
     works: bool = True
-    person: str = ""
+    manual: str = ""
     looks: list[str] = field(default_factory=list)
     after: tuple[str, ...] = ()
 
     def step(self) -> Step:
         return Step(self.name, f"what {self.name} is for", self._look, self._do, self.after)
 
-    def _look(self, _: Installation) -> Look:
+    def _look(self, _: Installation) -> Inspection:
         self.looks.append("look")
         if self.there:
-            return Look((f"{self.name} is there",))
-        if self.person:
-            return Look((f"{self.name} is missing",), person=self.person)
-        return Look(changes=(f"+ {self.name}",))
+            return Inspection((f"{self.name} is there",))
+        if self.manual:
+            return Inspection((f"{self.name} is missing",), manual=self.manual)
+        return Inspection(changes=(f"+ {self.name}",))
 
     def _do(self, _: Installation, update: console.Update) -> None:
         self.looks.append("do")
@@ -54,9 +54,8 @@ def run(things: list[Thing], here: Installation) -> list[Row]:
 def test_what_is_so_is_skipped_and_the_rest_is_done_in_order(here: Installation) -> None:
     things = [Thing("a", there=True), Thing("b"), Thing("c")]
     rows = run(things, here)
-    assert [(row.name, row.state) for row in rows] == [
-        ("a", "is so"), ("b", "done"), ("c", "done"),
-    ]  # fmt: skip
+    assert {row.status for row in rows} == {"done"}
+    assert [row.name for row in rows if row.applied] == ["b", "c"]
     assert rows[1].lines == ("+ b",)
     assert [each.looks for each in things] == [
         ["look"],
@@ -70,17 +69,17 @@ def test_a_second_run_does_nothing(here: Installation) -> None:
     run(things, here)
     for each in things:
         each.looks.clear()
-    assert {row.state for row in run(things, here)} == {"is so"}
+    assert not any(row.applied for row in run(things, here))
     assert [each.looks for each in things] == [["look"], ["look"]]
 
 
 def test_a_stop_says_all_that_a_person_has_to_do_and_what_to_type_then(here: Installation) -> None:
     things = [
         Thing("a"),
-        Thing("b", person="type b"),
-        Thing("c", person="type c\ntype d"),
+        Thing("b", manual="type b"),
+        Thing("c", manual="type c\ntype d"),
         Thing("d"),
-        Thing("e", person="type e", after=("d",)),
+        Thing("e", manual="type e", after=("d",)),
     ]
     with pytest.raises(HarnessError) as stopped:
         run(things, here)
@@ -94,7 +93,7 @@ def test_a_stop_says_all_that_a_person_has_to_do_and_what_to_type_then(here: Ins
 
 
 def test_what_was_done_and_is_not_so_is_an_error(here: Installation) -> None:
-    with pytest.raises(HarnessError, match=r"a was done, and still there is: \+ a") as failed:
+    with pytest.raises(HarnessError, match=r"a was applied, but is not done: \+ a") as failed:
         run([Thing("a", works=False), Thing("b")], here)
     assert failed.value.hint == AGAIN
 
@@ -104,10 +103,12 @@ def test_a_plan_does_nothing_and_says_what_comes_later(here: Installation) -> No
         Thing("a", there=True),
         Thing("b", after=("a",)),
         Thing("c", after=("b",)),
-        Thing("d", person="type d", after=("a",)),
+        Thing("d", manual="type d", after=("a",)),
     ]
     rows = plan([each.step() for each in things], here)
-    assert [row.state for row in rows] == ["is so", "to do", "later", "yours"]
+    assert [row.status for row in rows] == ["done", "pending", "blocked", "manual"]
+    states = [row.as_json()["state"] for row in rows]
+    assert states == ["is so", "to do", "later", "yours"], "the words of before 2027-03-01"
     assert format_rows(rows).splitlines() == [
         "✓ a           a is there",
         "+ b           + b",

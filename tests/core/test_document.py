@@ -37,7 +37,7 @@ def load(tmp_path: Path, text: str) -> Entry:
         ("name: a\nserving: {minWorkers: '1'}\n", ":2: serving.minWorkers: "),
         ("name: a\nserving:\n  minWorkers: 1\nextra:\n- minWorkerz: 1\n", ":5: extra.0.minWorkerz"),
         ("name: a\nserving: {minWorkers: 1}\nby_name:\n  x: {m: 1}\n", ":4: by_name.x.m: unknown"),
-        ("name: a\nname: b\n", ":2: key 'name' stands twice (first in line 1)"),
+        ("name: a\nname: b\n", ":2: duplicate key 'name' (first on line 1)"),
         ("name: a\nserving:\n\tminWorkers: 1\n", ":3: not YAML"),
         ("name: !!python/object:os.system a\n", ":1: a value that cannot be read"),
         ("", "0 YAML documents where one is expected"),

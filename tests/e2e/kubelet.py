@@ -67,7 +67,7 @@ def running(
     with (cluster.folder / "kubelet.log").open("wb") as said:
         kwok = subprocess.Popen(bound(argv), stdout=said, stderr=said, env=environment)
     try:
-        cluster.api.until(kinds.NODE, _runs, seconds=30)
+        cluster.api.wait_for(kinds.NODE, _runs, seconds=30)
         address = [{"type": "InternalIP", "address": "127.0.0.1"}]
         endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
         _patch(cluster, {"addresses": address, **endpoint})

@@ -98,7 +98,7 @@ class Lab:
                 status.get("disruptionsAllowed")
             )
 
-        self.until(kinds.POD_DISRUPTION_BUDGET, NAME, all_of_them)
+        self.wait_for(kinds.POD_DISRUPTION_BUDGET, NAME, all_of_them)
 
     def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:
         """A file of ``main`` with ``old`` replaced; it has to be there."""
@@ -148,12 +148,12 @@ class Lab:
 
     def one(self, kind: Kind, name: str, namespace: str = "") -> Value:
         found = self.api.get(kind, name, namespace)
-        assert found is not None, f"{kind.name} {name} is not there"
+        assert found is not None, f"{kind.name} {name} not found"
         return found
 
     def pods(self) -> list[Value]:
         """TorchServe's pods that are not on their way out."""
-        found = self.api.every(kinds.POD, NAME, SERVERS)
+        found = self.api.list_all(kinds.POD, NAME, SERVERS)
         return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
 
     def serving(self) -> set[str]:
@@ -184,7 +184,7 @@ class Lab:
         finally:
             self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mark: None}}})
 
-    def until(
+    def wait_for(
         self, kind: Kind, name: str, so: Callable[[Value], bool], seconds: float = 60
     ) -> Value:
         """Watch one object of Flux, or of TorchServe's namespace, until ``so``."""
@@ -195,7 +195,7 @@ class Lab:
                     return each
             return None
 
-        return self.api.until(kind, look, seconds=seconds, what=f"{kind.name} {name}")
+        return self.api.wait_for(kind, look, seconds=seconds, what=f"{kind.name} {name}")
 
     def failing(self, kind: Kind, name: str, *, why: str, seconds: float = 90) -> str:
         """Wait until an object is not Ready and its message has ``why``; return the message."""
@@ -205,17 +205,17 @@ class Lab:
             return text(found, "status") == "False" and why in text(found, "message")
 
         return text(
-            reconciliation.condition(self.until(kind, name, says, seconds), "Ready"), "message"
+            reconciliation.condition(self.wait_for(kind, name, says, seconds), "Ready"), "message"
         )
 
     def healed(self, commit: str, seconds: float = 90) -> None:
         """Wait until everything is Ready at ``commit``; nothing but the source is asked to look."""
         reconciliation.request(self.api)
         for name in ("policies", "storage", NAME):
-            self.until(
+            self.wait_for(
                 kinds.KUSTOMIZATION, name, lambda each: reconciliation.at(each, commit), seconds
             )
-        self.until(kinds.HELM_RELEASE, NAME, reconciliation.ready, seconds)
+        self.wait_for(kinds.HELM_RELEASE, NAME, reconciliation.ready, seconds)
 
     def uids(self) -> dict[str, str]:
         """Every object in the cluster but for what controllers keep writing by themselves."""
@@ -223,7 +223,7 @@ class Lab:
         for kind in self.api.kinds():
             if kind.name in _RESTLESS:
                 continue
-            for each in self.api.every(kind):
+            for each in self.api.list_all(kind):
                 where = (text(each, "metadata", key) for key in ("namespace", "name"))
                 found["/".join((kind.name, *where))] = text(each, "metadata", "uid")
         return found
@@ -243,14 +243,14 @@ def diagnosis(cluster: LocalCluster) -> str:
 
 def _conditions(api: Api) -> Iterator[str]:
     for kind in (kinds.GIT_REPOSITORY, kinds.KUSTOMIZATION, kinds.HELM_CHART, kinds.HELM_RELEASE):
-        for each in api.every(kind):
+        for each in api.list_all(kind):
             yield f"{kind.name}/{text(each, 'metadata', 'name')}"
             for one in items(each, "status", "conditions"):
                 said = (text(one, name) for name in ("type", "status", "reason", "message"))
                 yield "    " + " ".join(said)[:500]
-    for pod in api.every(kinds.POD):
+    for pod in api.list_all(kinds.POD):
         yield f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
-    for event in api.every(kinds.EVENT):
+    for event in api.list_all(kinds.EVENT):
         if text(event, "type") == "Warning":
             who = text(event, "involvedObject", "name")
             yield f"{who}: {text(event, 'reason')}: {text(event, 'message')[:300]}"

@@ -63,7 +63,7 @@ def _compared(name: str, rendered: Object, live: Value) -> Iterator[str]:
 
 def _applied(cluster: Api) -> Iterator[tuple[str, Value]]:
     """What the inventories of Kustomizations and the manifests of releases name, as it is."""
-    for kustomization in cluster.every(kinds.KUSTOMIZATION):
+    for kustomization in cluster.list_all(kinds.KUSTOMIZATION):
         for entry in items(kustomization, "status", "inventory", "entries"):
             namespace, name, group, kind = text(entry, "id").split("_")
             version = text(entry, "v")
@@ -91,7 +91,7 @@ def _hooks(cluster: Api) -> Iterator[tuple[str, Value]]:
 
 def _releases(cluster: Api) -> Iterator[Value]:
     """The newest deployed release of each HelmRelease, from Helm's own storage."""
-    for secret in cluster.every(kinds.SECRET, labels="owner=helm,status=deployed"):
+    for secret in cluster.list_all(kinds.SECRET, labels="owner=helm,status=deployed"):
         packed = base64.b64decode(base64.b64decode(text(secret, "data", "release")))
         yield json.loads(gzip.decompress(packed))
 

@@ -47,7 +47,7 @@ def _deployment(image: str) -> Value:
 def server(checkout: Repository) -> Iterator[Api]:
     """An API server that has judged every environment, and taken what it needed for that."""
     with admission.server(checkout) as api:
-        assert list(admission.judged(api, checkout)) == [], "the repository is taken as it is"
+        assert list(admission.evaluate(api, checkout)) == [], "the repository is taken as it is"
         yield api
 
 

@@ -142,7 +142,7 @@ def _followed(lab: Lab, commits: Mapping[str, str]) -> Iterator[None]:
         for each in ours:
             lab.api.delete(*each)
         # Whoever syncs next asks every source that is listed.
-        lab.api.until_gone(ours, seconds=60)
+        lab.api.wait_until_gone(ours, seconds=60)
 
 
 def _source(lab: Lab, name: str, commit: str) -> Value:
@@ -161,7 +161,7 @@ def _source(lab: Lab, name: str, commit: str) -> Value:
 
 def _packed(lab: Lab, name: str) -> Packed:
     """The files in the artifact, each with its content and whether it can be run."""
-    source = lab.until(kinds.GIT_REPOSITORY, _SOURCE.format(name), reconciliation.ready)
+    source = lab.wait_for(kinds.GIT_REPOSITORY, _SOURCE.format(name), reconciliation.ready)
     with urllib.request.urlopen(text(source, "status", "artifact", "url"), timeout=10) as answer:
         content = io.BytesIO(answer.read())
     with tarfile.open(fileobj=content, mode="r:gz") as tar:

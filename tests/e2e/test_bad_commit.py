@@ -65,7 +65,7 @@ def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str)
     with lab.timeline.step("commit → failure shows"):
         lab.commit(break_it(lab), "A bad commit")
         lab.failing(kind, name, why=why)
-    shown = [row for row in status.look(lab.api, lab.cluster.repository).rows if row.why]
+    shown = [row for row in status.collect(lab.api, lab.cluster.repository).rows if row.why]
     assert name in {row.name for row in shown}, "`harness status` names it"
     assert before <= lab.serving(), "the pods of the last good release are the ones that serve"
     with lab.timeline.step("fix → Ready"):
@@ -74,18 +74,20 @@ def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str)
     assert lab.serving()
     # A failed hook stays for people to look at, and local's next upgrade has none to replace it.
     lab.api.delete(kinds.JOB, "torchserve-model-sync", NAME)
-    lab.api.until(kinds.POD, lambda _: len(lab.api.every(kinds.POD)) == len(lab.pods()), seconds=30)
+    lab.api.wait_for(
+        kinds.POD, lambda _: len(lab.api.list_all(kinds.POD)) == len(lab.pods()), seconds=30
+    )
 
 
 def test_fix_need_not_wait_until_a_bad_upgrade_times_out(lab: Lab) -> None:
     """By itself it does; helm-controller, killed, forgets the upgrade and goes on with the fix."""
     before = lab.serving()
     lab.commit(lab.release({"timeout": "40m", **lab.pods_that("stuck")}), "A bad commit")
-    lab.api.until(kinds.POD, lambda _: len(lab.pods()) > len(before), seconds=60, namespace=NAME)
+    lab.api.wait_for(kinds.POD, lambda _: len(lab.pods()) > len(before), seconds=60, namespace=NAME)
     fix = lab.bare.restore(lab.base)
     reconciliation.request(lab.api)
-    lab.until(kinds.HELM_RELEASE, NAME, status.is_overtaken)
-    shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
+    lab.wait_for(kinds.HELM_RELEASE, NAME, status.is_overtaken)
+    shown = status.format_status(status.collect(lab.api, lab.cluster.repository))
     assert "a newer commit waits until that ends" in shown
     lab.cluster.kill("helm-controller")
     with lab.timeline.step("killed → fix Ready"):

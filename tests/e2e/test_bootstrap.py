@@ -146,7 +146,7 @@ def operator(cluster: LocalCluster) -> Iterator[None]:
     cluster.api.delete(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
 
     def work() -> None:
-        cluster.api.until(kinds.FLUX_INSTANCE, bool, seconds=120)
+        cluster.api.wait_for(kinds.FLUX_INSTANCE, bool, seconds=120)
         cluster.follow("staging", cluster.url)
 
     thread = threading.Thread(target=work)
@@ -161,7 +161,7 @@ def _unfollow(cluster: LocalCluster) -> None:
         kept = {"spec": {"deletionPolicy": "Orphan"}}
         cluster.api.patch(kinds.KUSTOMIZATION, kinds.ROOT, kept, kinds.FLUX_NAMESPACE)
         cluster.api.delete(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE)
-        cluster.api.until_gone(
+        cluster.api.wait_until_gone(
             {(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE)}, seconds=60
         )
 
@@ -249,7 +249,7 @@ def test_from_what_main_has_to_the_first_sync_and_once_more(
         assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
     cluster.api.reconcile(kinds.KUSTOMIZATION, kinds.ROOT)
-    cluster.api.until(kinds.FLUX_INSTANCE, _is_gits_alone, seconds=60)
+    cluster.api.wait_for(kinds.FLUX_INSTANCE, _is_gits_alone, seconds=60)
 
     before, words = versions(cluster), (on_path.words("eksctl"), on_path.words("helm"))
     empty.reset()
@@ -268,14 +268,14 @@ def test_another_token_replaces_the_first_and_nothing_else(
     ready: Fork, cluster: LocalCluster, install: Callable[..., Installation]
 ) -> None:
     _bring(install)
-    assert credential.look(install()).so, "without a token, the one that is there stays"
+    assert credential.inspect(install()).is_done, "without a token, the one that is there stays"
     _, flux_before = versions(cluster)
     other = install(token=f"{TOKEN}-2")
-    assert credential.look(other).changes == (
+    assert credential.inspect(other).changes == (
         "~ Secret flux-system/git-credential: the token that was given",
     )
-    credential.give(other, lambda _: None)
-    assert credential.look(other).so
+    credential.provide(other, lambda _: None)
+    assert credential.inspect(other).is_done
     assert secret(cluster)["password"] == f"{TOKEN}-2"
     assert versions(cluster)[1] == flux_before
 
@@ -292,15 +292,15 @@ def test_by_ssh_the_key_is_made_here_and_only_its_public_half_is_shown(
     ready.replace(f"{FOLDER}/site.yaml", cluster.url, "ssh://git@github.com/acme/torchserve.git")
     monkeypatch.setenv("HOME", str(tmp_path))
     here = install()
-    assert credential.look(here).changes
+    assert credential.inspect(here).changes
     with pytest.raises(HarnessError, match=r"has no key of github\.com") as refused:
-        credential.give(here, lambda _: None)
+        credential.provide(here, lambda _: None)
     assert "ssh-keyscan github.com" in refused.value.hint
     server = Ed25519PrivateKey.generate().public_key()
     known = f"github.com {server.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()}"
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "known_hosts").write_text(f"{known}\n")
-    credential.give(here, lambda _: None)
+    credential.provide(here, lambda _: None)
     held = secret(cluster)
     assert set(held) == {"identity", "identity.pub", "known_hosts"}
     assert held["known_hosts"] == f"{known}\n"
@@ -310,7 +310,7 @@ def test_by_ssh_the_key_is_made_here_and_only_its_public_half_is_shown(
     shown = capsys.readouterr()
     assert public in shown.err
     assert held["identity"].splitlines()[1] not in shown.out + shown.err
-    assert credential.look(install()).so, "a key that is there is not made again"
+    assert credential.inspect(install()).is_done, "a key that is there is not made again"
 
 
 def test_a_cluster_that_does_not_answer_says_from_where_it_does(
@@ -320,9 +320,9 @@ def test_a_cluster_that_does_not_answer_says_from_where_it_does(
         taken.bind(("127.0.0.1", 0))
         empty.endpoints[CLUSTER] = f"https://127.0.0.1:{taken.getsockname()[1]}"
         sync.write_kubeconfig(install(), lambda _: None)
-        look = sync.look_access(install())
+        look = sync.inspect_access(install())
     assert "does not answer" in look.lines[0]
-    assert look.person == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers nobody else"
+    assert look.manual == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers nobody else"
 
 
 def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
@@ -332,7 +332,7 @@ def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
     cluster.api.patch(
         kinds.KUSTOMIZATION, kinds.ROOT, {"spec": {"path": "./nowhere"}}, kinds.FLUX_NAMESPACE
     )
-    cluster.api.until(
+    cluster.api.wait_for(
         kinds.KUSTOMIZATION,
         lambda found: any(not reconciliation.ready(each) for each in found),
         seconds=60,
@@ -370,8 +370,8 @@ def test_the_operator_is_flux_own_once_there_is_an_instance(
     """Its chart brings the kind of the instance: to remove it would be to remove Flux."""
     release = {"chart": "flux-operator-0.1.0", "status": "pending-upgrade"}
     on_path.say("helm.release", json.dumps([release]))
-    look = sync.look_operator(followed())
-    assert look.so
+    look = sync.inspect_operator(followed())
+    assert look.is_done
     assert look.lines == ("flux-operator-0.1.0 is pending-upgrade, and Flux keeps it",)
 
 

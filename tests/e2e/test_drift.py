@@ -13,7 +13,9 @@ def _reconcile(lab: Lab, kind: Kind, name: str) -> None:
     token = str(time.time())
     lab.api.reconcile(kind, name, token=token)
     handled = ("status", "lastHandledReconcileAt")
-    lab.until(kind, name, lambda each: text(each, *handled) == token and reconciliation.ready(each))
+    lab.wait_for(
+        kind, name, lambda each: text(each, *handled) == token and reconciliation.ready(each)
+    )
 
 
 def test_edited_deployment_is_put_back(lab: Lab) -> None:
@@ -50,4 +52,4 @@ def test_replicas_of_an_autoscaler_are_left_alone(lab: Lab) -> None:
     _reconcile(lab, kinds.HELM_RELEASE, NAME)
     assert dig(lab.deployment(), "spec", "replicas") == 2
     lab.api.patch(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 1}}, NAME, part="scale")
-    lab.api.until(kinds.POD, lambda _: len(lab.pods()) == 1, seconds=30, namespace=NAME)
+    lab.api.wait_for(kinds.POD, lambda _: len(lab.pods()) == 1, seconds=30, namespace=NAME)

@@ -57,7 +57,7 @@ def server(cluster: LocalCluster, served: Served) -> TorchServe:
     def running(found: list[Value]) -> Value | None:
         return next((pod for pod in found if text(pod, "status", "phase") == "Running"), None)
 
-    pod = cluster.api.until(kinds.POD, running, seconds=30, namespace=NAMESPACE)
+    pod = cluster.api.wait_for(kinds.POD, running, seconds=30, namespace=NAMESPACE)
     kubectl = Kubectl(tools.find(cluster.repository, "kubectl"), kubeconfig=cluster.kubeconfig)
     folder = served.server.folder
     return replace(
@@ -87,7 +87,7 @@ def test_the_checks_of_a_server_pass(server: TorchServe, served: Served) -> None
 
 def test_words_reach_the_pod_as_they_are(server: TorchServe) -> None:
     odd = "a 'b' \"c\" $HOME; exit 1 é"
-    assert server.said("printf %%s %s", odd) == odd
+    assert server.output_of("printf %%s %s", odd) == odd
     assert server.host.mount_point("/proc").filesystem == "proc"
 
 

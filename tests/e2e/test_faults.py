@@ -12,14 +12,14 @@ def _nothing_is_stuck(lab: Lab) -> None:
     assert text(history[0], "status") == "deployed"
     stored = [
         text(secret, "metadata", "labels", "status")
-        for secret in lab.api.every(kinds.SECRET, NAME, "owner=helm")
+        for secret in lab.api.list_all(kinds.SECRET, NAME, "owner=helm")
     ]
     assert stored
     assert not [status for status in stored if status.startswith("pending")]
 
 
 def test_git_server_is_down_for_a_while(lab: Lab) -> None:
-    with lab.cluster.held("git-server"):
+    with lab.cluster.hold("git-server"):
         commit = lab.commit(lab.note("greeting"))
         lab.failing(kinds.GIT_REPOSITORY, kinds.ROOT, why="connection refused")
         assert lab.serving(), "what ran goes on"
@@ -38,7 +38,7 @@ def test_source_controller_is_killed_while_it_fetches(lab: Lab) -> None:
         ).endswith(commit)
 
     lab.api.reconcile(kinds.GIT_REPOSITORY, kinds.ROOT)
-    lab.until(kinds.GIT_REPOSITORY, kinds.ROOT, fetches)
+    lab.wait_for(kinds.GIT_REPOSITORY, kinds.ROOT, fetches)
     lab.cluster.kill("source-controller")
     with lab.timeline.step("killed → Ready"):
         lab.cluster.wait_for(lambda state: state.ready)
@@ -54,7 +54,7 @@ def test_helm_controller_is_killed_in_the_middle_of_an_upgrade(lab: Lab) -> None
             text(each, "metadata", "labels", "status") == "pending-upgrade" for each in found
         )
 
-    lab.api.until(kinds.SECRET, upgrading, seconds=60, namespace=NAME, labels="owner=helm")
+    lab.api.wait_for(kinds.SECRET, upgrading, seconds=60, namespace=NAME, labels="owner=helm")
     lab.cluster.kill("helm-controller")
     with lab.timeline.step("killed → Ready"):
         lab.cluster.wait_for(lambda state: state.ready)
@@ -66,7 +66,7 @@ def test_helm_controller_is_killed_in_the_middle_of_an_upgrade(lab: Lab) -> None
 
 @pytest.mark.parametrize("component", ["kube-apiserver", "etcd"])
 def test_control_plane_is_killed_while_a_commit_arrives(lab: Lab, component: str) -> None:
-    if lab.cluster.lent:
+    if lab.cluster.external:
         pytest.skip("the control plane is somebody's")
     pods = lab.serving()
     commit = lab.commit(lab.note("greeting"))

@@ -131,7 +131,7 @@ def pod(cluster: LocalCluster, network: PodNetwork) -> Iterator[Value]:
     def running(found: list[Value]) -> Value | None:
         return next((pod for pod in found if text(pod, "status", "podIP")), None)
 
-    made = cluster.api.until(kinds.POD, running, seconds=30, namespace=NAMESPACE)
+    made = cluster.api.wait_for(kinds.POD, running, seconds=30, namespace=NAMESPACE)
     network.connect(text(made, "status", "podIP"))
     argv = (*network.inside, sys.executable, "-c", SERVE)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
@@ -184,7 +184,7 @@ def test_pod_that_cannot_be_read_is_named_beside_those_that_can(
     def both_run(_: list[Value]) -> bool:
         return len([each for each in asked._pods() if each.status.phase == "Running"]) == 2
 
-    cluster.api.until(kinds.POD, both_run, seconds=30, namespace=NAMESPACE)
+    cluster.api.wait_for(kinds.POD, both_run, seconds=30, namespace=NAMESPACE)
     reading = asked.metrics()
     assert reading.texts == {POD: FIGURES}
     assert list(reading.unread) == ["dcgm-exporter"]

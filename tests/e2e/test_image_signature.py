@@ -30,7 +30,7 @@ def _image(images: local.Registry) -> Image:
 
 
 def test_image_that_the_key_signed_counts(checkout: Repository, images: local.Registry) -> None:
-    assert registry.unsigned(checkout, _image(images), Signer(key=images.public_key)) == ""
+    assert registry.signature_problem(checkout, _image(images), Signer(key=images.public_key)) == ""
 
 
 def test_image_that_another_key_signed_does_not(
@@ -39,7 +39,7 @@ def test_image_that_another_key_signed_does_not(
     argv = [tools.find(checkout, "cosign"), "generate-key-pair"]
     command.run(argv, cwd=tmp_path, timeout=60, env={"COSIGN_PASSWORD": ""})
     other = Signer(key=tmp_path / "cosign.pub")
-    assert registry.unsigned(checkout, _image(images), other)
+    assert registry.signature_problem(checkout, _image(images), other)
 
 
 def test_image_that_nobody_signed_does_not(checkout: Repository, images: local.Registry) -> None:
@@ -49,9 +49,9 @@ def test_image_that_nobody_signed_does_not(checkout: Repository, images: local.R
     command.run(argv, timeout=60)
     digest = command.run([crane, "digest", bare], timeout=60).stdout.strip()
     unsigned = Image(bare.removesuffix(":1"), digest)
-    assert registry.unsigned(checkout, unsigned, Signer(key=images.public_key))
+    assert registry.signature_problem(checkout, unsigned, Signer(key=images.public_key))
 
 
 def test_key_is_no_identity_of_a_workflow(checkout: Repository, images: local.Registry) -> None:
     """Whether or not the transparency log can be reached: what a key signed has no certificate."""
-    assert registry.unsigned(checkout, _image(images), _WORKFLOW)
+    assert registry.signature_problem(checkout, _image(images), _WORKFLOW)

@@ -39,7 +39,7 @@ def cluster(checkout: Repository, staging: Environment) -> Iterator[LocalCluster
         ["git", "rev-parse", "HEAD"], cwd=checkout.root, capture_output=True, text=True, check=True
     ).stdout.strip()
     with local.running(checkout, "jobs", with_flux=False) as cluster:
-        for node in cluster.api.every(kinds.NODE):
+        for node in cluster.api.list_all(kinds.NODE):
             name = mapping(node, "metadata")["name"]
             cluster.api.patch(kinds.NODE, str(name), {"spec": {"unschedulable": True}})
         list(admission.refusals(cluster.api, staging))  # applies namespaces, accounts, policies
@@ -85,8 +85,8 @@ def test_gc_runs_where_the_sync_job_would_and_leaves_nothing(
     log.write_text(f"2026-11-26T05:00:00.000000000Z stdout F {said}\n")  # as a runtime keeps it
     assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 0
     assert capsys.readouterr().out == "old.mar\nstore of staging: 1 (5.0 MB) removed\n"
-    assert cluster.api.every(kinds.JOB, "torchserve") == []
-    cluster.api.until(kinds.POD, lambda found: not found, seconds=30, namespace="torchserve")
+    assert cluster.api.list_all(kinds.JOB, "torchserve") == []
+    cluster.api.wait_for(kinds.POD, lambda found: not found, seconds=30, namespace="torchserve")
 
 
 def test_gc_removes_nothing_while_a_release_is_under_way(
@@ -95,24 +95,24 @@ def test_gc_removes_nothing_while_a_release_is_under_way(
     ready(cluster, "False")
     assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 3
     assert "a rollback may need any archive" in capsys.readouterr().err
-    assert cluster.api.every(kinds.JOB, "torchserve") == []
+    assert cluster.api.list_all(kinds.JOB, "torchserve") == []
 
 
 @pytest.fixture
 def filled(staging: Environment) -> Environment:
     """Staging, as if the image's digest were known."""
-    return replace(staging, unfilled=())
+    return replace(staging, unset=())
 
 
 def test_ownership_job_runs_as_root_in_a_namespace_of_its_own(
     cluster: LocalCluster, filled: Environment, log: Path
 ) -> None:
     log.write_text("2026-11-26T05:00:00.000000000Z stdout F {}\n")
-    around = chown_job.around(filled, "fs-0123456789abcdef0")
-    with model_store.standing(cluster.api, around):
+    around = chown_job.prerequisites(filled, "fs-0123456789abcdef0")
+    with model_store.present(cluster.api, around):
         assert job.run(cluster.api, chown_job.job(filled, apply=True)) == "{}\n"
     left = [cluster.api.get(kinds.NAMESPACE, chown_job.NAMESPACE)]
-    left += cluster.api.every(kinds.PERSISTENT_VOLUME)
+    left += cluster.api.list_all(kinds.PERSISTENT_VOLUME)
     named = [each for each in left if text(each, "metadata", "name") == chown_job.NAME]
     assert all(mapping(each, "metadata").get("deletionTimestamp") for each in named)
 

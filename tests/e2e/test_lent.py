@@ -21,7 +21,7 @@ _NODE: Value = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "somebo
 @pytest.fixture(scope="module")
 def owner(checkout: Repository) -> Iterator[LocalCluster]:
     """Somebody's cluster, with a node of its own; ours, but for what is not in a fresh one."""
-    with local.running(checkout, "e2e-lent", with_flux=False) as cluster, cluster.held("kwok"):
+    with local.running(checkout, "e2e-lent", with_flux=False) as cluster, cluster.hold("kwok"):
         cluster.api.apply(_NODE)
         _furnished(cluster.api)
         yield cluster
@@ -29,14 +29,14 @@ def owner(checkout: Repository) -> Iterator[LocalCluster]:
 
 def _furnished(api: Api) -> None:
     """Wait until every namespace has what the controllers put into a new one, in their own time."""
-    namespaces = {text(each, "metadata", "name") for each in api.every(kinds.NAMESPACE)}
+    namespaces = {text(each, "metadata", "name") for each in api.list_all(kinds.NAMESPACE)}
     for kind, name in ((kinds.CONFIG_MAP, "kube-root-ca.crt"), (_ACCOUNT, "default")):
 
         def everywhere(found: list[Value], name: str = name) -> bool:
             named = [each for each in found if text(each, "metadata", "name") == name]
             return namespaces <= {text(each, "metadata", "namespace") for each in named}
 
-        api.until(kind, everywhere, seconds=60, what=f"{name} in every namespace")
+        api.wait_for(kind, everywhere, seconds=60, what=f"{name} in every namespace")
 
 
 @pytest.fixture
@@ -56,13 +56,13 @@ def test_cluster_that_has_a_flux_is_not_taken(lender: LocalCluster, checkout: Re
 
 
 def test_lent_cluster_comes_back_as_it_was(lender: LocalCluster, checkout: Repository) -> None:
-    brought = install.brings(lender.folder)
-    for kind, name in brought:
+    installed = install.installed_objects(lender.folder)
+    for kind, name in installed:
         lender.api.delete(kind, name)
-    lender.api.until_gone({(*each, "") for each in brought}, seconds=60)
+    lender.api.wait_until_gone({(*each, "") for each in installed}, seconds=60)
     before = Lab(lender).uids()
     with local.running(checkout, "e2e-guest", nodes_of="production", context="local") as guest:
-        assert guest.lent
+        assert guest.external
         lab = Lab(guest)
         lab.begin()
         assert {mapping(pod, "spec")["nodeName"] for pod in lab.pods()}.isdisjoint({"somebodys"})

@@ -34,10 +34,10 @@ def test_gpus_run_out(lab: Lab) -> None:
                 return reason
         return None
 
-    reason = lab.api.until(kinds.POD, waits, seconds=60, namespace=NAME)
+    reason = lab.api.wait_for(kinds.POD, waits, seconds=60, namespace=NAME)
     assert "Unschedulable" in reason
     assert len(lab.serving()) == _GPUS, "the others go on"
-    shown = status.format_screen(status.look(lab.api, lab.cluster.repository))
+    shown = status.format_status(status.collect(lab.api, lab.cluster.repository))
     assert "Insufficient nvidia.com/gpu" in shown
 
 
@@ -57,7 +57,7 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Lab) -> None:
         return len(ready) == replicas and not ready & before
 
     with draft.timeline.step("commit → all pods replaced"):
-        draft.api.until(kinds.POD, rolled, seconds=90, namespace=NAME, labels=SERVERS)
+        draft.api.wait_for(kinds.POD, rolled, seconds=90, namespace=NAME, labels=SERVERS)
     draft.healed(commit)
     assert fewest == replicas - 1, "one pod at a time makes room"
     draft.notes["fewest pods Ready"] = f"{fewest} of {replicas}"
@@ -77,7 +77,7 @@ def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
         return len(draft.serving()) == 2 and len(draft.serving() - uids) == 1
 
     with draft.timeline.step("evicted → replaced"):
-        draft.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
+        draft.api.wait_for(kinds.POD, replaced, seconds=60, namespace=NAME)
     draft.counted()
     draft.api.evict(text(second, "metadata", "name"), NAME)
 
@@ -103,9 +103,9 @@ def test_pods_of_a_lost_node_are_started_elsewhere(draft: Lab) -> None:
             return len(nodes) == 2 and lost not in nodes
 
         # A cluster that is lent has its own patience: 50 s, then 300 s.
-        seconds = 420 if draft.cluster.lent else 60
-        draft.api.until(kinds.POD, elsewhere, seconds=seconds, namespace=NAME)
+        seconds = 420 if draft.cluster.external else 60
+        draft.api.wait_for(kinds.POD, elsewhere, seconds=seconds, namespace=NAME)
     # The Deployment's controller counts a pod a moment after the pod is Ready.
-    draft.until(kinds.DEPLOYMENT, NAME, lambda each: dig(each, "status", "readyReplicas") == 2)
+    draft.wait_for(kinds.DEPLOYMENT, NAME, lambda each: dig(each, "status", "readyReplicas") == 2)
     assert dig(draft.deployment(), "status", "readyReplicas") == 2
     draft.notes["on a real cluster, s"] = "50 until the node counts as lost, 300 until eviction"

@@ -124,7 +124,7 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(
             },
         }
     )
-    shared.until(
+    shared.wait_for(
         kinds.GIT_REPOSITORY,
         "verified",
         lambda each: text(each, "status", "artifact", "revision").endswith(signed),

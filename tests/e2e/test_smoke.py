@@ -8,8 +8,8 @@ import pytest
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import kinds, pod_settings
 from harness.kubernetes.api import ApiError, Kind
-from harness.smoke import neighbour, run, target
-from harness.smoke.neighbour import Port
+from harness.smoke import probe_pod, run, target
+from harness.smoke.probe_pod import Port
 from harness.smoke.report import Report
 from tests.e2e.lab import NAME, Lab
 from tests.smoke.test_applicability import REAL
@@ -62,7 +62,7 @@ def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(lab: Lab) -> 
     before = lab.serving()
     change, back = ({"spec": {"maxUnavailable": count}} for count in (0, 1))
     with patched(lab, kinds.POD_DISRUPTION_BUDGET, change, back):
-        lab.until(
+        lab.wait_for(
             kinds.POD_DISRUPTION_BUDGET,
             NAME,
             lambda each: dig(each, "status", "disruptionsAllowed") == 0,
@@ -87,14 +87,14 @@ def test_lost_node_is_found(lab: Lab) -> None:
         )
 
     with lab.lost("gpu-0"):
-        lab.api.until(kinds.NODE, lambda found: is_ready(found, "Unknown"), seconds=30)
+        lab.api.wait_for(kinds.NODE, lambda found: is_ready(found, "Unknown"), seconds=30)
         found = failed(check(lab))
-    lab.api.until(kinds.NODE, lambda found: is_ready(found, "True"), seconds=30)
+    lab.api.wait_for(kinds.NODE, lambda found: is_ready(found, "True"), seconds=30)
     assert "gpu-0: NodeStatusUnknown" in found["every node is ready"]
 
 
 def test_the_neighbour_is_admitted_with_the_servers_image_only(lab: Lab) -> None:
-    pod = neighbour.manifest(lab.pods()[0], [Port(NAME, "10.0.7.7", 8081, "management")])
+    pod = probe_pod.manifest(lab.pods()[0], [Port(NAME, "10.0.7.7", 8081, "management")])
     lab.api.create(pod, dry_run=True)
     stranger = mapping(pod, "spec", "containers", 0) | {"image": "docker.io/other/image:1"}  # type: ignore[operator]
     foreign = {**pod, "spec": {**mapping(pod, "spec"), "containers": [stranger]}}

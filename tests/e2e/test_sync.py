@@ -27,7 +27,7 @@ def test_kustomizations_follow_their_dependencies(lab: Lab) -> None:
                 order.append(name)
         return len(order) == len(found)
 
-    lab.api.until(kinds.KUSTOMIZATION, all_are_there, seconds=60)
+    lab.api.wait_for(kinds.KUSTOMIZATION, all_are_there, seconds=60)
     assert [name for name in order if name != kinds.ROOT] == ["policies", "storage", NAME]
 
 

@@ -41,7 +41,7 @@ def _settings(cluster: LocalCluster) -> dict[str, str]:
 
 
 def _pods(cluster: LocalCluster) -> set[str]:
-    pods = cluster.api.every(kinds.POD, NAME)
+    pods = cluster.api.list_all(kinds.POD, NAME)
     return {
         text(pod, "metadata", "uid")
         for pod in pods
@@ -63,7 +63,7 @@ def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> No
     assert _pods(pair.production) == pods
 
     checkout = Repository(pair.staging.bare.path)
-    screen = status.look(pair.production.api, checkout)
+    screen = status.collect(pair.production.api, checkout)
     assert screen.pinned
     assert screen.main == commit
     assert screen.release != commit

@@ -23,7 +23,7 @@ def test_upgrade_that_never_gets_ready_is_rolled_back(lab: Lab) -> None:
         return remediated and _statuses(release)[0] == "deployed"
 
     with lab.timeline.step("commit → rolled back"):
-        release = lab.until(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
+        release = lab.wait_for(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
     newest = dig(release, "status", "history", 0, "version")
     assert isinstance(version, int)
     assert newest == version + 2, "a failed release and the one that undoes it"
@@ -36,7 +36,7 @@ def test_pods_of_the_last_release_keep_its_settings(draft: Lab) -> None:
     draft.sync(draft.release({"timeout": "20s", "values": {"replicas": 2}}))
     changed = draft.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
     draft.commit({**draft.release(draft.pods_that("stuck")), **changed}, "A bad commit")
-    draft.api.until(kinds.POD, lambda _: len(draft.pods()) == 3, seconds=60, namespace=NAME)
+    draft.api.wait_for(kinds.POD, lambda _: len(draft.pods()) == 3, seconds=60, namespace=NAME)
     new = [pod for pod in draft.pods() if not draft.is_ready(pod)]
     assert ["job_queue_size=150" in draft.settings(pod) for pod in new] == [True]
     _lose_one(draft)
@@ -45,7 +45,7 @@ def test_pods_of_the_last_release_keep_its_settings(draft: Lab) -> None:
     def rolled_back(release: Value) -> bool:
         return text(reconciliation.condition(release, "Remediated"), "status") == "True"
 
-    draft.until(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
+    draft.wait_for(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
     _lose_one(draft)
 
 
@@ -58,7 +58,7 @@ def _lose_one(lab: Lab) -> None:
     def replaced(_: list[Value]) -> bool:
         return len(lab.serving()) == 2 and len(lab.serving() - before) == 1
 
-    lab.api.until(kinds.POD, replaced, seconds=60, namespace=NAME)
+    lab.api.wait_for(kinds.POD, replaced, seconds=60, namespace=NAME)
     started = [pod for pod in lab.pods() if lab.is_ready(pod)]
     assert ["job_queue_size=100" in lab.settings(pod) for pod in started] == [True, True]
 
@@ -79,7 +79,7 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
             {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": copied}
         )
         newest = f"job_queue_size={queue}"
-        lab.api.until(
+        lab.api.wait_for(
             kinds.REPLICA_SET,
             lambda found, newest=newest: any(
                 pod_settings.of(each)[_CONFIG] == newest for each in found
@@ -88,7 +88,7 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
             namespace=NAME,
             labels="app=copy",
         )
-    lab.api.until(
+    lab.api.wait_for(
         kinds.REPLICA_SET,
         lambda found: (
             {pod_settings.of(each)[_CONFIG] for each in found}
@@ -97,10 +97,10 @@ def test_settings_are_kept_for_as_many_releases_as_can_come_back(lab: Lab) -> No
         seconds=30,
         namespace=NAME,
         labels="app=copy",
-        what="the newest and its history",
+        what="the newest ReplicaSet and its history",
     )
     lab.api.delete(kinds.DEPLOYMENT, "copy", NAME)
-    lab.api.until(
+    lab.api.wait_for(
         kinds.REPLICA_SET, lambda found: not found, seconds=30, namespace=NAME, labels="app=copy"
     )
 
@@ -109,7 +109,7 @@ def test_changed_setting_rolls_the_pods(lab: Lab) -> None:
     before = lab.serving()
     with lab.timeline.step("commit → Ready"):
         commit = lab.sync(lab.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
-    assert all(reconciliation.at(each, commit) for each in lab.api.every(kinds.KUSTOMIZATION))
+    assert all(reconciliation.at(each, commit) for each in lab.api.list_all(kinds.KUSTOMIZATION))
     assert "job_queue_size=150" in pod_settings.of(lab.deployment())[_CONFIG]
     assert lab.serving()
     assert not lab.serving() & before

@@ -81,7 +81,7 @@ def _replica_sets(lab: Lab) -> dict[str, str]:
         text(
             each, "metadata", "uid"
         ): f"{text(each, 'metadata', 'namespace')}/{text(owner, 'name')}"
-        for each in lab.api.every(kinds.REPLICA_SET)
+        for each in lab.api.list_all(kinds.REPLICA_SET)
         for owner in items(each, "metadata", "ownerReferences")
     }
 
@@ -96,7 +96,7 @@ def test_nothing_is_removed_or_made_anew(history: Repository, env: str) -> None:
     """The same of what the local cluster has not: gateway, drivers, policies, hooks."""
     renderer = Renderer(history)
     first, ours = renderer.at(env, FIRST), renderer.candidate(env)
-    assert first.whole and ours.whole
+    assert first.is_complete and ours.is_complete
     changes = diff.compare(first, ours)
     removed = {str(each.object) for each in changes if each.kind == "removed"}
     assert removed == GONE

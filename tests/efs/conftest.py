@@ -98,7 +98,7 @@ def provision(want: Callable[[], Wanted], aws: Aws) -> Provision:
 
 @pytest.fixture
 def cluster(provision: Provision) -> Cluster:
-    return state.cluster(provision.aws, provision.wanted)
+    return state.cluster(provision.aws, provision.desired)
 
 
 def count(found: State) -> tuple[int, int, int, int, int]:

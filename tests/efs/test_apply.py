@@ -55,7 +55,7 @@ def test_the_access_points_are_folders_of_the_loader(
     provision: Provision, cluster: Cluster
 ) -> None:
     made = provision.up(cluster)
-    token = provision.wanted.token
+    token = provision.desired.token
     owner = {"OwnerUid": 1000, "OwnerGid": 1000, "Permissions": "0755"}
     loader, server = (made.access_points[f"{token}-{role}"] for role in ("loader", "server"))
     assert (loader.user, loader.root) == (
@@ -91,10 +91,10 @@ def test_drift_of_the_file_system_is_repaired(
 ) -> None:
     right = provision.up(cluster)
     assert right.file_system
-    provision.aws.ask(service, operation, FileSystemId=right.file_system.id, **parameters)
-    found = look(provision.aws, provision.wanted, cluster.vpc)
-    assert len(plan.converge(provision.wanted, cluster, found)) == 1
-    assert Provision(provision.aws, provision.wanted, provision.pace).up(cluster) == right
+    provision.aws.call(service, operation, FileSystemId=right.file_system.id, **parameters)
+    found = look(provision.aws, provision.desired, cluster.vpc)
+    assert len(plan.converge(provision.desired, cluster, found)) == 1
+    assert Provision(provision.aws, provision.desired, provision.pace).up(cluster) == right
 
 
 def test_a_way_in_that_somebody_opened_is_closed(provision: Provision, cluster: Cluster) -> None:
@@ -104,14 +104,14 @@ def test_a_way_in_that_somebody_opened_is_closed(provision: Provision, cluster: 
         "IpProtocol": "tcp", "FromPort": 2049, "ToPort": 2049,
         "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
     }  # fmt: skip
-    provision.aws.ask(
+    provision.aws.call(
         "ec2",
         "authorize_security_group_ingress",
         GroupId=right.security_group.id,
         IpPermissions=[open_to_all],
     )
-    found = look(provision.aws, provision.wanted, cluster.vpc)
-    [change] = plan.converge(provision.wanted, cluster, found)
+    found = look(provision.aws, provision.desired, cluster.vpc)
+    [change] = plan.converge(provision.desired, cluster, found)
     assert change.text == "- 2049/tcp from 0.0.0.0/0"
     assert provision.up(cluster) == right
 
@@ -120,7 +120,7 @@ def test_a_mount_target_with_another_group_gets_the_right_one(
     provision: Provision, cluster: Cluster
 ) -> None:
     right = provision.up(cluster)
-    provision.aws.ask(
+    provision.aws.call(
         "efs",
         "modify_mount_target_security_groups",
         MountTargetId=right.mount_targets[0].id,
@@ -135,8 +135,8 @@ def test_an_access_point_that_is_another_folder_is_left_to_a_person(
     made = provision.up(cluster)
     assert made.file_system
     [loader] = [p for p in made.access_points.values() if p.token.endswith("-loader")]
-    provision.aws.ask("efs", "delete_access_point", AccessPointId=loader.id)
-    provision.aws.ask(
+    provision.aws.call("efs", "delete_access_point", AccessPointId=loader.id)
+    provision.aws.call(
         "efs",
         "create_access_point",
         ClientToken=loader.token,

@@ -57,7 +57,7 @@ def test_destroy_refuses_while_there_is_data(
     assert "holds 2,000,000 bytes" in capsys.readouterr().err
     assert efs("destroy") == 1
     capsys.readouterr()
-    assert efs("destroy", "--with-data") == 2  # nobody to ask
+    assert efs("destroy", "--with-data") == 2  # no terminal to confirm on
     assert "account 123456789012, us-west-2:" in capsys.readouterr().err
     assert efs("destroy", "--yes", "--with-data") == 0
 

@@ -119,7 +119,7 @@ def test_a_describe_that_lags_does_not_make_a_second_one(
     provision: Provision, cluster: Cluster, shim: Shim, operation: str
 ) -> None:
     """Another run made it all; this one is told for a while that there is nothing."""
-    right = Provision(provision.aws, provision.wanted, QUICK).up(cluster)
+    right = Provision(provision.aws, provision.desired, QUICK).up(cluster)
     shim.hide(operation, times=2)
     assert provision.up(cluster) == right
 
@@ -128,7 +128,7 @@ def test_already_there_without_an_id_is_as_good(
     provision: Provision, cluster: Cluster, shim: Shim
 ) -> None:
     """AWS names the id in this error, by its documentation; nothing relies on it."""
-    right = Provision(provision.aws, provision.wanted, QUICK).up(cluster)
+    right = Provision(provision.aws, provision.desired, QUICK).up(cluster)
     shim.hide("DescribeFileSystems", times=1)
     shim.refuse("CreateFileSystem", "FileSystemAlreadyExists", status=409)
     assert provision.up(cluster) == right

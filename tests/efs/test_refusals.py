@@ -65,7 +65,7 @@ def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None
 def test_a_zone_whose_subnet_is_gone(provision: Provision, shim: Shim) -> None:
     shim.refuse("DescribeSubnets", "InvalidSubnetID.NotFound")
     with pytest.raises(AwsError, match="ec2:DescribeSubnets") as refused:
-        cluster(provision.aws, provision.wanted)
+        cluster(provision.aws, provision.desired)
     assert "subnet that is gone" in refused.value.hint
 
 
@@ -75,7 +75,7 @@ def test_no_credentials(shim: Shim, provision: Provision, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(AwsError, match="credentials") as refused:
-        cluster(Aws(REGION, ANY), provision.wanted)
+        cluster(Aws(REGION, ANY), provision.desired)
     assert "aws sso login" in refused.value.hint
 
 
@@ -85,12 +85,12 @@ def test_nobody_answers(provision: Provision, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError) as refused:
-            cluster(Aws(REGION, ANY), provision.wanted)
+            cluster(Aws(REGION, ANY), provision.desired)
     assert f"a region {REGION}, and a network?" in refused.value.hint
 
 
 def test_patience_ends(provision: Provision, cluster: Cluster, shim: Shim) -> None:
     shim.slow = 1_000
-    short = Provision(provision.aws, provision.wanted, Pace(look=0.01, patience=0.2))
+    short = Provision(provision.aws, provision.desired, Pace(look=0.01, patience=0.2))
     with pytest.raises(HarnessError, match=r"nothing moved for 0.2 s: fs-\w+ is creating"):
         short.up(cluster)

@@ -18,16 +18,16 @@ from tests.efs.conftest import QUICK, REGION
 def by_hand(aws: Aws, cluster: Cluster) -> str:
     """As the old guide's script leaves it: not encrypted, a mount target, no policy."""
     token = {"CreationToken": f"by-hand-{id(cluster)}", "PerformanceMode": "generalPurpose"}
-    name = str(aws.ask("efs", "create_file_system", **token)["FileSystemId"])
+    name = str(aws.call("efs", "create_file_system", **token)["FileSystemId"])
     subnet, groups = next(iter(cluster.subnets.values())), [cluster.security_group]
     target = {"FileSystemId": name, "SubnetId": subnet, "SecurityGroups": groups}
-    aws.ask("efs", "create_mount_target", **target)
+    aws.call("efs", "create_mount_target", **target)
     return name
 
 
 def taking_over(provision: Provision, name: str) -> Provision:
-    settings = provision.wanted.settings.model_copy(update={"file_system": name})
-    return Provision(provision.aws, replace(provision.wanted, settings=settings), QUICK)
+    settings = provision.desired.settings.model_copy(update={"file_system": name})
+    return Provision(provision.aws, replace(provision.desired, settings=settings), QUICK)
 
 
 def test_it_gets_what_it_lacks_and_stays_itself(
@@ -39,7 +39,7 @@ def test_it_gets_what_it_lacks_and_stays_itself(
     assert found.file_system.policy
     assert {point.user["Uid"] for point in found.access_points.values()} == {1000, 1001}
     assert {target.zone for target in found.mount_targets} == set(cluster.subnets)
-    assert not [line for line in provision.made if line.startswith("+ file system")]
+    assert not [line for line in provision.applied if line.startswith("+ file system")]
 
 
 def test_one_that_is_not_there_is_not_made(provision: Provision, cluster: Cluster) -> None:
@@ -56,4 +56,4 @@ def test_destroy_leaves_it(
         settings.write(f"fileSystem: {by_hand}\n")
     assert cli.main(["efs", "destroy", "--env", "staging", "--yes", "--with-data"]) == 2
     assert "not made here" in capsys.readouterr().err
-    assert aws.ask("efs", "describe_file_systems", FileSystemId=by_hand)["FileSystems"]
+    assert aws.read("efs", "describe_file_systems", FileSystemId=by_hand)["FileSystems"]

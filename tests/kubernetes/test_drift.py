@@ -9,7 +9,7 @@ from harness.cli import main
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.kubernetes import drift
-from harness.kubernetes.status import Row, Screen
+from harness.kubernetes.status import ClusterStatus, Row
 
 _READY = Row("Kustomization", "policies", "ready", "main@0123456789ab", 90, "")
 _SUSPENDED = Row("HelmRelease", "torchserve", "suspended", "", 0, "")
@@ -38,7 +38,7 @@ def here(tmp_path: Path) -> Repository:
 
 
 def _differences(here: Repository, root: str, release: str, *rows: Row) -> list[str]:
-    screen = Screen("v1.36.3", root, release, pinned=False, behind=0, rows=(_READY, *rows))
+    screen = ClusterStatus("v1.36.3", root, release, pinned=False, behind=0, rows=(_READY, *rows))
     return list(drift.differences(screen, here, "staging", "main"))
 
 
@@ -72,7 +72,9 @@ def test_what_somebody_suspended_is_told(here: Repository) -> None:
 def test_a_commit_that_is_not_here_judges_nothing(here: Repository) -> None:
     _commit(here, "branch", "main")
     with pytest.raises(UsageError, match="not in this checkout"):
-        list(drift.differences(Screen("", "", "", False, None, ()), here, "staging", "--all"))
+        list(
+            drift.differences(ClusterStatus("", "", "", False, None, ()), here, "staging", "--all")
+        )
 
 
 def test_every_environment_needs_a_context_of_its_name(

@@ -82,6 +82,6 @@ def test_one_that_failed_says_why(cluster: Api, state: State) -> None:
 
 def test_one_that_is_there_already_is_left_alone(cluster: Api, state: State) -> None:
     state.add({"kind": "Job", "metadata": {"name": "sweep", "namespace": "here"}})
-    with pytest.raises(HarnessError, match="is there already"):
+    with pytest.raises(HarnessError, match="already exists"):
         job.run(cluster, JOB)
     assert any(each["kind"] == "Job" for each in state.objects)

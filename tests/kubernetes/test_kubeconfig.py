@@ -63,7 +63,7 @@ current-context: two
 """
     )
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    assert yaml.safe_load(kubeconfig.alone("one")) == {
+    assert yaml.safe_load(kubeconfig.extract_context("one")) == {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
@@ -88,7 +88,7 @@ current-context: two
         "current-context": "one",
     }
     with pytest.raises(UsageError, match="no 'three' under contexts") as caught:
-        kubeconfig.alone("three")
+        kubeconfig.extract_context("three")
     assert caught.value.hint == "it has: one, two"
     with pytest.raises(UsageError, match="no 'somebody' under users"):
-        kubeconfig.alone("two")
+        kubeconfig.extract_context("two")

@@ -4,15 +4,15 @@ import pytest
 
 from harness.core.values import Value
 from harness.kubernetes import reconciliation, status
-from harness.kubernetes.status import Row, Screen
+from harness.kubernetes.status import ClusterStatus, Row
 
 _READY = Row("Kustomization", "policies", "ready", "main@0123456789ab", 90, "")
 _BROKEN = Row("HelmRelease", "torchserve", "not ready", "1.0.0 r3 failed", 7_300, "timed out")
 _SUSPENDED = Row("HelmRelease", "nvidia", "suspended", "", 0, "")
 
 
-def _screen(*rows: Row) -> Screen:
-    return Screen("v1.36.3", "a" * 40, "b" * 40, pinned=True, behind=2, rows=rows)
+def _screen(*rows: Row) -> ClusterStatus:
+    return ClusterStatus("v1.36.3", "a" * 40, "b" * 40, pinned=True, behind=2, rows=rows)
 
 
 def _pod(phase: str, kind: str = "", uid: str = "") -> Value:
@@ -32,7 +32,7 @@ def _flux(ready: str, *, seen: int = 1, generation: int = 1, suspend: bool = Fal
 
 
 def test_screen_says_first_what_is_broken_and_why() -> None:
-    lines = status.format_screen(_screen(_READY, _BROKEN)).splitlines()
+    lines = status.format_status(_screen(_READY, _BROKEN)).splitlines()
     assert lines[1:3] == [
         "main      aaaaaaaaaaaa",
         "release   bbbbbbbbbbbb (pinned, 2 commits behind main)",

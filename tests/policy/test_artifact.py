@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.problem import Problem
 from harness.core.repository import Repository
-from harness.policy.finding import Problem
 from harness.policy.project import Project
 from harness.policy.rules import artifact
 from harness.render.rendered import Environment

@@ -30,7 +30,7 @@ def test_every_document_of_this_checkout_was_judged(checkout: Repository) -> Non
     """What was not rendered or has no schema is on the list, and the list says why."""
     unseen = [
         each
-        for each in engine.check(checkout).excused
+        for each in engine.check(checkout).suppressed
         if each.finding.rule in ("render/not-rendered", "schema/none")
     ]
     assert all(each.reason and each.expires for each in unseen)
@@ -94,7 +94,7 @@ def test_the_image_s_base_is_counted_among_what_is_unset(miniature: Miniature) -
     file = "apps/torchserve/image/Containerfile"
     (miniature.root / file).parent.mkdir(parents=True)
     miniature.write(file, "# UNSET here is a word\nFROM python@sha256:UNSET AS base\nFROM base\n")
-    unset = [str(each.location) for each in engine.check(miniature.repository).unfilled]
+    unset = [str(each.location) for each in engine.check(miniature.repository).unset]
     assert f"{file}:2" in unset
     assert f"render/unset {file}:2" in _rules(miniature, strict=True)
 

@@ -35,12 +35,11 @@ def _finding(**changed: object) -> Finding:
     return Finding(**told)  # type: ignore[arg-type]
 
 
-def _applied(
-    tmp_path: Path, finding: Finding, today: datetime.date = TODAY
-) -> tuple[int, int, int, int]:
+def _applied(tmp_path: Path, finding: Finding, today: datetime.date = TODAY) -> tuple[int, ...]:
     (tmp_path / "exceptions.yaml").write_text(ENTRY)
-    kept, excused, expired, unused = apply([finding], load(Repository(tmp_path)), today)
-    return len(kept), len(excused), len(expired), len(unused)
+    result = apply([finding], load(Repository(tmp_path)), today)
+    lists = (result.findings, result.suppressed, result.expired, result.unused)
+    return tuple(map(len, lists))
 
 
 def test_what_it_names_is_excused(tmp_path: Path) -> None:
@@ -63,9 +62,9 @@ def test_anything_else_stays_and_it_is_unused(tmp_path: Path, other: dict[str, o
 def test_of_two_environments_it_excuses_its_own(tmp_path: Path) -> None:
     (tmp_path / "exceptions.yaml").write_text(ENTRY)
     both = _finding(environments=("staging", "production"))
-    kept, excused, _, _ = apply([both], load(Repository(tmp_path)), TODAY)
-    assert kept[0].environments == ("production",)
-    assert excused[0].finding.environments == ("staging",)
+    result = apply([both], load(Repository(tmp_path)), TODAY)
+    assert result.findings[0].environments == ("production",)
+    assert result.suppressed[0].finding.environments == ("staging",)
 
 
 def test_on_its_last_day_it_still_applies(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def _deployment(name: str, replicas: int, surge: object, gpus: int = 1) -> dict:
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
     """``check(objects, nodes=3)``: the workloads that find no GPU."""
-    judge = engine.load_rules()[_RULE].judge
-    assert judge is not None
+    evaluate = engine.load_rules()[_RULE].evaluate
+    assert evaluate is not None
 
     def _check(*objects: dict, nodes: int = 3, instance: str = "g5.xlarge") -> list[str]:
         group = {
@@ -59,7 +59,7 @@ def check(tmp_path: Path) -> Check:
         path.write_text(yaml.safe_dump({"managedNodeGroups": [group]}))
         environment = Environment("production", "candidate", tuple(map(_object, objects)))
         project = Project(Repository(tmp_path), {"production": environment})
-        return [problem.object.rpartition("/")[2] for problem in judge(project)]
+        return [problem.object.rpartition("/")[2] for problem in evaluate(project)]
 
     return _check
 

@@ -48,7 +48,7 @@ class Clone:
     def judged(self, commit: str) -> dict[str, str]:
         """Rule by place of what is found, from a main that is checked out."""
         self.git("checkout", "--quiet", self.main)
-        report = promoted.judge(self.repository, commit, main=self.main, pinned=self.main)
+        report = promoted.check(self.repository, commit, main=self.main, pinned=self.main)
         return {f"{each.location.path}": each.rule for each in report.findings}
 
 
@@ -103,10 +103,10 @@ def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) 
     own.write_text(f"{own.read_text()}{rule}expires: 2099-01-01}}\n")
     main = clone.commit()
     clone.git("checkout", "--quiet", before)
-    report = promoted.judge(clone.repository, before, main=main)
+    report = promoted.check(clone.repository, before, main=main)
     assert report.passed
 
 
 def test_an_unknown_commit_is_a_wrong_call(clone: Clone) -> None:
     with pytest.raises(UsageError, match="not in this checkout"):
-        promoted.judge(Repository(clone.root), "0123456789abcdef", main=clone.main)
+        promoted.check(Repository(clone.root), "0123456789abcdef", main=clone.main)

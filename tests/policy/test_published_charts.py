@@ -1,4 +1,4 @@
-"""What a chart of the network makes: its HelmRelease answers for it, and may be excused."""
+"""What a remote chart makes: its HelmRelease answers for it, and may be excused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +88,6 @@ def test_its_images_come_from_a_registry_on_the_list(image: str, found: int) -> 
     }
     pod = {"kind": "Pod", "spec": {"containers": [{"name": "a", "image": image}]}}
     environment = Environment(
-        "demo", "candidate", (_object(policy),), foreign=(_object({**pod, "metadata": {}}),)
+        "demo", "candidate", (_object(policy),), third_party=(_object({**pod, "metadata": {}}),)
     )
     assert [each.object for each in images.published_charts(environment)] == [OWNER] * found

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.core.errors import Location
-from harness.policy.exceptions import Excused
+from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import (
     Report,
@@ -21,10 +21,10 @@ from harness.policy.report import (
     write,
 )
 from harness.policy.rule import Rule
-from harness.render.rendered import Unfilled
+from harness.render.rendered import UnsetValue
 
 RULES = (
-    Rule("gpu/quoted", "a number is refused", 'write "1"', clauses=("NSA C-1",)),
+    Rule("gpu/quoted", "a number is refused", 'write "1"', references=("NSA C-1",)),
     Rule("pod/limit", "a | pod takes the node", "set a limit", Severity.WARNING),
 )
 ERROR = Finding(
@@ -41,8 +41,8 @@ WARNING = Finding(
 )
 REPORT = Report(
     findings=(ERROR, WARNING),
-    excused=(Excused(ERROR, "known since long", datetime.date(2027, 6, 30)),),
-    unfilled=(Unfilled("url", Location(Path("release.yaml"), 3)),),
+    suppressed=(Suppressed(ERROR, "known since long", datetime.date(2027, 6, 30)),),
+    unset=(UnsetValue("url", Location(Path("release.yaml"), 3)),),
     objects={"staging": 4, "production": 5},
     rules=RULES,
     seconds=0.5,
@@ -55,7 +55,7 @@ def test_text_groups_by_file_and_puts_the_fix_under_each() -> None:
     assert lines[0] == "apps/values.yaml"
     assert lines[1].split() == ["7", "error", "gpu/quoted", "(staging,", "production)"]
     assert '→ write "1"' in lines[4]
-    assert "✗ 2 findings · 2 environments, 9 objects · 2 rules · 1 excused" in lines[-1]
+    assert "✗ 2 findings · 2 environments, 9 objects · 2 rules · 1 suppressed" in lines[-1]
 
 
 def test_text_of_a_clean_report_is_one_line() -> None:

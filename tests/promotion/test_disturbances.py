@@ -23,7 +23,7 @@ class Cluster:
     def __init__(self, *pods: dict[str, Any], deployments: tuple[dict[str, Any], ...] = ()) -> None:
         self._objects = {kinds.POD: list(pods), kinds.DEPLOYMENT: list(deployments)}
 
-    def every(self, kind: Kind) -> list[dict[str, Any]]:
+    def list_all(self, kind: Kind) -> list[dict[str, Any]]:
         return self._objects[kind]
 
 

@@ -128,7 +128,7 @@ SPOILED = {
         ),
     ),
     "does not render": ("render", "gone", gate_inputs(candidate=candidate(faults=("gone",)))),
-    "UNSET": ("render", "UNSET: DOMAIN", gate_inputs(candidate=candidate(unfilled=("DOMAIN",)))),
+    "UNSET": ("render", "UNSET: DOMAIN", gate_inputs(candidate=candidate(unset=("DOMAIN",)))),
     "danger": ("dangers", NAME, gate_inputs(candidate=candidate(dangers=(DANGER,)))),
     "danger of another change": (
         "dangers",

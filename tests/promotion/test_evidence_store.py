@@ -26,7 +26,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> EvidenceStore:
     request.getfixturevalue("shim")
     aws, name = Aws(REGION, ANY), f"evidence-{next(_numbers)}"
     where = {"LocationConstraint": REGION}
-    aws.ask("s3", "create_bucket", Bucket=name, CreateBucketConfiguration=where)
+    aws.call("s3", "create_bucket", Bucket=name, CreateBucketConfiguration=where)
     return S3(aws, name)
 
 

@@ -75,7 +75,7 @@ def test_second_rollback_changes_nothing(two_pins: tuple[Clone, str, str]) -> No
         ({"missing": ("there is no torchserve@sha256:0",)}, "there is no torchserve"),
         ({"faults": ("Kustomization/efs: gone",)}, "gone"),
         ({"unsigned": ("it is not signed",)}, "it is not signed"),
-        ({"unfilled": ("DOMAIN",)}, "UNSET: DOMAIN"),
+        ({"unset": ("DOMAIN",)}, "UNSET: DOMAIN"),
     ],
 )
 def test_release_that_cannot_run_any_more_is_refused(

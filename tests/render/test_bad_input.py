@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.render.rendered import Fault
+from harness.core.problem import Problem
 from tests.support.miniature import Miniature
 
 SERVICE = "apps/base/service.yaml"
@@ -19,7 +19,7 @@ def _within_ten_seconds() -> Iterator[None]:
     assert time.monotonic() - started < 20  # the 10 s of the promise, on a machine that is busy
 
 
-def _fault(miniature: Miniature) -> Fault:
+def _fault(miniature: Miniature) -> Problem:
     faults = miniature.render().faults
     assert len(faults) == 1
     return faults[0]

@@ -1,4 +1,4 @@
-"""A chart of the network is fetched once, by its exact version, and then rendered like our own."""
+"""A remote chart is fetched once, by its exact version, and then rendered like our own."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def test_once_fetched_it_is_rendered_with_merged_values_and_hooks(
     assert fetch(miniature) == [None]
     environment = miniature.render()
     assert environment.faults == ()
-    made = {each.kind: each for each in environment.foreign}
+    made = {each.kind: each for each in environment.third_party}
     assert set(made) == {"ConfigMap", "Deployment", "Job"}
     deployment = made["Deployment"]
     assert deployment.dig("spec", "replicas") == 2
@@ -54,7 +54,7 @@ def test_a_field_leads_to_its_value_or_to_the_line_that_names_the_chart(
 ) -> None:
     publish(miniature, repository)
     fetch(miniature)
-    (deployment,) = (each for each in miniature.render().foreign if each.kind == "Deployment")
+    (deployment,) = (each for each in miniature.render().third_party if each.kind == "Deployment")
     assert str(deployment.at("spec", "replicas")) == "apps/demo/helmrelease.yaml:8"
     image = ("spec", "template", "spec", "containers", 0, "image")
     assert str(deployment.at(*image)) == f"{RELEASE}:31"
@@ -67,7 +67,7 @@ def test_what_was_fetched_needs_no_network(miniature: Miniature, repository: str
     for archive in (miniature.root.parent / "published").iterdir():
         archive.unlink()
     assert fetch(miniature) == [None]
-    assert miniature.render().foreign
+    assert miniature.render().third_party
 
 
 def test_values_that_the_chart_refuses_are_a_fault(miniature: Miniature, repository: str) -> None:
@@ -109,7 +109,7 @@ def test_a_range_is_not_fetched(miniature: Miniature) -> None:
     publish(miniature, REFUSING)
     miniature.edit(RELEASE, "version: 0.1.0", "version: 0.x")
     environment = miniature.render()
-    assert environment.published == ()
+    assert environment.remote_charts == ()
     assert [each.rule for each in environment.faults] == ["render/not-rendered"]
 
 

@@ -66,7 +66,7 @@ def test_helm_objects_land_in_the_target_namespace(miniature: Miniature) -> None
 
 def test_unset_values_get_placeholders_and_are_named(miniature: Miniature) -> None:
     environment = miniature.render()
-    places = {str(each.location) for each in environment.unfilled}
+    places = {str(each.location) for each in environment.unset}
     assert "clusters/demo/release.yaml:8" in places
     assert "clusters/demo/site.yaml:7" in places
     assert "apps/demo/files.yaml:1" in places

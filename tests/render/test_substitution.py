@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import InputError
-from harness.render.rendered import NotReadError
+from harness.render.rendered import UnsupportedError
 from harness.render.substitution import names, substitute
 
 VARIABLES = {"A": "value", "N": "12", "E": "", "URL": "https://x/y", "MIX": "aBc"}
@@ -40,7 +40,7 @@ def test_doubled_dollars_come_out_as_they_were(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["${A#v}", "${A%e}"])
 def test_what_flux_reads_and_the_render_does_not_is_refused(text: str) -> None:
-    with pytest.raises(NotReadError, match="is not read"):
+    with pytest.raises(UnsupportedError, match="is not read"):
         substitute(text, VARIABLES)
 
 

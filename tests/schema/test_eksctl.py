@@ -8,7 +8,7 @@ import pytest
 from harness.core.repository import Repository
 from harness.render import placeholders
 from harness.render.tree import Tree
-from harness.schema.eksctl import judge
+from harness.schema import eksctl
 
 PATH = "clusters/staging/eksctl.yaml"
 FAULTS = {
@@ -35,25 +35,25 @@ FAULTS = {
 }
 
 
-def _judged(checkout: Repository, tmp_path: Path, old: str, new: str) -> list[str]:
+def _messages(checkout: Repository, tmp_path: Path, old: str, new: str) -> list[str]:
     file = tmp_path / PATH
     file.parent.mkdir(parents=True)
     shutil.copy(checkout.root / PATH, file)
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    problems, _ = judge(Tree(tmp_path), PATH, placeholders.load(checkout))
-    assert all(line for _, line in problems)
-    return [message for message, _ in problems]
+    problems, _ = eksctl.problems(Tree(tmp_path), PATH, placeholders.load(checkout))
+    assert all(each.location.line for each in problems)
+    return [each.message for each in problems]
 
 
-@pytest.mark.parametrize(("old", "new", "told"), FAULTS.values(), ids=FAULTS.keys())
-def test_faults(checkout: Repository, tmp_path: Path, old: str, new: str, told: str) -> None:
-    assert any(told in each for each in _judged(checkout, tmp_path, old, new))
+@pytest.mark.parametrize(("old", "new", "expected"), FAULTS.values(), ids=FAULTS.keys())
+def test_faults(checkout: Repository, tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert any(expected in each for each in _messages(checkout, tmp_path, old, new))
 
 
 @pytest.mark.parametrize("env", ["staging", "production"])
-def test_our_own_are_accepted(checkout: Repository, env: str) -> None:
+def test_the_files_of_this_repository_are_valid(checkout: Repository, env: str) -> None:
     path = f"clusters/{env}/eksctl.yaml"
-    problems, unfilled = judge(Tree(checkout.root), path, placeholders.load(checkout))
+    problems, unset = eksctl.problems(Tree(checkout.root), path, placeholders.load(checkout))
     assert problems == []
-    assert all(line for _, line in unfilled)
+    assert all(each.location.line for each in unset)

@@ -1,4 +1,4 @@
-"""Where eksctl is on PATH, its own schema judges eksctl.yaml too."""
+"""Where eksctl is on PATH, its own schema validates eksctl.yaml too."""
 
 import json
 from pathlib import Path
@@ -42,51 +42,51 @@ def _install(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None
     monkeypatch.setenv("PATH", str(folder), prepend=":")
 
 
-def _parsed(text: str) -> Document:
-    (parsed,) = yamlfile.parse(text, FILE)
-    return parsed
+def _document(text: str) -> Document:
+    (document,) = yamlfile.parse(text, FILE)
+    return document
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def eksctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _install(tmp_path / "bin", monkeypatch, json.dumps(SCHEMA))
 
 
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("eksctl")
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ("  regoin: eu-west-1\n", "metadata.regoin: unknown key regoin"),
         ("  region: us-east-1\n", "metadata.region: "),
     ],
 )
-def test_names_the_line_of_what_it_refuses(checkout: Repository, line: str, told: str) -> None:
-    ((message, number),) = eksctl_schema.problems(checkout, _parsed(HEAD + line))
-    assert message.startswith(f"eksctl's schema: {told}")
-    assert number == 5
+def test_names_the_line_of_what_it_refuses(checkout: Repository, line: str, expected: str) -> None:
+    (problem,) = eksctl_schema.problems(checkout, _document(HEAD + line))
+    assert problem.message.startswith(f"eksctl's schema: {expected}")
+    assert problem.location.line == 5
 
 
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("eksctl")
 def test_finds_nothing_in_what_it_accepts(checkout: Repository) -> None:
-    assert eksctl_schema.problems(checkout, _parsed(f"{HEAD}  region: eu-west-1\n")) == []
+    assert eksctl_schema.problems(checkout, _document(f"{HEAD}  region: eu-west-1\n")) == []
 
 
 def test_asks_nothing_without_eksctl(
     checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert eksctl_schema.problems(checkout, _parsed("kind: Nonsense\n")) == []
+    assert eksctl_schema.problems(checkout, _document("kind: Nonsense\n")) == []
 
 
-def test_an_eksctl_without_a_schema_is_no_judgement(
+def test_an_eksctl_without_a_schema_is_an_error(
     checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _install(tmp_path / "bin", monkeypatch, "no schema today")
     with pytest.raises(HarnessError, match="printed no schema"):
-        eksctl_schema.problems(checkout, _parsed(HEAD))
+        eksctl_schema.problems(checkout, _document(HEAD))
 
 
-def test_a_check_has_its_verdict_and_asks_anew_when_eksctl_changes(
+def test_a_check_reports_its_problems_and_runs_it_again_when_eksctl_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = variation.copy(tmp_path / "repository")

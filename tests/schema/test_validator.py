@@ -4,23 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import Location
+from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
 from harness.core.values import KeyPath, Value
 from harness.render.objects import Object, Owner
-from harness.schema.validator import Invalid, validate
+from harness.schema.validator import validate
 
 OWNER = Owner("Kustomization", "flux-system", "apps")
 
 
-def _judged(checkout: Repository, tmp_path: Path, value: Value) -> list[Invalid]:
+def _problems(checkout: Repository, tmp_path: Path, value: Value) -> list[Problem]:
     repository = Repository(tmp_path)
     (tmp_path / "tools").symlink_to(checkout.root / "tools")
     (tmp_path / "build").mkdir()
     (checkout.build / "tools").mkdir(parents=True, exist_ok=True)
     (tmp_path / "build" / "tools").symlink_to(checkout.build / "tools")
-    subject = Object(value, OWNER, lambda *_: Location(Path("file.yaml"), 1))
-    return [invalid for _, invalid in validate(repository, [subject])]
+    subject = Object(value, OWNER, lambda _, path: Location(Path(*map(str, path))))
+    return [problem for _, problem in validate(repository, [subject])]
 
 
 def _deployment(container: Value, **spec: object) -> Value:
@@ -82,19 +82,21 @@ INVALID = {
 
 @pytest.mark.parametrize("value", VALID.values(), ids=VALID.keys())
 def test_what_the_api_takes_is_valid(checkout: Repository, tmp_path: Path, value: Value) -> None:
-    assert _judged(checkout, tmp_path, value) == []
+    assert _problems(checkout, tmp_path, value) == []
 
 
 @pytest.mark.parametrize(("value", "path"), INVALID.values(), ids=INVALID.keys())
-def test_what_it_does_not_take_is_invalid(
+def test_what_the_api_refuses_is_invalid(
     checkout: Repository, tmp_path: Path, value: Value, path: KeyPath
 ) -> None:
-    assert path in [each.path for each in _judged(checkout, tmp_path, value)]
+    assert Path(*map(str, path)) in [
+        each.location.path for each in _problems(checkout, tmp_path, value)
+    ]
 
 
 @pytest.mark.parametrize("api", ["example.com/v1", "apps/v1beta9"])
 def test_a_kind_without_a_schema_is_not_skipped(
     checkout: Repository, tmp_path: Path, api: str
 ) -> None:
-    (invalid,) = _judged(checkout, tmp_path, {**_deployment({}), "apiVersion": api})
-    assert invalid.unknown
+    (problem,) = _problems(checkout, tmp_path, {**_deployment({}), "apiVersion": api})
+    assert problem.rule == "schema/none"

@@ -131,7 +131,7 @@ def installation(served: Served, tmp_path: Path) -> Iterator[Installation]:
     answers = {"status": 401}
     with _gateway(answers) as port, serving(state, tmp_path / "kubeconfig"):
         state.add(*copy.deepcopy(rendered), *_live(port))
-        state.ran = lambda pod: neighbour_tries(pod, [True] + [False] * 6)
+        state.ran = lambda pod: finish_probe(pod, [True] + [False] * 6)
         kubectl = Kubectl(_program(tmp_path, served, folder), kubeconfig=tmp_path / "kubeconfig")
         cluster = Cluster(
             api.connect(tmp_path / "kubeconfig"),
@@ -273,7 +273,7 @@ def _live(gateway: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def neighbour_tries(pod: dict[str, Any], reached: list[bool]) -> None:
+def finish_probe(pod: dict[str, Any], reached: list[bool]) -> None:
     """The neighbour's pod has run. Reached: DNS, then the ports in the order of the suite."""
     ended = {"terminated": {"exitCode": 0, "message": json.dumps(reached)}}
     pod["status"] = {"phase": "Succeeded", "containerStatuses": [{"state": ended}]}

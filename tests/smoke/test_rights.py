@@ -96,7 +96,7 @@ def test_all_that_the_workflows_ask_is_granted(
     assert installation.target.cluster
     api, gateway = installation.target.cluster.api, installation.target.cluster.gateway
     installation.check()
-    status.look(api, installation.target.repository)
+    status.collect(api, installation.target.repository)
     gateway.release()
     gateway.gateway(gateway.route("httproutes"))
     for look in (

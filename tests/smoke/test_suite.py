@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.models import samples
-from tests.smoke.conftest import POD, Installation, neighbour_tries
+from tests.smoke.conftest import POD, Installation, finish_probe
 
 pytestmark = pytest.mark.torchserve
 
@@ -179,7 +179,7 @@ def management_is_open(at: Installation) -> None:
     "grep address /etc/torchserve/config.properties",
 )
 def management_is_reached(at: Installation) -> None:
-    at.state.ran = lambda pod: neighbour_tries(pod, [True, True] + [False] * 5)
+    at.state.ran = lambda pod: finish_probe(pod, [True, True] + [False] * 5)
 
 
 @fault(
@@ -189,7 +189,7 @@ def management_is_reached(at: Installation) -> None:
     "describe networkpolicy torchserve",
 )
 def policies_are_not_enforced(at: Installation) -> None:
-    at.state.ran = lambda pod: neighbour_tries(pod, [True] + [False] * 3 + [True] + [False] * 2)
+    at.state.ran = lambda pod: finish_probe(pod, [True] + [False] * 3 + [True] + [False] * 2)
 
 
 @fault(

@@ -120,7 +120,7 @@ def import_text(tmp_path: Path, versions: str, rest: str = "") -> importer.Impor
 @pytest.mark.parametrize(
     ("versions", "rest", "key", "why"),
     [
-        ("", "number_of_gpu=2\nnumber_of_gpu=1", "number_of_gpu", "again in line 3, which wins"),
+        ("", "number_of_gpu=2\nnumber_of_gpu=1", "number_of_gpu", "duplicate: line 3 wins"),
         ("", "", "job_queue_size", "not in the file: 100 stands in serving.yaml now"),
         ("", "keystore_pass=geheim", "keystore_pass", "TLS ends at the gateway"),
         ("", "cors_allowed_origin=*", "cors_allowed_origin", "serving.yaml has no such setting"),

@@ -233,5 +233,5 @@ def test_a_model_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.properties"
     path.write_text('model_snapshot={"modelCount":1,"models":{"cat":{},"cat":{}}}\n')
 
-    with pytest.raises(InputError, match=r":1: model_snapshot .*'cat' stands twice"):
+    with pytest.raises(InputError, match=r":1: model_snapshot .*duplicate key 'cat'"):
         preflight.check(path)

@@ -81,6 +81,6 @@ def publish(miniature: Miniature, url: str) -> None:
 
 
 def fetch(miniature: Miniature) -> list[str | None]:
-    """Why each chart cannot be had; None where it can."""
-    wanted = miniature.render().published
-    return [remote_charts.fetch(miniature.repository, each) for each in wanted]
+    """Why each chart cannot be fetched, or None if it was."""
+    charts = miniature.render().remote_charts
+    return [remote_charts.fetch(miniature.repository, each) for each in charts]

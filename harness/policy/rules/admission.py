@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import items, text
-from harness.policy.finding import Problem
 from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.core.errors import Location
 from harness.core.git import Git
-from harness.policy.finding import Problem
+from harness.core.problem import Problem
 from harness.policy.project import Project
 from harness.policy.rule import rule
 from harness.render import artifact

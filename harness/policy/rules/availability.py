@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, text
-from harness.policy.finding import Problem
 from harness.policy.pods import pod, pods, selects
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, scaler, share

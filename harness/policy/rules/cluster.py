@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy.eks import clusters
-from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.project import Project
 from harness.policy.rule import rule
@@ -65,7 +65,7 @@ def zones(project: Project) -> Iterator[Problem]:
     "cluster/private",
     why="a node with a public address, or an API open to the world, is one leaked credential away",
     fix="privateNetworking: true, and publicAccess only with publicAccessCIDRs of your own",
-    clauses=("CIS EKS 5.4.1", "CIS EKS 5.4.2", "CIS EKS 5.4.3"),
+    references=("CIS EKS 5.4.1", "CIS EKS 5.4.2", "CIS EKS 5.4.3"),
 )
 def private(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
@@ -92,7 +92,7 @@ def private(project: Project) -> Iterator[Problem]:
     "keeps models and logs for whoever gets it next",
     fix="disableIMDSv1 and disablePodIMDS: true (hop limit 1), volumeEncrypted: true, "
     "amiFamily: AmazonLinux2023",
-    clauses=("CIS EKS 5.3.1",),
+    references=("CIS EKS 5.3.1",),
 )
 def nodes(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
@@ -126,7 +126,7 @@ def gpu_nodes(project: Project) -> Iterator[Problem]:
     why="without audit logs nobody can say what happened; without a key of your own Secrets are "
     "encrypted by nobody you control; extended support costs six times as much",
     fix="all five log types, secretsEncryption.keyARN, upgradePolicy STANDARD, autoModeConfig off",
-    clauses=("CIS EKS 2.1.1", "CIS EKS 5.3.1"),
+    references=("CIS EKS 2.1.1", "CIS EKS 5.3.1"),
 )
 def control_plane(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
@@ -148,7 +148,7 @@ def control_plane(project: Project) -> Iterator[Problem]:
     "agent node repair sees no GPU fault",
     fix=f"list {', '.join(_ADDONS)}; vpc-cni with enableNetworkPolicy; {_MONITORS} where "
     "nodeRepairConfig is enabled",
-    clauses=("CIS EKS 4.3.1",),
+    references=("CIS EKS 4.3.1",),
 )
 def addons(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
@@ -171,7 +171,7 @@ def addons(project: Project) -> Iterator[Problem]:
     "key; AmazonEKSAdminViewPolicy also runs commands in any container, by nodes/proxy",
     fix="give an entry that does not administer the cluster a group, and the group the kinds that "
     "it reads (infra/policies/clusterrole.yaml)",
-    clauses=("CIS EKS 4.1.2",),
+    references=("CIS EKS 4.1.2",),
 )
 def access(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
@@ -200,7 +200,7 @@ def access(project: Project) -> Iterator[Problem]:
     why="an association with an account that no pod runs as gives nobody anything: the sync Job "
     "gets 403 from S3",
     fix="name the namespace and the ServiceAccount that the chart makes",
-    clauses=("CIS EKS 5.2.1",),
+    references=("CIS EKS 5.2.1",),
 )
 def pod_identity(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import Location
+from harness.core.problem import Problem
 from harness.core.values import mapping, text
-from harness.policy.finding import Problem
 from harness.policy.pods import PROBES, WORKLOADS, Container, pod
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
@@ -79,7 +79,7 @@ def same_objects(project: Project) -> Iterator[Problem]:
     why="a security setting or a probe that staging has and production lacks protects the wrong "
     "users",
     fix="set it in the base or the chart: an overlay changes sizes, not protection",
-    clauses=("Flux audit: no overlay weakens securityContext",),
+    references=("Flux audit: no overlay weakens securityContext",),
 )
 def protection(project: Project) -> Iterator[Problem]:
     for item, twin in _twins(project, *WORKLOADS):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from harness.core.problem import Problem
 from harness.core.values import items, text
-from harness.policy.finding import Problem
 from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, SOURCES, Graph, chart
 from harness.policy.pods import pods
 from harness.policy.quantity import seconds
@@ -37,7 +37,7 @@ def _by_flux(environment: Environment) -> Iterator[Object]:
     "flux/depends-on",
     why="Flux waits for ever for a dependency that is not there, or that waits in turn",
     fix="correct the name in dependsOn, or remove one of the dependencies of the circle",
-    clauses=("Flux audit: dependsOn is a DAG",),
+    references=("Flux audit: dependsOn is a DAG",),
 )
 def depends_on(environment: Environment) -> Iterator[Problem]:
     for item in _by_flux(environment):
@@ -56,7 +56,7 @@ def depends_on(environment: Environment) -> Iterator[Problem]:
     why="Flux has nothing to apply when the source is not there, and is told to refuse references "
     "across namespaces",
     fix="correct the name; everything that Flux refers to lives in flux-system",
-    clauses=("Flux audit: --no-cross-namespace-refs",),
+    references=("Flux audit: --no-cross-namespace-refs",),
 )
 def source(environment: Environment) -> Iterator[Problem]:
     for item in _by_flux(environment):
@@ -76,7 +76,7 @@ def source(environment: Environment) -> Iterator[Problem]:
     "flux/disjoint-paths",
     why="two Kustomizations that apply one folder undo each other, and prune what the other made",
     fix="give each Kustomization a folder of its own",
-    clauses=("Flux audit: no overlapping paths",),
+    references=("Flux audit: no overlapping paths",),
 )
 def disjoint_paths(environment: Environment) -> Iterator[Problem]:
     flux = Graph(environment).kustomizations
@@ -91,7 +91,7 @@ def disjoint_paths(environment: Environment) -> Iterator[Problem]:
     "flux/waits",
     why="without `wait` Ready means applied, not working: what depends on it comes too early",
     fix="set wait: true on what others depend on",
-    clauses=("Flux audit: wait on what is depended upon",),
+    references=("Flux audit: wait on what is depended upon",),
 )
 def waits(environment: Environment) -> Iterator[Problem]:
     graph = Graph(environment)
@@ -106,7 +106,7 @@ def waits(environment: Environment) -> Iterator[Problem]:
     "flux/order",
     why="an object whose namespace, claim or CRD comes later is refused, again and again",
     fix="add the Kustomization that brings it to dependsOn",
-    clauses=("Flux audit: namespaces and CRDs first",),
+    references=("Flux audit: namespaces and CRDs first",),
 )
 def order(environment: Environment) -> Iterator[Problem]:
     graph = Graph(environment)
@@ -143,7 +143,7 @@ def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:
     why="without them a failure shows late and is tried again even later, and what Git no longer "
     "has stays in the cluster",
     fix="set interval, retryInterval and timeout, and prune: true",
-    clauses=("Flux audit: retryInterval, timeout, prune",),
+    references=("Flux audit: retryInterval, timeout, prune",),
     kinds=("Kustomization",),
 )
 def settings(item: Object) -> Iterator[Problem]:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -70,7 +70,7 @@ def _backends(environment: Environment, route: Object) -> Iterator[Problem]:
     "gateway/authenticated",
     why="TorchServe's own tokens are off: without a policy here anyone has the GPUs for free",
     fix="name the route in the targetRefs of a SecurityPolicy with jwt or apiKeyAuth",
-    clauses=("NSA/CISA C-0055",),
+    references=("NSA/CISA C-0055",),
 )
 def authenticated(environment: Environment) -> Iterator[Problem]:
     for route in environment.of(*ROUTES):
@@ -109,7 +109,7 @@ def tokens_expire(policy: Object) -> Iterator[Problem]:
     why="the caller's token would cross the network in the clear; a host that the certificate does "
     "not name fails in every client",
     fix="protocol: HTTPS, and a Certificate of that secretName whose dnsNames cover the routes",
-    clauses=("CIS EKS 5.4.5",),
+    references=("CIS EKS 5.4.5",),
 )
 def tls(environment: Environment) -> Iterator[Problem]:
     certificates = list(environment.of("Certificate"))

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy import eks
-from harness.policy.finding import Problem
 from harness.policy.graph import chart
 from harness.policy.pods import GPU, WORKLOADS, Pod, pod, pods
 from harness.policy.project import Project
@@ -35,7 +35,7 @@ def whole(workload: Object) -> Iterator[Problem]:
     "gpu/limits-equal-requests",
     why="an extended resource cannot be overcommitted: the API server refuses the pod",
     fix="set limits and requests of nvidia.com/gpu to the same number",
-    clauses=("NSA/CISA C-0271",),
+    references=("NSA/CISA C-0271",),
     kinds=WORKLOADS,
 )
 def limits_equal_requests(workload: Object) -> Iterator[Problem]:
@@ -52,7 +52,7 @@ def limits_equal_requests(workload: Object) -> Iterator[Problem]:
     why="NVIDIA_VISIBLE_DEVICES and LD_PRELOAD go around the device plugin: the pod sees GPUs "
     "that belong to others",
     fix="remove the variable and ask for nvidia.com/gpu",
-    clauses=("NSA/CISA C-0055",),
+    references=("NSA/CISA C-0055",),
     kinds=WORKLOADS,
 )
 def visible_devices(workload: Object) -> Iterator[Problem]:

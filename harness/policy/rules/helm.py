@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.graph import HELM_TIMEOUT
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
@@ -16,7 +16,7 @@ from harness.render.rendered import Environment
     "helm/placement",
     why="without them the release is named, and its history kept, by where the HelmRelease lives",
     fix="set releaseName, targetNamespace and storageNamespace",
-    clauses=("Flux audit: storageNamespace beside targetNamespace",),
+    references=("Flux audit: storageNamespace beside targetNamespace",),
     kinds=("HelmRelease",),
 )
 def placement(release: Object) -> Iterator[Problem]:
@@ -33,7 +33,7 @@ def placement(release: Object) -> Iterator[Problem]:
     "helm/drift",
     why="a change made by hand stays until the next release, and nobody sees it",
     fix="driftDetection: {mode: enabled}; ignore /spec/replicas at most",
-    clauses=("Flux audit: drift detection",),
+    references=("Flux audit: drift detection",),
     kinds=("HelmRelease",),
 )
 def drift(release: Object) -> Iterator[Problem]:

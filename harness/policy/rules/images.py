@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import items, text
-from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod, pods
-from harness.policy.rule import of_release, rule
+from harness.policy.rule import of_release, problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
@@ -20,7 +20,7 @@ _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
     "images/digest",
     why="a tag can be moved: a pod that restarts tomorrow would run something nobody reviewed",
     fix="write the image as repository@sha256:<64 hexadecimal digits>",
-    clauses=("NSA/CISA C-0055",),
+    references=("NSA/CISA C-0055",),
     kinds=WORKLOADS,
 )
 def digest(workload: Object) -> Iterator[Problem]:
@@ -34,7 +34,7 @@ def digest(workload: Object) -> Iterator[Problem]:
     "images/registry",
     why="the admission policy refuses an image from elsewhere: the roll-out stops at its first pod",
     fix="take the image from REGISTRY of site.yaml, or change image-by-digest in infra/policies",
-    clauses=("CIS EKS 5.1.4",),
+    references=("CIS EKS 5.1.4",),
 )
 def registry(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "image-by-digest")
@@ -51,18 +51,18 @@ def registry(environment: Environment) -> Iterator[Problem]:
     "images/published-charts",
     why="the admission policy refuses an image from elsewhere: the chart's pods never start",
     fix="add the registry to the policy image-registry in infra/policies, if you trust it",
-    clauses=("CIS EKS 5.1.4",),
+    references=("CIS EKS 5.1.4",),
 )
 def published_charts(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "image-registry")
     listed = tuple(_LISTED.findall(str(policy.dig("spec", "variables")))) if policy else ()
-    workloads = [each for each in environment.foreign if each.kind in WORKLOADS]
+    workloads = [each for each in environment.third_party if each.kind in WORKLOADS]
     for workload in workloads if listed else ():
         for container in pod(workload).containers:
             image = text(container.value, "image")
             if not image.startswith(listed):
                 message = f"{image} is from no registry on the list"
-                yield of_release(workload, message, *container.path, "image")
+                yield of_release(workload, problem(workload, message, *container.path, "image"))
 
 
 def _text(policy: Object | None) -> str:

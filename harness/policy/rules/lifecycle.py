@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from math import inf
 
+from harness.core.problem import Problem
 from harness.core.values import KeyPath, dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.pods import window
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import text
-from harness.policy.finding import Problem
 from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
@@ -16,7 +16,7 @@ _GIVEN = ("", "flux-system", "kube-system", "kube-public")  # by Kubernetes and 
     "namespaces/pod-security",
     why="a namespace without the label admits any pod, whatever the manifests here promise",
     fix=f"label it {ENFORCE}: restricted (privileged only for drivers)",
-    clauses=("PSS restricted", "CIS EKS 4.2.1"),
+    references=("PSS restricted", "CIS EKS 4.2.1"),
     kinds=("Namespace",),
 )
 def pod_security(namespace: Object) -> Iterator[Problem]:
@@ -28,7 +28,7 @@ def pod_security(namespace: Object) -> Iterator[Problem]:
     "namespaces/privileged-for-drivers",
     why="a privileged namespace lets its pods own the node; only drivers need that",
     fix=f"label it {ENFORCE}: restricted, and move drivers to a namespace of their own",
-    clauses=("PSS restricted", "NSA/CISA C-0057"),
+    references=("PSS restricted", "NSA/CISA C-0057"),
 )
 def privileged_for_drivers(environment: Environment) -> Iterator[Problem]:
     drivers = ("nvidia", "gpu", "dcgm", "storage", "logging", "monitoring")
@@ -45,7 +45,7 @@ def privileged_for_drivers(environment: Environment) -> Iterator[Problem]:
     why="Flux cannot apply into a namespace that nothing makes; `default` has no policy, no quota "
     "and no owner",
     fix="name a namespace that infra/policies declares",
-    clauses=("CIS EKS 4.5.2",),
+    references=("CIS EKS 4.5.2",),
 )
 def declared(environment: Environment) -> Iterator[Problem]:
     known = {found.name for found in environment.of("Namespace")} | {*_GIVEN}

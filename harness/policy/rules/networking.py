@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.pods import Pod, behind, governed, pods, selects
 from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
@@ -81,7 +81,7 @@ def _listens(subjects: list[Pod], port: object) -> bool:
     "networking/not-public",
     why="a LoadBalancer or NodePort goes around TLS and authentication of the gateway",
     fix="type: ClusterIP, and a route of the gateway",
-    clauses=("CIS EKS 5.4.5",),
+    references=("CIS EKS 5.4.5",),
     kinds=("Service",),
 )
 def not_public(service: Object) -> Iterator[Problem]:
@@ -95,7 +95,7 @@ def not_public(service: Object) -> Iterator[Problem]:
     "networking/isolated",
     why="a pod that no policy selects talks to everything, and everything talks to it",
     fix="add a NetworkPolicy for the pod, with policyTypes Ingress and Egress",
-    clauses=("NSA/CISA C-0030", "CIS EKS 4.3.2"),
+    references=("NSA/CISA C-0030", "CIS EKS 4.3.2"),
 )
 def isolated(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):
@@ -159,7 +159,7 @@ def _inside(address: str, network: object) -> bool:
     "networking/closed-to-strangers",
     why="an ingress rule without `from` lets the whole cluster ask a GPU for work",
     fix="name the gateway's and Prometheus's namespaces in `from`",
-    clauses=("NSA/CISA C-0030",),
+    references=("NSA/CISA C-0030",),
 )
 def closed_to_strangers(environment: Environment) -> Iterator[Problem]:
     served = {server.pod.owner.namespace for server in servers(environment)}
@@ -183,7 +183,7 @@ def _anyone(peer: Value) -> bool:
     "networking/management-closed",
     why="the management port runs whatever model it is handed; a Service would make it reachable",
     fix="remove the port: only the launcher talks to 8081, 8082 and 7071, on loopback",
-    clauses=("CVE-2023-43654",),
+    references=("CVE-2023-43654",),
 )
 def management_closed(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import items
 from harness.policy import eks
-from harness.policy.finding import Problem
 from harness.policy.graph import chart
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule

@@ -5,8 +5,8 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping
-from harness.policy.finding import Problem
 from harness.policy.pods import ENFORCE, Container, Pod, pods
 from harness.policy.rule import rule
 from harness.render.rendered import Environment
@@ -44,7 +44,7 @@ def _setting(pod: Pod, container: Container, key: str) -> object:
     "pod-security/non-root",
     why="root in a container is root on the node as soon as anything leaks",
     fix="set runAsNonRoot: true and a numeric runAsUser other than 0",
-    clauses=("PSS restricted: Running as Non-root", "NSA/CISA C-0013", "CIS EKS 4.2.5"),
+    references=("PSS restricted: Running as Non-root", "NSA/CISA C-0013", "CIS EKS 4.2.5"),
 )
 def non_root(environment: Environment) -> Iterator[Problem]:
     for pod in confined(environment):
@@ -60,7 +60,7 @@ def non_root(environment: Environment) -> Iterator[Problem]:
     "pod-security/privileges",
     why="serving a model needs none of the kernel's capabilities, and no way to gain them",
     fix="set allowPrivilegeEscalation: false and capabilities: {drop: [ALL]}; never privileged",
-    clauses=(
+    references=(
         "PSS restricted: Privilege Escalation",
         "PSS restricted: Capabilities",
         "NSA/CISA C-0016",
@@ -90,7 +90,7 @@ def privileges(environment: Environment) -> Iterator[Problem]:
     "pod-security/seccomp",
     why="without it every system call of the kernel is open to the model's code",
     fix="set seccompProfile: {type: RuntimeDefault} for the pod",
-    clauses=("PSS restricted: Seccomp", "NSA/CISA C-0055"),
+    references=("PSS restricted: Seccomp", "NSA/CISA C-0055"),
 )
 def seccomp(environment: Environment) -> Iterator[Problem]:
     for pod in confined(environment):
@@ -105,7 +105,7 @@ def seccomp(environment: Environment) -> Iterator[Problem]:
     "pod-security/read-only-root",
     why="a writable root lets an intruder stay, and hides what the program really writes",
     fix="set readOnlyRootFilesystem: true and mount an emptyDir where it writes",
-    clauses=("NSA/CISA C-0017",),
+    references=("NSA/CISA C-0017",),
 )
 def read_only_root(environment: Environment) -> Iterator[Problem]:
     for pod in confined(environment):
@@ -120,7 +120,7 @@ def read_only_root(environment: Environment) -> Iterator[Problem]:
     why="the node's network, processes, ports and files belong to the node; GPUs come by device "
     "plugin, storage by claim",
     fix="remove hostNetwork, hostPID, hostIPC, hostPort and every volume of the node's own",
-    clauses=(
+    references=(
         "PSS baseline: Host Namespaces",
         "PSS baseline: Host Ports",
         "PSS restricted: Volume Types",
@@ -147,7 +147,7 @@ def host(environment: Environment) -> Iterator[Problem]:
     "pod-security/token",
     why="a stolen token speaks to the API server; these programs never do",
     fix="set automountServiceAccountToken: false for the pod",
-    clauses=("NSA/CISA C-0034", "CIS EKS 4.1.6"),
+    references=("NSA/CISA C-0034", "CIS EKS 4.1.6"),
 )
 def token(environment: Environment) -> Iterator[Problem]:
     for pod in confined(environment):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import mapping
-from harness.policy.finding import Problem
 from harness.policy.pods import PROBES, SERVERS, pod, window
 from harness.policy.rule import rule
 from harness.render.objects import Object

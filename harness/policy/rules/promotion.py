@@ -10,10 +10,11 @@ from typing import cast
 
 from harness.attestation import pointer
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import KeyPath, dig, text
 from harness.core.yamlfile import Document
-from harness.policy.finding import Problem, Severity
+from harness.policy.finding import Severity
 from harness.policy.project import Project
 from harness.policy.rule import rule
 from harness.render.cache import Cache

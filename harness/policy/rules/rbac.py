@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import items, text
-from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
@@ -22,7 +22,7 @@ _INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
     why="`*` grants what the next CRD brings; who may bind, escalate, impersonate, read every "
     "Secret or run commands in any container (nodes/proxy) soon has the cluster",
     fix="name groups, resources and verbs, and single Secrets in resourceNames",
-    clauses=(
+    references=(
         "CIS EKS 4.1.1",
         "CIS EKS 4.1.2",
         "CIS EKS 4.1.3",
@@ -63,7 +63,7 @@ def _grants(granted: object) -> Iterator[tuple[str, str]]:
     why="what is granted to `default` is granted to every pod of the namespace; an account that "
     "is not there keeps the pods from being made",
     fix="give the workload a ServiceAccount of its own",
-    clauses=("CIS EKS 4.1.5", "CIS EKS 5.2.1"),
+    references=("CIS EKS 4.1.5", "CIS EKS 5.2.1"),
 )
 def own_account(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, text
-from harness.policy.finding import Problem
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object, stem
@@ -41,7 +41,7 @@ def of_pods(environment: Environment) -> Iterator[Problem]:
     "references/watched",
     why="Flux would notice a changed value only at its next interval, an hour later",
     fix='label the ConfigMap reconcile.fluxcd.io/watch: "Enabled"',
-    clauses=("Flux audit: watch label",),
+    references=("Flux audit: watch label",),
 )
 def watched(environment: Environment) -> Iterator[Problem]:
     for source in _sources(environment).values():
@@ -91,7 +91,7 @@ def not_substituted(environment: Environment) -> Iterator[Problem]:
     why="an Alert that names a provider or an object which is not there tells nobody anything, and "
     "what waits for a sync, such as the load test, never runs",
     fix="correct the name; everything that Flux refers to lives in flux-system",
-    clauses=("Flux audit: alerts",),
+    references=("Flux audit: alerts",),
 )
 def of_alerts(environment: Environment) -> Iterator[Problem]:
     for alert in environment.of("Alert"):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from harness.chart.generate import generate
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.values import items, mapping, text
-from harness.policy.finding import Problem, changed_line
+from harness.policy.finding import changed_line
 from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
@@ -36,7 +37,7 @@ def _release(environment: Environment) -> Object | None:
     "proves what is on main, and nothing else gets promoted",
     fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness promote`; "
     "elsewhere ref: {branch: main}",
-    clauses=("Flux audit: immutable references in production",),
+    references=("Flux audit: immutable references in production",),
 )
 def pointer(environment: Environment) -> Iterator[Problem]:
     source = _release(environment)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.quantity import quantity
 from harness.policy.rule import problem, rule
@@ -20,7 +20,7 @@ _SMALLEST = 4 << 20  # bytes: less than any process of ours; a forgotten unit, n
     "resources/requests",
     why="a pod without requests is put on a full node and is the first to be evicted",
     fix="set requests.cpu, requests.memory and limits.memory",
-    clauses=("NSA/CISA C-0270", "NSA/CISA C-0271"),
+    references=("NSA/CISA C-0270", "NSA/CISA C-0271"),
     kinds=WORKLOADS,
 )
 def requests(workload: Object) -> Iterator[Problem]:

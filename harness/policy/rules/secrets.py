@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import KeyPath, dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.rule import problem, rule
@@ -27,7 +27,7 @@ _NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]
     "secrets/encrypted",
     why="whoever can read the repository, or an old clone of it, has the secret",
     fix="`sops encrypt --kms KMS_KEY_ARN --in-place FILE` (docs/secrets.md)",
-    clauses=("NSA/CISA C-0012",),
+    references=("NSA/CISA C-0012",),
     kinds=("Secret",),
 )
 def encrypted(secret: Object) -> Iterator[Problem]:
@@ -87,7 +87,7 @@ def _keeps_encrypted(environment: Environment) -> Object | None:
     "secrets/in-text",
     why="a credential in a manifest, a value or a setting is in every clone for ever",
     fix="revoke it now, then put the new one into an encrypted Secret",
-    clauses=("NSA/CISA C-0012",),
+    references=("NSA/CISA C-0012",),
 )
 def in_text(environment: Environment) -> Iterator[Problem]:
     for item in environment.objects:
@@ -111,7 +111,7 @@ def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     "secrets/not-in-variables",
     why="environment variables show in crash dumps, in `kubectl describe` and to every child",
     fix="mount the Secret as a file",
-    clauses=("CIS EKS 4.4.1", "NSA/CISA C-0012"),
+    references=("CIS EKS 4.4.1", "NSA/CISA C-0012"),
     kinds=WORKLOADS,
 )
 def not_in_variables(workload: Object) -> Iterator[Problem]:

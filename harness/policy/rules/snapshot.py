@@ -9,9 +9,10 @@ from typing import cast
 
 from harness.core import yamlfile
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import dig, items, mapping, text
-from harness.policy.finding import Problem, changed_line
+from harness.policy.finding import changed_line
 from harness.policy.project import Project
 from harness.policy.quantity import number
 from harness.policy.rule import rule

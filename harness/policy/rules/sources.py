@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import yaml
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
-from harness.policy.finding import Problem
 from harness.policy.graph import SOURCES
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
@@ -21,7 +21,7 @@ _OTHER_TREE = {"ignore", "include", "recurseSubmodules"}
     "sources/exact-version",
     why="a range installs what was published last night: what runs is in no commit",
     fix="name one version, such as 1.2.3 (or ref.digest)",
-    clauses=("Flux audit: immutable references",),
+    references=("Flux audit: immutable references",),
 )
 def exact_version(environment: Environment) -> Iterator[Problem]:
     for release in environment.of("HelmRelease"):
@@ -45,7 +45,7 @@ def exact_version(environment: Environment) -> Iterator[Problem]:
     "gets, and these charts hold rights in the whole cluster",
     fix="write what `crane digest URL:TAG` says as ref.digest beside the tag, and take the "
     "line out of exceptions.yaml",
-    clauses=("Flux audit: immutable references",),
+    references=("Flux audit: immutable references",),
     kinds=("OCIRepository",),
 )
 def by_digest(source: Object) -> Iterator[Problem]:
@@ -57,7 +57,7 @@ def by_digest(source: Object) -> Iterator[Problem]:
     "sources/tls",
     why="whoever sits between the cluster and the source decides what is applied",
     fix="use https, ssh or oci, and remove insecure",
-    clauses=("Flux audit: no insecure",),
+    references=("Flux audit: no insecure",),
     kinds=SOURCES,
 )
 def tls(source: Object) -> Iterator[Problem]:
@@ -123,7 +123,7 @@ def _loopback(url: str) -> bool:
     "sources/on-the-list",
     why="the admission policy refuses a source that is not on its list: Flux cannot even apply it",
     fix="add the URL to the policy flux-source in infra/policies",
-    clauses=("Flux audit: source allow-list",),
+    references=("Flux audit: source allow-list",),
 )
 def on_the_list(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "flux-source")

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.problem import Problem
 from harness.core.values import dig, items, text
 from harness.policy import eks
-from harness.policy.finding import Problem
 from harness.policy.pods import SERVERS, pods
 from harness.policy.project import Project
 from harness.policy.quantity import quantity
@@ -99,7 +99,7 @@ def retain(item: Object) -> Iterator[Problem]:
     "storage/servers-read-only",
     why="a model is code: a server that can write to the store can change every other server",
     fix="mount the claim read-only, on an access point that is not the loader's",
-    clauses=("NSA/CISA C-0017",),
+    references=("NSA/CISA C-0017",),
 )
 def servers_read_only(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment, *SERVERS):

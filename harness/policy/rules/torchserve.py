@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import Location
-from harness.policy.finding import Problem
+from harness.core.problem import Problem
 from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
@@ -44,7 +44,7 @@ def served(environment: Environment) -> Iterator[Problem]:
     "torchserve/management-on-loopback",
     why="who reaches the management port registers a model, which is arbitrary Python",
     fix="set management_address, metrics_address and grpc_management_address to 127.0.0.1",
-    clauses=("NSA/CISA C-0055", "CVE-2023-43654"),
+    references=("NSA/CISA C-0055", "CVE-2023-43654"),
 )
 def management_on_loopback(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
@@ -74,7 +74,7 @@ def git_alone_decides(environment: Environment) -> Iterator[Problem]:
     "torchserve/allowed-urls-closed",
     why="TorchServe's default allows a model from any URL, the node's metadata service among them",
     fix="set allowed_urls to a pattern that fits no URL",
-    clauses=("CVE-2023-43654",),
+    references=("CVE-2023-43654",),
 )
 def allowed_urls_closed(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
@@ -149,7 +149,7 @@ def ports(environment: Environment) -> Iterator[Problem]:
     "torchserve/model-store",
     why="TorchServe looks where model_store points; what it can write there, a model can replace",
     fix="mount the claim read-only at the model_store of config.properties",
-    clauses=("NSA/CISA C-0017",),
+    references=("NSA/CISA C-0017",),
 )
 def model_store(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):

@@ -15,7 +15,7 @@ _BLOCKED = 429  # Too Many Requests: how the API server says that a budget forbi
 def test_flux_has_applied_the_release_and_everything_is_ready(
     target: Target, cluster: Cluster
 ) -> None:
-    screen = status.look(cluster.api, target.repository)
+    screen = status.collect(cluster.api, target.repository)
     broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
     assert screen.rows, "there is no object of Flux"
     assert not broken, "\n".join(f"{row.kind}/{row.name}: {row.why}" for row in broken)
@@ -23,7 +23,7 @@ def test_flux_has_applied_the_release_and_everything_is_ready(
 
 @check(Need.CLUSTER, then="{kubectl} get nodes")
 def test_every_node_is_ready(cluster: Cluster) -> None:
-    nodes = cluster.api.every(kinds.NODE)
+    nodes = cluster.api.list_all(kinds.NODE)
     assert nodes, "there is no node"
     for node in nodes:
         ready = reconciliation.condition(node, "Ready")

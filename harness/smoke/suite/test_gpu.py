@@ -14,21 +14,21 @@ _PLUGIN = "app.kubernetes.io/name=nvidia-device-plugin"
 
 @check(Need.GPU, then="{kubectl} describe nodes -l nvidia.com/gpu.present=true")
 def test_nodes_offer_their_gpus(cluster: Cluster) -> None:
-    nodes = cluster.api.every(kinds.NODE, labels=_LABEL)
+    nodes = cluster.api.list_all(kinds.NODE, labels=_LABEL)
     assert nodes, f"no node has the label {_LABEL}"
     offered = {text(node, "metadata", "name"): _gpus(node) for node in nodes}
     without = [name for name, gpus in offered.items() if not gpus]
     assert not without, f"{', '.join(without)}: no {_RESOURCE} is allocatable"
-    wanted = len(cluster.pods()) * expected.gpus(cluster.rendered())
-    assert sum(offered.values()) >= wanted, f"{wanted} GPUs are asked for: {offered}"
+    requested = len(cluster.pods()) * expected.gpus(cluster.rendered())
+    assert sum(offered.values()) >= requested, f"{requested} GPUs are asked for: {offered}"
 
 
 @check(Need.GPU, then="{kubectl} -n nvidia get pods -o wide")
 def test_the_device_plugin_is_healthy(cluster: Cluster) -> None:
-    sets = cluster.api.every(kinds.DAEMON_SET, "nvidia", _PLUGIN)
-    wanted = sum(_count(each, "desiredNumberScheduled") for each in sets)
-    nodes = len(cluster.api.every(kinds.NODE, labels=_LABEL))
-    assert wanted >= nodes, f"it is meant to run on {wanted} of {nodes} GPU nodes"
+    sets = cluster.api.list_all(kinds.DAEMON_SET, "nvidia", _PLUGIN)
+    scheduled = sum(_count(each, "desiredNumberScheduled") for each in sets)
+    nodes = len(cluster.api.list_all(kinds.NODE, labels=_LABEL))
+    assert scheduled >= nodes, f"it is meant to run on {scheduled} of {nodes} GPU nodes"
     for each in sets:
         desired = _count(each, "desiredNumberScheduled")
         for what in ("numberReady", "updatedNumberScheduled"):
@@ -39,10 +39,10 @@ def test_the_device_plugin_is_healthy(cluster: Cluster) -> None:
 @check(Need.GPU, then="{kubectl} -n torchserve exec deploy/torchserve -- nvidia-smi")
 def test_each_pod_sees_its_gpus(servers: list[TorchServe]) -> None:
     for server in servers:
-        lines = server.said("nvidia-smi --list-gpus").splitlines()
-        seen = sum(line.startswith("GPU ") for line in lines)
+        lines = server.output_of("nvidia-smi --list-gpus").splitlines()
+        visible = sum(line.startswith("GPU ") for line in lines)
         assert server.gpus, f"{server.name} was given no GPU"
-        assert seen == server.gpus, f"{server.name} sees {seen} GPUs of {server.gpus}"
+        assert visible == server.gpus, f"{server.name} sees {visible} GPUs of {server.gpus}"
 
 
 def _gpus(node: Value) -> int:
@@ -50,5 +50,5 @@ def _gpus(node: Value) -> int:
 
 
 def _count(daemon_set: Value, what: str) -> int:
-    found = dig(daemon_set, "status", what)
-    return found if isinstance(found, int) else 0
+    count = dig(daemon_set, "status", what)
+    return count if isinstance(count, int) else 0

@@ -3,11 +3,11 @@
 import pytest
 
 from harness.core.values import text
-from harness.loadtest import gateway
-from harness.smoke import neighbour, way_in
+from harness.loadtest.gateway import behind
+from harness.smoke import gateway, probe_pod
 from harness.smoke.check import Need, check
 from harness.smoke.expected import Expected
-from harness.smoke.neighbour import Port
+from harness.smoke.probe_pod import Port
 from harness.smoke.target import Cluster
 from harness.smoke.torchserve import TorchServe
 
@@ -40,7 +40,7 @@ def reached(cluster: Cluster, servers: list[TorchServe]) -> list[Port]:
         for server in servers
         for purpose, number in (_closed(server) | _guarded(server)).items()
     ]
-    return neighbour.reached(cluster.api, pods[0], ports)
+    return probe_pod.reachable_ports(cluster.api, pods[0], ports)
 
 
 @check(
@@ -53,8 +53,8 @@ def test_management_is_unreachable_from_another_pod(
     servers: list[TorchServe], reached: list[Port]
 ) -> None:
     closed = _closed(servers[0])
-    found = [str(port) for port in reached if port.purpose in closed]
-    assert not found, f"another pod reaches {'; '.join(found)}"
+    open_ports = [str(port) for port in reached if port.purpose in closed]
+    assert not open_ports, f"another pod reaches {'; '.join(open_ports)}"
 
 
 @check(Need.CLUSTER, Need.POD, then="{kubectl} -n torchserve describe networkpolicy torchserve")
@@ -62,19 +62,21 @@ def test_other_pods_cannot_go_around_the_gateway(
     servers: list[TorchServe], reached: list[Port]
 ) -> None:
     guarded = _guarded(servers[0])
-    found = [str(port) for port in reached if port.purpose in guarded]
-    assert not found, f"another pod reaches {'; '.join(found)}: is NetworkPolicy enforced at all?"
+    open_ports = [str(port) for port in reached if port.purpose in guarded]
+    assert not open_ports, (
+        f"another pod reaches {'; '.join(open_ports)}: is NetworkPolicy enforced at all?"
+    )
 
 
 @check(Need.GATEWAY, then="{kubectl} -n torchserve describe securitypolicy torchserve")
 def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Expected) -> None:
-    endpoint = gateway.behind(cluster.gateway, "rest")
+    endpoint = behind(cluster.gateway, "rest")
     model = next(name for name, *_ in expect.models.entries())
-    for given in ({}, {"Authorization": "Bearer nobody"}):
-        status = way_in.post(endpoint, f"/predictions/{model}", given)
-        who = "a wrong token" if given else "no token"
-        wanted = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
-        assert status in _REFUSED, wanted
+    for headers in ({}, {"Authorization": "Bearer nobody"}):
+        status = gateway.post(endpoint, f"/predictions/{model}", headers)
+        who = "a wrong token" if headers else "no token"
+        failure = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
+        assert status in _REFUSED, failure
 
 
 def _closed(server: TorchServe) -> dict[str, int]:

@@ -29,8 +29,8 @@ _LOGS = "{kubectl} -n torchserve logs deploy/torchserve --tail 50"
 def test_torchserve_is_the_pinned_version(target: Target, servers: list[TorchServe]) -> None:
     pinned = expected.torchserve_version(target.repository)
     for server in servers:
-        said = server.get("inference_address", "/api-description").json()["info"]["version"]
-        assert said == pinned, f"{server.name} runs TorchServe {said}, not {pinned}"
+        version = server.get("inference_address", "/api-description").json()["info"]["version"]
+        assert version == pinned, f"{server.name} runs TorchServe {version}, not {pinned}"
 
 
 @check(Need.SERVER, then=_LOGS)
@@ -51,15 +51,18 @@ def test_every_worker_is_ready(expect: Expected, servers: list[TorchServe]) -> N
 def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[TorchServe]) -> None:
     for server in servers:
         for key in expect.config.keys() | server.config.keys():
-            wanted, found = expect.config.get(key), server.config.get(key)
-            same = found == wanted or key in expect.may_differ
-            assert same, f"{server.name}: {key} is {found!r}, in Git it is {wanted!r}"
+            expected_value, actual_value = expect.config.get(key), server.config.get(key)
+            same = actual_value == expected_value or key in expect.may_differ
+            assert same, (
+                f"{server.name}: {key} is {actual_value!r}, in Git it is {expected_value!r}"
+            )
         for name, version, entry in expect.models.entries():
             described = server.describe(name, version)
             for theirs, ours in _SETTINGS.items():
-                found, wanted = described[theirs], getattr(entry, ours)
-                differs = f"{server.name}: {theirs} of {name} {version} is {found}, not {wanted}"
-                assert found == wanted, differs
+                actual_value, expected_value = described[theirs], getattr(entry, ours)
+                setting = f"{server.name}: {theirs} of {name} {version}"
+                differs = f"{setting} is {actual_value}, not {expected_value}"
+                assert actual_value == expected_value, differs
 
 
 @check(Need.SERVER, then=_LOGS)
@@ -67,19 +70,19 @@ def test_each_model_gives_the_right_answer(
     target: Target, expect: Expected, servers: list[TorchServe]
 ) -> None:
     prepared = samples.load_samples(target.repository, expect.lock)
-    for name, asked in prepared.items():
-        if not asked:
+    for name, model_samples in prepared.items():
+        if not model_samples:
             raise InputError(
                 f"no right answer of {name} is known",
                 hint=f"name one under samples in models/{name}/model.yaml, harness models build",
             )
     for server in servers:
-        for sample in (each for asked in prepared.values() for each in asked):
+        for sample in (each for model_samples in prepared.values() for each in model_samples):
             reply = server.predict(sample.model, sample.body, sample.content_type)
             what = f"{server.name}: {sample.model}, asked for {sample.name}"
             assert reply.status == 200, f"{what}: HTTP {reply.status}: {reply.body[:200]!r}"
-            found = answer.wrong(sample, reply.body)
-            assert not found, f"{what}: {found}"
+            difference = answer.wrong(sample, reply.body)
+            assert not difference, f"{what}: {difference}"
 
 
 @check(
@@ -89,7 +92,7 @@ def test_each_model_gives_the_right_answer(
 )
 def test_metrics_are_served(expect: Expected, servers: list[TorchServe]) -> None:
     for server in servers:
-        reply = server.ask(f"{server.launcher}/metrics")
+        reply = server.request(f"{server.launcher}/metrics")
         figures = reply.body.decode()
         assert reply.status == 200, f"{server.name}: HTTP {reply.status}"
         for name, version, _ in expect.models.entries():

@@ -45,11 +45,11 @@ _SYNC_AGAIN = (
 def test_the_archives_have_their_checksums(expect: Expected, servers: list[TorchServe]) -> None:
     for server in servers:
         for file in expect.files:
-            there = server.host.file(f"{server.config['model_store']}/{file.name}")
-            assert there.exists, f"{server.name}: {file.name} is not there"
-            found = there.sha256sum
-            wrong = f"{server.name}: {file.name} has sha256 {found}, not {file.sha256}"
-            assert found == file.sha256, wrong
+            archive = server.host.file(f"{server.config['model_store']}/{file.name}")
+            assert archive.exists, f"{server.name}: {file.name} not found"
+            sha256 = archive.sha256sum
+            wrong = f"{server.name}: {file.name} has sha256 {sha256}, not {file.sha256}"
+            assert sha256 == file.sha256, wrong
 
 
 def _volume(cluster: Cluster, pod: Value) -> Value:
@@ -61,7 +61,9 @@ def _volume(cluster: Cluster, pod: Value) -> Value:
                 text(volume, "persistentVolumeClaim", "claimName"),
                 text(pod, "metadata", "namespace"),
             )
-            found = cluster.api.get(kinds.PERSISTENT_VOLUME, text(claim, "spec", "volumeName"))
-            if found:
-                return found
+            persistent_volume = cluster.api.get(
+                kinds.PERSISTENT_VOLUME, text(claim, "spec", "volumeName")
+            )
+            if persistent_volume:
+                return persistent_volume
     raise InputError(f"{dig(pod, 'metadata', 'name')} has no volume for its model store")

@@ -95,30 +95,30 @@ def manifest(server: Value, ports: Iterable[Port]) -> dict[str, object]:
     }
 
 
-def reached(cluster: Api, server: Value, ports: Sequence[Port]) -> list[Port]:
+def reachable_ports(cluster: Api, server: Value, ports: Sequence[Port]) -> list[Port]:
     """Which of ``ports`` another pod reaches.
 
     Raises:
         HarnessError: the pod cannot be made, does not end, or reaches not even DNS.
     """
     _sweep(cluster)
-    made = cluster.create(manifest(server, ports))
-    name = text(made, "metadata", "name")
+    pod = cluster.create(manifest(server, ports))
+    name = text(pod, "metadata", "name")
     try:
-        ended = cluster.until(
+        finished = cluster.wait_for(
             kinds.POD,
-            lambda found: _ended(found, name),
+            lambda pods: _finished_pod(pods, name),
             seconds=_DEADLINE + _MARGIN,
             namespace=NAMESPACE,
-            what=f"pod {name} has tried every port",
+            what=f"pod {name} to try every port",
         )
     finally:
         cluster.delete(kinds.POD, name, NAMESPACE)
-    said = text(ended, "status", "containerStatuses", 0, "state", "terminated", "message")
+    message = text(finished, "status", "containerStatuses", 0, "state", "terminated", "message")
     try:
-        dns, *connected = json.loads(said)
+        dns, *connected = json.loads(message)
     except ValueError:
-        reason = said or status.pod_reason(ended)
+        reason = message or status.pod_reason(finished)
         raise HarnessError(f"pod {NAMESPACE}/{name} could not try anything: {reason}") from None
     if not dns:
         raise HarnessError(
@@ -128,8 +128,8 @@ def reached(cluster: Api, server: Value, ports: Sequence[Port]) -> list[Port]:
     return [port for port, open_ in zip(ports, connected, strict=True) if open_]
 
 
-def _ended(found: Iterable[Value], name: str) -> Value | None:
-    for pod in found:
+def _finished_pod(pods: Iterable[Value], name: str) -> Value | None:
+    for pod in pods:
         if text(pod, "metadata", "name") == name and _is_over(pod):
             return pod
     return None
@@ -142,6 +142,6 @@ def _is_over(pod: Value) -> bool:
 def _sweep(cluster: Api) -> None:
     """Remove the pods that a killed run has left behind."""
     labels = ",".join(f"{key}={value}" for key, value in _LABELS.items())
-    for pod in cluster.every(kinds.POD, NAMESPACE, labels):
+    for pod in cluster.list_all(kinds.POD, NAMESPACE, labels):
         if _is_over(pod):
             cluster.delete(kinds.POD, text(pod, "metadata", "name"), NAMESPACE)

@@ -11,11 +11,11 @@ from harness.core import command
 from harness.core.errors import HarnessError
 from harness.kubernetes import api
 from harness.kubernetes.api import Api
-from harness.smoke import neighbour
-from harness.smoke.neighbour import Port
+from harness.smoke import probe_pod
+from harness.smoke.probe_pod import Port
 from tests.api_server import State, serving
 from tests.launcher.conftest import free_ports
-from tests.smoke.conftest import neighbour_tries
+from tests.smoke.conftest import finish_probe
 
 SERVER = {
     "spec": {
@@ -38,15 +38,15 @@ def cluster(state: State, tmp_path: Path):  # noqa: ANN201, RUF100
 
 
 def test_it_says_which_ports_it_reached_and_is_gone(cluster: Api, state: State) -> None:
-    state.ran = lambda pod: neighbour_tries(pod, [True, False, True])
-    assert neighbour.reached(cluster, SERVER, PORTS) == PORTS[1:]
+    state.ran = lambda pod: finish_probe(pod, [True, False, True])
+    assert probe_pod.reachable_ports(cluster, SERVER, PORTS) == PORTS[1:]
     assert state.objects == []
 
 
 def test_it_runs_the_servers_image_where_that_is(cluster: Api, state: State) -> None:
     made = []
-    state.ran = lambda pod: (made.append(pod), neighbour_tries(pod, [True, False, False]))
-    neighbour.reached(cluster, SERVER, PORTS)
+    state.ran = lambda pod: (made.append(pod), finish_probe(pod, [True, False, False]))
+    probe_pod.reachable_ports(cluster, SERVER, PORTS)
     [pod] = made
     assert pod["spec"]["containers"][0]["image"] == SERVER["spec"]["containers"][0]["image"]
     assert pod["spec"]["tolerations"] == SERVER["spec"]["tolerations"]
@@ -54,9 +54,9 @@ def test_it_runs_the_servers_image_where_that_is(cluster: Api, state: State) -> 
 
 
 def test_who_reaches_nothing_at_all_proves_nothing(cluster: Api, state: State) -> None:
-    state.ran = lambda pod: neighbour_tries(pod, [False, False, False])
+    state.ran = lambda pod: finish_probe(pod, [False, False, False])
     with pytest.raises(HarnessError, match="does not even reach DNS"):
-        neighbour.reached(cluster, SERVER, PORTS)
+        probe_pod.reachable_ports(cluster, SERVER, PORTS)
     assert state.objects == []
 
 
@@ -65,15 +65,15 @@ def test_a_pod_that_could_not_run_says_why(cluster: Api, state: State) -> None:
     status = {"phase": "Failed", "containerStatuses": [{"state": ended}]}
     state.ran = lambda pod: pod.update(status=status)
     with pytest.raises(HarnessError, match="could not try anything: python: not found"):
-        neighbour.reached(cluster, SERVER, PORTS)
+        probe_pod.reachable_ports(cluster, SERVER, PORTS)
 
 
 def test_what_a_killed_run_has_left_is_swept_away(cluster: Api, state: State) -> None:
-    left = neighbour.manifest(SERVER, PORTS)
-    neighbour_tries(left, [True, False, False])
+    left = probe_pod.manifest(SERVER, PORTS)
+    finish_probe(left, [True, False, False])
     state.add(left)
-    state.ran = lambda pod: neighbour_tries(pod, [True, False, False])
-    neighbour.reached(cluster, SERVER, PORTS)
+    state.ran = lambda pod: finish_probe(pod, [True, False, False])
+    probe_pod.reachable_ports(cluster, SERVER, PORTS)
     assert state.objects == []
 
 
@@ -87,7 +87,7 @@ def test_its_program_tells_open_ports_from_closed_ones(tmp_path: Path) -> None:
     ):
         [closed] = free_ports(1)
         ports = [Port("a", "127.0.0.1", number, "x") for number in (it.getsockname()[1], closed)]
-        container = neighbour.manifest(SERVER, ports)["spec"]["containers"][0]  # type: ignore[index]
+        container = probe_pod.manifest(SERVER, ports)["spec"]["containers"][0]  # type: ignore[index]
         _, option, program = container["command"]
         for there, here in (
             ("/dev/termination-log", str(said)),

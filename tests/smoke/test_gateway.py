@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness.core.errors import HarnessError
 from harness.loadtest.target import Target
-from harness.smoke import way_in
+from harness.smoke.gateway import post
 
 HOST = "torchserve.example.com"
 
@@ -76,15 +76,15 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def test_it_is_asked_by_its_name(gateway: Callable[[str], Target]) -> None:
-    assert way_in.post(gateway(HOST), "/predictions/m", {}) == 401
+    assert post(gateway(HOST), "/predictions/m", {}) == 401
 
 
 def test_another_certificate_is_no_gateway_of_ours(gateway: Callable[[str], Target]) -> None:
     with pytest.raises(HarnessError, match=r"does not answer: .*doesn't match"):
-        way_in.post(gateway("elsewhere.example.com"), "/predictions/m", {})
+        post(gateway("elsewhere.example.com"), "/predictions/m", {})
 
 
 def test_a_gateway_out_of_reach_says_where_to_look() -> None:
     with pytest.raises(HarnessError, match="does not answer") as caught:
-        way_in.post(Target("https://127.0.0.1:1", host=HOST), "/predictions/m", {})
+        post(Target("https://127.0.0.1:1", host=HOST), "/predictions/m", {})
     assert "get gateways,services" in caught.value.hint

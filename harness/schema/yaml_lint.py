@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from harness.core import yamlfile
-from harness.core.errors import InputError, Location
+from harness.core.errors import InputError
+from harness.core.problem import Location, Problem
+from harness.core.yamlfile import DuplicateKeyError, TabIndentError
 from harness.render import artifact
 from harness.render.tree import Tree
 
@@ -19,34 +20,27 @@ _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # substitutes, so digits, `true` or `null` become a number, a boolean or nothing.
 # https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-substitution-of-numbers-and-booleans
 _QUOTED = re.compile(r"""[:-]\s+(["'])\$\{(\w+)\}\1\s*(?:#.*)?$""")
+_RULES: dict[type[InputError], str] = {
+    DuplicateKeyError: "yaml/duplicate-key",
+    TabIndentError: "yaml/tab",
+}
 _TYPED = re.compile(r"(?i)([-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?|true|false|null|~|yes|no|on|off|y|n)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Trap:
-    """A trap: the id of its rule, what is there, and where."""
-
-    rule: str
-    message: str
-    location: Location
-
-
-def find(tree: Tree, path: str, variables: dict[str, str]) -> list[Trap]:
-    """The traps of one YAML file.
+def problems(tree: Tree, path: str, variables: dict[str, str]) -> list[Problem]:
+    """What is surprising in one YAML file.
 
     Args:
         tree: where the file lies.
         path: the file in the repository.
-        variables: what is substituted, by name.
+        variables: what Flux substitutes, by name.
     """
     try:
         text = tree.text(path)
         yamlfile.parse(text, Path(path))
     except InputError as error:
-        rule = "yaml/duplicate-key" if "stands twice" in error.message else "yaml/unreadable"
-        if "cannot start any token" in error.message:
-            rule = "yaml/tab"
-        return [Trap(rule, error.message, error.at or Location(Path(path)))]
+        at = error.at or Location(Path(path))
+        return [Problem(error.message, at, rule=_RULES.get(type(error), "yaml/unreadable"))]
     return [*_in_tokens(text, path), *_in_lines(text, path, variables)]
 
 
@@ -60,21 +54,21 @@ def files(tree: Tree) -> list[str]:
     ]
 
 
-def _in_tokens(text: str, path: str) -> Iterator[Trap]:
+def _in_tokens(text: str, path: str) -> Iterator[Problem]:
     for token in yaml.scan(text, Loader=_LOADER):
         at = Location(Path(path), token.start_mark.line + 1)
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
             sign = "&" if isinstance(token, yaml.AnchorToken) else "*"
             message = f"{sign}{token.value}: kustomize expands it in one file and not in another"
-            yield Trap("yaml/anchor", message, at)
+            yield Problem(message, at, rule="yaml/anchor")
         elif isinstance(token, yaml.ScalarToken) and token.plain and _TRUTH.fullmatch(token.value):
             message = f"{token.value} is a boolean to YAML 1.1 and text to YAML 1.2"
-            yield Trap("yaml/boolean", message, at)
+            yield Problem(message, at, rule="yaml/boolean")
 
 
-def _in_lines(text: str, path: str, variables: dict[str, str]) -> Iterator[Trap]:
+def _in_lines(text: str, path: str, variables: dict[str, str]) -> Iterator[Problem]:
     for number, line in enumerate(text.splitlines(), start=1):
-        found = _QUOTED.search(line)
-        if found and _TYPED.fullmatch(variables.get(found[2], "text")):
-            message = f"${{{found[2]}}} is {variables[found[2]]}: Flux drops the quotes around it"
-            yield Trap("yaml/lost-quotes", message, Location(Path(path), number))
+        quoted = _QUOTED.search(line)
+        if quoted and _TYPED.fullmatch(variables.get(quoted[2], "text")):
+            message = f"${{{quoted[2]}}} is {variables[quoted[2]]}: Flux drops the quotes around it"
+            yield Problem(message, Location(Path(path), number), rule="yaml/lost-quotes")

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from harness.render.tree import Tree
-from harness.schema.traps import find
+from harness.schema.yaml_lint import problems
 
 CASES = {
     "fine": ("a: yes-man\nb: 'on'\nc: true\n", []),
     "twice": ("a: 1\nb: 2\na: 3\n", [("yaml/duplicate-key", 3)]),
     "tab": ("a:\n\tb: 1\n", [("yaml/tab", 2)]),
+    "tab after a line": ("a: 1\nb:\n  c: 1\n\td: 2\n", [("yaml/tab", 4)]),
+    "tab in text": ("a: 'x\ty'\n", []),
     "broken": ("a: [1\nb: 2\n", [("yaml/unreadable", 2)]),
     "anchor": ("a: &x 1\nb: *x\n", [("yaml/anchor", 1), ("yaml/anchor", 2)]),
     "on": ("on: push\n", [("yaml/boolean", 1)]),
@@ -23,9 +25,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("text", "traps"), CASES.values(), ids=CASES.keys())
-def test_traps(tmp_path: Path, text: str, traps: list[tuple[str, int]]) -> None:
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES.keys())
+def test_yaml_lint(tmp_path: Path, text: str, expected: list[tuple[str, int]]) -> None:
     (tmp_path / "file.yaml").write_text(text)
     variables = {"ACCOUNT": "111122223333", "REGION": "us-west-2"}
-    found = find(Tree(tmp_path), "file.yaml", variables)
-    assert [(each.rule, each.location.line) for each in found] == traps
+    reported = problems(Tree(tmp_path), "file.yaml", variables)
+    assert [(each.rule, each.location.line) for each in reported] == expected

@@ -1,0 +1,141 @@
+"""Collects the problems of every source into findings, and the findings into a report."""
+
+import datetime
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from harness.core.problem import Problem
+from harness.policy import exceptions, source_files
+from harness.policy.exceptions import Suppression
+from harness.policy.finding import Finding, Severity
+from harness.policy.report import Report
+from harness.policy.rule import Rule, of_release
+from harness.render.rendered import Environment, UnsetValue
+from harness.render.renderer import Renderer
+from harness.schema import validator
+
+_NOT_RENDERED = "render/not-rendered"
+
+
+@dataclass
+class FindingCollector:
+    """Findings while they are collected: which environments have each problem."""
+
+    renderer: Renderer
+    known: dict[str, Rule]
+    environments_by_problem: dict[Problem, list[str]] = field(default_factory=dict)
+    unset: dict[UnsetValue, None] = field(default_factory=dict)
+
+    def add(self, problem: Problem, environment: str = "") -> None:
+        """Add a problem; empty is the environment of what concerns no single one."""
+        environments = self.environments_by_problem.setdefault(problem, [])
+        if environment and environment not in environments:
+            environments.append(environment)
+
+    def collect_files(self, environments: Iterable[Environment]) -> None:
+        """What is wrong in files as they are written."""
+        for problem in source_files.lint_yaml(self.renderer, environments):
+            self.add(problem)
+        for environment in environments:
+            problems, unset = source_files.validate_eksctl(self.renderer, environment.name)
+            for problem in problems:
+                self.add(problem, environment.name)
+            self.unset |= dict.fromkeys(unset)
+        self.unset |= dict.fromkeys(source_files.unset_bases(self.renderer))
+
+    def collect_environments(self, environments: Sequence[Environment]) -> None:
+        """What did not render, and what the schemas refuse."""
+        for environment in environments:
+            self.unset |= dict.fromkeys(environment.unset)
+            for problem in environment.faults:
+                self.add(problem, str(environment))
+        names = {
+            id(each): str(environment)
+            for environment in environments
+            for each in (*environment.objects, *environment.third_party)
+        }
+        third_party = {id(each) for environment in environments for each in environment.third_party}
+        objects = [
+            each
+            for environment in environments
+            for each in (*environment.objects, *environment.third_party)
+        ]
+        for subject, problem in validator.validate(self.renderer.repository, objects):
+            reported = of_release(subject, problem) if id(subject) in third_party else problem
+            self.add(reported, names[id(subject)])
+
+    def report(
+        self,
+        *,
+        strict: bool,
+        today: datetime.date,
+        environments: Sequence[Environment],
+        started: float,
+    ) -> Report:
+        """The report, after the exceptions were applied.
+
+        Args:
+            strict: values that are UNSET are findings too.
+            today: the day by which exceptions expire.
+            environments: everything that was rendered.
+            started: when the check began, by the monotonic clock.
+        """
+        if strict:
+            for value in self.unset:
+                self.add(Problem(f"{value.key} is UNSET", value.location, rule="render/unset"))
+        suppressions = exceptions.load(self.renderer.repository)
+        result = exceptions.apply(self._findings(), suppressions, today)
+        stale = [*_as_problems(result.expired, "exceptions/expired")]
+        if all(each.is_complete for each in environments):
+            unused = [each for each in result.unused if not _needed_elsewhere(each, environments)]
+            stale += _as_problems(unused, "exceptions/unused")
+        findings = [*result.findings, *(self._finding(each, []) for each in stale)]
+        return Report(
+            findings=tuple(sorted(findings, key=_order)),
+            suppressed=tuple(result.suppressed),
+            unset=tuple(self.unset),
+            objects={str(each): len(each.objects) + len(each.third_party) for each in environments},
+            rules=tuple(self.known.values()),
+            seconds=time.monotonic() - started,
+        )
+
+    def _findings(self) -> Iterator[Finding]:
+        for problem, environments in self.environments_by_problem.items():
+            yield self._finding(problem, environments)
+
+    def _finding(self, problem: Problem, environments: list[str]) -> Finding:
+        rule = self.known[problem.rule]
+        return Finding(
+            rule.id,
+            rule.severity,
+            problem.message,
+            problem.location,
+            problem.object,
+            tuple(environments),
+            rule.fix,
+        )
+
+
+def _as_problems(suppressions: Iterable[Suppression], rule: str) -> Iterator[Problem]:
+    for each in suppressions:
+        message = f"{each.rule} of {each.object} until {each.expires}"
+        yield Problem(message, each.location, rule=rule)
+
+
+def _needed_elsewhere(suppression: Suppression, environments: Iterable[Environment]) -> bool:
+    """Whether a machine that has other third-party charts would need an exception."""
+    for environment in environments:
+        if suppression.rule == _NOT_RENDERED:
+            releases = {str(each.owner) for each in environment.third_party}
+        else:
+            absent = [each for each in environment.faults if each.rule == _NOT_RENDERED]
+            releases = {each.object for each in absent}
+        if any(suppression.names(release) for release in releases):
+            return True
+    return False
+
+
+def _order(finding: Finding) -> tuple[bool, str, int, str]:
+    at = finding.location
+    return (finding.severity is not Severity.ERROR, str(at.path), at.line or 0, finding.rule)

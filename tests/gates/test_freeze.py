@@ -106,10 +106,10 @@ def test_next_window_begins_later_and_within_a_week(when: datetime.datetime) -> 
     [
         ("Fri 16:00", "2026-12-18 18:00", "UTC", "both days of the week or both dates"),
         ("Fri 16:00", "Fri 16:00", "UTC", "empty"),
-        ("Fry 16:00", "Mon 08:00", "UTC", "no day and time"),
+        ("Fry 16:00", "Mon 08:00", "UTC", "not a day and time"),
         ("Fri 25:00", "Mon 08:00", "UTC", "hour must be"),
         ("2026-12-18 18:00", "2026-12-18 17:00", "UTC", "not after"),
-        ("2026-13-18 18:00", "2026-12-18 17:00", "UTC", "no date and time"),
+        ("2026-13-18 18:00", "2026-12-18 17:00", "UTC", "not a date and time"),
         ("Fri 16:00", "Mon 08:00", "Berlin", "no time zone"),
         ("Fri 16:00", "Mon 08:00", "../../etc/passwd", "no time zone"),
     ],

@@ -123,7 +123,7 @@ def test_what_yaml_would_misread_is_quoted(fork: Repository, name: str, value: s
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"AWS_REGIN": "us-east-1"}, "no setting 'AWS_REGIN'"),
+        ({"AWS_REGIN": "us-east-1"}, "unknown setting 'AWS_REGIN'"),
         ({"AWS_ACCOUNT_ID": "12"}, "AWS_ACCOUNT_ID is the AWS account, not '12'"),
         ({"JWT_ISSUER": "http://plain.example"}, "JWT_ISSUER is who signs"),
     ],

@@ -17,8 +17,10 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM KEY LAG PUSH REPORT ROOT SBOM SEEN TO TORCH
+GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM KEY LAG PUSH REPORT ROOT SBOM SEEN SOURCE_STATE TO TORCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+# `look` and SEEN are the old names of source-state and SOURCE_STATE; they work until 2027-03-01.
+override SOURCE_STATE := $(or $(value SOURCE_STATE),$(value SEEN))
 export $(GIVEN)
 ifneq ($(filter-out auto cpu default none,$(TORCH)),)
 $(error TORCH is default, cpu, auto or none)
@@ -61,7 +63,7 @@ image: image-base ## the serving image, as `torchserve`, with docker (or BUILDER
 
 .PHONY: loadtest
 loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live endpoint
-	$(HARNESS) loadtest --env "$$ENV"
+	$(HARNESS) loadtest run --env "$$ENV"
 
 ##@ Cluster
 .PHONY: cluster
@@ -74,7 +76,7 @@ cluster-down: $(SETUP) ## take it away: processes, ports and files
 
 .PHONY: drift
 drift: $(SETUP) ## does every cluster that KUBECONFIG knows run what BASE says?
-	$(HARNESS) status --every --against "$$BASE"
+	$(HARNESS) status --all --against "$$BASE"
 
 .PHONY: event
 event: $(SETUP) ## is FLUX_EVENT what Flux announces of a sync of ENV?
@@ -86,7 +88,7 @@ smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, o
 
 .PHONY: e2e
 e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONTEXT=kind-kind: there)
-	$(HARNESS) cluster tools
+	$(HARNESS) tools --cluster
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
 	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \
@@ -149,7 +151,7 @@ fmt: $(SETUP) ## format and fix what can be fixed
 
 .PHONY: snapshot
 snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
-	$(HARNESS) snapshot --env "$$ENV"
+	$(HARNESS) snapshot write --env "$$ENV"
 
 .PHONY: generate
 generate: $(SETUP) ## the chart's schema, README and version
@@ -159,7 +161,7 @@ generate: $(SETUP) ## the chart's schema, README and version
 lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it changes
 	$(HARNESS) models build
 	$(HARNESS) models lock
-	$(HARNESS) snapshot
+	$(HARNESS) snapshot write --all
 
 COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
 .PHONY: requirements
@@ -190,24 +192,26 @@ image-pin: $(SETUP) ## let every environment run the image with this DIGEST
 
 .PHONY: evidence
 evidence: $(SETUP) ## sign the REPORT about ENV with the KEY, and keep it where promotions look
-	$(HARNESS) evidence add "$$REPORT" --env "$$ENV" --key "$$KEY"
+	$(HARNESS) release evidence "$$REPORT" --env "$$ENV" --key "$$KEY"
 
 .PHONY: release-copy
 release-copy: $(SETUP) ## the archives and the image of a release, from FROM to TO
-	$(HARNESS) release copy --from "$$FROM" --to "$$TO" --commit "$$COMMIT" $${SEEN:+--seen "$$SEEN"}
+	$(HARNESS) release copy --from "$$FROM" --to "$$TO" --commit "$$COMMIT" \
+	  $${SOURCE_STATE:+--source-state "$$SOURCE_STATE"}
 
-.PHONY: look
-look: $(SETUP) ## write what FROM's cluster runs to SEEN, for who promotes where it cannot be reached
-	$(HARNESS) promote --from "$$FROM" --to "$$TO" --look "$$SEEN"
+.PHONY: source-state look
+source-state: $(SETUP) ## save what FROM's cluster runs to SOURCE_STATE, for a promotion from elsewhere
+	$(HARNESS) release observe --from "$$FROM" --to "$$TO" --save-state "$$SOURCE_STATE"
+look: source-state
 
 .PHONY: promote
 promote: $(SETUP) ## point TO at the commit that FROM proved, on a branch (PUSH=yes pushes it)
-	$(HARNESS) promote --from "$$FROM" --to "$$TO" --commit "$$COMMIT" \
-	  $${SEEN:+--seen "$$SEEN"} $${KEY:+--key "$$KEY"} $${PUSH:+--push}
+	$(HARNESS) release promote --from "$$FROM" --to "$$TO" --commit "$$COMMIT" \
+	  $${SOURCE_STATE:+--source-state "$$SOURCE_STATE"} $${KEY:+--key "$$KEY"} $${PUSH:+--push}
 
 .PHONY: release-notes
 release-notes: $(SETUP) ## what the last move of TO's pointer changed, under build/
-	$(HARNESS) notes --env "$$TO"
+	$(HARNESS) release notes --env "$$TO"
 
 ##@ Set up
 .PHONY: setup

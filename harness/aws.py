@@ -75,7 +75,7 @@ _HINTS = (
     (("UnsupportedAvailabilityZone",),
      "EFS is not available in this zone: move the node group to another"),
     (("ResourceNotFound",),
-     "create the cluster first, or correct clusterName and region in infra/efs/<env>.yaml"),
+     "create the cluster first, or correct name and region in clusters/<env>/eksctl.yaml"),
     (("InvalidSubnetID",),
      "a node group is in a deleted subnet: recreate the node group with eksctl"),
     (("NoSuchBucket",), "is MODEL_BUCKET in site.yaml right, and the region?"),

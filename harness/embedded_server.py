@@ -1,6 +1,6 @@
 """The real TorchServe on this machine, behind the same launcher as in the container.
 
-    with server.running(repository.find(), env="local") as served:
+    with embedded_server.running(repository.find(), env="local") as served:
         requests.post(f"{served.inference_url}/predictions/squeezenet1_1", data=photograph)
 
 What it is started with, what it writes and its logs lie under ``build/serve/<env>``.
@@ -34,7 +34,7 @@ from harness.snapshot import config, preflight
 _LOOPBACK = "127.0.0.1"
 _POLL = 0.2  # seconds between two questions whether it is ready
 _DRAIN = 60.0  # seconds for what is in flight when it is stopped
-_STOP = 30.0  # seconds beside that for the launcher to end
+_STOP = 30.0  # seconds after that for the launcher to end
 CONFIG, FILES = "config.properties", "model-files.json"
 """In the server's folder: what TorchServe and the launcher are started with."""
 
@@ -77,26 +77,35 @@ class Server:
             HarnessError: it ended by itself.
         """
         self.process.wait()
-        raise _ended(self.process, self.folder)
+        raise _exit_error(self.process, self.folder)
 
 
 @contextlib.contextmanager
-def running(repository: Repository, env: str = "local") -> Iterator[Server]:
+def running(
+    repository: Repository, env: str = "local", jars: Path = libraries.FOLDER
+) -> Iterator[Server]:
     """Serve what ``harness models build`` built, with the settings of ``env``, for a while.
 
     A port of the container that is taken here is replaced by a free one, with a notice.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        jars: the Java libraries that run before TorchServe's; by default the Python environment's,
+            with a notice where they are not those of jars.lock.
 
     Raises:
         InputError: a model cannot be loaded; the text has the worker's own traceback.
         HarnessError: the server could not be started.
     """
     folder = repository.build / "serve" / env
-    with contextlib.ExitStack() as until:
-        until.enter_context(_alone(folder))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_exclusive(folder))
         ports = _free_ports()
         models = _prepare(repository, env, folder, ports)
-        _note_other_libraries(repository)
-        process = until.enter_context(_launcher(folder, ports["launcher"]))
+        if jars == libraries.FOLDER:
+            _note_missing_libraries(repository)
+        process = stack.enter_context(_launcher(folder, ports["launcher"], jars))
         server = Server(
             inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
             grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
@@ -112,7 +121,7 @@ def running(repository: Repository, env: str = "local") -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of an environment; it goes with the process, so that it is never stale."""
     files.write(folder / "lock", "")
     with (folder / "lock").open() as lock:
@@ -127,24 +136,24 @@ def _alone(folder: Path) -> Iterator[None]:
 def _free_ports() -> dict[str, int]:
     """The container's ports, or a free one for each that is taken here."""
     ports: dict[str, int] = {}
-    with contextlib.ExitStack() as held:  # all at once, so that no two are the same
-        for name, wanted in _PORTS.items():
-            taken = held.enter_context(socket.socket())
+    with contextlib.ExitStack() as sockets:  # all at once, so that no two are the same
+        for name, preferred in _PORTS.items():
+            listener = sockets.enter_context(socket.socket())
             # A port that was just left, by a connection that has ended, can be listened on.
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                taken.bind((_LOOPBACK, wanted))
+                listener.bind((_LOOPBACK, preferred))
             except OSError:
-                taken.bind((_LOOPBACK, 0))
-                console.note(f"port {wanted} is taken: {name} is on {taken.getsockname()[1]}")
-            ports[name] = taken.getsockname()[1]
+                listener.bind((_LOOPBACK, 0))
+                console.note(f"port {preferred} is taken: {name} is on {listener.getsockname()[1]}")
+            ports[name] = listener.getsockname()[1]
     return ports
 
 
 def _prepare(
     repository: Repository, env: str, folder: Path, ports: Mapping[str, int]
 ) -> tuple[str, ...]:
-    """Write what the launcher is started with, judge it, and return the models' names."""
+    """Write what the launcher is started with, check it, and return the models' names."""
     built = repository.built_models / "lock.yaml"
     if not built.is_file():
         raise HarnessError("no models are built", at=built, hint="run `harness models build`")
@@ -168,7 +177,7 @@ def _prepare(
     return tuple(snapshot.models.models)
 
 
-def _note_other_libraries(repository: Repository) -> None:
+def _note_missing_libraries(repository: Repository) -> None:
     """Say so where the launcher will not run the Java libraries that the image runs."""
     try:
         pinned = lock.read(repository.jars_lock)
@@ -189,12 +198,12 @@ def _gpus() -> int:
 
 
 @contextlib.contextmanager
-def _launcher(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _launcher(folder: Path, port: int, jars: Path) -> Iterator[subprocess.Popen[bytes]]:
     (folder / _FAILURE).unlink(missing_ok=True)
     argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
     argv += ["--config", folder / CONFIG, "--files", folder / FILES]
     argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
-    argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5]
+    argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5, "--jars", jars]
     with (
         _work(folder) as work,
         (folder / "torchserve.log").open("wb") as stdout,
@@ -238,7 +247,7 @@ def _wait_until_started(server: Server, update: console.Update) -> None:
             return
         update(reason)
         time.sleep(_POLL)
-    raise _ended(server.process, server.folder)
+    raise _exit_error(server.process, server.folder)
 
 
 def probe(url: str) -> tuple[bool, str]:
@@ -258,11 +267,11 @@ def probe(url: str) -> tuple[bool, str]:
     return answer["ok"], answer["reason"]
 
 
-def _ended(process: subprocess.Popen[bytes], folder: Path) -> HarnessError:
+def _exit_error(process: subprocess.Popen[bytes], folder: Path) -> HarnessError:
     """Why the launcher has ended by itself; it leaves that in a file, as in a pod."""
     failure = folder / _FAILURE
     log = folder / "launcher.log"
     text = (failure if failure.is_file() else log).read_text(errors="replace").strip()
     kind = InputError if process.returncode == InputError.exit_code else HarnessError
-    whole = f"the whole log is in {folder / 'torchserve.log'}"
-    return kind(text or f"the launcher has ended, exit code {process.returncode}", hint=whole)
+    hint = f"the whole log is in {folder / 'torchserve.log'}"
+    return kind(text or f"the launcher has ended, exit code {process.returncode}", hint=hint)

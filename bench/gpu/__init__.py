@@ -4,8 +4,8 @@
     tar -xf bundle.tar.xz && cd bundle            there
     PYTHONPATH=site:. python3 -m bench.gpu run    there, in 8 minutes: out/report.json, report.md
 
-The machine needs Linux on x86-64, a driver with nvidia-smi, and a Python (`pack --python`, 3.12
-unless told) with PyTorch, torchvision and NumPy. Everything else travels: TorchServe and the JARs
+The machine needs Linux on x86-64, a driver with nvidia-smi, and a Python (`pack --python`, by
+default 3.12) with PyTorch, torchvision and NumPy. Everything else travels: TorchServe and the JARs
 that replace its own, a JRE, this harness with the launcher, and what the models are built from.
 
 ``run --stand-in`` runs every line on a CPU, with an nvidia-smi that is a script and a CUDA error

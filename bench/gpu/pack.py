@@ -2,16 +2,22 @@
 
 import io
 import lzma
+import os
 import re
 import shutil
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.gpu.steps import JARS
 from harness.core import command, console, repository
+from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.jars import fetch, lock
+from harness.launcher import libraries
 from harness.models import artifact, catalog, reference, source
 
 # By requirements.lock, with its hashes. PyTorch, torchvision and NumPy are the machine's own.
@@ -22,7 +28,12 @@ _PACKAGES = (
 # What a run reads of this repository.
 _TRACKED = ("apps/torchserve/image", "apps/torchserve/local", "bench", "clusters/local")
 _TRACKED += ("harness", "models", "pyproject.toml")
+# The models' pictures are JPEG, and nothing is drawn.
+_UNREAD_FORMATS = ("_avif", "libavif", "_imagingft", "libfreetype", "libharfbuzz")
+_OTHER_SYSTEMS = re.compile(r"META-INF/native/.*(?:windows|osx|aarch_64)")
 _MINUTES = 60  # seconds
+_PRESET = 1  # of xz: 9 takes six times as long, for a twentieth less
+_BLOCK = 16 << 20  # bytes that one thread compresses; a reader takes the streams as one
 
 
 def pack(python: str) -> Path:
@@ -32,7 +43,7 @@ def pack(python: str) -> Path:
         python: the version of the Python there, such as ``3.12``.
 
     Raises:
-        HarnessError: a package cannot be had for that Python.
+        HarnessError: a package cannot be had for that Python, or the Java libraries are missing.
     """
     here = repository.find()
     sources = _sources(here)
@@ -43,6 +54,7 @@ def pack(python: str) -> Path:
         packages = filter(None, map(source.package_of, sources))
         _install(here, bundle / "site", python, {*_PACKAGES, *packages})
     _shrink(bundle / "site", sources)
+    _copy_jars(here, bundle / JARS)
     listed = command.run(["git", "ls-files", "-z", *_TRACKED], cwd=here.root, timeout=60).stdout
     for name in filter(None, listed.split("\0")):
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,26 +101,47 @@ def _shrink(site: Path, sources: set[str]) -> None:
             # Their references import them.
             if path.suffix != ".py" and path.relative_to(site).as_posix() not in named:
                 path.unlink()
-    _store(site / "ts" / "frontend" / "model-server.jar")
+    for path in (*_files(site / "pillow.libs"), *_files(site / "PIL")):
+        if path.name.startswith(_UNREAD_FORMATS):
+            path.unlink()
+    # Of its classes the JVM loads only TorchServe's own: tests/launcher/test_libraries.py.
+    jar = site / "ts" / "frontend" / "model-server.jar"
+    _repack(jar, jar, lambda name: name.startswith(("org/pytorch/", "META-INF/services/")))
 
 
-def _store(jar: Path) -> None:
-    """The same entries, not compressed: xz then does it better, over all of them."""
-    content = io.BytesIO(jar.read_bytes())
-    with zipfile.ZipFile(content) as packed, zipfile.ZipFile(jar, "w") as stored:
+def _copy_jars(here: Repository, folder: Path) -> None:
+    """The libraries that replace TorchServe's, without what other systems than Linux run."""
+    if not fetch.holds(libraries.FOLDER, lock.read(here.jars_lock)):
+        raise HarnessError(
+            "the Java libraries are not the ones in jars.lock",
+            at=libraries.FOLDER,
+            hint="run `make jars`",
+        )
+    folder.mkdir(parents=True)
+    for jar in libraries.FOLDER.glob("*.jar"):
+        _repack(jar, folder / jar.name, lambda name: not _OTHER_SYSTEMS.match(name))
+
+
+def _repack(source: Path, target: Path, keep: Callable[[str], bool]) -> None:
+    """Those entries, not compressed: xz then does it better, over all of them."""
+    content = io.BytesIO(source.read_bytes())
+    with zipfile.ZipFile(content) as packed, zipfile.ZipFile(target, "w") as stored:
         for entry in packed.infolist():
-            stored.writestr(entry, packed.read(entry), zipfile.ZIP_STORED)
+            if keep(entry.filename):
+                stored.writestr(entry, packed.read(entry), zipfile.ZIP_STORED)
 
 
 def _archive(bundle: Path, target: Path) -> Path:
-    """Sorted by the ends of the names, so that like stands beside like."""
+    """Sorted by the ends of the names, so that like stands next to like."""
     paths = sorted(_files(bundle), key=lambda path: (path.suffix, path.as_posix()))
-    with (
-        lzma.open(target, "wb", preset=9) as packed,
-        tarfile.open(fileobj=packed, mode="w") as archive,
-    ):
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
         for path in paths:
             archive.add(path, f"bundle/{path.relative_to(bundle)}")
+    view = content.getbuffer()
+    blocks = [view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool, target.open("wb") as packed:
+        packed.writelines(pool.map(lambda block: lzma.compress(block, preset=_PRESET), blocks))
     return target
 
 

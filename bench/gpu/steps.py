@@ -23,6 +23,7 @@ from harness import embedded_server
 from harness.core import repository
 from harness.core.repository import Repository
 from harness.embedded_server import Server
+from harness.launcher import libraries
 from harness.models import answer, samples
 from harness.models.build import build
 from harness.models.samples import PreparedSample
@@ -31,6 +32,7 @@ CLIENTS = 16
 RECOVERY = 120.0  # seconds that a broken worker may take to be replaced: a start imports torch
 _POLL = 0.25  # seconds between two looks at a broken worker
 _IN_FLIGHT = 64  # requests at SIGTERM: the local queue takes 100
+JARS = "jars"  # in the bundle: the Java libraries that replace TorchServe's own
 _READ = ("apps", "clusters", "models")  # what the harness reads of a checkout
 
 # Says that there is one GPU, and takes as long to say how busy it is as a real one with
@@ -72,9 +74,11 @@ def run_all(*, stand_in: bool, seconds: float = 10.0) -> list[Result]:
     with _checkout() as checkout, _gpu(stand_in=stand_in):
         lock = build(checkout)
         prepared = samples.load_samples(checkout, lock)
-        with embedded_server.running(checkout) as served:
+        jars = _jars()
+        with embedded_server.running(checkout, jars=jars) as served:
             results = [
                 machine(stand_in=stand_in),
+                java_libraries(served, jars),
                 right_answers(served, prepared),
                 devices(served, stand_in=stand_in),
                 throughput(served, prepared, seconds),
@@ -98,6 +102,17 @@ def machine(*, stand_in: bool) -> Result:
         f"PyTorch {torch.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores",
     )
     return Result("the machine has a GPU that PyTorch can use", cuda or stand_in, notes)
+
+
+def java_libraries(served: Server, jars: Path) -> Result:
+    """The libraries that the image runs are those that run here."""
+    with urllib.request.urlopen(served.launcher_url + "/metrics", timeout=30) as page:  # noqa: S310
+        text = page.read().decode()
+    number = libraries.count(jars)
+    passed = f"launcher_pinned_java_libraries {number}\n" in text
+    return Result(
+        "the Java libraries are the pinned ones", passed, (libraries.summary(jars, number),)
+    )
 
 
 def right_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]]) -> Result:
@@ -252,6 +267,12 @@ def _scrape(served: Server, ended: threading.Event) -> None:
             urllib.request.urlopen(served.launcher_url + "/metrics", timeout=30) as page,  # noqa: S310
         ):
             page.read()
+
+
+def _jars() -> Path:
+    """Those of the bundle; in a checkout, those of its environment."""
+    carried = repository.find().root / JARS
+    return carried if carried.is_dir() else libraries.FOLDER
 
 
 @contextlib.contextmanager

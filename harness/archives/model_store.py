@@ -85,7 +85,7 @@ def chown_tree(
         InputError: there is no such file system, or nobody can be root on it any more.
         HarnessError: the Job cannot be run.
     """
-    region = settings.load(repository, env).settings.region
+    region = settings.load(repository, env).region
     _refuse_guarded(site.aws(repository, env, region), file_system)
     rendered = Renderer(repository).candidate(env)
     manifest = chown_job.job(rendered, apply=apply)

@@ -250,7 +250,7 @@ def _eksctl(
         command.stream(
             ["eksctl", *words],
             timeout=60 * _MINUTES,
-            tell=update,
+            on_line=update,
             cwd=installation.repository.root,
             stdin=stdin,
         )

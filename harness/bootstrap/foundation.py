@@ -11,11 +11,9 @@ from harness.bootstrap.step import Inspection
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.efs import plan as efs
-from harness.settings import site
+from harness.settings import gates, site
 
 TEMPLATE = Path("infra/foundation/template.yaml")
-SOURCES = {"production": "staging"}
-"""From which environment releases are promoted to another."""
 
 _CLOSED = "192.0.2.0/24"  # belongs to nobody (RFC 5737): a fresh fork's ADMIN_CIDR
 _PROVIDER = "token.actions.githubusercontent.com"
@@ -128,7 +126,7 @@ def _github(installation: Installation, existing: Stack | None) -> Mapping[str, 
 
 def _source(installation: Installation) -> Mapping[str, str]:
     """Where promotions to this environment come from, as far as its own installation is."""
-    source = SOURCES.get(installation.env)
+    source = gates.sources(installation.repository).get(installation.env)
     if not source or not (installation.repository.root / "clusters" / source).is_dir():
         return {}
     values = installation.values(source)
@@ -147,7 +145,7 @@ def _source(installation: Installation) -> Mapping[str, str]:
 
 def _reader(installation: Installation) -> Mapping[str, str]:
     """Who promotes from here, where that is in another account."""
-    for target, source in SOURCES.items():
+    for target, source in gates.sources(installation.repository).items():
         if (
             source == installation.env
             and (installation.repository.root / "clusters" / target).is_dir()

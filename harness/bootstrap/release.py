@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from harness.aws import AwsError
-from harness.bootstrap.foundation import SOURCES
 from harness.bootstrap.installation import UNSET, Installation
 from harness.bootstrap.step import Inspection
 from harness.core import command
@@ -13,6 +12,7 @@ from harness.core.values import dig, items, text
 from harness.render import placeholders, tree
 from harness.render.renderer import pinned
 from harness.render.tree import Tree
+from harness.settings import gates
 
 _RELEASE = "apps/torchserve/base/helmrelease.yaml"
 _FILES = "apps/torchserve/{}/model-files.yaml"
@@ -171,7 +171,9 @@ def _archive_problems(installation: Installation, bucket: str, file: object) -> 
 def _remedy(installation: Installation, name: str) -> str:
     """What fills in an UNSET of a file."""
     env = installation.env
-    if name.endswith("/release.yaml") and (source := SOURCES.get(env)):
+    if name.endswith("/release.yaml") and (
+        source := gates.sources(installation.repository).get(env)
+    ):
         return f"make promote FROM={source} TO={env}"
     if name == _RELEASE:
         base = f"{_BASE}\n" if _unset_base(installation) else ""
@@ -190,5 +192,5 @@ def _unset_base(installation: Installation) -> list[str]:
 
 def _copy_command(installation: Installation) -> str:
     """How an environment gets what another has proven; empty for one that builds its own."""
-    source = SOURCES.get(installation.env)
+    source = gates.sources(installation.repository).get(installation.env)
     return f"make release-copy FROM={source} TO={installation.env}" if source else ""

@@ -197,7 +197,7 @@ def _release(installation: Installation) -> object:
 
 def _helm(installation: Installation, update: console.Update, *words: str, stdin: str = "") -> None:
     argv = _helm_command(installation, *words)
-    command.stream(argv, timeout=_INSTALL_SECONDS, tell=update, stdin=stdin)
+    command.stream(argv, timeout=_INSTALL_SECONDS, on_line=update, stdin=stdin)
 
 
 def _helm_command(installation: Installation, *words: str) -> tuple[str | Path, ...]:

@@ -31,7 +31,7 @@ def generate(chart: Path) -> Mapping[Path, str]:
         chart / "values.schema.json": schema.build(documented),
         chart / "README.md": _readme(chart / "README.md", documented),
     }
-    return {**files, chart / "Chart.yaml": _versioned(chart, files)}
+    return {**files, chart / "Chart.yaml": _chart_yaml(chart, files)}
 
 
 def _readme(path: Path, documented: Sequence[Value]) -> str:
@@ -51,7 +51,7 @@ def _default(value: object) -> str:
     return f"`{text}`" if len(text) <= _LONGEST_DEFAULT else "see values.yaml"
 
 
-def _versioned(chart: Path, generated: Mapping[Path, str]) -> str:
+def _chart_yaml(chart: Path, generated: Mapping[Path, str]) -> str:
     """Chart.yaml with ``X.Y.Z+<digest>``: the digest of every file that Helm would package.
 
     README.md and ci/ are left out, as .helmignore leaves them out: they change no release.

@@ -1,44 +1,58 @@
-"""``harness models adopt``: takes over a store that was filled by hand."""
+"""``harness models adopt``: takes over a model store that was filled by hand."""
 
 import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
 
+from harness.cli import options
 from harness.core import console
 from harness.core.errors import UsageError
-from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, write_lock
 
 
-def register(parser: argparse.ArgumentParser) -> None:
-    """Add which folder."""
-    parser.add_argument(
+def register(parser: argparse.ArgumentParser, _action: str) -> None:
+    """Add the folder or the file system that is adopted."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
         "--store",
-        nargs="?",
-        const="",
+        type=Path,
         metavar="FOLDER",
-        help="adopt: the old store · gc, without a FOLDER: the cluster's store, not the bucket",
+        help="lock the archives of this folder: the old store, mounted or copied",
     )
-    parser.add_argument(
+    what.add_argument(
         "--ownership",
         metavar="FILE_SYSTEM",
-        help="adopt: what root owns on this EFS file system; with --yes, give it to the sync Job",
+        help="list what root owns on this EFS file system, such as fs-0123456789abcdef0",
     )
+    parser.add_argument("--env", help="with --ownership: environment whose cluster mounts it")
+    options.add_context(parser)
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="with --ownership: give it to the sync Job's user (default: only list)",
+    )
+    parser.set_defaults(run=_run)
 
 
-def adopt(checkout: Repository, args: argparse.Namespace) -> int:
-    """Write models/lock.yaml from what the folder has; 1 where something was left."""
-    from harness.archives.adopt import adopt as take_over
+def _run(args: argparse.Namespace) -> int:
+    return _change_ownership(args) if args.ownership else _adopt(args)
 
-    if args.ownership:
-        return _own(checkout, args)
-    if not args.store or not Path(args.store).is_dir():
-        raise UsageError("--store names no folder", hint="the old store, mounted or copied")
-    committed = load_lock(checkout.lock) if checkout.lock.is_file() else Lock()
-    adopted = take_over(Path(args.store), load_catalog(checkout.models), committed)
-    write_lock(checkout.lock, adopted.lock)
+
+def _adopt(args: argparse.Namespace) -> int:
+    """Write models/lock.yaml from the folder's archives; 1 if one was left out."""
+    from harness.archives.adopt import adopt
+
+    if args.yes or args.env or args.context:
+        raise UsageError("--env, --context and --yes go with --ownership, not with --store")
+    if not args.store.is_dir():
+        raise UsageError(f"{args.store} is not a folder", hint="the old store, mounted or copied")
+    repository = find_repository()
+    committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
+    adopted = adopt(args.store, load_catalog(repository.models), committed)
+    write_lock(repository.lock, adopted.lock)
     if args.json:
         print(json.dumps({"adopted": adopted.names, "left": adopted.skipped}, indent=2))
     else:
@@ -49,21 +63,21 @@ def adopt(checkout: Repository, args: argparse.Namespace) -> int:
     return 1 if adopted.skipped else 0
 
 
-def _own(checkout: Repository, args: argparse.Namespace) -> int:
+def _change_ownership(args: argparse.Namespace) -> int:
     """Give the old store's folders and files to the user of the sync Job."""
     from harness.archives import model_store
 
     if not args.env:
-        raise UsageError("--env is missing: whose cluster mounts it?")
+        raise UsageError("--ownership needs --env: the environment whose cluster mounts it")
     with console.step("Job in the cluster"):
-        found = model_store.chown_tree(
-            checkout, args.env, args.context, args.ownership, apply=args.yes
+        ownership = model_store.chown_tree(
+            find_repository(), args.env, args.context, args.ownership, apply=args.yes
         )
     if args.json:
-        print(json.dumps({**asdict(found), "applied": args.yes}, indent=2))
+        print(json.dumps({**asdict(ownership), "applied": args.yes}, indent=2))
         return 0
-    done = "changed" if args.yes else "to change with --yes"
-    print("\n".join([*found.changed, f"{args.ownership}: {len(found.changed)} {done}"]))
-    for path in found.untouched:
-        console.note(f"! {path} is left as it is")
+    what = "changed" if args.yes else "to change with --yes"
+    print("\n".join([*ownership.changed, f"{args.ownership}: {len(ownership.changed)} {what}"]))
+    for path in ownership.untouched:
+        console.note(f"! {path} keeps its owner")
     return 0

@@ -1,4 +1,4 @@
-"""``harness audit``: the known holes of what an image or an environment is made of."""
+"""``harness audit``: known vulnerabilities of the parts of an image or environment."""
 
 import argparse
 import datetime
@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from harness.audit import bom, java, library, report, scanner, verdict
-from harness.core import console, files, repository
+from harness.core import console, files
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.jars import JarsError, Unreachable, fetch, lock
 from harness.jars.lock import Jar
 
@@ -18,54 +19,54 @@ _BUNDLED = library.FILE.with_name("bundled.lock")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add what to look at, and by which database."""
+    """Add the files, the database and the severity."""
     parser.add_argument(
         "--root",
         type=Path,
         default=Path(sys.prefix),
-        help="an image's files, unpacked (default: the environment that harness runs in)",
+        help="folder with an image's files (default: the Python environment of harness)",
     )
     parser.add_argument(
         "--sbom",
         type=Path,
         metavar="FILE",
-        help="what Trivy cataloged of it, as CycloneDX, in place of a look at its packages",
+        help="Trivy's CycloneDX bill of materials of it (default: read its packages)",
     )
     parser.add_argument(
         "--db",
         type=Path,
         default=scanner.database(),
-        help="the folder with Trivy's trivy.db and metadata.json (default: %(default)s)",
+        help="folder with Trivy's trivy.db and metadata.json (default: %(default)s)",
     )
     parser.add_argument(
         "--severity",
         choices=scanner.SEVERITIES,
         default="HIGH",
-        help="from which on a vulnerability that is fixed somewhere stops (default: HIGH)",
+        help="lowest severity at which a fixable vulnerability fails (default: %(default)s)",
     )
     parser.add_argument(
         "--index",
         action="store_true",
-        help="instead, write harness/audit/libraries.json from bundled.lock (fetches its JARs)",
+        help="write harness/audit/libraries.json from bundled.lock instead (fetches its JARs)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write build/audit/sbom.cdx.json and report.json, and print what is open."""
-    here = repository.find()
+    """Write build/audit/sbom.cdx.json and report.json, and print the open vulnerabilities."""
+    repository = find_repository()
     if not args.root.is_dir():
-        raise UsageError(f"{args.root} is no folder", hint="--root names an image's files")
+        raise UsageError(f"{args.root} is not a folder", hint="--root FOLDER with an image's files")
     if args.index:
-        return _index(here, args.root)
-    libraries = java.find(args.root, (*_read(here.root / _PINNED), *_read(_BUNDLED)))
-    base = bom.load(args.sbom) if args.sbom else scanner.catalog(here, args.root)
+        return _index(repository, args.root, as_json=args.json)
+    libraries = java.find(args.root, (*_read(repository.root / _PINNED), *_read(_BUNDLED)))
+    base = bom.load(args.sbom) if args.sbom else scanner.catalog(repository, args.root)
     materials = bom.with_java(base, libraries.parts)
-    folder = here.build / "audit"
+    folder = repository.build / "audit"
     files.write(folder / "sbom.cdx.json", json.dumps(materials, indent=2) + "\n")
     console.note(f"bill of materials: {folder / 'sbom.cdx.json'}")
-    matches = scanner.match(here, materials, args.db)
-    entries = verdict.load(here.root / verdict.FILE)
+    matches = scanner.match(repository, materials, args.db)
+    entries = verdict.load(repository.root / verdict.FILE)
     today = datetime.datetime.now(datetime.UTC).date()
     result = report.evaluate(materials, libraries, matches, entries, args.severity, today)
     text = json.dumps(report.as_json(result), indent=2)
@@ -74,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if result.passed else 1
 
 
-def _index(here: Repository, root: Path) -> int:
+def _index(repository: Repository, root: Path, *, as_json: bool) -> int:
     stock = next(root.rglob("ts/frontend/model-server.jar"), None)
     if stock is None:
-        raise UsageError(f"there is no TorchServe below {root}", hint="--root names where it is")
-    folder = here.build / "audit" / "jars"
+        raise UsageError(f"no TorchServe below {root}", hint="--root FOLDER with an image's files")
+    folder = repository.build / "audit" / "jars"
     try:
         fetch.fetch(_BUNDLED, folder)
     except Unreachable as error:
@@ -87,7 +88,9 @@ def _index(here: Repository, root: Path) -> int:
         raise InputError(str(error)) from error
     libraries = java.known_libraries(_read(_BUNDLED), folder, stock)
     changed = files.write(library.FILE, library.save(libraries))
-    print(f"{library.FILE}: {len(libraries)} libraries, {'written' if changed else 'unchanged'}")
+    row = {"file": str(library.FILE), "libraries": len(libraries), "changed": changed}
+    text = f"{library.FILE}: {len(libraries)} libraries, {'written' if changed else 'unchanged'}"
+    print(json.dumps(row, indent=2) if as_json else text)
     return 0
 
 

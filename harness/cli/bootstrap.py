@@ -1,4 +1,4 @@
-"""``harness bootstrap``: from an empty AWS account to the first sync, and back."""
+"""``harness bootstrap``: from an empty AWS account to the first reconciliation, and back."""
 
 import argparse
 import json
@@ -10,41 +10,39 @@ from harness.bootstrap.down import DOWN
 from harness.bootstrap.installation import Installation, of
 from harness.bootstrap.step import Row, Step, apply, format_progress, format_rows, plan
 from harness.bootstrap.steps import STEPS
-from harness.core import console, repository
+from harness.cli import options
+from harness.core import console
 from harness.core.errors import UsageError
+from harness.core.repository import find as find_repository
 
 _TOKEN = "GIT_TOKEN"  # noqa: S105 (a variable's name)
 
 
-def register(parser: argparse.ArgumentParser) -> None:
-    """Add what to do, with which environment, and where the token comes from."""
-    parser.add_argument(
-        "action",
-        choices=["plan", "apply", "destroy"],
-        help="plan: how each step stands, and what it would change · apply: do what is left, as "
-        "far as it goes without you · destroy: remove the foundation, once the cluster is gone",
-    )
-    parser.add_argument("--env", required=True, help="the environment, such as staging")
-    parser.add_argument(
-        "--token-stdin",
-        action="store_true",
-        help=f"apply: read the Git server's token from standard input (else: {_TOKEN}); "
-        "nothing of the kind is needed where GIT_URL begins with ssh://",
-    )
-    parser.add_argument("--yes", action="store_true", help="destroy: do not ask")
-    parser.add_argument(
-        "--with-data", action="store_true", help="destroy: images, archives and evidence too"
-    )
-    parser.set_defaults(run=_run)
+def register(parser: argparse.ArgumentParser, action: str) -> None:
+    """Add the options of one action."""
+    options.add_shared_env(parser)
+    if action == "apply":
+        parser.add_argument(
+            "--token-stdin",
+            action="store_true",
+            help=f"read the Git server's token from standard input (default: from {_TOKEN}; "
+            "a GIT_URL that begins with ssh:// needs none)",
+        )
+    if action == "destroy":
+        parser.add_argument("--yes", action="store_true", help="remove without asking")
+        parser.add_argument(
+            "--with-data", action="store_true", help="remove images, archives and evidence, too"
+        )
+    parser.set_defaults(run=_run, action=action)
 
 
 def _run(args: argparse.Namespace) -> int:
     installation = of(
-        repository.find(),
+        find_repository(),
         args.env,
         action=args.action,
-        token=_token(from_stdin=args.token_stdin),
-        with_data=args.with_data,
+        token=_read_token(from_stdin=getattr(args, "token_stdin", False)),
+        with_data=getattr(args, "with_data", False),
     )
     if args.action == "plan":
         rows = plan(STEPS, installation)
@@ -55,7 +53,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         _confirm(plan(DOWN, installation), args, installation.aws.place)
         rows = _apply(DOWN, installation)
-        _show(args, rows, "there is nothing left")
+        _show(args, rows, "everything was removed")
     return 0
 
 
@@ -68,33 +66,24 @@ def _apply(steps: Sequence[Step], installation: Installation) -> list[Row]:
 
 
 def _confirm(rows: Sequence[Row], args: argparse.Namespace, where: str) -> None:
-    """Have a person agree to what would be removed.
-
-    Raises:
-        UsageError: nobody did.
-    """
+    """Have a person agree to what would be removed, if anything would."""
     removing = any(row.status == "pending" for row in rows)
     stopped = any(row.status == "manual" for row in rows)
-    if args.yes or stopped or not removing:
-        return
-    console.note(f"{where}:\n{format_rows(rows)}")
-    if not sys.stdin.isatty():
-        raise UsageError("no terminal to confirm on", hint="use --yes")
-    if input(f"Type {args.env} to remove all of this: ") != args.env:
-        raise UsageError("not confirmed: nothing was removed")
+    if removing and not stopped and not args.yes:
+        options.confirm(args.env, f"{where}:\n{format_rows(rows)}")
 
 
-def _token(*, from_stdin: bool) -> str | None:
-    """The token; out of the environment, where every program that is started would find it.
+def _read_token(*, from_stdin: bool) -> str | None:
+    """Take the token out of the environment, where every program that we start would find it.
 
     Raises:
-        UsageError: none came.
+        UsageError: standard input was empty.
     """
     token = os.environ.pop(_TOKEN, None)
     if from_stdin:
         token = sys.stdin.readline().strip()
         if not token:
-            raise UsageError("standard input has no token")
+            raise UsageError("standard input contains no token")
     return token or None
 
 

@@ -4,49 +4,51 @@ import argparse
 import json
 import time
 
-from harness import tools
-from harness.core import console, repository
+from harness.cli import options
+from harness.core import console
 from harness.core.errors import HarnessError
+from harness.core.repository import find as find_repository
 from harness.local_cluster import local
 from harness.local_cluster.local import LocalCluster
 
 
-def register(parser: argparse.ArgumentParser) -> None:
-    """Add what to do, with which environment, under which name."""
-    parser.add_argument("action", choices=["up", "down", "status", "tools"])
-    parser.add_argument("--env", default="local", help="the folder under clusters/ (local)")
-    parser.add_argument("--name", default="local", help="of the cluster (local)")
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> int:
-    return {"up": _up, "down": _down, "status": _status, "tools": _tools}[args.action](args)
+def register(parser: argparse.ArgumentParser, action: str) -> None:
+    """Add the options of one action."""
+    if action == "up":
+        options.add_env(parser)
+    parser.add_argument(
+        "--name", default="local", help="name of the local cluster (default: %(default)s)"
+    )
+    parser.set_defaults(run={"up": _up, "down": _down, "processes": _processes}[action])
 
 
 def _up(args: argparse.Namespace) -> int:
-    here, began = repository.find(), time.monotonic()
-    cluster = local.up(here, args.name, args.env)
+    started = time.monotonic()
+    cluster = local.up(find_repository(), args.name, args.env)
     commit = cluster.take()
     cluster.follow()
-    with console.step(f"sync {commit[:12]}"):
+    with console.step(f"reconcile {commit[:12]}"):
         cluster.sync(commit)
-    took = round(time.monotonic() - began, 1)
-    answer = {"commit": commit, "kubeconfig": str(cluster.kubeconfig), "seconds": took}
-    text = f"Ready after {took} s\nexport KUBECONFIG={cluster.kubeconfig}"
+    seconds = round(time.monotonic() - started, 1)
+    answer = {"commit": commit, "kubeconfig": str(cluster.kubeconfig), "seconds": seconds}
+    text = f"Ready after {seconds} s\nexport KUBECONFIG={cluster.kubeconfig}"
     print(json.dumps(answer, indent=2) if args.json else text)
     return 0
 
 
 def _down(args: argparse.Namespace) -> int:
-    there = local.down(repository.find(), args.name)
-    print(json.dumps({"was_there": there}) if args.json else "gone" if there else "none was there")
+    existed = local.down(find_repository(), args.name)
+    text = f"cluster {args.name!r} {'removed' if existed else 'not found'}"
+    print(json.dumps({"was_there": existed}) if args.json else text)
     return 0
 
 
-def _status(args: argparse.Namespace) -> int:
-    cluster = local.find(repository.find(), args.name)
+def _processes(args: argparse.Namespace) -> int:
+    cluster = local.find(find_repository(), args.name)
     if cluster is None:
-        raise HarnessError(f"no cluster {args.name!r} is here", hint="start one: `make cluster`")
+        raise HarnessError(
+            f"no cluster {args.name!r} on this machine", hint="start one: `make cluster`"
+        )
     state = cluster.state
     if args.json:
         rows = {
@@ -65,16 +67,8 @@ def _table(cluster: LocalCluster) -> str:
     )
     lines = [f"{cluster.name} follows {cluster.env}, {supervised}", ""]
     for name, each in cluster.state.components.items():
-        again = f"started again {each.restarts}×" if each.restarts else ""
+        restarts = f"restarted {each.restarts}×" if each.restarts else ""
         lines.append(
-            f"  {name:24} {each.phase:9} {each.pid or '':>7} {each.seconds:5.1f} s {again}"
+            f"  {name:24} {each.phase:9} {each.pid or '':>7} {each.seconds:5.1f} s {restarts}"
         )
     return "\n".join([*lines, "", f"export KUBECONFIG={cluster.kubeconfig}"])
-
-
-def _tools(args: argparse.Namespace) -> int:
-    here = repository.find()
-    paths = {name: str(tools.find(here, name)) for name in (*tools.CLUSTER, *tools.RELEASE)}
-    tools.trim(here)
-    print(json.dumps(paths, indent=2) if args.json else "\n".join(paths.values()))
-    return 0

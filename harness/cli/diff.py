@@ -1,26 +1,37 @@
-"""``harness diff``: what a change does to an environment, rendered, the dangerous first."""
+"""``harness diff``: rendered changes of an environment, dangerous ones first."""
 
 import argparse
 import json
 
-from harness.cli import tools
-from harness.core import repository
+from harness.cli import options, tools
+from harness.core.repository import find as find_repository
 from harness.render import diff
 from harness.render.renderer import Renderer
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", required=True, help="a folder of clusters/")
-    parser.add_argument("--from", dest="old", metavar="COMMIT", default="HEAD", help="before")
-    parser.add_argument("--to", dest="new", metavar="COMMIT", help="after; the working tree")
+    options.add_env(parser)
+    parser.add_argument(
+        "--from",
+        dest="old",
+        metavar="COMMIT",
+        default="HEAD",
+        help="commit before the change (default: HEAD)",
+    )
+    parser.add_argument(
+        "--to",
+        dest="new",
+        metavar="COMMIT",
+        help="commit after the change (default: the working tree)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the difference. It judges nothing, so it succeeds."""
-    here = repository.find()
-    tools.set_up(here)
-    renderer = Renderer(here)
+    """Print the difference; it evaluates nothing, so it succeeds."""
+    repository = find_repository()
+    tools.set_up(repository)
+    renderer = Renderer(repository)
     old = renderer.at(args.env, args.old)
     new = renderer.at(args.env, args.new) if args.new else renderer.candidate(args.env)
     if args.json:

@@ -1,30 +1,33 @@
-"""``harness event``: is this what Flux announces of a sync?"""
+"""``harness event``: whether FLUX_EVENT is what Flux sends after a reconciliation."""
 
 import argparse
 import json
 import os
 from dataclasses import asdict
 
-from harness.core import repository
+from harness.cli import options
 from harness.core.errors import UsageError
+from harness.core.repository import find as find_repository
 from harness.kubernetes import event
 
 _VARIABLE = "FLUX_EVENT"
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", required=True, help="the environment that it should come from")
+    options.add_shared_env(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge the event in the variable FLUX_EVENT: a workflow's payload never meets a shell."""
+    """Check the event in the variable FLUX_EVENT: a workflow's payload never meets a shell."""
     payload = os.environ.get(_VARIABLE)
     if not payload:
         raise UsageError(f"{_VARIABLE} is empty", hint="it holds github.event.client_payload")
-    sync = event.read(payload, repository.find(), args.env)
+    reconciliation = event.read(payload, find_repository(), args.env)
     if args.json:
-        print(json.dumps(asdict(sync), indent=2))
+        print(json.dumps(asdict(reconciliation), indent=2))
     else:
-        print(f"{args.env}: {sync.applied_by} applied {sync.commit or 'a chart'}")
+        print(
+            f"{args.env}: {reconciliation.applied_by} applied {reconciliation.commit or 'a chart'}"
+        )
     return 0

@@ -1,29 +1,41 @@
-"""``harness init``: writes what a site knows into every place where an environment needs it."""
+"""``harness init``: writes a site's values wherever they are needed, or adds an environment."""
 
 import argparse
 import json
 
-from harness.core import repository
+from harness.cli import options
+from harness.core import console, files
 from harness.core.errors import UsageError
-from harness.settings import site
+from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
+from harness.settings import new_environment, site
+from harness.snapshot import config
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", required=True, help="the environment, such as staging")
+    options.add_shared_env(parser)
     parser.add_argument(
-        "settings", nargs="*", metavar="NAME=VALUE", help="nothing: show what is still unset"
+        "settings",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="settings to write (default: list those that are unset)",
+    )
+    parser.add_argument(
+        "--like", metavar="ENV", help="existing environment to add a new one from, such as staging"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fill the given settings in, and say what is left."""
-    checkout = repository.find()
-    checkout.cluster(args.env)
-    written = site.fill(checkout, args.env, _pairs(args.settings))
-    names = [path.relative_to(checkout.root).as_posix() for path in written]
+    """Write the settings, and list those that are still unset."""
+    repository = find_repository()
+    if args.like:
+        _add(repository, args.env, args.like)
+    repository.cluster(args.env)
+    written = site.fill(repository, args.env, _pairs(args.settings))
+    names = [path.relative_to(repository.root).as_posix() for path in written]
     unset = sorted(
-        {each.name for each in site.read(checkout, args.env) if each.value == site.UNSET}
+        {each.name for each in site.read(repository, args.env) if each.value == site.UNSET}
     )
     if args.json:
         print(json.dumps({"written": names, "unset": unset}, indent=2))
@@ -34,6 +46,21 @@ def run(args: argparse.Namespace) -> int:
     for name in unset:
         print(f"  {name:<28}{site.SETTINGS[name].what}")
     return 0
+
+
+def _add(repository: Repository, env: str, like: str) -> None:
+    """Add an environment with a fresh snapshot; nothing of it stays if one step fails."""
+    folders = new_environment.create(repository, env, like)
+    try:
+        for path, text in config.stale(repository, env).items():
+            files.write(path, text)
+    except BaseException:
+        new_environment.discard(folders)
+        raise
+    for folder in folders:
+        console.note(f"added {folder.relative_to(repository.root)}")
+    console.note(f"next: make check, then harness init --env {env} NAME=VALUE for what is unset,")
+    console.note(f"      commit, and harness bootstrap plan --env {env} (docs/environments.md)")
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

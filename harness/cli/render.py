@@ -5,27 +5,35 @@ import json
 
 import yaml
 
-from harness.cli import tools
-from harness.core import console, repository
+from harness.cli import options, tools
+from harness.core import console
 from harness.core.errors import UsageError
+from harness.core.repository import find as find_repository
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", required=True, help="a folder of clusters/")
+    options.add_env(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--commit", help="render this commit instead of the working tree")
-    which.add_argument("--live", action="store_true", help="the folder × the commit that it pins")
-    parser.add_argument("--only", metavar="KIND", action="append", help="objects of this kind")
+    which.add_argument("--commit", help="commit to render (default: the working tree)")
+    which.add_argument(
+        "--live", action="store_true", help="render the commit to which the environment is pinned"
+    )
+    parser.add_argument(
+        "--only",
+        metavar="KIND",
+        action="append",
+        help="kind of the objects to print; repeatable (default: every kind)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the objects; exit 1 where something could not be rendered."""
-    environment = _rendered(args)
-    made = (*environment.objects, *environment.third_party)
-    objects = [each for each in made if not args.only or each.kind in args.only]
+    """Print the objects; exit 1 if something could not be rendered."""
+    environment = _render(args)
+    rendered = (*environment.objects, *environment.third_party)
+    objects = [each for each in rendered if not args.only or each.kind in args.only]
     if args.json:
         rows = [
             {"source": str(each.at()), "owner": str(each.owner), "object": each.value}
@@ -41,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(each.rule != "render/not-rendered" for each in environment.faults) else 0
 
 
-def _rendered(args: argparse.Namespace) -> Environment:
-    here = repository.find()
-    tools.set_up(here)
-    renderer = Renderer(here)
+def _render(args: argparse.Namespace) -> Environment:
+    repository = find_repository()
+    tools.set_up(repository)
+    renderer = Renderer(repository)
     if args.commit:
         return renderer.at(args.env, args.commit)
     if not args.live:

@@ -5,23 +5,25 @@ import json
 import shlex
 
 from harness import embedded_server
-from harness.core import console, repository
+from harness.cli import options
+from harness.core import console
 from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.embedded_server import Server
 from harness.models import samples
 from harness.models.lock import load_lock
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``harness serve``."""
-    parser.add_argument("--env", default="local", help="whose settings (default: local)")
+    """Add the environment whose settings TorchServe takes."""
+    options.add_env(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    checkout = repository.find()
-    with embedded_server.running(checkout, args.env) as served:
-        calls = _calls(checkout, served)
+    repository = find_repository()
+    with embedded_server.running(repository, args.env) as served:
+        calls = _calls(repository, served)
         if args.json:
             urls = {"inference": served.inference_url, "grpc": served.grpc_address}
             rest = {"launcher": served.launcher_url, "pid": served.pid, "calls": calls}
@@ -33,17 +35,17 @@ def _run(args: argparse.Namespace) -> int:
         try:
             served.wait()
         except KeyboardInterrupt:
-            console.note("stopping: what is in flight is answered first; Ctrl-C again to hurry")
+            console.note("stopping after the requests in flight; Ctrl-C again to stop now")
     return 0
 
 
-def _calls(checkout: Repository, served: Server) -> list[str]:
-    """For each model a curl line that works."""
-    lock = load_lock(checkout.built_models / "lock.yaml")
+def _calls(repository: Repository, served: Server) -> list[str]:
+    """Return a working curl line for each model."""
+    lock = load_lock(repository.built_models / "lock.yaml")
     calls = []
-    for model, prepared in samples.load_samples(checkout, lock).items():
+    for model, prepared in samples.load_samples(repository, lock).items():
         for sample in prepared[:1] if model in served.models else ():
-            body = samples.folder(checkout, model, sample.version) / sample.name
+            body = samples.folder(repository, model, sample.version) / sample.name
             header = f"Content-Type: {sample.content_type}"
             url = f"{served.inference_url}/predictions/{model}"
             calls.append(shlex.join(["curl", "-H", header, "--data-binary", f"@{body}", url]))

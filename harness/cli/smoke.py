@@ -2,28 +2,33 @@
 
 import argparse
 
-from harness.core import repository
+from harness.cli import options
 from harness.core.errors import HarnessError, UsageError
+from harness.core.repository import find as find_repository
 from harness.smoke import report, run, target
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add which environment, and where it runs."""
-    parser.add_argument("--env", default="local", help="the environment (local)")
-    parser.add_argument("--context", help="of KUBECONFIG; default: the local cluster of ENV, else "
-                        "KUBECONFIG's current one")  # fmt: skip
-    parser.add_argument(
-        "--embedded", action="store_true", help="start TorchServe on this machine and check that"
+    """Add the environment, and where it runs."""
+    options.add_env(parser)
+    where = parser.add_mutually_exclusive_group()
+    options.add_context(where)
+    where.add_argument(
+        "--embedded",
+        action="store_true",
+        help="start TorchServe on this machine with the environment's settings, and check that",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    checkout, clock = repository.find(), run.Clock()
-    folder = checkout.build / "smoke" / args.env
+    repository, clock = find_repository(), run.Clock()
+    folder = repository.build / "smoke" / args.env
     try:
-        with target.find(checkout, args.env, context=args.context, embedded=args.embedded) as found:
-            result = run.run(found)
+        with target.find(
+            repository, args.env, context=args.context, embedded=args.embedded
+        ) as installation:
+            result = run.run(installation)
     except UsageError:
         raise
     except HarnessError as error:

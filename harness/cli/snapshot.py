@@ -1,4 +1,4 @@
-"""``harness snapshot``: write the generated files of TorchServe, check them, import old ones."""
+"""``harness snapshot``: write TorchServe's generated files, check them, import old ones."""
 
 import argparse
 import difflib
@@ -6,45 +6,72 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.core import console, document, files, repository
+from harness.cli import options
+from harness.core import console, document, files
 from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.models.catalog import load_catalog
 from harness.snapshot import config, importer
 
 
-def register(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``harness snapshot`` and ``harness snapshot import``."""
-    parser.add_argument("action", nargs="?", choices=["import"], help="read FILE, write models/")
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a config.properties")
-    parser.add_argument("--env", help="one environment; every one unless told")
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 and a diff if stale")
-    parser.add_argument("--lock", type=Path, metavar="FILE", help="instead of models/lock.yaml")
-    parser.add_argument("--force", action="store_true", help="import: replace ENV's serving.yaml")
-    parser.set_defaults(run=_snapshot)
+def register(parser: argparse.ArgumentParser, action: str) -> None:
+    """Add the options of one action."""
+    if action == "import":
+        parser.add_argument("file", type=Path, metavar="FILE", help="a config.properties")
+        parser.add_argument(
+            "--env", help="environment whose serving.yaml is written (default: only print it)"
+        )
+        parser.add_argument("--force", action="store_true", help="replace an existing serving.yaml")
+        parser.set_defaults(run=_import)
+        return
+    options.add_every_env(parser, "every environment that has a serving.yaml")
+    parser.add_argument(
+        "--lock", type=Path, metavar="FILE", help="the archives' lock (default: models/lock.yaml)"
+    )
+    parser.set_defaults(run=_write if action == "write" else _check)
 
 
-def _snapshot(args: argparse.Namespace) -> int:
-    if args.action:
-        return _import(args)
-    checkout = repository.find()
-    found = checkout.root.glob("apps/torchserve/*/serving.yaml")
-    environments = [args.env] if args.env else sorted(path.parent.name for path in found)
-    if not environments:
-        raise UsageError("no environment has a serving.yaml", at=checkout.root / "apps/torchserve")
-    stale: dict[Path, str] = {}
-    for env in environments:
-        stale |= config.stale(checkout, env, args.lock)
+def _write(args: argparse.Namespace) -> int:
+    repository = find_repository()
+    environments, stale = _stale_files(repository, args)
     if args.json:
-        names = [str(path.relative_to(checkout.root)) for path in stale]
-        print(json.dumps({"environments": environments, "stale": names}, indent=2))
-    elif args.check:
-        print("".join(_diff(path, text) for path, text in stale.items()) or "fresh\n", end="")
-    if args.check:
-        return 1 if stale else 0
+        print(_as_json(repository, environments, stale))
     for path, text in stale.items():
         files.write(path, text)
-        console.note(f"wrote {path.relative_to(checkout.root)}")
+        console.note(f"wrote {path.relative_to(repository.root)}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    repository = find_repository()
+    environments, stale = _stale_files(repository, args)
+    if args.json:
+        print(_as_json(repository, environments, stale))
+    else:
+        print("".join(_diff(path, text) for path, text in stale.items()) or "fresh\n", end="")
+    return 1 if stale else 0
+
+
+def _stale_files(
+    repository: Repository, args: argparse.Namespace
+) -> tuple[list[str], dict[Path, str]]:
+    """Return the environments and their stale files with the text that belongs there."""
+    serving = repository.root.glob("apps/torchserve/*/serving.yaml")
+    environments = [args.env] if args.env else sorted(path.parent.name for path in serving)
+    if not environments:
+        raise UsageError(
+            "no environment has a serving.yaml", at=repository.root / "apps/torchserve"
+        )
+    stale: dict[Path, str] = {}
+    for env in environments:
+        stale |= config.stale(repository, env, args.lock)
+    return environments, stale
+
+
+def _as_json(repository: Repository, environments: list[str], stale: dict[Path, str]) -> str:
+    names = [str(path.relative_to(repository.root)) for path in stale]
+    return json.dumps({"environments": environments, "stale": names}, indent=2)
 
 
 def _diff(path: Path, text: str) -> str:
@@ -54,20 +81,18 @@ def _diff(path: Path, text: str) -> str:
 
 
 def _import(args: argparse.Namespace) -> int:
-    if not args.file:
-        raise UsageError("which file?", hint="harness snapshot import FILE")
-    checkout = repository.find()
-    target = checkout.app(args.env) / "serving.yaml" if args.env else None
+    repository = find_repository()
+    target = repository.app(args.env) / "serving.yaml" if args.env else None
     if target and target.exists() and not args.force:
-        raise UsageError("it is there already", at=target, hint="--force replaces it")
-    found = importer.read(args.file)
-    kept = importer.already_there(checkout, found)
-    written = importer.write_models(checkout, found)
-    serving = found.serving_yaml(load_catalog(checkout.models))
+        raise UsageError("already exists", at=target, hint="--force replaces it")
+    imported = importer.read(args.file)
+    existing = importer.existing_models(repository, imported)
+    written = importer.write_models(repository, imported)
+    serving = imported.serving_yaml(load_catalog(repository.models))
     if target and files.write(target, serving):
         written.append(target)
-    remarks = [asdict(remark) for remark in (*found.remarks, *kept)]
-    names = [str(path.relative_to(checkout.root)) for path in written]
+    remarks = [asdict(remark) for remark in (*imported.remarks, *existing)]
+    names = [str(path.relative_to(repository.root)) for path in written]
     if args.json:
         print(json.dumps({"written": names, "serving": serving, "remarks": remarks}, indent=2))
         return 0

@@ -6,34 +6,42 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import tools
-from harness.core import console, repository
+from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from harness.schema import catalog
 
+_KNOWN = tools.TOOLS | tools.LINTERS | tools.AUDIT | tools.CLUSTER | tools.RELEASE
+
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the programs that are wanted alone."""
-    parser.add_argument(
+    """Add which programs."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "names",
         nargs="*",
+        default=[],
         metavar="NAME",
-        help=f"only these: {', '.join(tools.TOOLS | tools.LINTERS | tools.AUDIT)}",
+        help=f"programs: {', '.join(_KNOWN)} (default: what check needs)",
+    )
+    which.add_argument(
+        "--cluster", action="store_true", help="the programs that `harness cluster up` needs"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build what is missing and say where everything lies."""
-    here = repository.find()
-    if args.names:
-        paths = {name: str(_named(here, name)) for name in args.names}
-        tools.trim(here)
+    """Build what is missing, and print where everything is."""
+    repository = find_repository()
+    if names := (*tools.CLUSTER, *tools.RELEASE) if args.cluster else args.names:
+        paths = {name: str(_find(repository, name)) for name in names}
+        tools.trim(repository)
     else:
-        paths = {name: str(path) for name, path in set_up(here).items()}
-        paths |= {str(chart): str(path) for chart, path in _charts(here).items()}
+        paths = {name: str(path) for name, path in set_up(repository).items()}
+        paths |= {str(chart): str(path) for chart, path in _charts(repository).items()}
     if args.json:
         print(json.dumps(paths, indent=2))
     else:
@@ -42,32 +50,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def set_up(here: Repository) -> dict[str, Path]:
-    """Every program and the schemas; where they had to be built, nothing else is left of it."""
-    missing = not all(tools.built(here, name) for name in tools.TOOLS)
-    paths = {name: tools.find(here, name) for name in tools.TOOLS}
-    paths["schemas"] = catalog.find(here)
+def set_up(repository: Repository) -> dict[str, Path]:
+    """Return the paths of the programs and schemas; building leaves nothing else behind."""
+    missing = not all(tools.built(repository, name) for name in tools.TOOLS)
+    paths = {name: tools.find(repository, name) for name in tools.TOOLS}
+    paths["schemas"] = catalog.find(repository)
     if missing:
-        tools.trim(here)
+        tools.trim(repository)
     return paths
 
 
-def _named(here: Repository, name: str) -> Path:
-    known = tools.TOOLS | tools.LINTERS | tools.AUDIT
-    if name not in known:
-        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(known)}")
-    return tools.find(here, name)
+def _find(repository: Repository, name: str) -> Path:
+    if name not in _KNOWN:
+        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(_KNOWN)}")
+    return tools.find(repository, name)
 
 
-def _charts(here: Repository) -> dict[remote_charts.RemoteChart, Path]:
-    """The remote charts that are on this machine now; one that cannot be fetched is only noted."""
-    renderer = Renderer(here)
+def _charts(repository: Repository) -> dict[remote_charts.RemoteChart, Path]:
+    """Return the third-party charts that are here; one that cannot be fetched is only noted."""
+    renderer = Renderer(repository)
     environments = [renderer.candidate(name) for name in renderer.environments()]
-    charts = list(dict.fromkeys(chart for each in environments for chart in each.remote_charts))
+    remote = list(dict.fromkeys(chart for each in environments for chart in each.remote_charts))
     with ThreadPoolExecutor() as pool:
         for chart, why in zip(
-            charts, pool.map(lambda it: remote_charts.fetch(here, it), charts), strict=True
+            remote, pool.map(lambda it: remote_charts.fetch(repository, it), remote), strict=True
         ):
             if why:
                 console.note(f"not fetched: {chart} ({why})")
-    return {chart: path for chart in charts if (path := chart.copy(here))}
+    return {chart: path for chart in remote if (path := chart.copy(repository))}

@@ -58,7 +58,7 @@ def run(
     words = [str(word) for word in argv]
     shown = shlex.join(words)
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words,
             cwd=cwd,
             env={**os.environ, **(env or {})},
@@ -74,10 +74,10 @@ def run(
         raise CommandError(f"{words[0]} is not installed ({shown})") from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"killed after {timeout:g} s: {shown}") from error
-    if done.returncode not in accept:
-        said = (done.stderr or done.stdout).strip()[-_TAIL:]
-        raise CommandError(f"exit code {done.returncode}: {shown}\n{said}")
-    return Completed(done.returncode, done.stdout, done.stderr)
+    if process.returncode not in accept:
+        message = (process.stderr or process.stdout).strip()[-_TAIL:]
+        raise CommandError(f"exit code {process.returncode}: {shown}\n{message}")
+    return Completed(process.returncode, process.stdout, process.stderr)
 
 
 @contextlib.contextmanager
@@ -138,16 +138,16 @@ def stream(
     argv: Sequence[str | Path],
     *,
     timeout: float,
-    tell: Callable[[str], None],
+    on_line: Callable[[str], None],
     cwd: Path | None = None,
     stdin: str = "",
 ) -> None:
-    """Run ``argv`` to its end, for minutes if need be, and tell each line that it prints.
+    """Run ``argv`` to its end, for minutes if need be, and hand on each line that it prints.
 
     Args:
         argv: the program and its arguments; no shell sees them.
         timeout: seconds until the process is killed.
-        tell: gets the lines of both streams as they come.
+        on_line: gets the lines of both streams as they come.
         cwd: working folder.
         stdin: text for standard input, less than a pipe holds (64 KiB).
 
@@ -168,30 +168,30 @@ def stream(
         )
     except FileNotFoundError as error:
         raise CommandError(f"{words[0]} is not installed ({shown})") from error
-    late = threading.Event()
+    timed_out = threading.Event()
 
-    def end() -> None:
-        late.set()
+    def kill() -> None:
+        timed_out.set()
         process.kill()
 
-    timer = threading.Timer(timeout, end)
-    said: collections.deque[str] = collections.deque(maxlen=_LINES)
+    timer = threading.Timer(timeout, kill)
+    tail: collections.deque[str] = collections.deque(maxlen=_LINES)
     timer.start()
     with process:
         try:
             _feed(process, stdin)
             for line in process.stdout or ():
-                said.append(line)
-                tell(line.rstrip())
+                tail.append(line)
+                on_line(line.rstrip())
         except BaseException:
             process.terminate()
             raise
         finally:
             timer.cancel()
-    if late.is_set():
-        raise CommandError(f"killed after {timeout:g} s: {shown}\n{''.join(said).strip()}")
+    if timed_out.is_set():
+        raise CommandError(f"killed after {timeout:g} s: {shown}\n{''.join(tail).strip()}")
     if process.returncode:
-        raise CommandError(f"exit code {process.returncode}: {shown}\n{''.join(said).strip()}")
+        raise CommandError(f"exit code {process.returncode}: {shown}\n{''.join(tail).strip()}")
 
 
 def _feed(process: subprocess.Popen[str], text: str) -> None:

@@ -10,12 +10,12 @@ from typing import IO
 
 from harness.core.errors import HarnessError
 
-_CHUNK = 1 << 20  # bytes: large enough to hash at disk speed, small beside any memory limit
+_CHUNK = 1 << 20  # bytes: large enough to hash at disk speed, small against any memory limit
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` and rename it to ``path`` when the block succeeds.
+    """Open a temporary file next to ``path`` and rename it to ``path`` when the block succeeds.
 
     Raises:
         HarnessError: the folder cannot be written or the disk is full; ``path`` is untouched.

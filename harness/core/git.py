@@ -31,8 +31,8 @@ _CHUNK = 1 << 20  # bytes of a blob that are in memory
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A commit in the log: when it was made, by whom, and its first line."""
+class LogEntry:
+    """A commit in the log: when it was created, by whom, and its first line."""
 
     commit: str
     at: datetime.datetime
@@ -40,7 +40,7 @@ class Entry:
     subject: str
 
     @classmethod
-    def read(cls, record: str) -> "Entry":
+    def read(cls, record: str) -> "LogEntry":
         """Read what ``Git.log`` asked for."""
         commit, at, by, subject = record.split(_FIELD)
         return cls(commit, datetime.datetime.fromisoformat(at), by, subject)
@@ -95,7 +95,7 @@ class Git:
         Raises:
             CommandError: it failed, or ran out of time.
         """
-        done = command.run(
+        result = command.run(
             ["git", *words],
             cwd=self.folder,
             timeout=seconds,
@@ -103,7 +103,7 @@ class Git:
             stdin=stdin,
             accept=accept,
         )
-        return done.stdout.rstrip("\n")
+        return result.stdout.rstrip("\n")
 
     def resolve(self, name: str) -> str | None:
         """The commit that a branch, a tag or a beginning of its name means; None if none does."""
@@ -112,25 +112,27 @@ class Git:
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether ``old`` is in the history of ``new``, or is ``new``."""
-        done = command.run(
+        result = command.run(
             ["git", "merge-base", "--is-ancestor", old, new],
             cwd=self.folder,
             timeout=_SECONDS,
             env=_ENV,
             accept=(0, 1, 128),
         )
-        return done.returncode == 0
+        return result.returncode == 0
 
-    def changed(self, *paths: str) -> list[str]:
+    def uncommitted(self, *paths: str) -> list[str]:
         """What is not committed, a line each; files that nobody added count, whatever the user's
         settings say."""
         words = ("status", "--porcelain", "--untracked-files=normal", "--")
         return self.run(*words, *paths).splitlines()
 
     def read(self, commit: str, path: str) -> str | None:
-        """A file as a commit has it, its line ends included; None where it has none."""
-        found = [each for each in self.entries(commit, path) if each.is_file and each.path == path]
-        for _, content in self.contents(found):
+        """A file as a commit has it, its line ends included, or None if it has none."""
+        matches = [
+            each for each in self.entries(commit, path) if each.is_file and each.path == path
+        ]
+        for _, content in self.contents(matches):
             return b"".join(content).decode(errors="replace")
         return None
 
@@ -164,12 +166,12 @@ class Git:
                         f"{entry.path}: its blob {entry.object} cannot be read from this clone",
                         hint="git fetch --refetch origin",
                     )
-                left = int(header[2])
+                remaining = int(header[2])
 
-                def pieces(left: int = left) -> Iterator[bytes]:
-                    while left:
-                        piece = output.read(min(left, _CHUNK))
-                        left -= len(piece) or left
+                def pieces(remaining: int = remaining) -> Iterator[bytes]:
+                    while remaining:
+                        piece = output.read(min(remaining, _CHUNK))
+                        remaining -= len(piece) or remaining
                         yield piece
 
                 content = pieces()
@@ -183,11 +185,11 @@ class Git:
     ) -> contextlib.AbstractContextManager[IO[bytes]]:
         return command.reading(argv, cwd=self.folder, timeout=_SECONDS, env=_ENV, stdin=stdin)
 
-    def log(self, *words: str) -> "list[Entry]":
-        """What `git log` tells, the newest first unless the words say otherwise."""
+    def log(self, *words: str) -> "list[LogEntry]":
+        """The commits that `git log` lists, newest first by default."""
         form = _FIELD.join(("%H", "%cI", "%an", "%s")) + _RECORD
         records = self.run("log", f"--format={form}", *words).split(_RECORD)
-        return [Entry.read(record.strip()) for record in records if record.strip()]
+        return [LogEntry.read(record.strip()) for record in records if record.strip()]
 
     def fetch(self) -> bool:
         """Fetch from origin; False where there is no such remote.
@@ -220,7 +222,7 @@ class Git:
             changes: what differs.
             message: the commit's.
             parent: what it comes after.
-            env: who commits, by git's own variables; the user unless told.
+            env: who commits, by git's own variables; by default the user.
         """
         with self.index() as index:
             self.run("read-tree", parent, env=index)
@@ -250,7 +252,7 @@ class Git:
 
     @contextlib.contextmanager
     def index(self) -> Iterator[dict[str, str]]:
-        """The variable that names an index of its own, for as long as a commit is made."""
-        own = self.run("rev-parse", "--absolute-git-dir")
-        with tempfile.TemporaryDirectory(dir=own, prefix="index-") as scratch:
+        """The variable that names a temporary index, while a commit is being created."""
+        git_dir = self.run("rev-parse", "--absolute-git-dir")
+        with tempfile.TemporaryDirectory(dir=git_dir, prefix="index-") as scratch:
             yield {"GIT_INDEX_FILE": os.fspath(Path(scratch, "index"))}

@@ -21,7 +21,7 @@ class Repository:
 
     @property
     def history(self) -> Path:
-        """The folder in which Git is asked."""
+        """The folder whose Git history is read."""
         return self.checkout or self.root
 
     @property
@@ -54,17 +54,17 @@ class Repository:
 
     def app(self, env: str) -> Path:
         """The TorchServe overlay of an environment: serving.yaml and the snapshot."""
-        return self._known("apps/torchserve", env)
+        return self._environment_folder("apps/torchserve", env)
 
     def cluster(self, env: str) -> Path:
         """The Flux entry point of an environment, with its loadtest.yaml."""
-        return self._known("clusters", env)
+        return self._environment_folder("clusters", env)
 
-    def _known(self, parent: str, env: str) -> Path:
+    def _environment_folder(self, parent: str, env: str) -> Path:
         # Compared as a name, not tried as a path: `..` is a folder too.
         if env not in _folders(self.root / parent):
-            have = ", ".join(self.environments)
-            raise UsageError(f"no environment {env!r}", hint=f"one of: {have}")
+            names = ", ".join(self.environments)
+            raise UsageError(f"no environment {env!r}", hint=f"one of: {names}")
         return self.root / parent / env
 
 
@@ -73,7 +73,7 @@ def _folders(parent: Path) -> list[str]:
 
 
 def find(start: Path | None = None) -> Repository:
-    """The checkout around ``start`` (the working folder unless told).
+    """The checkout around ``start`` (by default the working folder).
 
     Raises:
         UsageError: there is none.

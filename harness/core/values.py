@@ -10,7 +10,7 @@ Value = Mapping[str, object]
 
 
 def dig(value: object, *path: Key) -> object:
-    """The value at ``path`` below ``value``; None where the path ends early."""
+    """The value at ``path`` below ``value``, or None if the path ends early."""
     for key in path:
         if isinstance(value, dict):
             value = value.get(key)
@@ -22,18 +22,18 @@ def dig(value: object, *path: Key) -> object:
 
 
 def mapping(value: object, *path: Key) -> Value:
-    """The mapping at ``path``; empty where there is none."""
-    found = dig(value, *path)
-    return found if isinstance(found, dict) else {}
+    """The mapping at ``path``; empty if there is none."""
+    inner = dig(value, *path)
+    return inner if isinstance(inner, dict) else {}
 
 
 def items(value: object, *path: Key) -> list[object]:
-    """The list at ``path``; empty where there is none."""
-    found = dig(value, *path)
-    return found if isinstance(found, list) else []
+    """The list at ``path``; empty if there is none."""
+    inner = dig(value, *path)
+    return inner if isinstance(inner, list) else []
 
 
 def text(value: object, *path: Key) -> str:
-    """The text at ``path``; empty where there is none."""
-    found = dig(value, *path)
-    return found if isinstance(found, str) else ""
+    """The text at ``path``; empty if there is none."""
+    inner = dig(value, *path)
+    return inner if isinstance(inner, str) else ""

@@ -59,7 +59,7 @@ def document(aws: Aws, desired: Desired) -> dict[str, object]:
                 "Effect": "Allow",
                 "Action": sorted(changes),
                 "Resource": "*",
-                "Condition": {"StringEquals": {"aws:RequestedRegion": desired.settings.region}},
+                "Condition": {"StringEquals": {"aws:RequestedRegion": desired.region}},
             },
             {
                 "Sid": "FirstFileSystemOfTheAccount",

@@ -99,7 +99,7 @@ def stuck(desired: Desired, state: State) -> list[str]:
     faults = [f"{name} is in state error: remove it" for name in state.broken]
     taken_over = desired.settings.file_system
     if taken_over and not state.file_system:
-        faults.append(f"there is no {taken_over} in {desired.settings.region} to take over")
+        faults.append(f"there is no {taken_over} in {desired.region} to take over")
     if state.file_system and not state.file_system.encrypted and not taken_over:
         faults.append(f"{state.file_system.id} is not encrypted, which is decided at its creation")
     for role in ROLES:
@@ -130,7 +130,7 @@ def _group_changes(
             f"+ security group {name} in {cluster.vpc}",
             Call("ec2", "create_security_group", {
                 "GroupName": name,
-                "Description": f"NFS from {desired.settings.cluster_name} to its model store",
+                "Description": f"NFS from {desired.cluster_name} to its model store",
                 "VpcId": cluster.vpc,
                 "TagSpecifications": [{"ResourceType": "security-group", "Tags": desired.tags}],
             }),

@@ -1,7 +1,5 @@
-"""infra/efs/<env>.yaml: which cluster the file system belongs to.
+"""clusters/<env>/efs.yaml: the file system of a cluster, whose name and region eksctl.yaml has.
 
-clusterName: TorchserveCluster
-region: us-west-2
 securityGroup: eks-efs-group
 fileSystem: fs-0123456789abcdef0   # only to take over one that was made by hand
 """
@@ -9,7 +7,7 @@ fileSystem: fs-0123456789abcdef0   # only to take over one that was made by hand
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import BaseModel, StringConstraints
 
 from harness.core import document
 from harness.core.document import Camel
@@ -19,13 +17,8 @@ from harness.settings import site
 
 
 class Settings(Camel):
-    """One file of settings. The first two names are EKS's and AWS's own."""
+    """efs.yaml."""
 
-    # 40: with the environment it makes a creation token, of which EFS takes 64 characters.
-    cluster_name: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)
-    ]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     # EC2's rule for names in a VPC, less what a shell would take for its own.
     security_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]
     # Taken over as it is: never made, never removed, and perhaps not encrypted.
@@ -37,11 +30,13 @@ class Desired:
     """What an environment wants. ``token`` makes each of its parts findable, and unique."""
 
     env: str
+    cluster_name: str
+    region: str
     settings: Settings
 
     @property
     def token(self) -> str:
-        return f"{self.settings.cluster_name}-{self.env}"
+        return f"{self.cluster_name}-{self.env}"
 
     @property
     def tags(self) -> list[dict[str, str]]:
@@ -55,6 +50,18 @@ class Desired:
 TOKEN_TAG = "torchserve-model-store"  # noqa: S105 (a tag's key, no secret)
 
 
+class _Metadata(BaseModel):
+    """What eksctl.yaml says of the cluster. Its other keys are no business of the file system."""
+
+    # 40: with the environment it makes a creation token, of which EFS takes 64 characters.
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+
+
+class _Eksctl(BaseModel):
+    metadata: _Metadata
+
+
 def load(repository: Repository, env: str) -> Desired:
     """Read an environment's settings.
 
@@ -62,16 +69,21 @@ def load(repository: Repository, env: str) -> Desired:
         UsageError: it has none.
         InputError: they do not fit, or another file names another region.
     """
-    repository.cluster(env)
-    path = repository.root / "infra" / "efs" / f"{env}.yaml"
+    path = repository.cluster(env) / "efs.yaml"
     if not path.is_file():
-        raise UsageError(f"{env} has no EFS file system: there is no infra/efs/{env}.yaml")
+        raise UsageError(
+            f"{env} has no EFS file system: clusters/{env}/efs.yaml not found",
+            hint=f"move infra/efs/{env}.yaml there, without clusterName and region"
+            if (repository.root / f"infra/efs/{env}.yaml").is_file()
+            else "",
+        )
     settings = document.load(path, Settings)
+    cluster = document.load(path.with_name("eksctl.yaml"), _Eksctl).metadata
     for value in site.read(repository, env):
-        if value.name == "AWS_REGION" and not value.value.startswith(settings.region):
+        if value.name == "AWS_REGION" and value.value != cluster.region:
             raise InputError(
-                f"{value.value}, but {path.relative_to(repository.root)} says {settings.region}",
+                f"AWS_REGION is {value.value}, but the region of eksctl.yaml is {cluster.region}",
                 at=value.at,
                 hint=f"harness init --env {env} AWS_REGION=…",
             )
-    return Desired(env, settings)
+    return Desired(env, cluster.name, cluster.region, settings)

@@ -110,7 +110,7 @@ def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
         AwsError: there is no such cluster in the region, or a node group's subnet is gone.
         HarnessError: it has no node groups yet.
     """
-    name = desired.settings.cluster_name
+    name = desired.cluster_name
     network = aws.read("eks", "describe_cluster", name=name)["cluster"]["resourcesVpcConfig"]
     groups = aws.list_all("eks", "list_nodegroups", "nodegroups", clusterName=name)
     ids: set[str] = set()

@@ -24,16 +24,16 @@ def main() -> int:
         os.environ.setdefault("REQUESTS_CA_BUNDLE", os.environ["SSL_CERT_FILE"])
     try:
         if args.verb == "lock":
-            say(f"{fetch.renew(args.lock)} hashes written to {args.lock}")
+            log(f"{fetch.renew(args.lock)} hashes written to {args.lock}")
         elif fetch.fetch(args.lock, args.folder):
-            say(f"the Java libraries of {args.lock} are in {args.folder}")
+            log(f"the Java libraries of {args.lock} are in {args.folder}")
     except JarsError as error:
-        say(str(error))
+        log(str(error))
         return error.exit_code
     return 0
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"jars: {text}\n")
 

@@ -18,15 +18,15 @@ from pathlib import Path
 from . import JarsError, Unreachable, lock
 from .lock import Jar
 
-_PATIENCE = 30  # seconds without a byte until a connection counts as dead
-_AT_ONCE = 4  # files: as many connections as Maven itself opens to a host, nearly (5)
+_TIMEOUT = 30  # seconds without a byte until a connection counts as dead
+_CONNECTIONS = 4  # files: as many connections as Maven itself opens to a host, nearly (5)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 def fetch(path: Path, folder: Path) -> bool:
-    """Make ``folder`` hold the files of the lock at ``path`` and no other JAR; whole or not at all.
+    """Make ``folder`` hold the files of the lock at ``path`` and no other JAR; all of them or none.
 
-    Files that are there already, with the right hash, are not fetched again.
+    Files that already exist, with the right hash, are not fetched again.
 
     Returns:
         Whether anything changed.
@@ -39,25 +39,25 @@ def fetch(path: Path, folder: Path) -> bool:
     for jar in jars:
         if not jar.sha256:
             raise JarsError(f"{jar.at}: {jar.coordinates} has no hash; `make jars` writes it")
-    with _alone(folder):
+    with _exclusive(folder):
         if holds(folder, jars):
             return False
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-            whole = Path(scratch, "whole")
-            whole.mkdir()
-            missing = [jar for jar in jars if not _is(folder / jar.file, jar)]
+            complete = Path(scratch, "complete")
+            complete.mkdir()
+            missing = [jar for jar in jars if not _matches(folder / jar.file, jar)]
             for jar, file in zip(missing, _download(missing, Path(scratch)), strict=True):
                 if (digest := _sha256(file)) != jar.sha256:
                     raise JarsError(
                         f"{jar.at}: {jar.coordinates} is not the file that was locked: its SHA-256 "
                         f"is {digest}. Whoever serves it has changed it; do not renew the hash"
                     )
-                file.rename(whole / jar.file)
+                file.rename(complete / jar.file)
             for jar in set(jars) - set(missing):
-                shutil.copyfile(folder / jar.file, whole / jar.file)
+                shutil.copyfile(folder / jar.file, complete / jar.file)
             if folder.exists():
                 folder.rename(Path(scratch, "replaced"))
-            whole.rename(folder)
+            complete.rename(folder)
     return True
 
 
@@ -74,16 +74,18 @@ def renew(path: Path) -> int:
         digests = {jar: _sha256(file) for jar, file in zip(unhashed, files, strict=True)}
     if digests:
         text = lock.renewed(path, digests)
-        beside = path.with_name(f".{path.name}.new")
-        beside.write_text(text)
-        beside.replace(path)
+        renewed = path.with_name(f".{path.name}.new")
+        renewed.write_text(text)
+        renewed.replace(path)
     return len(digests)
 
 
 def holds(folder: Path, jars: Sequence[Jar]) -> bool:
     """Whether the folder has every file of ``jars``, byte for byte, and no other JAR."""
     names = {file.name for file in folder.glob("*.jar")}
-    return names == {jar.file for jar in jars} and all(_is(folder / jar.file, jar) for jar in jars)
+    return names == {jar.file for jar in jars} and all(
+        _matches(folder / jar.file, jar) for jar in jars
+    )
 
 
 def _download(jars: Sequence[Jar], scratch: Path) -> list[Path]:
@@ -96,7 +98,7 @@ def _download(jars: Sequence[Jar], scratch: Path) -> list[Path]:
         repo_cache=scratch / "repository",
         local_repos=[],  # ~/.m2 has what some other program has left there
         remote_repos={"mirror": mirror} if mirror else None,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT,
     )
 
     def download(jar: Jar) -> Path:
@@ -111,7 +113,7 @@ def _download(jars: Sequence[Jar], scratch: Path) -> list[Path]:
                 "REQUESTS_CA_BUNDLE its certificates"
             ) from error
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
         return list(pool.map(download, jars))
 
 
@@ -122,7 +124,7 @@ def _mirror() -> str:
     return mirror
 
 
-def _is(file: Path, jar: Jar) -> bool:
+def _matches(file: Path, jar: Jar) -> bool:
     return file.is_file() and _sha256(file) == jar.sha256
 
 
@@ -132,9 +134,9 @@ def _sha256(file: Path) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Two commands that both miss the libraries fetch them once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         yield

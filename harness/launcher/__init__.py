@@ -1,6 +1,6 @@
 """Starts TorchServe and answers for it: PID 1 of the container, and of ``harness serve``.
 
-TorchServe cannot say when it is ready, retries for ever a worker that cannot load, drops what is
+TorchServe cannot say when it is ready, retries forever a worker that cannot load, drops what is
 in flight on SIGTERM, and leaves its workers behind when it is killed. Standard library and
 relative imports only: the image holds this folder and nothing else of ours.
 """

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 
 from . import Failure, libraries
-from .relay import say, stderr
+from .relay import log, stderr
 from .supervisor import Supervisor
 
-_LAST_LINES = 2.0  # seconds for the launcher's own last words to be written
+_LAST_LINES = 2.0  # seconds for the launcher's own last lines to be written
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     add("--jars", type=Path, default=libraries.FOLDER, help="Java libraries that run first")
     add("--host", default="0.0.0.0", help="address of the launcher's own endpoints")  # noqa: S104
     add("--port", type=int, default=8090, help="and its port")
-    add("--drain-seconds", type=float, default=60, help="longest wait for requests in work")
+    add("--drain-seconds", type=float, default=60, help="longest wait for requests in flight")
     add("--quiet-seconds", type=float, default=1, help="no request for so long is drained")
     add("--hung-seconds", type=float, default=30, help="no answer for so long is hung")
     add("--recovery-seconds", type=float, default=60, help="longest that a model has no worker")
@@ -39,8 +39,8 @@ def main() -> int:
             threading.Thread(target=_until_eof, args=(supervisor,), daemon=True).start()
         return supervisor.run()
     except Failure as error:
-        say(str(error))
-        with contextlib.suppress(OSError):  # it is there in a pod only
+        log(str(error))
+        with contextlib.suppress(OSError):  # it exists in a pod only
             args.termination_log.write_text(f"{error}\n")
         return error.exit_code
     finally:

@@ -5,7 +5,7 @@ acknowledged the last byte of the answer. Linux keeps, for each connection, when
 last went, and how many bytes wait on either side (``tcp_info``); NETLINK_SOCK_DIAG tells it without
 a privilege, for the sockets of one's own network namespace: in a pod, the pod's.
 
-    uploading, queued, in work      the client had the last word
+    uploading, queued, in flight    the client had the last word
     downloading                     bytes are not yet sent, or not yet acknowledged
     answered, kept open             the server had the last word, and nothing waits
 

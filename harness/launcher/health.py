@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from .torchserve import Model
 from .worker_log import Worker, WorkerLog
 
-Verdict = tuple[bool, str]
+ProbeResult = tuple[bool, str]
 """An answer to a probe, and its reason."""
 
 
 class Health:
-    """Judges by the workers' states, which the log tells, and by whether TorchServe answers;
-    ``silence`` says why it does not, if so.
+    """Evaluates the workers' states, which the log tells, and by whether TorchServe answers;
+    ``unreachable_reason`` says why it does not, if so.
     """
 
     def __init__(self, log: WorkerLog, hung_seconds: float, recovery_seconds: float) -> None:
@@ -22,17 +22,17 @@ class Health:
         self.models: Sequence[Model] = ()
         self.useless: dict[str, str] = {}  # models that only fail, whatever was tried, and why
         self.draining = False
-        self.silence = "it is starting"
+        self.unreachable_reason = "it is starting"
         self._log = log
         self._hung_seconds = hung_seconds
         self._recovery_seconds = recovery_seconds
-        self._answered: float | None = None  # when it last did
+        self._responded_at: float | None = None  # when it last did
         self._started = False
 
-    def heard(self) -> None:
-        """TorchServe answered."""
-        self._answered, self.silence = time.monotonic(), ""
-        self._started |= self.complete()
+    def on_response(self) -> None:
+        """TorchServe responded."""
+        self._responded_at, self.unreachable_reason = time.monotonic(), ""
+        self._started |= self.all_workers_ready()
 
     def workers(self, model: Model) -> list[Worker]:
         """The workers of a model."""
@@ -46,45 +46,48 @@ class Health:
         """How many have loaded the model, and live."""
         return sum(worker.ready for worker in self.workers(model))
 
-    def complete(self) -> bool:
+    def all_workers_ready(self) -> bool:
         """Every worker of every model is ready."""
         models = self.models
-        return bool(models) and all(self.ready_workers(each) >= each.wanted for each in models)
+        return bool(models) and all(
+            self.ready_workers(each) >= each.expected_workers for each in models
+        )
 
-    def startup(self) -> Verdict:
-        """Good for ever once every model has loaded."""
+    def startup(self) -> ProbeResult:
+        """Good forever once every model has loaded."""
         return (True, "started") if self._started else self.ready()
 
-    def ready(self) -> Verdict:
+    def ready(self) -> ProbeResult:
         """Good from the start's end, while no model has been without a worker for too long and no
         stop was asked for: a crash of one takes nothing from the other models.
         """
         if self.draining:
             return False, "draining"
-        if self.silence:
-            return False, f"TorchServe does not answer: {self.silence}"
-        if lost := self._lost():
-            return False, lost
+        if self.unreachable_reason:
+            return False, f"TorchServe does not answer: {self.unreachable_reason}"
+        if reason := self._unrecoverable_reason():
+            return False, reason
         workers = [
-            f"{each.name}: {self.ready_workers(each)} of {each.wanted} workers ready"
+            f"{each.name}: {self.ready_workers(each)} of {each.expected_workers} workers ready"
             for each in self.models
         ]
         missing = any(self._missing_for(each) > self._recovery_seconds for each in self.models)
         return self._started and not missing, ", ".join(workers)
 
-    def live(self) -> Verdict:
+    def live(self) -> ProbeResult:
         """Bad when only a restart helps: the JVM is hung, has given up on a worker, or a model
         fails whatever it is asked.
         """
-        now = time.monotonic()
-        if self.silence and self._answered and now - self._answered > self._hung_seconds:
-            return False, f"no answer for {now - self._answered:.0f} s: {self.silence}"
+        if self.unreachable_reason and self._responded_at:
+            seconds = time.monotonic() - self._responded_at
+            if seconds > self._hung_seconds:
+                return False, f"no answer for {seconds:.0f} s: {self.unreachable_reason}"
         if self.draining:
             return True, "draining"
-        lost = self._lost()
-        return not lost, lost or "alive"
+        reason = self._unrecoverable_reason()
+        return not reason, reason or "alive"
 
-    def _lost(self) -> str:
+    def _unrecoverable_reason(self) -> str:
         """Why a model will not come back by itself, if one will not."""
         for model in self.models:
             if model.name in self.useless:

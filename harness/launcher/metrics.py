@@ -1,4 +1,4 @@
-"""The launcher's own metrics: what an autoscaler and an alert need beside TorchServe's."""
+"""The launcher's own metrics: what an autoscaler and an alert need next to TorchServe's."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ def metrics(health: Health, queued: Mapping[str, int], totals: Mapping[str, int]
     values of the whole server, by name. docs/launcher.md says what each metric counts.
     """
     values: dict[str, int] = {"ready": health.ready()[0], "draining": health.draining}
-    values |= {"torchserve_up": not health.silence, **totals}
+    values |= {"torchserve_up": not health.unreachable_reason, **totals}
     for model in health.models:
         labels = '{{model_name="{}",model_version="{}"}}'.format(*model.key)
         workers = health.workers(model)
         values |= {
-            f"workers{labels}": model.wanted,
+            f"workers{labels}": model.expected_workers,
             f"workers_ready{labels}": health.ready_workers(model),
             f"batches_in_flight{labels}": sum(worker.busy for worker in workers),
             f"batches_total{labels}": sum(worker.batches for worker in workers),

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 
-_CAPACITY = 4 << 20  # characters; minutes of a busy log, and little beside a JVM
+_CAPACITY = 4 << 20  # characters; minutes of a busy log, and little next to a JVM
 
 
 class Relay:
@@ -71,10 +71,10 @@ class Relay:
 
 @functools.cache
 def stderr() -> Relay:
-    """The launcher's own lines, beside TorchServe's log on stdout."""
+    """The launcher's own lines, next to TorchServe's log on stdout."""
     return Relay(sys.stderr.fileno())
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """One line on stderr; it waits for nobody."""
     stderr().put(f"launcher: {text}\n")

@@ -15,21 +15,21 @@ from .health import Health
 from .in_flight import InFlight
 from .jvm import Jvm
 from .metrics import metrics
-from .relay import Relay, say
+from .relay import Relay, log
 from .torchserve import Queues, TorchServe, Unanswered
 from .usefulness import Usefulness
 from .worker_log import WorkerLog
 
 _POLL = 1.0  # seconds between two looks while nothing changes
 _DRAIN_POLL = 0.25  # seconds between two looks while draining
-_LOG_DELAY = 0.5  # seconds, beside a batch's own delay, until the log says that a worker has it
+_LOG_DELAY = 0.5  # seconds, on top of a batch's own delay, until the log says that a worker has it
 _STOP = 10.0  # seconds for a drained JVM to stop; it takes less than one
 _LAST_LINES = 2.0  # seconds for what the JVM logged last to be written
 _STOPPED = 128 + signal.SIGTERM
 
 
 class Supervisor:
-    """Runs TorchServe until it ends or is told to stop."""
+    """Runs TorchServe until it ends or is asked to stop."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
@@ -52,7 +52,7 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
-        say(libraries.summary(self._args.jars, self._java_libraries))
+        log(libraries.summary(self._args.jars, self._java_libraries))
         health = self._health
         probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
         endpoints.serve(self._args.host, self._args.port, {**probes, "/metrics": self._metrics})
@@ -61,14 +61,14 @@ class Supervisor:
         store.verify(self._config.model_store, archives, lambda: self._stops > 0)
         if self._stops:
             return _STOPPED
-        say(f"verified {len(archives)} model archives")
+        log(f"verified {len(archives)} model archives")
         if blind := self._in_flight.blind:
-            say(f"connections cannot be looked at: a drain misses uploads and downloads ({blind})")
+            log(f"connections cannot be looked at: a drain misses uploads and downloads ({blind})")
         jvm = Jvm(self._config, self._args.work, self._args.jars)
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()
         usefulness = self._usefulness(jvm, archives)
-        threading.Thread(target=self._judge, args=(usefulness,), daemon=True).start()
+        threading.Thread(target=self._watch_usefulness, args=(usefulness,), daemon=True).start()
         try:
             while not self._stops:
                 self._watch(jvm, reader)
@@ -78,7 +78,7 @@ class Supervisor:
             jvm.process.terminate()
             # It waits for what gRPC clients still send and get.
             deadline = max(deadline, time.monotonic() + _STOP)
-            while jvm.exit_code() is None and not self._late(deadline):
+            while jvm.exit_code() is None and not self._is_over(deadline):
                 self._wait(jvm, _DRAIN_POLL)
         finally:
             code = jvm.kill()
@@ -96,26 +96,26 @@ class Supervisor:
         self._wait(jvm, _POLL)
         if (code := jvm.exit_code()) is not None:
             reader.join(1)
-            raise Failure(f"TorchServe has ended, exit code {code}:\n{self._log.last_words()}")
+            raise Failure(f"TorchServe has ended, exit code {code}:\n{self._log.log_tail()}")
         if not self._health.startup()[0] and (why := self._log.failure()):
             raise BadInput(why)
         try:
             self._look()
         except BadInput as error:
-            raise BadInput(f"{error}:\n{self._log.last_words()}") from None
+            raise BadInput(f"{error}:\n{self._log.log_tail()}") from None
 
     def _drain(self, jvm: Jvm, deadline: float) -> None:
         """Return when nothing was in flight for a while, or it is too late to wait."""
         quiet = max(self._args.quiet_seconds, self._config.batch_delay + _LOG_DELAY)
         started = busy_at = time.monotonic()
         self._health.draining, reason = True, ""
-        while jvm.exit_code() is None and not self._late(deadline):
+        while jvm.exit_code() is None and not self._is_over(deadline):
             self._wait(jvm, _DRAIN_POLL)
             if reason := self._look() or self._work_left(quiet):
                 busy_at = time.monotonic()
             elif time.monotonic() > busy_at + quiet:
-                return say(f"drained in {time.monotonic() - started:.1f} s")
-        return say(f"stopping although there are requests in work: {reason}")
+                return log(f"drained in {time.monotonic() - started:.1f} s")
+        return log(f"stopping although there are requests in flight: {reason}")
 
     def _work_left(self, quiet: float) -> str:
         try:
@@ -123,7 +123,7 @@ class Supervisor:
         except (Unanswered, Unsupported) as error:
             return str(error)
 
-    def _late(self, deadline: float) -> bool:
+    def _is_over(self, deadline: float) -> bool:
         return self._stops > 1 or time.monotonic() > deadline
 
     def _look(self) -> str:
@@ -132,13 +132,13 @@ class Supervisor:
         try:
             self._torchserve.ping()
             # Which workers belong to which model is all that the log does not tell for sure.
-            if not health.models or any(len(m.workers) < m.wanted for m in health.models):
+            if not health.models or any(len(m.workers) < m.expected_workers for m in health.models):
                 health.models = self._torchserve.describe()
         except Unanswered as error:
-            health.silence = str(error)
+            health.unreachable_reason = str(error)
         else:
-            health.heard()
-        return health.silence
+            health.on_response()
+        return health.unreachable_reason
 
     def _wait(self, jvm: Jvm, seconds: float) -> bool:
         """Wait for news from the log or a signal; False if there was none."""
@@ -149,25 +149,25 @@ class Supervisor:
         return False
 
     def _metrics(self) -> tuple[bool, str]:
-        theirs, queued = "", {}
+        torchserve_metrics, queued = "", {}
         totals = {
             "log_lines_dropped_total": self._output.dropped,
             "pinned_java_libraries": self._java_libraries,
         }
         with contextlib.suppress(Unanswered, BadInput):
-            if not self._health.silence:
-                theirs, queued = self._torchserve.metrics(), self._queues.by_model()
+            if not self._health.unreachable_reason:
+                torchserve_metrics, queued = self._torchserve.metrics(), self._queues.by_model()
         with contextlib.suppress(Unsupported):
             totals["requests_in_flight"] = self._in_flight.requests(self._args.quiet_seconds)
-        return True, theirs + metrics(self._health, queued, totals)
+        return True, torchserve_metrics + metrics(self._health, queued, totals)
 
     def _usefulness(self, jvm: Jvm, archives: Sequence[store.Archive]) -> Usefulness:
         samples = {each.name: each.sample for each in archives if each.sample}
-        usefulness = Usefulness(self._health, self._torchserve, jvm.restart_worker, say)
+        usefulness = Usefulness(self._health, self._torchserve, jvm.restart_worker, log)
         usefulness.follow(self._config.models, samples)
         return usefulness
 
-    def _judge(self, usefulness: Usefulness) -> None:
+    def _watch_usefulness(self, usefulness: Usefulness) -> None:
         while not self._stops:
             time.sleep(_POLL)
             if self._health.startup()[0]:

@@ -28,7 +28,7 @@ class Model:
 
     key: tuple[str, str]
     workers: tuple[str, ...]
-    wanted: int
+    expected_workers: int
     queued: int
 
     @property
@@ -38,7 +38,7 @@ class Model:
 
 
 class TorchServe:
-    """Calls with a time-out of ``timeout`` seconds each; they raise Unanswered."""
+    """Calls with a timeout of ``timeout`` seconds each; they raise Unanswered."""
 
     def __init__(self, config: Config, timeout: float) -> None:
         self._config = config
@@ -87,11 +87,13 @@ class TorchServe:
                 raise Unanswered(f"POST {path}: {error}") from error
             return [_answer(call) for call in calls]
 
-    def _model(self, key: tuple[str, str], wanted: int) -> Model:
+    def _model(self, key: tuple[str, str], expected_workers: int) -> Model:
         (description,) = json.loads(self._get(self._url(key)))
         workers: Sequence[dict[str, str]] = description["workers"]
         queued = description["jobQueueStatus"]["pendingRequests"]
-        return Model(key, tuple(each["id"] for each in workers), max(wanted, len(workers)), queued)
+        return Model(
+            key, tuple(each["id"] for each in workers), max(expected_workers, len(workers)), queued
+        )
 
     def _url(self, key: tuple[str, str]) -> str:
         return f"{self._config.management}/models/{'/'.join(map(quote, key))}"
@@ -116,17 +118,17 @@ class Queues:
     def __init__(self, torchserve: TorchServe) -> None:
         self._torchserve = torchserve
         self._lock = threading.Lock()
-        self._asked = 0.0
+        self._queried_at = 0.0
         self._lengths: dict[str, int] = {}
 
     def by_model(self) -> dict[str, int]:
         """Empty while TorchServe does not answer: no news is not a zero."""
         with self._lock:
-            if time.monotonic() - self._asked > _FRESH:
+            if time.monotonic() - self._queried_at > _FRESH:
                 self._lengths = {}
                 with contextlib.suppress(Unanswered):
                     self._lengths = {m.name: m.queued for m in self._torchserve.describe()}
-                self._asked = time.monotonic()
+                self._queried_at = time.monotonic()
             return self._lengths
 
 

@@ -48,7 +48,7 @@ class Questions(Protocol):
 
 
 @dataclass
-class _Case:
+class _WorkerRecord:
     """What was seen of one worker, and done about it."""
 
     answered: int = 0  # until the last look
@@ -59,7 +59,7 @@ class _Case:
 
 
 @dataclass
-class _Subject:
+class _ModelRecord:
     """A model, and how far it is known to work."""
 
     sample: Sample | None
@@ -68,7 +68,7 @@ class _Subject:
     proofs: int = 0
     ask_at: float = 0.0
     undecided: bool = False
-    cases: dict[str, _Case] = field(default_factory=dict)
+    records: dict[str, _WorkerRecord] = field(default_factory=dict)
 
 
 class Usefulness:
@@ -79,133 +79,133 @@ class Usefulness:
         health: Health,
         questions: Questions,
         restart: Callable[[Worker], bool],
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         coin: Callable[[], bool] = lambda: random.random() < 0.5,  # noqa: S311 - no secret
     ) -> None:
         """``restart`` ends a worker's process, and returns whether it could: TorchServe starts
-        another. ``say`` writes one line.
+        another. ``log`` writes one line.
         """
         self._health, self._questions = health, questions
-        self._restart, self._say, self._coin = restart, say, coin
-        self._subjects: dict[tuple[str, str], _Subject] = {}
+        self._restart, self._log, self._coin = restart, log, coin
+        self._models: dict[tuple[str, str], _ModelRecord] = {}
 
     def follow(
         self, models: Mapping[tuple[str, str], ModelConfig], samples: Mapping[str, Sample]
     ) -> None:
-        """Judge these models from now on; ``samples`` are by the archive's name."""
+        """Evaluate these models from now on; ``samples`` are by the archive's name."""
         for key, model in models.items():
-            self._subjects[key] = _Subject(samples.get(model.archive), model.batch_size)
+            self._models[key] = _ModelRecord(samples.get(model.archive), model.batch_size)
 
     def look(self) -> None:
-        """Judge what has been answered since the last look. Calls TorchServe only in doubt, and
+        """Evaluate what has been answered since the last look. Calls TorchServe only in doubt, and
         once for each sample.
         """
         for model in self._health.models:
-            subject = self._subjects[model.key]
+            known = self._models[model.key]
             try:
-                self._check_sample(model, subject)
-                self._judge(model, subject)
+                self._check_sample(model, known)
+                self._evaluate(model, known)
             except (Unanswered, Failure) as error:
-                subject.ask_at = time.monotonic() + _ASK_AGAIN
-                self._say(f"{model.name}: cannot be asked: {error}")
+                known.ask_at = time.monotonic() + _ASK_AGAIN
+                self._log(f"{model.name}: cannot be asked: {error}")
 
-    def _check_sample(self, model: Model, subject: _Subject) -> None:
-        if subject.sample is None or subject.checked:
+    def _check_sample(self, model: Model, known: _ModelRecord) -> None:
+        if known.sample is None or known.checked:
             return
-        subject.checked = self._answers(model, subject, subject.sample)
-        if subject.proofs >= _PROOFS:
-            subject.proofs, subject.sample = 0, None
-            self._say(f"{model.name}: does not answer its sample, which is not used")
+        known.checked = self._answers(model, known, known.sample)
+        if known.proofs >= _PROOFS:
+            known.proofs, known.sample = 0, None
+            self._log(f"{model.name}: does not answer its sample, which is not used")
 
-    def _answers(self, model: Model, subject: _Subject, sample: Sample) -> bool:
+    def _answers(self, model: Model, known: _ModelRecord, sample: Sample) -> bool:
         """Whether the model answers its sample; ``proofs`` counts how often it surely did not.
 
         It is sent often enough at once that a batch holds nothing else, since one bad request may
         fail the whole batch that it is in.
         """
-        answers = self._questions.predict(model, sample, 2 * subject.batch_size)
+        answers = self._questions.predict(model, sample, 2 * known.batch_size)
         if any(answers):
-            subject.proofs = 0
+            known.proofs = 0
         elif None not in answers:
-            subject.proofs += 1
+            known.proofs += 1
         return any(answers)
 
-    def _judge(self, model: Model, subject: _Subject) -> None:
+    def _evaluate(self, model: Model, known: _ModelRecord) -> None:
         workers = dict(zip(model.workers, self._health.workers(model), strict=True))
         ready = {number: worker for number, worker in workers.items() if worker.ready}
-        growth = {number: self._growth(model, subject, number, ready[number]) for number in ready}
+        growth = {number: self._growth(model, known, number, ready[number]) for number in ready}
         suspects = [n for n, worker in ready.items() if worker.failed_in_a_row >= _SUSPECT]
         for number, worker in ready.items():
             if worker.device_error and worker.failed_in_a_row:
-                self._end(model, subject, number, worker.device_error)
+                self._end(model, known, number, worker.device_error)
         for number in suspects:
-            case = subject.cases[number]
+            record = known.records[number]
             others = [each for other, each in growth.items() if other != number]
             answered, failed = (sum(column) for column in zip((0, 0), *others, strict=True))
-            case.trials += growth[number][1] > 0 and answered > failed
-            if case.trials >= _TRIALS:
-                self._end(model, subject, number, "it only fails while others answer")
+            record.trials += growth[number][1] > 0 and answered > failed
+            if record.trials >= _TRIALS:
+                self._end(model, known, number, "it only fails while others answer")
         if suspects and len(suspects) < len(ready):
-            self._shuffle(model, subject)
+            self._shuffle(model, known)
         elif suspects:
-            self._ask(model, subject, suspects)
+            self._ask_sample(model, known, suspects)
 
     def _growth(
-        self, model: Model, subject: _Subject, number: str, worker: Worker
+        self, model: Model, known: _ModelRecord, number: str, worker: Worker
     ) -> tuple[int, int]:
         """Good answers and failures of a worker since the last look."""
-        case = subject.cases.setdefault(number, _Case())
-        answered, failed = worker.answered - case.answered, worker.failed - case.failed
-        case.answered, case.failed = worker.answered, worker.failed
+        record = known.records.setdefault(number, _WorkerRecord())
+        answered, failed = worker.answered - record.answered, worker.failed - record.failed
+        record.answered, record.failed = worker.answered, worker.failed
         if answered:
-            case.trials = case.restarts = 0
-            case.not_before = 0.0
-            subject.undecided = False
+            record.trials = record.restarts = 0
+            record.not_before = 0.0
+            known.undecided = False
             self._health.useless.pop(model.name, None)
         return answered, failed
 
-    def _shuffle(self, model: Model, subject: _Subject) -> None:
+    def _shuffle(self, model: Model, known: _ModelRecord) -> None:
         if not self._coin():
             return
-        if subject.sample and subject.checked:
-            self._questions.predict(model, subject.sample, 1)
+        if known.sample and known.checked:
+            self._questions.predict(model, known.sample, 1)
         else:
             self._questions.take_turn(model)
 
-    def _ask(self, model: Model, subject: _Subject, suspects: list[str]) -> None:
+    def _ask_sample(self, model: Model, known: _ModelRecord, suspects: list[str]) -> None:
         """No worker answers: only the sample tells."""
-        if subject.sample is None or not subject.checked:
-            if not subject.undecided:
-                subject.undecided = True
+        if known.sample is None or not known.checked:
+            if not known.undecided:
+                known.undecided = True
                 reason = "without a sample nothing tells a broken worker from bad input"
-                self._say(f"{model.name}: every answer is a failure; {reason}")
+                self._log(f"{model.name}: every answer is a failure; {reason}")
             return
-        if time.monotonic() < subject.ask_at:
+        if time.monotonic() < known.ask_at:
             return
-        if self._answers(model, subject, subject.sample):
-            subject.ask_at = time.monotonic() + _ASK_AGAIN
-        if subject.proofs >= _PROOFS:
-            subject.proofs = 0
+        if self._answers(model, known, known.sample):
+            known.ask_at = time.monotonic() + _ASK_AGAIN
+        if known.proofs >= _PROOFS:
+            known.proofs = 0
             for number in suspects:
-                self._end(model, subject, number, "it fails the model's sample")
+                self._end(model, known, number, "it fails the model's sample")
 
-    def _end(self, model: Model, subject: _Subject, number: str, reason: str) -> None:
+    def _end(self, model: Model, known: _ModelRecord, number: str, reason: str) -> None:
         """Restart a worker, unless it was just restarted, or that has not helped."""
-        case, now = subject.cases[number], time.monotonic()
-        if now < case.not_before:
+        record, now = known.records[number], time.monotonic()
+        if now < record.not_before:
             return
-        if case.restarts >= _USELESS:
+        if record.restarts >= _USELESS:
             if model.name not in self._health.useless:
                 self._health.useless[model.name] = (
-                    f"{case.restarts} restarts did not help: {reason}"
+                    f"{record.restarts} restarts did not help: {reason}"
                 )
-                self._say(f"{model.name}: {self._health.useless[model.name]}")
+                self._log(f"{model.name}: {self._health.useless[model.name]}")
             return
-        case.not_before, case.trials = now + _BACK_OFF * 2**case.restarts, 0
+        record.not_before, record.trials = now + _BACK_OFF * 2**record.restarts, 0
         worker = self._health.worker(number)
         if self._restart(worker):
-            case.restarts += 1
+            record.restarts += 1
             worker.ended += 1
-            self._say(f"{model.name}: restarted worker {number}: {reason}")
+            self._log(f"{model.name}: restarted worker {number}: {reason}")
         else:
-            self._say(f"{model.name}: worker {number} cannot be restarted from here: {reason}")
+            self._log(f"{model.name}: worker {number} cannot be restarted from here: {reason}")

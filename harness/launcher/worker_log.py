@@ -28,7 +28,7 @@ _ANSWER = re.compile(r'/\S+ "(\S+) .* HTTP/([\d.]+)" (\d+) \d+')
 _PID = re.compile(r"\[PID\](\d+)")
 _CHATTER = ("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received")
 _EPILOGUE = "Backend worker process died."  # from here on TorchServe speaks of itself
-_LAST_WORDS = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
+_OUTPUT_DELAY = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
 _RETRY = 10.0  # seconds for TorchServe to say that it tries again; milliseconds as a rule
 _GRPC_FAILURES = {"2", "13", "14", "15"}  # UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS
 
@@ -53,7 +53,7 @@ class Worker:
     failed: int = 0
     failed_in_a_row: int = 0
     device_error: str | None = None  # since it started
-    said: deque[str] = field(default_factory=lambda: deque(maxlen=200))
+    output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
 
     def given_up(self) -> bool:
         """It has stopped, and TorchServe does not say that it tries again."""
@@ -86,7 +86,7 @@ class WorkerLog:
         (self._errors if _ERROR.search(line) else self._tail).append(line)
         return True
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """TorchServe's own errors, or whatever it said last."""
         return "\n".join(self._errors or self._tail)
 
@@ -102,11 +102,11 @@ class WorkerLog:
         """Why a worker could not load its model, once all that it said has been read."""
         for worker in list(self.workers.values()):
             since = worker.failed_at
-            if since and (worker.drained or time.monotonic() - since > _LAST_WORDS):
-                traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.said)
-                said = list(takewhile(lambda line: line != _EPILOGUE, traceback))
-                said = said or [*worker.said, "killed, for want of memory?"][-20:]
-                return "\n".join([f"{worker.label} cannot be loaded: {said[-1]}", *said])
+            if since and (worker.drained or time.monotonic() - since > _OUTPUT_DELAY):
+                traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.output)
+                lines = list(takewhile(lambda line: line != _EPILOGUE, traceback))
+                lines = lines or [*worker.output, "killed, for want of memory?"][-20:]
+                return "\n".join([f"{worker.label} cannot be loaded: {lines[-1]}", *lines])
         return None
 
     def _read(self, worker: Worker, logger: str, message: str) -> None:
@@ -128,7 +128,7 @@ class WorkerLog:
             self._change(worker, message.rpartition(" ")[2])
 
     def _read_output(self, worker: Worker, line: str) -> None:
-        worker.said.append(line)
+        worker.output.append(line)
         if match := _PID.fullmatch(line):
             worker.pid = int(match[1])
         worker.device_error = worker.device_error or device_error(line)

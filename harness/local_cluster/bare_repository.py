@@ -99,7 +99,7 @@ class Bare:
             for each in self.git.entries(commit)
             if each.is_file and not each.path.startswith(artifact.FOLDERS)
         )
-        layout.lay_out(self.git, [*layout.packed(self.git, commit), *others], folder)
+        layout.lay_out(self.git, [*layout.artifact_entries(self.git, commit), *others], folder)
 
     def _run_in_worktree(self, folder: Path, *words: str, env: Mapping[str, str]) -> None:
         """A command about files that lie in ``folder``."""

@@ -31,7 +31,7 @@ def changes(repository: Repository, env: str, url: str) -> dict[str, str]:
     Raises:
         InputError: a field has no placeholder.
     """
-    values = {**placeholders.load(repository).values, "url": url, "GIT_URL": url}
+    values = {**placeholders.load().values, "url": url, "GIT_URL": url}
     texts = {
         str(path.relative_to(repository.root)): fill(path.read_text(), values, path)
         for path in _with_unset(repository, env)
@@ -66,4 +66,4 @@ def _with_unset(repository: Repository, env: str) -> Iterator[Path]:
             yield path
 
 
-_NOT_APPLIED = ("eksctl.yaml", "loadtest.yaml", "promotion.yaml")
+_NOT_APPLIED = ("efs.yaml", "eksctl.yaml", "loadtest.yaml", "promotion.yaml")

@@ -12,7 +12,7 @@ from types import FrameType
 
 
 class SyncError(Exception):
-    """The store could not be filled; what was there before is there still."""
+    """The store could not be filled; its former content is unchanged."""
 
 
 def end_on_sigterm() -> None:

@@ -24,20 +24,20 @@ def main() -> int:
     args = parser.parse_args()
     end_on_sigterm()
     try:
-        store, keep = Store(args.store), _names(args.keep)
+        store, keep = Store(args.store), _read_names(args.keep)
         with store.locked():
-            found = store.archives(but=keep | store.released())
+            unneeded = store.archives(excluding=keep | store.released())
             if args.remove:
-                store.remove(found)
+                store.remove(unneeded)
     except SyncError as error:
         sys.stdout.write(f"✗ {error}\n")
         return 1
-    listed = [{"name": name, "size": size} for name, size in sorted(found.items())]
-    sys.stdout.write(json.dumps({"unneeded": listed, "removed": args.remove}) + "\n")
+    archives = [{"name": name, "size": size} for name, size in sorted(unneeded.items())]
+    sys.stdout.write(json.dumps({"unneeded": archives, "removed": args.remove}) + "\n")
     return 0
 
 
-def _names(path: Path) -> set[str]:
+def _read_names(path: Path) -> set[str]:
     try:
         names = json.loads(path.read_text())
     except (OSError, ValueError) as error:

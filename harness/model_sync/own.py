@@ -37,36 +37,36 @@ class Change:
 
 
 @dataclass
-class Found:
-    """What differed, and what was left alone."""
+class Chown:
+    """Changes owners and modes, or only lists what would change and what is left alone."""
 
     apply: bool
     changed: list[Change] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
-    def folder(self, path: Path) -> None:
-        """A folder and the files in it."""
-        with _opened(path, os.O_DIRECTORY) as folder:
-            self._own(folder, path, _FOLDER)
+    def apply_to_folder(self, path: Path) -> None:
+        """Change a folder and the files in it."""
+        with _open(path, os.O_DIRECTORY) as folder:
+            self._change(folder, path, _FOLDER)
             for name in sorted(each.name for each in path.iterdir()):
                 # Never through a link: what it leads to is not of this store.
                 if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                    with _opened(Path(name), 0, folder) as file:
-                        self._own(file, path / name, _FILE)
+                    with _open(Path(name), 0, folder) as file:
+                        self._change(file, path / name, _FILE)
                 else:
                     self.left.append(str(path / name))
 
-    def around(self, data: Path) -> None:
-        """The folder that both are in; what else is in it is not ours."""
-        with _opened(data, os.O_DIRECTORY) as folder:
-            self._own(folder, data, _FOLDER)
+    def apply_to_parent(self, data: Path) -> None:
+        """Change the folder that holds both; its other content is left alone."""
+        with _open(data, os.O_DIRECTORY) as folder:
+            self._change(folder, data, _FOLDER)
             others = {each for each in data.iterdir() if each.name not in (_STORE, _CONFIG)}
             self.left += sorted(map(str, others))
 
-    def _own(self, file: int, path: Path, mode: int) -> None:
-        there = os.fstat(file)
-        after = _told(LOADER, LOADER, mode)
-        before = _told(there.st_uid, there.st_gid, stat.S_IMODE(there.st_mode))
+    def _change(self, file: int, path: Path, mode: int) -> None:
+        status = os.fstat(file)
+        after = _describe(LOADER, LOADER, mode)
+        before = _describe(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
         if before == after:
             return
         self.changed.append(Change(str(path), before, after))
@@ -82,40 +82,40 @@ def main() -> int:
     parser.add_argument("--apply", action="store_true", help="change, do not only name")
     args = parser.parse_args()
     end_on_sigterm()
-    found = Found(args.apply)
+    chown = Chown(args.apply)
     try:
-        _take(args.data, found)
+        _chown_tree(args.data, chown)
     except SyncError as error:
         sys.stdout.write(f"✗ {error}\n")
         return 1
-    changed = [asdict(each) for each in found.changed]
-    answer = {"changed": changed, "left": found.left, "applied": args.apply}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    changed = [asdict(each) for each in chown.changed]
+    result = {"changed": changed, "left": chown.left, "applied": args.apply}
+    sys.stdout.write(json.dumps(result) + "\n")
     return 0
 
 
-def _take(data: Path, found: Found) -> None:
+def _chown_tree(data: Path, chown: Chown) -> None:
     if not (data / _STORE).is_dir() or (data / _STORE).is_symlink():
-        raise SyncError(f"there is no folder {data / _STORE}: this is not the old guide's layout")
+        raise SyncError(f"folder {data / _STORE} not found: this is not the old guide's layout")
     try:
-        found.around(data)
-        found.folder(data / _STORE)
+        chown.apply_to_parent(data)
+        chown.apply_to_folder(data / _STORE)
         if (data / _CONFIG).is_dir() and not (data / _CONFIG).is_symlink():
-            found.folder(data / _CONFIG)
+            chown.apply_to_folder(data / _CONFIG)
     except OSError as error:
         raise SyncError(f"{error.filename or data}: {error.strerror}") from error
 
 
 @contextmanager
-def _opened(path: Path, more: int, folder: int | None = None) -> Iterator[int]:
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | more, dir_fd=folder)
+def _open(path: Path, flags: int, folder: int | None = None) -> Iterator[int]:
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, dir_fd=folder)
     try:
         yield file
     finally:
         os.close(file)
 
 
-def _told(uid: int, gid: int, mode: int) -> str:
+def _describe(uid: int, gid: int, mode: int) -> str:
     return f"{uid}:{gid} {mode:04o}"
 
 

@@ -19,11 +19,11 @@ _LOST = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.IncompleteReadError,
 )
-_WHY = {
-    # S3 says this of an object that is not there, too, to a role that may not list the bucket.
+_REASONS = {
+    # S3 says this of an object that does not exist, too, to a role that may not list the bucket.
     "AccessDenied": "most likely it was never pushed: `make models-push`; else the Job's Pod "
     "Identity role may not read it",
-    "NoSuchBucket": "there is no such bucket",
+    "NoSuchBucket": "bucket not found",
     "NoSuchKey": "it was never pushed: `harness models push`",
     "RequestTimeTooSkewed": "the clock of this node is off by more than 5 minutes",
 }
@@ -50,42 +50,40 @@ class Bucket:
         """The object, a piece at a time; goes on where a connection was lost.
 
         Raises:
-            SyncError: it is not there, not readable, of another size, or cannot be read to its end.
+            SyncError: not found, not readable, of another size, or cannot be read to its end.
         """
         offset = idle = 0
         etag = ""
         while offset < file.size:
             before = offset
             try:
-                answer = self._open(file, offset, etag)
-                etag = answer["ETag"]
-                for chunk in iter(lambda: answer["Body"].read(_CHUNK), b""):  # noqa: B023
+                response = self._open(file, offset, etag)
+                etag = response["ETag"]
+                for chunk in iter(lambda: response["Body"].read(_CHUNK), b""):  # noqa: B023
                     offset += len(chunk)
                     yield chunk
             except _LOST as error:
                 idle = 0 if offset > before else idle + 1
                 if idle == _IDLE:
-                    raise SyncError(
-                        f"{self._named(file)}: lost again and again: {error}"
-                    ) from error
+                    raise SyncError(f"{self._url(file)}: lost again and again: {error}") from error
 
     def _open(self, file: File, offset: int, etag: str) -> dict[str, Any]:
         # The same object to the end: another one under this name would answer 412.
-        more = {"Range": f"bytes={offset}-", "IfMatch": etag} if offset else {}
+        conditions = {"Range": f"bytes={offset}-", "IfMatch": etag} if offset else {}
         try:
-            answer: dict[str, Any] = self._client.get_object(
-                Bucket=self._bucket, Key=f"{self._prefix}{file.name}", **more
+            response: dict[str, Any] = self._client.get_object(
+                Bucket=self._bucket, Key=f"{self._prefix}{file.name}", **conditions
             )
         except botocore.exceptions.ClientError as error:
-            said = error.response["Error"]
-            why = _WHY.get(said.get("Code", ""), said.get("Message", ""))
-            raise SyncError(f"{self._named(file)}: {said.get('Code')}: {why}") from error
+            details = error.response["Error"]
+            reason = _REASONS.get(details.get("Code", ""), details.get("Message", ""))
+            raise SyncError(f"{self._url(file)}: {details.get('Code')}: {reason}") from error
         except botocore.exceptions.NoCredentialsError as error:
             raise SyncError("no credentials: is there a Pod Identity association?") from error
-        if answer["ContentLength"] != file.size - offset:
-            size = answer["ContentLength"] + offset
-            raise SyncError(f"{self._named(file)}: {size} bytes where {file.size} are expected")
-        return answer
+        if response["ContentLength"] != file.size - offset:
+            size = response["ContentLength"] + offset
+            raise SyncError(f"{self._url(file)}: {size} bytes where {file.size} are expected")
+        return response
 
-    def _named(self, file: File) -> str:
+    def _url(self, file: File) -> str:
         return f"s3://{self._bucket}/{self._prefix}{file.name}"

@@ -1,4 +1,4 @@
-"""The model store: a folder of archives that are whole, known and never changed."""
+"""The model store: a folder of complete, known archives that are never changed."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ from . import SyncError
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_WHY = {
+_REASONS = {
     errno.EACCES: "it may not be written by this user",
     errno.EFBIG: "no larger file fits",
     errno.EDQUOT: "the quota is used up",
@@ -40,8 +40,8 @@ class File:
         return self.name.endswith(f"-{self.sha256[:12]}.mar")
 
 
-def listed(path: Path) -> list[File]:
-    """The archives that a release needs.
+def read_files(path: Path) -> list[File]:
+    """Read the list of archives that a release needs.
 
     Raises:
         SyncError: the list cannot be read, or an archive was never built and locked.
@@ -85,38 +85,38 @@ class Store:
             # NFS keeps the lock on the server, and frees it when the client is gone.
             fcntl.flock(lock, fcntl.LOCK_EX)
             with self._writing():
-                for left in self.folder.glob(".*.part"):
-                    left.unlink()
+                for partial in self.folder.glob(".*.part"):
+                    partial.unlink()
             yield
 
     def fill(self, file: File, read: Callable[[File], Iterable[bytes]]) -> str:
-        """Make sure that the store has ``file``, whole and right; say what was done.
+        """Make sure that the store has ``file``, complete and right; return what was done.
 
         Raises:
             SyncError: it could not be had, or another file has its name.
         """
         path = self.folder / file.name
-        found = self._sha256(path)
-        if found == file.sha256:
+        existing = self._sha256(path)
+        if existing == file.sha256:
             return "was there"
-        if found and not file.is_named_by_content:
+        if existing and not file.is_named_by_content:
             raise SyncError(
-                f"{path}: sha256 {found} where {file.sha256} is expected; its name says nothing of "
-                "its content, so another release may need it as it is"
+                f"{path}: sha256 {existing} where {file.sha256} is expected; its name does not "
+                "contain its digest, so another release may need it as it is"
             )
         with self._part(file.name) as part:
             digest = hashlib.sha256()
             for chunk in read(file):
                 digest.update(chunk)
                 part.write(chunk)
-            if (got := digest.hexdigest()) != file.sha256:
-                raise SyncError(f"{file.name}: sha256 {got} where {file.sha256} is expected")
-        return "replaced: it was damaged" if found else "copied"
+            if (actual := digest.hexdigest()) != file.sha256:
+                raise SyncError(f"{file.name}: sha256 {actual} where {file.sha256} is expected")
+        return "replaced: it was damaged" if existing else "copied"
 
-    def write_manifest(self, files: Iterable[File] = (), *, but: Container[str] = ()) -> None:
-        """Write what is known to be whole: ``files``, and what earlier runs knew and is there.
+    def write_manifest(self, files: Iterable[File] = (), *, excluding: Container[str] = ()) -> None:
+        """List the complete archives: ``files``, and what earlier runs listed and still exists.
 
-        What is in ``but`` is left out.
+        What is in ``excluding`` is left out.
         """
         path = self.folder / _MANIFEST
         try:
@@ -124,18 +124,18 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             before = {}
         known = before | {file.name: asdict(file) for file in files}
-        wanted = [name for name in sorted(known) if name not in but]
-        there = [known[name] for name in wanted if (self.folder / name).is_file()]
+        names = [name for name in sorted(known) if name not in excluding]
+        entries = [known[name] for name in names if (self.folder / name).is_file()]
         with self._part(_MANIFEST) as part:
-            part.write(json.dumps(there, indent=2).encode() + b"\n")
+            part.write(json.dumps(entries, indent=2).encode() + b"\n")
 
-    def archives(self, *, but: Container[str]) -> dict[str, int]:
-        """Size by name of every archive in the store that is not in ``but``."""
+    def archives(self, *, excluding: Container[str]) -> dict[str, int]:
+        """Size by name of every archive in the store that is not in ``excluding``."""
         with self._writing():
             return {
                 path.name: path.stat().st_size
                 for path in self.folder.iterdir()
-                if _NAME.fullmatch(path.name) and path.name not in but
+                if _NAME.fullmatch(path.name) and path.name not in excluding
                 # A link or a folder is no archive, whatever it is called.
                 if path.is_file() and not path.is_symlink()
             }
@@ -153,23 +153,23 @@ class Store:
     def remove(self, names: Iterable[str]) -> None:
         """Remove archives.
 
-        The manifest comes first: killed in between, it lists nothing that is not there.
+        The manifest comes first: killed in between, it lists nothing that does not exist.
 
         Raises:
             SyncError: the store cannot be written.
         """
-        gone = set(names)
-        self.write_manifest(but=gone)
+        removed = set(names)
+        self.write_manifest(excluding=removed)
         with self._writing():
-            for name in sorted(gone):
+            for name in sorted(removed):
                 (self.folder / name).unlink(missing_ok=True)
 
     def keep_config(self, config: Path) -> None:
-        """Copy the released configuration to ``config/`` beside the store, for people to read."""
-        beside = Store(self._config)
-        with beside._writing():
-            beside.folder.mkdir(exist_ok=True)
-        with beside._part("config.properties") as part:
+        """Copy the released configuration to ``config/`` next to the store, for people to read."""
+        directory = Store(self._config)
+        with directory._writing():
+            directory.folder.mkdir(exist_ok=True)
+        with directory._part("config.properties") as part:
             part.write(config.read_bytes())
 
     def _sha256(self, path: Path) -> str:
@@ -203,5 +203,5 @@ class Store:
         try:
             yield
         except OSError as error:
-            why = _WHY.get(error.errno or 0, error.strerror)
-            raise SyncError(f"{self.folder} cannot be written: {why}") from error
+            reason = _REASONS.get(error.errno or 0, error.strerror)
+            raise SyncError(f"{self.folder} cannot be written: {reason}") from error

@@ -1,7 +1,7 @@
 """The models: what is served, from which bytes, and what each must answer.
 
-catalog    models/<name>/model.yaml, one file a model
-source     a file of a model: beside its model.yaml, or shipped by an installed package
+catalog    models/<name>/model.yaml, one file per model
+source     a file of a model: next to its model.yaml, or shipped by an installed package
 artifact   weights and code as files, ready to be packed
 archive    the model archive (MAR): packed, made canonical, read back
 lock       models/lock.yaml: name → version, file, sha256, size

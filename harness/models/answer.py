@@ -29,7 +29,7 @@ class Expected(Protocol):
 
 
 def wrong(sample: Expected, body: bytes) -> str | None:
-    """Judge the body of an answer to ``sample``.
+    """Check the body of an answer to ``sample``.
 
     Returns:
         None if it is right, else the first difference: ``faces[0].box[2]: 31.0, not 267.7 ± 1``.
@@ -49,15 +49,15 @@ def difference(expected: Json, got: Json, tolerance: Tolerance, at: str = "") ->
                 path = f"{at}.{key}" if at else key
                 if key not in got:
                     return f"{path}: missing"
-                if found := difference(value, got[key], tolerance, path):
-                    return found
+                if mismatch := difference(value, got[key], tolerance, path):
+                    return mismatch
             return None
         case list(), list():
             if len(expected) != len(got):
                 return f"{at or 'answer'}: {len(got)} items, not {len(expected)}"
             pairs = enumerate(zip(expected, got, strict=True))
-            found_all = (difference(e, g, tolerance, f"{at}[{i}]") for i, (e, g) in pairs)
-            return next((found for found in found_all if found), None)
+            mismatches = (difference(e, g, tolerance, f"{at}[{i}]") for i, (e, g) in pairs)
+            return next((mismatch for mismatch in mismatches if mismatch), None)
         case (bool(), _) | (_, bool()):
             same = expected is got
         case ((int() | float()), (int() | float())):

@@ -18,7 +18,7 @@ from harness.models.catalog import Eager, Model, Torchvision
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class StagedModel:
     """The model's own file, and its code if it is eager."""
 
     version: str
@@ -63,41 +63,41 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
     handler = model.handler or ""
     if handler.endswith(".py"):
         handler = _copy(source.resolve(handler, folder), into / Path(handler).name).name
-    made = _make(model, folder, into, downloads)
+    staged = _stage_model(model, folder, into, downloads)
     config = into / "model-config.yaml"
     if model.config:
         settings = model.config.model_dump(mode="json", by_alias=True, exclude_none=True)
         config.write_text(yaml.safe_dump(settings, sort_keys=True))
     return Contents(
         name=model.name,
-        version=made.version,
+        version=staged.version,
         handler=handler,
-        serialized=made.serialized,
-        code=made.code,
+        serialized=staged.serialized,
+        code=staged.code,
         config=config if model.config else None,
         root=root,
-        note=made.note,
+        note=staged.note,
     )
 
 
-def _make(model: Model, folder: Path, into: Path, downloads: Path) -> Made:
+def _stage_model(model: Model, folder: Path, into: Path, downloads: Path) -> StagedModel:
     artifact = model.artifact
     if artifact.torchvision:
         return _torchvision(model, artifact.torchvision, folder, into, downloads)
     if artifact.eager:
         code = source.resolve(artifact.eager.code, folder)
         serialized = _state_dict(artifact.eager, folder, into)
-        return Made(model.version, serialized, _copy(code, into / code.name))
+        return StagedModel(model.version, serialized, _copy(code, into / code.name))
     saved = artifact.torchscript or artifact.export
     if saved is None:
         raise InputError("an adopted archive is not made here", at=folder / "model.yaml")
     path = source.resolve(saved.file, folder)
-    return Made(model.version, _copy(path, into / path.name))
+    return StagedModel(model.version, _copy(path, into / path.name))
 
 
 def _torchvision(
     model: Model, spec: Torchvision, folder: Path, into: Path, downloads: Path
-) -> Made:
+) -> StagedModel:
     from torchvision.models import get_weight
 
     try:
@@ -116,8 +116,8 @@ def _torchvision(
             raise
         _random_weights(spec.builder, spec.fallback.seed, path)
         note = f"seeded random weights, so its answers mean nothing ({error})"
-        return Made(spec.fallback.version, path, note=note)
-    return Made(model.version, path)
+        return StagedModel(spec.fallback.version, path, note=note)
+    return StagedModel(model.version, path)
 
 
 def _random_weights(builder: str, seed: int, path: Path) -> None:

@@ -58,14 +58,14 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
     """
     catalog = load_catalog(repository.models)
     records: dict[str, Record] = {}
-    with _alone(repository.built_models), contextlib.ExitStack() as stack:
+    with _exclusive(repository.built_models), contextlib.ExitStack() as stack:
         worker: ProcessPoolExecutor | None = None
         for name, model in catalog.models.items():
-            if _elsewhere(model, repository.models / name):
+            if _is_elsewhere(model, repository.models / name):
                 console.note(f"! {name}: its archive is not in models/{name}: left alone")
                 continue
             inputs = digest(model, repository.models / name)
-            record = None if rebuild else _fresh(repository, name, inputs)
+            record = None if rebuild else _current_record(repository, name, inputs)
             if record is None:
                 worker = worker or stack.enter_context(_worker())
                 record = _build_in(worker, repository, model, inputs)
@@ -85,19 +85,19 @@ def digest(model: Model, folder: Path) -> str:
     parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
     parts |= {name: source.version(name) for name in _PACKAGES}
     if adopted := model.artifact.adopted:
-        parts[adopted.mar] = files.sha256(_adopted(model, folder))
+        parts[adopted.mar] = files.sha256(_adopted_archive(model, folder))
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def make(repository: Repository, model: Model, inputs: str = "") -> Record:
-    """Build one model in this process: its archive into the store, its samples beside it."""
+    """Build one model in this process: its archive into the store, its samples next to it."""
     note = ""
     folder = repository.models / model.name
     with _staging(repository.built_models) as staging:
         if adopted := model.artifact.adopted:
-            version, packed = model.version, _adopted(model, folder)
+            version, packed = model.version, _adopted_archive(model, folder)
         else:
             downloads = repository.built_models / "weights"
             contents = artifact.stage(model, folder, staging, downloads)
@@ -119,37 +119,39 @@ def store(repository: Repository) -> Path:
     return repository.built_models / "model-store"
 
 
-def _elsewhere(model: Model, folder: Path) -> bool:
+def _is_elsewhere(model: Model, folder: Path) -> bool:
     """Whether the model is an adopted archive that only its old store has."""
     adopted = model.artifact.adopted
     return adopted is not None and not (folder / adopted.mar).is_file()
 
 
-def _adopted(model: Model, folder: Path) -> Path:
+def _adopted_archive(model: Model, folder: Path) -> Path:
     adopted = model.artifact.adopted
     path = folder / (adopted.mar if adopted else "")
     manifest = archive.read_manifest(path)
-    says, wanted = (manifest.model_name, manifest.model_version), (model.name, model.version)
-    if says != wanted:
-        raise InputError(f"it is {' '.join(says)}, model.yaml wants {' '.join(wanted)}", at=path)
+    actual, expected = (manifest.model_name, manifest.model_version), (model.name, model.version)
+    if actual != expected:
+        raise InputError(
+            f"it is {' '.join(actual)}, model.yaml expects {' '.join(expected)}", at=path
+        )
     return path
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait for another build of this checkout to end, and remove what a killed one left."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Wait for another build of this checkout to end, and remove what a killed one left behind."""
     with _writable(folder):
         file = (folder / ".lock").open("w")
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for left in folder.glob(".staging-*"):
-            shutil.rmtree(left)
+        for leftover in folder.glob(".staging-*"):
+            shutil.rmtree(leftover)
         yield
 
 
 @contextlib.contextmanager
 def _staging(parent: Path) -> Iterator[Path]:
-    """A folder beside what is built, so that one disk decides whether there is room."""
+    """A folder next to what is built, so that one disk decides whether there is room."""
     with (
         _writable(parent),
         tempfile.TemporaryDirectory(prefix=".staging-", dir=parent) as folder,
@@ -193,7 +195,7 @@ def _build_in(
     return record
 
 
-def _fresh(repository: Repository, name: str, inputs: str) -> Record | None:
+def _current_record(repository: Repository, name: str, inputs: str) -> Record | None:
     """The last build, if its inputs are these and its files are still what they were."""
     try:
         record = Record.model_validate_json((repository.built_models / f"{name}.json").read_bytes())
@@ -209,8 +211,8 @@ def _fresh(repository: Repository, name: str, inputs: str) -> Record | None:
 
 
 def _prune(repository: Repository, lock: Lock) -> None:
-    """Remove archives that no model is any more."""
-    wanted = {locked.mar for locked in lock.models.values()}
+    """Remove archives that belong to no model anymore."""
+    current = {locked.mar for locked in lock.models.values()}
     for path in store(repository).glob("*.mar"):
-        if path.name not in wanted:
+        if path.name not in current:
             path.unlink()

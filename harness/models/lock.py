@@ -66,13 +66,13 @@ def unset(name: str, version: str) -> LockedModel:
     return LockedModel(version=version, mar=mar_name(name, version, UNSET), sha256=UNSET, size=0)
 
 
-def to_commit(wanted: Mapping[str, str], built: Lock, committed: Lock) -> Lock:
-    """The lock to commit: what was built, where it is the version that is wanted.
+def to_commit(versions: Mapping[str, str], built: Lock, committed: Lock) -> Lock:
+    """The lock to commit: what was built, if its version is the requested one.
 
     Args:
-        wanted: each model's version, as its model.yaml names it.
+        versions: each model's version, as its model.yaml names it.
         built: what was built here, perhaps with random weights under another version.
-        committed: the lock so far; what it has of a wanted version stays.
+        committed: the lock so far; its entry of a requested version stays.
     """
 
     def entry(name: str, version: str) -> LockedModel:
@@ -81,7 +81,7 @@ def to_commit(wanted: Mapping[str, str], built: Lock, committed: Lock) -> Lock:
                 return locked
         return unset(name, version)
 
-    return Lock(models={name: entry(name, version) for name, version in wanted.items()})
+    return Lock(models={name: entry(name, version) for name, version in versions.items()})
 
 
 def load_lock(path: Path) -> Lock:

@@ -76,5 +76,5 @@ def _load(path: Path, name: str) -> Callable[[Path], Callable[[bytes], object]]:
 def _expect(sample: Sample, right: answer.Json, at: Location) -> None:
     if sample.expect is None:
         return
-    if found := answer.difference(sample.expect.answer, right, sample.expect.tolerance):
-        raise InputError(f"the model does not answer {sample.name} as expected: {found}", at=at)
+    if mismatch := answer.difference(sample.expect.answer, right, sample.expect.tolerance):
+        raise InputError(f"the model does not answer {sample.name} as expected: {mismatch}", at=at)

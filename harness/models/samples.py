@@ -51,19 +51,19 @@ def folder(repository: Repository, model: str, version: str) -> Path:
 def write_samples(into: Path, samples: Sequence[PreparedSample]) -> None:
     """Leave these samples, and no others, in a folder: NAME, the body, and NAME.json for each."""
     into.mkdir(parents=True, exist_ok=True)
-    wanted: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for sample in samples:
         about = {
             "contentType": sample.content_type,
             "answer": sample.answer,
             "tolerance": sample.tolerance.model_dump(),
         }
-        wanted[sample.name] = sample.body
-        wanted[f"{sample.name}.json"] = json.dumps(about, indent=2, allow_nan=False).encode()
-    for name, content in wanted.items():
+        contents[sample.name] = sample.body
+        contents[f"{sample.name}.json"] = json.dumps(about, indent=2, allow_nan=False).encode()
+    for name, content in contents.items():
         files.write(into / name, content)
     for path in into.iterdir():
-        if path.name not in wanted:
+        if path.name not in contents:
             path.unlink()
 
 

@@ -1,6 +1,6 @@
 """A file of a model, as model.yaml names it.
 
-handler.py                                  beside model.yaml
+handler.py                                  next to model.yaml
 ../batch_handler.py                         shared by several models, inside models/
 silero-vad:silero_vad/data/silero_vad.jit   shipped by an installed package
 """

@@ -16,20 +16,22 @@ def problems(repository: Repository) -> list[str]:
     """
     built = load_lock(repository.built_models / "lock.yaml")
     committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
-    found = []
+    lines = []
     for name, locked in built.models.items():
         path = store(repository) / locked.mar
         try:
             manifest = read_manifest(path)
         except InputError as error:
-            found.append(str(error))
+            lines.append(str(error))
             continue
         if (manifest.model_name, manifest.model_version) != (name, locked.version):
-            says = f"{manifest.model_name} {manifest.model_version}"
-            found.append(f"{path}: its manifest says {says}, the lock {name} {locked.version}")
+            actual = f"{manifest.model_name} {manifest.model_version}"
+            lines.append(
+                f"{path}: its manifest contains {actual}, the lock {name} {locked.version}"
+            )
         if (sha256 := files.sha256(path)) != locked.sha256:
-            found.append(f"{path}: sha256 {sha256}, not {locked.sha256} as built")
+            lines.append(f"{path}: sha256 {sha256}, not {locked.sha256} as built")
         other = committed.models.get(name)
         if other and not other.unset and other.version == locked.version and other != locked:
-            found.append(f"{repository.lock}: {name} is {other.mar}, but {locked.mar} was built")
-    return found
+            lines.append(f"{repository.lock}: {name} is {other.mar}, but {locked.mar} was built")
+    return lines

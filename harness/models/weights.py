@@ -16,7 +16,7 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # PyTorch's: squeezenet1
 
 
 class UnreachableError(HarnessError):
-    """The weights cannot be had from here."""
+    """The weights cannot be downloaded from this machine."""
 
 
 def fetch(url: str, folder: Path) -> Path:

@@ -21,7 +21,7 @@ _RULES = (
     (
         "render/placeholder",
         "a value that is UNSET cannot be judged without a placeholder of valid form",
-        "add the field's last key to tests/testdata/site.yaml",
+        "add the field's last key to harness/render/placeholders.yaml",
     ),
     (
         "render/not-rendered",

@@ -1,12 +1,13 @@
 """The checkout as rules see it: its environments, and its files that Flux does not read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
+from harness.core.values import text
 from harness.core.yamlfile import Document
 from harness.render.rendered import Environment
 
@@ -39,6 +40,25 @@ class Project:
                 found = []
             self._parsed[path] = found
         return self._parsed[path]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The environments that releases are promoted to, each with the one that proves them.
+
+        An environment's own promotion.yaml names it; empty where that says none.
+        """
+        return {
+            env: text(parsed[0].value, "from")
+            for env in self.environments
+            if (parsed := self.documents(f"clusters/{env}/promotion.yaml"))
+        }
+
+    @property
+    def promotions(self) -> Iterator[tuple[Environment, Environment]]:
+        """Each environment that proves releases, with the one that takes them."""
+        for target, source in self.sources.items():
+            if source in self.environments:
+                yield self.environments[source], self.environments[target]
 
     def text(self, path: str) -> str:
         """A file of the checkout as text; empty where it is missing or unreadable."""

@@ -72,7 +72,7 @@ def _commit(inputs: GateInputs) -> str:
     if not inputs.history.forward and not inputs.options.downgrade:
         raise _GateError(
             f"{inputs.commit[:12]} does not come after the commit that {inputs.target} pins",
-            f"to go back: harness rollback --env {inputs.target}; to allow it: --downgrade",
+            f"to go back: harness release rollback --env {inputs.target}; or --downgrade",
         )
     return "in main or a release branch" + ("" if inputs.history.forward else ", going back")
 
@@ -88,7 +88,7 @@ def _clocks(inputs: GateInputs) -> str:
     if not -_SKEW / 3600 <= hours <= _MAX_AGE:
         raise _GateError(
             f"the state of {inputs.source} was read {hours:,.1f} hours ago",
-            "read it again: harness promote --look FILE",
+            "read it again: harness release observe --save-state FILE",
         )
     if inputs.history.committed > inputs.now + datetime.timedelta(seconds=_SKEW):
         raise _GateError(
@@ -122,7 +122,7 @@ def _soak(inputs: GateInputs) -> str:
     if inputs.running.disturbances is None:
         raise _GateError(
             "the state has no record of failed pods: an older harness wrote it",
-            "read it again: harness promote --look FILE",
+            "read it again: harness release observe --save-state FILE",
         )
     since = inputs.running.steady_since
     hours = (inputs.now - since).total_seconds() / 3600
@@ -311,7 +311,8 @@ def _signer(inputs: GateInputs, proof: Proof) -> str | None:
     if not proof.signatures:
         if inputs.gates.signed_reports:
             raise _GateError(
-                f"{proof.name} is not signed", "harness evidence add REPORT --key FILE"
+                f"{proof.name} is not signed",
+                f"harness release evidence REPORT --env {inputs.source} --key FILE",
             )
         return None
     try:

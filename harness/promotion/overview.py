@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from harness.core.git import Entry
+from harness.core.git import LogEntry
 from harness.core.page import page, section, table
 from harness.promotion.releases import Record
 
@@ -20,7 +20,7 @@ class Side:
     releases: Sequence[Record]
 
 
-def render(proves: Side, runs: Side, ahead: Sequence[Entry]) -> str:
+def render(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
     """The whole page.
 
     Args:
@@ -43,7 +43,7 @@ def render(proves: Side, runs: Side, ahead: Sequence[Entry]) -> str:
     )
 
 
-def _header(proves: Side, runs: Side, ahead: Sequence[Entry]) -> str:
+def _header(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
     same = not ahead
     word = "level" if same else f"{len(ahead)} ahead"
     return (
@@ -88,7 +88,7 @@ def _newest(side: Side) -> dict[str, object]:
     return {}
 
 
-def _ahead(ahead: Sequence[Entry]) -> str:
+def _ahead(ahead: Sequence[LogEntry]) -> str:
     rows = (
         [f"<code>{each.commit[:12]}</code>", escape(each.subject), escape(each.by)]
         for each in ahead

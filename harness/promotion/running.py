@@ -95,7 +95,7 @@ def read(path: Path) -> Running:
         return _ADAPTER.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(f"not what `harness promote --look` writes: {first}", at=path) from error
+        raise InputError(f"not what `harness release observe` writes: {first}", at=path) from error
 
 
 def _changed(cluster: Api) -> Iterator[datetime.datetime]:

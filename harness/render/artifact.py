@@ -24,13 +24,13 @@ RELEASED = ("apps", "infra", "models")
 IGNORE_FILE = ".sourceignore"
 
 _VCS = (".git/", ".gitignore", ".gitmodules", ".gitattributes")
-LEFT_OUT = (
+DEFAULT_PATTERNS = (
     *("*.jpg", "*.jpeg", "*.gif", "*.png", "*.wmv", "*.flv", "*.tar.gz", "*.zip"),
     *(".github/", ".circleci/", ".travis.yml", ".gitlab-ci.yml", "appveyor.yml", ".drone.yml"),
     *("cloudbuild.yaml", "codeship-services.yml", "codeship-steps.yml"),
     *("**/.goreleaser.yml", "**/.sops.yaml", "**/.flux.yaml"),
 )
-"""What is left out where there is no ``.sourceignore``, beside Git's own files."""
+"""What is left out where there is no ``.sourceignore``, next to Git's own files."""
 
 _LONGEST_LINE = 64 << 10  # bytes: Go's scanner stops at a line that is longer, without an error
 _ANY_DEPTH = "**"
@@ -78,7 +78,7 @@ class Pattern:
         return False
 
     def _path(self, path: Sequence[str]) -> bool:
-        left = list(path)
+        remaining = list(path)
         matched = deep = False
         for index, part in enumerate(self.parts):
             if not part:
@@ -87,16 +87,16 @@ class Pattern:
                 if index == len(self.parts) - 1:
                     break
                 deep = True
-            elif _ANY_DEPTH in part or not left:
+            elif _ANY_DEPTH in part or not remaining:
                 return False
             else:
-                matched = _fits(part, left.pop(0))
-                while deep and left and not matched:
-                    matched = _fits(part, left.pop(0))
+                matched = _fits(part, remaining.pop(0))
+                while deep and remaining and not matched:
+                    matched = _fits(part, remaining.pop(0))
                 if not matched and not deep:
                     return False
                 deep = False
-        return matched and not (self.folders_only and not left)
+        return matched and not (self.folders_only and not remaining)
 
 
 def patterns(ignore_files: Mapping[str, bytes]) -> list[Pattern]:
@@ -105,27 +105,27 @@ def patterns(ignore_files: Mapping[str, bytes]) -> list[Pattern]:
     Args:
         ignore_files: the ``.sourceignore`` files by their paths.
     """
-    own = [
+    custom = [
         Pattern.parse(line, path.split("/")[:-1])
         for path in sorted(ignore_files, key=lambda path: path.split("/")[:-1])
         for line in _lines(ignore_files[path])
     ]
-    return [*map(Pattern.parse, _VCS), *(own or map(Pattern.parse, LEFT_OUT))]
+    return [*map(Pattern.parse, _VCS), *(custom or map(Pattern.parse, DEFAULT_PATTERNS))]
 
 
 def ignores(counted: Sequence[Pattern]) -> Callable[[str], bool]:
     """A function that says whether a file is left out: the last pattern that matches decides."""
 
-    def ignored(path: str) -> bool:
+    def is_ignored(path: str) -> bool:
         parts = path.split("/")
         decides = next((each for each in reversed(counted) if each.matches(parts)), None)
         return decides is not None and not decides.keeps
 
-    return ignored
+    return is_ignored
 
 
 def unpackable(path: str) -> str | None:
-    """Why a file of that name stops Flux from unpacking the whole artifact; None where it does not.
+    """Why a file of that name stops Flux from unpacking the whole artifact, or None if it does not.
 
     A name that no terminal can show counts too: nobody can review it.
     """
@@ -138,10 +138,10 @@ def unpackable(path: str) -> str | None:
 
 def alike(paths: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of names that macOS or Windows take for one: a checkout there has only one of them."""
-    seen: dict[str, str] = {}
+    first_names: dict[str, str] = {}
     pairs = []
     for path in sorted(paths):
-        first = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
+        first = first_names.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
         if first != path:
             pairs.append((first, path))
     return pairs
@@ -163,21 +163,21 @@ def _fits(part: str, name: str) -> bool:
 
 @functools.cache
 def _expression(part: str) -> re.Pattern[str] | None:
-    """A part of a pattern as Go's ``filepath.Match`` reads it; None where it is malformed."""
-    made, rest = "", part
+    """A part of a pattern as Go's ``filepath.Match`` reads it, or None if it is malformed."""
+    regex, rest = "", part
     while rest:
-        if found := _CLASS.match(rest):
-            made += _class(found[1], found[2])
-            rest = rest[found.end() :]
+        if match := _CLASS.match(rest):
+            regex += _class(match[1], match[2])
+            rest = rest[match.end() :]
         elif rest[0] == "[" or rest == "\\":
             return None
         elif rest[0] == "\\":
-            made += re.escape(rest[1])
+            regex += re.escape(rest[1])
             rest = rest[2:]
         else:
-            made += {"*": ".*", "?": "."}.get(rest[0], re.escape(rest[0]))
+            regex += {"*": ".*", "?": "."}.get(rest[0], re.escape(rest[0]))
             rest = rest[1:]
-    return re.compile(made, re.DOTALL)
+    return re.compile(regex, re.DOTALL)
 
 
 def _class(negated: str, ranges: str) -> str:

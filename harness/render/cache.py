@@ -27,7 +27,7 @@ class Cache:
         self._making: dict[str, Lock] = {}
 
     def get(self, key: str, make: Callable[[], object]) -> object:
-        """The answer for ``key``, made now if it is not there. Errors are not kept."""
+        """The answer for ``key``, computed now if it is missing. Errors are not cached."""
         name = hashlib.sha256(key.encode()).hexdigest()
         with self._making.setdefault(name, Lock()):
             if name not in self._answers:
@@ -58,17 +58,17 @@ class Ledger:
     def __init__(self, repository: Repository, name: str) -> None:
         self._path = repository.build / "check" / "cache" / name
         try:
-            self._kept: dict[str, object] = json.loads(self._path.read_bytes())
+            self._saved: dict[str, object] = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
-            self._kept = {}
+            self._saved = {}
         self._used: dict[str, object] = {}
 
     def __contains__(self, key: str) -> bool:
-        return key in self._kept or key in self._used
+        return key in self._saved or key in self._used
 
     def __getitem__(self, key: str) -> object:
         if key not in self._used:
-            self._used[key] = self._kept[key]
+            self._used[key] = self._saved[key]
         return self._used[key]
 
     def __setitem__(self, key: str, answer: object) -> None:
@@ -76,7 +76,7 @@ class Ledger:
 
     def save(self) -> None:
         """Write what was used."""
-        if self._used.keys() != self._kept.keys():
+        if self._used.keys() != self._saved.keys():
             _write(self._path, self._used)
 
 

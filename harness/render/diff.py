@@ -26,7 +26,7 @@ _LOST = {
     "PodDisruptionBudget": "an eviction may take every pod",
     "StatefulSet": "its pods stop, its volumes stay",
 }
-# Fields that the API server refuses to change: the object has to be made anew.
+# Fields that the API server refuses to change: the object has to be recreated.
 _IMMUTABLE: dict[str, tuple[KeyPath, ...]] = {
     "DaemonSet": (("spec", "selector"),),
     "Deployment": (("spec", "selector"),),
@@ -59,7 +59,7 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field that differs; None where it is not there."""
+    """One field that differs; a side that lacks it is None."""
 
     path: KeyPath
     old: object
@@ -84,9 +84,9 @@ class Change:
     @property
     def object(self) -> Object:
         """The newer of the two."""
-        found = self.new or self.old
-        assert found is not None  # noqa: S101  one of them is always there
-        return found
+        newer = self.new or self.old
+        assert newer is not None  # noqa: S101  one of them is always there
+        return newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +122,18 @@ def dangers(changes: Iterable[Change]) -> Iterator[Danger]:
         for kind, message in (
             *_immutable(change),
             *_rights(change),
-            *_opened(change),
-            *_stopped(change),
+            *_new_privileges(change),
+            *_stops(change),
         ):
             yield Danger(kind, message, subject)
 
 
 def _immutable(change: Change) -> Iterator[tuple[str, str]]:
-    remade = _HOOK in change.object.annotations  # Helm makes a hook anew each time
+    remade = _HOOK in change.object.annotations  # Helm recreates a hook each time
     for path in () if remade or not change.old else _IMMUTABLE.get(change.object.kind, ()):
         if any(field.path[: len(path)] == path for field in change.fields):
             where = ".".join(map(str, path))
-            yield "immutable", f"{where} cannot be changed: the object has to be made anew"
+            yield "immutable", f"{where} cannot be changed: the object has to be recreated"
 
 
 def _rights(change: Change) -> Iterator[tuple[str, str]]:
@@ -149,7 +149,7 @@ def _rights(change: Change) -> Iterator[tuple[str, str]]:
                 yield "rbac", f"gives {role} to {text(subject, 'kind')} {text(subject, 'name')}"
 
 
-def _opened(change: Change) -> Iterator[tuple[str, str]]:
+def _new_privileges(change: Change) -> Iterator[tuple[str, str]]:
     for path, old, new in _leaves(change):
         name = path[-1] if path else ""
         if name in _DOORS and new is True and old is not True:
@@ -160,7 +160,7 @@ def _opened(change: Change) -> Iterator[tuple[str, str]]:
             yield "privileged", f"Pod Security falls from {old} to {new}"
 
 
-def _stopped(change: Change) -> Iterator[tuple[str, str]]:
+def _stops(change: Change) -> Iterator[tuple[str, str]]:
     for path, old, new in _leaves(change):
         if path[-2:] == ("spec", "replicas") and new == 0 and old != 0:
             yield "stopped", "replicas fall to 0"
@@ -226,16 +226,16 @@ def as_markdown(old: Environment, new: Environment) -> str:
     """For a pull request: the dangers first, then every object that differs."""
     changes = compare(old, new)
     lines = [f"## {new.name}: {len(changes)} objects differ"]
-    found = list(dangers(changes))
-    if found:
+    warnings = list(dangers(changes))
+    if warnings:
         lines += ["", "**Look at these first**", ""]
-        lines += [f"- **{each.kind}** {each.object}: {each.message}" for each in found]
+        lines += [f"- **{each.kind}** {each.object}: {each.message}" for each in warnings]
     for change in changes:
-        lines += ["", *shown(change)]
+        lines += ["", *format_change(change)]
     return "\n".join(lines)
 
 
-def shown(change: Change) -> Iterator[str]:
+def format_change(change: Change) -> Iterator[str]:
     """A change as lines of text: the object, and each field with its value before and after."""
     if change.new is None or change.old is None:
         yield f"{'+' if change.new else '-'} {change.object}"
@@ -259,8 +259,8 @@ def _lines(old: str, new: str) -> Iterator[str]:
 
 
 def _short(value: object) -> str:
-    shown = "nothing" if value is None else str(value)
-    return shown if len(shown) <= _WIDTH else f"{shown[:_WIDTH]}…"
+    short = "nothing" if value is None else str(value)
+    return short if len(short) <= _WIDTH else f"{short[:_WIDTH]}…"
 
 
 def as_data(old: Environment, new: Environment) -> dict[str, Value | list[object]]:

@@ -64,8 +64,8 @@ class Template:
     def key(self, tree: Tree) -> str:
         """Changes with everything that the result depends on."""
         digest = tree.digest(tree.files(self.chart))
-        told = [self.chart, self.release, self.namespace, self.values, KUBERNETES]
-        return json.dumps(["helm", digest, told], sort_keys=True)
+        inputs = [self.chart, self.release, self.namespace, self.values, KUBERNETES]
+        return json.dumps(["helm", digest, inputs], sort_keys=True)
 
 
 def template(release: Object, values: Value) -> Template:
@@ -81,24 +81,24 @@ def template(release: Object, values: Value) -> Template:
     )
 
 
-def render(program: Path, tree: Tree, wanted: Template) -> list[list[object]]:
+def render(program: Path, tree: Tree, request: Template) -> list[list[object]]:
     """The objects that the chart makes, each as JSON-able ``[value, template's path]``.
 
     Raises:
         InputError: helm refuses the chart or its values, or takes longer than 8 s.
     """
-    chart = tree.inside(wanted.chart)
+    chart = tree.inside(request.chart)
     with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
         values = Path(scratch, "values.json")
-        values.write_text(json.dumps(wanted.values))
-        argv: list[str | Path] = [program, "template", wanted.release, chart, "--include-crds"]
-        argv += ["--namespace", wanted.namespace, "--values", values]
+        values.write_text(json.dumps(request.values))
+        argv: list[str | Path] = [program, "template", request.release, chart, "--include-crds"]
+        argv += ["--namespace", request.namespace, "--values", values]
         argv += ["--kube-version", KUBERNETES]
         try:
-            said = command.run(argv, timeout=_SECONDS, env=own_folders(scratch)).stdout
+            output = command.run(argv, timeout=_SECONDS, env=isolated_home(scratch)).stdout
         except command.CommandError as error:
-            raise _refused(error, wanted) from error
-    return [[value, f"{wanted.chart}/{name}"] for name, value in _documents(said, wanted)]
+            raise _refusal(error, request) from error
+    return [[value, f"{request.chart}/{name}"] for name, value in _documents(output, request)]
 
 
 def read(rendered: object) -> list[tuple[Value, str]]:
@@ -106,22 +106,24 @@ def read(rendered: object) -> list[tuple[Value, str]]:
     return [(value, path) for value, path in cast("list[tuple[Value, str]]", rendered)]
 
 
-def merged_values(release: Object, config_map: Callable[[str], Object | None]) -> Value:
+def merged_values(release: Object, find_config_map: Callable[[str], Object | None]) -> Value:
     """The values of a HelmRelease as helm-controller merges them.
 
     Args:
         release: the HelmRelease.
-        config_map: finds a ConfigMap of the HelmRelease's namespace.
+        find_config_map: finds a ConfigMap of the HelmRelease's namespace.
 
     Raises:
-        InputError: a ConfigMap or key is not there, or a value would not arrive as it is written.
+        InputError: a ConfigMap or key does not exist, or a value would not arrive as it is written.
     """
     merged: dict[str, object] = {}
     for index, source in enumerate(items(release.value, "spec", "valuesFrom")):
         at = release.at("spec", "valuesFrom", index)
-        found = config_map(text(source, "name")) if text(source, "kind") == "ConfigMap" else None
+        config_map = (
+            find_config_map(text(source, "name")) if text(source, "kind") == "ConfigMap" else None
+        )
         key = text(source, "valuesKey") or "values.yaml"
-        data = mapping(found.value if found else None, "data").get(key)
+        data = mapping(config_map.value if config_map else None, "data").get(key)
         if isinstance(data, str):
             merged = _deep(merged, _from_reference(source, key, data, at))
         elif dig(source, "optional") is not True:
@@ -129,16 +131,16 @@ def merged_values(release: Object, config_map: Callable[[str], Object | None]) -
     return _deep(merged, mapping(release.value, "spec", "values"))
 
 
-def location(message: str, wanted: Template, values: Sources) -> Location:
+def location(message: str, request: Template, values: Sources) -> Location:
     """The place that an error of helm is about."""
     path = refused_value(message)
     for parsed, base in values if path else ():
         if (*base, *path) in parsed.lines:
             return parsed.at((*base, *path))
-    found = re.search(r"[\w.-]+/((?:templates|charts)/[^\s:)]+)(?::(\d+))?", message)
-    if found:
-        return Location(Path(wanted.chart, found[1]), int(found[2]) if found[2] else None)
-    return Location(Path(wanted.chart))
+    match = re.search(r"[\w.-]+/((?:templates|charts)/[^\s:)]+)(?::(\d+))?", message)
+    if match:
+        return Location(Path(request.chart, match[1]), int(match[2]) if match[2] else None)
+    return Location(Path(request.chart))
 
 
 def refused_value(message: str) -> tuple[str, ...]:
@@ -179,20 +181,22 @@ def _deep(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, 
     return merged
 
 
-def _documents(said: str, wanted: Template) -> list[tuple[str, Value]]:
-    found = []
-    for chunk in f"\n{said}".split("\n---\n"):
+def _documents(output: str, request: Template) -> list[tuple[str, Value]]:
+    documents = []
+    for chunk in f"\n{output}".split("\n---\n"):
         name = re.search(r"^# Source: [^/]+/(.+)$", chunk, re.MULTILINE)
         try:
             value = yaml.load(chunk, Loader=ManifestLoader)  # noqa: S506
         except yaml.YAMLError as error:
-            raise InputError(f"made no YAML: {error}", at=Path(wanted.chart)) from error
+            raise InputError(f"made no YAML: {error}", at=Path(request.chart)) from error
         if isinstance(value, dict):
-            found.append((name[1] if name else "Chart.yaml", _placed(value, wanted.namespace)))
-    return found
+            documents.append(
+                (name[1] if name else "Chart.yaml", _with_namespace(value, request.namespace))
+            )
+    return documents
 
 
-def _placed(value: dict[str, object], namespace: str) -> Value:
+def _with_namespace(value: dict[str, object], namespace: str) -> Value:
     """Helm puts an object without a namespace into the release's."""
     metadata = mapping(value, "metadata")
     if "namespace" in metadata or text(value, "kind") in _WHOLE_CLUSTER:
@@ -200,13 +204,13 @@ def _placed(value: dict[str, object], namespace: str) -> Value:
     return {**value, "metadata": {**metadata, "namespace": namespace}}
 
 
-def _refused(error: command.CommandError, wanted: Template) -> InputError:
+def _refusal(error: command.CommandError, request: Template) -> InputError:
     lines = error.message.splitlines()
-    told = "\n".join(lines[1:] or lines).removeprefix("Error: ")
-    return InputError(told, at=Path(wanted.chart))
+    reason = "\n".join(lines[1:] or lines).removeprefix("Error: ")
+    return InputError(reason, at=Path(request.chart))
 
 
-def own_folders(scratch: str) -> dict[str, str]:
+def isolated_home(scratch: str) -> dict[str, str]:
     """For helm's environment: its settings come from the release alone, not the user's home."""
     folders = {f"HELM_{name}_HOME": f"{scratch}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
     return {**tools.QUICK, **folders}

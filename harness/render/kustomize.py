@@ -30,7 +30,7 @@ _SECONDS = 8  # a build takes 0.1 s; a stuck one must end inside the 10 s of a c
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuiltObject:
     """An object as kustomize built it.
 
     Attributes:
@@ -80,45 +80,45 @@ _MERGED = (
 )
 
 
-def build(program: Path, tree: Tree, wanted: Build) -> list[list[object]]:
-    """The objects of ``wanted`` as JSON-able lists, which ``read`` turns into ``Built``.
+def build(program: Path, tree: Tree, request: Build) -> list[list[object]]:
+    """The objects of ``request`` as JSON-able lists, which ``read`` turns into ``BuiltObject``.
 
     Raises:
         InputError: kustomize refuses it, takes longer than 8 s, or Flux would not substitute it.
     """
     with tempfile.TemporaryDirectory(prefix="kustomize-") as scratch:
-        folder = _stage(Path(scratch), tree, wanted)
+        folder = _stage(Path(scratch), tree, request)
         argv: list[str | Path] = [program, "build", folder]
         argv += ["--load-restrictor", "LoadRestrictionsNone"]
         try:
-            said = command.run(argv, timeout=_SECONDS, env=tools.QUICK).stdout
+            output = command.run(argv, timeout=_SECONDS, env=tools.QUICK).stdout
         except command.CommandError as error:
             reason = error.message.partition("\n")[2] or error.message
             raise InputError(
-                reason.replace(scratch + "/", "").removeprefix("Error: "), at=Path(wanted.folder)
+                reason.replace(scratch + "/", "").removeprefix("Error: "), at=Path(request.folder)
             ) from error
     return [
-        [_with_common_metadata(value, wanted.spec), origin, missing]
-        for value, origin, missing in _documents(said, wanted)
+        [_with_common_metadata(value, request.spec), origin, missing]
+        for value, origin, missing in _documents(output, request)
     ]
 
 
-def read(built: object) -> list[Built]:
+def read(built: object) -> list[BuiltObject]:
     """What ``build`` returned, typed."""
     rows = cast("list[tuple[Value, str, list[str]]]", built)
-    return [Built(value, origin, tuple(missing)) for value, origin, missing in rows]
+    return [BuiltObject(value, origin, tuple(missing)) for value, origin, missing in rows]
 
 
-def _stage(scratch: Path, tree: Tree, wanted: Build) -> Path:
+def _stage(scratch: Path, tree: Tree, request: Build) -> Path:
     """A copy of the folder as links, but for its kustomization file, at the same depth."""
     real, copy = tree.root, scratch
-    for part in Path(wanted.folder).parts:
+    for part in Path(request.folder).parts:
         _link_all(real, copy, but=part)
         real, copy = real / part, copy / part
         copy.mkdir()
-    file = tree.kustomization(wanted.folder)
+    file = tree.kustomization(request.folder)
     _link_all(real, copy, but=Path(file).name)
-    merged = _merged(tree, file, wanted.spec)
+    merged = _merge(tree, file, request.spec)
     (copy / "kustomization.yaml").write_text(json.dumps(merged))
     return copy
 
@@ -129,13 +129,13 @@ def _link_all(real: Path, copy: Path, *, but: str) -> None:
             (copy / entry.name).symlink_to(entry.path)
 
 
-def _merged(tree: Tree, file: str, spec: Value) -> dict[str, object]:
+def _merge(tree: Tree, file: str, spec: Value) -> dict[str, object]:
     """The kustomization file with the Flux Kustomization's fields in it, as Flux merges them."""
     documents = tree.documents(file)
-    own = documents[0].value if documents else None
-    if not isinstance(own, dict):
+    kustomization = documents[0].value if documents else None
+    if not isinstance(kustomization, dict):
         raise InputError("is not a Kustomization", at=Path(file))
-    merged: dict[str, object] = {**own, "buildMetadata": ["originAnnotations"]}
+    merged: dict[str, object] = {**kustomization, "buildMetadata": ["originAnnotations"]}
     renamed = {"targetNamespace": "namespace", "namePrefix": "namePrefix"}
     for theirs, ours in {**renamed, "nameSuffix": "nameSuffix"}.items():
         if spec.get(theirs):
@@ -144,36 +144,36 @@ def _merged(tree: Tree, file: str, spec: Value) -> dict[str, object]:
         if items(spec, name):
             merged[name] = [*items(merged, name), *items(spec, name)]
     if items(spec, "images"):
-        merged["images"] = _merged_images(items(merged, "images"), items(spec, "images"))
+        merged["images"] = _merge_images(items(merged, "images"), items(spec, "images"))
     return merged
 
 
-def _merged_images(own: list[object], added: list[object]) -> list[object]:
+def _merge_images(base: list[object], added: list[object]) -> list[object]:
     """Images by name; a tag or a digest replaces both, since they choose one version."""
-    images = {text(image, "name"): dict(mapping(image)) for image in own}
+    images = {text(image, "name"): dict(mapping(image)) for image in base}
     for image in added:
-        kept = images.setdefault(text(image, "name"), {})
+        image_fields = images.setdefault(text(image, "name"), {})
         if text(image, "newTag") or text(image, "digest"):
-            kept.pop("newTag", None)
-            kept.pop("digest", None)
-        kept.update(mapping(image))
+            image_fields.pop("newTag", None)
+            image_fields.pop("digest", None)
+        image_fields.update(mapping(image))
     return list(images.values())
 
 
-def _documents(said: str, wanted: Build) -> Iterator[tuple[dict[str, object], str, list[str]]]:
-    for chunk in f"\n{said}".split("\n---\n"):
-        value, origin = _parse(chunk, wanted)
+def _documents(output: str, request: Build) -> Iterator[tuple[dict[str, object], str, list[str]]]:
+    for chunk in f"\n{output}".split("\n---\n"):
+        value, origin = _parse(chunk, request)
         missing: list[str] = []
-        if _substitutes(chunk, value, wanted):
-            filled = _substituted(chunk, value, wanted)
-            missing = sorted(names(chunk) - set(wanted.variables or ()))
-            value, _ = _parse(filled, wanted)
+        if _substitutes(chunk, value, request):
+            substituted = _substitute_variables(chunk, value, request)
+            missing = sorted(names(chunk) - set(request.variables or ()))
+            value, _ = _parse(substituted, request)
         if value:
             yield value, origin, missing
 
 
-def _substitutes(chunk: str, value: Value, wanted: Build) -> bool:
-    if wanted.variables is None or "$" not in chunk:
+def _substitutes(chunk: str, value: Value, request: Build) -> bool:
+    if request.variables is None or "$" not in chunk:
         return False
     metadata = mapping(value, "metadata")
     return "disabled" not in (
@@ -182,8 +182,8 @@ def _substitutes(chunk: str, value: Value, wanted: Build) -> bool:
     )
 
 
-def _substituted(chunk: str, value: Value, wanted: Build) -> str:
-    variables = wanted.variables or {}
+def _substitute_variables(chunk: str, value: Value, request: Build) -> str:
+    variables = request.variables or {}
     for name in variables:
         if not VARIABLE.fullmatch(name):
             raise InputError(f"{name!r} cannot be the name of a variable")
@@ -191,29 +191,29 @@ def _substituted(chunk: str, value: Value, wanted: Build) -> str:
         return substitute(chunk, variables)
     except InputError as error:
         who = f"{text(value, 'kind')}/{text(value, 'metadata', 'name')}"
-        error.message, error.at = f"{who}: {error.message}", Location(Path(wanted.folder))
+        error.message, error.at = f"{who}: {error.message}", Location(Path(request.folder))
         raise
 
 
-def _parse(chunk: str, wanted: Build) -> tuple[dict[str, object], str]:
+def _parse(chunk: str, request: Build) -> tuple[dict[str, object], str]:
     """The object and its origin, whose annotation is taken out again."""
     try:
         value = yaml.load(chunk, Loader=ManifestLoader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise InputError(
-            f"not YAML once its variables are filled in: {error}", at=Path(wanted.folder)
+            f"not YAML after its variables were substituted: {error}", at=Path(request.folder)
         ) from error
     metadata = mapping(value, "metadata")
     annotations = dict(mapping(metadata, "annotations"))
-    said = annotations.pop(_ORIGIN, "")
-    if not said:
-        return value or {}, wanted.folder
-    origin = yaml.load(str(said), Loader=ManifestLoader)  # noqa: S506
+    annotation = annotations.pop(_ORIGIN, "")
+    if not annotation:
+        return value or {}, request.folder
+    origin = yaml.load(str(annotation), Loader=ManifestLoader)  # noqa: S506
     path = text(origin, "path") or text(origin, "configuredIn")
     plain = {key: inner for key, inner in metadata.items() if key != "annotations"}
     if annotations:
         plain["annotations"] = annotations
-    return {**value, "metadata": plain}, os.path.normpath(f"{wanted.folder}/{path}")
+    return {**value, "metadata": plain}, os.path.normpath(f"{request.folder}/{path}")
 
 
 def _with_common_metadata(value: dict[str, object], spec: Value) -> dict[str, object]:

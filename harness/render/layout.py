@@ -42,11 +42,11 @@ def for_flux(repository: Repository, commit: str) -> Path:
     """
     git = Git(repository.history)
     also = [each for each in git.entries(commit, *_ALSO) if each.is_file]
-    entries = [*packed(git, commit), *also]
-    return _once(git, entries, repository.build / "check" / "commits" / commit)
+    entries = [*artifact_entries(git, commit), *also]
+    return _lay_out_once(git, entries, repository.build / "check" / "commits" / commit)
 
 
-def packed(git: Git, commit: str) -> Iterable[TreeEntry]:
+def artifact_entries(git: Git, commit: str) -> Iterable[TreeEntry]:
     """What source-controller packs of a commit.
 
     Raises:
@@ -82,7 +82,7 @@ def lay_out(git: Git, entries: Iterable[TreeEntry], top: Path) -> None:
         _link(top, entry.path, os.fsdecode(b"".join(content)))
 
 
-def _once(git: Git, entries: Iterable[TreeEntry], folder: Path) -> Path:
+def _lay_out_once(git: Git, entries: Iterable[TreeEntry], folder: Path) -> Path:
     """The folder with the entries, which is whole as soon as it is there."""
     folder = folder.parent.resolve() / folder.name
     if folder.is_dir():

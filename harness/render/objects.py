@@ -75,7 +75,7 @@ class Object:
         return mapping(self.value, "metadata", "annotations")
 
     def dig(self, *path: Key) -> object:
-        """The value at ``path``; None where there is none."""
+        """The value at ``path``, or None if there is none."""
         return dig(self.value, *path)
 
     def at(self, *path: Key) -> Location:

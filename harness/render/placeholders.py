@@ -1,7 +1,7 @@
 """``UNSET``: what a fresh fork lacks. A placeholder of valid form stands in for it.
 
-The placeholders are the data of tests/testdata/site.yaml: the last key of a field → a value that
-the schemas of charts and CRDs accept. They never reach a cluster.
+placeholders.yaml has them: the last key of a field → a value that the schemas of charts and CRDs
+accept. They never reach a cluster.
 """
 
 import re
@@ -11,11 +11,10 @@ from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError
-from harness.core.repository import Repository
 from harness.core.values import KeyPath, mapping
 
 UNSET = re.compile(r"\bUNSET\b")
-FILE = Path("tests/testdata/site.yaml")
+FILE = Path("harness/render/placeholders.yaml")
 CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 
 
@@ -25,22 +24,22 @@ class Placeholders:
 
     values: Mapping[str, str]
 
-    def fill(self, value: object, seen: Callable[[KeyPath], object]) -> object:
-        """``value`` with every UNSET replaced; ``seen`` is told the path of each.
+    def fill(self, value: object, on_unset: Callable[[KeyPath], object]) -> object:
+        """``value`` with every UNSET replaced; ``on_unset`` gets the path of each.
 
         Raises:
             InputError: a field has no placeholder.
         """
-        return self._fill(value, (), seen)
+        return self._fill(value, (), on_unset)
 
-    def _fill(self, value: object, path: KeyPath, seen: Callable[[KeyPath], object]) -> object:
+    def _fill(self, value: object, path: KeyPath, on_unset: Callable[[KeyPath], object]) -> object:
         if isinstance(value, dict):
-            return {key: self._fill(inner, (*path, key), seen) for key, inner in value.items()}
+            return {key: self._fill(inner, (*path, key), on_unset) for key, inner in value.items()}
         if isinstance(value, list):
-            return [self._fill(inner, (*path, i), seen) for i, inner in enumerate(value)]
+            return [self._fill(inner, (*path, i), on_unset) for i, inner in enumerate(value)]
         if not isinstance(value, str) or not UNSET.search(value):
             return value
-        seen(path)
+        on_unset(path)
         if "\n" in value:
             return value  # a whole file in a ConfigMap: what is in it is not a field
         return UNSET.sub(self._value(path), value)
@@ -64,14 +63,15 @@ def unset_bases(containerfile: str) -> list[int]:
     ]
 
 
-def load(repository: Repository) -> Placeholders:
+def load() -> Placeholders:
     """Read the placeholders.
 
     Raises:
-        InputError: the file is missing or holds none.
+        InputError: the file is not a mapping.
     """
-    parsed = yamlfile.parse(yamlfile.read_text(repository.root / FILE), FILE)
-    data = mapping([each.value for each in parsed], 0, "data")
+    path = Path(__file__).with_name(FILE.name)
+    documents = yamlfile.parse(yamlfile.read_text(path), FILE)
+    data = mapping(documents[0].value) if documents else {}
     if not data:
-        raise InputError("is a ConfigMap without data", at=FILE)
+        raise InputError("holds no placeholders", at=FILE)
     return Placeholders({key: str(value) for key, value in data.items()})

@@ -69,7 +69,7 @@ class FromKustomize:
         for file in dict.fromkeys((*self.read, self.origin)):
             if not file.endswith((".yaml", ".yml")):
                 continue
-            for parsed in _parsed(self.tree, file):
+            for parsed in _documents(self.tree, file):
                 if _same(parsed.value, value):
                     yield _spot(parsed, value, path)
                 elif text(parsed.value, "kind") in ("Kustomization", "Component"):
@@ -89,9 +89,9 @@ class FromKustomize:
                     yield from _operations(inner, value, path)
                 elif path not in _IDENTITY:
                     yield dataclasses.replace(_spot(inner, value, path), named=True)
-        for index, made in enumerate(items(parsed.value, "configMapGenerator")):
-            if text(made, "name") == stem(text(value, "metadata", "name")):
-                yield _generated(parsed, index, path)
+        for index, generator in enumerate(items(parsed.value, "configMapGenerator")):
+            if text(generator, "name") == stem(text(value, "metadata", "name")):
+                yield _generated_spot(parsed, index, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,10 @@ class FromHelm:
         # What the render has and no value says comes from the template itself.
         least = len(rest) if dig(value, *path) is not None else 0
         for parsed, base in self.values():
-            for told in reached.values:
-                found = _longest(parsed, (*base, *told, *rest))
-                if len(found) >= len(base) + len(told) + least:
-                    return parsed.at(found)
+            for value_path in reached.values:
+                longest = _longest(parsed, (*base, *value_path, *rest))
+                if len(longest) >= len(base) + len(value_path) + least:
+                    return parsed.at(longest)
         return Location(Path(reached.line.path), reached.line.number)
 
     def _read(self) -> Template:
@@ -143,61 +143,63 @@ def value_sources(tree: Tree, release: Object, chart: str) -> Sources:
     """Where the values of a HelmRelease are written, the last word first."""
     sources: Sources = []
     read = release.trace.read if isinstance(release.trace, FromKustomize) else ()
-    documents = [parsed for file in read for parsed in _parsed(tree, file)]
+    documents = [parsed for file in read for parsed in _documents(tree, file)]
     for parsed in documents:
         if _same(parsed.value, release.value):
             sources.append((parsed, ("spec", "values")))
     for source in reversed(items(release.value, "spec", "valuesFrom")):
         for parsed in documents:
-            sources += _referenced(tree, parsed, source)
-    return sources + [(parsed, ()) for parsed in _parsed(tree, f"{chart}/values.yaml")]
+            sources += _value_documents(tree, parsed, source)
+    return sources + [(parsed, ()) for parsed in _documents(tree, f"{chart}/values.yaml")]
 
 
-def _referenced(tree: Tree, parsed: Document, source: object) -> Sources:
+def _value_documents(tree: Tree, parsed: Document, source: object) -> Sources:
     """The file behind one entry of ``valuesFrom``, where ``parsed`` generates its ConfigMap."""
     key = text(source, "valuesKey") or "values.yaml"
-    for index, made in enumerate(items(parsed.value, "configMapGenerator")):
-        if text(made, "name") == stem(text(source, "name")):
-            at = _generated(parsed, index, ("data", key)).location
+    for index, generator in enumerate(items(parsed.value, "configMapGenerator")):
+        if text(generator, "name") == stem(text(source, "name")):
+            at = _generated_spot(parsed, index, ("data", key)).location
             target = tuple(filter(None, text(source, "targetPath").split(".")))
             if target:
                 return [(Document(at.path, {target[0]: ""}, {target[:1]: 1}), ())]
-            return [(each, ()) for each in _parsed(tree, str(at.path))]
+            return [(each, ()) for each in _documents(tree, str(at.path))]
     return []
 
 
-def unsubstituted(source: object, rendered: object) -> bool:
+def may_become(source: object, rendered: object) -> bool:
     """Whether a source value can have become the rendered one: equal, or filled in since."""
     return source == rendered or (isinstance(source, str) and ("${" in source or "UNSET" in source))
 
 
 def _spot(parsed: Document, value: Value, path: KeyPath) -> _Spot:
-    found = _translated(parsed.value, value, path)
-    whole = len(found) == len(path)
-    equal = whole and unsubstituted(dig(parsed.value, *found), dig(value, *path))
+    matched = _source_path(parsed.value, value, path)
+    complete = len(matched) == len(path)
+    equal = complete and may_become(dig(parsed.value, *matched), dig(value, *path))
     named = dig(parsed.value, "metadata", "name") == dig(value, "metadata", "name")
-    return _Spot(len(found), equal, parsed.at(found), named)
+    return _Spot(len(matched), equal, parsed.at(matched), named)
 
 
-def _translated(source: object, rendered: object, path: KeyPath) -> KeyPath:
+def _source_path(source: object, rendered: object, path: KeyPath) -> KeyPath:
     """As much of ``path`` as the source has; list items are matched by name before position."""
-    found: list[Key] = []
+    matched: list[Key] = []
     for key in path:
-        here: Key = key
+        source_key: Key = key
         if isinstance(source, list) and isinstance(key, int):
             name = text(dig(rendered, key), "name")
-            here = next(
+            source_key = next(
                 (i for i, item in enumerate(source) if name and text(item, "name") == name), key
             )
         if isinstance(source, Mapping) and key not in source:
             break
-        if isinstance(source, list) and not (isinstance(here, int) and here < len(source)):
+        if isinstance(source, list) and not (
+            isinstance(source_key, int) and source_key < len(source)
+        ):
             break
         if not isinstance(source, Mapping | list):
             break
-        found.append(here)
-        source, rendered = dig(source, here), dig(rendered, key)
-    return tuple(found)
+        matched.append(source_key)
+        source, rendered = dig(source, source_key), dig(rendered, key)
+    return tuple(matched)
 
 
 def _operations(parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot]:
@@ -206,11 +208,11 @@ def _operations(parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot
         pointer = text(operation, "path").strip("/").split("/")
         keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer]
         if keys == [str(key) for key in path[: len(keys)]]:
-            equal = unsubstituted(dig(operation, "value"), dig(value, *path[: len(keys)]))
+            equal = may_become(dig(operation, "value"), dig(value, *path[: len(keys)]))
             yield _Spot(len(path), equal, parsed.at((index, "path")))
 
 
-def _generated(parsed: Document, index: int, path: KeyPath) -> _Spot:
+def _generated_spot(parsed: Document, index: int, path: KeyPath) -> _Spot:
     """A generated object: its entry, or the file behind one of its keys."""
     if len(path) > 1 and path[0] == "data":
         for file in items(parsed.value, "configMapGenerator", index, "files"):
@@ -224,25 +226,25 @@ def _inline_documents(patch: object, at: Location) -> list[Document]:
     """A patch written as a block of text, its lines counted in the file around it."""
     source = text(patch, "patch")
     try:
-        found = yamlfile.parse(source, at.path)
+        documents = yamlfile.parse(source, at.path)
     except InputError:
         return []
     start = at.line or 0
     return [
         Document(each.path, each.value, {loc: start + line for loc, line in each.lines.items()})
-        for each in found
+        for each in documents
     ]
 
 
 def _targets(target: Value, value: Value) -> bool:
     metadata = mapping(value, "metadata")
-    told = {
+    identity = {
         "group": text(value, "apiVersion").rpartition("/")[0],
         "kind": text(value, "kind"),
         "name": text(metadata, "name"),
         "namespace": text(metadata, "namespace"),
     }
-    return all(re.fullmatch(str(target[key]), told[key]) for key in told if key in target)
+    return all(re.fullmatch(str(target[key]), identity[key]) for key in identity if key in target)
 
 
 def _same(source: object, value: Value) -> bool:
@@ -256,10 +258,10 @@ def _same(source: object, value: Value) -> bool:
 
 
 def _longest(parsed: Document, path: KeyPath) -> KeyPath:
-    return _translated(parsed.value, parsed.value, path)
+    return _source_path(parsed.value, parsed.value, path)
 
 
-def _parsed(tree: Tree, file: str) -> list[Document]:
+def _documents(tree: Tree, file: str) -> list[Document]:
     try:
         return tree.documents(file)
     except InputError:

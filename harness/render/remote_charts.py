@@ -43,8 +43,8 @@ class RemoteChart:
 
     def folder(self, repository: Repository) -> Path:
         """Where its copy lies, once it was fetched."""
-        told = hashlib.sha256(str(self).encode()).hexdigest()[:16]
-        return repository.build / "tools" / "charts" / told
+        digest = hashlib.sha256(str(self).encode()).hexdigest()[:16]
+        return repository.build / "tools" / "charts" / digest
 
     def copy(self, repository: Repository) -> Path | None:
         """The archive; None while it was not fetched."""
@@ -62,20 +62,22 @@ class FromRelease:
     release: Object
 
     def __call__(self, value: Value, path: KeyPath) -> Location:
-        found = dig(value, *path)
+        rendered = dig(value, *path)
         values = self.release.dig("spec", "values")
-        alike = [told for told, said in _leaves(values, ()) if said == found]
-        best = max(alike, key=lambda told: _shared(told, path), default=())
-        return self.value(best if _shared(best, path) else ())
+        alike = [
+            value_path for value_path, configured in _leaves(values, ()) if configured == rendered
+        ]
+        best = max(alike, key=lambda value_path: _shared_suffix(value_path, path), default=())
+        return self.value(best if _shared_suffix(best, path) else ())
 
     def value(self, path: KeyPath) -> Location:
         """The line of a value; of one that the HelmRelease does not give, what names the chart."""
         if path and self.release.dig("spec", "values", *path) is not None:
             return self.release.at("spec", "values", *path)
-        return self.named
+        return self.chart_location
 
     @property
-    def named(self) -> Location:
+    def chart_location(self) -> Location:
         """The line that names the chart."""
         return self.release.at("spec", "chart" if self.release.dig("spec", "chart") else "chartRef")
 
@@ -89,12 +91,12 @@ def remote_chart(
         release: the HelmRelease.
         find: finds an object by kind, namespace and name.
     """
-    wanted = mapping(release.value, "spec", "chart", "spec")
-    reference = mapping(wanted, "sourceRef") or mapping(release.value, "spec", "chartRef")
+    chart_spec = mapping(release.value, "spec", "chart", "spec")
+    reference = mapping(chart_spec, "sourceRef") or mapping(release.value, "spec", "chartRef")
     kind, namespace = text(reference, "kind"), text(reference, "namespace") or release.namespace
     source = find(kind, namespace, text(reference, "name"))
     url = text(source.value, "spec", "url").rstrip("/") if source else ""
-    name, version = text(wanted, "chart"), text(wanted, "version")
+    name, version = text(chart_spec, "chart"), text(chart_spec, "version")
     if source and kind == "OCIRepository":
         name = ""
         version = str(source.dig("spec", "ref", "digest") or source.dig("spec", "ref", "tag"))
@@ -117,11 +119,11 @@ def fetch(repository: Repository, chart: RemoteChart) -> str | None:
     folder = chart.folder(repository)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        argv: list[str | Path] = [tools.find(repository, "helm"), "pull", *_named(chart)]
+        argv: list[str | Path] = [tools.find(repository, "helm"), "pull", *_pull_arguments(chart)]
         argv += ["--destination", f"{scratch}/chart"]
         Path(scratch, "chart").mkdir()
         try:
-            command.run(argv, timeout=_SECONDS, env=helm.own_folders(scratch))
+            command.run(argv, timeout=_SECONDS, env=helm.isolated_home(scratch))
         except command.CommandError as error:
             return error.message.splitlines()[-1].removeprefix("Error: ")
         # Another command may have been faster: what it left is the same.
@@ -130,7 +132,7 @@ def fetch(repository: Repository, chart: RemoteChart) -> str | None:
     return None
 
 
-def _named(chart: RemoteChart) -> list[str]:
+def _pull_arguments(chart: RemoteChart) -> list[str]:
     if chart.name:
         return [chart.name, "--repo", chart.url, "--version", chart.version]
     if chart.version.startswith("sha256:"):
@@ -146,7 +148,7 @@ def _leaves(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
         yield path, value
 
 
-def _shared(one: KeyPath, other: KeyPath) -> int:
+def _shared_suffix(one: KeyPath, other: KeyPath) -> int:
     """How many of their last keys two paths share."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -74,10 +74,10 @@ class Environment:
 
     @cached_property
     def _by_kind(self) -> dict[str, list[Object]]:
-        found: dict[str, list[Object]] = {}
+        by_kind: dict[str, list[Object]] = {}
         for item in self.objects:
-            found.setdefault(item.kind, []).append(item)
-        return found
+            by_kind.setdefault(item.kind, []).append(item)
+        return by_kind
 
     def of(self, *kinds: str) -> Iterator[Object]:
         """The objects of these kinds."""
@@ -85,7 +85,7 @@ class Environment:
             yield from self._by_kind.get(kind, ())
 
     def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        """The object of that name; any namespace unless told."""
+        """The object of that name; by default in any namespace."""
         for item in self.of(kind):
             if item.name == name and (not namespace or item.namespace == namespace):
                 return item

@@ -36,7 +36,7 @@ _ROOT = Owner("Kustomization", "flux-system", "flux-system")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OURS = "GitRepository"
 # What helm-controller reads of a HelmRelease and this render does not: what each would change is
-# not in the objects that are judged.
+# not in the objects that rules see.
 _UNKNOWN: tuple[KeyPath, ...] = (
     ("spec", "postRenderers"),
     ("spec", "commonMetadata"),
@@ -49,7 +49,7 @@ class Renderer:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
-        self.placeholders = placeholders.load(repository)
+        self.placeholders = placeholders.load()
         self.pins = {name: tools.fingerprint(repository, name) for name in tools.TOOLS}
         self.cache = Cache(repository)
         self.tree = working(repository)
@@ -88,21 +88,21 @@ class Renderer:
     def _root(self, commit: str) -> Tree:
         return self.commit(commit) if commit else self.tree
 
-    def build(self, tree: Tree, wanted: kustomize.Build) -> list[kustomize.Built]:
+    def build(self, tree: Tree, request: kustomize.Build) -> list[kustomize.BuiltObject]:
         """``kustomize build``, or what it said the last time."""
-        key = f"{self.pins['kustomize']} {wanted.key(tree)}"
+        key = f"{self.pins['kustomize']} {request.key(tree)}"
 
         def make() -> object:
-            return kustomize.build(tools.find(self.repository, "kustomize"), tree, wanted)
+            return kustomize.build(tools.find(self.repository, "kustomize"), tree, request)
 
         return kustomize.read(self.cache.get(key, make))
 
-    def template(self, tree: Tree, wanted: helm.Template) -> list[tuple[Value, str]]:
+    def template(self, tree: Tree, request: helm.Template) -> list[tuple[Value, str]]:
         """``helm template``, or what it said the last time."""
-        key = f"{self.pins['helm']} {wanted.key(tree)}"
+        key = f"{self.pins['helm']} {request.key(tree)}"
 
         def make() -> object:
-            return helm.render(tools.find(self.repository, "helm"), tree, wanted)
+            return helm.render(tools.find(self.repository, "helm"), tree, request)
 
         return helm.read(self.cache.get(key, make))
 
@@ -152,7 +152,7 @@ class _Render:
             self.env,
             self.variant,
             tuple(self.objects),
-            # Steps end in any order; what is told about them does not depend on it.
+            # Steps end in any order; what is reported about them does not depend on it.
             tuple(sorted(self.unset, key=str)),
             tuple(sorted(self.faults, key=str)),
             tuple(self.charts),
@@ -166,7 +166,7 @@ class _Render:
     def _together(
         self, step: Callable[[Object], list[Object]], subjects: Sequence[Object]
     ) -> list[Object]:
-        return [made for found in self.renderer.steps.map(step, subjects) for made in found]
+        return [result for results in self.renderer.steps.map(step, subjects) for result in results]
 
     def _attempt(
         self, rule: str, at: Location, who: str, make: Callable[[], list[Object]]
@@ -183,17 +183,21 @@ class _Render:
             return []
 
     def _root(self) -> list[Object]:
-        return self._built(self.root, kustomize.Build(f"clusters/{self.env}", {}, None), _ROOT)
+        return self._build_objects(
+            self.root, kustomize.Build(f"clusters/{self.env}", {}, None), _ROOT
+        )
 
     def _kustomization(self, flux: Object) -> list[Object]:
         return self._attempt(
             "render/kustomize",
             flux.at("spec", "path"),
             str(flux),
-            lambda: self._built(*self._wanted(flux), Owner(flux.kind, flux.namespace, flux.name)),
+            lambda: self._build_objects(
+                *self._build_request(flux), Owner(flux.kind, flux.namespace, flux.name)
+            ),
         )
 
-    def _wanted(self, flux: Object) -> tuple[Tree, kustomize.Build]:
+    def _build_request(self, flux: Object) -> tuple[Tree, kustomize.Build]:
         if not flux.api_version.startswith("kustomize.toolkit.fluxcd.io/"):
             raise InputError(f"{flux.api_version} is not read by Flux", at=flux.at("apiVersion"))
         tree = self._tree(flux, "spec", "sourceRef")
@@ -206,57 +210,59 @@ class _Render:
         """The files behind a sourceRef: ``release`` is the tree that the environment pins."""
         kind, name = text(flux.value, *path, "kind"), text(flux.value, *path, "name")
         if not self._find(kind, flux.namespace, name):
-            raise InputError(f"{kind}/{name} is not there", at=flux.at(*path, "name"))
+            raise InputError(f"{kind}/{name} not found", at=flux.at(*path, "name"))
         if kind != _OURS:
             raise InputError(f"a {kind} cannot be read here", at=flux.at(*path, "kind"))
         return self.release if name == "release" else self.root
 
     def _variables(self, flux: Object) -> dict[str, str] | None:
         post = mapping(flux.value, "spec", "postBuild")
-        found: dict[str, str] = {}
+        variables: dict[str, str] = {}
         for index, source in enumerate(items(post, "substituteFrom")):
             kind, name = text(source, "kind"), text(source, "name")
-            there = self._find("ConfigMap", flux.namespace, name) if kind == "ConfigMap" else None
-            if there is not None:
-                data = mapping(there.value, "data")
-                found |= {key: str(value).replace("\n", "") for key, value in data.items()}
+            config_map = (
+                self._find("ConfigMap", flux.namespace, name) if kind == "ConfigMap" else None
+            )
+            if config_map is not None:
+                data = mapping(config_map.value, "data")
+                variables |= {key: str(value).replace("\n", "") for key, value in data.items()}
             elif mapping(source).get("optional") is not True:
                 at = flux.at("spec", "postBuild", "substituteFrom", index)
-                raise InputError(f"{kind}/{name} is not there", at=at)
+                raise InputError(f"{kind}/{name} not found", at=at)
         inline = mapping(post, "substitute")
-        found |= {key: str(value).replace("\n", "") for key, value in inline.items()}
-        return found or None
+        variables |= {key: str(value).replace("\n", "") for key, value in inline.items()}
+        return variables or None
 
-    def _built(self, tree: Tree, wanted: kustomize.Build, owner: Owner) -> list[Object]:
-        closure = tree.closure(wanted.folder)
+    def _build_objects(self, tree: Tree, request: kustomize.Build, owner: Owner) -> list[Object]:
+        closure = tree.closure(request.folder)
         self.files.update(closure)
         if owner != _ROOT:
             self.released.update(closure)
         read = tuple(file for file in closure if file.endswith((".yaml", "yml")))
-        made = []
+        objects = []
         try:
-            built = self.renderer.build(tree, wanted)
+            built = self.renderer.build(tree, request)
         except UnsupportedError as error:
             error.at = _mention(tree, read, re.escape(error.quoted))
             raise
         for each in built:
             trace = FromKustomize(tree, each.origin, read)
-            made.append(self._filled(Object(each.value, owner, trace)))
+            objects.append(self._fill_placeholders(Object(each.value, owner, trace)))
             for name in each.missing:
                 at = _mention(tree, (each.origin, *read), rf"\$\{{#?{name}\b")
                 message = f"${{{name}}} has no value: Flux makes it empty"
-                self.faults.append(Problem(message, at, str(made[-1]), "render/variable"))
-        return made
+                self.faults.append(Problem(message, at, str(objects[-1]), "render/variable"))
+        return objects
 
-    def _filled(self, raw: Object) -> Object:
+    def _fill_placeholders(self, raw: Object) -> Object:
         """The object with placeholders for what is UNSET."""
 
-        def seen(path: KeyPath) -> None:
+        def note_unset(path: KeyPath) -> None:
             key = ".".join(str(part) for part in path)
             self.unset.append(UnsetValue(f"{raw}: {key}", raw.at(*path)))
 
         try:
-            value = self.renderer.placeholders.fill(raw.value, seen)
+            value = self.renderer.placeholders.fill(raw.value, note_unset)
         except InputError as error:
             self.faults.append(Problem(error.message, raw.at(), str(raw), "render/placeholder"))
             return raw
@@ -277,21 +283,21 @@ class _Render:
             self.third_party.extend(self._third_party(release))
             return []
         tree = self._tree(release, *reference)
-        wanted = helm.template(release, self._values(release))
-        self.charts.append((tree, wanted))
-        files = tree.files(wanted.chart)
-        self.chart_digests[wanted.chart] = tree.digest(files)
+        request = helm.template(release, self._values(release))
+        self.charts.append((tree, request))
+        files = tree.files(request.chart)
+        self.chart_digests[request.chart] = tree.digest(files)
         self.files.update(files)
         self.released.update(files)
 
         @functools.cache
         def sources() -> Sources:
-            return value_sources(tree, release, wanted.chart)
+            return value_sources(tree, release, request.chart)
 
         try:
-            rendered = self.renderer.template(tree, wanted)
+            rendered = self.renderer.template(tree, request)
         except InputError as error:
-            at = helm.location(error.message, wanted, sources())
+            at = helm.location(error.message, request, sources())
             raise InputError(error.message, at=at) from error
         owner = Owner(release.kind, release.namespace, release.name)
         return [Object(value, owner, FromHelm(tree, path, sources)) for value, path in rendered]
@@ -308,17 +314,21 @@ class _Render:
                 f"chart {name or release.dig('spec', 'chartRef', 'name')} is a remote "
                 "chart that was not fetched: its objects are not rendered"
             )
-            self.faults.append(Problem(message, trace.named, str(release), "render/not-rendered"))
+            self.faults.append(
+                Problem(message, trace.chart_location, str(release), "render/not-rendered")
+            )
             return []
-        wanted = helm.template(release, self._values(release))
+        request = helm.template(release, self._values(release))
         try:
             tree = Tree(archive.parent.resolve())
-            made = self.renderer.template(tree, dataclasses.replace(wanted, chart=archive.name))
+            rendered = self.renderer.template(
+                tree, dataclasses.replace(request, chart=archive.name)
+            )
         except InputError as error:
             at = trace.value(helm.refused_value(error.message))
             raise InputError(error.message, at=at) from error
         owner = Owner(release.kind, release.namespace, release.name)
-        return [Object(value, owner, trace) for value, _ in made]
+        return [Object(value, owner, trace) for value, _ in rendered]
 
     def _values(self, release: Object) -> Value:
         values = helm.merged_values(

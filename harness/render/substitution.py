@@ -15,12 +15,13 @@ from harness.render.rendered import UnsupportedError
 _NAME = re.compile(r"\w+")
 _NUMBER = re.compile(r"[+-]?\d+")
 _FORM = re.compile(r"(:[-=?+]|=|\^\^?|,,?|//|/#|/%|/|:|#|%)?")
+_DEFAULTS = (":-", ":=", "=", ":?", ":+")  # operators that a default follows
 VARIABLE = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 """What Flux accepts as the name of a variable."""
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """``text`` with every ``${…}`` replaced. A variable that is not there is empty, as in Flux.
+    """``text`` with every ``${…}`` replaced. A variable that is missing is empty, as in Flux.
 
     Raises:
         InputError: a substitution that Flux would refuse.
@@ -31,13 +32,13 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 
 def names(text: str) -> set[str]:
     """The variables that ``text`` needs a value for: those without a default."""
-    asked = _Asked()
-    _Scanner(text, asked).run()
-    return asked.names
+    recorder = _ReadRecorder()
+    _Scanner(text, recorder).run()
+    return recorder.names
 
 
-class _Asked(dict[str, str]):
-    """Notes which variables were read without a default."""
+class _ReadRecorder(dict[str, str]):
+    """Records which variables were read without a default."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,34 +78,34 @@ class _Scanner:
         start = self._at
         self._at += 2
         length = self._take("#")
-        found = _NAME.match(self._text, self._at)
-        if found is None:
-            raise self._refused(start, "no variable name")
-        self._at = found.end()
-        name = found[0]
+        match = _NAME.match(self._text, self._at)
+        if match is None:
+            raise self._error(start, "no variable name")
+        self._at = match.end()
+        name = match[0]
         form = _FORM.match(self._text, self._at)
         operator = form[0] if form else ""
         self._at += len(operator)
         if operator in ("#", "%"):
             what = f"removing a pattern with {operator}"
-            refused = UnsupportedError(f"{self._shown(start)}: {what} is not read")
-            refused.quoted = self._text[start : self._at]
-            raise refused
-        if isinstance(self._variables, _Asked) and operator not in (":-", ":=", "=", ":?", ":+"):
+            unsupported = UnsupportedError(f"{self._excerpt(start)}: {what} is not read")
+            unsupported.quoted = self._text[start : self._at]
+            raise unsupported
+        if isinstance(self._variables, _ReadRecorder) and operator not in _DEFAULTS:
             self._variables.names.add(name)
         value = self._apply(self._variables.get(name, ""), operator)
         if not self._take("}"):
-            raise self._refused(start, "no closing brace")
+            raise self._error(start, "no closing brace")
         return str(len(value.encode())) if length else value
 
     def _apply(self, value: str, operator: str) -> str:
-        if operator in (":-", ":=", "=", ":?", ":+"):
+        if operator in _DEFAULTS:
             default = self._literal(until="}")
             return value or default
         if operator == ":":
             return self._part(value)
         if operator.startswith("/"):
-            return self._replaced(value, operator)
+            return self._replace(value, operator)
         head, tail = value[:1], value[1:]
         cases = {
             "^": head.upper() + tail,
@@ -127,7 +128,7 @@ class _Scanner:
         end = len(value) + count if count < 0 else begin + count
         return value[begin : max(begin, end)]
 
-    def _replaced(self, value: str, operator: str) -> str:
+    def _replace(self, value: str, operator: str) -> str:
         old = self._literal(until="/", escape="\\")
         self._take("/")
         new = self._literal(until="}", escape="\\")
@@ -142,8 +143,8 @@ class _Scanner:
         self._at += len(char) if taken else 0
         return taken
 
-    def _refused(self, start: int, reason: str) -> InputError:
-        return InputError(f"bad substitution {self._shown(start)!r}: {reason}")
+    def _error(self, start: int, reason: str) -> InputError:
+        return InputError(f"bad substitution {self._excerpt(start)!r}: {reason}")
 
-    def _shown(self, start: int) -> str:
+    def _excerpt(self, start: int) -> str:
         return self._text[start : start + 40].split("\n")[0]

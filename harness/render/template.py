@@ -39,7 +39,7 @@ Block = Sequence[Line]
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far a path leads: the line, how many of its keys, and the values told there.
+    """How far a path leads: the line, how many of its keys, and the values that are used there.
 
     Where one of the values has the key's own name, the others only say whether it is used.
     """
@@ -57,7 +57,7 @@ class Template:
     named: Mapping[str, Block]
 
     def follow(self, value: object, path: KeyPath) -> Reached | None:
-        """Walk down as far as the text has the path; None where it is empty."""
+        """Walk down as far as the text has the path, or return None if it is empty."""
         block, reached, matched = self.block, None, 0
         for position, key in enumerate(path):
             step = self._step(block, key, dig(value, *path[:position]))
@@ -67,33 +67,33 @@ class Template:
             matched = position + 1
         if reached is None:
             return Reached(self.block[0], 0, ()) if self.block else None
-        told = tuple(dict.fromkeys(self._values(reached, block)))
-        alike = tuple(each for each in told if each[-1] in path[:matched][-1:])
-        return Reached(reached, matched, alike or told)
+        value_paths = tuple(dict.fromkeys(self._values(reached, block)))
+        alike = tuple(each for each in value_paths if each[-1] in path[:matched][-1:])
+        return Reached(reached, matched, alike or value_paths)
 
     def _step(self, block: Block, key: Key, around: object) -> tuple[Line, Block] | None:
-        found = _item(block, key, around) if isinstance(key, int) else _child(block, key)
-        if found is None:
-            for name in _included(block):
+        child = _item(block, key, around) if isinstance(key, int) else _child(block, key)
+        if child is None:
+            for name in _includes(block):
                 if deeper := self._step(self.named.get(name, ()), key, around):
                     return deeper
-        return found
+        return child
 
     def _values(self, line: Line, body: Block) -> Iterator[tuple[str, ...]]:
         """The values behind a line; behind a key that an action fills, those of the action."""
         filled = line.text.endswith(":") and all(each.control for each in body)
         for each in (line, *body) if filled else (line,):
-            yield from _told(each.text)
+            yield from _value_paths(each.text)
             for name in _INCLUDE.findall(each.text):
                 for inner in self.named.get(name, ()):
-                    yield from _told(inner.text)
+                    yield from _value_paths(inner.text)
             if _DOT.search(each.text):
                 yield from self._scope(each)
 
     def _scope(self, line: Line) -> Iterator[tuple[str, ...]]:
         above = [each for each in self.block if each.number < line.number]
         scopes = [each.text for each in above if _SCOPE.match(each.text)]
-        yield from _told(scopes[-1]) if scopes else ()
+        yield from _value_paths(scopes[-1]) if scopes else ()
 
 
 def parse(files: Mapping[str, str], template: str) -> Template:
@@ -149,9 +149,9 @@ def _item(block: Block, key: int, around: object) -> tuple[Line, Block] | None:
     starts = [i for i, line in enumerate(block) if line.dash and line.indent == level]
     bodies = [_body(block, start, dash=True) for start in starts]
     for name in _NAMES:
-        told = text(around, key, name)
+        label = text(around, key, name)
         for start, body in zip(starts, bodies, strict=True):
-            if told and any(line.text == f"{name}: {told}" for line in body):
+            if label and any(line.text == f"{name}: {label}" for line in body):
                 return block[start], body
     # A range makes many items of one; where the text has as many as the render, they are the same.
     if len(starts) == 1 or (isinstance(around, list) and len(starts) == len(around)):
@@ -160,12 +160,12 @@ def _item(block: Block, key: int, around: object) -> tuple[Line, Block] | None:
     return None
 
 
-def _included(block: Block) -> Iterator[str]:
+def _includes(block: Block) -> Iterator[str]:
     for line in block:
         if line.control:
             yield from _INCLUDE.findall(line.text)
 
 
-def _told(words: str) -> Iterator[tuple[str, ...]]:
-    for found in _VALUES.findall(words):
-        yield tuple(found.strip(".").split("."))
+def _value_paths(words: str) -> Iterator[tuple[str, ...]]:
+    for path in _VALUES.findall(words):
+        yield tuple(path.strip(".").split("."))

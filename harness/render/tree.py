@@ -98,7 +98,7 @@ class Tree:
         """The kustomization file of a folder.
 
         Raises:
-            InputError: it has none, or is not there.
+            InputError: it has none, or does not exist.
         """
         real = self.inside(folder)
         for name in KUSTOMIZATION_NAMES:
@@ -120,23 +120,23 @@ class Tree:
             InputError: a file of it cannot be read, or leads out of the repository.
         """
         if folder not in self._reached:
-            found: dict[str, None] = {}
-            self._reach(folder, found, ())
-            self._reached[folder] = tuple(found)
+            reached: dict[str, None] = {}
+            self._reach(folder, reached, ())
+            self._reached[folder] = tuple(reached)
         return self._reached[folder]
 
     def digest(self, paths: tuple[str, ...]) -> str:
         """Changes when a name or the content of one of the files does."""
-        whole = hashlib.sha256()
+        total = hashlib.sha256()
         for path in paths:
-            whole.update(f"{path}\0{self._digest(path)}\n".encode())
-        return whole.hexdigest()
+            total.update(f"{path}\0{self._digest(path)}\n".encode())
+        return total.hexdigest()
 
     def files(self, folder: str) -> tuple[str, ...]:
         """Every file below a folder, sorted; a file is itself.
 
         Raises:
-            InputError: the folder is not there.
+            InputError: the folder does not exist.
         """
         top = self.inside(folder)
         if top.is_file():
@@ -160,24 +160,24 @@ class Tree:
             self._digests[full] = hashlib.sha256(content).hexdigest()
         return self._digests[full]
 
-    def _reach(self, folder: str, found: dict[str, None], above: tuple[str, ...]) -> None:
+    def _reach(self, folder: str, reached: dict[str, None], above: tuple[str, ...]) -> None:
         if folder in above:
             raise InputError(f"a circle: {' → '.join((*above, folder))}", at=Path(folder))
         file = self.kustomization(folder)
-        found[file] = None
+        reached[file] = None
         below: dict[str, None] = {}
         for parsed in self.documents(file):
             for name, line in _strings(parsed):
-                path = self._named(folder, name, Location(Path(file), line))
+                path = self._referenced_path(folder, name, Location(Path(file), line))
                 if path and (self.root / path).is_file():
                     self._digest(path)
-                    found[path] = None
+                    reached[path] = None
                 elif path:
                     below[path] = None
         for path in below:
-            self._reach(path, found, (*above, folder))
+            self._reach(path, reached, (*above, folder))
 
-    def _named(self, folder: str, name: str, at: Location) -> str | None:
+    def _referenced_path(self, folder: str, name: str, at: Location) -> str | None:
         """The file, or folder with a kustomization file, that a string names; None if it does not.
 
         ``at`` has a line where only a path can stand.

@@ -19,7 +19,7 @@ _READ = ("apps", "clusters", "infra")
 
 
 def previous(repository: Repository) -> str | None:
-    """The commit that a merge of this checkout would replace; None where git does not know.
+    """The commit that a merge of this checkout would replace, or None if git does not know.
 
     Where the working tree has changes it is the commit below them, on a branch the place where it
     left main, on main the commit before. A commit that was laid out has no such place.
@@ -28,7 +28,7 @@ def previous(repository: Repository) -> str | None:
         return None
     git = Git(repository.root)
     head = git.resolve("HEAD")
-    if head is None or git.changed(*_READ):
+    if head is None or git.uncommitted(*_READ):
         return head
     base = git.run("merge-base", head, "origin/main", accept=(0, 1, 128))
     return base if base and base != head else git.resolve("HEAD^")
@@ -39,14 +39,14 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem
     if not new.charts or not (renderer.repository.root / "clusters" / new.name).is_dir():
         return
     old = renderer.at(new.name, commit)
-    before = {(wanted.namespace, wanted.release): (tree, wanted) for tree, wanted in old.charts}
-    for tree, wanted in new.charts:
-        if (wanted.namespace, wanted.release) not in before:
+    before = {(request.namespace, request.release): (tree, request) for tree, request in old.charts}
+    for tree, request in new.charts:
+        if (request.namespace, request.release) not in before:
             continue
-        old_tree, old_wanted = before[wanted.namespace, wanted.release]
+        old_tree, old_request = before[request.namespace, request.release]
         pairs = (
-            (f"chart of {commit[:12]} with these values", old_tree, wanted, old_wanted.chart),
-            (f"this chart with the values of {commit[:12]}", tree, old_wanted, wanted.chart),
+            (f"chart of {commit[:12]} with these values", old_tree, request, old_request.chart),
+            (f"this chart with the values of {commit[:12]}", tree, old_request, request.chart),
         )
         for what, chart_tree, values, chart in pairs:
             try:
@@ -54,7 +54,7 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem
             except InputError as error:
                 yield Problem(
                     f"{what}: {error.message}",
-                    Location(Path(wanted.chart, "values.yaml")),
-                    f"HelmRelease/{wanted.release}",
+                    Location(Path(request.chart, "values.yaml")),
+                    f"HelmRelease/{request.release}",
                     "render/crossed",
                 )

@@ -92,7 +92,7 @@ def page(found: Report, compared: Sequence[Pair], since: str) -> str:
         text.say(f"### {pair.heading}: {len(pair.changes)} objects differ")
         if not (pair.old.is_complete and pair.new.is_complete):
             text.say("Part of it does not render: the difference is not whole.")
-        lines = [line for each in pair.changes for line in diff.shown(each)]
+        lines = [line for each in pair.changes for line in diff.format_change(each)]
         rest = f"harness diff --env {plain(pair.new.name)} --from {plain(since)}"
         text.quote(lines, rest=rest, room=text.left // (len(loud) - index))
     if quiet:

@@ -92,6 +92,6 @@ def page(move: Move) -> str:
         text.say("## Taken away" if move.back else "## Commits")
         text.quote(move.commits, rest=log, room=text.left // 2)
     text.say(f"## {len(changes)} objects differ" if changes else "## No object differs")
-    lines = [line for each in changes for line in diff.shown(each)]
+    lines = [line for each in changes for line in diff.format_change(each)]
     text.quote(lines, rest="harness diff")
     return str(text)

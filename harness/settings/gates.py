@@ -88,6 +88,19 @@ def load(repository: Repository, env: str) -> Gates:
     return document.load(path, Gates)
 
 
+def sources(repository: Repository) -> dict[str, str]:
+    """The environments that releases are promoted to, each with the one that proves them.
+
+    Raises:
+        InputError: what is wrong with a promotion.yaml, as file:line.
+    """
+    return {
+        env: load(repository, env).from_
+        for env in repository.environments
+        if (repository.cluster(env) / FILE).is_file()
+    }
+
+
 def parse(text: str, path: Path) -> Gates:
     """An environment's gates from the file's text, such as a commit's.
 

@@ -80,9 +80,10 @@ SETTINGS: Mapping[str, Setting] = dict(
             "AWS_REGION",
             "the AWS region; its zones a, b and c are used unless AWS_ZONE_1 to 3 name others",
             r"[a-z]{2}(-[a-z]+)+-\d",
-            Place("infra/efs/{env}.yaml", ("region",)),
             Place("clusters/{env}/eksctl.yaml", ("metadata", "region")),
         ),
+        _eksctl("CLUSTER_NAME", "the cluster's name, which EKS cannot change later",
+                r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", "metadata", "name"),
         *(
             _eksctl(f"AWS_ZONE_{number}", "a zone of the region that the account has",
                     r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "availabilityZones", number - 1)

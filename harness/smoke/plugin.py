@@ -90,7 +90,8 @@ class Plugin:
     def _result(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
         name, seconds = check.name(item.name), round(call.duration, 2)
         if call.excinfo is None:
-            return Result(name=name, outcome="passed", seconds=seconds)
+            notes = [str(text) for key, text in item.user_properties if key == "note"]
+            return Result(name=name, outcome="passed", seconds=seconds, why="; ".join(notes))
         why, hint = _reason(call.excinfo.value)
         following = hint or self._target.then(check.of(item))
         return Result(name=name, outcome="failed", seconds=seconds, why=why, next=following)

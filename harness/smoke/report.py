@@ -24,7 +24,7 @@ class Result(BaseModel):
     """How one check ended.
 
     Attributes:
-        why: why it failed or does not apply; empty where it passed.
+        why: why it failed or does not apply; of a check that passed, what is worth knowing.
         next: the command to type where it failed.
     """
 
@@ -103,7 +103,7 @@ def text(report: Report, folder: Path) -> str:
     """The one screen: the verdict, each check, and under each that failed what to type next."""
     lines = [f"verdict: {report.verdict}", ""]
     for result in report.tests:
-        reason = f": {result.why}" if result.outcome == "not applicable" else ""
+        reason = f": {result.why}" if result.why and result.outcome != "failed" else ""
         lines.append(f"  {_SIGNS[result.outcome]} {result.name}{reason}")
         if result.outcome == "failed":
             lines += [f"      {line}" for line in result.why.splitlines()]

@@ -78,7 +78,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an environment's TorchServe is told at its start."""
+    """What an environment's TorchServe is started with."""
 
     env: str
     server: Server
@@ -103,15 +103,15 @@ class Snapshot:
 
     def model_files_yaml(self) -> str:
         """The text of model-files.yaml: the chart's value ``modelStore.files``."""
-        # Without samples: a chart from before they were known would refuse these values, and charts
-        # and values arrive apart (rule render/crossed). They follow with a commit after this one.
+        # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
+        # start, refuses them, and charts and values arrive apart (rule render/crossed).
         files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.files]
         values = {"modelStore": {"files": files}}
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
 
 
 def load(repository: Repository, env: str, lock: Path | None = None) -> Snapshot:
-    """Build the snapshot of an environment; ``lock`` is the committed one unless told.
+    """Build the snapshot of an environment; ``lock`` is the committed one by default.
 
     Raises:
         InputError: a model.yaml, the lock or serving.yaml is bad, or they do not fit together.
@@ -144,7 +144,7 @@ def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapsho
         InputError: a model is not in the lock, or is locked in a version that it does not have.
     """
     names = sorted(settings.models)
-    locked = {name: _locked(lock, catalog.models[name]) for name in names}
+    locked = {name: _lock_entry(lock, catalog.models[name]) for name in names}
     entries = {
         name: {locked[name].version: _entry(catalog.models[name], locked[name], settings)}
         for name in names
@@ -153,7 +153,9 @@ def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapsho
         env=env,
         server=settings.server,
         models=ModelSnapshot(modelCount=len(names), models=entries),
-        files=tuple(_file(catalog.models[name], found) for name, found in locked.items()),
+        files=tuple(
+            _file(catalog.models[name], locked_model) for name, locked_model in locked.items()
+        ),
     )
 
 
@@ -166,26 +168,26 @@ def derive(text: str, changes: Mapping[str, str]) -> str:
     if others := sorted(set(changes) - LOCAL_KEYS):
         raise UsageError(
             f"a local run may not change {', '.join(others)}",
-            hint="change serving.yaml, then run `harness snapshot`",
+            hint="change serving.yaml, then run `harness snapshot write --all`",
         )
     return properties.dump({**properties.parse(text), **changes})
 
 
-def _locked(lock: Lock, model: Model) -> LockedModel:
-    found = lock.models.get(model.name)
+def _lock_entry(lock: Lock, model: Model) -> LockedModel:
+    entry = lock.models.get(model.name)
     hint = "`harness models build`, then `harness models lock`"
-    if found is None:
+    if entry is None:
         raise InputError(f"model {model.name} is not in the lock", hint=hint)
     torchvision = model.artifact.torchvision
     fallback = torchvision.fallback if torchvision else None
     versions = [model.version] + ([fallback.version] if fallback else [])
-    if found.version not in versions:
+    if entry.version not in versions:
         raise InputError(
-            f"model {model.name} is locked in version {found.version}; "
+            f"model {model.name} is locked in version {entry.version}; "
             f"its model.yaml has {' and '.join(versions)}",
             hint=hint,
         )
-    return found
+    return entry
 
 
 def _file(model: Model, locked: LockedModel) -> ModelFile:

@@ -1,8 +1,8 @@
 """An existing config.properties, turned into models/ entries and the settings of an environment.
 
-    found = importer.read(Path("config.properties"))
-    found.remarks        # each key that was not carried over, and why
-    importer.write_models(repository, found)
+    imported = importer.read(Path("config.properties"))
+    imported.remarks        # each key that was not carried over, and why
+    importer.write_models(repository, imported)
 
 Files: one that a person wrote, or a ``*-startup.cfg``, ``*-snapshot.cfg`` or ``*-shutdown.cfg``
 of TorchServe.
@@ -54,15 +54,15 @@ KNOWN = frozenset(
 )
 
 _TLS = "TLS ends at the gateway"
-_BESIDE = "TorchServe ignores it beside model_snapshot"
-_IN_SNAPSHOT = "model_snapshot says it for every model"
+_OVERRIDDEN = "TorchServe ignores it next to model_snapshot"
+_IN_SNAPSHOT = "model_snapshot sets it for every model"
 _WHY = {
     "NUM_WORKERS": "TorchServe does not know it; minWorkers and maxWorkers of each model decide",
     "snapshot_store": "TorchServe 0.12 does not know it; only 0.1 did",
     "tsConfigFile": "TorchServe overwrites it with the name of the file that it was started with",
     "version": "the server would report this version, whatever its own is",
-    "load_models": _BESIDE,
-    "models": _BESIDE,
+    "load_models": _OVERRIDDEN,
+    "models": _OVERRIDDEN,
     "default_workers_per_model": _IN_SNAPSHOT,
     "default_response_timeout": _IN_SNAPSHOT,
     "default_startup_timeout": _IN_SNAPSHOT,
@@ -100,12 +100,12 @@ class Imported:
 
     def serving_yaml(self, catalog: Catalog) -> str:
         """A serving.yaml: for a model that ``catalog`` has, the settings that differ from it."""
-        own: dict[str, dict[str, int]] = {}
+        overrides: dict[str, dict[str, int]] = {}
         for name, model in self.models.items():
             known = catalog.models[name].serving if name in catalog.models else model.serving
             old, new = known.model_dump(by_alias=True), model.serving.model_dump(by_alias=True)
-            own[name] = {key: value for key, value in new.items() if value != old[key]}
-        value = {"server": self.server.model_dump(by_alias=True), "models": own}
+            overrides[name] = {key: value for key, value in new.items() if value != old[key]}
+        value = {"server": self.server.model_dump(by_alias=True), "models": overrides}
         return f"# Imported from {self.path.name}.\n{yaml.safe_dump(value, sort_keys=False)}"
 
 
@@ -138,31 +138,31 @@ def read(path: Path) -> Imported:
     return Imported(path, _server(last, path), models, tuple(remarks))
 
 
-def already_there(repository: Repository, found: Imported) -> list[Remark]:
+def existing_models(repository: Repository, imported: Imported) -> list[Remark]:
     """The models whose model.yaml stays as it is."""
     return [
         Remark(
             f"model_snapshot.{name}.{model.version}.marName",
             None,
-            f"models/{name}/model.yaml is there already: it says how the archive is made; "
+            f"models/{name}/model.yaml already exists: it says how the archive is built; "
             "only the settings were taken",
         )
-        for name, model in found.models.items()
+        for name, model in imported.models.items()
         if (repository.models / name / "model.yaml").exists()
     ]
 
 
-def write_models(repository: Repository, found: Imported) -> list[Path]:
+def write_models(repository: Repository, imported: Imported) -> list[Path]:
     """Write a model.yaml for each model that has none, and lock its archive as UNSET.
 
-    A model.yaml that is there stays as it is.
+    An existing model.yaml stays as it is.
 
     Returns:
         The files that were written.
     """
     written = []
     locked = dict(load_lock(repository.lock).models) if repository.lock.is_file() else {}
-    for name, model in found.models.items():
+    for name, model in imported.models.items():
         path = repository.models / name / "model.yaml"
         if path.exists() or model.artifact.adopted is None:
             continue
@@ -177,7 +177,7 @@ def write_models(repository: Repository, found: Imported) -> list[Path]:
 
 
 def _model(name: str, version: str, entry: Entry, at: Location) -> Model:
-    own = entry.model_dump(by_alias=True)
+    values = entry.model_dump(by_alias=True)
     try:
         return Model.model_validate(
             {
@@ -185,7 +185,7 @@ def _model(name: str, version: str, entry: Entry, at: Location) -> Model:
                 "version": version,
                 "description": f"Imported: {entry.mar_name}, version {version}.",
                 "artifact": {"adopted": {"mar": entry.mar_name}},
-                "serving": {key: own[key] for key in _SERVING},
+                "serving": {key: values[key] for key in _SERVING},
             }
         )
     except ValidationError as error:

@@ -28,7 +28,7 @@ _OPEN_BY_DEFAULT = "file://.*|http(s)?://.*"  # ConfigManager.DEFAULT_TS_ALLOWED
 
 
 def check(path: Path, *, files: Sequence[ModelFile] = (), gpus: int | None = None) -> None:
-    """Judge a config.properties together with the model store that it names.
+    """Check a config.properties together with the model store that it names.
 
     Args:
         path: the file that TorchServe would be started with.
@@ -66,7 +66,7 @@ class _Config:
 
     @property
     def gpus(self) -> int | None:
-        """``number_of_gpu``, 0 where it is missing; None where it is no number."""
+        """``number_of_gpu``, 0 by default, or None if it is no number."""
         value = self.values.get("number_of_gpu", "0")
         return int(value) if value.isdecimal() else None
 
@@ -111,7 +111,7 @@ def _open_pattern(allowed: str) -> str | None:
         try:
             matches = re.compile(pattern, re.IGNORECASE).fullmatch
         except re.error:
-            return pattern  # what cannot be judged is not trusted
+            return pattern  # what cannot be evaluated is not trusted
         if any(matches(url) for url in _ELSEWHERE):
             return pattern
     return None
@@ -158,7 +158,7 @@ def _archive_faults(
     config: _Config, snapshot: ModelSnapshot, files: dict[str, ModelFile]
 ) -> Iterator[str]:
     store = Path(config.values.get("model_store", ""))
-    seen: dict[tuple[str, str], str] = {}
+    first_entries: dict[tuple[str, str], str] = {}
     for name, version, entry in snapshot.entries():
         where = f"{config.at('model_snapshot', name)}: {name} {version}"
         mar = store / entry.mar_name
@@ -173,7 +173,7 @@ def _archive_faults(
             yield f"{where}: {error}"
             continue
         yield from _manifest_faults(where, manifest, name, version)
-        twin = seen.setdefault((name, manifest.model_version), version)
+        twin = first_entries.setdefault((name, manifest.model_version), version)
         if twin != version:
             yield f"{where}: the same version {manifest.model_version} as the entry {twin}"
 

@@ -108,4 +108,4 @@ def test_a_file_system_that_is_not_there_is_named(
 
 def test_ownership_needs_an_environment(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models", "adopt", "--ownership", "fs-0123456789abcdef0"]) == 2
-    assert "whose cluster mounts it" in capsys.readouterr().err
+    assert "--ownership needs --env" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_push_puts_up_what_the_lock_names(
     staging: Archive, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["models", "push", "--env", "staging"]) == 0
-    assert f"s3://{bucket.name}: 1 pushed, 0 were there" in capsys.readouterr().out
+    assert f"s3://{bucket.name}: 1 pushed, 0 already present" in capsys.readouterr().out
     assert cli.main(["models", "push", "--env", "staging", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["there"] == [staging[1].mar]
 

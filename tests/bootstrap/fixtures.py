@@ -26,7 +26,7 @@ from tests.bootstrap import programs
 REGION = "us-west-2"
 ACCOUNT = "123456789012"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/moto"  # whom moto takes everybody for
-CLUSTER = "TorchserveStaging"
+CLUSTER = "torchserve-staging"
 QUICK = Pace(look=0.01, patience=5)
 SETTINGS = {
     "GIT_URL": "https://github.com/acme/torchserve.git",
@@ -151,7 +151,7 @@ def empty(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> Shim:
         )["Subnet"]["SubnetId"]
         for number, zone in enumerate("abc")
     ]
-    for name in (CLUSTER, "TorchserveCluster"):
+    for name in (CLUSTER, "torchserve-production"):
         shim.network[name] = (vpc, group)
     monkeypatch.setenv(programs.SUBNETS, ",".join(subnets))
     return shim

@@ -137,4 +137,4 @@ def test_somebody_has_to_agree(
     assert "- 4 versions in s3://" in capsys.readouterr().err
     assert mutating(empty.calls) == []
     assert cli.main(["bootstrap", "destroy", "--env", "staging", "--with-data", "--yes"]) == 0
-    assert capsys.readouterr().out == "there is nothing left\n"
+    assert capsys.readouterr().out == "everything was removed\n"

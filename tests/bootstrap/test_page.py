@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import cli
 from harness.bootstrap.steps import STEPS
+from harness.cli.commands import VERBS
 from harness.core.repository import Repository
 from harness.core.values import text
 from harness.local_cluster import nodes
@@ -54,7 +54,7 @@ def test_every_command_of_this_repository_exists(page: str, checkout: Repository
     targets |= set(to_come[1].split()) if to_come else set()
     for words in commands(page):
         if words[0] == "harness":
-            assert words[1] in cli.VERBS, words
+            assert words[1] in VERBS, words
         if words[0] == "make":
             assert words[1] in targets, words
 

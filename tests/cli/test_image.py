@@ -36,7 +36,7 @@ def test_the_same_digest_changes_nothing(file: Path, capsys: pytest.CaptureFixtu
     before = file.read_text()
     assert main(["image", "pin", _DIGEST]) == 0
     assert file.read_text() == before
-    assert "ran already" in capsys.readouterr().out
+    assert "already runs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

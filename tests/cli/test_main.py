@@ -7,58 +7,121 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness.cli import main
+from harness.cli.commands import PLUMBING, VERBS, leaves
 from harness.core.repository import Repository
 
-
-def test_help_names_every_verb_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        cli.main(["--help"])
-    out = capsys.readouterr().out
-    assert left.value.code == 0
-    assert all(f"{verb} " in out for verb in cli.VERBS)
-    assert "0 good · 1 the subject is bad · 2 the call was wrong" in out
+_LEAVES = [f"{verb} {action}".strip() for verb, action in leaves()]
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
-def test_every_verb_has_help_and_json(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        cli.main([verb, "--help"])
-    assert left.value.code == 0
-    assert "usage: harness" in capsys.readouterr().out
+def _printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_first_page_tells_the_story_without_plumbing(capsys: pytest.CaptureFixture[str]) -> None:
+    page = _printed(["--help"], capsys)
+    sections = [
+        line for line in page.splitlines() if line in {each.section for each in VERBS.values()}
+    ]
+    assert sections == ["Build", "Serve", "Check", "Test load", "Install", "Release", "Look"]
+    for name, verb in VERBS.items():
+        assert (f"\n  {name} " in page) == (verb.section != PLUMBING)
+    assert "0 passed · 1 check failed · 2 usage error" in page
+
+
+def test_help_all_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "--all"]) == 0
+    page = capsys.readouterr().out
+    for name, verb in VERBS.items():
+        assert f"\n  {name} " in page
+        assert all(f"\n    {action} " in page for action in verb.actions)
+
+
+@pytest.mark.parametrize("leaf", _LEAVES)
+def test_every_command_has_help_and_json(leaf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = _printed([*leaf.split(), "--help"], capsys)
+    assert page.startswith(f"usage: harness {leaf} ")
+    assert "--json " in page
+    assert main(["help", *leaf.split()]) == 0
+    assert capsys.readouterr().out.strip() == page.strip()
+
+
+@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.actions])
+def test_help_of_a_verb_lists_its_actions(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = _printed([verb, "--help"], capsys)
+    assert all(f"  {action} " in page for action in VERBS[verb].actions)
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["frobnicate"], ["serve", "--no-such-option"]], ids=["none", "verb", "option"]
+    ("words", "message"),
+    [
+        ([], "which command?"),
+        (["mdels"], "no command 'mdels'; did you mean models?\n  → harness help --all"),
+        (["models"], "which action?"),
+        (
+            ["release", "promot"],
+            "no action 'promot'; did you mean promote?\n  → harness help --all",
+        ),
+        (["serve", "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["bootstrap", "plan"], "the following arguments are required: --env"),
+        (
+            ["models", "build", "--store", "X", "--yes"],
+            (
+                "unrecognized arguments: --store X --yes\n"
+                "  → --store is an option of harness models gc, harness models adopt\n"
+                "  → harness models build --help"
+            ),
+        ),
+        (["status", "--env", "local", "--all"], "--all: not allowed with argument --env"),
+    ],
+    ids=["none", "verb", "no-action", "action", "option", "required", "sibling's", "both"],
 )
-def test_a_wrong_call_is_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        cli.main(words)
-    assert left.value.code == 2
-    assert "usage: harness" in capsys.readouterr().err
+def test_usage_error_says_what_to_type(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 2
+    printed = capsys.readouterr()
+    assert "usage: harness" in printed.err
+    assert message in printed.err
+    assert not printed.out
 
 
-def test_outside_a_checkout_the_error_says_what_to_do(
+def test_unknown_command_in_help_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "models", "bild"]) == 2
+    assert "no command 'models bild'" in capsys.readouterr().err
+
+
+def test_help_as_json_has_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == list(VERBS)
+
+
+def test_outside_a_repository_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["snapshot", "--env", "local", "--json"]) == 2
+    assert main(["snapshot", "write", "--json"]) == 2
     captured = capsys.readouterr()
-    assert "is not inside a checkout" in captured.err
     answer = json.loads(captured.out)
+    assert answer["error"] in captured.err
     assert answer["exit"] == 2
-    assert "change into the checkout" in answer["hint"]
+    assert "change into" in answer["hint"]
 
 
 @pytest.mark.parametrize("env", ["prod", "..", ".", "../models", "staging/flux-system"])
-def test_an_unknown_environment_is_answered_with_the_known_ones(
+def test_unknown_environment_is_answered_with_the_known_ones(
     env: str,
     checkout: Repository,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(checkout.root)
-    assert cli.main(["snapshot", "--env", env]) == 2
+    assert main(["snapshot", "write", "--env", env]) == 2
     assert "one of: local, production, staging" in capsys.readouterr().err
 
 
@@ -70,8 +133,19 @@ def test_python_dash_m_is_the_same_command() -> None:
     assert "usage: harness" in done.stdout
 
 
-def test_a_reader_who_has_seen_enough_is_no_error() -> None:
-    """`harness check --explain … | head -1`: no traceback, whoever closes the pipe first."""
+def test_help_imports_no_library() -> None:
+    """What `harness --help` costs is Python's own start."""
+    code = (
+        "import sys; from harness.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    )
+    code += "print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    heavy = {"boto3", "kubernetes", "locust", "numpy", "pydantic", "torch", "yaml"}
+    assert not heavy & set(done.stderr.split())
+
+
+def test_reader_that_closes_the_pipe_causes_no_traceback() -> None:
+    """`harness check --explain … | head -1`: whoever closes the pipe first."""
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m harness render --env local | head -c 1; echo"],
         capture_output=True,

@@ -65,7 +65,7 @@ print(input(), file=sys.stderr, flush=True)
         lines.append(line)
         go.touch()
 
-    command.stream([sys.executable, "-c", program], timeout=30, tell=tell, stdin="second\n")
+    command.stream([sys.executable, "-c", program], timeout=30, on_line=tell, stdin="second\n")
     assert lines == ["first", "second"]
 
 
@@ -82,7 +82,7 @@ def test_a_long_run_that_fails_says_what_it_said_last(
 ) -> None:
     argv = [sys.executable, "-c", program]
     with pytest.raises(CommandError, match=expected):
-        command.stream(argv, timeout=timeout, tell=lambda _: None)
+        command.stream(argv, timeout=timeout, on_line=lambda _: None)
 
 
 def test_a_long_run_ends_with_whoever_watches_it() -> None:
@@ -94,13 +94,15 @@ def test_a_long_run_ends_with_whoever_watches_it() -> None:
 
     argv = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(600)"]
     with pytest.raises(Interrupted):
-        command.stream(argv, timeout=600, tell=interrupt)
+        command.stream(argv, timeout=600, on_line=interrupt)
 
 
 def test_a_program_that_wants_no_input_is_not_an_error() -> None:
-    command.stream([sys.executable, "-c", ""], timeout=30, tell=lambda _: None, stdin="x" * 9_999)
+    command.stream(
+        [sys.executable, "-c", ""], timeout=30, on_line=lambda _: None, stdin="x" * 9_999
+    )
 
 
 def test_a_long_run_of_nothing_says_what_is_missing() -> None:
     with pytest.raises(CommandError, match="/no/such/program is not installed"):
-        command.stream(["/no/such/program"], timeout=5, tell=lambda _: None)
+        command.stream(["/no/such/program"], timeout=5, on_line=lambda _: None)

@@ -101,7 +101,7 @@ class Rehearsal:
         self.harness("models", "build")
         self.harness("models", "lock")
         self.harness("models", "push", "--env", "staging")
-        self.harness("snapshot")
+        self.harness("snapshot", "write", "--all")
 
     def check(self) -> None:
         """`harness check` finds nothing."""
@@ -138,14 +138,14 @@ class Rehearsal:
 
     def prove(self, *, code: int = 0) -> None:
         """Load and look at what staging runs, and keep the signed reports."""
-        self.harness("loadtest", "--env", "staging", "--embedded", code=code)
+        self.harness("loadtest", "run", "--env", "staging", "--embedded", code=code)
         self.harness("smoke", "--env", "staging")
         for kind in ("loadtest", "smoke"):
             report = f"build/{kind}/staging/report.json"
-            self.harness("evidence", "add", report, "--env", "staging", "--key", str(self.key))
+            self.harness("release", "evidence", report, "--env", "staging", "--key", str(self.key))
 
     def promote(self, *, code: int = 0) -> str:
-        return self.harness("promote", "--key", str(self.key), code=code)
+        return self.harness("release", "promote", "--key", str(self.key), code=code)
 
 
 def prepare(pair: Pair, folder: Path, endpoint: str) -> Rehearsal:

@@ -174,7 +174,7 @@ def _packed(lab: Lab, name: str) -> Packed:
 
 
 def _laid_out(git: Git, commit: str) -> Packed:
-    entries = list(layout.packed(git, commit))
+    entries = list(layout.artifact_entries(git, commit))
     return {
         entry.path: (b"".join(content), entry.mode == "100755")
         for entry, content in git.contents(entries)

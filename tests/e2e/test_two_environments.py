@@ -138,7 +138,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         assert "copied " not in again
     with timeline.step("promoted"):
         assert "open a pull request" in desk.promote()
-        assert "(was there)" in desk.promote()
+        assert "(already exists)" in desk.promote()
     changed = desk.git.run("diff", "--name-only", "main...promote/production").splitlines()
     path = f"clusters/production/evidence/{good}.json"
     assert changed == [path, f"{path}.sig", "clusters/production/release.yaml"]
@@ -165,14 +165,16 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     assert _models(pair.staging) == _models(pair.production)
     assert _release(pair.production) == good
 
-    moves = json.loads(desk.harness("releases", "--env", "production", "--json", "--html"))
+    moves = json.loads(desk.harness("release", "list", "--env", "production", "--json", "--html"))
     page = (desk.root / "build/releases/production.html").read_text()
     assert good[:12] in page
     files.write(pair.staging.repository.build / "e2e" / "releases.html", page)
     assert [each["commit"] for each in moves[:2]] == [good, first]
     assert moves[0]["signed_by"] == "ada@example.com"
     with timeline.step("rolled back"):
-        desk.harness("rollback", "--reason", "to see that it works")
+        desk.harness(
+            "release", "rollback", "--env", "production", "--reason", "to see that it works"
+        )
         pair.sync(desk.merge("rollback/production"))
     assert _models(pair.production) == served
 

@@ -15,7 +15,7 @@ from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.efs import state
 from harness.efs.provision import Provision
-from harness.efs.settings import Settings, Wanted
+from harness.efs.settings import Desired, Settings
 from harness.efs.state import Cluster, State
 from harness.settings import site
 from tests import aws_fixtures
@@ -80,19 +80,18 @@ def network(front: Shim) -> Network:
 
 
 @pytest.fixture
-def want(network: Network) -> Callable[[], Wanted]:
+def want(network: Network) -> Callable[[], Desired]:
     """Another environment of the cluster: nothing of it is there yet."""
 
-    def want() -> Wanted:
+    def want() -> Desired:
         env = f"env{next(_numbers)}"
-        settings = Settings(clusterName=network.cluster, region=REGION, securityGroup=f"efs-{env}")
-        return Wanted(env, settings)
+        return Desired(env, network.cluster, REGION, Settings(securityGroup=f"efs-{env}"))
 
     return want
 
 
 @pytest.fixture
-def provision(want: Callable[[], Wanted], aws: Aws) -> Provision:
+def provision(want: Callable[[], Desired], aws: Aws) -> Provision:
     return Provision(aws, want(), QUICK)
 
 
@@ -116,13 +115,13 @@ def count(found: State) -> tuple[int, int, int, int, int]:
 @pytest.fixture
 def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repository:
     """A checkout whose staging wants its file system in the test's cluster."""
-    for folder in ("models", "clusters", "infra/efs"):
+    for folder in ("models", "clusters"):
         shutil.copytree(
             checkout.root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.py")
         )
-    settings = tmp_path / "infra" / "efs" / "staging.yaml"
-    text = re.sub("clusterName: .*", f"clusterName: {network.cluster}", settings.read_text())
-    settings.write_text(text)
+    eksctl = tmp_path / "clusters" / "staging" / "eksctl.yaml"
+    text = re.sub("(?m)^  name: .*", f"  name: {network.cluster}", eksctl.read_text())
+    eksctl.write_text(text)
     made = Repository(tmp_path)
     site.fill(made, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
     return made

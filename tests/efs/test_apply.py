@@ -8,7 +8,7 @@ import pytest
 from harness.core.errors import InputError
 from harness.efs import plan, policy
 from harness.efs.provision import Provision
-from harness.efs.settings import Wanted
+from harness.efs.settings import Desired
 from harness.efs.state import Cluster, look
 from tests.aws_server import Shim
 from tests.efs.conftest import Network, count
@@ -130,7 +130,7 @@ def test_a_mount_target_with_another_group_gets_the_right_one(
 
 
 def test_an_access_point_that_is_another_folder_is_left_to_a_person(
-    provision: Provision, cluster: Cluster, want: Callable[[], Wanted]
+    provision: Provision, cluster: Cluster, want: Callable[[], Desired]
 ) -> None:
     made = provision.up(cluster)
     assert made.file_system

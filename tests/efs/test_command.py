@@ -39,7 +39,7 @@ def test_from_nothing_to_a_filled_site_and_back(
     assert "EFS_SERVER_ACCESS_POINT_ID: fsap-" in site.read_text()
 
     assert efs("status") == 0
-    assert "as it should be" in capsys.readouterr().out
+    assert "up to date" in capsys.readouterr().out
 
     assert efs("destroy", "--yes") == 0
     assert site.read_text() == before
@@ -65,12 +65,15 @@ def test_destroy_refuses_while_there_is_data(
 def test_settings_and_site_must_name_one_region(
     staging: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = staging.root / "infra" / "efs" / "staging.yaml"
+    path = staging.root / "clusters" / "staging" / "site.yaml"
     path.write_text(path.read_text().replace("us-west-2", "eu-west-1"))
     assert efs("plan") == 1
-    assert "us-west-2, but infra/efs/staging.yaml says eu-west-1" in capsys.readouterr().err
+    assert (
+        "AWS_REGION is eu-west-1, but the region of eksctl.yaml is us-west-2"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_environment_without_efs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main(["efs", "plan", "--env", "local"]) == 2
-    assert "there is no infra/efs/local.yaml" in capsys.readouterr().err
+    assert "clusters/local/efs.yaml not found" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from harness.aws import ANY, Aws
 from harness.core import console
 from harness.core.repository import Repository
 from harness.efs.provision import Provision
-from harness.efs.settings import Wanted
+from harness.efs.settings import Desired
 from harness.efs.state import Cluster, State, cluster, look
 from tests.aws_mortal import Killed, Mortal
 from tests.aws_server import Shim
@@ -20,12 +20,12 @@ from tests.efs.conftest import QUICK, REGION, count
 WHOLE = (1, 1, 1, 2, 2)
 
 
-def apply(aws: Aws, wanted: Wanted) -> State:
+def apply(aws: Aws, wanted: Desired) -> State:
     return Provision(aws, wanted, QUICK).up(cluster(aws, wanted))
 
 
 def test_killed_after_each_single_call_the_next_run_converges(
-    aws: Aws, want: Callable[[], Wanted], shim: Shim
+    aws: Aws, want: Callable[[], Desired], shim: Shim
 ) -> None:
     apply(aws, want())
     every = len(shim.calls)
@@ -40,7 +40,7 @@ def test_killed_after_each_single_call_the_next_run_converges(
 
 
 def test_killed_after_each_single_call_destroy_is_finished_by_the_next_run(
-    aws: Aws, want: Callable[[], Wanted], shim: Shim
+    aws: Aws, want: Callable[[], Desired], shim: Shim
 ) -> None:
     wanted = want()
     apply(aws, wanted)
@@ -71,7 +71,7 @@ def test_the_process_killed_when_the_file_system_was_just_made(
 
 
 def test_two_at_once_make_one_of_everything(
-    aws: Aws, want: Callable[[], Wanted], shim: Shim
+    aws: Aws, want: Callable[[], Desired], shim: Shim
 ) -> None:
     wanted = want()
     shim.slow = 1

@@ -8,7 +8,7 @@ from harness.aws import ANY, Aws, AwsError
 from harness.core.errors import HarnessError
 from harness.core.pace import Pace
 from harness.efs.provision import Provision
-from harness.efs.settings import Settings, Wanted
+from harness.efs.settings import Desired, Settings
 from harness.efs.state import Cluster, cluster
 from tests.aws_server import Shim
 from tests.efs.conftest import REGION, Network, count
@@ -48,16 +48,14 @@ def test_a_refusal_names_the_call_the_permission_and_the_next_step(
 
 
 def test_a_cluster_that_is_not_there(aws: Aws) -> None:
-    wanted = Wanted("x", Settings(clusterName="Nobody", region=REGION, securityGroup="x"))
+    wanted = Desired("x", "Nobody", REGION, Settings(securityGroup="x"))
     with pytest.raises(AwsError, match=r"eks:DescribeCluster.*No cluster found") as refused:
         cluster(aws, wanted)
-    assert "clusterName and region in infra/efs" in refused.value.hint
+    assert "name and region in clusters/<env>/eksctl.yaml" in refused.value.hint
 
 
 def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None:
-    wanted = Wanted(
-        "x", Settings(clusterName=network.cluster, region="eu-west-1", securityGroup="x")
-    )
+    wanted = Desired("x", network.cluster, "eu-west-1", Settings(securityGroup="x"))
     with pytest.raises(AwsError, match="in eu-west-1"):
         cluster(Aws("eu-west-1", ANY), wanted)
 

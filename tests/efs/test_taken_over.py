@@ -52,7 +52,7 @@ def test_destroy_leaves_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(staging.root)
-    with Path("infra/efs/staging.yaml").open("a") as settings:
+    with Path("clusters/staging/efs.yaml").open("a") as settings:
         settings.write(f"fileSystem: {by_hand}\n")
     assert cli.main(["efs", "destroy", "--env", "staging", "--yes", "--with-data"]) == 2
     assert "not made here" in capsys.readouterr().err

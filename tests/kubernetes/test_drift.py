@@ -88,5 +88,5 @@ def test_every_environment_needs_a_context_of_its_name(
         "contexts: [{name: other, context: {cluster: c, user: u}}]\n"
     )
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    assert main(["status", "--every"]) == 2
+    assert main(["status", "--all"]) == 2
     assert "none of local, production, staging is a context" in capsys.readouterr().err

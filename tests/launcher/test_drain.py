@@ -110,7 +110,7 @@ def test_a_drain_is_bounded(site: Site, start: Start) -> None:
     launcher.predict_together(1)
     eventually(lambda: launcher.gauge("launcher_batches_in_flight") == 1)
     assert launcher.end() in (143, 137)
-    assert "stopping although there are requests in work" in launcher.stderr.read_text()
+    assert "stopping although there are requests in flight" in launcher.stderr.read_text()
     assert not site.processes()
 
 

@@ -21,7 +21,7 @@ def health(*models: Model, recovery_seconds: float = 60) -> tuple[Health, Worker
     for number in [number for model in models for number in model.workers]:
         log.read(own(STARTED, number))
         log.read(own(LOADED, number))
-    judge.heard()
+    judge.on_response()
     return judge, log
 
 
@@ -36,7 +36,7 @@ def test_workers_that_are_coming_back_leave_it_ready(crashed: list[str]) -> None
     judge, log = health(ONE, TWO)
     assert judge.ready() == (True, "a 1: 1 of 1 workers ready, b 1: 2 of 2 workers ready")
     crash(log, *crashed)
-    judge.heard()
+    judge.on_response()
     assert judge.ready()[0]
     assert judge.live()[0]
 
@@ -79,7 +79,7 @@ def test_a_start_needs_every_worker() -> None:
     judge, log = health(ONE)
     fresh = Health(log, hung_seconds=30, recovery_seconds=60)
     fresh.models = (ONE, TWO)
-    fresh.heard()
+    fresh.on_response()
     assert not fresh.startup()[0]
     assert not fresh.ready()[0]
     assert judge.startup() == (True, "started")

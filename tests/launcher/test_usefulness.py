@@ -26,14 +26,14 @@ class Server:
         self.turns = itertools.cycle(self.numbers)  # idle workers take turns
         self.broken: set[str] = set()
         self.incurable = False
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.restarted: list[str] = []
         self.log = WorkerLog(lambda: None)
         self.health = Health(self.log, hung_seconds=30, recovery_seconds=60)
         self.health.models = [Model(KEY, self.numbers, workers, 0)]
         self.coins = itertools.cycle([True, False, False, True, True, False, True])
         self.judge = Usefulness(
-            self.health, self, self.restart, self.said.append, lambda: next(self.coins)
+            self.health, self, self.restart, self.lines.append, lambda: next(self.coins)
         )
         samples = {"slow.mar": sample} if sample else {}
         self.judge.follow({KEY: ModelConfig("slow.mar", workers, 4)}, samples)
@@ -105,7 +105,9 @@ def test_a_worker_that_fails_while_others_answer_is_restarted(sample: Sample | N
     server.broken.add("9001")
     server.looks(80, True, True, True)
     assert server.restarted == ["9001"]
-    assert server.said[-1] == ("slow 1.0: restarted worker 9001: it only fails while others answer")
+    assert server.lines[-1] == (
+        "slow 1.0: restarted worker 9001: it only fails while others answer"
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -114,7 +116,7 @@ def test_workers_that_fail_the_sample_are_restarted(workers: int) -> None:
     server.broken.update(server.numbers)
     server.looks(5, True, True, True, True, True, True)
     assert sorted(server.restarted) == list(server.numbers)
-    assert "it fails the model's sample" in server.said[0]
+    assert "it fails the model's sample" in server.lines[0]
 
 
 def test_without_a_sample_a_single_worker_is_reported_once_and_left_alone() -> None:
@@ -122,7 +124,7 @@ def test_without_a_sample_a_single_worker_is_reported_once_and_left_alone() -> N
     server.broken.add("9000")
     server.looks(50, True)
     assert not server.restarted
-    (line,) = server.said
+    (line,) = server.lines
     assert line.startswith("slow 1.0: every answer is a failure; without a sample nothing tells")
 
 
@@ -132,7 +134,7 @@ def test_a_device_error_restarts_a_single_worker_at_once() -> None:
     server.log.read(said(ASSERT))
     server.looks(1, True)
     assert server.restarted == ["9000"]
-    assert ASSERT in server.said[0]
+    assert ASSERT in server.lines[0]
 
 
 def test_a_device_error_that_only_stands_in_the_log_restarts_nothing() -> None:
@@ -151,7 +153,7 @@ def test_a_model_that_restarts_do_not_help_is_useless_until_it_answers() -> None
     assert sum(worker.ended for worker in server.log.workers.values()) == 6
     reason = "slow 1.0: 3 restarts did not help: it fails the model's sample"
     assert server.health.live() == (False, reason)
-    assert server.said.count(reason) == 1
+    assert server.lines.count(reason) == 1
     server.broken.clear()
     server.looks(1, True, True)
     assert server.health.live() == (True, "alive")
@@ -174,7 +176,7 @@ def test_a_sample_that_is_not_answered_by_fresh_workers_is_not_used() -> None:
     server.judge.follow({KEY: ModelConfig("slow.mar", 1, 4)}, {"slow.mar": SAMPLE})
     server.looks(50, True)
     assert not server.restarted
-    assert "slow 1.0: does not answer its sample, which is not used" in server.said
+    assert "slow 1.0: does not answer its sample, which is not used" in server.lines
 
 
 def test_a_sample_that_fails_beside_bad_input_proves_nothing() -> None:

@@ -107,12 +107,12 @@ def test_only_the_launchers_own_noise_is_kept_back(line: str, shown: bool) -> No
     assert WorkerLog(lambda: None).read(line) is shown
 
 
-def test_last_words_are_the_errors_or_else_the_last_lines() -> None:
-    assert follow("one", "two").last_words() == "one\ntwo"
+def test_log_tail_is_the_errors_or_else_the_last_lines() -> None:
+    assert follow("one", "two").log_tail() == "one\ntwo"
     error = (
         "2026-11-23T17:58:55,268 ERROR main SnapshotManager - Unexpected end of ZLIB input stream"
     )
-    assert follow("one", error, "two").last_words() == error
+    assert follow("one", error, "two").log_tail() == error
 
 
 @pytest.mark.parametrize(

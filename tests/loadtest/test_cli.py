@@ -58,11 +58,19 @@ def test_json_is_the_report_without_its_plots(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--env", "nowhere"], 2, "no environment 'nowhere'"),
-        (["--target", "localhost:1", "--profile", "{profile}"], 2, "is not a target"),
-        (["--profile", "/none.yaml", "--target", "http://x"], 1, "/none.yaml"),
-        (["--target", "http://x", "--profile", "{profile}", "--processes", "0"], 2, "1 or more"),
-        (["--target", "http://x", "--profile", "{profile}", "--remote", "two"], 2, "not N@HOST"),
+        (["run", "--env", "nowhere"], 2, "no environment 'nowhere'"),
+        (["run", "--target", "localhost:1", "--profile", "{profile}"], 2, "is not a target"),
+        (["run", "--profile", "/none.yaml", "--target", "http://x"], 1, "/none.yaml"),
+        (
+            ["run", "--target", "http://x", "--profile", "{profile}", "--processes", "0"],
+            2,
+            "1 or more",
+        ),
+        (
+            ["run", "--target", "http://x", "--profile", "{profile}", "--remote", "two"],
+            2,
+            "not N@HOST",
+        ),
         (["compare", "/none.json", "/none.json"], 1, "/none.json"),
     ],
     ids=["env", "target", "profile", "processes", "remote", "compare"],

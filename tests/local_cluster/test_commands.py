@@ -8,7 +8,7 @@ from harness.cli import main
 
 
 def test_status_of_no_cluster_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cluster", "status", "--name", "nobody", "--json"]) == 3
+    assert main(["cluster", "processes", "--name", "nobody", "--json"]) == 3
     said = capsys.readouterr()
     assert "make cluster" in json.loads(said.out)["hint"]
     assert "nobody" in said.err
@@ -16,7 +16,7 @@ def test_status_of_no_cluster_says_how_to_start_one(capsys: pytest.CaptureFixtur
 
 def test_down_of_no_cluster_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cluster", "down", "--name", "nobody"]) == 0
-    assert capsys.readouterr().out == "none was there\n"
+    assert capsys.readouterr().out == "cluster 'nobody' not found\n"
 
 
 def test_status_of_an_unknown_environment_names_those_there_are(

@@ -28,8 +28,8 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
         ("file: tiny.pt", "file: /etc/passwd", "9: artifact.torchscript.file: String should match"),
         ("reference: ", "serving: {batchSize: 0}\nreference: ", "11: serving.batchSize: Input"),
         ("reference: ", "serving: {minWorkers: 2}\nreference: ", "11: serving: Value error, minW"),
-        ("handler: handler.py\n", "", "1: : Value error, handler and license are needed"),
-        ("reference: reference.py\n", "", "1: : Value error, samples and reference come together"),
+        ("handler: handler.py\n", "", "1: Value error, handler and license are needed"),
+        ("reference: reference.py\n", "", "1: Value error, samples and reference come together"),
         ("file: tiny.pt", "file: a\n  export:\n    file: b", "7: artifact: Value error, exactly"),
     ],
 )

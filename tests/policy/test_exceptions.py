@@ -90,3 +90,9 @@ def test_one_that_says_too_little_is_refused(tmp_path: Path, old: str, new: str,
     with pytest.raises(InputError, match=told) as refused:
         load(Repository(tmp_path))
     assert str(refused.value).startswith("exceptions.yaml:2: ")
+
+
+def test_a_rule_that_was_renamed_is_still_excused_by_its_old_id(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY.replace("pod/limit", "cluster/one-name"))
+    (exception,) = load(Repository(tmp_path))
+    assert exception.rule == "cluster/one-region"

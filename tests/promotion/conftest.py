@@ -19,7 +19,7 @@ from tests import aws_fixtures
 front, shim = aws_fixtures.front, aws_fixtures.shim
 
 POINTER = "clusters/production/release.yaml"
-_COPIED = ("apps", "clusters", "infra", "models", "tests/testdata/site.yaml", "exceptions.yaml")
+_COPIED = ("apps", "clusters", "infra", "models", "exceptions.yaml")
 _WHO = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")

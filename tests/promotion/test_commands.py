@@ -30,7 +30,7 @@ def test_promote_refuses_a_key_that_would_not_count_at_once(
         allow(clone, key, options)
     monkeypatch.chdir(clone.root)
     monkeypatch.setenv("KUBECONFIG", "/nowhere")  # reading the cluster would fail otherwise
-    assert main(["promote", "--key", str(key)]) == 1
+    assert main(["release", "promote", "--key", str(key)]) == 1
     stderr = capsys.readouterr().err
     assert message in stderr
     public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
@@ -42,7 +42,7 @@ def test_key_that_only_the_working_tree_lists_does_not_count(
 ) -> None:
     (clone.root / signature.SIGNERS).write_text(f"ada {key.with_suffix('.pub').read_text()}")
     monkeypatch.chdir(clone.root)
-    assert main(["promote", "--key", str(key)]) == 1
+    assert main(["release", "promote", "--key", str(key)]) == 1
     assert "not signed by an allowed signer" in capsys.readouterr().err
 
 
@@ -57,7 +57,8 @@ def test_evidence_refuses_a_key_that_would_not_count(
     report, store = tmp_path / "report.json", tmp_path / "store"
     report.write_text(cases.load_report().model_dump_json())
     monkeypatch.chdir(clone.root)
-    words = ["evidence", "add", str(report), "--key", str(key), "--evidence", str(store)]
+    words = ["release", "evidence", str(report), "--env", "staging", "--key", str(key)]
+    words += ["--evidence", str(store)]
     assert main(words) == 1
     assert "may not sign for evidence@torchserve" in capsys.readouterr().err
     assert not store.exists()

@@ -40,7 +40,7 @@ def test_values_come_in_flux_order(miniature: Miniature) -> None:
     deployment = _one(miniature, "Deployment", "web")
     assert deployment.dig("spec", "replicas") == 2
     image = deployment.dig("spec", "template", "spec", "containers", 0, "image")
-    assert image == "registry.example.com/web"
+    assert image == "111122223333.dkr.ecr.us-west-2.amazonaws.com/web"
 
 
 def test_a_literal_value_arrives_as_it_is_written(miniature: Miniature) -> None:
@@ -72,7 +72,7 @@ def test_unset_values_get_placeholders_and_are_named(miniature: Miniature) -> No
     assert "apps/demo/files.yaml:1" in places
     release = environment.find("GitRepository", "release")
     assert release is not None
-    assert release.dig("spec", "url") == "https://git.example.com/demo.git"
+    assert release.dig("spec", "url") == "https://git.example.com/platform/torchserve-gitops.git"
 
 
 def test_a_variable_without_a_value_is_a_fault_at_its_line(miniature: Miniature) -> None:
@@ -84,7 +84,7 @@ def test_a_variable_without_a_value_is_a_fault_at_its_line(miniature: Miniature)
 def test_a_missing_source_is_a_fault_at_the_reference(miniature: Miniature) -> None:
     miniature.edit("clusters/demo/apps.yaml", "    name: release\n", "    name: relaese\n")
     (fault,) = miniature.render().faults
-    assert "GitRepository/relaese is not there" in fault.message
+    assert "GitRepository/relaese not found" in fault.message
     assert str(fault.location) == "clusters/demo/apps.yaml:12"
 
 

@@ -80,5 +80,5 @@ def test_command_leaves_the_notes(
     released: Miniature, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(released.root)
-    assert main(["notes", "--env", "demo"]) == 0
+    assert main(["release", "notes", "--env", "demo"]) == 0
     assert (released.root / "build/notes/demo.md").read_text() == capsys.readouterr().out

@@ -41,7 +41,7 @@ def _messages(checkout: Repository, tmp_path: Path, old: str, new: str) -> list[
     shutil.copy(checkout.root / PATH, file)
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    problems, _ = eksctl.problems(Tree(tmp_path), PATH, placeholders.load(checkout))
+    problems, _ = eksctl.problems(Tree(tmp_path), PATH, placeholders.load())
     assert all(each.location.line for each in problems)
     return [each.message for each in problems]
 
@@ -54,6 +54,6 @@ def test_faults(checkout: Repository, tmp_path: Path, old: str, new: str, expect
 @pytest.mark.parametrize("env", ["staging", "production"])
 def test_the_files_of_this_repository_are_valid(checkout: Repository, env: str) -> None:
     path = f"clusters/{env}/eksctl.yaml"
-    problems, unset = eksctl.problems(Tree(checkout.root), path, placeholders.load(checkout))
+    problems, unset = eksctl.problems(Tree(checkout.root), path, placeholders.load())
     assert problems == []
     assert all(each.location.line for each in unset)

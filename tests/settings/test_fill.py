@@ -18,6 +18,7 @@ _GIVEN = {
     "GIT_URL": "ssh://git@git.example.org/ml/torchserve.git",
     "AWS_ACCOUNT_ID": "012345678901",
     "AWS_REGION": "eu-central-1",
+    "CLUSTER_NAME": "Models",
     "REGISTRY": "012345678901.dkr.ecr.eu-central-1.amazonaws.com",
     "MODEL_BUCKET": "ml-models",
     "EFS_FILE_SYSTEM_ID": "fs-0a1b2c3d4e5f60718",
@@ -46,8 +47,7 @@ _ZONES = {
 @pytest.fixture
 def fork(checkout: Repository, tmp_path: Path) -> Repository:
     """A fresh copy of what `harness init` may write to."""
-    for folder in ("clusters", "infra/efs"):
-        shutil.copytree(checkout.root / folder, tmp_path / folder)
+    shutil.copytree(checkout.root / "clusters", tmp_path / "clusters")
     (tmp_path / "models").mkdir()
     return Repository(tmp_path)
 
@@ -76,7 +76,6 @@ def test_a_setting_is_written_wherever_it_stands(fork: Repository) -> None:
         "provider.yaml",
         "release.yaml",
         "site.yaml",
-        "staging.yaml",
     }
 
 
@@ -94,7 +93,7 @@ def test_only_values_change(fork: Repository) -> None:
     site.fill(fork, "staging", _GIVEN)
     after = path.read_text().splitlines()
     changed = [old for old, new in zip(before, after, strict=True) if old != new]
-    assert len(changed) == 10
+    assert len(changed) == 11
     assert not [line for line in changed if line.lstrip().startswith("#")]
 
 

@@ -22,6 +22,7 @@ REAL = {
     "every node is ready": "cl",
     "the snapshot in the cluster is that of Git": "cl",
     "the disruption budget allows a drain": "cl",
+    "servers keep running": "c",
     "nodes offer their GPUs": "c",
     "the device plugin is healthy": "c",
     "each pod sees its GPUs": "c",

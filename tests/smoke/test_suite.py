@@ -57,7 +57,7 @@ def node_not_ready(at: Installation) -> None:
     "cluster",
     "the snapshot in the cluster is that of Git",
     "config.properties is not what commit 0123456789ab makes it",
-    "harness snapshot --check --env staging",
+    "harness snapshot check --env staging",
 )
 def settings_were_edited(at: Installation) -> None:
     template = at.state.one("Deployment", "torchserve")["spec"]["template"]
@@ -73,6 +73,22 @@ def settings_were_edited(at: Installation) -> None:
 )
 def budget_allows_nothing(at: Installation) -> None:
     at.state.one("PodDisruptionBudget", "torchserve")["status"]["disruptionsAllowed"] = 0
+
+
+def restarted(at: Installation, times: int) -> None:
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    container = {"name": "torchserve", "restartCount": times, "lastState": last}
+    at.state.one("Pod", POD)["status"]["containerStatuses"] = [container]
+
+
+@fault(
+    "cluster",
+    "servers keep running",
+    f"{POD} restarted 4 times, last: OOMKilled, exit 137; more than 3 are a crash loop",
+    "logs deploy/torchserve --previous",
+)
+def server_restarts_again_and_again(at: Installation) -> None:
+    restarted(at, 4)
 
 
 @fault(
@@ -215,6 +231,14 @@ def test_a_fault_fails_its_check_and_no_other(installation: Installation, name: 
     assert why in failed[0].why
     assert then in failed[0].next
     assert report.verdict == "fail"
+
+
+def test_a_server_that_restarted_a_few_times_passes_with_a_note(installation: Installation) -> None:
+    restarted(installation, 2)
+    report = installation.check("cluster")
+    notes = [each.why for each in report.tests if each.name == "servers keep running"]
+    assert notes == [f"{POD} restarted 2 times, last: OOMKilled, exit 137"]
+    assert report.verdict == "pass"
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ def _inside(small: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_was_written_is_fresh(small: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["snapshot", "--env", "test"]) == 0
-    assert cli.main(["snapshot", "--check"]) == 0
+    assert cli.main(["snapshot", "write", "--env", "test"]) == 0
+    assert cli.main(["snapshot", "check", "--all"]) == 0
 
     assert capsys.readouterr().out == "fresh\n"
     assert (small.app("test") / "model-files.yaml").is_file()
@@ -25,18 +25,18 @@ def test_what_was_written_is_fresh(small: Repository, capsys: pytest.CaptureFixt
 def test_a_stale_file_is_shown_and_left_alone(
     small: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.main(["snapshot"])
+    cli.main(["snapshot", "write", "--all"])
     path = small.app("test") / "config.properties"
     path.write_text(path.read_text().replace("job_queue_size=10", "job_queue_size=11"))
 
-    assert cli.main(["snapshot", "--env", "test", "--check"]) == 1
+    assert cli.main(["snapshot", "check", "--env", "test"]) == 1
 
     assert "-job_queue_size=11\n+job_queue_size=10\n" in capsys.readouterr().out
     assert "job_queue_size=11" in path.read_text()
 
 
 def test_json_names_what_is_stale(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["snapshot", "--check", "--json"]) == 1
+    assert cli.main(["snapshot", "check", "--all", "--json"]) == 1
 
     answer = json.loads(capsys.readouterr().out)
     assert answer["stale"] == [
@@ -48,11 +48,11 @@ def test_json_names_what_is_stale(capsys: pytest.CaptureFixture[str]) -> None:
 def test_another_lock_gives_another_snapshot(
     small: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.main(["snapshot"])
+    cli.main(["snapshot", "write", "--all"])
     built = small.root / "built.yaml"
     built.write_text(small.lock.read_text().replace("cat.mar", "cat-1.0-0f3a.mar"))
 
-    assert cli.main(["snapshot", "--check", "--lock", str(built)]) == 1
+    assert cli.main(["snapshot", "check", "--all", "--lock", str(built)]) == 1
 
     assert "cat-1.0-0f3a.mar" in capsys.readouterr().out
 
@@ -84,14 +84,13 @@ def test_an_import_replaces_serving_yaml_only_when_told(
     answer = json.loads(capsys.readouterr().out)
     assert "apps/torchserve/test/serving.yaml" in answer["written"]
     assert {remark["key"] for remark in answer["remarks"]} >= {"NUM_WORKERS", "version"}
-    assert cli.main(["snapshot", "--env", "test"]) == 0
+    assert cli.main(["snapshot", "write", "--env", "test"]) == 0
 
 
 @pytest.mark.parametrize(
     ("argv", "code"),
     [
-        (["snapshot", "--env", "nope"], 2),
-        (["snapshot", "import"], 2),
+        (["snapshot", "write", "--env", "nope"], 2),
         (["snapshot", "import", "no"], 1),
     ],
 )

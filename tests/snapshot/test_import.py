@@ -81,7 +81,7 @@ def test_a_model_that_is_there_stays_as_it_is(small: Repository, tmp_path: Path)
     before = (small.models / "dog/model.yaml").read_text()
     found = importer.read(path)
 
-    [remark] = importer.already_there(small, found)
+    [remark] = importer.existing_models(small, found)
     written = importer.write_models(small, found)
 
     assert remark.key == "model_snapshot.dog.1.0.marName"

@@ -157,10 +157,10 @@ REFUSALS = (
     ["diff", "--env"],
     ["event", "--env"],
     ["image", "pin"],
-    ["loadtest", "--env"],
+    ["loadtest", "run", "--env"],
     ["models", "push", "--env"],
-    ["notes", "--env"],
-    ["snapshot", "--env"],
+    ["release", "notes", "--env"],
+    ["snapshot", "write", "--env"],
     ["status", "--env"],
 )
 

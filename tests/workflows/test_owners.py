@@ -15,17 +15,17 @@ from tests.workflows.files import ROOT
 
 # What starts an evaluation. Rules are imported by name when they are evaluated.
 _ENTRIES = (
-    "harness.cli.promote",
-    "harness.cli.rollback",
+    "harness.cli.release.promote",
+    "harness.cli.release.rollback",
     "harness.cli.check",
-    "harness.cli.evidence",
+    "harness.cli.release.evidence",
 )
 _RULES = "harness.policy.rules"
 # What decides apart from Python: who may sign, gates, suppressions, what runs the gates.
 _DECIDES = (
     *("clusters/allowed_signers", "clusters/production", "exceptions.yaml", "infra/policies"),
     *("apps/torchserve/production", ".github", "tools", "Makefile", "pyproject.toml"),
-    *("requirements.lock", "tests/testdata/site.yaml", ".gitattributes"),
+    *("requirements.lock", "harness/render/placeholders.yaml", ".gitattributes"),
 )
 
 

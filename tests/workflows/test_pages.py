@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import cli
+from harness.cli.commands import VERBS
 from tests.workflows.files import EXPRESSION, MAKEFILE, ROOT, WORKFLOWS
 
 _GUIDE = (ROOT / "docs/workflows.md").read_text()
@@ -36,7 +36,7 @@ def test_every_target_and_every_verb_of_a_page_is_there(page: str) -> None:
     targets = set(re.findall(r"(?:^|[`\s])make ([a-z][a-z0-9-]+)", text))
     assert targets <= set(MAKEFILE.recipes)
     verbs = set(re.findall(r"harness ([a-z]+)", text)) - {"check", "policy"}
-    assert verbs <= set(cli.VERBS)
+    assert verbs <= set(VERBS)
 
 
 @pytest.mark.parametrize("page", _PAGES)

@@ -13,7 +13,10 @@ from tests.workflows.files import EXPRESSION, MAKEFILE, ROOT, STEPS, WORKFLOWS, 
 
 _EACH = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.path.name)
 _PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)")
-_CLUSTER = 'aws eks update-kubeconfig --name "$CLUSTER" --alias "$ENV"'
+_CLUSTER = (
+    """aws eks update-kubeconfig --name "$(awk '$1 == "name:" {print $2; exit}' """
+    """"clusters/$ENV/eksctl.yaml")" --alias "$ENV\""""
+)
 _NO_LINKS = 'test -z "$(find "$REPORT" -type l)"'
 
 PULL_REQUEST = """\
@@ -243,18 +246,22 @@ def test_what_anybody_may_write_reaches_a_shell_as_a_variable_at_most(workflow: 
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step.run == _CLUSTER], ids=str)
-def test_the_clusters_are_those_of_eksctl(step: Step) -> None:
+def test_a_workflow_reaches_the_cluster_of_its_runner(step: Step) -> None:
     workflow = next(each for each in WORKFLOWS if each.path.name == step.workflow)
     job = workflow.jobs[step.job]
-    rows = job.get("strategy", {}).get("matrix", {}).get("include", [])
-    named = [(row["environment"], row["cluster"]) for row in rows] or [
-        (step.environment["ENV"], step.environment["CLUSTER"])
-    ]
-    for env, cluster in named:
-        config = yaml.safe_load((ROOT / f"clusters/{env}/eksctl.yaml").read_text())
-        assert config["metadata"]["name"] == cluster
+    matrix = job.get("strategy", {}).get("matrix", {}).get("environment", [])
+    for env in matrix or [step.environment["ENV"]]:
         runner = str(job["runs-on"]).replace("${{ matrix.environment }}", env)
         assert runner.startswith(f"codebuild-torchserve-{env}-")
+
+
+@pytest.mark.parametrize("env", ["staging", "production"])
+def test_the_cluster_that_workflows_reach_is_that_of_eksctl(env: str) -> None:
+    """They take its name by ``awk``: it is the first key ``name``, and bare."""
+    text = (ROOT / f"clusters/{env}/eksctl.yaml").read_text()
+    first = re.search(r"(?m)^ *name: (.*)$", text)
+    assert first
+    assert first[1] == yaml.safe_load(text)["metadata"]["name"]
 
 
 def test_every_test_is_asked_once() -> None:

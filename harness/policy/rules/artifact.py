@@ -77,7 +77,7 @@ def ignore_file(project: Project) -> Iterator[Problem]:
 def packed(project: Project) -> Iterator[Problem]:
     root = project.repository.root
     # Git's own files are left out too, and nobody misses them.
-    ignored = artifact.ignores([Pattern.parse(each) for each in artifact.LEFT_OUT])
+    ignored = artifact.ignores([Pattern.parse(each) for each in artifact.DEFAULT_PATTERNS])
     for path in _read(project):
         around = [root / path, *(root / each for each in list(Path(path).parents)[:-1])]
         if any(each.is_symlink() for each in around):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from harness.core.problem import Problem
 from harness.core.values import dig, items, text
 from harness.policy.pods import pod, pods, selects
+from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, scaler, share
 from harness.render.objects import Object
@@ -49,12 +50,14 @@ def budget(environment: Environment) -> Iterator[Problem]:
     why="one replica means an outage with every roll-out, drained node and crash",
     fix="run at least two replicas in production, or an autoscaler with a minimum of two",
 )
-def production_replicas(environment: Environment) -> Iterator[Problem]:
-    for deployment in environment.of("Deployment") if environment.name == "production" else ():
-        least, _ = replicas(environment, deployment)
-        if least < 2:
-            owner = scaler(environment, deployment) or deployment
-            yield problem(owner, f"production runs as few as {least}", "spec", "replicas")
+def production_replicas(project: Project) -> Iterator[Problem]:
+    for environment in map(project.environments.__getitem__, project.sources):
+        for deployment in environment.of("Deployment"):
+            least, _ = replicas(environment, deployment)
+            if least < 2:
+                owner = scaler(environment, deployment) or deployment
+                message = f"{environment.name} runs as few as {least}"
+                yield problem(owner, message, "spec", "replicas")
 
 
 @rule(

@@ -24,19 +24,14 @@ _ENFORCED = "pod-security.kubernetes.io/enforce-version"
 
 
 @rule(
-    "cluster/one-name",
-    why="the file system is made for the cluster and the region that infra/efs names: with another "
-    "name its mount targets lie in another network, and every mount hangs",
-    fix="give eksctl.yaml, infra/efs/<env>.yaml and site.yaml the same name and region",
+    "cluster/one-region",
+    why="the cluster and its file system are made in the region of eksctl.yaml; the sync Job and "
+    "every command ask that of site.yaml",
+    fix="give eksctl.yaml and site.yaml the same region: harness init --env <env> AWS_REGION=…",
 )
-def one_name(project: Project) -> Iterator[Problem]:
+def one_region(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
-        name, region = (text(cluster.value, "metadata", key) for key in ("name", "region"))
-        for document in project.documents(f"infra/efs/{cluster.environment.name}.yaml"):
-            for key, wanted in (("clusterName", name), ("region", region)):
-                if text(document.value, key) != wanted:
-                    message = f"{key} is {dig(document.value, key)}, eksctl.yaml says {wanted}"
-                    yield Problem(message, document.at((key,)))
+        region = text(cluster.value, "metadata", "region")
         site = cluster.environment.find("ConfigMap", "site", "flux-system")
         if site and text(site.value, "data", "AWS_REGION") != region:
             message = f"AWS_REGION is {site.dig('data', 'AWS_REGION')}, eksctl.yaml says {region}"

@@ -1,4 +1,7 @@
-"""Environments: production is what staging proved, and never weaker."""
+"""Environments: production is what staging proved, and never weaker.
+
+Which environment proves another is read from promotion.yaml: the names are those of a usual pair.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,21 +27,16 @@ _GUARDS = (
 _CONTEXT = "securityContext"
 
 
-def _both(project: Project) -> Iterator[tuple[Environment, Environment]]:
-    staging, production = (project.environments.get(name) for name in ("staging", "production"))
-    if staging and production:
-        yield staging, production
-
-
 _ONE_SIDED = {"promotion.yaml"}  # what a release must have shown before it comes here
 
 
-def _twins(project: Project, *kinds: str) -> Iterator[tuple[Object, Object]]:
-    """Staging's objects of these kinds, each with production's of the same name."""
-    for staging, production in _both(project):
-        for item in staging.of(*kinds):
-            if twin := production.find(item.kind, item.name, item.namespace):
-                yield item, twin
+def _twins(
+    source: Environment, target: Environment, *kinds: str
+) -> Iterator[tuple[Object, Object]]:
+    """The source's objects of these kinds, each with the target's of the same name."""
+    for item in source.of(*kinds):
+        if twin := target.find(item.kind, item.name, item.namespace):
+            yield item, twin
 
 
 @rule(
@@ -48,13 +46,13 @@ def _twins(project: Project, *kinds: str) -> Iterator[tuple[Object, Object]]:
     fix="give both the same files",
 )
 def same_files(project: Project) -> Iterator[Problem]:
-    for _ in _both(project):
-        root = project.repository.root / "clusters"
+    root = project.repository.root / "clusters"
+    for source, target in project.promotions:
         names = {
             env: {str(path.relative_to(root / env)) for path in (root / env).rglob("*.yaml")}
-            for env in ("staging", "production")
+            for env in (source.name, target.name)
         }
-        for env, other in (("staging", "production"), ("production", "staging")):
+        for env, other in ((source.name, target.name), (target.name, source.name)):
             for name in sorted(names[env] - names[other] - _ONE_SIDED):
                 message = f"clusters/{other} has no {name}"
                 yield Problem(message, Location(Path("clusters", env, name), 1))
@@ -67,11 +65,11 @@ def same_files(project: Project) -> Iterator[Problem]:
     fix="add the object to production, or remove it from staging",
 )
 def same_objects(project: Project) -> Iterator[Problem]:
-    for staging, production in _both(project):
-        there = {str(each) for each in production.objects}
-        for item in staging.objects:
+    for source, target in project.promotions:
+        there = {str(each) for each in target.objects}
+        for item in source.objects:
             if str(item) not in there:
-                yield problem(item, "is not in production", "metadata", "name")
+                yield problem(item, f"is not in {target.name}", "metadata", "name")
 
 
 @rule(
@@ -82,24 +80,25 @@ def same_objects(project: Project) -> Iterator[Problem]:
     references=("Flux audit: no overlay weakens securityContext",),
 )
 def protection(project: Project) -> Iterator[Problem]:
-    for item, twin in _twins(project, *WORKLOADS):
-        ours, theirs = pod(item), pod(twin)
-        for key, value in mapping(ours.spec, _CONTEXT).items():
-            if mapping(theirs.spec, _CONTEXT).get(key) != value:
-                yield theirs.problem(f"{key} is {value} in staging", _CONTEXT, key)
-        there = {each.name: each for each in theirs.containers}
-        for container in ours.containers:
-            if twin_container := there.get(container.name):
-                yield from _weaker(container, twin_container)
+    for source, target in project.promotions:
+        for item, twin in _twins(source, target, *WORKLOADS):
+            ours, theirs = pod(item), pod(twin)
+            for key, value in mapping(ours.spec, _CONTEXT).items():
+                if mapping(theirs.spec, _CONTEXT).get(key) != value:
+                    yield theirs.problem(f"{key} is {value} in {source.name}", _CONTEXT, key)
+            there = {each.name: each for each in theirs.containers}
+            for container in ours.containers:
+                if twin_container := there.get(container.name):
+                    yield from _weaker(container, twin_container, source.name)
 
 
-def _weaker(container: Container, twin: Container) -> Iterator[Problem]:
+def _weaker(container: Container, twin: Container, source: str) -> Iterator[Problem]:
     for key, value in mapping(container.value, _CONTEXT).items():
         if mapping(twin.value, _CONTEXT).get(key) != value:
-            yield twin.problem(f"{key} is {value} in staging", _CONTEXT, key)
+            yield twin.problem(f"{key} is {value} in {source}", _CONTEXT, key)
     for probe in PROBES:
         if mapping(container.value, probe) and not mapping(twin.value, probe):
-            yield twin.problem(f"has no {probe}; staging has", probe)
+            yield twin.problem(f"has no {probe}; {source} has", probe)
 
 
 @rule(
@@ -108,13 +107,13 @@ def _weaker(container: Container, twin: Container) -> Iterator[Problem]:
     fix="change the policy for both: what differs is in site.yaml",
 )
 def guards(project: Project) -> Iterator[Problem]:
-    for staging, production in _both(project):
-        ours, theirs = without(staging), without(production)
-        for item, twin in _twins(project, *_GUARDS):
+    for source, target in project.promotions:
+        ours, theirs = without(source), without(target)
+        for item, twin in _twins(source, target, *_GUARDS):
             proven, spec = mapping(item.value, "spec"), mapping(twin.value, "spec")
             for key in sorted(set(proven) | set(spec)):
                 if ours(str(proven.get(key))) != theirs(str(spec.get(key))):
-                    yield problem(twin, f"{key} differs from staging's", "spec", key)
+                    yield problem(twin, f"{key} differs from {source.name}'s", "spec", key)
 
 
 @rule(
@@ -123,10 +122,12 @@ def guards(project: Project) -> Iterator[Problem]:
     fix="give production at least as many replicas as staging",
 )
 def not_smaller(project: Project) -> Iterator[Problem]:
-    for item, twin in _twins(project, "Deployment", "StatefulSet"):
-        ours, theirs = item.dig("spec", "replicas"), twin.dig("spec", "replicas")
-        if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
-            yield problem(twin, f"has {theirs} replicas, staging {ours}", "spec", "replicas")
+    for source, target in project.promotions:
+        for item, twin in _twins(source, target, "Deployment", "StatefulSet"):
+            ours, theirs = item.dig("spec", "replicas"), twin.dig("spec", "replicas")
+            if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
+                message = f"has {theirs} replicas, {source.name} {ours}"
+                yield problem(twin, message, "spec", "replicas")
 
 
 @rule(
@@ -136,14 +137,14 @@ def not_smaller(project: Project) -> Iterator[Problem]:
     fix="serve it in staging first: apps/torchserve/staging/serving.yaml",
 )
 def proven_models(project: Project) -> Iterator[Problem]:
-    for staging, production in _both(project):
+    for source, target in project.promotions:
         proven = {
             key: text(model, "marName")
-            for server in servers(staging)
+            for server in servers(source)
             for key, model in server.models.items()
         }
-        for server in servers(production):
+        for server in servers(target):
             for key, model in server.models.items():
                 if proven.get(key) != text(model, "marName"):
-                    message = f"staging does not serve {text(model, 'marName')}"
+                    message = f"{source.name} does not serve {text(model, 'marName')}"
                     yield server.problem(message, "model_snapshot")

@@ -19,9 +19,7 @@ from harness.policy.project import Project
 from harness.policy.rule import rule
 from harness.render.cache import Cache
 
-_ENV = "production"
-_GATES = f"clusters/{_ENV}/promotion.yaml"
-_POINTER = pointer.path(_ENV)
+_GATES = "clusters/{}/promotion.yaml"
 _SUBJECT = "GitRepository/flux-system/release"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LINE = re.compile(r"[^\n]*?:(\d+): ")
@@ -34,14 +32,23 @@ _LINE = re.compile(r"[^\n]*?:(\d+): ")
     "most 31 days, mergeHours of at most 168; who means otherwise takes an exception for the key",
 )
 def gates(project: Project) -> Iterator[Problem]:
-    if _ENV not in project.environments:
-        return
-    written = project.documents(_GATES)
-    if not written:
-        yield Problem("production has no gates", Location(Path(_POINTER), 1))
-    for parsed in written:
-        for key, message in _open(parsed):
-            yield Problem(message, parsed.at((key,)), f"promotion.yaml/{key}")
+    for env in project.environments:
+        written = project.documents(_GATES.format(env))
+        if not written and env in _pinning(project):
+            yield Problem(f"{env} has no gates", Location(Path(pointer.path(env)), 1))
+        for parsed in written:
+            for key, message in _open(parsed):
+                yield Problem(message, parsed.at((key,)), f"promotion.yaml/{key}")
+
+
+def _pinning(project: Project) -> set[str]:
+    """The environments whose pointer names a commit, or will: releases are promoted to them."""
+    return {
+        env
+        for env in project.repository.environments
+        for parsed in project.documents(pointer.path(env))
+        if dig(parsed.value, *pointer.PINNED) is not None
+    }
 
 
 def _open(parsed: Document) -> Iterator[tuple[str, str]]:
@@ -64,31 +71,32 @@ def _open(parsed: Document) -> Iterator[tuple[str, str]]:
 
 @rule(
     "promotion/readable",
-    why="`harness promote` reads the gates first: with a typo in them nothing can be promoted",
+    why="`harness release promote` reads the gates first: a typo in them stops every promotion",
     fix="correct the file; docs/promotion.md describes every key",
 )
 def readable(project: Project) -> Iterator[Problem]:
-    if project.documents(_GATES):
-        for line, message in _judged(project.repository):
-            yield Problem(message, Location(Path(_GATES), line))
+    for env in project.sources:
+        for line, message in _judged(project.repository, env):
+            yield Problem(message, Location(Path(_GATES.format(env)), line))
 
 
-def _judged(repository: Repository) -> list[tuple[int, str]]:
+def _judged(repository: Repository, env: str) -> list[tuple[int, str]]:
     """What the typed model says; kept, since pydantic takes a third of a second to import."""
-    read = (repository.root / _GATES, *(Path(__file__).parents[2] / f for f in _READERS))
+    file = repository.root / _GATES.format(env)
+    read = (file, *(Path(__file__).parents[2] / each for each in _READERS))
     state = hashlib.sha256(b"\0".join(file.read_bytes() for file in read)).hexdigest()
-    found = Cache(repository).get(f"gates {state}", lambda: _judge(repository))
+    found = Cache(repository).get(f"gates {env} {state}", lambda: _judge(repository, env))
     return cast("list[tuple[int, str]]", found)
 
 
 _READERS = ("settings/gates.py", "settings/freeze.py")
 
 
-def _judge(repository: Repository) -> list[tuple[int, str]]:
+def _judge(repository: Repository, env: str) -> list[tuple[int, str]]:
     from harness.settings import gates as settings
 
     try:
-        settings.load(repository, _ENV)
+        settings.load(repository, env)
     except InputError as error:
         lines = error.message.splitlines()
         return [(int(at[1]) if (at := _LINE.match(x)) else 1, _LINE.sub("", x)) for x in lines]
@@ -98,7 +106,7 @@ def _judge(repository: Repository) -> list[tuple[int, str]]:
 @rule(
     "promotion/evidence",
     why="a pointer that was moved by hand runs what nobody proved, and nobody can tell why",
-    fix="move it by `harness promote` or `harness rollback`, and merge that in time; a first "
+    fix="move it by `harness release promote` or `rollback`, and merge that in time; a first "
     "release takes an exception",
 )
 def evidence(project: Project) -> Iterator[Problem]:
@@ -144,8 +152,6 @@ class _Pin:
 
 def _pins(project: Project) -> Iterator[_Pin]:
     for env in project.repository.environments:
-        if env != _ENV and not project.documents(f"clusters/{env}/promotion.yaml"):
-            continue
         for parsed in project.documents(pointer.path(env)):
             commit = text(parsed.value, *pointer.PINNED)
             if _COMMIT.fullmatch(commit):

@@ -35,18 +35,19 @@ def _release(environment: Environment) -> Object | None:
     "release/pointer",
     why="production runs what was proven, by its commit: a branch or a tag moves under it; staging "
     "proves what is on main, and nothing else gets promoted",
-    fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness promote`; "
+    fix="production: ref: {commit: <40 hexadecimal digits>}, set by `harness release promote`; "
     "elsewhere ref: {branch: main}",
     references=("Flux audit: immutable references in production",),
 )
-def pointer(environment: Environment) -> Iterator[Problem]:
-    source = _release(environment)
-    reference = mapping(source and source.value, "spec", "ref")
-    if source and environment.name == "production":
-        if set(reference) != {"commit"} or not _COMMIT.fullmatch(text(reference, "commit")):
-            yield problem(source, "does not pin one commit alone", "spec", "ref")
-    elif source and reference != {"branch": "main"}:
-        yield problem(source, "does not follow main", "spec", "ref")
+def pointer(project: Project) -> Iterator[Problem]:
+    for environment in project.environments.values():
+        source = _release(environment)
+        reference = mapping(source and source.value, "spec", "ref")
+        if source and environment.name in project.sources:
+            if set(reference) != {"commit"} or not _COMMIT.fullmatch(text(reference, "commit")):
+                yield problem(source, "does not pin one commit alone", "spec", "ref")
+        elif source and reference != {"branch": "main"}:
+            yield problem(source, "does not follow main", "spec", "ref")
 
 
 @rule(
@@ -125,14 +126,14 @@ def one_url(environment: Environment) -> Iterator[Problem]:
     fix="name the image in apps/torchserve/base alone",
 )
 def one_image(project: Project) -> Iterator[Problem]:
-    staging, production = (project.environments.get(name) for name in ("staging", "production"))
-    if staging and production:
-        ours, theirs = without(staging), without(production)
-        proven = [ours(text(server.container.value, "image")) for server in servers(staging)]
-        for server in servers(production):
+    for source, target in project.promotions:
+        ours, theirs = without(source), without(target)
+        proven = [ours(text(server.container.value, "image")) for server in servers(source)]
+        for server in servers(target):
             image = text(server.container.value, "image")
             if proven and theirs(image) not in proven:
-                yield server.container.problem(f"{image} is not staging's image", "image")
+                message = f"{image} is not {source.name}'s image"
+                yield server.container.problem(message, "image")
 
 
 @rule(

@@ -1,13 +1,16 @@
 """What the API server can say: Flux, nodes, the snapshot, the disruption budget."""
 
+from collections.abc import Callable
+
 from harness.core.errors import InputError
-from harness.core.values import dig, text
+from harness.core.values import dig, items, text
 from harness.kubernetes import kinds, pod_settings, reconciliation, status
 from harness.kubernetes.api import ApiError
 from harness.smoke.check import Need, check
 from harness.smoke.expected import NAME, NAMESPACE, deployment
 from harness.smoke.target import Cluster, Target
 
+_RESTARTS = 3  # of a server within a release: a few are crashes that healed, more are a loop
 _BLOCKED = 429  # Too Many Requests: how the API server says that a budget forbids an eviction
 
 
@@ -33,7 +36,7 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
             raise InputError(why, hint=f"{cluster.kubectl} describe node {name}")
 
 
-@check(Need.CLUSTER, then="harness snapshot --check --env {env}; harness status {at}")
+@check(Need.CLUSTER, then="harness snapshot check --env {env}; harness status {at}")
 def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
     rendered = pod_settings.of(deployment(cluster.rendered()))
     live = cluster.api.get(kinds.DEPLOYMENT, NAME, NAMESPACE)
@@ -61,3 +64,23 @@ def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
         except ApiError as error:
             forbidden = "its budget" if error.status == _BLOCKED else "the API server"
             raise InputError(f"{forbidden} forbids to evict {name}: {error.message}") from error
+
+
+@check(Need.POD, then="{kubectl} -n torchserve logs deploy/torchserve --previous --tail 50")
+def test_servers_keep_running(
+    cluster: Cluster, record_property: Callable[[str, object], None]
+) -> None:
+    """A release's pods are its own: what they count has happened since it rolled out."""
+    pods = cluster.pods()
+    assert pods, "no server runs"
+    for pod in pods:
+        for container in items(pod, "status", "containerStatuses"):
+            count = dig(container, "restartCount")
+            if text(container, "name") != NAME or not isinstance(count, int) or count == 0:
+                continue
+            last = dig(container, "lastState", "terminated")
+            reason = text(last, "reason") or "unknown reason"
+            name = text(pod, "metadata", "name")
+            note = f"{name} restarted {count} times, last: {reason}, exit {dig(last, 'exitCode')}"
+            assert count <= _RESTARTS, f"{note}; more than {_RESTARTS} are a crash loop"
+            record_property("note", note)

@@ -45,8 +45,8 @@ def test_every_worker_is_ready(expect: Expected, servers: list[TorchServe]) -> N
 
 @check(
     Need.SERVER,
-    then="harness snapshot --check --env {env}; harness status {at}",
-    embedded="harness snapshot --check --env {env}",
+    then="harness snapshot check --env {env}; harness status {at}",
+    embedded="harness snapshot check --env {env}",
 )
 def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[TorchServe]) -> None:
     for server in servers:

@@ -1,24 +1,27 @@
-"""``harness freeze``: whether something may be promoted now, and when not."""
+"""``harness release freeze``: whether promotions to an environment are frozen."""
 
 import argparse
 import datetime
 import json
 
-from harness.core import repository
+from harness.cli import options
 from harness.core.errors import UsageError
+from harness.core.repository import find as find_repository
 from harness.settings import freeze, gates
 from harness.settings.freeze import Window
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", default="production", help="whose calendar (production)")
-    parser.add_argument("--at", metavar="TIME", help="ISO 8601 with an offset; now, if not told")
+    options.add_shared_env(parser)
+    parser.add_argument(
+        "--at", metavar="TIME", help="time in ISO 8601 with an offset (default: now)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the window; exit 1 inside one."""
-    calendar = gates.load(repository.find(), args.env).freeze
+    calendar = gates.load(find_repository(), args.env).freeze
     at = _moment(args.at) if args.at else datetime.datetime.now(datetime.UTC)
     inside, coming = freeze.window_at(calendar, at), freeze.next_window(calendar, at)
     if args.json:

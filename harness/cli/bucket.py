@@ -1,0 +1,104 @@
+"""``harness models push`` and ``gc``: the archives in an environment's bucket and model store."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from harness.cli import options
+from harness.core import console
+from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
+from harness.models.build import store as model_store_folder
+from harness.models.lock import load_lock
+
+if TYPE_CHECKING:
+    from harness.archives.push import Bucket
+
+
+def register(parser: argparse.ArgumentParser, action: str) -> None:
+    """Add the options of push or gc."""
+    options.add_shared_env(parser)
+    if action == "push":
+        parser.set_defaults(run=_push)
+        return
+    parser.add_argument(
+        "--store",
+        action="store_true",
+        help="the archives in the cluster's model store instead of those in the bucket",
+    )
+    options.add_context(parser, "the cluster that mounts the store")
+    parser.add_argument(
+        "--yes", action="store_true", help="remove them (default: only list what would be removed)"
+    )
+    parser.set_defaults(run=_gc)
+
+
+def _push(args: argparse.Namespace) -> int:
+    """Upload every locked archive that the bucket lacks."""
+    repository = find_repository()
+    bucket = _bucket(repository, args.env)
+    bucket.aws.confirm_account()
+    pushed: list[str] = []
+    present: list[str] = []
+    for model, locked in load_lock(repository.lock).models.items():
+        if locked.unset:
+            console.note(f"! {model} {locked.version} is UNSET: there is nothing to push")
+            continue
+        with console.step(locked.mar) as update:
+            new = bucket.push(model_store_folder(repository) / locked.mar, locked, update)
+        (pushed if new else present).append(locked.mar)
+    if args.json:
+        print(json.dumps({"bucket": bucket.name, "pushed": pushed, "there": present}, indent=2))
+    else:
+        print(f"s3://{bucket.name}: {len(pushed)} pushed, {len(present)} already present")
+    return 0
+
+
+def _gc(args: argparse.Namespace) -> int:
+    """List what no release needs, in the bucket or in the store; with --yes, remove it."""
+    from harness.archives import gc
+
+    repository = find_repository()
+    if args.store:
+        return _gc_store(repository, args)
+    if args.context:
+        raise UsageError("--context goes with --store: the bucket needs no cluster")
+    bucket = _bucket(repository, args.env)
+    aws, name = bucket.aws, bucket.name
+    if args.yes:
+        aws.confirm_account()
+    needed = gc.needed(repository)
+    objects = aws.list_all("s3", "list_objects_v2", "Contents", Bucket=name)
+    archives = sorted(each["Key"] for each in objects if each["Key"].endswith(".mar"))
+    unneeded = [key for key in archives if key not in needed]
+    for key in unneeded if args.yes else []:
+        aws.call("s3", "delete_object", Bucket=name, Key=key)
+    if args.json:
+        print(json.dumps({"bucket": name, "unneeded": unneeded, "removed": args.yes}, indent=2))
+        return 0
+    what = f"removed from {aws.place}" if args.yes else "to remove with --yes"
+    print("\n".join([*unneeded, f"s3://{name}: {len(unneeded)} of {len(archives)} {what}"]))
+    return 0
+
+
+def _gc_store(repository: Repository, args: argparse.Namespace) -> int:
+    from harness.archives import model_store
+
+    with console.step("Job in the cluster"):
+        unneeded = model_store.sweep(repository, args.env, args.context, remove=args.yes)
+    if args.json:
+        rows = [{"name": each.name, "size": each.size} for each in unneeded]
+        print(json.dumps({"unneeded": rows, "removed": args.yes}, indent=2))
+        return 0
+    what = "removed" if args.yes else "to remove with --yes"
+    size = sum(each.size for each in unneeded) / 1e6
+    lines = [each.name for each in unneeded]
+    print("\n".join([*lines, f"store of {args.env}: {len(unneeded)} ({size:,.1f} MB) {what}"]))
+    return 0
+
+
+def _bucket(repository: Repository, env: str) -> "Bucket":
+    from harness.archives import push
+
+    return push.find(repository, env)

@@ -1,0 +1,170 @@
+"""Every command, in the order in which a newcomer meets them, and the pages that list them.
+
+A verb's module is imported when it is called: torch and locust take seconds that
+``harness --help`` and ``harness check`` must not pay.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+PLUMBING = "For workflows and scripts"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What comes first after ``harness``.
+
+    Attributes:
+        section: the stage of the work that it belongs to.
+        summary: what it prints, writes or does.
+        actions: the second word and its summary, if the verb takes one.
+    """
+
+    section: str
+    summary: str
+    actions: Mapping[str, str] = field(default_factory=dict)
+
+
+VERBS: dict[str, Verb] = {
+    "models": Verb(
+        "Build",
+        "model archives and their lock",
+        {
+            "build": "build the archives that changed",
+            "lock": "write the built archives to models/lock.yaml",
+            "list": "versions and sizes of the built archives",
+            "verify": "compare the archives with the locks",
+            "push": "upload the locked archives to an environment's bucket",
+            "gc": "list or remove the archives that no release needs",
+            "adopt": "lock the archives of a store that was filled by hand",
+        },
+    ),
+    "snapshot": Verb(
+        "Build",
+        "TorchServe's configuration: config.properties and model-files.yaml",
+        {
+            "write": "generate both files from serving.yaml, models/ and the lock",
+            "check": "exit 1 with a diff if the files are stale",
+            "import": "turn an existing config.properties into models/ and serving.yaml",
+        },
+    ),
+    "generate": Verb("Build", "the chart's schema, README and version, and docs/rules.md"),
+    "demo": Verb("Serve", "models → snapshot → TorchServe → load test → report, on this machine"),
+    "serve": Verb("Serve", "the real TorchServe on this machine, until Ctrl-C"),
+    "check": Verb("Check", "findings in every rendered environment"),
+    "render": Verb("Check", "the objects of an environment as its cluster would hold them"),
+    "diff": Verb("Check", "changes of an environment between two commits, dangerous ones first"),
+    "audit": Verb("Check", "known vulnerabilities of an image, and what was decided about them"),
+    "loadtest": Verb(
+        "Test load",
+        "open-loop load tests and their reports",
+        {
+            "run": "send a load profile to an endpoint and evaluate its SLOs",
+            "compare": "exit 1 if a report is worse than an earlier one",
+        },
+    ),
+    "init": Verb("Install", "settings that only the owner of an environment knows"),
+    "bootstrap": Verb(
+        "Install",
+        "from an empty AWS account to the first reconciliation",
+        {
+            "plan": "state of each step, and what it would change",
+            "apply": "do the pending steps, up to the first manual one",
+            "destroy": "remove the foundation after the cluster is gone",
+        },
+    ),
+    "efs": Verb(
+        "Install",
+        "the EFS file system behind the model store",
+        {
+            "plan": "changes that apply would make",
+            "apply": "create or change what differs, and write the ids to site.yaml",
+            "status": "exit 1 if something differs",
+            "destroy": "remove the file system and everything around it",
+            "policy": "the IAM policy that these commands need",
+        },
+    ),
+    "cluster": Verb(
+        "Install",
+        "Kubernetes and Flux on this machine, following the working tree",
+        {
+            "up": "start it, and wait for the first reconciliation",
+            "down": "remove its processes, ports and files",
+            "processes": "phase, PID and restarts of each process",
+        },
+    ),
+    "release": Verb(
+        "Release",
+        "promotions, rollbacks and their evidence",
+        {
+            "promote": "point an environment to the commit that another one has proved",
+            "rollback": "point an environment back to an earlier release",
+            "list": "releases of an environment with their figures, newest first",
+            "copy": "copy the archives and image of a release to another environment",
+            "notes": "changes that the last move of an environment's pointer brought",
+            "evidence": "sign a report and store it where promotions look",
+            "freeze": "exit 1 if promotions are frozen",
+            "observe": "save what a cluster runs, for a promotion from elsewhere",
+        },
+    ),
+    "status": Verb("Look", "what Flux applied to a cluster, and why something is not ready"),
+    "smoke": Verb("Look", "live checks of an installation, each with the next command"),
+    "doctor": Verb("Look", "what this machine has and lacks for each of these commands"),
+    "tools": Verb(PLUMBING, "pinned programs, schemas and charts, built or fetched"),
+    "image": Verb(
+        PLUMBING,
+        "the serving image of every environment",
+        {"pin": "write the image's digest to apps/torchserve/base/helmrelease.yaml"},
+    ),
+    "event": Verb(PLUMBING, "exit 1 if FLUX_EVENT is not an event of a reconciliation"),
+    "help": Verb(PLUMBING, "help on a command, or on all of them"),
+}
+
+_USAGE = "usage: harness COMMAND [ACTION] [OPTIONS]"
+_INTRODUCTION = "Runs TorchServe on a GPU Kubernetes cluster by GitOps, and proves each change."
+_EPILOG = """\
+harness COMMAND --help      options of a command
+harness help --all          every command with its actions
+
+exit codes: 0 passed · 1 check failed · 2 usage error ·
+3 could not evaluate (something is missing, or the run is invalid)"""
+
+
+def leaves() -> Iterator[tuple[str, str]]:
+    """Yield each command that can be called, and its action (empty if the verb takes none)."""
+    for name, verb in VERBS.items():
+        yield from ((name, action) for action in verb.actions or [""])
+
+
+def overview(*, everything: bool = False) -> str:
+    """Return the first page of help; with ``everything`` also plumbing and all actions."""
+    verbs = {name: verb for name, verb in VERBS.items() if everything or verb.section != PLUMBING}
+    lines = [_USAGE, "", _INTRODUCTION]
+    section = ""
+    for name, verb in verbs.items():
+        if verb.section != section:
+            section = verb.section
+            lines += ["", section]
+        lines.append(f"  {name:<11}{verb.summary}")
+        if everything:
+            lines += [f"    {action:<11}{summary}" for action, summary in verb.actions.items()]
+        elif verb.actions:
+            lines.append(f"  {'':<11}  {' · '.join(verb.actions)}")
+    return "\n".join([*lines, "", _EPILOG])
+
+
+def group_page(name: str) -> str:
+    """Return the help of a verb that takes an action."""
+    verb = VERBS[name]
+    rows = [f"  {action:<11}{summary}" for action, summary in verb.actions.items()]
+    return "\n".join(
+        [
+            f"usage: harness {name} ACTION [OPTIONS]",
+            "",
+            f"{verb.summary[:1].upper()}{verb.summary[1:]}.",
+            "",
+            *rows,
+            "",
+            f"harness {name} ACTION --help   options of an action",
+        ]
+    )

@@ -1,0 +1,108 @@
+"""From the words after ``harness`` to the arguments of one command.
+
+Each command has a parser of its own, so that an option of another one is a usage error.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Collection, Sequence
+from typing import NoReturn
+
+from harness.cli import commands
+from harness.core.suggest import did_you_mean
+
+_HELP = ("-h", "--help")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wide enough that most options keep their help on their own line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command; its errors end with the next thing to type."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, and exit with 2."""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: error: {message}\n  → {self.prog} --help\n")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of the command that ``words`` call.
+
+    Raises:
+        SystemExit: 0 after printing help, 2 after a usage error.
+    """
+    name, action, rest = _split(words)
+    parser = build(name, action)
+    args, unknown = parser.parse_known_args(rest)
+    if unknown:
+        parser.error(_unknown(unknown, name, action))
+    return args
+
+
+def build(name: str, action: str) -> CommandParser:
+    """Return the parser of one command; this imports the command's module."""
+    verb = commands.VERBS[name]
+    summary = verb.actions[action] if action else verb.summary
+    parser = CommandParser(
+        prog=f"harness {name} {action}".rstrip(),
+        description=f"{summary[:1].upper()}{summary[1:]}.",
+        formatter_class=_Formatter,
+    )
+    register = importlib.import_module(f"harness.cli.{name}").register
+    register(parser, action) if action else register(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _split(words: Sequence[str]) -> tuple[str, str, Sequence[str]]:
+    """Return the verb, its action (or an empty string) and what follows."""
+    if not words:
+        _fail(commands.overview(), "which command?")
+    name, *rest = words
+    if name in _HELP:
+        _print(commands.overview())
+    if name not in commands.VERBS:
+        _fail(commands.overview().splitlines()[0], _no("command", name, commands.VERBS))
+    verb = commands.VERBS[name]
+    if not verb.actions:
+        return name, "", rest
+    if not rest:
+        _fail(commands.group_page(name), "which action?")
+    if rest[0] in _HELP:
+        _print(commands.group_page(name))
+    if rest[0] not in verb.actions:
+        _fail(commands.group_page(name), _no("action", rest[0], verb.actions))
+    return name, rest[0], rest[1:]
+
+
+def _no(kind: str, word: str, known: Collection[str]) -> str:
+    return f"no {kind} {word!r}{did_you_mean(word, known)}\n  → harness help --all"
+
+
+def _unknown(words: Sequence[str], name: str, action: str) -> str:
+    """Return what is wrong with ``words``, and which sibling takes the first of them."""
+    message = f"unrecognized arguments: {' '.join(words)}"
+    option = words[0].partition("=")[0]
+    siblings = (each for each in commands.VERBS[name].actions if each != action)
+    takers = [
+        f"harness {name} {each}"
+        for each in siblings
+        if option.startswith("--") and option in build(name, each).format_help().split()
+    ]
+    return f"{message}\n  → {option} is an option of {', '.join(takers)}" if takers else message
+
+
+def _print(text: str) -> NoReturn:
+    print(text)
+    raise SystemExit(0)
+
+
+def _fail(usage: str, message: str) -> NoReturn:
+    print(f"{usage}\n\nharness: error: {message}", file=sys.stderr)
+    raise SystemExit(2)

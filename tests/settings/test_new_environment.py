@@ -1,0 +1,72 @@
+"""An environment is added by one command: complete and free of findings, or not at all."""
+
+import filecmp
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.core.errors import UsageError
+from harness.policy import engine
+from harness.settings import new_environment, site
+from tests.support import variation
+
+
+def test_new_environment_has_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = variation.copy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "--env", "dev", "--like", "staging", "DOMAIN=dev.example.org"]) == 0
+    values = site.values(repository, "dev")
+    assert (values["CLUSTER_NAME"], values["DOMAIN"]) == ("torchserve-dev", "dev.example.org")
+    assert engine.check(repository).findings == ()
+
+
+def test_values_of_the_other_installation_are_forgotten(tmp_path: Path) -> None:
+    repository = variation.copy(tmp_path)
+    site.fill(
+        repository,
+        "production",
+        {"MODEL_BUCKET": "models", "ADMIN_CIDR": "198.51.100.7/32", "CLUSTER_NAME": "Old"},
+    )
+    release = tmp_path / "clusters/production/release.yaml"
+    release.write_text(release.read_text().replace("commit: UNSET", f"commit: {'0' * 40}"))
+    new_environment.create(repository, "dev", "production")
+    values = site.values(repository, "dev")
+    assert values["MODEL_BUCKET"] == "UNSET"
+    assert values["ADMIN_CIDR"] == "192.0.2.0/24"
+    assert values["CLUSTER_NAME"] == "torchserve-dev"
+    assert "branch: main" in (tmp_path / "clusters/dev/release.yaml").read_text()
+    assert not (tmp_path / "clusters/dev/promotion.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("env", "like", "message"),
+    [
+        ("staging", "production", "clusters/staging already exists"),
+        ("../dev", "staging", "is not a name for an environment"),
+        ("dev", "local", "local has no cluster on EKS"),
+        ("dev", "stagin", "no environment 'stagin'"),
+    ],
+)
+def test_refused_environment_leaves_nothing(
+    tmp_path: Path, env: str, like: str, message: str
+) -> None:
+    repository = variation.copy(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        new_environment.create(repository, env, like)
+    assert repository.environments == ["local", "production", "staging"]
+
+
+def test_failure_halfway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = variation.copy(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(site, "fill", fail)
+    with pytest.raises(OSError, match="no space left"):
+        new_environment.create(repository, "dev", "staging")
+    compared = filecmp.dircmp(variation.ROOT, tmp_path, ignore=["build", "tools"])
+    assert compared.right_only == []
+    assert repository.environments == ["local", "production", "staging"]
+    assert not (tmp_path / "apps/torchserve/dev").exists()

@@ -1,0 +1,80 @@
+"""Pages and help texts are plain American English: docs/glossary.md has the words to use."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.cli.commands import leaves
+from harness.core import repository
+
+_ROOT = repository.find(Path(__file__)).root
+# rules.md is generated from harness/policy/rules; the glossary lists the words that are not used.
+_EXCLUDED = {"docs/rules.md", "docs/glossary.md"}
+_PAGES = sorted(
+    name
+    for pattern in ("*.md", "docs/**/*.md", "apps/torchserve/chart/README.md")
+    for path in _ROOT.glob(pattern)
+    if (name := str(path.relative_to(_ROOT))) not in _EXCLUDED | {"CHANGELOG.md"}
+)
+
+_DIALECT = r"""
+    anew | beside | excused? | exemptions? | for\ ever | half\ done | has\ not\ its\ form
+    | in\ work | is\ so | is\ there\ already | known\ and\ meant | mend(?:ed|s)?
+    | nobody\ to\ ask | not\ so\ after | once\ more | out\ loud | right\ answers\ a\ second
+    | stands?\ twice | the\ call\ was\ wrong | the\ subject\ is\ bad | the\ way\ in
+    | unless\ told | wrong\ call
+    | (?:one|two|three)\ \w+\ an?\ (?:core|environment|file|key|line|model|module|node|pod|second)
+"""
+_BRITISH = r"""
+    artefacts? | behaviours? | cancelled | catalogues? | centres? | colours? | favour\w* | grey
+    | honour\w* | judgements? | labelled | licences? | neighbours? | roll-outs? | signalled
+    | time-outs? | whilst | \w+(?:al|ar|er|gan|ogn|or)is(?:e[drs]?|ing|ations?)
+"""
+_BANNED = re.compile(rf"\b(?:{_DIALECT}|{_BRITISH})\b", re.IGNORECASE | re.VERBOSE)
+_CODE = re.compile(r"```.*?```|`[^`\n]+(?:\n[^`\n]+)?`|\]\([^)]*\)", re.DOTALL)
+
+
+def _banned(text: str) -> Iterator[str]:
+    """Each line with a banned word, code left out: its names may be older than the words."""
+    plain = _CODE.sub(lambda code: "\n" * code[0].count("\n"), text)
+    for number, line in enumerate(plain.splitlines(), start=1):
+        yield from (f"{number}: {match[0]}" for match in _BANNED.finditer(line))
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_pages_have_no_banned_word(page: str) -> None:
+    assert list(_banned((_ROOT / page).read_text())) == []
+
+
+def test_help_of_make_has_no_banned_word() -> None:
+    helps = re.findall(r"^[a-z-]+:.*## (.*)$", (_ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert list(_banned("\n".join(helps))) == []
+
+
+@pytest.mark.parametrize("command", ["", *(" ".join(leaf).strip() for leaf in leaves())])
+def test_help_of_harness_has_no_banned_word(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    assert list(_banned(capsys.readouterr().out)) == []
+
+
+@pytest.mark.parametrize("page", [*_PAGES, "docs/glossary.md"])
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    missing = []
+    for link in re.findall(r"\]\(([^):]+)\)", (_ROOT / page).read_text()):
+        name, _, anchor = link.partition("#")
+        target = (_ROOT / page).parent / name if name else _ROOT / page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            missing.append(link)
+    assert missing == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """GitHub's anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}

@@ -114,8 +114,10 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 	$(HARNESS) tools trivy-match
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
-	@# Files of tests stay together: their servers are started once a file.
-	$(VENV)/bin/coverage run -m pytest -n auto --dist loadfile --junitxml=build/test/junit.xml
+	@# Tests that judge latencies or start TorchServe need the machine for themselves; the rest share it.
+	$(VENV)/bin/coverage run -m pytest -m "not alone and not torchserve" \
+	  -n auto --dist loadfile --junitxml=build/test/junit.xml
+	$(VENV)/bin/coverage run -m pytest -m "alone or torchserve" --junitxml=build/test/junit-alone.xml
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 

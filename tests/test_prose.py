@@ -17,7 +17,7 @@ _PAGES = sorted(
     name
     for pattern in ("*.md", "docs/**/*.md", "apps/torchserve/chart/README.md")
     for path in _ROOT.glob(pattern)
-    if (name := str(path.relative_to(_ROOT))) not in _EXCLUDED | {"CHANGELOG.md"}
+    if (name := str(path.relative_to(_ROOT))) not in _EXCLUDED
 )
 
 _DIALECT = r"""

@@ -170,10 +170,10 @@ def _prepare(
         "python": sys.executable,
         "number_of_gpu": str(gpus),
     }
-    model_files = [file.entry() for file in snapshot.model_files()]
+    model_files = [file.entry() for file in snapshot.model_files]
     files.write(folder / CONFIG, config.derive(snapshot.config_properties(), changes))
     files.write(folder / FILES, json.dumps(model_files, indent=2) + "\n")
-    preflight.check(folder / CONFIG, files=snapshot.model_files(), gpus=gpus)
+    preflight.check(folder / CONFIG, files=snapshot.model_files, gpus=gpus)
     return tuple(snapshot.models.models)
 
 

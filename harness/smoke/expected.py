@@ -13,7 +13,7 @@ from harness.kubernetes import pod_settings
 from harness.models.lock import Lock, LockedModel
 from harness.render.rendered import Environment
 from harness.snapshot import model_snapshot, properties
-from harness.snapshot.config import LOCAL_KEYS, ModelFile, Snapshot
+from harness.snapshot.config import LOCAL_KEYS, ConfigSnapshot, ModelFile
 from harness.snapshot.model_snapshot import ModelSnapshot
 
 NAME = NAMESPACE = "torchserve"
@@ -59,10 +59,10 @@ class Expected:
         )
 
 
-def by_snapshot(snapshot: Snapshot) -> Expected:
+def by_snapshot(snapshot: ConfigSnapshot) -> Expected:
     """What the embedded server should run: the snapshot, but for where things are."""
     config = properties.parse(snapshot.config_properties())
-    return Expected(config, LOCAL_KEYS, snapshot.model_files())
+    return Expected(config, LOCAL_KEYS, snapshot.model_files)
 
 
 def by_render(environment: Environment) -> Expected:

@@ -19,7 +19,7 @@ from harness.models.catalog import Catalog, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, load_lock
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.model_snapshot import Entry, ModelSnapshot
-from harness.snapshot.serving import Server, Settings, load_settings
+from harness.snapshot.serving import ServerSettings, ServingSettings, load_settings
 
 CONTAINER = {
     "inference_address": "http://0.0.0.0:8080",
@@ -77,13 +77,13 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class ConfigSnapshot:
     """What an environment's TorchServe is started with."""
 
     env: str
-    server: Server
+    server: ServerSettings
     models: ModelSnapshot
-    files: tuple[ModelFile, ...]
+    model_files: tuple[ModelFile, ...]
 
     def config_properties(self) -> str:
         """The text of config.properties, with the container's values."""
@@ -97,20 +97,16 @@ class Snapshot:
             }
         )
 
-    def model_files(self) -> tuple[ModelFile, ...]:
-        """The archives, in the order of the models."""
-        return self.files
-
     def model_files_yaml(self) -> str:
         """The text of model-files.yaml: the chart's value ``modelStore.files``."""
         # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
         # start, refuses them, and charts and values arrive apart (rule render/crossed).
-        files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.files]
+        files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.model_files]
         values = {"modelStore": {"files": files}}
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
 
 
-def load(repository: Repository, env: str, lock: Path | None = None) -> Snapshot:
+def load(repository: Repository, env: str, lock: Path | None = None) -> ConfigSnapshot:
     """Build the snapshot of an environment; ``lock`` is the committed one by default.
 
     Raises:
@@ -137,7 +133,7 @@ def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Pa
     }
 
 
-def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapshot:
+def build(env: str, catalog: Catalog, lock: Lock, settings: ServingSettings) -> ConfigSnapshot:
     """Put the three sources together; the same input gives the same bytes.
 
     Raises:
@@ -149,11 +145,11 @@ def build(env: str, catalog: Catalog, lock: Lock, settings: Settings) -> Snapsho
         name: {locked[name].version: _entry(catalog.models[name], locked[name], settings)}
         for name in names
     }
-    return Snapshot(
+    return ConfigSnapshot(
         env=env,
         server=settings.server,
         models=ModelSnapshot(modelCount=len(names), models=entries),
-        files=tuple(
+        model_files=tuple(
             _file(catalog.models[name], locked_model) for name, locked_model in locked.items()
         ),
     )
@@ -195,12 +191,13 @@ def _file(model: Model, locked: LockedModel) -> ModelFile:
     return ModelFile(locked.mar, locked.sha256, locked.size, sample)
 
 
-def _entry(model: Model, locked: LockedModel, settings: Settings) -> Entry:
+def _entry(model: Model, locked: LockedModel, settings: ServingSettings) -> Entry:
     return Entry.model_validate(
         {
-            "defaultVersion": True,
-            "marName": locked.mar,
-            **settings.models[model.name].model_dump(by_alias=True),
-            "parallelLevel": model.config.parallel_level if model.config else None,
-        }
+            "default_version": True,
+            "mar_name": locked.mar,
+            **dict(settings.models[model.name]),
+            "parallel_level": model.config.parallel_level if model.config else None,
+        },
+        by_name=True,
     )

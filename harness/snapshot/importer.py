@@ -24,7 +24,7 @@ from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import CONTAINER, SWITCHES
 from harness.snapshot.model_snapshot import Entry
 from harness.snapshot.properties import Entry as Property
-from harness.snapshot.serving import Server
+from harness.snapshot.serving import ServerSettings
 
 # Where the file says nothing, TorchServe takes every GPU, 100, and as many threads as it likes.
 _MISSING = {"number_of_gpu": "1", "job_queue_size": "100", "number_of_netty_threads": "32"}
@@ -94,7 +94,7 @@ class Imported:
     """What a file holds, in this repository's terms."""
 
     path: Path
-    server: Server
+    server: ServerSettings
     models: Mapping[str, Model]
     remarks: tuple[Remark, ...]
 
@@ -195,11 +195,11 @@ def _model(name: str, version: str, entry: Entry, at: Location) -> Model:
         raise InputError(f"{name} {version}: {'; '.join(problems)}", at=at) from None
 
 
-def _server(last: Mapping[str, Property], path: Path) -> Server:
+def _server(last: Mapping[str, Property], path: Path) -> ServerSettings:
     values = {key: last[key].value if key in last else default for key, default in _MISSING.items()}
     try:
         # Text is what the format has: the numbers in it are converted here, and only here.
-        return Server.model_validate(values, strict=False, by_name=True)
+        return ServerSettings.model_validate(values, strict=False, by_name=True)
     except ValidationError as error:
         [first, *_] = error.errors()
         key = str(first["loc"][0])

@@ -25,7 +25,11 @@ other bytes on every run, and an invented one would lie."""
 
 
 class Entry(Camel):
-    """One version of a model. Unknown keys stay in ``model_extra``."""
+    """One version of a model. Unknown keys stay in ``model_extra``.
+
+    Not a ``catalog.Serving``, although six keys are the same: people write those, with defaults and
+    at least one worker; here TorchServe fails without a key, and writes zeros itself.
+    """
 
     model_config = ConfigDict(extra="allow")
 

@@ -27,7 +27,7 @@ from harness.models.catalog import INT_MAX, Catalog, Positive, Serving
 from harness.models.lock import Name
 
 
-class Server(Camel):
+class ServerSettings(Camel):
     """The settings of the whole process."""
 
     number_of_gpu: Annotated[int, Field(ge=0, le=INT_MAX)]
@@ -38,14 +38,14 @@ class Server(Camel):
     """Threads that read requests and write answers."""
 
 
-class Settings(Camel):
+class ServingSettings(Camel):
     """One serving.yaml; what it leaves open about a model is what the model's own file says."""
 
-    server: Server
+    server: ServerSettings
     models: Annotated[Mapping[Name, Serving], Field(min_length=1)]
 
 
-def load_settings(path: Path, catalog: Catalog) -> Settings:
+def load_settings(path: Path, catalog: Catalog) -> ServingSettings:
     """Read a serving.yaml.
 
     Raises:
@@ -54,14 +54,14 @@ def load_settings(path: Path, catalog: Catalog) -> Settings:
     documents = document.parse(document.read_text(path), path)
     if len(documents) != 1:
         raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
-    [found] = documents
-    complete = Document(path, _with_defaults(found.value, catalog), found.lines)
-    settings = document.validate(complete, Settings)
+    [source] = documents
+    complete = Document(path, _with_defaults(source.value, catalog), source.lines)
+    settings = document.validate(complete, ServingSettings)
     for name in settings.models:
         if name not in catalog.models:
             raise InputError(
                 f"models.{name}: no such model{did_you_mean(name, catalog.models)}",
-                at=found.at(("models", name)),
+                at=source.at(("models", name)),
                 hint=f"one of: {', '.join(sorted(catalog.models))}",
             )
     return settings
@@ -75,8 +75,8 @@ def _with_defaults(value: object, catalog: Catalog) -> object:
     if not isinstance(value, dict) or not isinstance(models := value.get("models"), dict):
         return value
     complete = {}
-    for name, own in models.items():
+    for name, overrides in models.items():
         model = catalog.models.get(name)
         known = model.serving.model_dump(by_alias=True) if model else {}
-        complete[name] = known | own if isinstance(own, dict) else own
+        complete[name] = known | overrides if isinstance(overrides, dict) else overrides
     return value | {"models": complete}

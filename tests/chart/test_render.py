@@ -33,6 +33,14 @@ def test_an_autoscaler_may_own_the_replicas(render: Render) -> None:
     assert render("gpu", {"replicas": 0})("Deployment")["spec"]["replicas"] == 0
 
 
+def test_timeouts_of_the_values_come_before_those_of_the_snapshot(render: Render) -> None:
+    rendered = render("gpu", {"timeouts": {"startup": 900}})
+    probe = rendered.container["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 900 + 120
+    with pytest.raises(CommandError, match="the longest responseTimeout is 90"):
+        render("gpu", {"timeouts": {"response": 90}, "drainSeconds": 89})
+
+
 def test_the_startup_probe_follows_from_the_snapshot(render: Render) -> None:
     probe = render("gpu").container["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] == 600 + 120

@@ -153,7 +153,7 @@ def installation(served: Served, tmp_path: Path) -> Iterator[Installation]:
         yield Installation(served, folder, state, target, rendered, answers)
 
 
-def _pod(served: Served, snapshot: config.Snapshot, folder: Path) -> Path:
+def _pod(served: Served, snapshot: config.ConfigSnapshot, folder: Path) -> Path:
     """The files that a pod has."""
     for name in ("etc", "proc/net", "bin"):
         (folder / name).mkdir(parents=True)
@@ -202,9 +202,9 @@ def _named(kind: str, version: str, name: str, **rest: Any) -> dict[str, Any]:
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **rest}
 
 
-def _rendered(snapshot: config.Snapshot) -> list[dict[str, Any]]:
+def _rendered(snapshot: config.ConfigSnapshot) -> list[dict[str, Any]]:
     """What Git says, as far as the suite looks."""
-    files = [file.entry() for file in snapshot.model_files()]
+    files = [file.entry() for file in snapshot.model_files]
     carried = {
         "torchserve/config.properties": snapshot.config_properties(),
         "torchserve/model-files.json": json.dumps(files),

@@ -14,13 +14,13 @@ from harness.core.repository import Repository
 from harness.models.catalog import Catalog, load_catalog
 from harness.models.lock import Lock, load_lock
 from harness.snapshot import config, importer, properties
-from harness.snapshot.serving import Settings, load_settings
+from harness.snapshot.serving import ServingSettings, load_settings
 from tests.snapshot.conftest import write
 
 ENVIRONMENTS = ("local", "staging", "production")
 
 
-def sources(small: Repository) -> tuple[Catalog, Lock, Settings]:
+def sources(small: Repository) -> tuple[Catalog, Lock, ServingSettings]:
     catalog = load_catalog(small.models)
     settings = load_settings(small.app("test") / "serving.yaml", catalog)
     return catalog, load_lock(small.lock), settings

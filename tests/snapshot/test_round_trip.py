@@ -18,7 +18,7 @@ from harness.launcher import libraries
 from harness.models.catalog import Catalog, Model
 from harness.models.lock import Lock
 from harness.snapshot import config, importer, preflight, properties
-from harness.snapshot.serving import Settings
+from harness.snapshot.serving import ServingSettings
 from tests.snapshot.archives import write_archive
 
 MODELS = {
@@ -65,7 +65,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for name, (version, serving) in MODELS.items()
     }
-    settings = Settings.model_validate(
+    settings = ServingSettings.model_validate(
         {
             "server": {"numberOfGpu": 0, "jobQueueSize": 7, "numberOfNettyThreads": 3},
             "models": {name: model.serving for name, model in models.items()},

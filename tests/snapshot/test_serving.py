@@ -5,13 +5,13 @@ import pytest
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.models.catalog import load_catalog
-from harness.snapshot.serving import Settings, load_settings
+from harness.snapshot.serving import ServingSettings, load_settings
 from tests.snapshot.conftest import write
 
 SERVER = "server: {numberOfGpu: 1, jobQueueSize: 10, numberOfNettyThreads: 2}\n"
 
 
-def load(small: Repository, text: str) -> Settings:
+def load(small: Repository, text: str) -> ServingSettings:
     path = small.app("test") / "serving.yaml"
     write(path, text)
     return load_settings(path, load_catalog(small.models))

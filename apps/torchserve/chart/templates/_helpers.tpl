@@ -33,20 +33,26 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- .Values.modelStore.files | toPrettyJson -}}
 {{- end -}}
 
-{{/* The longest of a time-out (seconds) in the snapshot; 120 is TorchServe's own default.
-     Call with (list . "responseTimeout"). Backslashes are escapes of the properties format. */}}
-{{- define "torchserve.longest" -}}
-{{- $longest := 0 -}}
+{{/* The longest timeout (seconds) of a model: `timeouts.response` or `timeouts.startup`, else what
+     `config` contains. Call with (list . "response"). 120 is TorchServe's own default.
+     Step one of two, since 2026-11-29: this chart accepts both, and the snapshot does not write
+     `timeouts` yet, because an older chart refuses a value that it does not know, and chart and values
+     change one after the other. Step two: docs/upgrading.md. Then the regex goes; its backslashes are
+     escapes of the properties format. */}}
+{{- define "torchserve.timeout" -}}
+{{- $longest := index (index . 0).Values.timeouts (index . 1) | int -}}
+{{- if not $longest -}}
 {{- $config := (index . 0).Values.config | replace "\\" "" -}}
-{{- range regexFindAll (printf "\"%s\"\\s*:\\s*[0-9]+" (index . 1)) $config -1 -}}
+{{- range regexFindAll (printf "\"%sTimeout\"\\s*:\\s*[0-9]+" (index . 1)) $config -1 -}}
 {{- $longest = max $longest (regexFind "[0-9]+$" .) -}}
+{{- end -}}
 {{- end -}}
 {{- $longest | default 120 -}}
 {{- end -}}
 
 {{/* Seconds that a pod may take from its start until it is ready. */}}
 {{- define "torchserve.startup" -}}
-{{- add .Values.startupSeconds (include "torchserve.longest" (list . "startupTimeout")) -}}
+{{- add .Values.startupSeconds (include "torchserve.timeout" (list . "startup")) -}}
 {{- end -}}
 
 {{/* Pods above `replicas` during a rollout. Two or more pods on GPUs make room for each other: a GPU
@@ -157,9 +163,9 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $longest := include "torchserve.longest" (list . "responseTimeout") -}}
+{{- $longest := include "torchserve.timeout" (list . "response") -}}
 {{- if lt (int $values.drainSeconds) (int $longest) -}}
-{{- $faults = append $faults (printf "drainSeconds is %v: the longest responseTimeout of config is %v" $values.drainSeconds $longest) -}}
+{{- $faults = append $faults (printf "drainSeconds is %v: the longest responseTimeout is %v" $values.drainSeconds $longest) -}}
 {{- end -}}
 {{- if $faults -}}
 {{- fail (printf "\n  - %s\n" (join "\n  - " $faults)) -}}

@@ -21,7 +21,7 @@ def run() -> list[Figure]:
     """Time all of it; the first was taken when the tools were built."""
     repo = repository.find()
     figures = _cold_build(repo)
-    fresh, asked, alone = [], [], []
+    fresh, reconciled, alone = [], [], []
     for number in range(_RUNS):
         began = time.monotonic()
         with local.running(repo, "bench") as cluster:
@@ -29,7 +29,7 @@ def run() -> list[Figure]:
             cluster.follow()
             cluster.sync(commit)
             fresh.append(time.monotonic() - began)
-            asked.append(_commit(cluster, number, cluster.sync))
+            reconciled.append(_commit(cluster, number, cluster.sync))
             alone.append(
                 _commit(
                     cluster, _RUNS + number, lambda commit: _wait_without_requests(cluster, commit)
@@ -38,7 +38,7 @@ def run() -> list[Figure]:
     return [
         *figures,
         _figure("nothing → all of clusters/local Ready", fresh),
-        _figure("commit of a changed setting → rolled and Ready", asked),
+        _figure("commit of a changed setting → rolled and Ready", reconciled),
         _figure("the same, nothing asked to look but the sources", alone),
     ]
 

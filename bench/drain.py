@@ -13,7 +13,7 @@ import psutil
 
 from bench import Figure
 from harness import embedded_server
-from harness.core import repository
+from harness.core.repository import find as find_repository
 from harness.embedded_server import Server
 from harness.models import build, samples
 
@@ -42,10 +42,10 @@ def run() -> list[Figure]:
 
 
 def _lost(stop: Callable[[Server], None]) -> int:
-    here = repository.find()
-    prepared = samples.load_samples(here, build.build(here))
+    repository = find_repository()
+    prepared = samples.load_samples(repository, build.build(repository))
     sample = prepared["squeezenet1_1"][0]
-    with embedded_server.running(here) as served, ThreadPoolExecutor(REQUESTS) as pool:
+    with embedded_server.running(repository) as served, ThreadPoolExecutor(REQUESTS) as pool:
         url = f"{served.inference_url}/predictions/{sample.model}"
         request = Request(url, sample.body, {"Content-Type": sample.content_type})  # noqa: S310
         answers = [pool.submit(_answered, request) for _ in range(REQUESTS)]

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench import Figure
 from harness.launcher import libraries
-from tests.launcher.conftest import Site, eventually, pack, starting
+from tests.launcher.conftest import Site, pack, starting
+from tests.support.processes import eventually
 
 PAIRS = 9
 SECONDS = 4.0

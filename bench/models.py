@@ -89,8 +89,8 @@ def _beside(
 def _printed(code: str) -> float:
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return float(process.stdout)
 
 
 def _imports(modules: str) -> float:

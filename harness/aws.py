@@ -262,7 +262,7 @@ class Aws:
         if isinstance(error, missing):
             hint = "log in (`aws sso login`), or export the AWS_* variables of a role"
         elif isinstance(error, botocore.exceptions.EndpointConnectionError):
-            hint = f"is there a region {self.region}, and a network?"
+            hint = f"check the region {self.region}, and the network"
         return AwsError(f"{self._describe(call)}: {error}", hint=hint)
 
     def _describe(self, call: Call) -> str:

@@ -1,4 +1,4 @@
-"""Images in their registries, always by digest: is one there, who signed it, and copies of it.
+"""Images in their registries, always by digest: existence, signatures, copies.
 
 oras finds and copies, signatures with the image; cosign verifies. Both log in as `docker login`
 left it.
@@ -22,11 +22,11 @@ _ABSENT = ("not found", "name unknown", "MANIFEST_UNKNOWN", "NAME_UNKNOWN")
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who has to have signed: a workflow by its identity, or the holder of a key.
+    """The required signer: a workflow by its identity, or the holder of a key.
 
     Attributes:
         identity, issuer: of the certificate that cosign's keyless signing made.
-        key: a public key, instead of both; then no transparency log is asked.
+        key: a public key, instead of both; then no transparency log is read.
     """
 
     identity: str = ""
@@ -58,15 +58,15 @@ class Image:
 
     @property
     def plain_http(self) -> bool:
-        """Whether its registry speaks no TLS: only one on this machine may."""
+        """Return whether its registry speaks no TLS: only one on this machine may."""
         return bool(_LOOPBACK.match(self.name))
 
 
 def exists(repository: Repository, image: Image) -> bool:
-    """Whether the registry has the image.
+    """Return whether the registry has the image.
 
     Raises:
-        HarnessError: the registry does not answer, or does not let us look.
+        HarnessError: the registry does not answer, or denies access.
     """
     plain = ["--plain-http"] if image.plain_http else []
     words = ["manifest", "fetch", "--descriptor", *plain, str(image)]
@@ -76,7 +76,7 @@ def exists(repository: Repository, image: Image) -> bool:
         if any(word in error.message for word in _ABSENT):
             return False
         raise HarnessError(
-            f"{image.name} cannot be asked\n{error.message}", hint="docker login its registry"
+            f"{image.name} cannot be read\n{error.message}", hint="docker login its registry"
         ) from error
     return True
 
@@ -100,7 +100,7 @@ def copy(repository: Repository, image: Image, name: str) -> Image:
 
 
 def signature_problem(repository: Repository, image: Image, signer: Signer) -> str:
-    """Why an image does not count as signed by ``signer``; empty where it does.
+    """Return why an image does not count as signed by ``signer``, or "" if it does.
 
     Raises:
         HarnessError: cosign is missing and cannot be built.

@@ -27,8 +27,10 @@ _STRAY = ("AWS_", "KUBECONFIG", "TS_", "MODEL_", "LOCUST_", "HARNESS_")
 def pytest_report_header() -> str:
     names = ("torchserve", "torch", "locust", "pydantic", "hypothesis")
     # `make setup TORCH=none` is enough for the cluster's tests.
-    there = [name for name in names if importlib.util.find_spec(name.replace("torchserve", "ts"))]
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in there)
+    installed = [
+        name for name in names if importlib.util.find_spec(name.replace("torchserve", "ts"))
+    ]
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in installed)
 
 
 @pytest.fixture(autouse=True)

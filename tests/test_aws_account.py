@@ -10,10 +10,10 @@ from harness import cli
 from harness.aws import AccountError, Aws
 from harness.core.repository import Repository
 from harness.settings import site
-from tests import aws_fixtures
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import mutating
 from tests.promotion import cases
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 front, shim = aws_fixtures.front, aws_fixtures.shim
 
@@ -31,12 +31,12 @@ VERBS = (
 
 
 @pytest.fixture
-def here(checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+def repository(checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """A checkout with everything filled in, as if it were installed already."""
     keep = shutil.ignore_patterns("*.py", "*.json", "*.jpg", "*.png", "*.wav")
     for folder in ("clusters", "infra", "models"):
         shutil.copytree(checkout.root / folder, tmp_path / folder, ignore=keep)
-    made = Repository(tmp_path)
+    new_repository = Repository(tmp_path)
     known = {
         "AWS_ACCOUNT_ID": OTHER,
         "EFS_FILE_SYSTEM_ID": "fs-0123456789abcdef0",
@@ -44,10 +44,10 @@ def here(checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:{OTHER}:key/0",
         "MODEL_BUCKET": "archives-of-the-other-account",
     }
-    site.fill(made, "staging", known)
+    site.fill(new_repository, "staging", known)
     (tmp_path / "report.json").write_text(cases.load_report().model_dump_json())
     monkeypatch.chdir(tmp_path)
-    return made
+    return new_repository
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -56,15 +56,15 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_changes_something_asks_whose_credentials_these_are(
-    here: Repository, shim: Shim, verb: str, capsys: pytest.CaptureFixture[str]
+    repository: Repository, shim: Shim, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = contents(here.root)
+    before = contents(repository.root)
     assert cli.main(verb.split()) in (2, 3)
-    said = capsys.readouterr().err
-    assert MINE in said and OTHER in said
-    assert "AWS_PROFILE" in said
+    stderr = capsys.readouterr().err
+    assert MINE in stderr and OTHER in stderr
+    assert "AWS_PROFILE" in stderr
     assert mutating(shim.calls) == []
-    assert contents(here.root) == before
+    assert contents(repository.root) == before
 
 
 @pytest.mark.parametrize("account", [OTHER, site.UNSET])
@@ -89,13 +89,13 @@ def test_read_refuses_an_operation_that_may_change_something(
 
 
 def test_aws_is_reached_with_the_account_that_git_names(checkout: Repository) -> None:
-    made = {
+    paths = {
         str(path.relative_to(checkout.root))
         for path in (checkout.root / "harness").rglob("*.py")
         if re.search(r"(?<!`)\b(Aws\(|boto3\.client|Session\(\)\.client)", path.read_text())
     }
     # bootstrap finds the account out, on the way up; the sync Job runs in the cluster, and reads.
-    assert made - {"harness/aws.py"} == {
+    assert paths - {"harness/aws.py"} == {
         "harness/bootstrap/installation.py",
         "harness/model_sync/s3.py",
         "harness/settings/site.py",
@@ -103,10 +103,10 @@ def test_aws_is_reached_with_the_account_that_git_names(checkout: Repository) ->
 
 
 def test_who_is_asked_to_agree_is_told_which_account_and_region(
-    here: Repository, shim: Shim, capsys: pytest.CaptureFixture[str]
+    repository: Repository, shim: Shim, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    site.fill(here, "staging", {"AWS_ACCOUNT_ID": MINE})
+    site.fill(repository, "staging", {"AWS_ACCOUNT_ID": MINE})
     assert cli.main(["bootstrap", "destroy", "--env", "staging"]) == 2
-    said = capsys.readouterr().err
-    assert f"account {MINE}, {REGION}:" in said
-    assert "no terminal to confirm on" in said
+    stderr = capsys.readouterr().err
+    assert f"account {MINE}, {REGION}:" in stderr
+    assert "no terminal to confirm on" in stderr

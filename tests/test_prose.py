@@ -63,6 +63,13 @@ def test_help_of_harness_has_no_banned_word(
     assert list(_banned(capsys.readouterr().out)) == []
 
 
+@pytest.mark.parametrize("page", [each for each in _PAGES if each != "CHANGELOG.md"])
+def test_paths_of_a_page_exist(page: str) -> None:
+    folders = "apps|bench|clusters|docs|harness|infra|models|tests|tools"
+    paths = re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", (_ROOT / page).read_text())
+    assert [path for path in paths if not (_ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("page", [*_PAGES, "docs/glossary.md"])
 def test_links_lead_to_files_and_headings(page: str) -> None:
     missing = []

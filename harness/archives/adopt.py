@@ -1,4 +1,4 @@
-"""Takes over a model store that somebody filled by hand: nothing is copied, nothing renamed.
+"""Takes over a model store that was filled by hand: nothing is copied, nothing renamed.
 
 The lock then names the files as they are called there, with the size and SHA-256 that they have.
 """
@@ -30,7 +30,7 @@ def adopt(folder: Path, catalog: Catalog, committed: Lock) -> Adopted:
     Args:
         folder: the old store, mounted or copied; it is only read.
         catalog: the models that there are; an archive of another version is left alone.
-        committed: the lock so far; what is not in the folder stays as it is.
+        committed: the lock so far; models that are not in the folder keep their entry.
 
     Raises:
         InputError: an archive is damaged, two are of one model, or a file name cannot be locked.

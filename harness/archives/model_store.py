@@ -34,7 +34,7 @@ class Unneeded:
 
 
 def sweep(repository: Repository, env: str, context: str | None, *, remove: bool) -> list[Unneeded]:
-    """Name what no recorded release needs and nothing that runs; remove it if told.
+    """List what neither a recorded nor a running release needs; with ``remove``, delete it.
 
     Raises:
         UsageError: the environment has no EFS file system.
@@ -65,11 +65,11 @@ def listed(cluster: Api) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class ChownResult:
-    """What was found on an old file system.
+    """The outcome of a change of ownership.
 
     Attributes:
         changed: path, and owner, group and mode before and after.
-        untouched: what is not of the old guide's layout, and stays as it is.
+        untouched: what is not part of the old guide's layout, and is not changed.
     """
 
     changed: tuple[str, ...]
@@ -79,10 +79,10 @@ class ChownResult:
 def chown_tree(
     repository: Repository, env: str, context: str | None, file_system: str, *, apply: bool
 ) -> ChownResult:
-    """Name what has another owner or mode than the sync Job gives; change it if told.
+    """List what has another owner or mode than the sync Job gives; ``apply`` changes it.
 
     Raises:
-        InputError: there is no such file system, or nobody can be root on it any more.
+        InputError: there is no such file system, or root access to it is blocked.
         HarnessError: the Job cannot be run.
     """
     region = settings.load(repository, env).region
@@ -98,7 +98,7 @@ def chown_tree(
 
 @contextlib.contextmanager
 def present(cluster: Api, objects: Sequence[Value]) -> Iterator[None]:
-    """Objects that are there while the block runs, whatever an earlier run has left of them."""
+    """Apply objects, and delete them when the block ends, with any leftovers of earlier runs."""
     try:
         for each in objects:
             cluster.apply(each)
@@ -111,7 +111,7 @@ def present(cluster: Api, objects: Sequence[Value]) -> Iterator[None]:
 
 
 def _refuse_guarded(aws: Aws, file_system: str) -> None:
-    """A file-system policy lets nobody in without an access point, nor be root through one."""
+    """Refuse a file system with a policy, which allows neither plain mounts nor root."""
     try:
         aws.read("efs", "describe_file_system_policy", FileSystemId=file_system)
     except AwsError as error:
@@ -121,18 +121,20 @@ def _refuse_guarded(aws: Aws, file_system: str) -> None:
             raise InputError(f"there is no file system {file_system} here") from error
         raise
     raise InputError(
-        f"{file_system} has a file-system policy, so nobody can be root on it",
+        f"{file_system} has a file-system policy, which blocks root access",
         hint=f"aws efs delete-file-system-policy --file-system-id {file_system}; afterwards "
         "`harness efs apply` puts it back",
     )
 
 
 def _parse_result(output: str) -> Any:
-    """What a program of ``model_sync`` says last; a warning of Python's may come before it."""
+    """Parse the last line of a program of ``model_sync``; Python may print a warning before it."""
     try:
         return json.loads(output.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:
-        raise HarnessError(f"the Job has ended well and said {output[:500]!r}") from error
+        raise HarnessError(
+            f"the Job succeeded, but its output is not JSON: {output[:500]!r}"
+        ) from error
 
 
 def _applied(cluster: Api) -> str:

@@ -34,10 +34,10 @@ class Bucket:
         """Upload an archive.
 
         Returns:
-            False where it was there already.
+            False if it already existed.
 
         Raises:
-            InputError: the file is not what the lock says, or S3 has another content of its name.
+            InputError: the file does not match the lock, or S3 has different content.
             AwsError: S3 refused.
         """
         if not path.is_file() or files.sha256(path) != locked.sha256:
@@ -64,10 +64,10 @@ class Bucket:
         return self._complete(locked, upload, parts)
 
     def has(self, locked: LockedModel) -> bool:
-        """Whether the archive is there.
+        """Return whether the bucket has the archive.
 
         Raises:
-            InputError: S3 has another content of its name.
+            InputError: S3 has different content under its name.
             AwsError: S3 refused.
         """
         try:
@@ -79,8 +79,9 @@ class Bucket:
         sha256 = head["Metadata"].get("sha256")
         if (sha256, head["ContentLength"]) != (locked.sha256, locked.size):
             raise InputError(
-                f"s3://{self.name}/{locked.mar} has another content (sha256 {sha256 or 'unknown'}, "
-                f"{head['ContentLength']:,} bytes); archives are never overwritten",
+                f"s3://{self.name}/{locked.mar} has different content "
+                f"(sha256 {sha256 or 'unknown'}, {head['ContentLength']:,} bytes); "
+                "archives are never overwritten",
                 hint="give the model another version",
             )
         return True
@@ -89,7 +90,7 @@ class Bucket:
         """Download the archive.
 
         Raises:
-            InputError: what S3 has is not what the lock says.
+            InputError: the content in S3 does not match the lock.
             AwsError: S3 refused.
         """
         digest = hashlib.sha256()

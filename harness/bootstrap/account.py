@@ -1,4 +1,4 @@
-"""Who is asking, in which account, and with which programs."""
+"""The caller, the account, and the programs on PATH."""
 
 import re
 import shutil
@@ -40,7 +40,7 @@ PROGRAMS = (
 
 
 def inspect_programs(installation: Installation) -> Inspection:
-    """Whether what is called is there, and new enough."""
+    """Check the programs on PATH and their versions."""
     versions = [_version(each) for each in PROGRAMS]
     unfit = tuple(
         f"{each.name} {_shown(each.least)} or newer: {version or 'none is on PATH'} ({each.why})"
@@ -64,26 +64,26 @@ def provide(installation: Installation, _: console.Update) -> None:
 
 
 def inspect_account(installation: Installation) -> Inspection:
-    """Whether these are credentials of the account that Git names."""
+    """Check whether the credentials belong to the account that Git names."""
     asking, account = installation.aws.caller, installation.value("AWS_ACCOUNT_ID")
     if account in (UNSET, asking.account):
         return Inspection((asking.arn,))
     return Inspection(
-        (f"{asking.arn} is of another account than {account}",),
+        (f"{asking.arn} belongs to another account than {account}",),
         manual=f"take credentials of {account} (AWS_PROFILE), or: "
         f"harness init --env {installation.env} AWS_ACCOUNT_ID={asking.account}",
     )
 
 
 def inspect_caller(installation: Installation) -> Inspection:
-    """Whether these are credentials of the right account, and the cluster will let them in."""
+    """Check whether the credentials belong to that account, and have access to the cluster."""
     of_account, asking = inspect_account(installation), installation.aws.caller
     admin = installation.value("ADMIN_ROLE_ARN")
     if not of_account.is_done or admin == UNSET:
         return of_account
     if Caller(admin, admin.split(":")[4]).principal != asking.principal:
         return Inspection(
-            (f"{asking.arn} is not {admin}, and the cluster lets nobody else in",),
+            (f"{asking.arn} is not {admin}, and the cluster lets no one else in",),
             manual=f"assume that role (AWS_PROFILE), or: harness init --env {installation.env} "
             f"ADMIN_ROLE_ARN={role(installation.aws)}",
         )
@@ -97,12 +97,12 @@ def role(aws: Aws) -> str:
         return asking.arn
     try:
         return str(aws.read("iam", "get_role", RoleName=asking.role)["Role"]["Arn"])
-    except AwsError:  # a role may be forbidden to look at itself
+    except AwsError:  # a role may lack the permission to read itself
         return f"arn:{asking.partition}:iam::{asking.account}:role/{asking.role}"
 
 
 def _version(program: Program) -> str:
-    """What it says of itself; empty where it is missing or says nothing."""
+    """Return the version that a program reports, or "" if it is missing or reports none."""
     path = shutil.which(program.name)
     if path is None:
         return ""

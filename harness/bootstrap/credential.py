@@ -1,8 +1,8 @@
-"""With what Flux reads the repository: made here, kept in the cluster, and nowhere else.
+"""The credential with which Flux reads the repository: created here, stored only in the cluster.
 
-By SSH it is a deploy key. Its private half is made in this process's memory and goes into the
-cluster's Secret; only its public half is ever shown. It opens one repository, for reading, belongs
-to no person, and nobody has ever seen it. By HTTPS it is a token that somebody brings.
+With SSH it is a deploy key. Its private half is created in this process's memory and goes into the
+cluster's Secret; only its public half is ever shown. It opens one repository, for reading, and
+belongs to no person. With HTTPS it is a token that the user provides.
 """
 
 import base64
@@ -24,18 +24,18 @@ from harness.kubernetes.api import Api
 NAME = "git-credential"
 """As release.yaml and FluxInstance's pullSecret call it."""
 
-_USER = "git"  # GitHub, GitLab and Gitea look at the token alone
+_USER = "git"  # GitHub, GitLab and Gitea read only the token
 _PUBLIC = "identity.pub"
 
 
 def inspect(installation: Installation) -> Inspection:
-    """Whether the cluster has a credential of the kind that the repository's address wants."""
+    """Check whether the Secret has the kind of credential that the repository's URL needs."""
     by_ssh, data = _by_ssh(installation), _secret_data(installation.cluster)
     if by_ssh and {"identity", "known_hosts"} <= data.keys():
         return Inspection((f"deploy key: {data.get(_PUBLIC, '')}",))
     if by_ssh:
         return Inspection(
-            changes=("+ a deploy key, which is made now and leaves the cluster never",)
+            changes=("+ a deploy key, which is created now and never leaves the cluster",)
         )
     if "password" in data and installation.token in (None, data["password"]):
         return Inspection((f"token in Secret {kinds.FLUX_NAMESPACE}/{NAME}",))

@@ -1,6 +1,6 @@
-"""The way down: what the foundation has made, once the file system and the cluster are gone.
+"""Removes what the foundation has created, once the file system and the cluster are deleted.
 
-What holds data is removed only where that was asked for; the key can be brought back for a month.
+Data is removed only with ``--with-data``; the key can be restored for a month.
 """
 
 from harness.aws import Answer, AwsError
@@ -18,28 +18,28 @@ _DAYS = 30  # the longest that KMS waits
 
 
 def inspect_store(installation: Installation) -> Inspection:
-    """Whether the file system is gone: its mount targets keep the network from going."""
+    """Check whether the file system is gone: its mount targets keep the network from going."""
     desired = settings.load(installation.repository, installation.env)
     if not plan.demolish(state.collect(installation.aws, desired)):
         return Inspection(("no file system",))
     return Inspection(
-        ("the file system is there",), manual=f"harness efs destroy --env {installation.env}"
+        ("the file system still exists",), manual=f"harness efs destroy --env {installation.env}"
     )
 
 
 def inspect_cluster(installation: Installation) -> Inspection:
-    """Whether the cluster is gone."""
+    """Check whether the cluster is gone."""
     name = installation.cluster_name
     if eks.find(installation.aws, name) is None:
         return Inspection((f"no EKS cluster {name}",))
     return Inspection(
-        (f"EKS cluster {name} is there",),
+        (f"EKS cluster {name} still exists",),
         manual=f"eksctl delete cluster -f {installation.eksctl_file} --wait",
     )
 
 
 def inspect_images(installation: Installation) -> Inspection:
-    """Whether the registry is empty."""
+    """Check whether the registry is empty."""
     return _data_inspection(
         installation, len(_images(installation)), f"images in {_registry(installation)}"
     )
@@ -64,7 +64,7 @@ def remove_images(installation: Installation, update: console.Update) -> None:
 
 
 def inspect_archives(installation: Installation) -> Inspection:
-    """Whether the bucket is empty, earlier versions included."""
+    """Check whether the bucket is empty, earlier versions included."""
     bucket = installation.value("MODEL_BUCKET")
     return _data_inspection(
         installation, len(_versions(installation)), f"versions in s3://{bucket}"
@@ -83,7 +83,7 @@ def remove_archives(installation: Installation, update: console.Update) -> None:
 
 
 def inspect_stack(installation: Installation) -> Inspection:
-    """Whether the stack is gone."""
+    """Check whether the stack is gone."""
     existing = stack.find(installation.aws, foundation.stack_name(installation))
     return (
         Inspection(changes=(f"- stack {existing.name}",)) if existing else Inspection(("no stack",))
@@ -96,7 +96,7 @@ def remove_stack(installation: Installation, update: console.Update) -> None:
 
 
 def inspect_bucket(installation: Installation) -> Inspection:
-    """Whether the bucket is gone, which outlives the stack."""
+    """Check whether the bucket is gone, which outlives the stack."""
     bucket = installation.value("MODEL_BUCKET")
     if bucket == UNSET or not _exists(installation, bucket):
         return Inspection(("no bucket",))
@@ -109,7 +109,7 @@ def remove_bucket(installation: Installation, _: console.Update) -> None:
 
 
 def inspect_key(installation: Installation) -> Inspection:
-    """Whether the key is going, which outlives the stack."""
+    """Check whether the key is going, which outlives the stack."""
     key = installation.value("KMS_KEY_ARN")
     metadata = {} if key == UNSET else _key(installation, key)
     if not metadata:
@@ -128,7 +128,7 @@ def remove_key(installation: Installation, _: console.Update) -> None:
 
 
 def inspect_values(installation: Installation) -> Inspection:
-    """Whether Git names nothing any more that is gone."""
+    """Check whether Git names nothing any more that is gone."""
     changes = tuple(f"~ {name}: {UNSET}" for name in _written_values(installation))
     return Inspection((f"what was written is {UNSET}",), changes)
 
@@ -140,7 +140,7 @@ def forget_values(installation: Installation, _: console.Update) -> None:
 
 
 DOWN = (
-    # In another account nothing is there, which would be taken for gone.
+    # Another account has none of this, which would be taken for deleted.
     Step("account", "whose credentials these are", account.inspect_account),
     Step("store", "the file system", inspect_store),
     Step("cluster", "the cluster", inspect_cluster),
@@ -155,7 +155,7 @@ DOWN = (
 
 
 def _data_inspection(installation: Installation, count: int, what: str) -> Inspection:
-    """Data: it stays where its end was not asked for."""
+    """Inspect data, which is removed only with ``--with-data``."""
     if not count:
         return Inspection((f"no {what}",))
     if installation.with_data:
@@ -202,7 +202,7 @@ def _exists(installation: Installation, bucket: str) -> bool:
 
 
 def _key(installation: Installation, key: str) -> Answer:
-    """What KMS says of a key; nothing where it is gone."""
+    """Return KMS's description of a key, empty if it is deleted."""
     try:
         metadata: Answer = installation.aws.read("kms", "describe_key", KeyId=key)["KeyMetadata"]
     except AwsError as error:

@@ -1,7 +1,7 @@
 """The cluster: what eksctl.yaml describes and EKS lacks, and eksctl, which makes it.
 
-eksctl makes a whole cluster in one go and cannot go on with half of one. So EKS is asked for each
-part, and eksctl is given a description of the parts that are missing.
+eksctl creates a whole cluster in one go and cannot resume with half of one. So each part is read
+from EKS, and eksctl is given a description of the parts that are missing.
 """
 
 import json
@@ -17,7 +17,7 @@ from harness.core.errors import HarnessError
 from harness.core.values import Value, dig, items, mapping, text
 
 _NO_PLUGIN = "--install-nvidia-plugin=false"  # infra/nvidia's would fight it
-_MINUTES = 90  # eksctl's own time-outs end before
+_MINUTES = 90  # eksctl's own timeout end before
 _ABSENT = "ResourceNotFoundException"
 _NOT_THERE = ("CREATE_FAILED", "DELETE_FAILED")
 _SETTLING = ("CREATING", "DELETING", "PENDING", "UPDATING")
@@ -116,7 +116,7 @@ class EksCluster:
 
 
 def find(aws: Aws, name: str) -> EksCluster | None:
-    """The cluster, with all of its parts; None where there is none."""
+    """Return the cluster with all of its parts, or None if there is none."""
     try:
         description = aws.read("eks", "describe_cluster", name=name)["cluster"]
     except AwsError as error:
@@ -166,7 +166,7 @@ def missing(described: Value, cluster: EksCluster | None) -> dict[Kind, list[obj
 
 
 def inspect(installation: Installation) -> Inspection:
-    """Whether EKS has all that eksctl.yaml describes."""
+    """Check whether EKS has all that eksctl.yaml describes."""
     described, name = installation.eksctl(), installation.cluster_name
     cluster = find(installation.aws, name)
     if cluster is None:
@@ -207,7 +207,7 @@ def build(installation: Installation, update: console.Update) -> None:
 
 
 def _wait_until_settled(installation: Installation, update: console.Update) -> EksCluster | None:
-    """The cluster, once nothing of it is being made any more; None where there is none.
+    """Return the cluster once nothing of it is in progress, or None if there is none.
 
     Raises:
         HarnessError: a part could not be made, or is being made for too long.
@@ -217,7 +217,7 @@ def _wait_until_settled(installation: Installation, update: console.Update) -> E
     remove = f"eksctl delete cluster -f {installation.eksctl_file} --wait"
     while True:
         cluster = find(aws, name)
-        # eksctl's own stack: it makes the network before there is any cluster to be asked about.
+        # eksctl's own stack: it creates the network before the cluster exists.
         creating = stack.find(aws, f"eksctl-{name}-cluster")
         if cluster is None and creating and not creating.busy:
             raise HarnessError(

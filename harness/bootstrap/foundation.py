@@ -15,7 +15,7 @@ from harness.settings import gates, site
 
 TEMPLATE = Path("infra/foundation/template.yaml")
 
-_CLOSED = "192.0.2.0/24"  # belongs to nobody (RFC 5737): a fresh fork's ADMIN_CIDR
+_CLOSED = "192.0.2.0/24"  # a documentation range (RFC 5737): a fresh fork's ADMIN_CIDR
 _PROVIDER = "token.actions.githubusercontent.com"
 _GITHUB = re.compile(r"(?:https|ssh)://(?:[^@/]+@)?github\.com/([\w-]+/[\w.-]+?)(?:\.git)?/?")
 _REGISTRY = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<path>.+)")
@@ -23,7 +23,7 @@ _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def written_settings(installation: Installation) -> frozenset[str]:
-    """The settings that this step and ``harness efs`` write, so that nobody needs to know them."""
+    """Return the settings that this step and ``harness efs`` write: users need not know them."""
     names = {
         "AWS_ACCOUNT_ID", "KMS_KEY_ARN", "MODEL_BUCKET", "MODEL_SYNC_POLICY_ARN", "REGISTRY",
         "SOPS_POLICY_ARN", efs.FILE_SYSTEM, *(role.setting for role in efs.ROLES),
@@ -41,7 +41,7 @@ def github_repository(url: str) -> str:
 
 
 def inspect_settings(installation: Installation) -> Inspection:
-    """Whether everything is known that only the owner can know."""
+    """Check the settings that only the owner knows."""
     values, known = installation.values(), written_settings(installation)
     unset = [name for name, value in values.items() if value == UNSET and name not in known]
     if values["ADMIN_CIDR"] == _CLOSED:
@@ -57,7 +57,7 @@ def inspect_settings(installation: Installation) -> Inspection:
 
 
 def inspect(installation: Installation) -> Inspection:
-    """Whether the stack is what the template says."""
+    """Check whether the stack matches the template."""
     spec = stack_spec(installation)
     existing = stack.find(installation.aws, spec.name)
     if existing and not existing.busy and stack.fits(installation.aws, existing, spec):
@@ -72,14 +72,14 @@ def inspect(installation: Installation) -> Inspection:
 
 
 def build(installation: Installation, update: console.Update) -> None:
-    """Make the stack what the template says."""
+    """Create or update the stack to match the template."""
     stack.change(installation.aws, stack_spec(installation), installation.pace, update)
 
 
 def inspect_values(installation: Installation) -> Inspection:
-    """Whether site.yaml and eksctl.yaml say what the stack says."""
+    """Check whether site.yaml and eksctl.yaml have the stack's outputs."""
     changes = tuple(f"~ {name}: {value}" for name, value in _outdated(installation).items())
-    return Inspection(("site.yaml and eksctl.yaml say what the stack says",), changes)
+    return Inspection(("site.yaml and eksctl.yaml match the stack",), changes)
 
 
 def write_values(installation: Installation, _: console.Update) -> None:
@@ -93,7 +93,7 @@ def stack_name(installation: Installation) -> str:
 
 
 def stack_spec(installation: Installation) -> StackSpec:
-    """The stack of an environment, as Git and the account say that it should be."""
+    """Return the stack of an environment, as Git and the account define it."""
     env, name = installation.env, stack_name(installation)
     return StackSpec(
         name=name,
@@ -159,7 +159,7 @@ def _reader(installation: Installation) -> Mapping[str, str]:
 
 
 def _outdated(installation: Installation) -> dict[str, str]:
-    """The settings that are not what the stack says, and what it says."""
+    """Return the settings that differ from the stack's outputs, with the outputs."""
     name = stack_name(installation)
     existing = stack.find(installation.aws, name)
     if existing is None:

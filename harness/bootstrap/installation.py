@@ -27,8 +27,8 @@ class Installation:
         repository: the checkout: bootstrap writes into its site.yaml and eksctl.yaml.
         env: the environment.
         aws: AWS, in the environment's region.
-        action: what was asked for; a plan says what becomes of each resource of the foundation.
-        token: with which Flux may read the repository by HTTPS; None where none was given.
+        action: a plan also lists the change of each resource of the foundation.
+        token: with which Flux may read the repository by HTTPS, or None if there is none.
         with_data: on the way down, remove what holds data too.
         pace: how long to wait for AWS and the cluster.
         sync_seconds: how long the first sync may take: apps.yaml gives the release alone 75
@@ -76,15 +76,15 @@ class Installation:
         return f"clusters/{self.env}/eksctl.yaml"
 
     def values(self, env: str = "") -> Mapping[str, str]:
-        """Every setting as it stands now, of this environment or of another."""
+        """Return every setting, of this environment or of another."""
         return site.values(self.repository, env or self.env)
 
     def value(self, name: str) -> str:
-        """One setting as it stands now: ``UNSET`` where nobody knows it yet."""
+        """Return one setting, ``UNSET`` if it is not known yet."""
         return self.values().get(name, UNSET)
 
     def eksctl(self) -> Value:
-        """eksctl.yaml as it stands now.
+        """Return the content of eksctl.yaml.
 
         Raises:
             InputError: it is not one YAML document.
@@ -129,7 +129,7 @@ def of(
 
 @dataclass
 class Waiting:
-    """Patience with something that others do. It begins anew whenever what is seen changes."""
+    """A wait for something that others do. Its timeout restarts with each sign of progress."""
 
     pace: Pace
     what: str
@@ -140,11 +140,11 @@ class Waiting:
         self._since = self.pace.now()
 
     def look_again(self, progress: str, hint: str) -> None:
-        """Sleep until it is time to look again.
+        """Sleep until the next poll.
 
         Args:
             progress: how far it is; another text than before is progress.
-            hint: what to type when patience ends.
+            hint: what to type after the timeout.
 
         Raises:
             HarnessError: nothing has moved for too long.

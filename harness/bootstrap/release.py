@@ -1,4 +1,4 @@
-"""What Flux will find: the image, the archives, and a main that says what was written here."""
+"""What Flux will read: the image, the archives, and a main branch with the local changes."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,9 @@ _FILES = "apps/torchserve/{}/model-files.yaml"
 _SECONDS = 120  # for Git to fetch main
 _NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _NO_OBJECT = ("403", "404", "NoSuchKey", "NotFound")  # 403: without the right to list
-_BASE = f"write the digest of the base into {placeholders.CONTAINERFILE} (make image-base says how)"
+_BASE = (
+    f"write the digest of the base into {placeholders.CONTAINERFILE} (`make image-base` shows how)"
+)
 _BUILD = (
     "run the workflow `image`, which needs GitHub's environment `staging` (docs/workflows.md), and "
     "merge its pull request; or: make image, push it, make image-pin DIGEST=sha256:…"
@@ -28,7 +30,7 @@ _SHOWN = 8  # files or places that a message names
 
 
 def inspect_image(installation: Installation) -> Inspection:
-    """Whether the registry has the image that Git names."""
+    """Check whether the registry has the image that Git names."""
     source = _source(installation, tree.working(installation.repository))
     digest = text(source.documents(_RELEASE)[0].value, "spec", "values", "image", "digest")
     registry = installation.value("REGISTRY")
@@ -37,7 +39,7 @@ def inspect_image(installation: Installation) -> Inspection:
         lines = [f"{_RELEASE} names no digest", *_unset_base(installation)]
         return Inspection(tuple(lines), manual=_remedy(installation, _RELEASE))
     if ".dkr.ecr." not in registry:
-        return Inspection((f"{name} (not asked for: the registry is not AWS's)",))
+        return Inspection((f"{name} (not checked: the registry is not AWS's)",))
     repository = f"{registry.partition('/')[2]}/torchserve"
     try:
         installation.aws.read(
@@ -54,7 +56,7 @@ def inspect_image(installation: Installation) -> Inspection:
 
 
 def inspect_models(installation: Installation) -> Inspection:
-    """Whether the bucket has the archives that Git names."""
+    """Check whether the bucket has the archives that Git names."""
     source = _source(installation, tree.working(installation.repository))
     path, bucket = _FILES.format(installation.env), installation.value("MODEL_BUCKET")
     files = items(source.documents(path)[0].value, "modelStore", "files")
@@ -74,7 +76,7 @@ def inspect_models(installation: Installation) -> Inspection:
 
 
 def inspect_main(installation: Installation) -> Inspection:
-    """Whether main says of this environment what is written here, and leaves nothing open."""
+    """Check whether main has the environment's files as they are here, with no UNSET."""
     working = tree.working(installation.repository)
     main = tree.at_commit(installation.repository, fetch(installation))
     names = sorted({*_read(installation, working), *_read(installation, main)})

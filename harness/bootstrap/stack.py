@@ -22,7 +22,7 @@ _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "I
 _ABSENT = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")  # the first has change sets and nothing else
 _COMPARED = ("Conditions", "Outputs", "Resources")  # of a template: the rest changes nothing
 _SIGNS = {"Add": "+", "Modify": "~", "Remove": "-"}
-_INNOCENT = "cancelled"  # what CloudFormation says of all others, once something has failed
+_INNOCENT = "cancelled"  # CloudFormation's spelling, for every other resource once one has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Stack:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being done to it."""
+        """Return whether something is being done to it."""
         return self.status.endswith("_IN_PROGRESS")
 
 
@@ -63,9 +63,9 @@ class StackSpec:
         return yamlfile.read_text(self.path)
 
     def change_of(self, stack: Stack | None) -> dict[str, str]:
-        """The change set that makes this of a stack, by a name that says all of its content.
+        """Return the change set that updates a stack to this, named for a digest of its content.
 
-        So a run finds what a killed one has left, and nothing that no longer fits.
+        So a run finds the change set of a killed one, but none that no longer applies.
         """
         content = [self.body, dict(self.parameters), stack.version if stack else ""]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -81,7 +81,7 @@ class StackSpec:
 
 
 def find(aws: Aws, name: str) -> Stack | None:
-    """The stack; None where nothing was made yet."""
+    """Return the stack, or None if it does not exist."""
     try:
         (description,) = aws.read(_SERVICE, "describe_stacks", StackName=name)["Stacks"]
     except AwsError as error:
@@ -103,7 +103,7 @@ def find(aws: Aws, name: str) -> Stack | None:
 
 
 def fits(aws: Aws, stack: Stack, spec: StackSpec) -> bool:
-    """Whether a stack was made of the template and the parameters that are wanted."""
+    """Return whether a stack has the template and the parameters of ``spec``."""
     if stack.parameters != spec.all_parameters:
         return False
     response = aws.read(_SERVICE, "get_template", StackName=stack.name, TemplateStage="Original")
@@ -113,7 +113,7 @@ def fits(aws: Aws, stack: Stack, spec: StackSpec) -> bool:
 
 
 def preview(aws: Aws, spec: StackSpec, pace: Pace) -> tuple[str, ...]:
-    """What a change would do, a line a resource. Nothing of the question is left in AWS."""
+    """Return what a change would do, one line per resource. Nothing is left in AWS."""
     existing = find(aws, spec.name)
     change_set = _change_set(aws, spec, existing, pace)
     aws.call(_SERVICE, "delete_change_set", **spec.change_of(existing))
@@ -123,7 +123,7 @@ def preview(aws: Aws, spec: StackSpec, pace: Pace) -> tuple[str, ...]:
 
 
 def change(aws: Aws, spec: StackSpec, pace: Pace, update: console.Update) -> None:
-    """Make the stack what is wanted, or wait for whoever does.
+    """Create or update the stack, or wait for an update that is in progress.
 
     Raises:
         AwsError: AWS refused a call.
@@ -247,7 +247,7 @@ def _line(change_record: Mapping[str, object]) -> str:
     scope = change_record.get("Scope")
     which = f" ({', '.join(map(str, scope))})" if isinstance(scope, list) and scope else ""
     replaced = change_record.get("Replacement") in ("True", "Conditional")
-    fate = " — made anew, and the old one let go" if replaced else ""
+    fate = " — recreated; the old one is deleted" if replaced else ""
     return (
         f"{sign} {change_record['ResourceType']} {change_record['LogicalResourceId']}{which}{fate}"
     )

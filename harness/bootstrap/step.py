@@ -159,8 +159,8 @@ def _manual_rows(
 
 
 def _missing(step: Step, rows: Sequence[Row]) -> list[str]:
-    done = {row.name for row in rows if row.status == "done"}
-    return [name for name in step.after if name not in done]
+    names_done = {row.name for row in rows if row.status == "done"}
+    return [name for name in step.after if name not in names_done]
 
 
 def _row(name: str, inspection: Inspection) -> Row:

@@ -34,7 +34,7 @@ STEPS = (
     Step("main", "all of it merged into main", release.inspect_main, after=("values", "store")),
     Step(
         "access",
-        "the way to the API server",
+        "access to the API server",
         sync.inspect_access,
         sync.write_kubeconfig,
         after=("cluster",),

@@ -9,7 +9,7 @@ from harness.efs.provision import Provision, site_changes, write_ids
 
 
 def inspect(installation: Installation) -> Inspection:
-    """Whether EFS has what is wanted, and site.yaml its ids.
+    """Check whether EFS has what is wanted, and site.yaml its ids.
 
     Raises:
         InputError: something differs that cannot be changed.

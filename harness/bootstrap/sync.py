@@ -1,6 +1,6 @@
-"""Flux: the way to the cluster, the operator, the instance, and the first sync.
+"""Flux: access to the cluster, the operator, the instance, and the first sync.
 
-What is made here stands in Git too, under the same name: from the first sync on Flux keeps it.
+Everything created here is in Git too, under the same name: after the first sync Flux manages it.
 """
 
 import json
@@ -20,7 +20,7 @@ from harness.kubernetes.status import ClusterStatus, Row
 
 # kustomize-controller takes everything from kubectl that it finds in Git, and leaves it nothing.
 _MANAGER = "kubectl"
-_INSTALL_SECONDS = 900  # helm's own time-out is ten minutes
+_INSTALL_SECONDS = 900  # helm's own timeout is ten minutes
 _ASK_SECONDS = 60
 _OPERATOR = "flux-operator"
 _DEPLOYED = "deployed"
@@ -28,7 +28,7 @@ _SOURCE = kinds.GIT_REPOSITORY.name
 
 
 def inspect_access(installation: Installation) -> Inspection:
-    """Whether KUBECONFIG leads to the cluster, and the cluster answers."""
+    """Check whether KUBECONFIG leads to the cluster, and the cluster answers."""
     context = installation.context
     if context is None:
         return Inspection(changes=("+ a context in KUBECONFIG, which holds no credential",))
@@ -37,14 +37,14 @@ def inspect_access(installation: Installation) -> Inspection:
     except UnreachableError as error:
         cidr = installation.value("ADMIN_CIDR")
         return Inspection(
-            (error.message,), manual=f"come from {cidr} (ADMIN_CIDR): it answers nobody else"
+            (error.message,), manual=f"come from {cidr} (ADMIN_CIDR): it answers no other address"
         )
     except ApiError as error:
         if error.status not in (401, 403):
             raise
         admin = installation.value("ADMIN_ROLE_ARN")
         return Inspection(
-            (error.message,), manual=f"assume {admin} (AWS_PROFILE): it knows nobody else"
+            (error.message,), manual=f"assume {admin} (AWS_PROFILE): it accepts no other identity"
         )
     return Inspection((f"context {context}",))
 
@@ -56,7 +56,7 @@ def write_kubeconfig(installation: Installation, _: console.Update) -> None:
 
 
 def inspect_operator(installation: Installation) -> Inspection:
-    """Whether flux-operator is installed, in Git's version or kept there by Flux itself."""
+    """Check whether flux-operator is installed, in Git's version or kept there by Flux itself."""
     release, version = _release(installation), _version(installation)
     if release and _instance(installation):  # whatever its state: without it the instance goes too
         return Inspection(
@@ -87,7 +87,7 @@ def install_operator(installation: Installation, update: console.Update) -> None
 
 
 def inspect_instance(installation: Installation) -> Inspection:
-    """Whether the cluster has the FluxInstance that Git has."""
+    """Check whether the cluster has the FluxInstance that Git has."""
     expected = _in_git(installation, "fluxinstance")
     existing = _instance(installation)
     if existing and _covers(dig(existing, "spec"), dig(expected, "spec")):
@@ -101,7 +101,7 @@ def apply_instance(installation: Installation, _: console.Update) -> None:
 
 
 def inspect_sync(installation: Installation) -> Inspection:
-    """Whether everything that Flux applies is applied and Ready."""
+    """Check whether everything that Flux applies is applied and Ready."""
     cluster_status = _cluster_status(installation)
     if cluster_status and cluster_status.ready:
         return Inspection(
@@ -135,14 +135,14 @@ def wait_for_sync(installation: Installation, update: console.Update) -> None:
         if pace.now() > deadline:
             lines = "\n".join(f"  {_line(row)}" for row in open_)
             raise HarnessError(
-                f"not ready after {installation.sync_seconds:g} s\n{lines}",
+                f"timed out after {installation.sync_seconds:g} s waiting for the sync\n{lines}",
                 hint=f"harness status --context {installation.context}\n  → {installation.again}",
             )
         pace.sleep(pace.look)
 
 
 def _cluster_status(installation: Installation) -> ClusterStatus | None:
-    """What ``harness status`` shows; None while the operator has not brought Flux yet."""
+    """Return what ``harness status`` shows, or None until the operator has installed Flux."""
     try:
         return status.collect(installation.cluster, installation.repository)
     except ApiError as error:
@@ -179,7 +179,7 @@ def _version(installation: Installation) -> str:
 
 
 def _instance(installation: Installation) -> Value | None:
-    """The FluxInstance; None where there is none, or no such kind."""
+    """Return the FluxInstance, or None if there is none, or no such kind."""
     try:
         return installation.cluster.get(kinds.FLUX_INSTANCE, "flux", kinds.FLUX_NAMESPACE)
     except ApiError as error:
@@ -189,7 +189,7 @@ def _instance(installation: Installation) -> Value | None:
 
 
 def _release(installation: Installation) -> object:
-    """The operator's release, as helm lists it; None where there is none."""
+    """Return the operator's release as helm lists it, or None if there is none."""
     words = ("list", "--filter", f"^{_OPERATOR}$", "--output", "json")
     output = command.run(_helm_command(installation, *words), timeout=_ASK_SECONDS).stdout
     return dig(json.loads(output), 0)

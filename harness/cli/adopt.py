@@ -74,7 +74,9 @@ def _change_ownership(args: argparse.Namespace) -> int:
             find_repository(), args.env, args.context, args.ownership, apply=args.yes
         )
     if args.json:
-        print(json.dumps({**asdict(ownership), "applied": args.yes}, indent=2))
+        # `left` is the old name of `untouched`, until 2027-03-01.
+        fields = {**asdict(ownership), "left": ownership.untouched, "applied": args.yes}
+        print(json.dumps(fields, indent=2))
         return 0
     what = "changed" if args.yes else "to change with --yes"
     print("\n".join([*ownership.changed, f"{args.ownership}: {len(ownership.changed)} {what}"]))

@@ -117,6 +117,7 @@ VERBS: dict[str, Verb] = {
         {"pin": "write the image's digest to apps/torchserve/base/helmrelease.yaml"},
     ),
     "event": Verb(PLUMBING, "exit 1 if FLUX_EVENT is not an event of a reconciliation"),
+    "completion": Verb(PLUMBING, "shell completion for bash, zsh or fish"),
     "help": Verb(PLUMBING, "help on a command, or on all of them"),
 }
 
@@ -145,11 +146,11 @@ def overview(*, everything: bool = False) -> str:
         if verb.section != section:
             section = verb.section
             lines += ["", section]
-        lines.append(f"  {name:<11}{verb.summary}")
+        lines.append(f"  {name:<12}{verb.summary}")
         if everything:
             lines += [f"    {action:<11}{summary}" for action, summary in verb.actions.items()]
         elif verb.actions:
-            lines.append(f"  {'':<11}  {' · '.join(verb.actions)}")
+            lines.append(f"  {'':<12}  {' · '.join(verb.actions)}")
     return "\n".join([*lines, "", _EPILOG])
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import pkgutil
+from pathlib import Path
 
 from harness.chart.generate import generate
 from harness.core import files
@@ -10,6 +12,15 @@ from harness.policy import engine, report
 
 CHART = "apps/torchserve/chart"
 RULES = "docs/rules.md"
+# The files that people write, and the model that reads each: editors take its schema.
+SCHEMAS = {
+    "model.yaml": "harness.models.catalog:Model",
+    "serving.yaml": "harness.snapshot.serving:ServingSettings",
+    "efs.yaml": "harness.efs.settings:Settings",
+    "loadtest.yaml": "harness.loadtest.profile:Profile",
+    "promotion.yaml": "harness.settings.gates:Gates",
+    "verdicts.yaml": "harness.audit.verdict:Verdicts",
+}
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +30,29 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
+def schema_path(name: str) -> str:
+    """Where the schema of a file is, by the file's name."""
+    return f"schemas/{name.replace('.yaml', '.json')}"
+
+
+def schemas(root: Path) -> dict[Path, str]:
+    """The JSON schema of each kind of file that people write, from the model that reads it."""
+    files = {}
+    for name, model in SCHEMAS.items():
+        schema = pkgutil.resolve_name(model).model_json_schema()
+        draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
+        files[root / schema_path(name)] = json.dumps({**draft, **schema}, indent=2) + "\n"
+    return files
+
+
 def run(args: argparse.Namespace) -> int:
     """Write each stale file, or only list it."""
     root = find_repository().root
-    expected = {**generate(root / CHART), root / RULES: report.as_markdown(engine.load_rules())}
+    expected = {
+        **generate(root / CHART),
+        root / RULES: report.as_markdown(engine.load_rules()),
+        **schemas(root),
+    }
     stale = sorted(
         path.relative_to(root).as_posix()
         for path, text in expected.items()

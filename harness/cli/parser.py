@@ -30,6 +30,24 @@ class CommandParser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: error: {message}\n  → {self.prog} --help\n")
 
+    def option_helps(self) -> dict[str, str]:
+        """Return each long option with its help."""
+        return {
+            option: (action.help or "") % vars(action)
+            for action in self._actions
+            for option in action.option_strings
+            if option.startswith("--")
+        }
+
+    def option_choices(self) -> dict[str, list[str]]:
+        """Return the values of each option that takes one of a few."""
+        return {
+            option: [str(choice) for choice in action.choices]
+            for action in self._actions
+            for option in action.option_strings
+            if action.choices
+        }
+
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of the command that ``words`` call.
@@ -91,9 +109,7 @@ def _unknown(words: Sequence[str], name: str, action: str) -> str:
     option = words[0].partition("=")[0]
     siblings = (each for each in commands.VERBS[name].actions if each != action)
     takers = [
-        f"harness {name} {each}"
-        for each in siblings
-        if option.startswith("--") and option in build(name, each).format_help().split()
+        f"harness {name} {each}" for each in siblings if option in build(name, each).option_helps()
     ]
     return f"{message}\n  → {option} is an option of {', '.join(takers)}" if takers else message
 

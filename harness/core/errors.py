@@ -52,6 +52,10 @@ class InputError(HarnessError):
         error.problems = reported
         return error
 
+    def reported(self, default: Location) -> tuple[Problem, ...]:
+        """Every problem; of an error without a place, at the ``default`` one."""
+        return self.problems or (Problem(self.message, self.at or default),)
+
 
 class UsageError(HarnessError):
     """The command line is wrong: nothing was checked, nothing was written."""

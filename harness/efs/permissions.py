@@ -1,4 +1,4 @@
-"""The IAM policy for whoever runs ``harness efs``: what its calls need, and nothing else."""
+"""The IAM policy of the users of ``harness efs``: what its calls need, and nothing else."""
 
 from harness.aws import Aws
 from harness.efs.settings import Desired

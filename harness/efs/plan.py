@@ -1,4 +1,4 @@
-"""What differs between what is wanted and what there is, as the calls that change it. Pure."""
+"""The differences between the desired and the actual state, as calls that remove them. Pure."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ FILE_SYSTEM = "EFS_FILE_SYSTEM_ID"
 def converge(desired: Desired, cluster: ClusterNetwork, state: State) -> list[Change]:
     """What is missing or different, in the order in which it is made.
 
-    The policy comes before the first mount target: nobody can mount before it stands.
+    The policy comes before the first mount target: no client can mount before it applies.
     """
     return [
         *_group_changes(desired, cluster, state.security_group),
@@ -95,7 +95,7 @@ def demolish(state: State) -> list[Change]:
 
 
 def stuck(desired: Desired, state: State) -> list[str]:
-    """What is not as wanted and cannot be changed: somebody has to decide what becomes of it."""
+    """Return the differences that cannot be changed: a person has to decide about them."""
     faults = [f"{name} is in state error: remove it" for name in state.broken]
     taken_over = desired.settings.file_system
     if taken_over and not state.file_system:
@@ -111,7 +111,7 @@ def stuck(desired: Desired, state: State) -> list[str]:
 
 
 def ids(desired: Desired, state: State) -> dict[str, str]:
-    """What site.yaml has to say, as far as it is known."""
+    """Return the ids that belong into site.yaml, as far as they are known."""
     points = {role.setting: state.access_points.get(role.token(desired)) for role in ROLES}
     known: dict[str, FileSystem | AccessPoint | None] = {FILE_SYSTEM: state.file_system, **points}
     return {name: resource.id for name, resource in known.items() if resource}
@@ -205,7 +205,7 @@ def _access_point_changes(desired: Desired, state: State) -> Iterator[Change]:
 
 
 def _policy_changes(desired: Desired, state: State) -> Iterator[Change]:
-    """The policy may be written once both access points are there: it names them."""
+    """Yield the policy once both access points exist: it names them."""
     right = _right_policy(desired, state)
     system = _usable(state)
     if not right or not system:

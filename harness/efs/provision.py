@@ -1,4 +1,4 @@
-"""Makes the calls of a plan, looks again, and goes on until nothing differs.
+"""Makes the calls of a plan, reads the state again, and repeats until nothing differs.
 
 Whatever a call answers, only what AWS shows afterwards counts. So it does not matter whether an
 earlier run, another run at this moment or this very call made a thing, nor how much later the
@@ -19,7 +19,7 @@ from harness.efs.settings import Desired
 from harness.efs.state import ClusterNetwork, State
 from harness.settings import site
 
-# It is there already: another run, or this one before it was killed, has made it.
+# It already exists: another run, or this one before it was killed, has created it.
 _THERE = (
     "AccessPointAlreadyExists",
     "FileSystemAlreadyExists",
@@ -44,7 +44,7 @@ _SOON = (
 
 @dataclass
 class Provision:
-    """One environment's file system, and the way to it. ``applied`` collects what was changed."""
+    """One environment's file system and its network. ``applied`` collects what was changed."""
 
     aws: Aws
     desired: Desired
@@ -65,7 +65,7 @@ class Provision:
             if faults := plan.stuck(self.desired, current):
                 raise InputError(
                     "\n".join(faults),
-                    hint=f"look at it, then: harness efs destroy --env {self.desired.env}",
+                    hint=f"inspect it, then: harness efs destroy --env {self.desired.env}",
                 )
             return current
 
@@ -82,13 +82,13 @@ class Provision:
         self._until_settled(lambda: state.collect(self.aws, self.desired), plan.demolish)
 
     def _until_settled(
-        self, look: Callable[[], State], differences: Callable[[State], list[Change]]
+        self, read_state: Callable[[], State], differences: Callable[[State], list[Change]]
     ) -> State:
         title = f"EFS of {self.desired.env}"
         with console.step(title) as update:
             waiting_since = self.pace.now()
             while True:
-                now = look()
+                now = read_state()
                 changes = differences(now)
                 if not changes and not now.pending:
                     return now

@@ -21,13 +21,13 @@ class Settings(Camel):
 
     # EC2's rule for names in a VPC, less what a shell would take for its own.
     security_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]
-    # Taken over as it is: never made, never removed, and perhaps not encrypted.
+    # Taken over unchanged: never created, never removed, and perhaps not encrypted.
     file_system: Annotated[str, StringConstraints(pattern=r"^fs-[0-9a-f]{8,40}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What an environment wants. ``token`` makes each of its parts findable, and unique."""
+    """The desired file system of an environment. ``token`` identifies each of its parts."""
 
     env: str
     cluster_name: str

@@ -104,7 +104,7 @@ class State:
 
 
 def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
-    """Look the cluster up, and the zones of its node groups.
+    """Return the cluster's network, with the zones of its node groups.
 
     Raises:
         AwsError: there is no such cluster in the region, or a node group's subnet is gone.
@@ -119,7 +119,7 @@ def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
         ids.update(answer["nodegroup"]["subnets"])
     if not ids:
         raise HarnessError(
-            f"{name} has no node groups, so nothing says in which zones it mounts",
+            f"{name} has no node groups, so its zones are unknown",
             hint=f"eksctl create nodegroup -f clusters/{desired.env}/eksctl.yaml",
         )
     records = aws.list_all("ec2", "describe_subnets", "Subnets", SubnetIds=sorted(ids))
@@ -131,12 +131,12 @@ def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
 
 
 def collect(aws: Aws, desired: Desired, vpc: str | None = None) -> State:
-    """Look at what there is.
+    """Return what exists.
 
     Args:
-        aws: where to look.
+        aws: the region's API.
         wanted: whose it is.
-        vpc: where a security group of the settings' name counts, whoever made it; None: only
+        vpc: where a security group of the settings' name counts, whoever created it; None: only
             a group that was made for ``wanted`` counts, wherever it is.
     """
     group = _security_group(aws, desired, vpc)

@@ -1,9 +1,9 @@
-"""The Kubernetes API as plain objects: get, apply, watch until something is so.
+"""The Kubernetes API as plain objects: get, apply, watch until a condition holds.
 
     cluster = api.connect(kubeconfig)
-    cluster.wait_for(kinds.DEPLOYMENT, lambda found: ..., namespace="torchserve", seconds=30)
+    cluster.wait_for(kinds.DEPLOYMENT, lambda deployments: ..., namespace="torchserve", seconds=30)
 
-The official client does the transport; which kinds there are is asked of the server itself.
+The official client does the transport; the kinds are discovered from the server itself.
 """
 
 import datetime
@@ -26,9 +26,9 @@ FIELD_MANAGER = "harness"
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _WATCH_SECONDS = 20  # after which a watch is opened again: the longest that a lost one can cost
-_BUSY = (429, 500, 503, 504)  # what a server says while it, or its etcd, is starting
-_PATIENCE = 15.0  # seconds that it may take: it starts in five
-_AGAIN = 0.2  # seconds until an API server that does not answer is asked again
+_BUSY = (429, 500, 503, 504)  # the responses of a server while it, or its etcd, is starting
+_RETRY_WINDOW = 15.0  # seconds that a start may take; it takes five
+_RETRY_PAUSE = 0.2  # seconds between requests to an API server that does not answer
 
 Answer = TypeVar("Answer")
 _TRANSPORT = (urllib3.exceptions.HTTPError, OSError)
@@ -63,7 +63,7 @@ class Api:
     _paths: dict[Kind, tuple[str, bool]] = field(default_factory=dict)
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Value | None:
-        """The object; None where it is not there."""
+        """Return the object, or None if it does not exist."""
         try:
             return self._ask("GET", self._path(kind, namespace, name))
         except ApiError as error:
@@ -126,11 +126,11 @@ class Api:
     def delete(
         self, kind: Kind, name: str, namespace: str = "", *, seconds: int | None = None
     ) -> None:
-        """Delete an object and what it owns; one that is not there is no error.
+        """Delete an object and what it owns; a missing one is no error.
 
-        ``seconds`` is the grace period of a pod, its own unless told.
+        ``seconds`` is the grace period of a pod, its own by default.
         """
-        # A Job's pods would stay: alone among the kinds, it leaves them behind unless told.
+        # By default a Job, alone among the kinds, leaves its pods behind.
         query = {"propagationPolicy": "Background"}
         if seconds is not None:
             query["gracePeriodSeconds"] = str(seconds)
@@ -143,7 +143,7 @@ class Api:
     def reconcile(
         self, kind: Kind, name: str, namespace: str = "flux-system", *, token: str = ""
     ) -> None:
-        """Ask Flux to look now, as ``flux reconcile`` does.
+        """Ask Flux to reconcile now, as ``flux reconcile`` does.
 
         ``token`` comes back in the object's status once it has been handled.
         """
@@ -160,7 +160,7 @@ class Api:
         labels: str = "",
         what: str = "",
     ) -> Answer:
-        """Watch objects until ``so`` returns something true about all of them.
+        """Watch objects until ``condition``, called with all of them, returns a true value.
 
         The watch goes on through restarts of the API server.
 
@@ -177,7 +177,7 @@ class Api:
             except (*_TRANSPORT, UnreachableError, ApiError) as error:
                 if isinstance(error, ApiError) and error.status in (400, 403, 422):
                     raise
-                time.sleep(_AGAIN)
+                time.sleep(_RETRY_PAUSE)
         raise HarnessError(
             f"timed out after {seconds:g} s waiting for {what or kind.name}\n{_summary(objects)}",
         )
@@ -185,10 +185,10 @@ class Api:
     def wait_until_gone(
         self, removed: Collection[tuple[Kind, str, str]], *, seconds: float
     ) -> None:
-        """Wait until none of some objects, by kind, name and namespace, is there any more.
+        """Wait until none of some objects, by kind, name and namespace, exists any more.
 
         Raises:
-            HarnessError: one was there after ``seconds``.
+            HarnessError: one still existed after ``seconds``.
         """
         for kind in {kind for kind, _, _ in removed}:
 
@@ -210,7 +210,7 @@ class Api:
             return email.utils.parsedate_to_datetime(response.headers["Date"])
 
     def kinds(self) -> list[Kind]:
-        """Every kind that the server has, for whoever needs to look at everything."""
+        """Return every kind that the server has."""
         groups = [("v1", "/api/v1")]
         for group in items(self._ask("GET", "/apis"), "groups"):
             version = text(group, "preferredVersion", "groupVersion")
@@ -280,17 +280,17 @@ class Api:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Value:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _RETRY_WINDOW
         while True:
             try:
                 with self._open(method, path, body, query, content_type) as response:
                     return cast("Value", json.loads(response.read()))
             except (*_TRANSPORT, UnreachableError, ApiError) as error:
-                # A server that starts is asked again; what creates is not, it might do so twice.
+                # A starting server gets the request again, but no POST, which might create twice.
                 busy = not isinstance(error, ApiError) or error.status in _BUSY
                 if not busy or method == "POST" or time.monotonic() > deadline:
                     raise
-                time.sleep(_AGAIN)
+                time.sleep(_RETRY_PAUSE)
 
     def _open(
         self,
@@ -328,7 +328,7 @@ class Api:
 
 
 def connect(file: Path | None = None, context: str | None = None) -> Api:
-    """The cluster of a kubeconfig; of KUBECONFIG or ~/.kube/config unless told.
+    """The cluster of a kubeconfig; of KUBECONFIG or ~/.kube/config by default.
 
     Raises:
         HarnessError: there is no such file or context.
@@ -338,7 +338,7 @@ def connect(file: Path | None = None, context: str | None = None) -> Api:
         api_client = config.new_client_from_config(config_file=path, context=context)
     except (config.ConfigException, OSError) as error:
         raise HarnessError(
-            f"no cluster can be named: {error}",
+            f"no cluster configured: {error}",
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
     return Api(api_client)
@@ -371,7 +371,7 @@ def _status(body: bytes) -> Value:
 
 
 def _summary(objects: list[Value]) -> str:
-    """What the last look saw, a line an object, with what its conditions say."""
+    """Return the last state, one line per object, with its conditions."""
     lines = []
     for each in objects[:20]:
         conditions = [

@@ -1,4 +1,4 @@
-"""Whether a cluster runs what a commit of main says it should."""
+"""The differences between a cluster and the commit of main that it should run."""
 
 from collections.abc import Iterator
 
@@ -13,12 +13,12 @@ _SHOWN = 12  # digits of a commit
 def differences(
     screen: ClusterStatus, repository: Repository, env: str, commit: str
 ) -> Iterator[str]:
-    """Where a cluster is not at what ``commit`` says of its environment, in words.
+    """Yield, in words, where a cluster does not run what ``commit`` defines for its environment.
 
-    What differs inside an object is not looked for: Flux repairs it, and is not Ready meanwhile.
+    Differences inside an object are not compared: Flux corrects them, and is not Ready meanwhile.
 
     Args:
-        screen: what the cluster says of itself.
+        screen: the status of the cluster.
         repository: the checkout that has the commit.
         env: the environment that the cluster should be.
         commit: of main, by any name that git knows.
@@ -31,9 +31,9 @@ def differences(
     if screen.main != target.commit:
         yield f"follows {_short(screen.main)}, and main is at {_short(target.commit)}"
     if screen.release != release:
-        yield f"runs {_short(screen.release)}, and main says {_short(release)}"
+        yield f"runs {_short(screen.release)}, and main pins {_short(release)}"
     for row in screen.rows:
-        # Git suspends nothing (rule flux/suspended), so somebody did it by hand.
+        # Git suspends nothing (rule flux/suspended), so it was done by hand.
         if row.state == "suspended":
             yield f"{row.kind}/{row.name} is suspended"
 

@@ -25,7 +25,7 @@ _ALERT = "flux-system/alert.yaml"
 
 
 class _Part(BaseModel):
-    """Strict in what is read; Flux may say more."""
+    """Strict in what is read; Flux may send more."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -56,7 +56,7 @@ class Sync:
 
 
 def read(payload: str, repository: Repository, env: str) -> Sync:
-    """What an event says, if it is one that ``env`` announces.
+    """Parse an event, if it is one that ``env`` announces.
 
     Raises:
         InputError: it is not.

@@ -1,4 +1,4 @@
-"""Runs a Job to its end: what it needs beside it, what it says, and nothing left of it."""
+"""Runs a Job to its end with the objects that it needs, and removes all of them."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from harness.kubernetes import kinds, reconciliation
 from harness.kubernetes.api import Api, ApiError
 
 _CONFLICT = 409
-_MARGIN = 60  # seconds beside its deadline, for the controller to notice
+_MARGIN = 60  # seconds on top of its deadline, for the controller to notice
 _TAIL = 2_000  # characters of its log that an error shows
 
 
@@ -18,8 +18,8 @@ def run(cluster: Api, job: Value, companions: Sequence[Value] = ()) -> str:
 
     Args:
         cluster: where.
-        job: with ``activeDeadlineSeconds``; what is ``beside`` it goes with it.
-        beside: objects that its pod needs, such as a ConfigMap.
+        job: with ``activeDeadlineSeconds``; its ``companions`` are deleted with it.
+        companions: objects that its pod needs, such as a ConfigMap.
 
     Returns:
         What its pod has written.
@@ -33,7 +33,7 @@ def run(cluster: Api, job: Value, companions: Sequence[Value] = ()) -> str:
     except ApiError as error:
         if error.status != _CONFLICT:
             raise
-        hint = f"kubectl -n {namespace} get job {name}; delete it if nobody waits for it"
+        hint = f"kubectl -n {namespace} get job {name}; delete it if it is not in use"
         raise HarnessError(f"Job {namespace}/{name} already exists", hint=hint) from error
     try:
         for each in companions:

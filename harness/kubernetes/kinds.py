@@ -1,4 +1,4 @@
-"""The kinds of object that are looked at by name."""
+"""The kinds of object that the harness reads by name."""
 
 from harness.kubernetes.api import Kind
 

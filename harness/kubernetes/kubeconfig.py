@@ -27,7 +27,7 @@ def contexts() -> list[str]:
         HarnessError: there is no file.
     """
     if not any(True for _ in _documents()):
-        raise HarnessError(f"no cluster can be named: no file {files()}", hint="set KUBECONFIG")
+        raise HarnessError(f"no cluster configured: no file {files()}", hint="set KUBECONFIG")
     return [text(each, "name") for each in _entries("contexts")]
 
 

@@ -1,4 +1,4 @@
-"""Whether Flux has applied a commit: what it says in the conditions of its own objects."""
+"""Whether Flux has applied a commit, by the conditions of its own objects."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _HANDLED = "lastHandledReconcileAt"
 
 @dataclass(frozen=True)
 class Clock:
-    """What is left of a time."""
+    """A deadline shared by several waits."""
 
     deadline: float
 
@@ -24,24 +24,24 @@ class Clock:
 
     @property
     def remaining(self) -> float:
-        """Seconds that are left, never less than a short one."""
+        """Return the seconds that remain, at least half a second."""
         return max(0.5, self.deadline - time.monotonic())
 
 
 def request(cluster: Api) -> None:
-    """Ask Flux to look at every Git source now."""
+    """Ask Flux to fetch every Git source now."""
     for source in cluster.list_all(kinds.GIT_REPOSITORY, kinds.FLUX_NAMESPACE):
         cluster.reconcile(kinds.GIT_REPOSITORY, text(source, "metadata", "name"))
 
 
 def wait(cluster: Api, commit: str, *, seconds: float) -> None:
-    """Wait until everything that Flux applies is what ``commit`` says, and Ready.
+    """Wait until everything that Flux applies is that of ``commit``, and Ready.
 
     First the root, then the sources that it brings (each at ``commit`` or at the commit that it
     pins), what the Kustomizations apply, the releases, and last the Kustomizations' health checks.
-    Releases are asked to look once more, since a changed ConfigMap leaves no mark on a release
-    until it has; Kustomizations, since they look at health every 5 s by themselves
-    (kustomize-controller, checkHealth). What is suspended is left out.
+    Releases are requested again, since a changed ConfigMap leaves no mark on a release until it is
+    reconciled; Kustomizations, since by themselves they check health every 5 s
+    (kustomize-controller, checkHealth). Suspended objects are left out.
 
     Args:
         cluster: the cluster.
@@ -49,7 +49,7 @@ def wait(cluster: Api, commit: str, *, seconds: float) -> None:
         seconds: how long all of it may take.
 
     Raises:
-        HarnessError: not in time; the text says what is not Ready, and why.
+        HarnessError: timed out; the text names what is not Ready, and why.
     """
     clock = Clock.of(seconds)
     cluster.wait_for(
@@ -76,23 +76,23 @@ def wait(cluster: Api, commit: str, *, seconds: float) -> None:
 
 
 def at(kustomization: Value, commit: str) -> bool:
-    """Whether a Kustomization is Ready with a commit."""
+    """Return whether a Kustomization is Ready with a commit."""
     return ready(kustomization) and _revision(kustomization).endswith(commit)
 
 
 def active(value: Value) -> bool:
-    """Whether Flux reconciles it at all."""
+    """Return whether Flux reconciles it at all."""
     return dig(value, "spec", "suspend") is not True
 
 
 def ready(value: Value) -> bool:
-    """Whether it is Ready in the form that was last asked for."""
+    """Return whether it is Ready at its latest generation."""
     observed = dig(value, "status", "observedGeneration") == dig(value, "metadata", "generation")
     return observed and text(condition(value, "Ready"), "status") == "True"
 
 
 def condition(value: Value, kind: str) -> object:
-    """Its condition of a type; None where it has none."""
+    """Return its condition of a type, or None if it has none."""
     for each in items(value, "status", "conditions"):
         if text(each, "type") == kind:
             return each
@@ -146,7 +146,7 @@ def _revisions(sources: list[Value], commit: str) -> dict[str, str] | None:
 
 
 def _applied(kustomization: Value, revisions: Mapping[str, str]) -> bool:
-    """Whether everything is applied, with the health check behind it or under way."""
+    """Return whether everything is applied, with the health check behind it or under way."""
     message = text(condition(kustomization, "Healthy"), "message")
     checks = (
         message.startswith("Running health checks")

@@ -1,4 +1,4 @@
-"""The one screen of whoever is on call: what Flux follows, what it applied, what is not ready."""
+"""The status of a cluster: what Flux follows, what it applied, what is not ready."""
 
 import datetime
 from collections.abc import Container, Iterator
@@ -24,7 +24,7 @@ class Row:
         state: ``ready``, ``not ready``, ``reconciling`` or ``suspended``.
         revision: what it fetched or applied last.
         age: seconds since its state last changed.
-        why: what it says; empty while it is ready.
+        why: its message; empty while it is ready.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class ClusterStatus:
         main: the commit that the root follows.
         release: the commit that runs.
         pinned: whether ``release`` is a pin, and not simply main.
-        behind: commits from ``release`` to ``main``; None where the checkout lacks one of them.
+        behind: commits from ``release`` to ``main``; None if the checkout lacks one of them.
         rows: sources, Kustomizations, releases, then the pods that are not ready.
     """
 
@@ -56,19 +56,19 @@ class ClusterStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether nothing is wrong. What is suspended was meant to be."""
+        """Return whether nothing is wrong. What is suspended was meant to be."""
         return bool(self.rows) and all(row.state in ("ready", "suspended") for row in self.rows)
 
     def as_json(self) -> dict[str, object]:
-        """The screen as plain values."""
+        """Return the status as plain values."""
         return {"ready": self.ready, **asdict(self)}
 
 
 def collect(cluster: Api, repository: Repository) -> ClusterStatus:
-    """Ask a cluster, and count commits in the checkout.
+    """Read a cluster's status, and count commits in the checkout.
 
     Raises:
-        ApiError: the cluster has no Flux, or does not let us look.
+        ApiError: the cluster has no Flux, or denies reading.
     """
     now = datetime.datetime.now(datetime.UTC)
     sources = {
@@ -92,7 +92,7 @@ def collect(cluster: Api, repository: Repository) -> ClusterStatus:
 
 
 def format_status(status: ClusterStatus) -> str:
-    """The screen as text, the broken first."""
+    """Return the status as text, broken objects first."""
     return "\n".join(_lines(status))
 
 
@@ -136,7 +136,8 @@ def _row(value: Value, kind: Kind, now: datetime.datetime) -> Row:
         state,
         _applied(value),
         _seconds(changed, now),
-        why or ("" if state in ("ready", "suspended") else "its controller has not looked yet"),
+        why
+        or ("" if state in ("ready", "suspended") else "its controller has not reconciled it yet"),
     )
 
 
@@ -168,7 +169,7 @@ def _pod_row(pod: Value, now: datetime.datetime) -> Row:
 
 
 def pod_reason(pod: Value) -> str:
-    """What a container waits for, else what the scheduler or the kubelet says."""
+    """Return what a container waits for, else the message of the scheduler or the kubelet."""
     for container in items(pod, "status", "containerStatuses"):
         if reason := text(container, "state", "waiting", "reason"):
             return f"{reason}: {text(container, 'state', 'waiting', 'message')}"
@@ -180,7 +181,7 @@ def pod_reason(pod: Value) -> str:
 
 
 def is_overtaken(release: Value) -> bool:
-    """Whether an action on a release is under way that is not what Git asks for any more."""
+    """Return whether an action on a release is under way that is not what Git asks for any more."""
     ready = reconciliation.condition(release, "Ready")
     generation, observed = dig(release, "metadata", "generation"), dig(ready, "observedGeneration")
     older = isinstance(generation, int) and isinstance(observed, int) and observed < generation
@@ -188,7 +189,7 @@ def is_overtaken(release: Value) -> bool:
 
 
 def is_well(pod: Value, complete: Container[str]) -> bool:
-    """Whether a pod works, or has ended and something else stands for it.
+    """Return whether a pod is ready, or has ended and was replaced.
 
     Args:
         pod: as the API server has it.

@@ -1,8 +1,8 @@
-"""What a real API server says to everything that Flux would apply to an environment.
+"""Checks everything that Flux would apply to an environment against a real API server.
 
-A schema cannot say it all: CEL rules of kinds, admission policies, Pod Security and the checks
-that are written in Go are judged by the server itself, by dry-run. Namespaces, accounts, priority
-classes and admission policies are applied for good, since the rest is judged by them; nothing else
+A schema does not cover everything: CEL rules of kinds, admission policies, Pod Security and the
+checks written in Go are evaluated by the server itself, by dry-run. Namespaces, accounts, priority
+classes and admission policies are applied for good, since the rest depends on them; nothing else
 is stored.
 """
 

@@ -1,4 +1,4 @@
-"""The cluster of an environment: found, and asked whose it is before anything is done to it."""
+"""Connects to the cluster of an environment, after checking that it is the right one."""
 
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
@@ -37,10 +37,10 @@ def require_alive(cluster: local.LocalCluster) -> local.LocalCluster:
 
 
 def confirm(cluster: Api, env: str) -> None:
-    """Go on only where the cluster itself says that it is the environment's.
+    """Check that the cluster itself reports to be the environment's.
 
     Raises:
-        HarnessError: it is another's, or nobody's.
+        HarnessError: it is another environment's, or has none.
     """
     site = cluster.get(kinds.CONFIG_MAP, "site", kinds.FLUX_NAMESPACE)
     actual = text(site, "data", "ENVIRONMENT")

@@ -102,7 +102,7 @@ def _apiserver(pki: Path, ports: Ports, program: Path) -> Component:
 
 
 def kwok(folder: Path, ports: Ports, program: Path, kubeconfig: Path) -> Component:
-    """What plays the nodes that say so, of whatever API server."""
+    """Return kwok, which simulates the nodes that are annotated for it, on any API server."""
     return Component(
         name="kwok",
         argv=(

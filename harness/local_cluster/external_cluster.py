@@ -1,7 +1,7 @@
-"""A cluster that somebody lends: its API server and controllers, with our nodes and our Flux.
+"""An external cluster: its API server and controllers, with our nodes and our Flux.
 
-It has to be free of everything that we bring. Its own nodes take no pods meanwhile, and it is given
-back as it was; what a run left that was killed goes before the next one begins.
+It must not have any of the objects that we install. Its own nodes take no pods meanwhile, and it is
+restored afterwards; leftovers of a killed run are removed before the next one begins.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from harness.kubernetes import kinds
 from harness.kubernetes.api import Api, Kind
 from harness.local_cluster import install
 
-_MARK = "harness.local/lent"
+_MARK = "harness.local/lent"  # also on clusters that an earlier release left behind
 _SERVED = (kinds.NAMESPACE, "torchserve")
 _OWNED = ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
 _FLUX = "toolkit.fluxcd.io/"
@@ -23,10 +23,10 @@ _GONE = 120.0  # seconds for what was removed to be gone; 10 on a quiet machine
 
 @contextlib.contextmanager
 def reserve(cluster: Api, folder: Path) -> Iterator[None]:
-    """Keep a cluster for us while the block runs.
+    """Reserve a cluster while the block runs.
 
     Args:
-        cluster: the lent one.
+        cluster: the external one.
         folder: of the local cluster that has it for its control plane.
 
     Raises:
@@ -35,12 +35,12 @@ def reserve(cluster: Api, folder: Path) -> Iterator[None]:
     installed = install.installed_objects(folder)
     namespace = cluster.get(kinds.NAMESPACE, kinds.FLUX_NAMESPACE)
     if namespace and text(namespace, "metadata", "labels", _MARK):
-        _give_back(cluster, installed)
+        _restore(cluster, installed)
     for kind, name in (*installed, _SERVED):
         if cluster.get(kind, name):
             raise HarnessError(
-                f"the cluster has {kind.name}/{name} already",
-                hint="lend one that is empty, such as a fresh one of kind",
+                f"{kind.name}/{name} already exists in the cluster",
+                hint="use an empty cluster, such as a fresh one of kind",
             )
     marked: Value = {"name": kinds.FLUX_NAMESPACE, "labels": {_MARK: "true"}}
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": marked})
@@ -50,11 +50,11 @@ def reserve(cluster: Api, folder: Path) -> Iterator[None]:
                 _cordon(cluster, node, closed=True)
         yield
     finally:
-        _give_back(cluster, installed)
+        _restore(cluster, installed)
 
 
-def _give_back(cluster: Api, installed: list[tuple[Kind, str]]) -> None:
-    """Remove what we installed and what Flux made of it. No controller of ours runs any more."""
+def _restore(cluster: Api, installed: list[tuple[Kind, str]]) -> None:
+    """Remove what we installed and what Flux created from it, once our controllers have ended."""
     removed = set(_delete_flux_objects(cluster))
     for kind, name in (*installed, _SERVED):
         cluster.delete(kind, name)
@@ -63,7 +63,7 @@ def _give_back(cluster: Api, installed: list[tuple[Kind, str]]) -> None:
 
     def no_pods_left(pods: list[Value]) -> bool:
         remaining = [pod for pod in pods if text(pod, "spec", "nodeName") in nodes]
-        for pod in remaining:  # no kubelet will say that it has
+        for pod in remaining:  # no kubelet reports that they have ended
             cluster.delete(kinds.POD, *_key(pod), seconds=0)
         return not remaining
 
@@ -92,7 +92,7 @@ def _delete_flux_objects(cluster: Api) -> Iterator[tuple[Kind, str, str]]:
 
 
 def _cordon(cluster: Api, node: Value, *, closed: bool) -> None:
-    """Let a node take no new pod, or take them again."""
+    """Cordon or uncordon a node."""
     value = "true" if closed else None
     change: Value = {
         "metadata": {"annotations": {_MARK: value}},

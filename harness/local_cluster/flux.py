@@ -1,7 +1,7 @@
 """Flux's controllers as processes, and the two objects that a cluster's sync begins with.
 
-The controllers run with the settings of clusters/staging/flux-system, but for the pace at which an
-object looks again at what it depends on: 250 ms instead of 5 s, since somebody is waiting.
+The controllers run with the settings of clusters/staging/flux-system, but for how often an
+object checks what it depends on: every 250 ms instead of 5 s, since a person is waiting.
 """
 
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def root(url: str, env: str, *, interval: str = "1m") -> list[dict[str, object]]
     Args:
         url: of the repository.
         env: the folder under clusters/.
-        interval: how often Flux looks by itself.
+        interval: how often Flux fetches by itself.
     """
     metadata = {"name": kinds.ROOT, "namespace": kinds.FLUX_NAMESPACE}
     return [

@@ -103,10 +103,10 @@ class LocalCluster:
 
     @property
     def state(self) -> State:
-        """What its supervisor said last.
+        """Return the last state that its supervisor wrote.
 
         Raises:
-            HarnessError: it has not said anything.
+            HarnessError: it has written none.
         """
         if state := supervisor.read_state(self.folder):
             return state
@@ -114,12 +114,12 @@ class LocalCluster:
 
     @property
     def external(self) -> bool:
-        """Whether its control plane is somebody else's."""
+        """Return whether its control plane is that of an external cluster."""
         return "kube-apiserver" not in self.state.components
 
     @property
     def alive(self) -> bool:
-        """Whether its supervisor runs."""
+        """Return whether its supervisor runs."""
         state = supervisor.read_state(self.folder)
         return state is not None and state.supervisor.alive
 
@@ -137,7 +137,7 @@ class LocalCluster:
         """Have Flux fetch now, and wait until everything of ``commit`` is applied and Ready.
 
         Raises:
-            HarnessError: something is not Ready in time; the text says what and why.
+            HarnessError: something is not Ready in time; the text names it and why.
         """
         reconciliation.request(self.api)
         reconciliation.wait(self.api, commit, seconds=seconds)
@@ -158,8 +158,8 @@ class LocalCluster:
         """``kill -9`` a component; the supervisor starts it again."""
         self.state.components[name].process.signal(signal.SIGKILL)
 
-    def wait_for(self, so: Callable[[State], bool], *, seconds: float = _READY) -> State:
-        """Wait until the supervisor says so.
+    def wait_for(self, condition: Callable[[State], bool], *, seconds: float = _READY) -> State:
+        """Wait until ``condition`` holds for the supervisor's state.
 
         Raises:
             HarnessError: it does not; the text names the component and shows its log.
@@ -167,7 +167,7 @@ class LocalCluster:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             state = supervisor.read_state(self.folder)
-            if state and so(state):
+            if state and condition(state):
                 return state
             if state and not state.supervisor.alive:
                 raise HarnessError("the supervisor has ended", at=self.folder / "supervisor.log")
@@ -177,7 +177,8 @@ class LocalCluster:
                 break
             time.sleep(_POLL)
         raise HarnessError(
-            f"not ready after {seconds:g} s\n{self._unready_report()}", at=self.folder
+            f"timed out after {seconds:g} s waiting for the components\n{self._unready_report()}",
+            at=self.folder,
         )
 
     def _unready_report(self) -> str:
@@ -195,7 +196,7 @@ class LocalCluster:
 
 
 def find(repository: Repository, name: str) -> LocalCluster | None:
-    """The cluster of this name that was started here; None where there is none."""
+    """Return the cluster of this name that was started here, or None if there is none."""
     record = _folder(repository, name) / _RECORD
     if not record.exists():
         return None
@@ -205,7 +206,7 @@ def find(repository: Repository, name: str) -> LocalCluster | None:
 
 
 def up(repository: Repository, name: str, env: str) -> LocalCluster:
-    """Start a cluster that stays until ``down``; one that runs is left as it is.
+    """Start a cluster that stays until ``down``; one that runs is not restarted.
 
     Raises:
         HarnessError: it does not become ready.
@@ -246,9 +247,9 @@ def running(
         repository: the working tree.
         name: of the cluster.
         env: the environment that it follows.
-        nodes_of: the environment whose nodes it has; ``env`` unless told.
+        nodes_of: the environment whose nodes it has; ``env`` by default.
         with_flux: run Flux's controllers too.
-        context: of KUBECONFIG, for a control plane that is lent instead of one of its own.
+        context: of KUBECONFIG, to use the control plane of an external cluster.
     """
     where = kubeconfig.extract_context(context) if context else ""
     cluster = _prepare(repository, name, env, nodes_of or env, with_flux=with_flux, where=where)
@@ -311,7 +312,7 @@ def _prepare(
 ) -> LocalCluster:
     """The folder of a cluster: keys, plan, objects, the bare repository.
 
-    ``where`` is the kubeconfig of a control plane that is lent.
+    ``where`` is the kubeconfig of an external cluster.
     """
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS

@@ -24,7 +24,7 @@ def of(repository: Repository, env: str) -> list[Value]:
     """The nodes that the environment would have at its desired capacity.
 
     Raises:
-        InputError: an instance type whose size cannot be told from its name.
+        InputError: an instance type whose size is not known from its name.
     """
     path = repository.cluster(env) / "eksctl.yaml"
     described = yamlfile.parse(yamlfile.read_text(path), path)[0].value if path.exists() else _LOCAL

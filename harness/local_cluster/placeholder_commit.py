@@ -1,4 +1,4 @@
-"""What the throw-away commit changes in the working tree: nothing in it may stay ``UNSET``.
+"""The changes of the throw-away commit to the working tree: nothing in it may stay ``UNSET``.
 
 The Git server's address, what ``harness models build`` built, and for the rest the placeholders
 that the renderer uses too. The fake pods run no image, so an image's digest need only look like
@@ -25,7 +25,7 @@ def changes(repository: Repository, env: str, url: str) -> dict[str, str]:
 
     Args:
         repository: the working tree.
-        env: the environment that is synced; its generated files come from build/, if it is there.
+        env: the environment that is synced; its generated files come from build/, if that exists.
         url: where the cluster fetches the repository.
 
     Raises:

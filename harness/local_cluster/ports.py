@@ -1,4 +1,4 @@
-"""Where the components of a cluster listen: ports of the loopback that nobody else has."""
+"""Where the components of a cluster listen: unused ports of the loopback."""
 
 import contextlib
 import random
@@ -10,8 +10,8 @@ from typing import Self
 from harness.core.errors import HarnessError
 
 _LOOPBACK = "127.0.0.1"
-# Below the ephemeral ports, so that nobody's outgoing connection takes a port while its owner is
-# being started again.
+# Below the ephemeral ports, so that no outgoing connection takes a port while its owner
+# restarts.
 _PORTS = range(12_000, 30_000)
 
 
@@ -45,9 +45,9 @@ class Ports:
 
     @classmethod
     def free(cls, excluded: Container[int] = ()) -> Self:
-        """Ports that nobody listens on, all held at once so that no two are the same.
+        """Return unused ports, all open at once so that no two are the same.
 
-        ``but`` are those that somebody will listen on.
+        ``excluded`` are those that are reserved.
         """
         with contextlib.ExitStack() as open_sockets:
 

@@ -25,7 +25,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether this very process runs; a zombie does not."""
+        """Return whether this very process runs; a zombie does not."""
         return _start_time(self.pid) == self.started
 
     def signal(self, number: int) -> None:
@@ -86,7 +86,7 @@ def die_with(parent: int) -> None:
 
 
 def _start_time(pid: int) -> int | None:
-    """When the process with this pid started; None where there is none, or a mere zombie."""
+    """When the process with this pid started; None if there is none, or only a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208  names are enough

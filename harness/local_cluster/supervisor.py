@@ -30,11 +30,11 @@ from harness.core import document, files
 from harness.local_cluster import process
 
 PLAN, STATE = "plan.json", "state.json"
-_TICK = 0.05  # seconds between two looks
-_PROBE_INTERVAL = 0.1  # seconds between two questions whether a component is ready
+_TICK = 0.05  # seconds between two rounds
+_PROBE_INTERVAL = 0.1  # seconds between two readiness probes
 _RESTART = 0.5  # seconds until a component that ended by itself is started again
 _MOST = 8.0  # seconds, the longest that this grows to
-_STOP = 4.0  # seconds to end when asked; etcd and the API server take one
+_STOP = 4.0  # seconds to end after SIGTERM; etcd and the API server take one
 
 
 class Component(document.Strict):
@@ -81,19 +81,19 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the supervisor said last about itself and its components."""
+    """The last state that the supervisor wrote about itself and its components."""
 
     supervisor: process.Process
     components: Mapping[str, Status]
 
     @property
     def ready(self) -> bool:
-        """Whether every component is."""
+        """Return whether every component is."""
         return all(each.phase in ("ready", "ended") for each in self.components.values())
 
 
 def read_state(folder: Path) -> State | None:
-    """The state in ``folder``; None where no supervisor has written one."""
+    """Return the state in ``folder``, or None if no supervisor has written one."""
     try:
         data = json.loads((folder / STATE).read_text())
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def read_state(folder: Path) -> State | None:
 
 
 class Supervisor:
-    """Runs a plan until it is told to stop."""
+    """Runs a plan until a signal stops it."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
@@ -114,7 +114,7 @@ class Supervisor:
         self._me = process.of(os.getpid())
 
     def run(self, *, until_eof: bool) -> None:
-        """Return after SIGTERM or SIGINT, or when standard input ends and that was asked for."""
+        """Return after SIGTERM or SIGINT, or at the end of standard input with ``until_eof``."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         written: object = None

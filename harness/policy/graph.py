@@ -22,25 +22,28 @@ class Graph:
     def kustomizations(self) -> dict[str, Object]:
         """By name; they all live in flux-system."""
         return {
-            found.name: found
-            for found in self.environment.of("Kustomization")
-            if found.group == KUSTOMIZE
+            item.name: item
+            for item in self.environment.of("Kustomization")
+            if item.group == KUSTOMIZE
         }
 
     def needs(self, name: str) -> list[str]:
-        """The names in ``dependsOn``, those that are not there among them."""
-        found = self.kustomizations.get(name)
-        return [text(each, "name") for each in items(found and found.value, "spec", "dependsOn")]
+        """The names in ``dependsOn``, those that do not exist among them."""
+        kustomization = self.kustomizations.get(name)
+        return [
+            text(each, "name")
+            for each in items(kustomization and kustomization.value, "spec", "dependsOn")
+        ]
 
     def before(self, name: str) -> set[str]:
         """The Kustomizations that are ready before this one is applied."""
-        found: set[str] = set()
+        earlier: set[str] = set()
         waiting = self.needs(name)
         while waiting:
-            if (each := waiting.pop()) not in found:
-                found.add(each)
+            if (each := waiting.pop()) not in earlier:
+                earlier.add(each)
                 waiting += self.needs(each)
-        return found
+        return earlier
 
     def applier(self, item: Object) -> str:
         """The Kustomization that brings an object; of a release's objects, the release's."""

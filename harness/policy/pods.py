@@ -73,7 +73,7 @@ class Container:
             for index, mount in enumerate(items(self.value, "volumeMounts"))
             if Path(path).is_relative_to(text(mount, "mountPath") or "/-")
         ]
-        return max(holding, key=lambda found: len(text(found[1], "mountPath")), default=None)
+        return max(holding, key=lambda holder: len(text(holder[1], "mountPath")), default=None)
 
     def problem(self, message: str, *path: Key) -> Problem:
         """A problem of this container, at ``path`` below it."""
@@ -142,8 +142,8 @@ def pods(environment: Environment, *kinds: str) -> Iterator[Pod]:
 
 def selects(selector: object, labels: Value) -> bool:
     """Whether a label selector (``matchLabels``, ``matchExpressions``) fits; an empty one does."""
-    wanted = mapping(selector, "matchLabels")
-    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+    labels_to_match = mapping(selector, "matchLabels")
+    return all(labels.get(key) == value for key, value in labels_to_match.items()) and all(
         _fits(mapping(expression), labels) for expression in items(selector, "matchExpressions")
     )
 
@@ -161,25 +161,25 @@ def _fits(expression: Value, labels: Value) -> bool:
             return key not in labels
 
 
-def behind(service: Object, environment: Environment) -> list[Pod]:
+def pods_of_service(service: Object, environment: Environment) -> list[Pod]:
     """The pods that a Service sends to; none without a selector."""
-    wanted = {"matchLabels": mapping(service.value, "spec", "selector")}
+    selector = {"matchLabels": mapping(service.value, "spec", "selector")}
     return [
-        found
-        for found in pods(environment)
-        if wanted["matchLabels"]
-        and found.owner.namespace == service.namespace
-        and selects(wanted, found.labels)
+        candidate
+        for candidate in pods(environment)
+        if selector["matchLabels"]
+        and candidate.owner.namespace == service.namespace
+        and selects(selector, candidate.labels)
     ]
 
 
-def governed(policy: Object, environment: Environment) -> list[Pod]:
+def pods_of_policy(policy: Object, environment: Environment) -> list[Pod]:
     """The pods that a NetworkPolicy selects."""
     return [
-        found
-        for found in pods(environment)
-        if found.owner.namespace == policy.namespace
-        and selects(policy.dig("spec", "podSelector"), found.labels)
+        candidate
+        for candidate in pods(environment)
+        if candidate.owner.namespace == policy.namespace
+        and selects(policy.dig("spec", "podSelector"), candidate.labels)
     ]
 
 

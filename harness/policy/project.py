@@ -35,10 +35,10 @@ class Project:
         if path not in self._parsed:
             full = self.repository.root / path
             try:
-                found = yamlfile.parse(yamlfile.read_text(full), Path(path))
+                documents = yamlfile.parse(yamlfile.read_text(full), Path(path))
             except InputError:
-                found = []
-            self._parsed[path] = found
+                documents = []
+            self._parsed[path] = documents
         return self._parsed[path]
 
     @property

@@ -36,7 +36,7 @@ def check(repository: Repository, commit: str, *, main: str, pinned: str | None 
         HarnessError: no judgement was possible: a tool is missing or failed.
     """
     git = Git(repository.history)
-    tree = _combined(git, layout.resolve(git, main), layout.resolve(git, commit))
+    tree = _combine_trees(git, layout.resolve(git, main), layout.resolve(git, commit))
     folder = repository.build / "check"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="promoted-") as scratch:
@@ -47,11 +47,11 @@ def check(repository: Repository, commit: str, *, main: str, pinned: str | None 
     return dataclasses.replace(report, findings=findings)
 
 
-def _combined(git: Git, main: str, commit: str) -> str:
+def _combine_trees(git: Git, main: str, commit: str) -> str:
     """The tree of main with the released folders of the commit."""
-    kept = [each for each in _top(git, main) if each.rpartition("\t")[2] not in artifact.RELEASED]
+    ours = [each for each in _top(git, main) if each.rpartition("\t")[2] not in artifact.RELEASED]
     released = [each for each in _top(git, commit) if each.rpartition("\t")[2] in artifact.RELEASED]
-    return git.run("mktree", "-z", stdin="".join(f"{each}\0" for each in (*kept, *released)))
+    return git.run("mktree", "-z", stdin="".join(f"{each}\0" for each in (*ours, *released)))
 
 
 def _top(git: Git, commit: str) -> list[str]:

@@ -34,8 +34,8 @@ def quantity(value: object) -> Fraction | None:
 
 def number(value: object, default: float) -> float:
     """The number that a value is, in digits or as text; ``default`` where it is none."""
-    found = quantity(value)
-    return default if found is None else float(found)
+    parsed = quantity(value)
+    return default if parsed is None else float(parsed)
 
 
 def seconds(value: object, default: float) -> float:

@@ -73,11 +73,11 @@ def as_text(report: Report) -> str:
 
 def summary(report: Report) -> str:
     """The whole check in one line, without a word from the manifests."""
-    found = len(report.findings)
-    told = "no finding" if not found else f"{found} finding{'s' if found > 1 else ''}"
+    count = len(report.findings)
+    outcome = "no finding" if not count else f"{count} finding{'s' if count > 1 else ''}"
     skipped = sum(each.finding.rule == "render/not-rendered" for each in report.suppressed)
     parts = [
-        f"{'✓' if report.passed else '✗'} {told}",
+        f"{'✓' if report.passed else '✗'} {outcome}",
         f"{len(report.objects)} environments, {sum(report.objects.values())} objects",
         f"{len(report.rules)} rules",
         f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
@@ -147,15 +147,19 @@ def as_junit(report: Report) -> str:
     broken: dict[str, list[Finding]] = {}
     for finding in report.errors:
         broken.setdefault(finding.rule, []).append(finding)
-    told = {"name": "harness check", "tests": str(len(report.rules)), "failures": str(len(broken))}
-    suite = ET.Element("testsuite", {**told, "time": f"{report.seconds:.3f}"})
+    counts = {
+        "name": "harness check",
+        "tests": str(len(report.rules)),
+        "failures": str(len(broken)),
+    }
+    suite = ET.Element("testsuite", {**counts, "time": f"{report.seconds:.3f}"})
     for rule in report.rules:
         family, _, name = rule.id.partition("/")
         case = ET.SubElement(suite, "testcase", {"classname": family, "name": name})
-        found = broken.get(rule.id)
-        if found:
-            failure = ET.SubElement(case, "failure", {"message": found[0].message})
-            failure.text = "\n".join(f"{each.location}: {each.message}" for each in found)
+        failures = broken.get(rule.id)
+        if failures:
+            failure = ET.SubElement(case, "failure", {"message": failures[0].message})
+            failure.text = "\n".join(f"{each.location}: {each.message}" for each in failures)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True)
 
 

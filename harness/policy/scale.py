@@ -105,9 +105,9 @@ def step(workload: Object, rolling: Rollout) -> int:
     A pod may start for as long as its startup probe waits; where it needs the room of an old pod,
     the old one may first take its grace period.
     """
-    made = pod(workload)
-    starts = [window(each.dig("startupProbe") or {}) for each in made.containers]
-    grace = made.spec.get("terminationGracePeriodSeconds", _GRACE)
+    template = pod(workload)
+    starts = [window(each.dig("startupProbe") or {}) for each in template.containers]
+    grace = template.spec.get("terminationGracePeriodSeconds", _GRACE)
     stops = grace if rolling.makes_room and isinstance(grace, int) else 0
     return stops + max(starts, default=0)
 

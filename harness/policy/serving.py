@@ -106,13 +106,13 @@ def _files(environment: Environment, subject: Pod, volume: Value) -> dict[str, F
     """The text files of a volume: a ConfigMap's, and those that the pod's own annotations are."""
     name = text(volume, "configMap", "name")
     config = environment.find("ConfigMap", name, subject.owner.namespace) if name else None
-    held = mapping(config.value, "data") if config else {}
-    found = {key: File(config, ("data", key)) for key in held} if config else {}
+    texts = mapping(config.value, "data") if config else {}
+    files = {key: File(config, ("data", key)) for key in texts} if config else {}
     for item in items(volume, "downwardAPI", "items"):
         if named := _ANNOTATION.fullmatch(text(item, "fieldRef", "fieldPath")):
             where = (*subject.path, "metadata", "annotations", named[1])
-            found[text(item, "path")] = File(subject.owner, where)
-    return found
+            files[text(item, "path")] = File(subject.owner, where)
+    return files
 
 
 def _json(content: str) -> object:

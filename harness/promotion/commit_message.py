@@ -35,7 +35,7 @@ def promotion(
 def pull_request(message: str) -> str:
     """A commit's message as its pull request's text; quoted, since others wrote parts of it."""
     text = Page(_PAGE)
-    text.say(
+    text.add(
         "The evidence is the file next to the pointer. What the gates found, and what changes:"
     )
     text.quote(message.splitlines(), rest="git show")

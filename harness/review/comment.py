@@ -71,30 +71,32 @@ def pairs(renderer: Renderer, since: str) -> Iterator[Pair]:
             yield Pair(old, new)
 
 
-def page(found: Report, compared: Sequence[Pair], since: str) -> str:
+def page(checked: Report, compared: Sequence[Pair], since: str) -> str:
     """The comment, in at most 65,000 characters."""
     text = Page(LIMIT)
-    text.say(f"**{report.summary(found)}**")
+    text.add(f"**{report.summary(checked)}**")
     dangers = [
         f"{pair.title}: {each.kind}: {each.object}: {each.message}"
         for pair in compared
         for each in diff.dangers(pair.changes)
     ]
     if dangers:
-        text.say("### Look at these first")
-        text.quote(dangers, rest="harness diff", room=text.left // 2)
-    if found.findings:
-        text.say("### Findings")
-        text.quote(report.as_text(found).splitlines(), rest="make check", room=text.left // 2)
+        text.add("### Look at these first")
+        text.quote(dangers, rest="harness diff", room=text.remaining // 2)
+    if checked.findings:
+        text.add("### Findings")
+        text.quote(
+            report.as_text(checked).splitlines(), rest="make check", room=text.remaining // 2
+        )
     quiet = [pair.heading for pair in compared if not pair.changes]
     loud = [pair for pair in compared if pair.changes]
     for index, pair in enumerate(loud):
-        text.say(f"### {pair.heading}: {len(pair.changes)} objects differ")
+        text.add(f"### {pair.heading}: {len(pair.changes)} objects differ")
         if not (pair.old.is_complete and pair.new.is_complete):
-            text.say("Part of it does not render: the difference is not whole.")
+            text.add("Part of it does not render: the difference is incomplete.")
         lines = [line for each in pair.changes for line in diff.format_change(each)]
         rest = f"harness diff --env {plain(pair.new.name)} --from {plain(since)}"
-        text.quote(lines, rest=rest, room=text.left // (len(loud) - index))
+        text.quote(lines, rest=rest, room=text.remaining // (len(loud) - index))
     if quiet:
-        text.say(f"Nothing changes in: {'; '.join(quiet)}.")
+        text.add(f"Nothing changes in: {'; '.join(quiet)}.")
     return str(text)

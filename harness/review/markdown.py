@@ -1,7 +1,7 @@
 """Pages of Markdown that quote other people's text and never let it be more than text.
 
     page = Page(65_000)
-    page.say("## What changes")
+    page.add("## What changes")
     page.quote(lines, rest="harness diff --env staging")
     str(page)
 
@@ -29,14 +29,14 @@ class Page:
     _parts: list[str] = field(default_factory=list)
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Characters that may still come."""
         return self.room - sum(len(part) + 2 for part in self._parts)
 
-    def say(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add a paragraph of our own words: Markdown, and nothing quoted."""
-        if len(text) + 2 > self.left:
-            raise ValueError("our own words do not fit the page")
+        if len(text) + 2 > self.remaining:
+            raise ValueError("the text does not fit the page")
         self._parts.append(text)
 
     def quote(self, lines: Sequence[str], *, rest: str, room: int | None = None) -> None:
@@ -50,17 +50,17 @@ class Page:
         shown = [visible(line) for line in lines]
         ticks = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
         fence = "`" * max(_FENCE, ticks + 1)
-        left = min(room or self.left, self.left) - 2 * len(fence) - len(rest) - _ROOM
-        kept: list[str] = []
+        budget = min(room or self.remaining, self.remaining) - 2 * len(fence) - len(rest) - _ROOM
+        lines_that_fit: list[str] = []
         for line in shown:
-            left -= len(line) + 1
-            if left < 0:
+            budget -= len(line) + 1
+            if budget < 0:
                 break
-            kept.append(line)
-        if kept:
-            self._parts.append("\n".join([fence, *kept, fence]))
-        if len(kept) < len(shown):
-            self._parts.append(f"{len(shown) - len(kept)} more lines: `{rest}`")
+            lines_that_fit.append(line)
+        if lines_that_fit:
+            self._parts.append("\n".join([fence, *lines_that_fit, fence]))
+        if len(lines_that_fit) < len(shown):
+            self._parts.append(f"{len(shown) - len(lines_that_fit)} more lines: `{rest}`")
 
     def __str__(self) -> str:
         return "\n\n".join(self._parts) + "\n"
@@ -69,7 +69,7 @@ class Page:
 def visible(line: str) -> str:
     """One line, short enough to read, in which every character can be seen."""
     cut = line if len(line) <= _WIDTH else f"{line[:_WIDTH]}…"
-    return "".join(map(_seen, cut))
+    return "".join(map(_make_visible, cut))
 
 
 def word(name: str) -> str:
@@ -82,6 +82,6 @@ def plain(name: str) -> str:
     return re.sub(r"[^\w./^~-]", "?", name, flags=re.ASCII)
 
 
-def _seen(character: str) -> str:
+def _make_visible(character: str) -> str:
     hidden = unicodedata.category(character) in _HIDDEN
     return f"\\u{{{ord(character):x}}}" if hidden else character

@@ -81,17 +81,17 @@ def page(move: Move) -> str:
     """The notes, as Markdown."""
     text = Page(LIMIT)
     since = f"before it `{move.old[:_SHOWN]}`" if move.old else "the first release"
-    text.say(f"{word(move.env)} runs `{move.new[:_SHOWN]}` since {move.day}; {since}.")
+    text.add(f"{word(move.env)} runs `{move.new[:_SHOWN]}` since {move.day}; {since}.")
     changes = diff.compare(move.before, move.after)
     dangers = [f"{each.kind}: {each.object}: {each.message}" for each in diff.dangers(changes)]
     log = f"git log {move.old[:_SHOWN]}..{move.new[:_SHOWN]}"
     if dangers:
-        text.say("## Look at these first")
-        text.quote(dangers, rest=log, room=text.left // 2)
+        text.add("## Look at these first")
+        text.quote(dangers, rest=log, room=text.remaining // 2)
     if move.commits:
-        text.say("## Taken away" if move.back else "## Commits")
-        text.quote(move.commits, rest=log, room=text.left // 2)
-    text.say(f"## {len(changes)} objects differ" if changes else "## No object differs")
+        text.add("## Taken away" if move.back else "## Commits")
+        text.quote(move.commits, rest=log, room=text.remaining // 2)
+    text.add(f"## {len(changes)} objects differ" if changes else "## No object differs")
     lines = [line for each in changes for line in diff.format_change(each)]
     text.quote(lines, rest="harness diff")
     return str(text)

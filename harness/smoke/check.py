@@ -1,4 +1,4 @@
-"""What a check of the suite says about itself: what it needs, and what to type when it fails.
+"""The metadata of a check of the suite: what it needs, and what to type when it fails.
 
     @check(Need.CLUSTER, then="{kubectl} get nodes")
     def test_every_node_is_ready(cluster: Api) -> None:
@@ -51,10 +51,10 @@ def check(
 
 
 def of(item: pytest.Item) -> Check:
-    """What a test of the suite says about itself.
+    """Return the metadata of a test of the suite.
 
     Raises:
-        LookupError: it says nothing, so nobody knows when it applies.
+        LookupError: it has none, so it is unknown when it applies.
     """
     marks: Iterator[pytest.Mark] = item.iter_markers(MARK)
     for mark in marks:

@@ -1,4 +1,4 @@
-"""What Git says should run: of a cluster, the render of the very commit that Flux applied."""
+"""What should run, according to Git: for a cluster, the render of the commit that Flux applied."""
 
 import json
 import re
@@ -104,18 +104,18 @@ def gpus(environment: Environment) -> int:
 
 
 def has_efs(environment: Environment) -> bool:
-    """Whether the model store is on EFS."""
+    """Return whether the model store is on EFS."""
     volumes = environment.of("PersistentVolume")
     return any(dig(each.value, "spec", "csi", "driver") == _EFS for each in volumes)
 
 
 def has_gateway(environment: Environment) -> bool:
-    """Whether requests come through a gateway."""
+    """Return whether requests come through a gateway."""
     return any(True for _ in environment.of("HTTPRoute"))
 
 
 def has_internal_gateway(environment: Environment) -> bool:
-    """Whether the gateway's load balancer is meant for the VPC alone."""
+    """Return whether the gateway's load balancer is meant for the VPC alone."""
     return any(
         text(proxy.value, *_SERVICE_OF_PROXY, "annotations", _INTERNAL) == "true"
         for proxy in environment.of("EnvoyProxy")

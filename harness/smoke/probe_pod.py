@@ -1,7 +1,7 @@
-"""A short-lived pod that tries what no other pod may: to reach the servers' ports.
+"""A short-lived pod that tries to reach the servers' ports, which no other pod may.
 
 It runs the servers' own image in namespace ``smoke``, where it may reach nothing but DNS and
-TorchServe's namespace, and leaves what it found as its termination message: nobody has to log in.
+TorchServe's namespace, and reports its results as its termination message, which needs no exec.
 """
 
 import json
@@ -15,10 +15,11 @@ from harness.kubernetes import kinds, status
 from harness.kubernetes.api import Api
 
 NAMESPACE = "smoke"
+# The label is the one of the pods of earlier releases, which are swept too.
 _LABELS = {"app.kubernetes.io/name": "smoke", "app.kubernetes.io/component": "neighbour"}
 _DEADLINE = 300  # seconds for the pod: its image is on the nodes already
 _MARGIN = 30  # seconds for the kubelet to notice
-_PATIENCE = 3  # seconds for a connection: a dropped packet is never answered
+_TIMEOUT = 3  # seconds for a connection: a dropped packet is never answered
 
 # DNS first: who reaches nothing at all proves nothing. All at once: each may be a silence.
 _TRY = """
@@ -52,13 +53,13 @@ class Port:
 
 
 def manifest(server: Value, ports: Iterable[Port]) -> dict[str, object]:
-    """The pod that tries ``ports``; it goes where the pod ``server`` may go: its image is there."""
+    """Return the pod that tries ``ports``, on the nodes of ``server``, which have its image."""
     spec = {key: dig(server, "spec", key) for key in ("nodeSelector", "tolerations")}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"neighbour-{secrets.token_hex(4)}",
+            "name": f"probe-{secrets.token_hex(4)}",
             "namespace": NAMESPACE,
             "labels": _LABELS,
         },
@@ -76,9 +77,9 @@ def manifest(server: Value, ports: Iterable[Port]) -> dict[str, object]:
             },
             "containers": [
                 {
-                    "name": "neighbour",
+                    "name": "probe",
                     "image": text(server, "spec", "containers", 0, "image"),
-                    "command": ["python", "-c", _TRY % _PATIENCE],
+                    "command": ["python", "-c", _TRY % _TIMEOUT],
                     "args": [f"{port.address} {port.number}" for port in ports],
                     "resources": {
                         "requests": {"cpu": "50m", "memory": "128Mi"},

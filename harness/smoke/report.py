@@ -1,4 +1,4 @@
-"""The report of a smoke test: report.json, report.junit.xml, and the one screen.
+"""The report of a smoke test: report.json, report.junit.xml, and the summary.
 
 The keys of report.json are a public interface: see docs/smoke.md.
 """
@@ -44,7 +44,7 @@ class Report(BaseModel):
         started: when, in UTC and ISO 8601.
         target: the context of a cluster, or ``embedded``.
         simulated: its nodes and pods are kwok's: no container runs there.
-        release: what Flux says runs there; None for the embedded server.
+        release: what runs there according to Flux; None for the embedded server.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,6 +1,6 @@
 """Runs the suite with pytest, in this process, and makes the report of what came out.
 
-The checkout's own pytest settings, plugins and conftest files have no say in it.
+The checkout's own pytest settings, plugins and conftest files are not used.
 """
 
 import datetime
@@ -29,12 +29,12 @@ _ALONE = (
 _RUN = (
     pytest.ExitCode.OK,
     pytest.ExitCode.TESTS_FAILED,
-    pytest.ExitCode.NO_TESTS_COLLECTED,  # none applies: the verdict says so
+    pytest.ExitCode.NO_TESTS_COLLECTED,  # none applies: the verdict shows it
 )
 
 
 def run(target: Target, files: Sequence[str] = FILES) -> Report:
-    """Run every check that applies, of all files of the suite unless told.
+    """Run every check that applies, of all files of the suite by default.
 
     Raises:
         HarnessError: the suite itself could not be run.

@@ -57,10 +57,10 @@ class Target:
         name: the context of the cluster, or ``embedded``.
         repository: the checkout.
         lacks: what it does not have, and why.
-        release: what Flux says runs there; None for the embedded server.
-        expect: what Git says should run there.
+        release: what runs there according to Flux; None for the embedded server.
+        expect: what should run there according to Git.
         servers: those that run now.
-        words: what stands for what in the commands of checks.
+        words: the values of the placeholders in the commands of checks.
     """
 
     env: str
@@ -79,7 +79,7 @@ class Target:
 
     @property
     def simulated(self) -> bool:
-        """Whether its nodes and pods are kwok's."""
+        """Return whether its nodes and pods are kwok's."""
         return self.lacks is _LACKS_LOCAL
 
     def missing(self, check: Check) -> str:
@@ -171,7 +171,7 @@ def on_this_machine(cluster: LocalCluster) -> Target:
 
 
 def in_context(repository: Repository, env: str, context: str | None) -> Target:
-    """The cluster of a context of KUBECONFIG; of its current one unless told.
+    """The cluster of a context of KUBECONFIG; of its current one by default.
 
     Raises:
         HarnessError: there is none, it does not answer, or Flux has applied nothing.
@@ -215,19 +215,19 @@ def _embedded(repository: Repository, env: str, served: embedded_server.Server) 
 def _cluster(
     repository: Repository,
     env: str,
-    there: Api,
+    api_client: Api,
     kubectl: Kubectl,
     render: Callable[[str], Environment],
 ) -> Target:
     render = functools.cache(render)
-    connect.confirm(there, env)
+    connect.confirm(api_client, env)
     gateway = KubernetesCluster(
         lambda commit: _digest(render, commit), kubectl.kubeconfig, kubectl.context
     )
     release = gateway.release()
     if not release.commit:
         raise HarnessError("Flux has applied nothing yet", hint=f"harness status --env {env}")
-    view = Cluster(there, kubectl, gateway, lambda: render(release.commit))
+    view = Cluster(api_client, kubectl, gateway, lambda: render(release.commit))
     context = f" --context {kubectl.context}" if kubectl.context else ""
     return Target(
         env=env,
@@ -257,7 +257,7 @@ def _lacks(cluster: Cluster) -> Mapping[Need, str]:
     try:
         rendered = cluster.rendered()
         lacks = lacks_by_git(rendered)
-    except HarnessError:  # what Git wants is not known: then everything is asked for
+    except HarnessError:  # the render is unknown: then every check applies
         return {}
     if expected.has_internal_gateway(rendered) and (why := _out_of_reach(cluster.gateway)):
         return {**lacks, Need.GATEWAY: why}

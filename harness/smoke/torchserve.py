@@ -1,4 +1,4 @@
-"""One server: what lies where it runs, and what it answers; a pod's, or the one on this machine.
+"""One server: what lies where it runs, and its responses; a pod's, or the one on this machine.
 
 Everything happens where the server is, by ``kubectl exec`` or here: its loopback is in reach, and
 no NetworkPolicy is in the way. kubectl is testinfra's back end, and Python's standard library is
@@ -40,12 +40,12 @@ _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 # Asks as one line of standard input tells. Whatever the status, it is an answer; 0 is none.
 _REQUEST_SCRIPT = """
 import base64, json, sys, urllib.error, urllib.request
-told = json.loads(sys.stdin.readline())
-body = base64.b64decode(told["body"]) if told["body"] else None
-request = urllib.request.Request(told["url"], body, told["headers"])
+call = json.loads(sys.stdin.readline())
+body = base64.b64decode(call["body"]) if call["body"] else None
+request = urllib.request.Request(call["url"], body, call["headers"])
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 try:
-    reply = opener.open(request, timeout=told["seconds"])
+    reply = opener.open(request, timeout=call["seconds"])
     answer = reply.status, reply.read()
 except urllib.error.HTTPError as error:
     answer = error.code, error.read()
@@ -57,7 +57,7 @@ json.dump([answer[0], base64.b64encode(answer[1]).decode()], sys.stdout)
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """How a cluster is reached by kubectl: its own kubeconfig and context unless told."""
+    """How a cluster is reached by kubectl: its own kubeconfig and context by default."""
 
     program: Path
     kubeconfig: Path | None = None
@@ -140,7 +140,7 @@ class TorchServe:
         return self.output_of("cat -- %s", path)
 
     def output_of(self, line: str, *words: str) -> str:
-        """What a command there prints; ``%s`` stands for a quoted word.
+        """Return the output of a command there; each ``%s`` is a quoted word.
 
         Raises:
             InputError: it failed.
@@ -160,7 +160,7 @@ class TorchServe:
         return urlsplit(self.config[address]).port or 80
 
     def listening(self) -> dict[int, set[Address]]:
-        """Port → the addresses on which somebody listens there."""
+        """Port → the addresses that are listening there."""
         addresses: dict[int, set[Address]] = {}
         for line in self.output_of("cat /proc/net/tcp /proc/net/tcp6").splitlines():
             fields = line.split()
@@ -170,7 +170,7 @@ class TorchServe:
         return addresses
 
     def describe(self, model: str, version: str) -> dict[str, Any]:
-        """What the management API says about a version of a model.
+        """Return the management API's description of a version of a model.
 
         Raises:
             InputError: it does not know it.
@@ -194,7 +194,7 @@ class TorchServe:
         """Send a request from where it runs.
 
         Raises:
-            HarnessError: nobody can be asked there, or nobody answers.
+            HarnessError: no request can be sent there, or there is no response.
         """
         encoded = base64.b64encode(body or b"").decode()
         request = {
@@ -211,7 +211,9 @@ class TorchServe:
             accept=_ANY,
         )
         if result.returncode:
-            raise HarnessError(f"{self.name}: cannot ask {url}: {result.stderr.strip()[-500:]}")
+            raise HarnessError(
+                f"{self.name}: cannot send a request to {url}: {result.stderr.strip()[-500:]}"
+            )
         status, content = json.loads(result.stdout)
         response = Answer(status, base64.b64decode(content))
         if not status:

@@ -53,6 +53,7 @@ KNOWN = frozenset(
     """.split()  # noqa: SIM905 - words are easier to read and compare than a list literal
 )
 
+_SCHEMA = "# yaml-language-server: $schema={}\n"
 _TLS = "TLS ends at the gateway"
 _OVERRIDDEN = "TorchServe ignores it next to model_snapshot"
 _IN_SNAPSHOT = "model_snapshot sets it for every model"
@@ -106,7 +107,9 @@ class Imported:
             old, new = known.model_dump(by_alias=True), model.serving.model_dump(by_alias=True)
             overrides[name] = {key: value for key, value in new.items() if value != old[key]}
         value = {"server": self.server.model_dump(by_alias=True), "models": overrides}
-        return f"# Imported from {self.path.name}.\n{yaml.safe_dump(value, sort_keys=False)}"
+        schema = _SCHEMA.format("../../../schemas/serving.json")
+        body = yaml.safe_dump(value, sort_keys=False)
+        return f"{schema}# Imported from {self.path.name}.\n{body}"
 
 
 def read(path: Path) -> Imported:
@@ -167,7 +170,8 @@ def write_models(repository: Repository, imported: Imported) -> list[Path]:
         if path.exists() or model.artifact.adopted is None:
             continue
         value = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
-        files.write(path, yaml.safe_dump(value, sort_keys=False))
+        schema = _SCHEMA.format("../../schemas/model.json")
+        files.write(path, schema + yaml.safe_dump(value, sort_keys=False))
         written.append(path)
         mar = model.artifact.adopted.mar
         locked[name] = LockedModel(version=model.version, mar=mar, sha256=UNSET, size=0)

@@ -11,8 +11,8 @@ from harness.archives.push import Bucket
 from harness.aws import ANY, Aws
 from harness.core import console
 from harness.models.lock import LockedModel, mar_name
-from tests import aws_fixtures
-from tests.aws_server import Shim
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 
@@ -62,8 +62,8 @@ def archive(tmp_path: Path) -> Callable[..., Archive]:
 def push(bucket: Bucket) -> Callable[[Archive], bool]:
     """Pushes an archive; says whether it was new."""
 
-    def push(made: Archive) -> bool:
-        with console.step(made[1].mar) as update:
-            return bucket.push(*made, update)
+    def push(archive: Archive) -> bool:
+        with console.step(archive[1].mar) as update:
+            return bucket.push(*archive, update)
 
     return push

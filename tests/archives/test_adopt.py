@@ -15,7 +15,7 @@ from harness.core.repository import Repository
 from harness.models import build
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, write_lock
-from tests.aws_server import Shim
+from tests.support.aws_server import Shim
 
 MODEL = "mtcnn"
 
@@ -58,17 +58,17 @@ def test_the_command_writes_the_lock_and_says_what_it_left(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    here = Repository(tmp_path)
+    repository = Repository(tmp_path)
     (tmp_path / "clusters").mkdir()
-    shutil.copytree(checkout.models, here.models)
-    shutil.rmtree(here.models / MODEL)
-    write_lock(here.lock, Lock())
+    shutil.copytree(checkout.models, repository.models)
+    shutil.rmtree(repository.models / MODEL)
+    write_lock(repository.lock, Lock())
     monkeypatch.chdir(tmp_path)
     assert cli.main(["models", "adopt", "--store", str(old)]) == 1
     assert "there is no models/mtcnn" in capsys.readouterr().err
-    shutil.copytree(checkout.models / MODEL, here.models / MODEL)
+    shutil.copytree(checkout.models / MODEL, repository.models / MODEL)
     assert cli.main(["models", "adopt", "--store", str(old)]) == 0
-    assert load_lock(here.lock).models[MODEL].mar == "faces.mar"
+    assert load_lock(repository.lock).models[MODEL].mar == "faces.mar"
 
 
 @pytest.fixture
@@ -82,27 +82,29 @@ def staging(
     return Aws("us-west-2", ANY)
 
 
-def own(file_system: str) -> int:
+def adopt_ownership(file_system: str) -> int:
     return cli.main(["models", "adopt", "--env", "staging", "--ownership", file_system])
 
 
 def test_nobody_can_be_root_once_the_policy_stands(
     staging: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = str(staging.call("efs", "create_file_system", CreationToken="old")["FileSystemId"])
+    file_system = str(
+        staging.call("efs", "create_file_system", CreationToken="old")["FileSystemId"]
+    )
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
-    staging.call("efs", "put_file_system_policy", FileSystemId=made, Policy=policy)
-    assert own(made) == 1
-    said = capsys.readouterr().err
-    assert "has a file-system policy, so nobody can be root on it" in said
-    assert f"aws efs delete-file-system-policy --file-system-id {made}" in said
+    staging.call("efs", "put_file_system_policy", FileSystemId=file_system, Policy=policy)
+    assert adopt_ownership(file_system) == 1
+    stderr = capsys.readouterr().err
+    assert "has a file-system policy, which blocks root access" in stderr
+    assert f"aws efs delete-file-system-policy --file-system-id {file_system}" in stderr
 
 
 def test_a_file_system_that_is_not_there_is_named(
     staging: Aws, shim: Shim, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shim.refuse("DescribeFileSystemPolicy", "FileSystemNotFound", status=404)
-    assert own("fs-0123456789abcdef0") == 1
+    assert adopt_ownership("fs-0123456789abcdef0") == 1
     assert "there is no file system fs-0123456789abcdef0" in capsys.readouterr().err
 
 

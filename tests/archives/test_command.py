@@ -20,16 +20,20 @@ def staging(
     checkout: Repository, tmp_path: Path, bucket: Bucket, archive, monkeypatch: pytest.MonkeyPatch
 ) -> Archive:
     """A checkout whose lock names one archive, which is built."""
-    here = Repository(tmp_path / "checkout")
-    shutil.copytree(checkout.root / "clusters" / "staging", here.root / "clusters" / "staging")
-    here.models.mkdir()
+    repository = Repository(tmp_path / "checkout")
+    shutil.copytree(
+        checkout.root / "clusters" / "staging", repository.root / "clusters" / "staging"
+    )
+    repository.models.mkdir()
     path, locked = archive(b"weights")
-    write_lock(here.lock, Lock(models={"tiny": locked}))
-    (here.built_models / "model-store").mkdir(parents=True)
-    shutil.copy(path, here.built_models / "model-store")
-    site.fill(here, "staging", {"AWS_ACCOUNT_ID": "123456789012", "MODEL_BUCKET": bucket.name})
-    subprocess.run(["git", "init", "--quiet"], cwd=here.root, check=True)
-    monkeypatch.chdir(here.root)
+    write_lock(repository.lock, Lock(models={"tiny": locked}))
+    (repository.built_models / "model-store").mkdir(parents=True)
+    shutil.copy(path, repository.built_models / "model-store")
+    site.fill(
+        repository, "staging", {"AWS_ACCOUNT_ID": "123456789012", "MODEL_BUCKET": bucket.name}
+    )
+    subprocess.run(["git", "init", "--quiet"], cwd=repository.root, check=True)
+    monkeypatch.chdir(repository.root)
     return path, locked
 
 
@@ -51,8 +55,8 @@ def test_gc_lists_and_only_then_removes(
     assert capsys.readouterr().out.splitlines()[0] == "forgotten.mar"
     assert cli.main(["models", "gc", "--env", "staging", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unneeded"] == ["forgotten.mar"]
-    left = bucket.aws.list_all("s3", "list_objects_v2", "Contents", Bucket=bucket.name)
-    assert {each["Key"] for each in left} == {staging[1].mar, "evidence.json"}
+    remaining = bucket.aws.list_all("s3", "list_objects_v2", "Contents", Bucket=bucket.name)
+    assert {each["Key"] for each in remaining} == {staging[1].mar, "evidence.json"}
 
 
 def test_a_bucket_that_is_unset_names_the_command_that_sets_it(

@@ -19,8 +19,8 @@ def history(tmp_path: Path) -> Callable[..., str]:
 
     def git(*words: str) -> str:
         argv = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *words]
-        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        result = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return result.stdout.strip()
 
     git("init", "--quiet", "--initial-branch=main")
 

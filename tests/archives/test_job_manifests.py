@@ -30,9 +30,9 @@ def pod(job: Value) -> Value:
 
 
 def sync(environment: Environment) -> Value:
-    found = environment.find("Job", "torchserve-model-sync")
-    assert found is not None
-    return found.value
+    job = environment.find("Job", "torchserve-model-sync")
+    assert job is not None
+    return job.value
 
 
 def test_gc_runs_as_the_sync_job_does(staging: Environment) -> None:

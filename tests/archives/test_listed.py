@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.archives import model_store
 from harness.kubernetes import api
-from tests.api_server import State, serving
+from tests.support.api_server import State, serving
 
 
 def _files(name: str) -> str:

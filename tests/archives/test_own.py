@@ -38,10 +38,10 @@ class Old:
         self, *options: str, how: tuple[str, ...] = ("-m", "model_sync.own")
     ) -> tuple[int, str]:
         argv = [sys.executable, *how, f"--data={self.data}", *options]
-        done = subprocess.run(
+        result = subprocess.run(
             argv, cwd=MODULES, capture_output=True, text=True, timeout=60, env={}, check=False
         )
-        return done.returncode, done.stdout + done.stderr
+        return result.returncode, result.stdout + result.stderr
 
     def answer(self, *options: str) -> dict[str, object]:
         code, out = self.run(*options)
@@ -52,8 +52,8 @@ class Old:
     def states(self) -> dict[str, tuple[int, int, int]]:
         """Owner, group and mode by path below the folder."""
         paths = [self.data, *sorted(self.data.rglob("*"))]
-        found = {str(path.relative_to(self.data)): path.lstat() for path in paths}
-        return {name: (s.st_uid, s.st_gid, s.st_mode & 0o7777) for name, s in found.items()}
+        stats = {str(path.relative_to(self.data)): path.lstat() for path in paths}
+        return {name: (s.st_uid, s.st_gid, s.st_mode & 0o7777) for name, s in stats.items()}
 
 
 @pytest.fixture
@@ -95,7 +95,9 @@ def test_it_only_names_until_it_is_told_to_change(old: Old) -> None:
 def test_the_servers_can_read_and_the_sync_job_can_write(old: Old) -> None:
     elsewhere = old.data.parent / "elsewhere"
     content = {path: path.read_bytes() for path in old.data.rglob("*.mar")}
-    left = {name: state for name, state in old.states().items() if name.startswith(tuple(LEFT))}
+    untouched = {
+        name: state for name, state in old.states().items() if name.startswith(tuple(LEFT))
+    }
     old.answer("--apply")
     after = old.states()
     for folder in (".", "model_store", "config"):
@@ -106,7 +108,9 @@ def test_the_servers_can_read_and_the_sync_job_can_write(old: Old) -> None:
         "config/config.properties",
     ):
         assert after[file] == (1000, 1000, 0o644)
-    assert {name: after[name] for name in left} == left, "what is not ours stays as it was"
+    assert {name: after[name] for name in untouched} == untouched, (
+        "what is not ours stays as it was"
+    )
     assert (elsewhere.stat().st_uid, elsewhere.stat().st_mode & 0o777) == (0, 0o600)
     assert {path: path.read_bytes() for path in old.data.rglob("*.mar")} == content
     assert old.answer("--apply")["changed"] == []

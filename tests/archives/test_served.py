@@ -27,15 +27,15 @@ def test_what_the_job_copied_answers_right(
     code, out = job.wants(*lock.models.values()).run()
     assert code == 0, out
 
-    there = Repository(tmp_path / "checkout")
+    repository = Repository(tmp_path / "checkout")
     shutil.copytree(
-        checkout.built_models, there.built_models, ignore=shutil.ignore_patterns("model-store")
+        checkout.built_models, repository.built_models, ignore=shutil.ignore_patterns("model-store")
     )
-    (there.built_models / "model-store").symlink_to(job.store)
+    (repository.built_models / "model-store").symlink_to(job.store)
     for folder in ("apps", "clusters", "models"):
-        (there.root / folder).symlink_to(checkout.root / folder)
-    prepared = samples.load_samples(there, lock)
-    with embedded_server.running(there) as served:
+        (repository.root / folder).symlink_to(checkout.root / folder)
+    prepared = samples.load_samples(repository, lock)
+    with embedded_server.running(repository) as served:
         for sample in (each for every in prepared.values() for each in every):
             url = f"{served.inference_url}/predictions/{sample.model}"
             request = urllib.request.Request(

@@ -65,17 +65,17 @@ class Sweep:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """A store with two archives that are known, one that is not, and other things."""
-    made = Sweep(tmp_path)
-    made.store.mkdir(parents=True)
+    sweep_job = Sweep(tmp_path)
+    sweep_job.store.mkdir(parents=True)
     for name in ("new-1.mar", "old-1.mar", "by-hand.mar"):
-        (made.store / name).write_bytes(name.encode())
+        (sweep_job.store / name).write_bytes(name.encode())
     known = [{"name": n, "sha256": "0" * 64, "size": 9} for n in ("new-1.mar", "old-1.mar")]
-    (made.store / "manifest.json").write_text(json.dumps(known))
-    (made.store / "notes.txt").write_text("of a person")
-    (made.store / "folder.mar").mkdir()
-    (made.store / "link.mar").symlink_to(made.store / "new-1.mar")
+    (sweep_job.store / "manifest.json").write_text(json.dumps(known))
+    (sweep_job.store / "notes.txt").write_text("of a person")
+    (sweep_job.store / "folder.mar").mkdir()
+    (sweep_job.store / "link.mar").symlink_to(sweep_job.store / "new-1.mar")
     (tmp_path / "keep.json").write_text('["new-1.mar"]')
-    return made
+    return sweep_job
 
 
 def test_it_only_names_until_it_is_told_to_remove(sweep: Sweep) -> None:
@@ -87,8 +87,8 @@ def test_it_only_names_until_it_is_told_to_remove(sweep: Sweep) -> None:
 
 def test_it_removes_archives_and_nothing_else(sweep: Sweep) -> None:
     sweep.unneeded("--remove")
-    kept = {"new-1.mar", "manifest.json", "notes.txt", "folder.mar", "link.mar"}
-    assert sweep.holds() == kept
+    expected = {"new-1.mar", "manifest.json", "notes.txt", "folder.mar", "link.mar"}
+    assert sweep.holds() == expected
     assert sweep.manifest() == {"new-1.mar"}
     assert sweep.unneeded("--remove") == {}
 

@@ -24,7 +24,7 @@ from harness.model_sync import SyncError
 from harness.model_sync.store import File, Store
 from harness.models.lock import LockedModel
 from tests.archives.conftest import Archive
-from tests.aws_server import Reply, Shim
+from tests.support.aws_server import Reply, Shim
 
 MEASURED = """
 import runpy
@@ -82,16 +82,16 @@ class Job:
 @pytest.fixture
 def job(bucket: Bucket, shim: Shim, tmp_path: Path) -> Job:
     (tmp_path / "data").mkdir()
-    kept = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
-    kept["AWS_REGION"] = "us-west-2"
-    return Job(bucket, tmp_path, kept)
+    saved = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+    saved["AWS_REGION"] = "us-west-2"
+    return Job(bucket, tmp_path, saved)
 
 
 @pytest.fixture
 def pushed(push: Callable, archive: Callable[..., Archive]) -> LockedModel:
-    made = archive(b"weights" * 300_000)
-    push(made)
-    return made[1]
+    built = archive(b"weights" * 300_000)
+    push(built)
+    return built[1]
 
 
 def truncated(to: int) -> Callable:
@@ -175,12 +175,12 @@ def test_told_to_stop_it_ends_at_once_and_leaves_nothing_half_done(
     job.argv = [*isolated, *job.argv]
     process = job.start()
 
-    def told(*_: object) -> None:
+    def on_signal(*_: object) -> None:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[0]) if isolated else process.pid, signal.SIGTERM)
         process.wait(timeout=10)
 
-    shim.twists["GetObject"].append(told)
+    shim.twists["GetObject"].append(on_signal)
     try:
         process.communicate(timeout=20)
     finally:
@@ -243,11 +243,11 @@ def test_an_archive_that_was_replaced_in_the_store_comes_back(
 def test_a_name_that_says_nothing_of_the_content_is_never_overwritten(
     job: Job, push: Callable, archive: Callable[..., Archive]
 ) -> None:
-    made = archive(b"weights", "adopted.mar")
-    push(made)
+    built = archive(b"weights", "adopted.mar")
+    push(built)
     job.store.mkdir()
     (job.store / "adopted.mar").write_bytes(b"the old release's")
-    code, out = job.wants(made[1]).run()
+    code, out = job.wants(built[1]).run()
     assert code == 1
     assert "another release may need it as it is" in out
     assert (job.store / "adopted.mar").read_bytes() == b"the old release's"
@@ -256,9 +256,9 @@ def test_a_name_that_says_nothing_of_the_content_is_never_overwritten(
 def test_two_at_once_take_turns(job: Job, pushed: LockedModel, shim: Shim) -> None:
     job.wants(pushed)
     with job.start() as first, job.start() as second:
-        said = [each.communicate(timeout=60)[0].splitlines()[0] for each in (first, second)]
+        lines = [each.communicate(timeout=60)[0].splitlines()[0] for each in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0)
-    assert sorted(said) == [f"{pushed.mar}: copied", f"{pushed.mar}: was there"]
+    assert sorted(lines) == [f"{pushed.mar}: copied", f"{pushed.mar}: was there"]
     assert shim.calls.count("GetObject") == 1
     assert job.holds() == ["manifest.json", pushed.mar]
 
@@ -326,10 +326,10 @@ def test_memory_does_not_grow_with_the_archive(
 ) -> None:
     """An archive of 256 MB within 200 MB: it is never in memory as a whole."""
     content = hashlib.sha256().digest() * (8 << 20)
-    made = archive(content)
-    push(made)
+    built = archive(content)
+    push(built)
     # VmHWM: ru_maxrss would count what this very process had when it forked.
-    job.wants(made[1]).argv[1:3] = ["-c", MEASURED]
+    job.wants(built[1]).argv[1:3] = ["-c", MEASURED]
     code, out = job.run()
     assert code == 0, out
     peak = int(out.rsplit("VmHWM:", 1)[1].split()[0])  # KiB

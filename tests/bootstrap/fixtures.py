@@ -19,9 +19,9 @@ from harness.bootstrap.installation import Installation
 from harness.core.pace import Pace
 from harness.core.repository import Repository
 from harness.settings import site
-from tests import aws_fixtures
-from tests.aws_server import Shim
 from tests.bootstrap import programs
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 ACCOUNT = "123456789012"
@@ -83,11 +83,11 @@ def fork(checkout: Repository, tmp_path: Path) -> Fork:
         ["git", "init", "--quiet", "--bare", "--initial-branch=main", origin], check=True
     )
     (root / ".gitignore").write_text("/build/\n")
-    made = Fork(Repository(root), origin)
-    made.git("init", "--quiet", "--initial-branch=work")
-    made.git("remote", "add", "origin", str(origin))
-    made.merge()
-    return made
+    new_fork = Fork(Repository(root), origin)
+    new_fork.git("init", "--quiet", "--initial-branch=work")
+    new_fork.git("remote", "add", "origin", str(origin))
+    new_fork.merge()
+    return new_fork
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class Programs:
 
     def words(self, name: str) -> list[str]:
         """What a program was told to do, questions after its version left out."""
-        said = (" ".join(call["words"]) for call in self.calls(name))
-        return [words for words in said if not words.startswith(("version", "--version", "list"))]
+        lines = (" ".join(call["words"]) for call in self.calls(name))
+        return [words for words in lines if not words.startswith(("version", "--version", "list"))]
 
     def say(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -122,9 +122,9 @@ def on_path(checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         file.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv(programs.RECORDS, str(folder))
-    made = Programs(folder)
-    made.say("helm.version", f"v{tools.version(checkout, 'helm')}")
-    return made
+    recorders = Programs(folder)
+    recorders.say("helm.version", f"v{tools.version(checkout, 'helm')}")
+    return recorders
 
 
 @dataclass(frozen=True)

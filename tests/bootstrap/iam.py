@@ -56,9 +56,9 @@ def _concerns(statement: Statement, call: Call) -> bool:
         _like_any(call.action, statement["Action"])
         and _like_any(call.resource, statement.get("Resource", "*"))
         and all(
-            _OPERATORS[operator](call.context.get(key), [str(each) for each in listed(wanted)])
+            _OPERATORS[operator](call.context.get(key), [str(each) for each in listed(expected)])
             for operator, keys in statement.get("Condition", {}).items()
-            for key, wanted in keys.items()
+            for key, expected in keys.items()
         )
     )
 
@@ -73,9 +73,9 @@ def _like(value: str | None, patterns: list[str]) -> bool:
 
 _OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
     "ArnEquals": _like,
-    "Bool": lambda value, wanted: value is not None and value in wanted,
-    "Null": lambda value, wanted: (value is None) == (wanted == ["true"]),
-    "StringEquals": lambda value, wanted: value is not None and value in wanted,
+    "Bool": lambda value, expected: value is not None and value in expected,
+    "Null": lambda value, expected: (value is None) == (expected == ["true"]),
+    "StringEquals": lambda value, expected: value is not None and value in expected,
     "StringLike": _like,
-    "StringNotEquals": lambda value, wanted: value not in wanted,
+    "StringNotEquals": lambda value, expected: value not in expected,
 }

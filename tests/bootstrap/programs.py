@@ -27,14 +27,14 @@ VERSIONS = {
 def main() -> int:
     name, *words = sys.argv[1:]
     folder = Path(os.environ[RECORDS])
-    asked = "version" in words or "--version" in words
-    stdin = "" if asked else sys.stdin.read()
+    version_only = "version" in words or "--version" in words
+    stdin = "" if version_only else sys.stdin.read()
     called = {"words": words, "stdin": stdin, "environment": dict(os.environ)}
     with (folder / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps(called) + "\n")
-    if asked and "--create-namespace" not in words:
-        given = folder / f"{name}.version"
-        say(given.read_text() if given.exists() else VERSIONS[name])
+    if version_only and "--create-namespace" not in words:
+        version_file = folder / f"{name}.version"
+        say(version_file.read_text() if version_file.exists() else VERSIONS[name])
         return 0
     return {"eksctl": eksctl, "helm": helm}[name](words, stdin, folder)
 
@@ -111,15 +111,15 @@ def helm(words: list[str], stdin: str, folder: Path) -> int:
         release.unlink(missing_ok=True)
     else:
         chart = f"{words[2]}-{words[words.index('--version') + 1]}"
-        there = {"name": words[2], "chart": chart, "status": "pending-install"}
+        release = {"name": words[2], "chart": chart, "status": "pending-install"}
         if release.exists():
             sys.stdout.write(
                 f"{'Error: another operation (install/upgrade/rollback) is in progress'}\n"
             )
             return 1
-        release.write_text(json.dumps([there]))
+        release.write_text(json.dumps([release]))
         _die(folder, "helm", 0)
-        release.write_text(json.dumps([there | {"status": "deployed"}]))
+        release.write_text(json.dumps([release | {"status": "deployed"}]))
     return 0
 
 

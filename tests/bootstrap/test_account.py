@@ -10,24 +10,26 @@ from harness.aws import ANY, Aws
 from harness.bootstrap import account, foundation
 from harness.bootstrap.installation import Installation
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import ACCOUNT, REGION, Fork, Programs
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 
 
 def test_programs_that_will_do_are_named_with_their_versions(install: Install) -> None:
-    here = install()
-    [change] = account.inspect_programs(here).changes
-    assert change.startswith(f"+ helm {tools.version(here.repository, 'helm')}, as tools/helm pins")
-    account.provide(here, lambda _: None)
-    look = account.inspect_programs(here)
-    assert look.is_done
-    assert look.lines[0].startswith("eksctl 0.230.0, kubectl 1.36.3, aws 2.31.4, helm 4.")
+    installation = install()
+    [change] = account.inspect_programs(installation).changes
+    assert change.startswith(
+        f"+ helm {tools.version(installation.repository, 'helm')}, as tools/helm pins"
+    )
+    account.provide(installation, lambda _: None)
+    inspection = account.inspect_programs(installation)
+    assert inspection.is_done
+    assert inspection.lines[0].startswith("eksctl 0.230.0, kubectl 1.36.3, aws 2.31.4, helm 4.")
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "wanted"),
+    ("name", "version", "expected"),
     [
         ("eksctl", "0.201.0", "eksctl 0.230 or newer: 0.201.0 (makes the cluster"),
         ("aws", "aws-cli/1.44.0 Python/3.12", "aws 2.0 or newer: 1.44.0 (gives kubectl"),
@@ -36,36 +38,36 @@ def test_programs_that_will_do_are_named_with_their_versions(install: Install) -
     ],
 )
 def test_a_program_that_is_too_old_is_named_with_both_versions(
-    install: Install, on_path: Programs, name: str, said: str, wanted: str
+    install: Install, on_path: Programs, name: str, version: str, expected: str
 ) -> None:
-    on_path.say(f"{name}.version", said)
-    look = account.inspect_programs(install())
-    assert look.lines[0].startswith(wanted)
-    assert "docs/install-eks.md" in look.manual
+    on_path.say(f"{name}.version", version)
+    inspection = account.inspect_programs(install())
+    assert inspection.lines[0].startswith(expected)
+    assert "docs/install-eks.md" in inspection.manual
 
 
 def test_programs_that_are_missing_are_named_all_at_once(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    look = account.inspect_programs(install())
-    assert [line.split()[0] for line in look.lines] == ["eksctl", "kubectl", "aws"]
+    inspection = account.inspect_programs(install())
+    assert [line.split()[0] for line in inspection.lines] == ["eksctl", "kubectl", "aws"]
 
 
 def test_a_caller_of_another_account_is_stopped(fork: Fork, install: Install) -> None:
     fork.fill(AWS_ACCOUNT_ID="999999999999")
-    look = account.inspect_caller(install())
-    assert "of another account than 999999999999" in look.lines[0]
-    assert f"AWS_ACCOUNT_ID={ACCOUNT}" in look.manual
+    inspection = account.inspect_caller(install())
+    assert "belongs to another account than 999999999999" in inspection.lines[0]
+    assert f"AWS_ACCOUNT_ID={ACCOUNT}" in inspection.manual
 
 
 def test_a_caller_whom_the_cluster_would_not_let_in_is_stopped(
     fork: Fork, install: Install
 ) -> None:
     fork.fill(ADMIN_ROLE_ARN=f"arn:aws:iam::{ACCOUNT}:role/Platform")
-    look = account.inspect_caller(install())
-    assert "the cluster lets nobody else in" in look.lines[0]
-    assert "role/Platform" in look.lines[0]
+    inspection = account.inspect_caller(install())
+    assert "the cluster lets no one else in" in inspection.lines[0]
+    assert "role/Platform" in inspection.lines[0]
 
 
 def assume(shim: Shim, monkeypatch: pytest.MonkeyPatch, path: str, name: str) -> str:
@@ -84,37 +86,37 @@ def assume(shim: Shim, monkeypatch: pytest.MonkeyPatch, path: str, name: str) ->
 def test_a_role_with_a_path_is_the_role_that_sts_names_without_it(
     fork: Fork, install: Install, empty: Shim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = install()
+    installation = install()
     role = assume(empty, monkeypatch, "/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_Admin")
-    here.aws = Aws(REGION, ANY)
-    assert ":assumed-role/AWSReservedSSO_Admin/me" in here.aws.caller.arn
-    assert account.role(here.aws) == role
+    installation.aws = Aws(REGION, ANY)
+    assert ":assumed-role/AWSReservedSSO_Admin/me" in installation.aws.caller.arn
+    assert account.role(installation.aws) == role
     fork.fill(ADMIN_ROLE_ARN=role)
-    assert account.inspect_caller(here).is_done
+    assert account.inspect_caller(installation).is_done
 
 
 def test_a_caller_who_may_not_look_at_himself_is_guessed(
     install: Install, empty: Shim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = install()
+    installation = install()
     assume(empty, monkeypatch, "/", "Admin")
-    here.aws = Aws(REGION, ANY)
+    installation.aws = Aws(REGION, ANY)
     empty.refuse("GetRole", "AccessDenied", status=403)
-    assert account.role(here.aws) == f"arn:aws:iam::{ACCOUNT}:role/Admin"
+    assert account.role(installation.aws) == f"arn:aws:iam::{ACCOUNT}:role/Admin"
 
 
 def test_what_only_the_owner_knows_is_asked_for_once_and_in_one_command(
     fork: Fork, install: Install
 ) -> None:
-    look = foundation.inspect_settings(install())
-    asked = {line.partition(":")[0] for line in look.lines}
-    assert asked == {
+    inspection = foundation.inspect_settings(install())
+    names = {line.partition(":")[0] for line in inspection.lines}
+    assert names == {
         "GIT_URL", "DOMAIN", "ACME_EMAIL", "JWT_ISSUER", "JWT_JWKS_URI", "ADMIN_CIDR",
         "ADMIN_ROLE_ARN",
     }  # fmt: skip
-    assert look.manual.startswith("harness init --env staging GIT_URL=… ")
-    assert "ADMIN_ROLE_ARN=arn:aws:" in look.manual, "one's own, to be copied"
-    assert site.SETTINGS["DOMAIN"].what in "\n".join(look.lines)
+    assert inspection.manual.startswith("harness init --env staging GIT_URL=… ")
+    assert "ADMIN_ROLE_ARN=arn:aws:" in inspection.manual, "one's own, to be copied"
+    assert site.SETTINGS["DOMAIN"].what in "\n".join(inspection.lines)
     fork.fill()
     assert foundation.inspect_settings(install()).is_done
 
@@ -123,8 +125,8 @@ def test_without_github_somebody_else_makes_the_workflows_role(
     fork: Fork, install: Install
 ) -> None:
     fork.fill(GIT_URL="https://gitlab.example.org/acme/torchserve.git")
-    look = foundation.inspect_settings(install())
-    assert [line.partition(":")[0] for line in look.lines] == ["WORKFLOW_ROLE_ARN"]
+    inspection = foundation.inspect_settings(install())
+    assert [line.partition(":")[0] for line in inspection.lines] == ["WORKFLOW_ROLE_ARN"]
     assert "GitHubOwner" not in foundation.stack_spec(install()).parameters
 
 

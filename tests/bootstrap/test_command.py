@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import Fork, Programs, mutating
+from tests.support.aws_server import Shim
 
 TOKEN = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @pytest.fixture(autouse=True)
-def _here(fork: Fork, empty: Shim, on_path: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+def _working_folder(
+    fork: Fork, empty: Shim, on_path: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(fork.repository.root)
 
 
@@ -55,12 +57,12 @@ def test_an_apply_goes_as_far_as_it_can_and_a_second_one_changes_nothing(
 ) -> None:
     fork.fill()
     assert bootstrap("apply") == 3
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     for step in ("programs", "caller", "settings", "foundation", "values", "cluster", "store"):
-        assert f"✓ {step}" in said
-    assert "apps/torchserve/base/helmrelease.yaml names no digest" in said
-    assert "clusters/staging/site.yaml is not what main has" in said
-    hints = [line for line in said.splitlines() if line.startswith("  → ")]
+        assert f"✓ {step}" in stderr
+    assert "apps/torchserve/base/helmrelease.yaml names no digest" in stderr
+    assert "clusters/staging/site.yaml is not what main has" in stderr
+    hints = [line for line in stderr.splitlines() if line.startswith("  → ")]
     assert "make image-base" in hints.pop(0)
     assert "make image" in hints.pop(0)
     assert hints == [
@@ -112,7 +114,7 @@ def test_a_token_by_standard_input_has_to_come(
     with empty_file.open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert bootstrap("apply", "--token-stdin") == 2
-    assert "no token came by standard input" in capsys.readouterr().err
+    assert "standard input contains no token" in capsys.readouterr().err
 
 
 def test_an_environment_of_this_machine_needs_no_bootstrap(

@@ -13,9 +13,9 @@ from harness.bootstrap.installation import Installation
 from harness.bootstrap.step import apply
 from harness.core.errors import HarnessError
 from harness.settings import site
-from tests.aws_mortal import Killed, Mortal
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import REGION, Fork, Programs, mutating
+from tests.support.aws_crashing import CrashingAws, Killed
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 
@@ -32,10 +32,10 @@ def client(shim: Shim, service: str) -> Any:
 def built(fork: Fork, install: Install, empty: Shim) -> Installation:
     """A foundation that was in use, and whose cluster and file system are gone."""
     fork.fill()
-    here = install()
-    foundation.build(here, quiet)
-    foundation.write_values(here, quiet)
-    s3, bucket = client(empty, "s3"), here.value("MODEL_BUCKET")
+    installation = install()
+    foundation.build(installation, quiet)
+    foundation.write_values(installation, quiet)
+    s3, bucket = client(empty, "s3"), installation.value("MODEL_BUCKET")
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     for name in ("a.mar", "a.mar", "evidence/b.json"):
         s3.put_object(Bucket=bucket, Key=name, Body=name.encode())
@@ -98,14 +98,14 @@ def test_bucket_and_key_outlive_the_stack_and_go_too(built: Installation, empty:
 def test_killed_after_each_single_call_the_next_run_ends_it(
     built: Installation, install: Install
 ) -> None:
-    mortal, index, done = Mortal(0), 0, False
-    while not done:
+    crashing, index, is_finished = CrashingAws(0), 0, False
+    while not is_finished:
         index += 1
-        here = install(action="destroy", with_data=True)
-        here.aws = mortal.dying_after(index)
+        installation = install(action="destroy", with_data=True)
+        installation.aws = crashing.crash_after(index)
         try:
-            list(apply(down.DOWN, here))
-            done = True
+            list(apply(down.DOWN, installation))
+            is_finished = True
         except Killed:
             continue
     assert index > 10

@@ -88,8 +88,8 @@ def test_the_costs_count_what_eksctl_would_make(
     page: str, checkout: Repository, env: str, column: int
 ) -> None:
     described = yaml.safe_load((checkout.root / "clusters" / env / "eksctl.yaml").read_text())
-    told = {row[0]: row[column] for row in rows(section(page, "What it costs"))}
-    assert told == quantities(described)
+    documented = {row[0]: row[column] for row in rows(section(page, "What it costs"))}
+    assert documented == quantities(described)
 
 
 @pytest.mark.parametrize(("env", "column"), [("staging", 1), ("production", 2)])
@@ -104,5 +104,5 @@ def test_the_quota_is_that_of_the_gpu_nodes_and_of_their_update(
     ]
     # https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html
     more = 2 * len(described["availabilityZones"]) * cpus[0]
-    told = {row[0]: row[column] for row in rows(section(page, "What you need"))}
-    assert told == {"always": str(sum(cpus)), "more while nodes are updated": str(more)}
+    documented = {row[0]: row[column] for row in rows(section(page, "What you need"))}
+    assert documented == {"always": str(sum(cpus)), "more while nodes are updated": str(more)}

@@ -10,8 +10,8 @@ from harness.bootstrap import release
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
+from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
 DIGEST = f"sha256:{'1' * 64}"
@@ -47,9 +47,9 @@ def filled(fork: Fork) -> Fork:
 
 
 def test_an_image_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
-    look = release.inspect_image(install())
-    assert look.lines == (f"{IMAGE} names no digest", f"{CONTAINERFILE} names no base")
-    base, build = look.manual.splitlines()
+    inspection = release.inspect_image(install())
+    assert inspection.lines == (f"{IMAGE} names no digest", f"{CONTAINERFILE} names no base")
+    base, build = inspection.manual.splitlines()
     assert "make image-base" in base
     assert "environment `staging`" in build
     assert "make image-pin DIGEST=" in build
@@ -57,60 +57,62 @@ def test_an_image_that_was_never_built_is_named(fork: Fork, install: Install) ->
 
 def test_an_image_whose_base_has_a_digest_can_be_built(fork: Fork, install: Install) -> None:
     fork.replace(CONTAINERFILE, "sha256:UNSET", DIGEST)
-    look = release.inspect_image(install())
-    assert look.lines == (f"{IMAGE} names no digest",)
-    assert look.manual.startswith("run the workflow `image`")
+    inspection = release.inspect_image(install())
+    assert inspection.lines == (f"{IMAGE} names no digest",)
+    assert inspection.manual.startswith("run the workflow `image`")
 
 
 def test_an_image_has_to_be_in_the_registry(filled: Fork, install: Install, empty: Shim) -> None:
-    here = install()
-    assert release.inspect_image(here).lines == (f"{REGISTRY}/torchserve@{DIGEST} not found",)
+    installation = install()
+    assert release.inspect_image(installation).lines == (
+        f"{REGISTRY}/torchserve@{DIGEST} not found",
+    )
     ecr = boto3.client("ecr", region_name=REGION, endpoint_url=empty.moto)
     ecr.create_repository(repositoryName="staging/torchserve")
-    assert "make image-pin" in release.inspect_image(here).manual
+    assert "make image-pin" in release.inspect_image(installation).manual
     manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
-    made = ecr.put_image(repositoryName="staging/torchserve", imageManifest=manifest, imageTag="x")[
-        "image"
-    ]["imageId"]["imageDigest"]
-    filled.replace(IMAGE, DIGEST, made)
-    assert release.inspect_image(here).is_done
+    response = ecr.put_image(
+        repositoryName="staging/torchserve", imageManifest=manifest, imageTag="x"
+    )["image"]["imageId"]["imageDigest"]
+    filled.replace(IMAGE, DIGEST, response)
+    assert release.inspect_image(installation).is_done
 
 
 def test_a_registry_elsewhere_is_not_asked(filled: Fork, install: Install) -> None:
     site.fill(filled.repository, "staging", {"REGISTRY": "registry.example.org/ml"})
-    look = release.inspect_image(install())
-    assert look.is_done
-    assert "not asked for" in look.lines[0]
+    inspection = release.inspect_image(install())
+    assert inspection.is_done
+    assert "not checked" in inspection.lines[0]
 
 
 def test_archives_have_to_be_locked_then_pushed(
     fork: Fork, filled: Fork, install: Install, empty: Shim
 ) -> None:
-    here = install()
+    installation = install()
     s3 = boto3.client("s3", region_name=REGION, endpoint_url=empty.moto)
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    look = release.inspect_models(here)
-    assert len(look.lines) == 3
-    assert look.lines[0].endswith(f"is not in s3://{BUCKET}")
-    assert look.manual == "make models-push ENV=staging"
+    inspection = release.inspect_models(installation)
+    assert len(inspection.lines) == 3
+    assert inspection.lines[0].endswith(f"is not in s3://{BUCKET}")
+    assert inspection.manual == "make models-push ENV=staging"
     s3.put_object(Bucket=BUCKET, Key="squeezenet1_1-1.0-2222.mar", Body=b"1234")
-    assert "has 4 bytes" in "\n".join(release.inspect_models(here).lines)
+    assert "has 4 bytes" in "\n".join(release.inspect_models(installation).lines)
 
 
 def test_an_archive_that_was_never_built_is_named(fork: Fork, install: Install) -> None:
     fork.fill(MODEL_BUCKET=BUCKET)
-    look = release.inspect_models(install())
-    assert look.lines == ("squeezenet1_1-1.0-UNSET.mar was never built and locked",)
-    assert look.manual == "make lock"
+    inspection = release.inspect_models(install())
+    assert inspection.lines == ("squeezenet1_1-1.0-UNSET.mar was never built and locked",)
+    assert inspection.manual == "make lock"
 
 
 def test_what_was_written_here_has_to_be_on_main(filled: Fork, install: Install) -> None:
-    here = install()
-    look = release.inspect_main(here)
-    assert "clusters/staging/site.yaml is not what main has" in look.lines
-    assert "commit, have it reviewed and merged into main" in look.manual
+    installation = install()
+    inspection = release.inspect_main(installation)
+    assert "clusters/staging/site.yaml is not what main has" in inspection.lines
+    assert "commit, have it reviewed and merged into main" in inspection.manual
     commit = filled.merge()
-    assert release.inspect_main(here).lines == (f"main at {commit[:12]}",)
+    assert release.inspect_main(installation).lines == (f"main at {commit[:12]}",)
 
 
 def test_eksctls_description_has_to_be_on_main_too(filled: Fork, install: Install) -> None:
@@ -133,18 +135,18 @@ def test_a_main_that_went_on_has_to_be_pulled(filled: Fork, install: Install) ->
     filled.replace("infra/policies/priorityclass.yaml", "value: ", "value: 1")
     filled.merge()
     filled.git("reset", "--quiet", "--hard", commit)
-    look = release.inspect_main(install())
-    assert look.lines == ("infra/policies/priorityclass.yaml is not what main has",)
-    assert "git pull" in look.manual
+    inspection = release.inspect_main(install())
+    assert inspection.lines == ("infra/policies/priorityclass.yaml is not what main has",)
+    assert "git pull" in inspection.manual
 
 
 def test_nothing_on_main_may_be_unset(fork: Fork, install: Install) -> None:
     fork.fill(MODEL_BUCKET=BUCKET)
     fork.merge()
-    look = release.inspect_main(install())
-    assert look.lines[0].startswith(f"{IMAGE}:")
-    assert re.fullmatch(r"… and \d+ more", look.lines[-1])
-    assert set(look.manual.splitlines()) == {
+    inspection = release.inspect_main(install())
+    assert inspection.lines[0].startswith(f"{IMAGE}:")
+    assert re.fullmatch(r"… and \d+ more", inspection.lines[-1])
+    assert set(inspection.manual.splitlines()) == {
         "harness init --env staging",
         *release.inspect_image(install()).manual.splitlines(),
         "make lock",
@@ -154,9 +156,9 @@ def test_nothing_on_main_may_be_unset(fork: Fork, install: Install) -> None:
 def test_production_follows_the_commit_that_it_pins(filled: Fork, install: Install) -> None:
     site.fill(filled.repository, "production", ALL)
     proven = filled.merge()
-    look = release.inspect_main(install("production"))
-    assert "clusters/production/release.yaml:13 is UNSET" in look.lines
-    assert "make promote FROM=staging TO=production" in look.manual
+    inspection = release.inspect_main(install("production"))
+    assert "clusters/production/release.yaml:14 is UNSET" in inspection.lines
+    assert "make promote FROM=staging TO=production" in inspection.manual
     path = "apps/torchserve/production/model-files.yaml"
     unset = (filled.repository.root / path).read_text()
     assert "UNSET" in unset

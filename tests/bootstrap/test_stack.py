@@ -9,9 +9,9 @@ from harness.bootstrap import foundation, stack
 from harness.bootstrap.installation import Installation
 from harness.core.errors import HarnessError
 from harness.core.pace import Pace
-from tests.aws_mortal import Killed, Mortal
-from tests.aws_server import Reply, Request, Shim
 from tests.bootstrap.fixtures import Fork, mutating
+from tests.support.aws_crashing import CrashingAws, Killed
+from tests.support.aws_server import Reply, Request, Shim
 
 NAME = "torchserve-staging"
 TEMPLATE = str(foundation.TEMPLATE)
@@ -22,16 +22,16 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def here(fork: Fork, install: Callable[..., Installation]) -> Installation:
+def installation(fork: Fork, install: Callable[..., Installation]) -> Installation:
     fork.fill()
     return install()
 
 
 @pytest.fixture
-def made(here: Installation, empty: Shim) -> Installation:
-    foundation.build(here, quiet)
+def applied(installation: Installation, empty: Shim) -> Installation:
+    foundation.build(installation, quiet)
     empty.reset()
-    return here
+    return installation
 
 
 def says(shim: Shim, status: str, *events: tuple[str, str, str], times: int = 1) -> None:
@@ -56,22 +56,24 @@ def says(shim: Shim, status: str, *events: tuple[str, str, str], times: int = 1)
         shim.twists["DescribeStackEvents"] += [none, *[answer] * 3]
 
 
-def test_an_empty_account_gets_the_stack_and_its_outputs(here: Installation) -> None:
-    foundation.build(here, quiet)
-    there = stack.find(here.aws, NAME)
-    assert there
-    assert set(there.outputs) == {
+def test_an_empty_account_gets_the_stack_and_its_outputs(installation: Installation) -> None:
+    foundation.build(installation, quiet)
+    existing = stack.find(installation.aws, NAME)
+    assert existing
+    assert set(existing.outputs) == {
         "KmsKeyArn", "ModelBucket", "ModelSyncPolicyArn", "Registry", "SopsPolicyArn",
         "WorkflowRoleArn", "ImageRoleArn", "ModelsRoleArn",
     }  # fmt: skip
-    assert stack.fits(here.aws, there, foundation.stack_spec(here))
-    tags = here.aws.read("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]["Tags"]
+    assert stack.fits(installation.aws, existing, foundation.stack_spec(installation))
+    tags = installation.aws.read("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0][
+        "Tags"
+    ]
     assert {"Key": "environment", "Value": "staging"} in tags
 
 
-def test_what_is_there_already_is_not_touched(made: Installation, empty: Shim) -> None:
-    foundation.build(made, quiet)
-    assert foundation.inspect(made).is_done
+def test_what_is_there_already_is_not_touched(applied: Installation, empty: Shim) -> None:
+    foundation.build(applied, quiet)
+    assert foundation.inspect(applied).is_done
     assert empty.calls
     assert mutating(empty.calls) == []
 
@@ -80,32 +82,32 @@ def test_a_plan_lists_every_resource_and_leaves_nothing(
     fork: Fork, install: Callable[..., Installation], empty: Shim
 ) -> None:
     fork.fill()
-    here = install(action="plan")
-    changes = foundation.inspect(here).changes
+    installation = install(action="plan")
+    changes = foundation.inspect(installation).changes
     assert changes[0] == f"+ stack {NAME}"
     assert "+ AWS::S3::Bucket ModelBucket" in changes
-    assert stack.find(here.aws, NAME) is None
-    stacks = here.aws.read("cloudformation", "describe_stacks")["Stacks"]
+    assert stack.find(installation.aws, NAME) is None
+    stacks = installation.aws.read("cloudformation", "describe_stacks")["Stacks"]
     assert [each["StackStatus"] for each in stacks if each["StackName"] == NAME] == []
 
 
 def test_a_plan_says_what_a_changed_template_changes(
-    fork: Fork, made: Installation, install: Callable[..., Installation]
+    fork: Fork, applied: Installation, install: Callable[..., Installation]
 ) -> None:
     fork.replace(TEMPLATE, "NoncurrentDays: 90", "NoncurrentDays: 30")
     changes = foundation.inspect(install(action="plan")).changes
     assert changes[:2] == (f"~ stack {NAME}", "~ AWS::S3::Bucket ModelBucket")
-    foundation.build(made, quiet)
-    assert foundation.inspect(made).is_done
+    foundation.build(applied, quiet)
+    assert foundation.inspect(applied).is_done
 
 
-def test_a_changed_comment_changes_no_stack(fork: Fork, made: Installation) -> None:
+def test_a_changed_comment_changes_no_stack(fork: Fork, applied: Installation) -> None:
     fork.replace(TEMPLATE, "# One key for everything", "# A single key for everything")
-    assert foundation.inspect(made).is_done
+    assert foundation.inspect(applied).is_done
 
 
 def test_a_creation_that_failed_says_where_why_and_what_to_type(
-    here: Installation, empty: Shim
+    installation: Installation, empty: Shim
 ) -> None:
     says(empty, "REVIEW_IN_PROGRESS", times=2)  # once for the parameters, once for the stack
     says(
@@ -117,16 +119,16 @@ def test_a_creation_that_failed_says_where_why_and_what_to_type(
         times=9,
     )
     with pytest.raises(HarnessError) as refused:
-        foundation.build(here, quiet)
+        foundation.build(installation, quiet)
     assert "is in ROLLBACK_COMPLETE" in refused.value.message
     assert "Images CREATE_FAILED: staging/torchserve already exists" in refused.value.message
     assert "cancelled" not in refused.value.message
-    wanted = f"aws cloudformation delete-stack --region us-west-2 --stack-name {NAME}"
-    assert wanted in refused.value.hint
+    command = f"aws cloudformation delete-stack --region us-west-2 --stack-name {NAME}"
+    assert command in refused.value.hint
 
 
 def test_an_update_that_was_rolled_back_says_what_refused_it(
-    fork: Fork, made: Installation, empty: Shim
+    fork: Fork, applied: Installation, empty: Shim
 ) -> None:
     fork.replace(TEMPLATE, "EnableKeyRotation: true", "EnableKeyRotation: false")
 
@@ -138,7 +140,7 @@ def test_an_update_that_was_rolled_back_says_what_refused_it(
     empty.twists["ExecuteChangeSet"].append(nothing)
     says(empty, "UPDATE_COMPLETE", ("Key", "UPDATE_FAILED", "AccessDenied: kms:Disable"), times=0)
     with pytest.raises(HarnessError, match="rolled back\n  Key UPDATE_FAILED: AccessDenied"):
-        foundation.build(made, quiet)
+        foundation.build(applied, quiet)
 
 
 @pytest.mark.parametrize(
@@ -146,35 +148,35 @@ def test_an_update_that_was_rolled_back_says_what_refused_it(
     [("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"), ("DELETE_FAILED", "delete-stack")],
 )
 def test_a_stack_that_is_stuck_says_what_gets_it_out(
-    made: Installation, empty: Shim, status: str, word: str
+    applied: Installation, empty: Shim, status: str, word: str
 ) -> None:
     says(empty, status, times=9)
     with pytest.raises(HarnessError, match=f"is in {status}") as refused:
-        foundation.build(made, quiet)
+        foundation.build(applied, quiet)
     assert f"aws cloudformation {word} --region us-west-2" in refused.value.hint
 
 
-def test_it_waits_for_whoever_is_changing_it(made: Installation, empty: Shim) -> None:
+def test_it_waits_for_whoever_is_changing_it(applied: Installation, empty: Shim) -> None:
     says(empty, "UPDATE_IN_PROGRESS", times=4)
-    seen: list[str] = []
-    foundation.build(made, seen.append)
-    assert seen
+    updates: list[str] = []
+    foundation.build(applied, updates.append)
+    assert updates
     assert mutating(empty.calls) == []
 
 
-def test_patience_ends(made: Installation, empty: Shim) -> None:
-    made.pace = Pace(look=0.01, patience=0.1)
+def test_patience_ends(applied: Installation, empty: Shim) -> None:
+    applied.pace = Pace(look=0.01, patience=0.1)
     says(empty, "UPDATE_IN_PROGRESS", times=500)
     with pytest.raises(HarnessError, match=r"nothing moved for 0.1 s") as refused:
-        foundation.build(made, quiet)
+        foundation.build(applied, quiet)
     assert "events in the console" in refused.value.hint
 
 
 def test_a_change_set_that_is_refused_leaves_nothing_and_says_why(
-    made: Installation, empty: Shim
+    applied: Installation, empty: Shim
 ) -> None:
     with pytest.raises(HarnessError, match="didn't contain changes"):
-        stack.preview(made.aws, foundation.stack_spec(made), made.pace)
+        stack.preview(applied.aws, foundation.stack_spec(applied), applied.pace)
     assert empty.calls.count("DeleteChangeSet") == empty.calls.count("CreateChangeSet")
 
 
@@ -183,14 +185,14 @@ def test_killed_after_each_single_call_the_next_run_converges(
 ) -> None:
     fork.fill()
     foundation.build(install(), quiet)
-    every, mortal = len(empty.calls), Mortal(0)
+    every, crashing = len(empty.calls), CrashingAws(0)
     assert every > 8
     for index in range(1, every + 1):
         empty.empty()
-        here = install()
-        here.aws = mortal.dying_after(index)
+        installation = install()
+        installation.aws = crashing.crash_after(index)
         with pytest.raises(Killed):
-            foundation.build(here, quiet)
+            foundation.build(installation, quiet)
         again = install()
         foundation.build(again, quiet)
         assert foundation.inspect(again).is_done, f"killed after call {index}"
@@ -198,5 +200,5 @@ def test_killed_after_each_single_call_the_next_run_converges(
         assert [each["StackName"] for each in stacks] == [NAME], f"killed after call {index}"
 
 
-def test_another_region_is_another_stack(made: Installation) -> None:
+def test_another_region_is_another_stack(applied: Installation) -> None:
     assert stack.find(Aws("eu-central-1", ANY), NAME) is None

@@ -19,7 +19,7 @@ class Thing:
     """Something that a step makes: ``works`` says whether making it helps."""
 
     name: str
-    there: bool = False
+    exists: bool = False
     works: bool = True
     manual: str = ""
     looks: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Thing:
 
     def _look(self, _: Installation) -> Inspection:
         self.looks.append("look")
-        if self.there:
+        if self.exists:
             return Inspection((f"{self.name} is there",))
         if self.manual:
             return Inspection((f"{self.name} is missing",), manual=self.manual)
@@ -39,21 +39,21 @@ class Thing:
     def _do(self, _: Installation, update: console.Update) -> None:
         self.looks.append("do")
         update("making it")
-        self.there = self.works
+        self.exists = self.works
 
 
 @pytest.fixture
-def here(install: Callable[..., Installation]) -> Installation:
+def installation(install: Callable[..., Installation]) -> Installation:
     return install()
 
 
-def run(things: list[Thing], here: Installation) -> list[Row]:
-    return list(apply([each.step() for each in things], here))
+def run(things: list[Thing], installation: Installation) -> list[Row]:
+    return list(apply([each.step() for each in things], installation))
 
 
-def test_what_is_so_is_skipped_and_the_rest_is_done_in_order(here: Installation) -> None:
-    things = [Thing("a", there=True), Thing("b"), Thing("c")]
-    rows = run(things, here)
+def test_what_is_so_is_skipped_and_the_rest_is_done_in_order(installation: Installation) -> None:
+    things = [Thing("a", exists=True), Thing("b"), Thing("c")]
+    rows = run(things, installation)
     assert {row.status for row in rows} == {"done"}
     assert [row.name for row in rows if row.applied] == ["b", "c"]
     assert rows[1].lines == ("+ b",)
@@ -64,16 +64,18 @@ def test_what_is_so_is_skipped_and_the_rest_is_done_in_order(here: Installation)
     ]
 
 
-def test_a_second_run_does_nothing(here: Installation) -> None:
+def test_a_second_run_does_nothing(installation: Installation) -> None:
     things = [Thing("a"), Thing("b")]
-    run(things, here)
+    run(things, installation)
     for each in things:
         each.looks.clear()
-    assert not any(row.applied for row in run(things, here))
+    assert not any(row.applied for row in run(things, installation))
     assert [each.looks for each in things] == [["look"], ["look"]]
 
 
-def test_a_stop_says_all_that_a_person_has_to_do_and_what_to_type_then(here: Installation) -> None:
+def test_a_stop_says_all_that_a_person_has_to_do_and_what_to_type_then(
+    installation: Installation,
+) -> None:
     things = [
         Thing("a"),
         Thing("b", manual="type b"),
@@ -82,30 +84,30 @@ def test_a_stop_says_all_that_a_person_has_to_do_and_what_to_type_then(here: Ins
         Thing("e", manual="type e", after=("d",)),
     ]
     with pytest.raises(HarnessError) as stopped:
-        run(things, here)
+        run(things, installation)
     assert stopped.value.message == "b: b is missing\nc: c is missing"
     assert stopped.value.hint.split("\n  → ") == [
         "type b", "type c", "type d", f"then run again: {AGAIN}",
     ]  # fmt: skip
-    assert things[0].there
+    assert things[0].exists
     assert "do" not in things[3].looks, "nothing is done after a stop"
     assert things[4].looks == [], "what cannot be looked at yet is not"
 
 
-def test_what_was_done_and_is_not_so_is_an_error(here: Installation) -> None:
+def test_what_was_done_and_is_not_so_is_an_error(installation: Installation) -> None:
     with pytest.raises(HarnessError, match=r"a was applied, but is not done: \+ a") as failed:
-        run([Thing("a", works=False), Thing("b")], here)
+        run([Thing("a", works=False), Thing("b")], installation)
     assert failed.value.hint == AGAIN
 
 
-def test_a_plan_does_nothing_and_says_what_comes_later(here: Installation) -> None:
+def test_a_plan_does_nothing_and_says_what_comes_later(installation: Installation) -> None:
     things = [
-        Thing("a", there=True),
+        Thing("a", exists=True),
         Thing("b", after=("a",)),
         Thing("c", after=("b",)),
         Thing("d", manual="type d", after=("a",)),
     ]
-    rows = plan([each.step() for each in things], here)
+    rows = plan([each.step() for each in things], installation)
     assert [row.status for row in rows] == ["done", "pending", "blocked", "manual"]
     states = [row.as_json()["state"] for row in rows]
     assert states == ["is so", "to do", "later", "yours"], "the words of before 2027-03-01"

@@ -55,8 +55,8 @@ def granted(resources: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
 def test_cfn_lint_finds_nothing(checkout: Repository) -> None:
     program = Path(sys.executable).with_name("cfn-lint")
     argv = [program, "--include-checks", "I", "--", foundation.TEMPLATE]
-    done = subprocess.run(argv, cwd=checkout.root, capture_output=True, text=True)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    result = subprocess.run(argv, cwd=checkout.root, capture_output=True, text=True)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
 def test_the_key_is_rotated_and_outlives_the_stack(resources: dict[str, Any]) -> None:
@@ -186,9 +186,9 @@ def claims_of(step: Step, environment: str, subject: str) -> dict[str, str]:
 
 JOBS = {(w.path.name, name): job for w in WORKFLOWS for name, job in w.jobs.items()}
 TAKES = [
-    (step, found[1].title().replace("_", "").removesuffix("Arn"))
+    (step, match[1].title().replace("_", "").removesuffix("Arn"))
     for step in (step for workflow in WORKFLOWS for step in workflow.steps())
-    if (found := re.search(r"vars\.(\w+_ROLE_ARN)", step.inputs.get("role-to-assume", "")))
+    if (match := re.search(r"vars\.(\w+_ROLE_ARN)", step.inputs.get("role-to-assume", "")))
 ]
 
 
@@ -300,10 +300,10 @@ def test_nothing_reads_from_outside_but_the_role_that_promotes(resources: dict[s
         ("Key", ("KeyPolicy", "Statement")),
         ("Images", ("RepositoryPolicyText", "Statement")),
     ):
-        found = plain(resources[name]["Properties"])
+        properties = plain(resources[name]["Properties"])
         for key in path:
-            found = found[key]
-        [reading] = [each for each in found if each["Sid"] == "ReadByPromotion"]
+            properties = properties[key]
+        [reading] = [each for each in properties if each["Sid"] == "ReadByPromotion"]
         assert reading["Condition"]["ArnEquals"] == {"aws:PrincipalArn": "ReaderRoleArn"}
 
 
@@ -365,8 +365,8 @@ def test_the_file_system_lets_its_two_mounts_in_and_one_of_them_write() -> None:
     policy = efs_policy.document("fs", "loader", "server")["Statement"]
     by_server = {**BY_LOADER, "elasticfilesystem:AccessPointArn": "server"}
     mount, write = "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"
-    asked = [(mount, BY_LOADER), (write, BY_LOADER), (mount, by_server), (write, by_server)]
-    may = [allowed(policy, Call(action, context, "fs")) for action, context in asked]
+    requests = [(mount, BY_LOADER), (write, BY_LOADER), (mount, by_server), (write, by_server)]
+    may = [allowed(policy, Call(action, context, "fs")) for action, context in requests]
     assert may == [True, True, True, False]
     in_plain_text = {**BY_LOADER, "aws:SecureTransport": "false"}
     assert not allowed(policy, Call(mount, in_plain_text, "fs"))

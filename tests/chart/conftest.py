@@ -23,12 +23,12 @@ class Rendered:
 
     def __call__(self, kind: str, suffix: str = "") -> dict:
         """The one object of that kind whose name is the release's and ``suffix``."""
-        [found] = [
+        [match] = [
             value
             for value in self.objects
             if value["kind"] == kind and value["metadata"]["name"] == f"release{suffix}"
         ]
-        return found
+        return match
 
     def kinds(self) -> set[str]:
         return {value["kind"] for value in self.objects}

@@ -48,7 +48,7 @@ def test_values_are_read_with_their_comments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("# -- One.\na: 1\nb: 2\n", ":3: b is not documented"),
         ("# -- One.\na: 1\ngroup:\n  b: 2\n", ":4: group.b is not documented"),
@@ -59,10 +59,10 @@ def test_values_are_read_with_their_comments(tmp_path: Path) -> None:
     ],
     ids=["undocumented", "in a group", "plain comment", "schema", "list", "null"],
 )
-def test_what_is_not_documented_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_what_is_not_documented_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         _read(tmp_path, text)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_the_schema_refuses_unknown_keys_at_every_level(tmp_path: Path) -> None:
@@ -130,13 +130,13 @@ def test_generating_twice_changes_nothing(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [("README.md", "# Chart\n", "no place for the values"), ("Chart.yaml", "a: b\n", "version")],
     ids=["README", "Chart"],
 )
-def test_a_missing_place_is_named(copy: Path, name: str, text: str, said: str) -> None:
+def test_a_missing_place_is_named(copy: Path, name: str, text: str, message: str) -> None:
     (copy / name).write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         generate.generate(copy)
 
 

@@ -212,7 +212,7 @@ def test_a_large_archive_keeps_its_size(render: Render) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"image": {"digest": ""}}, "image.digest is empty"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
@@ -231,10 +231,10 @@ def test_a_large_archive_keeps_its_size(render: Render) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bad_values_are_refused(render: Render, changes: dict[str, object], said: str) -> None:
+def test_bad_values_are_refused(render: Render, changes: dict[str, object], message: str) -> None:
     with pytest.raises(CommandError, match="exit code 1") as refused:
         render("gpu", changes)
-    assert said in refused.value.message
+    assert message in refused.value.message
 
 
 def test_a_drain_shorter_than_an_answer_is_refused(render: Render) -> None:

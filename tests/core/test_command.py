@@ -10,13 +10,13 @@ from harness.core.command import CommandError
 
 
 def test_output_and_exit_code_come_back() -> None:
-    done = command.run(
+    completed = command.run(
         [sys.executable, "-c", "import os; print(os.environ['GREETING'], input())"],
         timeout=30,
         env={"GREETING": "hello"},
         stdin="there\n",
     )
-    assert (done.returncode, done.stdout) == (0, "hello there\n")
+    assert (completed.returncode, completed.stdout) == (0, "hello there\n")
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_a_failure_says_what_was_run_and_why_it_ended(
 
 def test_an_argument_never_meets_a_shell(tmp_path: Path) -> None:
     hostile = f"$(touch {tmp_path}/owned); `touch {tmp_path}/owned`"
-    done = command.run(
+    completed = command.run(
         [sys.executable, "-c", "import sys; print(sys.argv[1])", hostile], timeout=30
     )
-    assert done.stdout.strip() == hostile
+    assert completed.stdout.strip() == hostile
     assert not (tmp_path / "owned").exists()
 
 

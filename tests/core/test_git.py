@@ -11,14 +11,14 @@ from harness.core.git import Git, TreeEntry
 
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
-    found = Git(tmp_path)
-    found.run("init", "--quiet", "--initial-branch=main")
+    repository = Git(tmp_path)
+    repository.run("init", "--quiet", "--initial-branch=main")
     (tmp_path / "a").mkdir()
     (tmp_path / "a/crlf.txt").write_bytes(b"one\r\ntwo\r\n")
     (tmp_path / "a/\u00e9 'x'.bin").write_bytes(bytes(range(256)) * 9_000)
     (tmp_path / "a/link").symlink_to("crlf.txt")
-    _commit(found)
-    return found
+    _commit(repository)
+    return repository
 
 
 def _commit(git: Git) -> None:

@@ -15,13 +15,13 @@ from harness.core.repository import Repository
 from harness.local_cluster import local
 from harness.local_cluster.local import LocalCluster
 from tests.e2e import lag
-from tests.e2e.lab import Lab, diagnosis
-from tests.e2e.pair import Pair
+from tests.e2e.scenario import Scenario, diagnosis
 from tests.e2e.timeline import SIMULATED, Timeline, render
+from tests.e2e.two_clusters import TwoClusters
 
 _NOTED = "timeline"
 # These begin first, or the last of them keeps one worker when the others have nothing left.
-_LONGEST = ("test_two_environments.py", "test_oracle.py", "test_bootstrap.py")
+_LONGEST = ("test_two_environments.py", "test_render_vs_applied.py", "test_bootstrap.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,7 +69,7 @@ def _place(item: pytest.Item) -> int:
 
 
 @pytest.fixture(scope="session")
-def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Scenario]:
     """The shared cluster as the last scenario left it."""
     context = request.config.getoption("--context")
     timeline = Timeline()
@@ -79,20 +79,20 @@ def shared(checkout: Repository, request: pytest.FixtureRequest) -> Iterator[Lab
             cluster = until.enter_context(
                 local.running(checkout, name, nodes_of="production", context=context)
             )
-            lab = Lab(cluster, timeline)
-            lab.begin()
-        yield lab
+            scenario = Scenario(cluster, timeline)
+            scenario.begin()
+        yield scenario
 
 
 @pytest.fixture
-def draft(shared: Lab) -> Lab:
+def draft(shared: Scenario) -> Scenario:
     """The shared cluster with that tree on ``main``, for a scenario that commits first of all."""
     shared.bare.restore(shared.base)
     return shared
 
 
 @pytest.fixture
-def lab(shared: Lab) -> Lab:
+def scenario(shared: Scenario) -> Scenario:
     """The shared cluster, Ready with the tree that every scenario begins with."""
     shared.reset()
     return shared
@@ -108,28 +108,28 @@ def timeline() -> Timeline:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Give the report what the scenario noted; it may travel to another process from here."""
     report = yield
-    given = getattr(item, "funcargs", {})
-    lab = given.get("shared")
+    fixtures = getattr(item, "funcargs", {})
+    scenario = fixtures.get("shared")
     if report.when != "teardown" and report.failed:
-        for cluster in _clusters(given):
+        for cluster in _clusters(fixtures):
             report.sections.append((f"what {cluster.name} says", diagnosis(cluster)))
     if report.when == "call":
-        noted = given.get("timeline") or (lab.timeline if lab else Timeline())
+        noted = fixtures.get("timeline") or (scenario.timeline if scenario else Timeline())
         report.user_properties.append((_NOTED, (dict(noted.figures), dict(noted.load))))
         noted.figures.clear()
         noted.load.clear()
     return report
 
 
-def _clusters(given: Mapping[str, object]) -> Iterator[LocalCluster]:
+def _clusters(fixtures: Mapping[str, object]) -> Iterator[LocalCluster]:
     """The clusters that a scenario was given."""
-    for each in given.values():
+    for each in fixtures.values():
         if isinstance(each, LocalCluster):
             yield each
-        elif isinstance(each, Lab):
+        elif isinstance(each, Scenario):
             yield each.cluster
-            return  # `lab` and `shared` are the same
-        elif isinstance(each, Pair):
+            return  # `scenario` and `shared` are the same
+        elif isinstance(each, TwoClusters):
             yield from (each.staging, each.production)
 
 
@@ -164,11 +164,11 @@ class Reporter:
             }
         )
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
-            said = f"\n{'':11}{noted}" if str(noted) else ""
+            details = f"\n{'':11}{noted}" if str(noted) else ""
             sign = "✓" if report.passed else "–" if report.skipped else "✗"
-            said += f"\n{'':11}not run: {_why_skipped(report)}" if report.skipped else ""
+            details += f"\n{'':11}not run: {_why_skipped(report)}" if report.skipped else ""
             reporter.write_line(
-                f"{sign} {report.duration:6.1f} s {scenario.replace('_', ' ')}{said}"
+                f"{sign} {report.duration:6.1f} s {scenario.replace('_', ' ')}{details}"
             )
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -18,8 +18,8 @@ from harness.core.values import Value, text
 from harness.kubernetes import kinds
 from harness.local_cluster.control_plane import STAGES
 from harness.local_cluster.local import LocalCluster
-from tests.bound import bound
-from tests.launcher.conftest import free_ports
+from tests.support.parent_death import bind_to_parent
+from tests.support.processes import free_ports
 
 NODE = "exec-0"
 _ROOM = {"cpu": "16", "memory": "64Gi", "pods": "10", "ephemeral-storage": "80Gi"}
@@ -41,14 +41,14 @@ def running(
         cluster.folder / "pki",
         cluster.folder / "log",
     )
-    here = [
+    arguments = [
         _settings("ClusterExec", {"execs": [{"local": {"workDir": "/"}}]}),
         _settings("ClusterLogs", {"logs": [{"logsFile": str(log)}]}),
     ]
     forwards = [{"ports": [port], "command": list(argv)} for port, argv in (forward or {}).items()]
     if forwards:
-        here.append(_settings("ClusterPortForward", {"forwards": forwards}))
-    settings.write_text("\n---\n".join([STAGES.read_text(), *map(yaml.safe_dump, here)]))
+        arguments.append(_settings("ClusterPortForward", {"forwards": forwards}))
+    settings.write_text("\n---\n".join([STAGES.read_text(), *map(yaml.safe_dump, arguments)]))
     metadata = {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}}
     cluster.api.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
     _patch(cluster, {"capacity": _ROOM, "allocatable": _ROOM})
@@ -64,8 +64,8 @@ def running(
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(cluster.folder), "PATH": path}
-    with (cluster.folder / "kubelet.log").open("wb") as said:
-        kwok = subprocess.Popen(bound(argv), stdout=said, stderr=said, env=environment)
+    with (cluster.folder / "kubelet.log").open("wb") as log:
+        kwok = subprocess.Popen(bind_to_parent(argv), stdout=log, stderr=log, env=environment)
     try:
         cluster.api.wait_for(kinds.NODE, _runs, seconds=30)
         address = [{"type": "InternalIP", "address": "127.0.0.1"}]
@@ -88,8 +88,8 @@ def _patch(cluster: LocalCluster, status: Value) -> None:
     cluster.api.patch(kinds.NODE, NODE, {"status": status}, part="status")
 
 
-def _runs(found: list[Value]) -> bool:
+def _runs(nodes: list[Value]) -> bool:
     return any(
         text(node, "metadata", "name") == NODE and text(node, "status", "phase") == "Running"
-        for node in found
+        for node in nodes
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import tools
 from harness.core import command
 from harness.core.repository import Repository
-from tests.bound import serving
+from tests.support.parent_death import serving
 
 _SECONDS = 60.0
 

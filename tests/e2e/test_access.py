@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.core.values import dig
-from tests.e2e.lab import Lab
+from tests.e2e.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Attempt:
     group: str = ""
     name: str = ""
 
-    def allowed(self, lab: Lab) -> bool:
+    def allowed(self, scenario: Scenario) -> bool:
         resource, _, part = self.resource.partition("/")
         attributes = {
             "verb": self.verb,
@@ -35,7 +35,7 @@ class Attempt:
                 "resourceAttributes": attributes,
             },
         }
-        return dig(lab.api.create(review), "status", "allowed") is True
+        return dig(scenario.api.create(review), "status", "allowed") is True
 
 
 KUSTOMIZE, GATEWAY = "kustomize.toolkit.fluxcd.io", "gateway.networking.k8s.io"
@@ -70,6 +70,6 @@ MAY_NOT = (
 )
 
 
-def test_the_workflows_may_look_and_run_the_smoke_test_and_nothing_else(lab: Lab) -> None:
-    assert [each for each in MAY if not each.allowed(lab)] == []
-    assert [each for each in MAY_NOT if each.allowed(lab)] == []
+def test_the_workflows_may_look_and_run_the_smoke_test_and_nothing_else(scenario: Scenario) -> None:
+    assert [each for each in MAY if not each.allowed(scenario)] == []
+    assert [each for each in MAY_NOT if each.allowed(scenario)] == []

@@ -12,7 +12,7 @@ from harness.kubernetes.api import Api
 from harness.local_cluster import admission
 from harness.render.objects import Object, Owner
 from harness.render.rendered import Environment
-from tests.e2e.lab import NAME
+from tests.e2e.scenario import NAME
 
 _AT = Location(Path("somewhere.yaml"), 7)
 
@@ -52,7 +52,7 @@ def server(checkout: Repository) -> Iterator[Api]:
 
 
 def test_refusals_name_the_object_its_source_and_the_reason(server: Api) -> None:
-    found = list(
+    problems = list(
         admission.refusals(
             server,
             _environment(
@@ -72,11 +72,11 @@ def test_refusals_name_the_object_its_source_and_the_reason(server: Api) -> None
             ),
         )
     )
-    assert [each.object for each in found] == [
+    assert [each.object for each in problems] == [
         f"Deployment/{NAME}/try",
         "HelmRelease/flux-system/none",
         f"ConfigMap/{NAME}/typo",
     ]
-    assert {each.location for each in found} == {_AT}
-    for each, why in zip(found, ("image by digest", "chart", "dataa"), strict=True):
+    assert {each.location for each in problems} == {_AT}
+    for each, why in zip(problems, ("image by digest", "chart", "dataa"), strict=True):
         assert why in each.message

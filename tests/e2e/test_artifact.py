@@ -11,7 +11,7 @@ from harness.core.git import Git
 from harness.core.values import Value, text
 from harness.kubernetes import kinds, reconciliation
 from harness.render import artifact, layout
-from tests.e2e.lab import Lab
+from tests.e2e.scenario import Scenario
 
 Files = Mapping[str, bytes]
 Packed = dict[str, tuple[bytes, bool]]
@@ -91,7 +91,7 @@ _HOSTILE: dict[str, Files] = {
 }
 
 
-def test_a_hostile_commit_is_laid_out_as_it_is_packed(shared: Lab) -> None:
+def test_a_hostile_commit_is_laid_out_as_it_is_packed(shared: Scenario) -> None:
     commits = {name: _commit(shared, {**_PLAIN, **files}) for name, files in _HOSTILE.items()}
     with _followed(shared, commits):
         for name, commit in commits.items():
@@ -101,9 +101,9 @@ def test_a_hostile_commit_is_laid_out_as_it_is_packed(shared: Lab) -> None:
     shared.notes["commits compared"] = len(commits)
 
 
-def _commit(lab: Lab, files: Files) -> str:
+def _commit(scenario: Scenario, files: Files) -> str:
     """A commit of exactly these files; what follows a colon says what is no plain file."""
-    git = lab.bare.git
+    git = scenario.bare.git
     with git.index() as index:
         lines = []
         for name, content in files.items():
@@ -117,22 +117,24 @@ def _commit(lab: Lab, files: Files) -> str:
         for role in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    commit = git.run("commit-tree", tree, "-p", lab.bare.head(), "-m", "Hostile", env=who)
-    lab.bare.move(_SOURCE.format(commit[:8]), commit)  # a clone of one commit finds it on a branch
+    commit = git.run("commit-tree", tree, "-p", scenario.bare.head(), "-m", "Hostile", env=who)
+    scenario.bare.move(
+        _SOURCE.format(commit[:8]), commit
+    )  # a clone of one commit finds it on a branch
     return commit
 
 
 def _blob(git: Git, content: bytes) -> str:
     argv = ["git", "hash-object", "-w", "--stdin", "--no-filters"]
-    done = subprocess.run(argv, cwd=git.folder, input=content, check=True, capture_output=True)
-    return done.stdout.decode().strip()
+    result = subprocess.run(argv, cwd=git.folder, input=content, check=True, capture_output=True)
+    return result.stdout.decode().strip()
 
 
 @contextmanager
-def _followed(lab: Lab, commits: Mapping[str, str]) -> Iterator[None]:
+def _followed(scenario: Scenario, commits: Mapping[str, str]) -> Iterator[None]:
     """A GitRepository for each commit, as release.yaml is one."""
     for name, commit in commits.items():
-        lab.api.apply(_source(lab, name, commit))
+        scenario.api.apply(_source(scenario, name, commit))
     try:
         yield
     finally:
@@ -140,36 +142,36 @@ def _followed(lab: Lab, commits: Mapping[str, str]) -> Iterator[None]:
             (kinds.GIT_REPOSITORY, _SOURCE.format(name), kinds.FLUX_NAMESPACE) for name in commits
         ]
         for each in ours:
-            lab.api.delete(*each)
+            scenario.api.delete(*each)
         # Whoever syncs next asks every source that is listed.
-        lab.api.wait_until_gone(ours, seconds=60)
+        scenario.api.wait_until_gone(ours, seconds=60)
 
 
-def _source(lab: Lab, name: str, commit: str) -> Value:
+def _source(scenario: Scenario, name: str, commit: str) -> Value:
     return {
         "apiVersion": kinds.GIT_REPOSITORY.api_version,
         "kind": kinds.GIT_REPOSITORY.name,
         "metadata": {"name": _SOURCE.format(name), "namespace": kinds.FLUX_NAMESPACE},
         "spec": {
             "interval": "10m",
-            "url": lab.cluster.url,
+            "url": scenario.cluster.url,
             "ref": {"commit": commit},
             "sparseCheckout": list(artifact.FOLDERS),
         },
     }
 
 
-def _packed(lab: Lab, name: str) -> Packed:
+def _packed(scenario: Scenario, name: str) -> Packed:
     """The files in the artifact, each with its content and whether it can be run."""
-    source = lab.wait_for(kinds.GIT_REPOSITORY, _SOURCE.format(name), reconciliation.ready)
+    source = scenario.wait_for(kinds.GIT_REPOSITORY, _SOURCE.format(name), reconciliation.ready)
     with urllib.request.urlopen(text(source, "status", "artifact", "url"), timeout=10) as answer:
         content = io.BytesIO(answer.read())
     with tarfile.open(fileobj=content, mode="r:gz") as tar:
         files = [each for each in tar if not each.isdir()]
         return {
-            each.name: (found.read(), bool(each.mode & 0o100))
+            each.name: (file.read(), bool(each.mode & 0o100))
             for each in files
-            if (found := tar.extractfile(each))
+            if (file := tar.extractfile(each))
         }
 
 

@@ -7,7 +7,7 @@ import pytest
 from harness.core.values import text
 from harness.kubernetes import kinds, reconciliation, status
 from harness.kubernetes.api import Kind
-from tests.e2e.lab import NAME, Lab
+from tests.e2e.scenario import NAME, Scenario
 
 _TEMPLATE = "apps/torchserve/chart/templates/service.yaml"
 _CHART = "apps/torchserve/chart/Chart.yaml"
@@ -21,26 +21,26 @@ _SYNC: dict[str, object] = {
 Changes = Mapping[str, str | None]
 
 
-def _stuck(lab: Lab) -> Changes:
-    return lab.release(lab.pods_that("stuck"))
+def _stuck(scenario: Scenario) -> Changes:
+    return scenario.release(scenario.pods_that("stuck"))
 
 
-def _invalid_manifest(lab: Lab) -> Changes:
-    return lab.replaced("infra/storage/persistentvolumeclaim.yaml", "5Gi", "plenty")
+def _invalid_manifest(scenario: Scenario) -> Changes:
+    return scenario.replaced("infra/storage/persistentvolumeclaim.yaml", "5Gi", "plenty")
 
 
-def _template_that_fails(lab: Lab) -> Changes:
-    broken = lab.bare.read(_TEMPLATE) + "{{ .Values.no.such.value }}\n"
-    return {_TEMPLATE: broken, **lab.replaced(_CHART, "version: 1.", "version: 2.")}
+def _template_that_fails(scenario: Scenario) -> Changes:
+    broken = scenario.bare.read(_TEMPLATE) + "{{ .Values.no.such.value }}\n"
+    return {_TEMPLATE: broken, **scenario.replaced(_CHART, "version: 1.", "version: 2.")}
 
 
-def _values_against_the_schema(lab: Lab) -> Changes:
-    return lab.release({"values": {"drainSeconds": "soon"}})
+def _values_against_the_schema(scenario: Scenario) -> Changes:
+    return scenario.release({"values": {"drainSeconds": "soon"}})
 
 
-def _failing_hook(lab: Lab) -> Changes:
+def _failing_hook(scenario: Scenario) -> Changes:
     spec = {"values": {"modelStore": {"sync": _SYNC}}}
-    return lab.release({**spec, **lab.pods_that("fail", kind="Job")})
+    return scenario.release({**spec, **scenario.pods_that("fail", kind="Job")})
 
 
 @pytest.mark.parametrize(
@@ -59,37 +59,45 @@ def _failing_hook(lab: Lab) -> Changes:
         pytest.param(_failing_hook, kinds.HELM_RELEASE, NAME, "pre-upgrade", id="pre-upgrade hook"),
     ],
 )
-def test_bad_commit(lab: Lab, break_it: object, kind: Kind, name: str, why: str) -> None:
-    before = lab.serving()
+def test_bad_commit(scenario: Scenario, break_it: object, kind: Kind, name: str, why: str) -> None:
+    before = scenario.serving()
     assert callable(break_it)
-    with lab.timeline.step("commit → failure shows"):
-        lab.commit(break_it(lab), "A bad commit")
-        lab.failing(kind, name, why=why)
-    shown = [row for row in status.collect(lab.api, lab.cluster.repository).rows if row.why]
+    with scenario.timeline.step("commit → failure shows"):
+        scenario.commit(break_it(scenario), "A bad commit")
+        scenario.failing(kind, name, why=why)
+    shown = [
+        row for row in status.collect(scenario.api, scenario.cluster.repository).rows if row.why
+    ]
     assert name in {row.name for row in shown}, "`harness status` names it"
-    assert before <= lab.serving(), "the pods of the last good release are the ones that serve"
-    with lab.timeline.step("fix → Ready"):
-        lab.healed(lab.bare.restore(lab.base))
-    assert text(lab.helm_release(), "status", "history", 0, "status") == "deployed"
-    assert lab.serving()
+    assert before <= scenario.serving(), "the pods of the last good release are the ones that serve"
+    with scenario.timeline.step("fix → Ready"):
+        scenario.healed(scenario.bare.restore(scenario.base))
+    assert text(scenario.helm_release(), "status", "history", 0, "status") == "deployed"
+    assert scenario.serving()
     # A failed hook stays for people to look at, and local's next upgrade has none to replace it.
-    lab.api.delete(kinds.JOB, "torchserve-model-sync", NAME)
-    lab.api.wait_for(
-        kinds.POD, lambda _: len(lab.api.list_all(kinds.POD)) == len(lab.pods()), seconds=30
+    scenario.api.delete(kinds.JOB, "torchserve-model-sync", NAME)
+    scenario.api.wait_for(
+        kinds.POD,
+        lambda _: len(scenario.api.list_all(kinds.POD)) == len(scenario.pods()),
+        seconds=30,
     )
 
 
-def test_fix_need_not_wait_until_a_bad_upgrade_times_out(lab: Lab) -> None:
+def test_fix_need_not_wait_until_a_bad_upgrade_times_out(scenario: Scenario) -> None:
     """By itself it does; helm-controller, killed, forgets the upgrade and goes on with the fix."""
-    before = lab.serving()
-    lab.commit(lab.release({"timeout": "40m", **lab.pods_that("stuck")}), "A bad commit")
-    lab.api.wait_for(kinds.POD, lambda _: len(lab.pods()) > len(before), seconds=60, namespace=NAME)
-    fix = lab.bare.restore(lab.base)
-    reconciliation.request(lab.api)
-    lab.wait_for(kinds.HELM_RELEASE, NAME, status.is_overtaken)
-    shown = status.format_status(status.collect(lab.api, lab.cluster.repository))
+    before = scenario.serving()
+    scenario.commit(
+        scenario.release({"timeout": "40m", **scenario.pods_that("stuck")}), "A bad commit"
+    )
+    scenario.api.wait_for(
+        kinds.POD, lambda _: len(scenario.pods()) > len(before), seconds=60, namespace=NAME
+    )
+    fix = scenario.bare.restore(scenario.base)
+    reconciliation.request(scenario.api)
+    scenario.wait_for(kinds.HELM_RELEASE, NAME, status.is_overtaken)
+    shown = status.format_status(status.collect(scenario.api, scenario.cluster.repository))
     assert "a newer commit waits until that ends" in shown
-    lab.cluster.kill("helm-controller")
-    with lab.timeline.step("killed → fix Ready"):
-        lab.healed(fix)
-    assert lab.serving() == before, "not one pod of the good release was replaced"
+    scenario.cluster.kill("helm-controller")
+    with scenario.timeline.step("killed → fix Ready"):
+        scenario.healed(fix)
+    assert scenario.serving() == before, "not one pod of the good release was replaced"

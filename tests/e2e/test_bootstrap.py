@@ -38,9 +38,9 @@ from harness.local_cluster.install import install as install_objects
 from harness.local_cluster.local import LocalCluster
 from harness.schema import catalog
 from harness.settings import site
-from tests.aws_server import Shim
 from tests.bootstrap import fixtures
 from tests.bootstrap.fixtures import CLUSTER, REGION, SETTINGS, Fork, Programs, mutating
+from tests.support.aws_server import Shim
 
 front, shim, empty = fixtures.front, fixtures.shim, fixtures.empty
 clients, on_path, install = fixtures.clients, fixtures.on_path, fixtures.install
@@ -124,17 +124,17 @@ def _push(fork: Fork, shim: Shim) -> None:
         return boto3.client(service, region_name=REGION, endpoint_url=shim.moto)
 
     manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
-    made = client("ecr").put_image(
+    response = client("ecr").put_image(
         repositoryName="staging/torchserve", imageManifest=manifest, imageTag="x"
     )
     path = fork.repository.root / IMAGE
     digest = dig(yaml.safe_load(path.read_text()), "spec", "values", "image", "digest")
-    fork.replace(IMAGE, str(digest), made["image"]["imageId"]["imageDigest"])
-    found = yaml.safe_load((fork.repository.root / FILES).read_text())
+    fork.replace(IMAGE, str(digest), response["image"]["imageId"]["imageDigest"])
+    document = yaml.safe_load((fork.repository.root / FILES).read_text())
     bucket = next(
         each.value for each in site.read(fork.repository, "staging") if each.name == "MODEL_BUCKET"
     )
-    for each in found["modelStore"]["files"]:
+    for each in document["modelStore"]["files"]:
         client("s3").put_object(Bucket=bucket, Key=each["name"], Body=b"\0" * each["size"])
 
 
@@ -158,8 +158,8 @@ def operator(cluster: LocalCluster) -> Iterator[None]:
 def _unfollow(cluster: LocalCluster) -> None:
     """Take the root Kustomization away and leave what it has applied."""
     if cluster.api.get(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE):
-        kept = {"spec": {"deletionPolicy": "Orphan"}}
-        cluster.api.patch(kinds.KUSTOMIZATION, kinds.ROOT, kept, kinds.FLUX_NAMESPACE)
+        orphaning = {"spec": {"deletionPolicy": "Orphan"}}
+        cluster.api.patch(kinds.KUSTOMIZATION, kinds.ROOT, orphaning, kinds.FLUX_NAMESPACE)
         cluster.api.delete(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE)
         cluster.api.wait_until_gone(
             {(kinds.KUSTOMIZATION, kinds.ROOT, kinds.FLUX_NAMESPACE)}, seconds=60
@@ -179,22 +179,22 @@ def followed(
 
 
 def secret(cluster: LocalCluster) -> dict[str, str]:
-    found = cluster.api.get(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
-    data = mapping(found, "data")
+    value = cluster.api.get(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
+    data = mapping(value, "data")
     return {key: base64.b64decode(text(data, key)).decode() for key in data}
 
 
 def instance(cluster: LocalCluster) -> Value:
-    found = cluster.api.get(kinds.FLUX_INSTANCE, "flux", kinds.FLUX_NAMESPACE)
-    assert found
-    return found
+    value = cluster.api.get(kinds.FLUX_INSTANCE, "flux", kinds.FLUX_NAMESPACE)
+    assert value
+    return value
 
 
 def versions(cluster: LocalCluster) -> tuple[str, object]:
     """What changes when somebody writes the Secret, or the instance's spec."""
-    held = cluster.api.get(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
+    secret_value = cluster.api.get(kinds.SECRET, credential.NAME, kinds.FLUX_NAMESPACE)
     return (
-        text(held, "metadata", "resourceVersion"),
+        text(secret_value, "metadata", "resourceVersion"),
         dig(instance(cluster), "metadata", "generation"),
     )
 
@@ -202,13 +202,13 @@ def versions(cluster: LocalCluster) -> tuple[str, object]:
 def test_stopped_after_each_step_the_next_run_goes_on(
     ready: Fork, cluster: LocalCluster, operator: None, install: Callable[..., Installation]
 ) -> None:
-    made: list[str] = []
-    while len(made) < len(STEPS):
+    applied: list[str] = []
+    while len(applied) < len(STEPS):
         for row in apply(STEPS, install(token=TOKEN)):
-            if row.name not in made:
-                made.append(row.name)
+            if row.name not in applied:
+                applied.append(row.name)
                 break  # as if it had been killed here
-    assert made == [step.name for step in STEPS]
+    assert applied == [step.name for step in STEPS]
     assert secret(cluster)["password"] == TOKEN
 
 
@@ -291,25 +291,25 @@ def test_by_ssh_the_key_is_made_here_and_only_its_public_half_is_shown(
     _bring(install)
     ready.replace(f"{FOLDER}/site.yaml", cluster.url, "ssh://git@github.com/acme/torchserve.git")
     monkeypatch.setenv("HOME", str(tmp_path))
-    here = install()
-    assert credential.inspect(here).changes
+    installation = install()
+    assert credential.inspect(installation).changes
     with pytest.raises(HarnessError, match=r"has no key of github\.com") as refused:
-        credential.provide(here, lambda _: None)
+        credential.provide(installation, lambda _: None)
     assert "ssh-keyscan github.com" in refused.value.hint
     server = Ed25519PrivateKey.generate().public_key()
     known = f"github.com {server.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()}"
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "known_hosts").write_text(f"{known}\n")
-    credential.provide(here, lambda _: None)
-    held = secret(cluster)
-    assert set(held) == {"identity", "identity.pub", "known_hosts"}
-    assert held["known_hosts"] == f"{known}\n"
-    key = load_ssh_private_key(held["identity"].encode(), None)
+    credential.provide(installation, lambda _: None)
+    content = secret(cluster)
+    assert set(content) == {"identity", "identity.pub", "known_hosts"}
+    assert content["known_hosts"] == f"{known}\n"
+    key = load_ssh_private_key(content["identity"].encode(), None)
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    assert held["identity.pub"] == public
+    assert content["identity.pub"] == public
     shown = capsys.readouterr()
     assert public in shown.err
-    assert held["identity"].splitlines()[1] not in shown.out + shown.err
+    assert content["identity"].splitlines()[1] not in shown.out + shown.err
     assert credential.inspect(install()).is_done, "a key that is there is not made again"
 
 
@@ -320,26 +320,30 @@ def test_a_cluster_that_does_not_answer_says_from_where_it_does(
         taken.bind(("127.0.0.1", 0))
         empty.endpoints[CLUSTER] = f"https://127.0.0.1:{taken.getsockname()[1]}"
         sync.write_kubeconfig(install(), lambda _: None)
-        look = sync.inspect_access(install())
-    assert "does not answer" in look.lines[0]
-    assert look.manual == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers nobody else"
+        inspection = sync.inspect_access(install())
+    assert "does not answer" in inspection.lines[0]
+    assert (
+        inspection.manual == "come from 198.51.100.7/32 (ADMIN_CIDR): it answers no other address"
+    )
 
 
 def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
     followed: Callable[..., Installation], cluster: LocalCluster
 ) -> None:
-    here = followed(sync_seconds=0.2)
+    installation = followed(sync_seconds=0.2)
     cluster.api.patch(
         kinds.KUSTOMIZATION, kinds.ROOT, {"spec": {"path": "./nowhere"}}, kinds.FLUX_NAMESPACE
     )
     cluster.api.wait_for(
         kinds.KUSTOMIZATION,
-        lambda found: any(not reconciliation.ready(each) for each in found),
+        lambda objects: any(not reconciliation.ready(each) for each in objects),
         seconds=60,
     )
     try:
-        with pytest.raises(HarnessError, match=r"not ready after 0.2 s\n  Kustomization/") as late:
-            sync.wait_for_sync(here, lambda _: None)
+        with pytest.raises(
+            HarnessError, match=r"timed out after 0.2 s waiting for the sync\n  Kustomization/"
+        ) as late:
+            sync.wait_for_sync(installation, lambda _: None)
         assert "harness status --context" in late.value.hint
     finally:
         right = {"spec": {"path": f"./{FOLDER}"}}
@@ -349,7 +353,7 @@ def test_a_first_sync_that_does_not_end_says_what_is_not_ready(
 def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
     followed: Callable[..., Installation], cluster: LocalCluster
 ) -> None:
-    here = followed(refused_seconds=0.1)
+    installation = followed(refused_seconds=0.1)
 
     def branch(name: str) -> None:
         wrong = {"spec": {"ref": {"branch": name}}}
@@ -358,7 +362,7 @@ def test_a_repository_that_flux_cannot_read_says_how_to_let_it_in(
     branch("nowhere")
     try:
         with pytest.raises(HarnessError, match="GitRepository/flux-system is not ready") as refused:
-            sync.wait_for_sync(here, lambda _: None)
+            sync.wait_for_sync(installation, lambda _: None)
         assert "delete secret -n flux-system git-credential" in refused.value.hint
     finally:
         branch("main")
@@ -370,14 +374,14 @@ def test_the_operator_is_flux_own_once_there_is_an_instance(
     """Its chart brings the kind of the instance: to remove it would be to remove Flux."""
     release = {"chart": "flux-operator-0.1.0", "status": "pending-upgrade"}
     on_path.say("helm.release", json.dumps([release]))
-    look = sync.inspect_operator(followed())
-    assert look.is_done
-    assert look.lines == ("flux-operator-0.1.0 is pending-upgrade, and Flux keeps it",)
+    inspection = sync.inspect_operator(followed())
+    assert inspection.is_done
+    assert inspection.lines == ("flux-operator-0.1.0 is pending-upgrade, and Flux keeps it",)
 
 
-def _is_gits_alone(found: list[Value]) -> bool:
+def _is_gits_alone(instances: list[Value]) -> bool:
     """Whether kustomize-controller has taken the instance over from bootstrap, all of it."""
-    fields = items(found[0], "metadata", "managedFields") if found else []
+    fields = items(instances[0], "metadata", "managedFields") if instances else []
     return {text(each, "manager") for each in fields} == {"kustomize-controller"}
 
 

@@ -54,8 +54,8 @@ def server(cluster: LocalCluster, served: Served) -> TorchServe:
         }
     )
 
-    def running(found: list[Value]) -> Value | None:
-        return next((pod for pod in found if text(pod, "status", "phase") == "Running"), None)
+    def running(pods: list[Value]) -> Value | None:
+        return next((pod for pod in pods if text(pod, "status", "phase") == "Running"), None)
 
     pod = cluster.api.wait_for(kinds.POD, running, seconds=30, namespace=NAMESPACE)
     kubectl = Kubectl(tools.find(cluster.repository, "kubectl"), kubeconfig=cluster.kubeconfig)

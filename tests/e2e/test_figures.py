@@ -104,10 +104,10 @@ def network() -> Iterator[PodNetwork]:
             "network namespaces and a packet filter take root"
             + (f", and {' and '.join(lacking)}" if lacking else "")
         )
-    made = PodNetwork(f"figures{os.getpid()}")
-    made.begin()
-    yield made
-    made.end()
+    pod_network = PodNetwork(f"figures{os.getpid()}")
+    pod_network.begin()
+    yield pod_network
+    pod_network.end()
 
 
 @pytest.fixture(scope="module")
@@ -128,16 +128,16 @@ def pod(cluster: LocalCluster, network: PodNetwork) -> Iterator[Value]:
         cluster.api.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata})
     _create(cluster, POD, "torchserve")
 
-    def running(found: list[Value]) -> Value | None:
-        return next((pod for pod in found if text(pod, "status", "podIP")), None)
+    def running(pods: list[Value]) -> Value | None:
+        return next((pod for pod in pods if text(pod, "status", "podIP")), None)
 
-    made = cluster.api.wait_for(kinds.POD, running, seconds=30, namespace=NAMESPACE)
-    network.connect(text(made, "status", "podIP"))
+    running_pod = cluster.api.wait_for(kinds.POD, running, seconds=30, namespace=NAMESPACE)
+    network.connect(text(running_pod, "status", "podIP"))
     argv = (*network.inside, sys.executable, "-c", SERVE)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "listens\n"
-        yield made
+        yield running_pod
         server.kill()
 
 
@@ -166,12 +166,12 @@ def by_proxy(cluster: KubernetesCluster) -> str:
 def test_figures_arrive_where_policies_shut_the_api_server_out(
     cluster: LocalCluster, pod: Value, network: PodNetwork
 ) -> None:
-    asked = KubernetesCluster({}.get, kubeconfig=cluster.kubeconfig)
-    assert FIGURES.strip() in by_proxy(asked), "without a policy both ways are open"
+    cluster_view = KubernetesCluster({}.get, kubeconfig=cluster.kubeconfig)
+    assert FIGURES.strip() in by_proxy(cluster_view), "without a policy both ways are open"
     network.enforce(POLICY)
     with pytest.raises((ApiException, HTTPError)):
-        by_proxy(asked)
-    reading = asked.metrics()
+        by_proxy(cluster_view)
+    reading = cluster_view.metrics()
     assert (reading.texts, reading.unread) == ({POD: FIGURES}, {})
 
 
@@ -179,13 +179,13 @@ def test_pod_that_cannot_be_read_is_named_beside_those_that_can(
     cluster: LocalCluster, pod: Value
 ) -> None:
     _create(cluster, "dcgm-exporter", "dcgm-exporter")
-    asked = KubernetesCluster({}.get, kubeconfig=cluster.kubeconfig)
+    cluster_view = KubernetesCluster({}.get, kubeconfig=cluster.kubeconfig)
 
     def both_run(_: list[Value]) -> bool:
-        return len([each for each in asked._pods() if each.status.phase == "Running"]) == 2
+        return len([each for each in cluster_view._pods() if each.status.phase == "Running"]) == 2
 
     cluster.api.wait_for(kinds.POD, both_run, seconds=30, namespace=NAMESPACE)
-    reading = asked.metrics()
+    reading = cluster_view.metrics()
     assert reading.texts == {POD: FIGURES}
     assert list(reading.unread) == ["dcgm-exporter"]
     assert ":9400: " in reading.unread["dcgm-exporter"]

@@ -47,9 +47,9 @@ def cluster(checkout: Repository, staging: Environment) -> Iterator[LocalCluster
             cluster.api.apply(each.value)
         for kind, name in (("ConfigMap", "site"), ("Kustomization", "torchserve"),
                            ("HelmRelease", "torchserve"), ("ConfigMap", "torchserve")):  # fmt: skip
-            found = staging.find(kind, name)
-            assert found is not None
-            cluster.api.apply(found.value)
+            manifest = staging.find(kind, name)
+            assert manifest is not None
+            cluster.api.apply(manifest.value)
         applied = {"lastAppliedRevision": f"main@sha1:{commit}"}
         cluster.api.patch(
             kinds.KUSTOMIZATION,
@@ -71,9 +71,16 @@ def log(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ready(cluster: LocalCluster, status: str) -> None:
     at = {"lastTransitionTime": "2026-11-26T05:00:00Z", "reason": "Told", "message": ""}
-    told = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": status, **at}]}
+    status_now = {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Ready", "status": status, **at}],
+    }
     cluster.api.patch(
-        kinds.HELM_RELEASE, "torchserve", {"status": told}, kinds.FLUX_NAMESPACE, part="status"
+        kinds.HELM_RELEASE,
+        "torchserve",
+        {"status": status_now},
+        kinds.FLUX_NAMESPACE,
+        part="status",
     )
 
 
@@ -81,12 +88,12 @@ def test_gc_runs_where_the_sync_job_would_and_leaves_nothing(
     cluster: LocalCluster, log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ready(cluster, "True")
-    said = json.dumps({"unneeded": [{"name": "old.mar", "size": 5_000_000}]})
-    log.write_text(f"2026-11-26T05:00:00.000000000Z stdout F {said}\n")  # as a runtime keeps it
+    output = json.dumps({"unneeded": [{"name": "old.mar", "size": 5_000_000}]})
+    log.write_text(f"2026-11-26T05:00:00.000000000Z stdout F {output}\n")  # as a runtime keeps it
     assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 0
     assert capsys.readouterr().out == "old.mar\nstore of staging: 1 (5.0 MB) removed\n"
     assert cluster.api.list_all(kinds.JOB, "torchserve") == []
-    cluster.api.wait_for(kinds.POD, lambda found: not found, seconds=30, namespace="torchserve")
+    cluster.api.wait_for(kinds.POD, lambda pods: not pods, seconds=30, namespace="torchserve")
 
 
 def test_gc_removes_nothing_while_a_release_is_under_way(
@@ -111,9 +118,9 @@ def test_ownership_job_runs_as_root_in_a_namespace_of_its_own(
     around = chown_job.prerequisites(filled, "fs-0123456789abcdef0")
     with model_store.present(cluster.api, around):
         assert job.run(cluster.api, chown_job.job(filled, apply=True)) == "{}\n"
-    left = [cluster.api.get(kinds.NAMESPACE, chown_job.NAMESPACE)]
-    left += cluster.api.list_all(kinds.PERSISTENT_VOLUME)
-    named = [each for each in left if text(each, "metadata", "name") == chown_job.NAME]
+    remaining = [cluster.api.get(kinds.NAMESPACE, chown_job.NAMESPACE)]
+    remaining += cluster.api.list_all(kinds.PERSISTENT_VOLUME)
+    named = [each for each in remaining if text(each, "metadata", "name") == chown_job.NAME]
     assert all(mapping(each, "metadata").get("deletionTimestamp") for each in named)
 
 

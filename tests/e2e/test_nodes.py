@@ -6,42 +6,42 @@ import yaml
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import kinds, status
 from harness.kubernetes.api import ApiError
-from tests.e2e.lab import NAME, SERVERS, Lab
+from tests.e2e.scenario import NAME, SERVERS, Scenario
 
 _GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU each
 _PRODUCTION = "apps/torchserve/production/helmrelease.yaml"
 _PROPERTIES = "apps/torchserve/local/config.properties"
 
 
-def _with_gpus(lab: Lab, replicas: int, **more: object) -> None:
+def _with_gpus(scenario: Scenario, replicas: int, **more: object) -> None:
     """TorchServe on the GPU nodes, one GPU a pod."""
-    lab.sync(lab.release({"values": {"gpus": 1, "replicas": replicas}, **more}))
+    scenario.sync(scenario.release({"values": {"gpus": 1, "replicas": replicas}, **more}))
 
 
 def _nodes_of(pods: list[Value]) -> list[str]:
     return sorted(text(pod, "spec", "nodeName") for pod in pods)
 
 
-def test_gpus_run_out(lab: Lab) -> None:
-    _with_gpus(lab, _GPUS)
-    assert _nodes_of(lab.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
-    lab.commit(lab.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
+def test_gpus_run_out(scenario: Scenario) -> None:
+    _with_gpus(scenario, _GPUS)
+    assert _nodes_of(scenario.pods()) == [f"gpu-{number}" for number in range(_GPUS)]
+    scenario.commit(scenario.release({"values": {"gpus": 1, "replicas": _GPUS + 1}}))
 
-    def waits(found: list[Value]) -> str | None:
-        for pod in found:
+    def waits(objects: list[Value]) -> str | None:
+        for pod in objects:
             reason = status.pod_reason(pod)
             if "Insufficient nvidia.com/gpu" in reason:
                 return reason
         return None
 
-    reason = lab.api.wait_for(kinds.POD, waits, seconds=60, namespace=NAME)
+    reason = scenario.api.wait_for(kinds.POD, waits, seconds=60, namespace=NAME)
     assert "Unschedulable" in reason
-    assert len(lab.serving()) == _GPUS, "the others go on"
-    shown = status.format_status(status.collect(lab.api, lab.cluster.repository))
+    assert len(scenario.serving()) == _GPUS, "the others go on"
+    shown = status.format_status(status.collect(scenario.api, scenario.cluster.repository))
     assert "Insufficient nvidia.com/gpu" in shown
 
 
-def test_rollout_needs_no_gpu_but_those_that_serve(draft: Lab) -> None:
+def test_rollout_needs_no_gpu_but_those_that_serve(draft: Scenario) -> None:
     """Production's nodes and replicas, and the strategy that the chart has for them."""
     replicas = dig(yaml.safe_load(draft.bare.read(_PRODUCTION)), "spec", "values", "replicas")
     assert replicas == _GPUS, "a GPU for each pod and none to spare"
@@ -49,9 +49,9 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Lab) -> None:
     before, fewest = draft.serving(), replicas
     commit = draft.commit(draft.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
 
-    def rolled(found: list[Value]) -> bool:
+    def rolled(objects: list[Value]) -> bool:
         nonlocal fewest
-        staying = [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+        staying = [pod for pod in objects if not dig(pod, "metadata", "deletionTimestamp")]
         ready = {text(pod, "metadata", "uid") for pod in staying if draft.is_ready(pod)}
         fewest = min(fewest, len(ready))
         return len(ready) == replicas and not ready & before
@@ -63,7 +63,7 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Lab) -> None:
     draft.notes["fewest pods Ready"] = f"{fewest} of {replicas}"
 
 
-def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
+def test_drain_respects_the_disruption_budget(draft: Scenario) -> None:
     _with_gpus(draft, 2, timeout="60s", **draft.pods_that(ready_after="5s"))
     first, second = draft.pods()
     draft.api.evict(text(first, "metadata", "name"), NAME)
@@ -73,7 +73,7 @@ def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
     assert "disruption budget" in str(refused.value)
     uids = {text(first, "metadata", "uid"), text(second, "metadata", "uid")}
 
-    def replaced(found: list[Value]) -> bool:
+    def replaced(objects: list[Value]) -> bool:
         return len(draft.serving()) == 2 and len(draft.serving() - uids) == 1
 
     with draft.timeline.step("evicted → replaced"):
@@ -82,23 +82,23 @@ def test_drain_respects_the_disruption_budget(draft: Lab) -> None:
     draft.api.evict(text(second, "metadata", "name"), NAME)
 
 
-def test_pods_spread_over_zones(lab: Lab) -> None:
-    _with_gpus(lab, _GPUS)
+def test_pods_spread_over_zones(scenario: Scenario) -> None:
+    _with_gpus(scenario, _GPUS)
     zones = {
-        mapping(lab.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
+        mapping(scenario.one(kinds.NODE, text(pod, "spec", "nodeName")), "metadata", "labels")[
             "topology.kubernetes.io/zone"
         ]
-        for pod in lab.pods()
+        for pod in scenario.pods()
     }
     assert len(zones) == _GPUS
 
 
-def test_pods_of_a_lost_node_are_started_elsewhere(draft: Lab) -> None:
+def test_pods_of_a_lost_node_are_started_elsewhere(draft: Scenario) -> None:
     _with_gpus(draft, 2)
     lost = _nodes_of(draft.pods())[0]
     with draft.timeline.step("node lost → pod Ready elsewhere"), draft.lost(lost):
 
-        def elsewhere(found: list[Value]) -> bool:
+        def elsewhere(objects: list[Value]) -> bool:
             nodes = _nodes_of([pod for pod in draft.pods() if draft.is_ready(pod)])
             return len(nodes) == 2 and lost not in nodes
 

@@ -10,7 +10,7 @@ from harness.core import command
 from harness.core.values import Value, dig, text
 from harness.kubernetes import kinds
 from harness.kubernetes.api import ApiError
-from tests.e2e.lab import NAME, Lab
+from tests.e2e.scenario import NAME, Scenario
 
 _DIGEST = "sha256:" + "0" * 64
 
@@ -63,18 +63,18 @@ def _pod(namespace: str, image: str, **container: object) -> Value:
         ),
     ],
 )
-def test_pod_is_refused(shared: Lab, pod: Mapping[str, object], why: str) -> None:
+def test_pod_is_refused(shared: Scenario, pod: Mapping[str, object], why: str) -> None:
     with pytest.raises(ApiError) as refused:
         shared.api.create(pod, dry_run=True)
     assert refused.value.status in (403, 422)
     assert why in str(refused.value)
 
 
-def test_pod_that_keeps_the_rules_is_accepted(shared: Lab) -> None:
+def test_pod_that_keeps_the_rules_is_accepted(shared: Scenario) -> None:
     shared.api.create(_pod(NAME, f"localhost/torchserve@{_DIGEST}"), dry_run=True)
 
 
-def test_source_outside_the_list_is_refused(shared: Lab) -> None:
+def test_source_outside_the_list_is_refused(shared: Scenario) -> None:
     look_alike = {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
@@ -85,18 +85,20 @@ def test_source_outside_the_list_is_refused(shared: Lab) -> None:
         shared.api.create(look_alike, dry_run=True)
 
 
-def test_release_that_moves_to_another_source_is_refused(lab: Lab) -> None:
-    lab.commit(
-        lab.replaced("clusters/local/release.yaml", lab.cluster.url, "https://example.com/x.git")
+def test_release_that_moves_to_another_source_is_refused(scenario: Scenario) -> None:
+    scenario.commit(
+        scenario.replaced(
+            "clusters/local/release.yaml", scenario.cluster.url, "https://example.com/x.git"
+        )
     )
-    lab.failing(kinds.KUSTOMIZATION, kinds.ROOT, why="not on the list of sources")
-    assert text(lab.one(kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE), "spec", "url") == (
-        lab.cluster.url
-    )
+    scenario.failing(kinds.KUSTOMIZATION, kinds.ROOT, why="not on the list of sources")
+    assert text(
+        scenario.one(kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE), "spec", "url"
+    ) == (scenario.cluster.url)
 
 
 def test_unsigned_commit_is_refused_where_signatures_are_verified(
-    shared: Lab, tmp_path: Path
+    shared: Scenario, tmp_path: Path
 ) -> None:
     """A branch that moves to an unsigned commit leaves the last signed one running."""
     key = tmp_path / "key"
@@ -142,7 +144,7 @@ def test_unsigned_commit_is_refused_where_signatures_are_verified(
     [(NAME, True), ("nvidia", True), (kinds.FLUX_NAMESPACE, False), ("kube-system", False)],
 )
 def test_load_tests_forward_ports_of_servers_and_gpus_alone(
-    shared: Lab, namespace: str, allowed: bool
+    shared: Scenario, namespace: str, allowed: bool
 ) -> None:
     for verb in ("create", "get"):
         review = {

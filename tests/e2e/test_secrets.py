@@ -13,7 +13,7 @@ import yaml
 from harness.core.repository import Repository
 from harness.core.values import text
 from harness.kubernetes import kinds
-from tests.e2e.lab import NAME, ROOT, STORAGE, Lab
+from tests.e2e.scenario import NAME, ROOT, STORAGE, Scenario
 
 KEY, SECRET = "sops-age", "pull-credential"
 DECRYPTION = "        decryption:\n          provider: sops\n"
@@ -21,11 +21,11 @@ OPENED = f"{DECRYPTION}          secretRef:\n            name: {KEY}\n"
 
 
 @pytest.fixture
-def key(lab: Lab, checkout: Repository) -> Iterator[str]:
+def key(scenario: Scenario, checkout: Repository) -> Iterator[str]:
     """The age key, in the cluster for as long as the scenario runs; its name there."""
     private = (checkout.root / "tests/testdata/sops/age.agekey").read_text()
     metadata = {"name": KEY, "namespace": kinds.FLUX_NAMESPACE}
-    lab.api.apply(
+    scenario.api.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -34,51 +34,55 @@ def key(lab: Lab, checkout: Repository) -> Iterator[str]:
         }
     )
     yield KEY
-    lab.api.delete(kinds.SECRET, KEY, kinds.FLUX_NAMESPACE)
+    scenario.api.delete(kinds.SECRET, KEY, kinds.FLUX_NAMESPACE)
 
 
-def _encrypted(lab: Lab, checkout: Repository, *, decryption: str) -> dict[str, str | None]:
+def _encrypted(
+    scenario: Scenario, checkout: Repository, *, decryption: str
+) -> dict[str, str | None]:
     """The encrypted Secret beside the volume, and how every Kustomization decrypts."""
-    listed = yaml.safe_load(lab.bare.read(STORAGE))
+    listed = yaml.safe_load(scenario.bare.read(STORAGE))
     listed["resources"].append("secret.yaml")
     return {
         "infra/storage/secret.yaml": (
             checkout.root / "tests/testdata/sops/secret.yaml"
         ).read_text(),
         STORAGE: yaml.safe_dump(listed),
-    } | lab.replaced(ROOT, DECRYPTION, decryption)
+    } | scenario.replaced(ROOT, DECRYPTION, decryption)
 
 
-def test_encrypted_secret_arrives_decrypted(lab: Lab, checkout: Repository, key: str) -> None:
-    lab.sync(_encrypted(lab, checkout, decryption=OPENED))
-    found = lab.one(kinds.SECRET, SECRET, NAME)
-    assert found["data"] == {"token": base64.b64encode(b"not-a-real-one").decode()}
-    assert "sops" not in found
+def test_encrypted_secret_arrives_decrypted(
+    scenario: Scenario, checkout: Repository, key: str
+) -> None:
+    scenario.sync(_encrypted(scenario, checkout, decryption=OPENED))
+    secret = scenario.one(kinds.SECRET, SECRET, NAME)
+    assert secret["data"] == {"token": base64.b64encode(b"not-a-real-one").decode()}
+    assert "sops" not in secret
 
 
 def test_secret_without_its_key_stops_its_kustomization_and_nothing_else(
-    lab: Lab, checkout: Repository
+    scenario: Scenario, checkout: Repository
 ) -> None:
-    lab.commit(lab.note("beside") | _encrypted(lab, checkout, decryption=DECRYPTION))
-    lab.failing(kinds.KUSTOMIZATION, "storage", why="cannot get sops data key")
-    assert lab.api.get(kinds.SECRET, SECRET, NAME) is None
-    assert lab.serving(), "what ran goes on"
+    scenario.commit(scenario.note("beside") | _encrypted(scenario, checkout, decryption=DECRYPTION))
+    scenario.failing(kinds.KUSTOMIZATION, "storage", why="cannot get sops data key")
+    assert scenario.api.get(kinds.SECRET, SECRET, NAME) is None
+    assert scenario.serving(), "what ran goes on"
 
 
 def test_secret_that_nothing_decrypts_arrives_as_it_lies_in_git(
-    lab: Lab, checkout: Repository
+    scenario: Scenario, checkout: Repository
 ) -> None:
     """Which is why `harness check` finds it: Flux says nothing, and its user gets a wrong token."""
-    lab.sync(_encrypted(lab, checkout, decryption=""))
-    found = lab.one(kinds.SECRET, SECRET, NAME)
-    assert base64.b64decode(text(found, "data", "token")).startswith(b"ENC[AES256_GCM,")
+    scenario.sync(_encrypted(scenario, checkout, decryption=""))
+    secret = scenario.one(kinds.SECRET, SECRET, NAME)
+    assert base64.b64decode(text(secret, "data", "token")).startswith(b"ENC[AES256_GCM,")
 
 
 def test_secret_in_base64_that_nothing_decrypts_stops_its_kustomization(
-    lab: Lab, checkout: Repository
+    scenario: Scenario, checkout: Repository
 ) -> None:
-    changes = _encrypted(lab, checkout, decryption="")
+    changes = _encrypted(scenario, checkout, decryption="")
     file = "infra/storage/secret.yaml"
-    lab.commit(changes | {file: str(changes[file]).replace("stringData:", "data:", 1)})
-    lab.failing(kinds.KUSTOMIZATION, "storage", why="pull-credential")
-    assert lab.api.get(kinds.SECRET, SECRET, NAME) is None
+    scenario.commit(changes | {file: str(changes[file]).replace("stringData:", "data:", 1)})
+    scenario.failing(kinds.KUSTOMIZATION, "storage", why="pull-credential")
+    assert scenario.api.get(kinds.SECRET, SECRET, NAME) is None

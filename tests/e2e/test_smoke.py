@@ -11,12 +11,12 @@ from harness.kubernetes.api import ApiError, Kind
 from harness.smoke import probe_pod, run, target
 from harness.smoke.probe_pod import Port
 from harness.smoke.report import Report
-from tests.e2e.lab import NAME, Lab
+from tests.e2e.scenario import NAME, Scenario
 from tests.smoke.test_applicability import REAL
 
 
-def check(lab: Lab) -> Report:
-    return run.run(target.on_this_machine(lab.cluster))
+def check(scenario: Scenario) -> Report:
+    return run.run(target.on_this_machine(scenario.cluster))
 
 
 def failed(report: Report) -> dict[str, str]:
@@ -24,79 +24,81 @@ def failed(report: Report) -> dict[str, str]:
 
 
 @contextmanager
-def patched(lab: Lab, kind: Kind, change: Value, back: Value) -> Iterator[None]:
+def patched(scenario: Scenario, kind: Kind, change: Value, back: Value) -> Iterator[None]:
     """An object of TorchServe's differs from what Git says while the block runs."""
-    lab.api.patch(kind, NAME, change, NAME)
+    scenario.api.patch(kind, NAME, change, NAME)
     try:
         yield
     finally:
-        lab.api.patch(kind, NAME, back, NAME)
+        scenario.api.patch(kind, NAME, back, NAME)
 
 
-def test_what_is_real_here_passes(lab: Lab) -> None:
-    report = check(lab)
+def test_what_is_real_here_passes(scenario: Scenario) -> None:
+    report = check(scenario)
     assert failed(report) == {}
     passed = {each.name for each in report.tests if each.outcome == "passed"}
     assert passed == {name for name, kinds_ in REAL.items() if "l" in kinds_}
     assert report.release is not None
-    assert report.release.commit == lab.bare.head()
+    assert report.release.commit == scenario.bare.head()
     assert report.release.digest
     assert (report.verdict, report.target, report.embedded) == ("pass", "local", False)
 
 
-def test_settings_that_were_edited_are_found(lab: Lab) -> None:
-    before = pod_settings.of(lab.deployment())["config.properties"]
+def test_settings_that_were_edited_are_found(scenario: Scenario) -> None:
+    before = pod_settings.of(scenario.deployment())["config.properties"]
 
     def carrying(config: str, *, paused: bool) -> Value:
         annotations = {f"{pod_settings.PREFIX}config.properties": config}
         return {"spec": {"paused": paused, "template": {"metadata": {"annotations": annotations}}}}
 
     edited = carrying(before + "job_queue_size=1\n", paused=True)  # or its pods would roll
-    with patched(lab, kinds.DEPLOYMENT, edited, carrying(before, paused=False)):
-        found = failed(check(lab))
-    assert list(found) == ["the snapshot in the cluster is that of Git"]
-    assert f"not what commit {lab.bare.head()[:12]} makes it" in next(iter(found.values()))
+    with patched(scenario, kinds.DEPLOYMENT, edited, carrying(before, paused=False)):
+        failures = failed(check(scenario))
+    assert list(failures) == ["the snapshot in the cluster is that of Git"]
+    assert f"not what commit {scenario.bare.head()[:12]} makes it" in next(iter(failures.values()))
 
 
-def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(lab: Lab) -> None:
-    before = lab.serving()
+def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(scenario: Scenario) -> None:
+    before = scenario.serving()
     change, back = ({"spec": {"maxUnavailable": count}} for count in (0, 1))
-    with patched(lab, kinds.POD_DISRUPTION_BUDGET, change, back):
-        lab.wait_for(
+    with patched(scenario, kinds.POD_DISRUPTION_BUDGET, change, back):
+        scenario.wait_for(
             kinds.POD_DISRUPTION_BUDGET,
             NAME,
             lambda each: dig(each, "status", "disruptionsAllowed") == 0,
         )
-        found = failed(check(lab))
+        failures = failed(check(scenario))
         with pytest.raises(ApiError) as refused:
-            lab.api.evict(text(lab.pods()[0], "metadata", "name"), NAME, dry_run=True)
+            scenario.api.evict(text(scenario.pods()[0], "metadata", "name"), NAME, dry_run=True)
     assert refused.value.status == 429
-    assert list(found) == ["the disruption budget allows a drain"]
-    assert lab.serving() == before
+    assert list(failures) == ["the disruption budget allows a drain"]
+    assert scenario.serving() == before
 
 
-def test_lost_node_is_found(lab: Lab) -> None:
-    def is_ready(found: list[Value], wanted: str) -> bool:
+def test_lost_node_is_found(scenario: Scenario) -> None:
+    def is_ready(nodes: list[Value], expected_status: str) -> bool:
         return any(
             text(each, "metadata", "name") == "gpu-0"
             and any(
-                (text(one, "type"), text(one, "status")) == ("Ready", wanted)
+                (text(one, "type"), text(one, "status")) == ("Ready", expected_status)
                 for one in dig(each, "status", "conditions") or ()  # type: ignore[union-attr]
             )
-            for each in found
+            for each in nodes
         )
 
-    with lab.lost("gpu-0"):
-        lab.api.wait_for(kinds.NODE, lambda found: is_ready(found, "Unknown"), seconds=30)
-        found = failed(check(lab))
-    lab.api.wait_for(kinds.NODE, lambda found: is_ready(found, "True"), seconds=30)
-    assert "gpu-0: NodeStatusUnknown" in found["every node is ready"]
+    with scenario.lost("gpu-0"):
+        scenario.api.wait_for(
+            kinds.NODE, lambda failures: is_ready(failures, "Unknown"), seconds=30
+        )
+        failures = failed(check(scenario))
+    scenario.api.wait_for(kinds.NODE, lambda failures: is_ready(failures, "True"), seconds=30)
+    assert "gpu-0: NodeStatusUnknown" in failures["every node is ready"]
 
 
-def test_the_neighbour_is_admitted_with_the_servers_image_only(lab: Lab) -> None:
-    pod = probe_pod.manifest(lab.pods()[0], [Port(NAME, "10.0.7.7", 8081, "management")])
-    lab.api.create(pod, dry_run=True)
+def test_the_neighbour_is_admitted_with_the_servers_image_only(scenario: Scenario) -> None:
+    pod = probe_pod.manifest(scenario.pods()[0], [Port(NAME, "10.0.7.7", 8081, "management")])
+    scenario.api.create(pod, dry_run=True)
     stranger = mapping(pod, "spec", "containers", 0) | {"image": "docker.io/other/image:1"}  # type: ignore[operator]
     foreign = {**pod, "spec": {**mapping(pod, "spec"), "containers": [stranger]}}
     with pytest.raises(ApiError, match="not from a registry"):
-        lab.api.create(foreign, dry_run=True)
+        scenario.api.create(foreign, dry_run=True)

@@ -4,49 +4,49 @@ import yaml
 
 from harness.core.values import Value, text
 from harness.kubernetes import kinds, reconciliation
-from tests.e2e.lab import APPS, INFRA, NAME, STORAGE, Lab
+from tests.e2e.scenario import APPS, INFRA, NAME, STORAGE, Scenario
 
 
-def test_commit_is_applied(lab: Lab) -> None:
-    with lab.timeline.step("commit → Ready"):
-        lab.sync(lab.note("greeting", "hello"))
-    found = lab.one(kinds.CONFIG_MAP, "greeting", NAME)
-    assert found["data"] == {"value": "hello"}
-    lab.notes["the interval alone, s"] = "≤ 60 (source) + ≤ 600 (HelmRelease)"
+def test_commit_is_applied(scenario: Scenario) -> None:
+    with scenario.timeline.step("commit → Ready"):
+        scenario.sync(scenario.note("greeting", "hello"))
+    greeting = scenario.one(kinds.CONFIG_MAP, "greeting", NAME)
+    assert greeting["data"] == {"value": "hello"}
+    scenario.notes["the interval alone, s"] = "≤ 60 (source) + ≤ 600 (HelmRelease)"
 
 
-def test_kustomizations_follow_their_dependencies(lab: Lab) -> None:
-    changes = lab.note("greeting")
-    commit = lab.commit(changes)
+def test_kustomizations_follow_their_dependencies(scenario: Scenario) -> None:
+    changes = scenario.note("greeting")
+    commit = scenario.commit(changes)
     order: list[str] = []
 
-    def all_are_there(found: list[Value]) -> bool:
-        for each in found:
+    def all_are_there(kustomizations: list[Value]) -> bool:
+        for each in kustomizations:
             name = text(each, "metadata", "name")
             if name not in order and reconciliation.at(each, commit):
                 order.append(name)
-        return len(order) == len(found)
+        return len(order) == len(kustomizations)
 
-    lab.api.wait_for(kinds.KUSTOMIZATION, all_are_there, seconds=60)
+    scenario.api.wait_for(kinds.KUSTOMIZATION, all_are_there, seconds=60)
     assert [name for name in order if name != kinds.ROOT] == ["policies", "storage", NAME]
 
 
-def test_missing_dependency_waits_and_says_so(lab: Lab) -> None:
-    lab.commit(lab.replaced(APPS, "- name: storage", "- name: not-there"))
-    message = lab.failing(kinds.KUSTOMIZATION, NAME, why="not-there")
+def test_missing_dependency_waits_and_says_so(scenario: Scenario) -> None:
+    scenario.commit(scenario.replaced(APPS, "- name: storage", "- name: not-there"))
+    message = scenario.failing(kinds.KUSTOMIZATION, NAME, why="not-there")
     assert "not found" in message
-    assert lab.serving(), "what ran goes on"
+    assert scenario.serving(), "what ran goes on"
 
 
-def test_broken_dependency_holds_back_what_follows(lab: Lab) -> None:
-    bad = lab.commit(lab.replaced(INFRA, "path: ./infra/storage", "path: ./infra/gone"))
-    lab.failing(kinds.KUSTOMIZATION, "storage", why="no such file or directory")
-    lab.failing(kinds.KUSTOMIZATION, NAME, why="is not ready")
-    after = lab.one(kinds.KUSTOMIZATION, NAME, kinds.FLUX_NAMESPACE)
+def test_broken_dependency_holds_back_what_follows(scenario: Scenario) -> None:
+    bad = scenario.commit(scenario.replaced(INFRA, "path: ./infra/storage", "path: ./infra/gone"))
+    scenario.failing(kinds.KUSTOMIZATION, "storage", why="no such file or directory")
+    scenario.failing(kinds.KUSTOMIZATION, NAME, why="is not ready")
+    after = scenario.one(kinds.KUSTOMIZATION, NAME, kinds.FLUX_NAMESPACE)
     assert not text(after, "status", "lastAttemptedRevision").endswith(bad)
 
 
-def test_prune_takes_what_the_commit_takes_and_nothing_else(draft: Lab) -> None:
+def test_prune_takes_what_the_commit_takes_and_nothing_else(draft: Scenario) -> None:
     draft.sync(draft.note("stays"))
     draft.sync(draft.note("goes"))
     before = draft.uids()

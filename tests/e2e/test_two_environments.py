@@ -12,12 +12,12 @@ from harness.core.values import dig, text
 from harness.kubernetes import drift, kinds, pod_settings, reconciliation, status
 from harness.local_cluster.local import LocalCluster
 from harness.render import digest
-from tests import aws_fixtures
-from tests.aws_server import Shim
-from tests.e2e import oracle, rehearsal
-from tests.e2e.lab import NAME
-from tests.e2e.pair import Pair, running
+from tests.e2e import render_vs_applied, user_clone
+from tests.e2e.scenario import NAME
 from tests.e2e.timeline import Timeline
+from tests.e2e.two_clusters import TwoClusters, running
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 # Two clusters start, and a model goes all the way twice: the longest that there is.
 pytestmark = pytest.mark.timeout(720)
@@ -25,9 +25,9 @@ front, shim = aws_fixtures.front, aws_fixtures.shim
 
 
 @pytest.fixture(scope="module")
-def pair(checkout: Repository) -> Iterator[Pair]:
-    with running(checkout) as made:
-        yield made
+def two_clusters(checkout: Repository) -> Iterator[TwoClusters]:
+    with running(checkout) as clusters:
+        yield clusters
 
 
 def _queue(cluster: LocalCluster) -> str:
@@ -49,53 +49,57 @@ def _pods(cluster: LocalCluster) -> set[str]:
     }
 
 
-def _digest(pair: Pair, commit: str, folder: Path) -> str:
-    pair.staging.bare.export(commit, folder)
-    return digest.of(oracle.render(pair.staging.repository, folder, "staging"))
+def _digest(two_clusters: TwoClusters, commit: str, folder: Path) -> str:
+    two_clusters.staging.bare.export(commit, folder)
+    return digest.of(render_vs_applied.render(two_clusters.staging.repository, folder, "staging"))
 
 
-def test_commit_reaches_staging_and_production_only_by_its_pin(pair: Pair) -> None:
-    before, pods = _queue(pair.production), _pods(pair.production)
-    commit = pair.change(321)
-    pair.sync(commit)
-    assert _queue(pair.staging) == "job_queue_size=321"
-    assert _queue(pair.production) == before
-    assert _pods(pair.production) == pods
+def test_commit_reaches_staging_and_production_only_by_its_pin(two_clusters: TwoClusters) -> None:
+    before, pods = _queue(two_clusters.production), _pods(two_clusters.production)
+    commit = two_clusters.change(321)
+    two_clusters.sync(commit)
+    assert _queue(two_clusters.staging) == "job_queue_size=321"
+    assert _queue(two_clusters.production) == before
+    assert _pods(two_clusters.production) == pods
 
-    checkout = Repository(pair.staging.bare.path)
-    screen = status.collect(pair.production.api, checkout)
+    checkout = Repository(two_clusters.staging.bare.path)
+    screen = status.collect(two_clusters.production.api, checkout)
     assert screen.pinned
     assert screen.main == commit
     assert screen.release != commit
     assert screen.behind
     assert not list(drift.differences(screen, checkout, "production", commit))
 
-    moved = pair.pin(commit)
+    moved = two_clusters.pin(commit)
     assert list(drift.differences(screen, checkout, "production", moved)) == [
         f"follows {commit[:12]}, and main is at {moved[:12]}",
-        f"runs {screen.release[:12]}, and main says {commit[:12]}",
+        f"runs {screen.release[:12]}, and main pins {commit[:12]}",
     ]
-    pair.sync(moved)
-    assert _queue(pair.production) == "job_queue_size=321"
-    promoted = pair.production.api.get(kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE)
+    two_clusters.sync(moved)
+    assert _queue(two_clusters.production) == "job_queue_size=321"
+    promoted = two_clusters.production.api.get(
+        kinds.GIT_REPOSITORY, "release", kinds.FLUX_NAMESPACE
+    )
     assert text(promoted, "status", "artifact", "revision").endswith(commit)
 
-    pair.sync(pair.pin(screen.release))
-    assert _queue(pair.production) == before, "the pointer moved back: rolled back"
+    two_clusters.sync(two_clusters.pin(screen.release))
+    assert _queue(two_clusters.production) == before, "the pointer moved back: rolled back"
     assert reconciliation.ready(
-        pair.production.api.get(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE) or {}
+        two_clusters.production.api.get(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE) or {}
     )
 
 
-def test_documentation_changes_nothing_that_runs(pair: Pair, tmp_path: Path) -> None:
-    pair.sync(pair.pin(pair.staging.bare.head()))
-    pods = [_pods(cluster) for cluster in (pair.staging, pair.production)]
-    before = pair.staging.bare.head()
-    commit = pair.staging.bare.commit({"docs/note.md": "Only words.\n"}, "Words")
-    assert _digest(pair, before, tmp_path / "a") == _digest(pair, commit, tmp_path / "b")
-    pair.sync(commit)
-    pair.sync(pair.pin(commit))
-    assert [_pods(cluster) for cluster in (pair.staging, pair.production)] == pods
+def test_documentation_changes_nothing_that_runs(two_clusters: TwoClusters, tmp_path: Path) -> None:
+    two_clusters.sync(two_clusters.pin(two_clusters.staging.bare.head()))
+    pods = [_pods(cluster) for cluster in (two_clusters.staging, two_clusters.production)]
+    before = two_clusters.staging.bare.head()
+    commit = two_clusters.staging.bare.commit({"docs/note.md": "Only words.\n"}, "Words")
+    assert _digest(two_clusters, before, tmp_path / "a") == _digest(
+        two_clusters, commit, tmp_path / "b"
+    )
+    two_clusters.sync(commit)
+    two_clusters.sync(two_clusters.pin(commit))
+    assert [_pods(cluster) for cluster in (two_clusters.staging, two_clusters.production)] == pods
 
 
 def _models(cluster: LocalCluster) -> str:
@@ -103,80 +107,80 @@ def _models(cluster: LocalCluster) -> str:
 
 
 def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
-    pair: Pair, shim: Shim, tmp_path: Path, timeline: Timeline
+    two_clusters: TwoClusters, shim: Shim, tmp_path: Path, timeline: Timeline
 ) -> None:
     with timeline.step("a clone, a bucket each, a first release"):
-        desk = rehearsal.prepare(pair, tmp_path, shim.url)
-        desk.model("6.2.3")
-        desk.propose("Two environments")
-        first = desk.git.run("rev-parse", "HEAD")
-        pair.sync(pair.pin(first))
-        desk.git.run("pull", "--quiet", "--ff-only")
-        desk.harness("release", "copy", "--commit", first)
-    served = _models(pair.production)
+        clone = user_clone.prepare(two_clusters, tmp_path, shim.url)
+        clone.model("6.2.3")
+        clone.propose("Two environments")
+        first = clone.git.run("rev-parse", "HEAD")
+        two_clusters.sync(two_clusters.pin(first))
+        clone.git.run("pull", "--quiet", "--ff-only")
+        clone.harness("release", "copy", "--commit", first)
+    served = _models(two_clusters.production)
 
     with timeline.step("a new version: built, locked, pushed, merged"):
-        desk.model("6.2.4")
-        desk.propose("A new model")
-        good = desk.git.run("rev-parse", "HEAD")
+        clone.model("6.2.4")
+        clone.propose("A new model")
+        good = clone.git.run("rev-parse", "HEAD")
     with timeline.step("staging syncs"):
-        pair.sync(good)
-    assert "silero_vad-6.2.4-" in _models(pair.staging)
-    assert _models(pair.production) == served
+        two_clusters.sync(good)
+    assert "silero_vad-6.2.4-" in _models(two_clusters.staging)
+    assert _models(two_clusters.production) == served
     with timeline.step("load test and smoke test, signed and kept"):
-        desk.prove()
-    timeline.add(desk.root / "build/loadtest/staging/report.json")
-    report = json.loads((desk.root / "build/loadtest/staging/report.json").read_text())
+        clone.prove()
+    timeline.add(clone.root / "build/loadtest/staging/report.json")
+    report = json.loads((clone.root / "build/loadtest/staging/report.json").read_text())
     assert report["embedded"], "it says what it is"
     assert report["release"]["commit"] == good
     with timeline.step("refused: production lacks the archive"):
-        said = desk.promote(code=1)
-        assert "production-models lacks silero_vad-6.2.4-" in said
+        output = clone.promote(code=1)
+        assert "production-models lacks silero_vad-6.2.4-" in output
     with timeline.step("the archive is copied"):
-        desk.harness("release", "copy")
-        again = desk.harness("release", "copy")
+        clone.harness("release", "copy")
+        again = clone.harness("release", "copy")
         assert "copied " not in again
     with timeline.step("promoted"):
-        assert "open a pull request" in desk.promote()
-        assert "(already exists)" in desk.promote()
-    changed = desk.git.run("diff", "--name-only", "main...promote/production").splitlines()
+        assert "open a pull request" in clone.promote()
+        assert "(already exists)" in clone.promote()
+    changed = clone.git.run("diff", "--name-only", "main...promote/production").splitlines()
     path = f"clusters/production/evidence/{good}.json"
     assert changed == [path, f"{path}.sig", "clusters/production/release.yaml"]
     with timeline.step("production syncs the same commit"):
-        pair.sync(desk.merge("promote/production"))
-    assert _models(pair.production) == _models(pair.staging)
-    assert _release(pair.production) == good
+        two_clusters.sync(clone.merge("promote/production"))
+    assert _models(two_clusters.production) == _models(two_clusters.staging)
+    assert _release(two_clusters.production) == good
 
     with timeline.step("a worse version, merged; staging syncs"):
-        desk.model("6.2.5", slow=True)
-        desk.excuse()  # production's pointer has its evidence now
-        desk.propose("A worse model")
-        pair.sync(desk.git.run("rev-parse", "HEAD"))
+        clone.model("6.2.5", slow=True)
+        clone.excuse()  # production's pointer has its evidence now
+        clone.propose("A worse model")
+        two_clusters.sync(clone.git.run("rev-parse", "HEAD"))
     with timeline.step("its load test fails"):
-        desk.prove(code=1)
-    timeline.add(desk.root / "build/loadtest/staging/report.json")
+        clone.prove(code=1)
+    timeline.add(clone.root / "build/loadtest/staging/report.json")
     with timeline.step("refused"):
-        said = desk.promote(code=1)
-        assert "refused: load test, SLOs" in said
-        assert "p50 of all" in said
+        output = clone.promote(code=1)
+        assert "refused: load test, SLOs" in output
+        assert "p50 of all" in output
     with timeline.step("staging is reverted"):
-        back = desk.revert()
-        pair.sync(back)
-    assert _models(pair.staging) == _models(pair.production)
-    assert _release(pair.production) == good
+        back = clone.revert()
+        two_clusters.sync(back)
+    assert _models(two_clusters.staging) == _models(two_clusters.production)
+    assert _release(two_clusters.production) == good
 
-    moves = json.loads(desk.harness("release", "list", "--env", "production", "--json", "--html"))
-    page = (desk.root / "build/releases/production.html").read_text()
+    moves = json.loads(clone.harness("release", "list", "--env", "production", "--json", "--html"))
+    page = (clone.root / "build/releases/production.html").read_text()
     assert good[:12] in page
-    files.write(pair.staging.repository.build / "e2e" / "releases.html", page)
+    files.write(two_clusters.staging.repository.build / "e2e" / "releases.html", page)
     assert [each["commit"] for each in moves[:2]] == [good, first]
     assert moves[0]["signed_by"] == "ada@example.com"
     with timeline.step("rolled back"):
-        desk.harness(
+        clone.harness(
             "release", "rollback", "--env", "production", "--reason", "to see that it works"
         )
-        pair.sync(desk.merge("rollback/production"))
-    assert _models(pair.production) == served
+        two_clusters.sync(clone.merge("rollback/production"))
+    assert _models(two_clusters.production) == served
 
 
 def _release(cluster: LocalCluster) -> str:

@@ -19,7 +19,7 @@ from harness.local_cluster import local, placeholder_commit
 from harness.render import diff
 from harness.render.objects import stem
 from harness.render.renderer import Renderer
-from tests.e2e.lab import NAME, Lab
+from tests.e2e.scenario import NAME, Scenario
 from tests.e2e.timeline import Timeline
 
 FIRST = "69fd4c0663a166fb91ad54c08800d6ec4e10df3b"
@@ -38,50 +38,54 @@ def history(checkout: Repository) -> Repository:
 
 
 @pytest.fixture
-def lab(checkout: Repository, history: Repository, timeline: Timeline) -> Iterator[Lab]:
+def scenario(checkout: Repository, history: Repository, timeline: Timeline) -> Iterator[Scenario]:
     """A cluster that has installed the first release."""
     with local.running(checkout, "upgrade", nodes_of="production") as cluster:
-        lab = Lab(cluster, timeline)
+        scenario = Scenario(cluster, timeline)
         with timeline.step("the first release, installed"):
-            _take_first(lab)
+            _take_first(scenario)
             cluster.follow()
-            cluster.sync(lab.bare.commit(lab.release(_ON_GPUS), "On GPUs"))
-        yield lab
+            cluster.sync(scenario.bare.commit(scenario.release(_ON_GPUS), "On GPUs"))
+        yield scenario
 
 
-def _take_first(lab: Lab) -> None:
+def _take_first(scenario: Scenario) -> None:
     """The first release on main, filled in for this machine as every other one is."""
-    lab.bare.restore(FIRST)
+    scenario.bare.restore(FIRST)
     with tempfile.TemporaryDirectory() as scratch:
         tree = Repository(Path(scratch))
-        lab.bare.export(FIRST, tree.root)
-        tree.build.symlink_to(lab.cluster.repository.build)  # the same models as this checkout's
-        lab.bare.commit(placeholder_commit.changes(tree, "local", lab.cluster.url), "Filled in")
+        scenario.bare.export(FIRST, tree.root)
+        tree.build.symlink_to(
+            scenario.cluster.repository.build
+        )  # the same models as this checkout's
+        scenario.bare.commit(
+            placeholder_commit.changes(tree, "local", scenario.cluster.url), "Filled in"
+        )
 
 
-def test_nothing_is_reinstalled_and_pods_roll_once(lab: Lab) -> None:
-    before, sets, pods = lab.uids(), _replica_sets(lab), lab.serving()
-    lab.cluster.take()
-    commit = lab.bare.commit(lab.release(_ON_GPUS), "On GPUs")
-    with lab.timeline.step("commit → upgraded"):
-        lab.cluster.sync(commit)
-    after = lab.uids()
+def test_nothing_is_reinstalled_and_pods_roll_once(scenario: Scenario) -> None:
+    before, sets, pods = scenario.uids(), _replica_sets(scenario), scenario.serving()
+    scenario.cluster.take()
+    commit = scenario.bare.commit(scenario.release(_ON_GPUS), "On GPUs")
+    with scenario.timeline.step("commit → upgraded"):
+        scenario.cluster.sync(commit)
+    after = scenario.uids()
     assert {name for name in before if name not in after and not _by_content(name)} <= GONE
     assert {name for name, uid in before.items() if after.get(name, uid) != uid} == set()
-    rolled = Counter(owner for name, owner in _replica_sets(lab).items() if name not in sets)
+    rolled = Counter(owner for name, owner in _replica_sets(scenario).items() if name not in sets)
     assert rolled == {f"{NAME}/{NAME}": 1}, "one Deployment, once"
-    assert len(lab.serving()) == len(pods)
-    assert not lab.serving() & pods
-    lab.notes["ReplicaSets that are new"] = str(dict(rolled))
+    assert len(scenario.serving()) == len(pods)
+    assert not scenario.serving() & pods
+    scenario.notes["ReplicaSets that are new"] = str(dict(rolled))
 
 
-def _replica_sets(lab: Lab) -> dict[str, str]:
+def _replica_sets(scenario: Scenario) -> dict[str, str]:
     """Each ReplicaSet, and the Deployment that it is of."""
     return {
         text(
             each, "metadata", "uid"
         ): f"{text(each, 'metadata', 'namespace')}/{text(owner, 'name')}"
-        for each in lab.api.list_all(kinds.REPLICA_SET)
+        for each in scenario.api.list_all(kinds.REPLICA_SET)
         for owner in items(each, "metadata", "ownerReferences")
     }
 

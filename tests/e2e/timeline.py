@@ -30,14 +30,19 @@ class Timeline:
 
     def add(self, report: Path) -> None:
         """Count what a load test sent."""
-        said = Report.read(report)
-        counts = (said.requests, said.failures, said.wrong_answers, said.dropped)
+        load_report = Report.read(report)
+        counts = (
+            load_report.requests,
+            load_report.failures,
+            load_report.wrong_answers,
+            load_report.dropped,
+        )
         for name, count in zip(LOAD, counts, strict=True):
             self.load[name] = self.load.get(name, 0) + count
 
     def __str__(self) -> str:
-        told = {**self.figures, **self.load}
-        return " · ".join(f"{name} {value}" for name, value in told.items())
+        figures_shown = {**self.figures, **self.load}
+        return " · ".join(f"{name} {value}" for name, value in figures_shown.items())
 
 
 def render(results: Sequence[Mapping[str, object]]) -> str:
@@ -62,15 +67,15 @@ def _row(result: Mapping[str, object], longest: float) -> list[str]:
     good = bool(result["passed"])
     share = _seconds(result) / longest
     figures = result["figures"]
-    told = dict(figures) if isinstance(figures, Mapping) else {}
-    told |= {name: result[name] for name in (*LOAD, "not_run") if name in result}
+    figures_shown = dict(figures) if isinstance(figures, Mapping) else {}
+    figures_shown |= {name: result[name] for name in (*LOAD, "not_run") if name in result}
     failed = "–" if "not_run" in result else '<span class="bad">✗</span>'
     return [
         '<span class="good">✓</span>' if good else failed,
         escape(str(result["scenario"]).replace("_", " ")),
         f"{_seconds(result):,.1f}",
         f'<span class="meter {"good" if good else "bad"}"><i style="width:{share:.0%}"></i></span>',
-        "<br>".join(escape(f"{name} {value}") for name, value in told.items()),
+        "<br>".join(escape(f"{name} {value}") for name, value in figures_shown.items()),
     ]
 
 

@@ -16,10 +16,10 @@ from harness.core.repository import Repository
 from harness.efs import state
 from harness.efs.provision import Provision
 from harness.efs.settings import Desired, Settings
-from harness.efs.state import Cluster, State
+from harness.efs.state import ClusterNetwork, State
 from harness.settings import site
-from tests import aws_fixtures
-from tests.aws_server import Shim
+from tests.support import aws_fixtures
+from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 
@@ -96,19 +96,19 @@ def provision(want: Callable[[], Desired], aws: Aws) -> Provision:
 
 
 @pytest.fixture
-def cluster(provision: Provision) -> Cluster:
+def cluster(provision: Provision) -> ClusterNetwork:
     return state.cluster(provision.aws, provision.desired)
 
 
-def count(found: State) -> tuple[int, int, int, int, int]:
+def count(state: State) -> tuple[int, int, int, int, int]:
     """Security groups, rules, file systems, access points, mount targets."""
-    group = found.security_group
+    group = state.security_group
     return (
         1 if group else 0,
         len(group.rules) if group else 0,
-        1 if found.file_system else 0,
-        len(found.access_points),
-        len(found.mount_targets),
+        1 if state.file_system else 0,
+        len(state.access_points),
+        len(state.mount_targets),
     )
 
 
@@ -122,6 +122,6 @@ def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repositor
     eksctl = tmp_path / "clusters" / "staging" / "eksctl.yaml"
     text = re.sub("(?m)^  name: .*", f"  name: {network.cluster}", eksctl.read_text())
     eksctl.write_text(text)
-    made = Repository(tmp_path)
-    site.fill(made, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
-    return made
+    repository = Repository(tmp_path)
+    site.fill(repository, "staging", {"AWS_ACCOUNT_ID": "123456789012"})
+    return repository

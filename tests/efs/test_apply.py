@@ -9,9 +9,9 @@ from harness.core.errors import InputError
 from harness.efs import plan, policy
 from harness.efs.provision import Provision
 from harness.efs.settings import Desired
-from harness.efs.state import Cluster, look
-from tests.aws_server import Shim
+from harness.efs.state import ClusterNetwork, collect
 from tests.efs.conftest import Network, count
+from tests.support.aws_server import Shim
 
 WHOLE = (1, 1, 1, 2, 2)
 READS = ("Describe", "List", "Get")
@@ -22,21 +22,25 @@ def mutating(calls: list[str]) -> list[str]:
 
 
 def test_an_empty_account_gets_one_of_everything(
-    provision: Provision, cluster: Cluster, network: Network
+    provision: Provision, cluster: ClusterNetwork, network: Network
 ) -> None:
-    made = provision.up(cluster)
-    assert count(made) == WHOLE
-    assert made.file_system
-    assert made.security_group
-    assert (made.file_system.encrypted, made.file_system.throughput) == (True, "elastic")
-    assert made.file_system.backup
-    [rule] = made.security_group.rules
+    created = provision.up(cluster)
+    assert count(created) == WHOLE
+    assert created.file_system
+    assert created.security_group
+    assert (created.file_system.encrypted, created.file_system.throughput) == (True, "elastic")
+    assert created.file_system.backup
+    [rule] = created.security_group.rules
     assert str(rule) == f"2049/tcp from {network.group}"
-    assert {target.zone for target in made.mount_targets} == {"us-west-2a", "us-west-2b"}
-    assert {target.security_groups for target in made.mount_targets} == {(made.security_group.id,)}
+    assert {target.zone for target in created.mount_targets} == {"us-west-2a", "us-west-2b"}
+    assert {target.security_groups for target in created.mount_targets} == {
+        (created.security_group.id,)
+    }
 
 
-def test_a_second_apply_changes_nothing(provision: Provision, cluster: Cluster, shim: Shim) -> None:
+def test_a_second_apply_changes_nothing(
+    provision: Provision, cluster: ClusterNetwork, shim: Shim
+) -> None:
     first = provision.up(cluster)
     shim.calls.clear()
     assert provision.up(cluster) == first
@@ -45,19 +49,19 @@ def test_a_second_apply_changes_nothing(provision: Provision, cluster: Cluster, 
 
 
 def test_the_policy_stands_before_anyone_can_mount(
-    provision: Provision, cluster: Cluster, shim: Shim
+    provision: Provision, cluster: ClusterNetwork, shim: Shim
 ) -> None:
     provision.up(cluster)
     assert shim.calls.index("PutFileSystemPolicy") < shim.calls.index("CreateMountTarget")
 
 
 def test_the_access_points_are_folders_of_the_loader(
-    provision: Provision, cluster: Cluster
+    provision: Provision, cluster: ClusterNetwork
 ) -> None:
-    made = provision.up(cluster)
+    created = provision.up(cluster)
     token = provision.desired.token
     owner = {"OwnerUid": 1000, "OwnerGid": 1000, "Permissions": "0755"}
-    loader, server = (made.access_points[f"{token}-{role}"] for role in ("loader", "server"))
+    loader, server = (created.access_points[f"{token}-{role}"] for role in ("loader", "server"))
     assert (loader.user, loader.root) == (
         {"Uid": 1000, "Gid": 1000},
         {"Path": "/data", "CreationInfo": owner},
@@ -69,12 +73,12 @@ def test_the_access_points_are_folders_of_the_loader(
 
 
 def test_it_waits_while_aws_is_still_making_things(
-    provision: Provision, cluster: Cluster, shim: Shim
+    provision: Provision, cluster: ClusterNetwork, shim: Shim
 ) -> None:
     shim.slow = 3
-    made = provision.up(cluster)
-    assert count(made) == WHOLE
-    assert {part.state for part in made.parts} == {"available"}
+    created = provision.up(cluster)
+    assert count(created) == WHOLE
+    assert {part.state for part in created.parts} == {"available"}
 
 
 @pytest.mark.parametrize(
@@ -87,17 +91,19 @@ def test_it_waits_while_aws_is_still_making_things(
     ids=["policy", "backups", "throughput"],
 )
 def test_drift_of_the_file_system_is_repaired(
-    provision: Provision, cluster: Cluster, service: str, operation: str, parameters: dict
+    provision: Provision, cluster: ClusterNetwork, service: str, operation: str, parameters: dict
 ) -> None:
     right = provision.up(cluster)
     assert right.file_system
     provision.aws.call(service, operation, FileSystemId=right.file_system.id, **parameters)
-    found = look(provision.aws, provision.desired, cluster.vpc)
-    assert len(plan.converge(provision.desired, cluster, found)) == 1
+    current = collect(provision.aws, provision.desired, cluster.vpc)
+    assert len(plan.converge(provision.desired, cluster, current)) == 1
     assert Provision(provision.aws, provision.desired, provision.pace).up(cluster) == right
 
 
-def test_a_way_in_that_somebody_opened_is_closed(provision: Provision, cluster: Cluster) -> None:
+def test_a_way_in_that_somebody_opened_is_closed(
+    provision: Provision, cluster: ClusterNetwork
+) -> None:
     right = provision.up(cluster)
     assert right.security_group
     open_to_all = {
@@ -110,14 +116,14 @@ def test_a_way_in_that_somebody_opened_is_closed(provision: Provision, cluster: 
         GroupId=right.security_group.id,
         IpPermissions=[open_to_all],
     )
-    found = look(provision.aws, provision.desired, cluster.vpc)
-    [change] = plan.converge(provision.desired, cluster, found)
+    current = collect(provision.aws, provision.desired, cluster.vpc)
+    [change] = plan.converge(provision.desired, cluster, current)
     assert change.text == "- 2049/tcp from 0.0.0.0/0"
     assert provision.up(cluster) == right
 
 
 def test_a_mount_target_with_another_group_gets_the_right_one(
-    provision: Provision, cluster: Cluster
+    provision: Provision, cluster: ClusterNetwork
 ) -> None:
     right = provision.up(cluster)
     provision.aws.call(
@@ -130,17 +136,17 @@ def test_a_mount_target_with_another_group_gets_the_right_one(
 
 
 def test_an_access_point_that_is_another_folder_is_left_to_a_person(
-    provision: Provision, cluster: Cluster, want: Callable[[], Desired]
+    provision: Provision, cluster: ClusterNetwork, want: Callable[[], Desired]
 ) -> None:
-    made = provision.up(cluster)
-    assert made.file_system
-    [loader] = [p for p in made.access_points.values() if p.token.endswith("-loader")]
+    created = provision.up(cluster)
+    assert created.file_system
+    [loader] = [p for p in created.access_points.values() if p.token.endswith("-loader")]
     provision.aws.call("efs", "delete_access_point", AccessPointId=loader.id)
     provision.aws.call(
         "efs",
         "create_access_point",
         ClientToken=loader.token,
-        FileSystemId=made.file_system.id,
+        FileSystemId=created.file_system.id,
         RootDirectory={"Path": "/elsewhere"},
     )
     with pytest.raises(InputError, match=r"the loader's access point, is .*/elsewhere.*remove it"):

@@ -7,11 +7,11 @@ import pytest
 
 from harness import cli
 from harness.core.repository import Repository
-from tests.aws_server import Shim
+from tests.support.aws_server import Shim
 
 
 @pytest.fixture(autouse=True)
-def _here(staging: Repository, monkeypatch: pytest.MonkeyPatch, shim: Shim) -> None:
+def _working_folder(staging: Repository, monkeypatch: pytest.MonkeyPatch, shim: Shim) -> None:
     monkeypatch.chdir(staging.root)
 
 
@@ -33,8 +33,8 @@ def test_from_nothing_to_a_filled_site_and_back(
     capsys.readouterr()
 
     assert efs("apply") == 0
-    made = capsys.readouterr().out.splitlines()
-    assert set(planned) < set(made)
+    lines = capsys.readouterr().out.splitlines()
+    assert set(planned) < set(lines)
     assert "EFS_FILE_SYSTEM_ID: fs-" in site.read_text()
     assert "EFS_SERVER_ACCESS_POINT_ID: fsap-" in site.read_text()
 

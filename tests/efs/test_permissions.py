@@ -30,5 +30,5 @@ def test_the_list_of_calls_is_that_of_the_code(checkout: Repository, aws: Aws) -
 def test_the_page_has_the_policy(checkout: Repository) -> None:
     page = (checkout.root / "docs" / "efs.md").read_text()
     [block] = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
-    wanted = settings.load(checkout, "staging")
-    assert json.loads(block) == permissions.document(Aws(REGION, ANY), wanted)
+    desired = settings.load(checkout, "staging")
+    assert json.loads(block) == permissions.document(Aws(REGION, ANY), desired)

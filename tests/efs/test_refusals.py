@@ -9,12 +9,12 @@ from harness.core.errors import HarnessError
 from harness.core.pace import Pace
 from harness.efs.provision import Provision
 from harness.efs.settings import Desired, Settings
-from harness.efs.state import Cluster, cluster
-from tests.aws_server import Shim
+from harness.efs.state import ClusterNetwork, cluster
 from tests.efs.conftest import REGION, Network, count
+from tests.support.aws_server import Shim
 
 
-def test_throttling_passes(provision: Provision, cluster: Cluster, shim: Shim) -> None:
+def test_throttling_passes(provision: Provision, cluster: ClusterNetwork, shim: Shim) -> None:
     shim.refuse("CreateMountTarget", "ThrottlingException", status=429)
     shim.refuse("DescribeSecurityGroups", "RequestLimitExceeded", status=503)
     assert count(provision.up(cluster)) == (1, 1, 1, 2, 2)
@@ -33,7 +33,7 @@ def test_throttling_passes(provision: Provision, cluster: Cluster, shim: Shim) -
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_call_the_permission_and_the_next_step(
-    provision: Provision, cluster: Cluster, shim: Shim,
+    provision: Provision, cluster: ClusterNetwork, shim: Shim,
     operation: str, code: str, needs: str, hint: str,
 ) -> None:  # fmt: skip
     shim.refuse(operation, code, status=403, times=3)
@@ -48,16 +48,16 @@ def test_a_refusal_names_the_call_the_permission_and_the_next_step(
 
 
 def test_a_cluster_that_is_not_there(aws: Aws) -> None:
-    wanted = Desired("x", "Nobody", REGION, Settings(securityGroup="x"))
+    desired = Desired("x", "Nobody", REGION, Settings(securityGroup="x"))
     with pytest.raises(AwsError, match=r"eks:DescribeCluster.*No cluster found") as refused:
-        cluster(aws, wanted)
+        cluster(aws, desired)
     assert "name and region in clusters/<env>/eksctl.yaml" in refused.value.hint
 
 
 def test_a_wrong_region_says_which_was_asked(aws: Aws, network: Network) -> None:
-    wanted = Desired("x", network.cluster, "eu-west-1", Settings(securityGroup="x"))
+    desired = Desired("x", network.cluster, "eu-west-1", Settings(securityGroup="x"))
     with pytest.raises(AwsError, match="in eu-west-1"):
-        cluster(Aws("eu-west-1", ANY), wanted)
+        cluster(Aws("eu-west-1", ANY), desired)
 
 
 def test_a_zone_whose_subnet_is_gone(provision: Provision, shim: Shim) -> None:
@@ -87,7 +87,7 @@ def test_nobody_answers(provision: Provision, monkeypatch: pytest.MonkeyPatch) -
     assert f"a region {REGION}, and a network?" in refused.value.hint
 
 
-def test_patience_ends(provision: Provision, cluster: Cluster, shim: Shim) -> None:
+def test_patience_ends(provision: Provision, cluster: ClusterNetwork, shim: Shim) -> None:
     shim.slow = 1_000
     short = Provision(provision.aws, provision.desired, Pace(look=0.01, patience=0.2))
     with pytest.raises(HarnessError, match=r"nothing moved for 0.2 s: fs-\w+ is creating"):

@@ -10,12 +10,12 @@ from harness.aws import Aws
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.efs.provision import Provision
-from harness.efs.state import Cluster
+from harness.efs.state import ClusterNetwork
 from tests.efs.conftest import QUICK, REGION
 
 
 @pytest.fixture
-def by_hand(aws: Aws, cluster: Cluster) -> str:
+def by_hand(aws: Aws, cluster: ClusterNetwork) -> str:
     """As the old guide's script leaves it: not encrypted, a mount target, no policy."""
     token = {"CreationToken": f"by-hand-{id(cluster)}", "PerformanceMode": "generalPurpose"}
     name = str(aws.call("efs", "create_file_system", **token)["FileSystemId"])
@@ -31,18 +31,18 @@ def taking_over(provision: Provision, name: str) -> Provision:
 
 
 def test_it_gets_what_it_lacks_and_stays_itself(
-    provision: Provision, cluster: Cluster, by_hand: str
+    provision: Provision, cluster: ClusterNetwork, by_hand: str
 ) -> None:
-    found = taking_over(provision, by_hand).up(cluster)
-    assert found.file_system
-    assert (found.file_system.id, found.file_system.encrypted) == (by_hand, False)
-    assert found.file_system.policy
-    assert {point.user["Uid"] for point in found.access_points.values()} == {1000, 1001}
-    assert {target.zone for target in found.mount_targets} == set(cluster.subnets)
+    current = taking_over(provision, by_hand).up(cluster)
+    assert current.file_system
+    assert (current.file_system.id, current.file_system.encrypted) == (by_hand, False)
+    assert current.file_system.policy
+    assert {point.user["Uid"] for point in current.access_points.values()} == {1000, 1001}
+    assert {target.zone for target in current.mount_targets} == set(cluster.subnets)
     assert not [line for line in provision.applied if line.startswith("+ file system")]
 
 
-def test_one_that_is_not_there_is_not_made(provision: Provision, cluster: Cluster) -> None:
+def test_one_that_is_not_there_is_not_made(provision: Provision, cluster: ClusterNetwork) -> None:
     with pytest.raises(InputError, match=f"there is no fs-0123456789abcdef0 in {REGION}"):
         taking_over(provision, "fs-0123456789abcdef0").up(cluster)
 

@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 from harness.launcher import libraries
 from harness.snapshot import config, properties
-from tests.launcher.conftest import processes
+from tests.support.processes import processes
 
 
 def work(checkout: Repository) -> Path:
@@ -65,8 +65,8 @@ def test_a_model_that_cannot_load_is_the_models_fault(tiny: Repository) -> None:
 def test_a_truncated_archive_is_refused_before_torchserve_starts(tiny: Repository) -> None:
     mar = tiny.built_models / "model-store" / "gated.mar"
     mar.write_bytes(mar.read_bytes()[:-1])
-    said = r"gated\.mar has \d+ bytes where \d+ are expected"
-    with pytest.raises(InputError, match=said), embedded_server.running(tiny):
+    message = r"gated\.mar has \d+ bytes where \d+ are expected"
+    with pytest.raises(InputError, match=message), embedded_server.running(tiny):
         pass
     assert not work(tiny).exists()
 
@@ -114,12 +114,12 @@ def test_a_launcher_that_ends_in_the_middle_of_an_answer_is_not_ready() -> None:
     assert answering(len(answer)) == (False, "loading")
 
 
-def test_without_java_no_judgement_is_possible(
+def test_without_java_the_server_cannot_start(
     tiny: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
-    said = "/nowhere/bin/java: No such file"
-    with pytest.raises(HarnessError, match=said) as caught, embedded_server.running(tiny):
+    message = "/nowhere/bin/java: No such file"
+    with pytest.raises(HarnessError, match=message) as caught, embedded_server.running(tiny):
         pass
     assert caught.value.exit_code == 3
 

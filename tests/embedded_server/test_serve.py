@@ -10,7 +10,7 @@ import pytest
 
 from harness.core import command
 from harness.core.repository import Repository
-from tests.launcher.conftest import PATIENCE, eventually, processes
+from tests.support.processes import PATIENCE, eventually, processes
 
 pytestmark = pytest.mark.torchserve
 
@@ -39,14 +39,14 @@ def test_killed_it_takes_all_along_and_starts_again(tiny: Repository) -> None:
         assert second.stdout
         answer = json.loads("".join(iter(second.stdout.readline, "}\n")) + "}")
         (call,) = answer["calls"]
-        said = command.run(["bash", "-c", f"{call} --silent --fail"], timeout=PATIENCE).stdout
-        assert json.loads(said) == {"ok": True}
+        output = command.run(["bash", "-c", f"{call} --silent --fail"], timeout=PATIENCE).stdout
+        assert json.loads(output) == {"ok": True}
         os.killpg(second.pid, signal.SIGINT)  # what Ctrl-C does
         assert second.wait(PATIENCE) == 0
     assert not processes(work)
 
 
-def test_an_unknown_environment_is_a_wrong_call(tiny: Repository) -> None:
+def test_an_unknown_environment_is_a_usage_error(tiny: Repository) -> None:
     argv = [sys.executable, "-m", "harness", "serve", "--env", "nowhere"]
-    done = command.run(argv, timeout=60, cwd=tiny.root, accept=(2,))
-    assert "no environment 'nowhere'" in done.stderr
+    process = command.run(argv, timeout=60, cwd=tiny.root, accept=(2,))
+    assert "no environment 'nowhere'" in process.stderr

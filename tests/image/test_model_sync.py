@@ -14,7 +14,7 @@ def test_it_starts_alone_and_takes_the_charts_arguments(
     containerfile = (checkout.root / "apps/torchserve/image/Containerfile").read_text()
     assert "COPY harness/model_sync /opt/serving/model_sync\n" in containerfile
     (tmp_path / "model_sync").symlink_to(checkout.root / "harness" / "model_sync")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", "-m", "model_sync", "--help"],
         cwd="/",
         env={"PYTHONPATH": str(tmp_path)},
@@ -22,8 +22,8 @@ def test_it_starts_alone_and_takes_the_charts_arguments(
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     job = checkout.root / "apps/torchserve/chart/templates/model-sync-job.yaml"
     options = re.findall(r"^ +- (--[a-z]+)=", job.read_text(), re.MULTILINE)
     assert options == ["--source", "--files", "--config", "--store"]
-    assert all(f"{option} " in done.stdout for option in options)
+    assert all(f"{option} " in process.stdout for option in options)

@@ -22,58 +22,64 @@ def _git(folder: Path, *words: str) -> str:
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def _commit(here: Repository, ref: str, value: str) -> str:
-    path = here.root / "clusters/staging/release.yaml"
+def _commit(repository: Repository, ref: str, value: str) -> str:
+    path = repository.root / "clusters/staging/release.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_RELEASE.format(ref, value))
-    _git(here.root, "add", "clusters")
-    _git(here.root, "commit", "--quiet", f"--message={value}")
-    return _git(here.root, "rev-parse", "HEAD").strip()
+    _git(repository.root, "add", "clusters")
+    _git(repository.root, "commit", "--quiet", f"--message={value}")
+    return _git(repository.root, "rev-parse", "HEAD").strip()
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Repository:
+def repository(tmp_path: Path) -> Repository:
     _git(tmp_path, "init", "--quiet", "--initial-branch=main")
     return Repository(tmp_path)
 
 
-def _differences(here: Repository, root: str, release: str, *rows: Row) -> list[str]:
+def _differences(repository: Repository, root: str, release: str, *rows: Row) -> list[str]:
     screen = ClusterStatus("v1.36.3", root, release, pinned=False, behind=0, rows=(_READY, *rows))
-    return list(drift.differences(screen, here, "staging", "main"))
+    return list(drift.differences(screen, repository, "staging", "main"))
 
 
-def test_what_follows_main_is_at_main(here: Repository) -> None:
-    commit = _commit(here, "branch", "main")
-    assert _differences(here, commit, commit) == []
+def test_what_follows_main_is_at_main(repository: Repository) -> None:
+    commit = _commit(repository, "branch", "main")
+    assert _differences(repository, commit, commit) == []
 
 
-def test_what_is_pinned_runs_the_pin_and_not_main(here: Repository) -> None:
-    first = _commit(here, "branch", "main")
-    commit = _commit(here, "commit", first)
-    assert _differences(here, commit, first) == []
-    assert _differences(here, commit, commit) == [f"runs {commit[:12]}, and main says {first[:12]}"]
-
-
-def test_a_cluster_that_stopped_following_is_told(here: Repository) -> None:
-    first = _commit(here, "branch", "main")
-    commit = _commit(here, "tag", "v1")
-    assert _differences(here, first, first) == [
-        f"follows {first[:12]}, and main is at {commit[:12]}",
-        f"runs {first[:12]}, and main says {commit[:12]}",
+def test_what_is_pinned_runs_the_pin_and_not_main(repository: Repository) -> None:
+    first = _commit(repository, "branch", "main")
+    commit = _commit(repository, "commit", first)
+    assert _differences(repository, commit, first) == []
+    assert _differences(repository, commit, commit) == [
+        f"runs {commit[:12]}, and main pins {first[:12]}"
     ]
-    assert _differences(here, "", commit)[0].startswith("follows nothing")
 
 
-def test_what_somebody_suspended_is_told(here: Repository) -> None:
-    commit = _commit(here, "branch", "main")
-    assert _differences(here, commit, commit, _SUSPENDED) == ["HelmRelease/torchserve is suspended"]
+def test_a_cluster_that_stopped_following_is_told(repository: Repository) -> None:
+    first = _commit(repository, "branch", "main")
+    commit = _commit(repository, "tag", "v1")
+    assert _differences(repository, first, first) == [
+        f"follows {first[:12]}, and main is at {commit[:12]}",
+        f"runs {first[:12]}, and main pins {commit[:12]}",
+    ]
+    assert _differences(repository, "", commit)[0].startswith("follows nothing")
 
 
-def test_a_commit_that_is_not_here_judges_nothing(here: Repository) -> None:
-    _commit(here, "branch", "main")
+def test_what_somebody_suspended_is_told(repository: Repository) -> None:
+    commit = _commit(repository, "branch", "main")
+    assert _differences(repository, commit, commit, _SUSPENDED) == [
+        "HelmRelease/torchserve is suspended"
+    ]
+
+
+def test_a_commit_that_is_not_here_judges_nothing(repository: Repository) -> None:
+    _commit(repository, "branch", "main")
     with pytest.raises(UsageError, match="not in this checkout"):
         list(
-            drift.differences(ClusterStatus("", "", "", False, None, ()), here, "staging", "--all")
+            drift.differences(
+                ClusterStatus("", "", "", False, None, ()), repository, "staging", "--all"
+            )
         )
 
 

@@ -19,7 +19,7 @@ _TESTED = "Helm test succeeded for release torchserve/torchserve.v3 with chart t
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, checkout: Repository) -> Repository:
+def repository(tmp_path_factory: pytest.TempPathFactory, checkout: Repository) -> Repository:
     root = tmp_path_factory.mktemp("fork")
     (root / _ALERT).parent.mkdir(parents=True)
     (root / "models").mkdir()
@@ -31,9 +31,9 @@ def here(tmp_path_factory: pytest.TempPathFactory, checkout: Repository) -> Repo
 
 
 @pytest.fixture(scope="module")
-def commit(here: Repository) -> str:
+def commit(repository: Repository) -> str:
     argv = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(argv, cwd=here.root, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(argv, cwd=repository.root, capture_output=True, text=True).stdout.strip()
 
 
 def _event(commit: str, **changed: object) -> dict[str, object]:
@@ -60,24 +60,26 @@ def _subject(kind: str, name: str, namespace: str = "flux-system") -> dict[str, 
     return {"kind": kind, "name": name, "namespace": namespace}
 
 
-def test_kustomization_names_the_commit(here: Repository, commit: str) -> None:
-    sync = event.read(json.dumps(_event(commit)), here, "staging")
+def test_kustomization_names_the_commit(repository: Repository, commit: str) -> None:
+    sync = event.read(json.dumps(_event(commit)), repository, "staging")
     assert (sync.applied_by, sync.commit) == ("Kustomization/torchserve", commit)
 
 
-def test_helm_release_names_none(here: Repository, commit: str) -> None:
-    told = _event(
+def test_helm_release_names_none(repository: Repository, commit: str) -> None:
+    payload = _event(
         commit,
         involvedObject=_subject("HelmRelease", "torchserve"),
         message=_TESTED,
         metadata={"environment": "staging", "revision": "1.0.0+0123abcd"},
     )
-    assert event.read(json.dumps(told), here, "staging").commit is None
+    assert event.read(json.dumps(payload), repository, "staging").commit is None
 
 
-def test_pinned_release_has_a_revision_without_a_branch(here: Repository, commit: str) -> None:
-    told = _event(commit, metadata={"environment": "staging", "revision": f"sha1:{commit}"})
-    assert event.read(json.dumps(told), here, "staging").commit == commit
+def test_pinned_release_has_a_revision_without_a_branch(
+    repository: Repository, commit: str
+) -> None:
+    payload = _event(commit, metadata={"environment": "staging", "revision": f"sha1:{commit}"})
+    assert event.read(json.dumps(payload), repository, "staging").commit == commit
 
 
 REFUSED = {
@@ -107,42 +109,42 @@ REFUSED = {
 
 @pytest.mark.parametrize(("changed", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_the_alert_does_not_announce_is_refused(
-    here: Repository, commit: str, changed: dict[str, object], why: str
+    repository: Repository, commit: str, changed: dict[str, object], why: str
 ) -> None:
     with pytest.raises(InputError, match=why):
-        event.read(json.dumps(_event(commit, **changed)), here, "staging")
+        event.read(json.dumps(_event(commit, **changed)), repository, "staging")
 
 
-def test_a_payload_that_is_too_large_is_not_read(here: Repository, commit: str) -> None:
+def test_a_payload_that_is_too_large_is_not_read(repository: Repository, commit: str) -> None:
     with pytest.raises(InputError, match="larger than 64 KiB"):
-        event.read(json.dumps(_event(commit, message="x" * 70_000)), here, "staging")
+        event.read(json.dumps(_event(commit, message="x" * 70_000)), repository, "staging")
 
 
 @given(st.one_of(st.text(), st.recursive(st.none() | st.text(), st.lists).map(json.dumps)))
-def test_no_payload_is_a_crash(here: Repository, payload: str) -> None:
+def test_no_payload_is_a_crash(repository: Repository, payload: str) -> None:
     with pytest.raises(InputError, match="not an event of Flux"):
-        event.read(payload, here, "staging")
+        event.read(payload, repository, "staging")
 
 
 @pytest.mark.parametrize(
     ("payload", "code"), [("", 2), ("{}", 1), ("\udcff", 1)], ids=["none", "empty", "not UTF-8"]
 )
 def test_command_reads_its_own_variable(
-    here: Repository, monkeypatch: pytest.MonkeyPatch, payload: str, code: int
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, payload: str, code: int
 ) -> None:
-    monkeypatch.chdir(here.root)
+    monkeypatch.chdir(repository.root)
     monkeypatch.setenv("FLUX_EVENT", payload)
     assert main(["event", "--env", "staging"]) == code
 
 
 def test_command_repeats_nothing_that_it_did_not_check(
-    here: Repository,
+    repository: Repository,
     commit: str,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    told = _event(commit, reason="::error::x", message=f"{_PASSED}\n::add-mask::x")
-    monkeypatch.chdir(here.root)
-    monkeypatch.setenv("FLUX_EVENT", json.dumps(told))
+    payload = _event(commit, reason="::error::x", message=f"{_PASSED}\n::add-mask::x")
+    monkeypatch.chdir(repository.root)
+    monkeypatch.setenv("FLUX_EVENT", json.dumps(payload))
     assert main(["event", "--env", "staging"]) == 0
     assert capfd.readouterr().out == f"staging: Kustomization/torchserve applied {commit}\n"

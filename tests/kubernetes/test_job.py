@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError
 from harness.core.values import Value
 from harness.kubernetes import api, job
 from harness.kubernetes.api import Api
-from tests.api_server import State, serving
+from tests.support.api_server import State, serving
 
 JOB: Value = {
     "apiVersion": "batch/v1",
@@ -39,14 +39,14 @@ def cluster(state: State, tmp_path: Path) -> Iterator[Api]:
 def ends(state: State, condition: str, log: str) -> Callable[[dict[str, Any]], None]:
     """What becomes of a Job: its pod, with a log, and a condition."""
 
-    def ran(made: dict[str, Any]) -> None:
-        made["metadata"]["uid"] = "0f3a"
-        if made["kind"] == "Job":
-            labels = {"batch.kubernetes.io/job-name": made["metadata"]["name"]}
+    def ran(pod_job: dict[str, Any]) -> None:
+        pod_job["metadata"]["uid"] = "0f3a"
+        if pod_job["kind"] == "Job":
+            labels = {"batch.kubernetes.io/job-name": pod_job["metadata"]["name"]}
             metadata = {"name": "sweep-x2x4z", "namespace": "here", "labels": labels}
             state.add({"kind": "Pod", "metadata": metadata, "log": log})
             met = {"type": condition, "status": "True", "reason": "BackoffLimitExceeded"}
-            made["status"] = {"conditions": [met]}
+            pod_job["status"] = {"conditions": [met]}
 
     return ran
 

@@ -20,13 +20,13 @@ def _pod(phase: str, kind: str = "", uid: str = "") -> Value:
     return {"metadata": {"ownerReferences": owners}, "status": {"phase": phase}}
 
 
-def _flux(ready: str, *, seen: int = 1, generation: int = 1, suspend: bool = False) -> Value:
+def _flux(ready: str, *, observed: int = 1, generation: int = 1, suspend: bool = False) -> Value:
     return {
         "metadata": {"generation": generation},
         "spec": {"suspend": suspend},
         "status": {
-            "observedGeneration": seen,
-            "conditions": [{"type": "Ready", "status": ready, "observedGeneration": seen}],
+            "observedGeneration": observed,
+            "conditions": [{"type": "Ready", "status": ready, "observedGeneration": observed}],
         },
     }
 
@@ -52,7 +52,12 @@ def test_screen_is_ready_when_nothing_that_runs_is_broken(rows: list[Row], ready
 
 @pytest.mark.parametrize(
     ("value", "ready"),
-    [(_flux("True"), True), (_flux("False"), False), (_flux("True", seen=0), False), ({}, False)],
+    [
+        (_flux("True"), True),
+        (_flux("False"), False),
+        (_flux("True", observed=0), False),
+        ({}, False),
+    ],
     ids=["ready", "not ready", "an old word", "nothing said"],
 )
 def test_ready_is_about_the_form_that_was_asked_for(value: Value, ready: bool) -> None:

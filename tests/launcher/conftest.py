@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,43 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
 
 from harness.core import command
 from harness.snapshot import properties
-
-T = TypeVar("T")
-PATIENCE = 180.0  # seconds: a worker imports torch, and other tests may keep both cores busy
-
-
-def eventually(ask: Callable[[], T], patience: float = PATIENCE) -> T:
-    """The first answer that is true; fails after ``patience`` seconds."""
-    deadline = time.monotonic() + patience
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return answer
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, no two the same."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
-
-
-def processes(work: Path) -> list[psutil.Process]:
-    """All that lives and names a launcher's work folder; workers name the socket in it."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            line = " ".join(process.cmdline())
-            if str(work) in line and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+from tests.support.processes import PATIENCE, eventually, free_ports, processes
 
 
 class Site:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.launcher import connections
 from harness.launcher.connections import Connection, Unsupported, requests_in_flight
-from tests.launcher.conftest import eventually
+from tests.support.processes import eventually
 
 MEBIBYTE = 1 << 20
 

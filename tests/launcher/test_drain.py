@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import grpc
 import pytest
 
-from tests.launcher.conftest import Launcher, Site, Start, eventually
+from tests.launcher.conftest import Launcher, Site, Start
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.torchserve
 GRPC = 20

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launcher.conftest import Site, Start, eventually
+from tests.launcher.conftest import Site, Start
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.torchserve
 SLOW = float(os.environ.get("SLOW_NVIDIA_SMI", "1"))

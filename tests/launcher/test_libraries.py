@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from harness.launcher import libraries
-from tests.launcher.conftest import Site, Start, eventually, pack, starting
+from tests.launcher.conftest import Site, Start, pack, starting
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.torchserve
 newer = pytest.mark.skipif(

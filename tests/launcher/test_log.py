@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.launcher.conftest import Launcher, Site, Start, eventually
+from tests.launcher.conftest import Launcher, Site, Start
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.torchserve
 GOOD = {"startup": 200, "ready": 200, "live": 200}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.launcher.relay import Relay
-from tests.launcher.conftest import eventually
+from tests.support.processes import eventually
 
 LINE = "x" * 99 + "\n"
 

@@ -12,7 +12,8 @@ import pytest
 
 import harness.launcher
 from harness.launcher import BadInput, store
-from tests.launcher.conftest import Launcher, Site, Start, eventually, free_ports
+from tests.launcher.conftest import Launcher, Site, Start
+from tests.support.processes import eventually, free_ports
 
 # Seconds; a failed load is noticed in less than one. SLOW_LOAD=60 is the minute of a large model.
 SLOW = float(os.environ.get("SLOW_LOAD", "3"))

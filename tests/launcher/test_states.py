@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launcher.conftest import Launcher, Site, eventually, starting
+from tests.launcher.conftest import Launcher, Site, starting
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.torchserve
 QUEUE = 5

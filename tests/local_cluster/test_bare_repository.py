@@ -12,10 +12,10 @@ from harness.local_cluster.bare_repository import Bare
 
 def _git(folder: Path, *words: str) -> str:
     who = ("-c", "user.name=someone", "-c", "user.email=someone@example.com")
-    done = subprocess.run(
+    result = subprocess.run(
         ["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from harness.cli import main
 
 def test_status_of_no_cluster_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cluster", "processes", "--name", "nobody", "--json"]) == 3
-    said = capsys.readouterr()
-    assert "make cluster" in json.loads(said.out)["hint"]
-    assert "nobody" in said.err
+    captured = capsys.readouterr()
+    assert "make cluster" in json.loads(captured.out)["hint"]
+    assert "nobody" in captured.err
 
 
 def test_down_of_no_cluster_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,23 +53,25 @@ def _git(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_clone_gets_the_files(url: str, tmp_path: Path) -> None:
-    done = _git("clone", "--quiet", f"{url}/{bare_repository.NAME}", "copy", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    result = _git("clone", "--quiet", f"{url}/{bare_repository.NAME}", "copy", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     assert (tmp_path / "copy" / "a.yaml").read_text() == "a: 1\n"
 
 
 def test_single_commit_can_be_fetched(url: str, tmp_path: Path) -> None:
     head = bare_repository.Bare(tmp_path / "git" / bare_repository.NAME).head()
     _git("init", "--quiet", "copy", cwd=tmp_path)
-    done = _git("fetch", "--depth=1", f"{url}/{bare_repository.NAME}", head, cwd=tmp_path / "copy")
-    assert done.returncode == 0, done.stderr
+    result = _git(
+        "fetch", "--depth=1", f"{url}/{bare_repository.NAME}", head, cwd=tmp_path / "copy"
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_push_is_refused(url: str, tmp_path: Path) -> None:
     _git("clone", "--quiet", f"{url}/{bare_repository.NAME}", "copy", cwd=tmp_path)
-    done = _git("push", "--quiet", "origin", "HEAD:other", cwd=tmp_path / "copy")
-    assert done.returncode != 0
-    assert "403" in done.stderr
+    result = _git("push", "--quiet", "origin", "HEAD:other", cwd=tmp_path / "copy")
+    assert result.returncode != 0
+    assert "403" in result.stderr
 
 
 @pytest.mark.parametrize("path", ["/", "/../etc/passwd", "/repository.git/config"])

@@ -11,8 +11,8 @@ from harness.local_cluster import nodes
 
 
 def test_production_has_its_groups_zones_and_gpus(checkout: Repository) -> None:
-    made = nodes.of(checkout, "production")
-    gpu = [node for node in made if "nvidia.com/gpu" in mapping(node, "status", "allocatable")]
+    manifests = nodes.of(checkout, "production")
+    gpu = [node for node in manifests if "nvidia.com/gpu" in mapping(node, "status", "allocatable")]
     zones = {mapping(node, "metadata", "labels")["topology.kubernetes.io/zone"] for node in gpu}
     assert len(gpu) == len(zones) == 3
     for node in gpu:
@@ -20,12 +20,12 @@ def test_production_has_its_groups_zones_and_gpus(checkout: Repository) -> None:
         assert [dig(taint, "key") for taint in items(node, "spec", "taints")] == ["nvidia.com/gpu"]
         assert dig(node, "status", "capacity", "nvidia.com/gpu") == "1"
         assert dig(node, "status", "capacity", "cpu") == "4"
-    assert len(made) > len(gpu)
+    assert len(manifests) > len(gpu)
 
 
 def test_environment_without_eksctl_has_plain_nodes(checkout: Repository) -> None:
-    made = nodes.of(checkout, "local")
-    assert [items(node, "spec", "taints") for node in made] == [[], [], []]
+    manifests = nodes.of(checkout, "local")
+    assert [items(node, "spec", "taints") for node in manifests] == [[], [], []]
 
 
 def test_instance_of_unknown_size_is_refused(tmp_path: Path) -> None:

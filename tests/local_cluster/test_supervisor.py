@@ -45,11 +45,11 @@ def _until(folder: Path, so: Callable[[State], bool]) -> State:
     pytest.fail(f"not so: {(folder / supervisor.STATE).read_text()}")
 
 
-def _gone(found: process.Process) -> bool:
+def _gone(child: process.Process) -> bool:
     deadline = time.monotonic() + _SECONDS
-    while found.alive and time.monotonic() < deadline:
+    while child.alive and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not found.alive
+    return not child.alive
 
 
 def test_starts_a_component_when_what_it_needs_is_ready(tmp_path: Path) -> None:
@@ -103,6 +103,6 @@ def test_stops_when_its_starter_is_gone(tmp_path: Path) -> None:
 def test_says_what_it_runs(tmp_path: Path) -> None:
     with _running(tmp_path, Component(name="one", argv=_SLEEP)) as running:
         _until(tmp_path, lambda state: state.ready)
-        said = json.loads((tmp_path / supervisor.STATE).read_text())
-    assert said["supervisor"]["pid"] == running.pid
-    assert said["components"]["one"]["phase"] == "ready"
+        state = json.loads((tmp_path / supervisor.STATE).read_text())
+    assert state["supervisor"]["pid"] == running.pid
+    assert state["components"]["one"]["phase"] == "ready"

@@ -124,12 +124,12 @@ def test_an_archive_that_is_not_there_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "said"),
+    ("name", "size", "message"),
     [(MANIFEST, 2 << 20, "larger than 1 MiB"), ("weights.pt", 70 << 20, "times its own size")],
 )
-def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, name, size, said):
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, name, size, message):
     bomb = zipped(tmp_path / "bomb.mar", {MANIFEST: json.dumps(ABOUT).encode(), name: bytes(size)})
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_manifest(bomb)
 
 

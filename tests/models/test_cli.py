@@ -7,39 +7,39 @@ from harness.models import build
 
 
 @pytest.fixture
-def here(tiny, monkeypatch):
+def repository(tiny, monkeypatch):
     (tiny.root / "clusters").mkdir()
     monkeypatch.chdir(tiny.root)
     return tiny
 
 
-def test_build_prints_what_was_built(here, capsys):
+def test_build_prints_what_was_built(repository, capsys):
     assert main(["models", "build"]) == 0
-    (mar,) = build.store(here).glob("*.mar")
+    (mar,) = build.store(repository).glob("*.mar")
     assert capsys.readouterr().out.split()[:1] == [mar.name]
 
 
-def test_lock_writes_the_committed_lock_and_list_shows_the_built_one(here, capsys):
+def test_lock_writes_the_committed_lock_and_list_shows_the_built_one(repository, capsys):
     assert main(["models", "lock"]) == 0
-    built = (here.built_models / "lock.yaml").read_text()
-    assert here.lock.read_text() == built
+    built = (repository.built_models / "lock.yaml").read_text()
+    assert repository.lock.read_text() == built
     capsys.readouterr()
     assert main(["models", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["models"]["tiny"]["version"] == "1"
 
 
-def test_verify_finds_a_truncated_archive(here, capsys):
+def test_verify_finds_a_truncated_archive(repository, capsys):
     main(["models", "build"])
-    (mar,) = build.store(here).glob("*.mar")
+    (mar,) = build.store(repository).glob("*.mar")
     assert main(["models", "verify"]) == 0
     mar.write_bytes(mar.read_bytes()[:-1])
     assert main(["models", "verify"]) == 1
     assert f"{mar.name}: truncated or corrupt" in capsys.readouterr().out
 
 
-def test_verify_finds_an_archive_that_is_not_the_committed_one(here, capsys):
+def test_verify_finds_an_archive_that_is_not_the_committed_one(repository, capsys):
     main(["models", "lock"])
-    with (here.models / "tiny" / "handler.py").open("a") as handler:
+    with (repository.models / "tiny" / "handler.py").open("a") as handler:
         handler.write("# changed\n")
     main(["models", "build"])
     capsys.readouterr()
@@ -48,15 +48,15 @@ def test_verify_finds_an_archive_that_is_not_the_committed_one(here, capsys):
     assert "lock.yaml: tiny is tiny-1-" in problem
 
 
-def test_a_bad_model_is_exit_1_and_one_line(here, edit, capsys):
+def test_a_bad_model_is_exit_1_and_one_line(repository, edit, capsys):
     path = edit("handler:", "handlr:")
     assert main(["models", "build"]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert f"✗ {path}:10: handlr: unknown key; did you mean handler?" in said.err
-    assert "Traceback" not in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"✗ {path}:10: handlr: unknown key; did you mean handler?" in output.err
+    assert "Traceback" not in output.err
 
 
-def test_list_before_any_build_is_an_error(here, capsys):
+def test_list_before_any_build_is_an_error(repository, capsys):
     assert main(["models", "list"]) == 1
     assert "build/models/lock.yaml: cannot be read" in capsys.readouterr().err

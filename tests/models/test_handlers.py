@@ -28,11 +28,11 @@ def ask(unpacked, tmp_path_factory) -> Callable[[str, list[bytes]], list]:
         for path, body in zip(paths, bodies, strict=True):
             path.write_bytes(body)
         worker = [sys.executable, "-W", "ignore", "-m", "tests.models.worker"]
-        done = subprocess.run(
+        process = subprocess.run(
             [*worker, unpacked(name), *paths], cwd=ROOT, capture_output=True, text=True
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout.splitlines()[-1])
 
     return ask
 
@@ -117,9 +117,9 @@ def test_the_samples_of_a_model_have_different_answers(prepared):
 
 def test_the_face_and_the_speech_are_where_a_person_finds_them(prepared):
     face = next(s for s in prepared["mtcnn"] if s.name == "astronaut").answer["faces"][0]
-    left, top, right, bottom = face["box"]
-    assert 165 < left < 190 < 255 < right < 280
-    assert 50 < top < 75 < 165 < bottom < 190
+    x_min, y_min, x_max, y_max = face["box"]
+    assert 165 < x_min < 190 < 255 < x_max < 280
+    assert 50 < y_min < 75 < 165 < y_max < 190
     (speech,) = prepared["silero_vad"]
     assert [round(phrase["start"], 1) for phrase in speech.answer["speech"]] == [
         0.3,

@@ -45,35 +45,35 @@ def test_a_link_is_not_packed(root: Path) -> None:
     (root / "apps/demo/link.yaml").symlink_to("deployment.yaml")
     (root / "apps/folder").symlink_to("demo")
     read = ("apps/demo/link.yaml", "apps/folder/deployment.yaml", READ)
-    places = [place for place, _ in _problems(artifact.packed, root, *read)]
+    places = [place for place, _ in _problems(artifact.files_are_packed, root, *read)]
     assert places == ["apps/demo/link.yaml:1", "apps/folder/deployment.yaml:1"]
 
 
 def test_a_file_of_a_submodule_is_not_packed(root: Path) -> None:
     (root / "apps/demo/.git").write_text("gitdir: ../../.git/modules/demo\n")
-    ((place, message),) = _problems(artifact.packed, root)
+    ((place, message),) = _problems(artifact.files_are_packed, root)
     assert (place, "submodule" in message) == (f"{READ}:1", True)
 
 
 def test_a_file_that_git_ignores_is_not_committed(clone: Path) -> None:
-    assert _problems(artifact.committed, clone) == []
+    assert _problems(artifact.files_are_committed, clone) == []
     (clone / "apps/demo/local.yaml").write_text("kind: Secret\n")
     (clone / "apps/demo/notes.txt").write_text("nobody reads them\n")
     (clone / ".gitignore").write_text("local.yaml\nnotes.txt\n")
     read = (READ, "apps/demo/local.yaml")
-    ((place, message),) = _problems(artifact.committed, clone, *read)
+    ((place, message),) = _problems(artifact.files_are_committed, clone, *read)
     assert (place, "Git ignores it" in message) == ("apps/demo/local.yaml:1", True)
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_a_change_that_git_does_not_look_for_is_not_committed(clone: Path, flag: str) -> None:
     _git(clone, "update-index", flag, READ)
-    assert [place for place, _ in _problems(artifact.committed, clone)] == [f"{READ}:1"]
+    assert [place for place, _ in _problems(artifact.files_are_committed, clone)] == [f"{READ}:1"]
 
 
 def test_a_copy_without_history_is_read_as_it_is(root: Path) -> None:
     (root / ".gitignore").write_text("*.yaml\n")
-    assert _problems(artifact.committed, root) == []
+    assert _problems(artifact.files_are_committed, root) == []
 
 
 def test_attributes_of_this_clone_count_too(clone: Path) -> None:

@@ -14,7 +14,7 @@ from harness.core import files
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.local_cluster import placeholder_commit
-from tests import aws_fixtures
+from tests.support import aws_fixtures
 
 front, shim = aws_fixtures.front, aws_fixtures.shim
 

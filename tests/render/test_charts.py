@@ -33,13 +33,13 @@ def test_once_fetched_it_is_rendered_with_merged_values_and_hooks(
     assert fetch(miniature) == [None]
     environment = miniature.render()
     assert environment.faults == ()
-    made = {each.kind: each for each in environment.third_party}
-    assert set(made) == {"ConfigMap", "Deployment", "Job"}
-    deployment = made["Deployment"]
+    by_kind = {each.kind: each for each in environment.third_party}
+    assert set(by_kind) == {"ConfigMap", "Deployment", "Job"}
+    deployment = by_kind["Deployment"]
     assert deployment.dig("spec", "replicas") == 2
     assert deployment.namespace == "demo"
     assert str(deployment.owner) == "HelmRelease/flux-system/web"
-    assert made["ConfigMap"].dig("data", "settings.txt") == "a=1,b={x}\npattern=^x$$\n"
+    assert by_kind["ConfigMap"].dig("data", "settings.txt") == "a=1,b={x}\npattern=^x$$\n"
 
 
 def test_what_it_makes_stays_apart_from_our_own(miniature: Miniature, repository: str) -> None:

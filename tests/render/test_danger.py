@@ -80,8 +80,8 @@ CASES = {
 
 @pytest.mark.parametrize(("old", "new", "kinds"), CASES.values(), ids=CASES.keys())
 def test_dangers(old: list[Value], new: list[Value], kinds: list[str]) -> None:
-    found = dangers(compare(_environment(*old), _environment(*new)))
-    assert [each.kind for each in found] == kinds
+    warnings = dangers(compare(_environment(*old), _environment(*new)))
+    assert [each.kind for each in warnings] == kinds
 
 
 def test_the_charts_version_label_is_no_difference() -> None:

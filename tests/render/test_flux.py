@@ -7,9 +7,9 @@ from tests.support.miniature import Miniature
 def _one(miniature: Miniature, kind: str, name: str) -> Object:
     environment = miniature.render()
     assert environment.faults == ()
-    found = environment.find(kind, name)
-    assert found is not None
-    return found
+    match = environment.find(kind, name)
+    assert match is not None
+    return match
 
 
 def test_substitutes_site_inline_and_default_values(miniature: Miniature) -> None:

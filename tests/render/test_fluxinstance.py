@@ -20,17 +20,17 @@ def test_the_root_is_patched_as_the_local_cluster_s_is(
 ) -> None:
     file = checkout.cluster(env) / "flux-system" / "fluxinstance.yaml"
     patches = yaml.safe_load(file.read_text())["spec"]["kustomize"]["patches"]
-    here = flux.root("https://git.example.com/x.git", env)
+    expected = flux.root("https://git.example.com/x.git", env)
     plain = [
         {**each, "spec": {k: v for k, v in each["spec"].items() if k not in PATCHED[each["kind"]]}}
-        for each in here
+        for each in expected
     ]
     (tmp_path / "root.yaml").write_text(yaml.safe_dump_all(plain))
     (tmp_path / "kustomization.yaml").write_text(
         json.dumps({"resources": ["root.yaml"], "patches": patches})
     )
     built = command.run([tools.find(checkout, "kustomize"), "build", tmp_path], timeout=30).stdout
-    made = {each["kind"]: each["spec"] for each in yaml.safe_load_all(built)}
-    for each in here:
+    patched = {each["kind"]: each["spec"] for each in yaml.safe_load_all(built)}
+    for each in expected:
         for key in PATCHED[str(each["kind"])]:
-            assert made[each["kind"]][key] == each["spec"][key], key
+            assert patched[each["kind"]][key] == each["spec"][key], key

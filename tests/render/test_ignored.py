@@ -54,9 +54,9 @@ def test_an_ignore_file_sees_its_own_folder_alone() -> None:
 
 def test_any_ignore_file_takes_the_place_of_the_list() -> None:
     assert artifact.ignores(artifact.patterns({}))("a/picture.png")
-    own = artifact.ignores(artifact.patterns({"b/.sourceignore": b"# a comment\nnothing\n"}))
-    assert not own("a/picture.png")
-    assert own("a/.gitattributes"), "Git's own files are left out all the same"
+    is_ignored = artifact.ignores(artifact.patterns({"b/.sourceignore": b"# a comment\nnothing\n"}))
+    assert not is_ignored("a/picture.png")
+    assert is_ignored("a/.gitattributes"), "Git's own files are left out all the same"
     assert artifact.ignores(artifact.patterns({"b/.sourceignore": b"# a comment\n"}))("a/x.png")
 
 

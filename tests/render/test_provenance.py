@@ -42,9 +42,9 @@ from tests.support.miniature import Miniature
 def test_a_field_leads_to_its_line(
     miniature: Miniature, kind: str, name: str, path: KeyPath, line: str
 ) -> None:
-    found = miniature.render().find(kind, name)
-    assert found is not None
-    assert str(found.at(*path)) == line
+    match = miniature.render().find(kind, name)
+    assert match is not None
+    assert str(match.at(*path)) == line
 
 
 def test_a_value_of_a_referenced_file_leads_into_the_file(miniature: Miniature) -> None:
@@ -80,6 +80,6 @@ def test_a_patch_for_every_object_of_a_kind_is_named_for_what_it_sets(
     miniature: Miniature, path: KeyPath, line: str
 ) -> None:
     miniature.edit("clusters/demo/kustomization.yaml", "  - apps.yaml\n", f"  - apps.yaml{_SHARED}")
-    found = miniature.render().find("Kustomization", "apps")
-    assert found is not None
-    assert str(found.at(*path)) == line
+    match = miniature.render().find("Kustomization", "apps")
+    assert match is not None
+    assert str(match.at(*path)) == line

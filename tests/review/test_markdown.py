@@ -30,7 +30,7 @@ _LINES = st.lists(st.lists(_LOADED | st.text(max_size=20), max_size=6).map("".jo
 @given(_LINES, st.integers(400, 2_000))
 def test_what_is_quoted_is_one_block_of_code(lines: list[str], room: int) -> None:
     page = Page(room)
-    page.say("## What changes")
+    page.add("## What changes")
     page.quote(lines, rest=_REST)
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(str(page))
     kinds = {token.type for token in tokens}
@@ -45,7 +45,7 @@ def test_what_is_quoted_is_one_block_of_code(lines: list[str], room: int) -> Non
 @given(_LINES, st.integers(400, 2_000))
 def test_a_page_keeps_to_its_room(lines: list[str], room: int) -> None:
     page = Page(room)
-    page.say("## What changes")
+    page.add("## What changes")
     page.quote(lines, rest=_REST)
     assert len(str(page)) <= room
 
@@ -83,5 +83,5 @@ def test_a_name_in_a_command_has_nothing_for_a_shell() -> None:
 
 
 def test_our_own_words_are_never_cut() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
-        Page(10).say("more than ten characters")
+    with pytest.raises(ValueError, match="does not fit"):
+        Page(10).add("more than ten characters")

@@ -1,7 +1,7 @@
 """An installation to check: the real TorchServe, in what looks to kubectl like a pod.
 
 Real are TorchServe, its launcher, every command that runs "in the pod", and pytest around the
-suite. The pod is a folder (tests/smoke/kubectl), the API server tests/api_server.py.
+suite. The pod is a folder (tests/smoke/kubectl), the API server tests/support/api_server.py.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ from harness.smoke.run import FILES, run
 from harness.smoke.target import Cluster, Target
 from harness.smoke.torchserve import Kubectl
 from harness.snapshot import config, properties
-from tests.api_server import State, serving
 from tests.embedded_server.conftest import fill
 from tests.launcher.conftest import archive
+from tests.support.api_server import State, serving
 
 __all__ = ["archive"]
 
@@ -114,12 +114,12 @@ class Installation:
         assert old in text
         file.write_text(text.replace(old, new))
 
-    def redirect(self, there: str, here: str) -> None:
+    def redirect(self, address: str, target: str) -> None:
         """Let an address of the pod lead elsewhere."""
         path = self.pod.with_name("pod.json")
-        told = json.loads(path.read_text())
-        told["here"][there] = here
-        path.write_text(json.dumps(told))
+        settings = json.loads(path.read_text())
+        settings["here"][address] = target
+        path.write_text(json.dumps(settings))
 
 
 @pytest.fixture
@@ -184,8 +184,8 @@ def _program(tmp_path: Path, served: Served, pod: Path) -> Path:
         "/proc/net/": f"{pod}/proc/net/",
         "/proc/mounts": f"{pod}/proc/mounts",
     }
-    told = {"pods": [POD], "bin": str(pod / "bin"), "here": ports | paths}
-    program.with_name("pod.json").write_text(json.dumps(told))
+    settings = {"pods": [POD], "bin": str(pod / "bin"), "here": ports | paths}
+    program.with_name("pod.json").write_text(json.dumps(settings))
     return program
 
 

@@ -44,18 +44,18 @@ LACKS = {"c": {}, "l": target._LACKS_LOCAL, "e": target._LACKS_EMBEDDED}
 @pytest.fixture(scope="module")
 def checks() -> dict[str, Check]:
     """The checks of the suite by name, as pytest collects them."""
-    found: dict[str, Check] = {}
+    by_name: dict[str, Check] = {}
 
     class Collector:
         def pytest_configure(self, config: pytest.Config) -> None:
             config.addinivalue_line("markers", "check(Check): as the suite's own plugin says")
 
         def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-            found.update({check.name(item.name): check.of(item) for item in items})
+            by_name.update({check.name(item.name): check.of(item) for item in items})
 
     files = [str(run.SUITE / f"test_{name}.py") for name in run.FILES]
     pytest.main([*run._ALONE, "--collect-only", *files], plugins=[Collector()])
-    return found
+    return by_name
 
 
 def unreal(lacks: dict[Need, str], folder: Path) -> Target:
@@ -72,8 +72,8 @@ def unreal(lacks: dict[Need, str], folder: Path) -> Target:
 def test_every_check_applies_where_it_is_real(
     checks: dict[str, Check], kind: str, tmp_path: Path
 ) -> None:
-    there = unreal(LACKS[kind], tmp_path)
-    applies = {name for name, each in checks.items() if not there.missing(each)}
+    unreal_target = unreal(LACKS[kind], tmp_path)
+    applies = {name for name, each in checks.items() if not unreal_target.missing(each)}
     assert applies == {name for name, kinds in REAL.items() if kind in kinds}
 
 
@@ -164,6 +164,6 @@ def test_release_of_an_older_chart_is_named_as_what_it_is() -> None:
     metadata = {"name": "torchserve", "namespace": "torchserve"}
     value = {"kind": "Deployment", "metadata": metadata, "spec": {"template": template}}
     owner = Owner("HelmRelease", "flux-system", "torchserve")
-    made = Object(value, owner, lambda *_: Location(Path("made.yaml")))
+    deployment = Object(value, owner, lambda *_: Location(Path("made.yaml")))
     with pytest.raises(HarnessError, match="carry no settings: their chart is an older one"):
-        expected.by_render(Environment("staging", "candidate", (made,)))
+        expected.by_render(Environment("staging", "candidate", (deployment,)))

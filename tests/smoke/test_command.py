@@ -9,12 +9,12 @@ import pytest
 
 from harness import cli
 from harness.core.repository import Repository
-from tests.api_server import State, serving
 from tests.smoke.conftest import torchserve_here
+from tests.support.api_server import State, serving
 
 
 @pytest.fixture
-def there(
+def repository(
     checkout: Repository,
     archive: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -37,41 +37,43 @@ def written(checkout: Repository, env: str = "local") -> dict[str, object]:
 
 
 @pytest.mark.torchserve
-def test_the_embedded_server_passes(there: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_embedded_server_passes(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["smoke", "--embedded"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("verdict: pass\n")
-    assert "– every node is ready: the embedded server stands in no cluster" in said
-    report = written(there)
+    output = capsys.readouterr().out
+    assert output.startswith("verdict: pass\n")
+    assert "– every node is ready: the embedded server stands in no cluster" in output
+    report = written(repository)
     assert (report["target"], report["embedded"], report["release"]) == ("embedded", True, None)
 
 
 @pytest.mark.torchserve
 def test_a_model_that_cannot_be_served_is_a_failure_of_its_own(
-    there: Repository, capsys: pytest.CaptureFixture[str]
+    repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (there.root / "gate" / "break-load").touch()
+    (repository.root / "gate" / "break-load").touch()
     assert cli.main(["smoke", "--embedded", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["verdict"], report["embedded"]) == ("fail", True)
     assert "the weights have the wrong shape" in report["tests"][0]["why"]
-    assert written(there) == report
+    assert written(repository) == report
 
 
 @pytest.mark.torchserve
-def test_without_assertions_there_is_no_verdict(there: Repository) -> None:
+def test_without_assertions_there_is_no_verdict(repository: Repository) -> None:
     argv = [sys.executable, "-O", "-m", "harness", "smoke", "--embedded"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 3, done.stderr
-    assert "takes the checks' assertions away" in done.stdout
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 3, result.stderr
+    assert "takes the checks' assertions away" in result.stdout
 
 
 def test_without_a_local_cluster_it_says_how(
-    there: Repository, capsys: pytest.CaptureFixture[str]
+    repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["smoke"]) == 3
     assert "make cluster" in capsys.readouterr().out
-    assert written(there)["verdict"] == "invalid"
+    assert written(repository)["verdict"] == "invalid"
 
 
 @pytest.mark.parametrize(
@@ -83,22 +85,22 @@ def test_without_a_local_cluster_it_says_how(
     ],
 )
 def test_a_wrong_call_leaves_no_report(
-    there: Repository, capsys: pytest.CaptureFixture[str], argv: list[str], why: str
+    repository: Repository, capsys: pytest.CaptureFixture[str], argv: list[str], why: str
 ) -> None:
     assert cli.main(["smoke", *argv]) == 2
     assert why in capsys.readouterr().err
-    assert not (there.build / "smoke").exists()
+    assert not (repository.build / "smoke").exists()
 
 
 @pytest.fixture
-def state(there: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201, RUF100
+def state(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201, RUF100
     """A cluster behind KUBECONFIG."""
-    made = State()
+    new_state = State()
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     (tmp_path / "kubectl").symlink_to("/bin/false")
-    with serving(made, tmp_path / "kubeconfig"):
-        yield made
+    with serving(new_state, tmp_path / "kubeconfig"):
+        yield new_state
 
 
 def site(env: str) -> dict[str, object]:
@@ -128,22 +130,22 @@ def flux(commit: str) -> list[dict[str, object]]:
     ids=["empty", "another environment's", "not applied"],
 )
 def test_a_cluster_that_cannot_be_judged_is_no_verdict(
-    there: Repository, state: State, objects: list[dict[str, object]], why: str
+    repository: Repository, state: State, objects: list[dict[str, object]], why: str
 ) -> None:
     state.add(*objects)
     assert cli.main(["smoke", "--context", "staging"]) == 3
-    report = written(there)
+    report = written(repository)
     assert (report["verdict"], report["target"]) == ("invalid", "staging")
     assert why in str(report["tests"])
 
 
 def test_a_release_that_this_checkout_lacks_fails_what_compares_with_it(
-    there: Repository, state: State
+    repository: Repository, state: State
 ) -> None:
     subprocess.run(["git", "init", "--quiet"], check=True)
     state.add(site("local"), *flux("c" * 40))
     assert cli.main(["smoke", "--context", "staging"]) == 1
-    report = written(there)
+    report = written(repository)
     release = report["release"]
     assert isinstance(release, dict)
     assert (release["commit"], release["digest"]) == ("c" * 40, None)

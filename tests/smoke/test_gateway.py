@@ -23,7 +23,7 @@ def certificate(folder: Path, name: str) -> Path:
     """A certificate of its own authority, and its key, in one file."""
     key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = datetime.datetime.now(datetime.UTC)
-    made = (
+    certificate_object = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -39,14 +39,14 @@ def certificate(folder: Path, name: str) -> Path:
         pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path = folder / "tls.pem"
-    path.write_bytes(made.public_bytes(pem) + private)
+    path.write_bytes(certificate_object.public_bytes(pem) + private)
     return path
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        asked = (self.headers["Host"], self.path) == (HOST, "/predictions/m")
-        self.send_response(401 if asked else 404)
+        is_expected = (self.headers["Host"], self.path) == (HOST, "/predictions/m")
+        self.send_response(401 if is_expected else 404)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -13,9 +13,9 @@ from harness.kubernetes import api
 from harness.kubernetes.api import Api
 from harness.smoke import probe_pod
 from harness.smoke.probe_pod import Port
-from tests.api_server import State, serving
-from tests.launcher.conftest import free_ports
 from tests.smoke.conftest import finish_probe
+from tests.support.api_server import State, serving
+from tests.support.processes import free_ports
 
 SERVER = {
     "spec": {
@@ -44,10 +44,10 @@ def test_it_says_which_ports_it_reached_and_is_gone(cluster: Api, state: State) 
 
 
 def test_it_runs_the_servers_image_where_that_is(cluster: Api, state: State) -> None:
-    made = []
-    state.ran = lambda pod: (made.append(pod), finish_probe(pod, [True, False, False]))
+    pods = []
+    state.ran = lambda pod: (pods.append(pod), finish_probe(pod, [True, False, False]))
     probe_pod.reachable_ports(cluster, SERVER, PORTS)
-    [pod] = made
+    [pod] = pods
     assert pod["spec"]["containers"][0]["image"] == SERVER["spec"]["containers"][0]["image"]
     assert pod["spec"]["tolerations"] == SERVER["spec"]["tolerations"]
     assert pod["spec"]["containers"][0]["args"] == ["10.0.7.7 8081", "10.0.7.7 8080"]
@@ -69,9 +69,9 @@ def test_a_pod_that_could_not_run_says_why(cluster: Api, state: State) -> None:
 
 
 def test_what_a_killed_run_has_left_is_swept_away(cluster: Api, state: State) -> None:
-    left = probe_pod.manifest(SERVER, PORTS)
-    finish_probe(left, [True, False, False])
-    state.add(left)
+    leftover = probe_pod.manifest(SERVER, PORTS)
+    finish_probe(leftover, [True, False, False])
+    state.add(leftover)
     state.ran = lambda pod: finish_probe(pod, [True, False, False])
     probe_pod.reachable_ports(cluster, SERVER, PORTS)
     assert state.objects == []
@@ -79,7 +79,7 @@ def test_what_a_killed_run_has_left_is_swept_away(cluster: Api, state: State) ->
 
 def test_its_program_tells_open_ports_from_closed_ones(tmp_path: Path) -> None:
     """The pod's own command, with the files of a pod here and a listener for DNS."""
-    said, resolv = tmp_path / "termination-log", tmp_path / "resolv.conf"
+    message, resolv = tmp_path / "termination-log", tmp_path / "resolv.conf"
     resolv.write_text("search svc.cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n")
     with (
         socket.create_server(("127.0.0.1", 0)) as dns,
@@ -89,12 +89,12 @@ def test_its_program_tells_open_ports_from_closed_ones(tmp_path: Path) -> None:
         ports = [Port("a", "127.0.0.1", number, "x") for number in (it.getsockname()[1], closed)]
         container = probe_pod.manifest(SERVER, ports)["spec"]["containers"][0]  # type: ignore[index]
         _, option, program = container["command"]
-        for there, here in (
-            ("/dev/termination-log", str(said)),
+        for pod_value, local_value in (
+            ("/dev/termination-log", str(message)),
             ("/etc/resolv.conf", str(resolv)),
             ('" 53"', f'" {dns.getsockname()[1]}"'),
         ):
-            assert there in program
-            program = program.replace(there, here)
+            assert pod_value in program
+            program = program.replace(pod_value, local_value)
         command.run([sys.executable, option, program, *container["args"]], timeout=60)
-    assert json.loads(said.read_text()) == [True, True, False]
+    assert json.loads(message.read_text()) == [True, True, False]

@@ -96,6 +96,8 @@ def test_the_screen_puts_what_to_type_under_what_failed(tmp_path: Path) -> None:
     ids=["nothing there", "a model cannot be served"],
 )
 def test_without_a_target_the_report_says_why(error: HarnessError, verdict: str) -> None:
-    made = run.nothing_to_check("staging", "embedded", error, run.Clock())
-    assert (made.verdict, made.release) == (verdict, None)
-    assert [(each.why, each.next) for each in made.tests] == [(error.message, error.hint)]
+    report_without_target = run.nothing_to_check("staging", "embedded", error, run.Clock())
+    assert (report_without_target.verdict, report_without_target.release) == (verdict, None)
+    assert [(each.why, each.next) for each in report_without_target.tests] == [
+        (error.message, error.hint)
+    ]

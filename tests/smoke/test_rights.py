@@ -32,11 +32,12 @@ class Right:
     namespace: str = ""
     name: str = ""
 
-    def covers(self, asked: "Right") -> bool:
+    def covers(self, request: "Right") -> bool:
         return (
-            (self.group, self.resource, self.verb) == (asked.group, asked.resource, asked.verb)
-            and self.namespace in ("", asked.namespace)
-            and self.name in ("", asked.name)
+            (self.group, self.resource, self.verb)
+            == (request.group, request.resource, request.verb)
+            and self.namespace in ("", request.namespace)
+            and self.name in ("", request.name)
         )
 
 
@@ -106,13 +107,13 @@ def test_all_that_the_workflows_ask_is_granted(
         # Nothing was released there: what counts is what it asked.
         with contextlib.suppress(HarnessError):
             look()
-    asked = {found for call in installation.state.calls if (found := right(call))}
-    asked |= {  # by kubectl, and where that API server has no such kind
+    requests = {request for call in installation.state.calls if (request := right(call))}
+    requests |= {  # by kubectl, and where that API server has no such kind
         *(Right("", "pods/exec", verb, "torchserve", "any") for verb in ("create", "get")),
         Right("gateway.networking.k8s.io", "grpcroutes", "list", "torchserve"),
         Right("", "pods", "watch", "smoke"),
     }
-    assert [each for each in asked if not any(have.covers(each) for have in granted)] == []
+    assert [each for each in requests if not any(have.covers(each) for have in granted)] == []
 
 
 def test_nothing_that_is_granted_is_a_secret_or_a_way_into_a_node(granted: list[Right]) -> None:

@@ -62,10 +62,10 @@ def test_an_import_says_what_it_wrote_and_what_it_left(
 ) -> None:
     assert cli.main(["snapshot", "import", str(SAMPLES / "two-models.properties")]) == 0
 
-    said = capsys.readouterr()
-    assert "mnist: {}" in said.out
-    assert "wrote models/mnist/model.yaml" in said.err
-    assert "not carried over: NUM_WORKERS (line 4): TorchServe does not know it" in said.err
+    output = capsys.readouterr()
+    assert "mnist: {}" in output.out
+    assert "wrote models/mnist/model.yaml" in output.err
+    assert "not carried over: NUM_WORKERS (line 4): TorchServe does not know it" in output.err
     assert (small.models / "squeezenet1_1/model.yaml").is_file()
 
 

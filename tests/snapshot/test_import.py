@@ -17,14 +17,14 @@ SAMPLES = Path(__file__).parents[1] / "testdata/import"
 
 
 def test_the_one_model_sample_is_carried_over(small: Repository) -> None:
-    found = importer.read(SAMPLES / "one-model.properties")
+    imported = importer.read(SAMPLES / "one-model.properties")
 
-    assert found.server.model_dump() == {
+    assert imported.server.model_dump() == {
         "number_of_gpu": 1,
         "job_queue_size": 1000,
         "number_of_netty_threads": 32,
     }
-    squeezenet = found.models["squeezenet1_1"]
+    squeezenet = imported.models["squeezenet1_1"]
     assert squeezenet.version == "1.0"
     assert squeezenet.serving.model_dump(by_alias=True) == {
         "minWorkers": 1,
@@ -34,7 +34,7 @@ def test_the_one_model_sample_is_carried_over(small: Repository) -> None:
         "responseTimeout": 120,
         "startupTimeout": 120,
     }
-    assert [(remark.key, remark.line) for remark in found.remarks] == [
+    assert [(remark.key, remark.line) for remark in imported.remarks] == [
         ("load_models", 2),
         ("snapshot_store", 3),
         ("NUM_WORKERS", 4),
@@ -45,17 +45,17 @@ def test_the_one_model_sample_is_carried_over(small: Repository) -> None:
 
 
 def test_the_two_model_sample_is_carried_over() -> None:
-    found = importer.read(SAMPLES / "two-models.properties")
+    imported = importer.read(SAMPLES / "two-models.properties")
 
-    workers = {name: model.serving.min_workers for name, model in found.models.items()}
+    workers = {name: model.serving.min_workers for name, model in imported.models.items()}
     assert workers == {"squeezenet1_1": 3, "mnist": 5}
 
 
 def test_what_is_imported_gives_the_same_snapshot_again(small: Repository) -> None:
-    found = importer.read(SAMPLES / "two-models.properties")
-    importer.write_models(small, found)
+    imported = importer.read(SAMPLES / "two-models.properties")
+    importer.write_models(small, imported)
     serving = small.app("test") / "serving.yaml"
-    serving.write_text(found.serving_yaml(load_catalog(small.models)))
+    serving.write_text(imported.serving_yaml(load_catalog(small.models)))
 
     again = config.load(small, "test")
 
@@ -79,29 +79,34 @@ def test_a_model_that_is_there_stays_as_it_is(small: Repository, tmp_path: Path)
     path = tmp_path / "old.cfg"
     path.write_text((SAMPLES / "two-models.properties").read_text().replace("mnist", "dog"))
     before = (small.models / "dog/model.yaml").read_text()
-    found = importer.read(path)
+    imported = importer.read(path)
 
-    [remark] = importer.existing_models(small, found)
-    written = importer.write_models(small, found)
+    [remark] = importer.existing_models(small, imported)
+    written = importer.write_models(small, imported)
 
     assert remark.key == "model_snapshot.dog.1.0.marName"
     assert (small.models / "dog/model.yaml").read_text() == before
     assert small.models / "dog/model.yaml" not in written
-    own = yaml.safe_load(found.serving_yaml(load_catalog(small.models)))["models"]["dog"]
+    settings = yaml.safe_load(imported.serving_yaml(load_catalog(small.models)))["models"]["dog"]
     # Where its own file differs, the environment says what the old file said.
-    assert own == {"minWorkers": 5, "maxWorkers": 5, "maxBatchDelay": 200, "responseTimeout": 60}
+    assert settings == {
+        "minWorkers": 5,
+        "maxWorkers": 5,
+        "maxBatchDelay": 200,
+        "responseTimeout": 60,
+    }
 
 
 def test_what_is_written_can_be_loaded(small: Repository) -> None:
-    found = importer.read(SAMPLES / "one-model.properties")
-    importer.write_models(small, found)
+    imported = importer.read(SAMPLES / "one-model.properties")
+    importer.write_models(small, imported)
     path = small.app("test") / "serving.yaml"
     catalog = load_catalog(small.models)
-    path.write_text(found.serving_yaml(catalog))
+    path.write_text(imported.serving_yaml(catalog))
 
     assert (
         load_settings(path, catalog).models["squeezenet1_1"]
-        == found.models["squeezenet1_1"].serving
+        == imported.models["squeezenet1_1"].serving
     )
 
 
@@ -135,20 +140,20 @@ def test_what_is_not_carried_over_is_named(
 ) -> None:
     entry = ",".join(filter(None, [ENTRY, versions]))
 
-    found = import_text(tmp_path, f'{{"1.0":{{{entry}}}}}', rest)
+    imported = import_text(tmp_path, f'{{"1.0":{{{entry}}}}}', rest)
 
-    [remark] = [each for each in found.remarks if each.key == key]
+    [remark] = [each for each in imported.remarks if each.key == key]
     assert why in remark.why
-    assert "geheim" not in str(found.remarks)
+    assert "geheim" not in str(imported.remarks)
 
 
 def test_of_two_versions_the_default_one_is_taken(tmp_path: Path) -> None:
     other = ENTRY.replace("true", "false")
 
-    found = import_text(tmp_path, f'{{"1.0":{{{other}}},"2.0":{{{ENTRY}}}}}')
+    imported = import_text(tmp_path, f'{{"1.0":{{{other}}},"2.0":{{{ENTRY}}}}}')
 
-    assert found.models["a"].version == "2.0"
-    assert "model_snapshot.a.1.0" in [remark.key for remark in found.remarks]
+    assert imported.models["a"].version == "2.0"
+    assert "model_snapshot.a.1.0" in [remark.key for remark in imported.remarks]
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ FILES = st.lists(st.sampled_from(SYNTAX), max_size=24).map("".join)
 def test_what_is_written_is_read_back(pairs: Pairs, models: ModelSnapshot) -> None:
     text = properties.dump({**pairs, "model_snapshot": model_snapshot.pieces(models)})
 
-    found = properties.parse(text)
-    value = found.pop("model_snapshot")
-    assert list(found.items()) == list(pairs.items())
+    parsed = properties.parse(text)
+    value = parsed.pop("model_snapshot")
+    assert list(parsed.items()) == list(pairs.items())
     assert model_snapshot.parse(value, Path("x")) == models
     assert text.isascii()
 

@@ -38,9 +38,9 @@ MODELS = {
 
 
 def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
         each.close()
     return ports
 
@@ -148,14 +148,14 @@ def test_torchserve_writes_back_the_same_settings(ours: Path, written_back: Path
 
 @pytest.mark.torchserve
 def test_what_torchserve_writes_can_be_imported(written_back: Path) -> None:
-    found = importer.read(written_back)
+    imported = importer.read(written_back)
 
-    assert {name: model.version for name, model in found.models.items()} == {
+    assert {name: model.version for name, model in imported.models.items()} == {
         name: version for name, (version, _) in MODELS.items()
     }
     for name, (_, serving) in MODELS.items():
-        assert found.models[name].serving.model_dump(by_alias=True).items() >= serving.items()
-    assert found.server.job_queue_size == 7
+        assert imported.models[name].serving.model_dump(by_alias=True).items() >= serving.items()
+    assert imported.server.job_queue_size == 7
 
 
 def entries(

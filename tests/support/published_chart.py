@@ -68,12 +68,12 @@ def repository(miniature: Miniature) -> Iterator[str]:
 
 def publish(miniature: Miniature, url: str) -> None:
     """Take the chart of the miniature's release from a URL; keep what is fetched apart."""
-    own = miniature.root / "build" / "tools"
-    shared = own.resolve()
-    own.unlink()
-    own.mkdir()
+    tools_folder = miniature.root / "build" / "tools"
+    shared = tools_folder.resolve()
+    tools_folder.unlink()
+    tools_folder.mkdir()
     for name in ("bin", "schemas"):
-        (own / name).symlink_to(shared / name)
+        (tools_folder / name).symlink_to(shared / name)
     shutil.rmtree(miniature.root / "apps" / "chart")
     miniature.write("clusters/demo/published.yaml", _SOURCE.format(url=url))
     miniature.edit("clusters/demo/kustomization.yaml", "  - site", "  - published.yaml\n  - site")

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -74,12 +75,15 @@ def test_the_guide_has_every_environment_with_what_its_jobs_read() -> None:
     assert listed == dict(read)
 
 
-def _environments(job: dict[str, object]) -> list[str]:
-    named = str(job.get("environment", ""))
-    rows = job.get("strategy", {}).get("matrix", {}).get("include", [])  # type: ignore[attr-defined]
-    if rows:
-        return [named.replace("${{ matrix.environment }}", row["environment"]) for row in rows]
-    return [named] if named else []
+def _environments(job: dict[str, Any]) -> list[str]:
+    """The environments of GitHub that a job runs in, one for each entry of its matrix."""
+    name = str(job.get("environment", ""))
+    matrix = job.get("strategy", {}).get("matrix", {})
+    entries = [row["environment"] for row in matrix.get("include", [])]
+    entries += matrix.get("environment", [])
+    if entries:
+        return [name.replace("${{ matrix.environment }}", entry) for entry in entries]
+    return [name] if name else []
 
 
 def test_the_guide_names_the_workflows_that_may_start_a_runner_in_a_vpc() -> None:

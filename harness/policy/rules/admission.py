@@ -20,7 +20,7 @@ _GIVEN = {"kube-system", "kube-public", "flux-system", "default"}
     fix="bind it: policyName, Deny among validationActions, failurePolicy: Fail",
 )
 def in_force(environment: Environment) -> Iterator[Problem]:
-    bindings = {text(found.value, "spec", "policyName") for found in environment.of(BINDING)}
+    bindings = {text(binding.value, "spec", "policyName") for binding in environment.of(BINDING)}
     for policy in environment.of(POLICY):
         if policy.name not in bindings:
             yield problem(policy, "no binding puts it to work", "metadata", "name")
@@ -49,7 +49,7 @@ def _namespaces(binding: Object) -> Iterator[tuple[int, int, str, str]]:
     fix="correct the name",
 )
 def known_namespaces(environment: Environment) -> Iterator[Problem]:
-    known = {found.name for found in environment.of("Namespace")} | _GIVEN
+    known = {namespace.name for namespace in environment.of("Namespace")} | _GIVEN
     where = ("spec", "matchResources", "namespaceSelector")
     for binding in environment.of(BINDING):
         for at, index, _, name in _namespaces(binding):
@@ -71,14 +71,14 @@ def known_namespaces(environment: Environment) -> Iterator[Problem]:
 def drivers(environment: Environment) -> Iterator[Problem]:
     binding = environment.find(BINDING, "no-privileged-pod")
     privileged = {
-        found.name
-        for found in environment.of("Namespace")
-        if found.labels.get(ENFORCE) == "privileged"
+        namespace.name
+        for namespace in environment.of("Namespace")
+        if namespace.labels.get(ENFORCE) == "privileged"
     }
-    excused = (
+    exempt = (
         {name for *_, how, name in _namespaces(binding) if how == "NotIn"} if binding else set()
     )
-    differing = (excused - {"kube-system"}) ^ privileged
+    differing = (exempt - {"kube-system"}) ^ privileged
     if binding and differing:
         where = ("spec", "matchResources", "namespaceSelector")
         names = ", ".join(sorted(differing))

@@ -32,9 +32,9 @@ _MACRO = "[attr]"
 def attributes(project: Project) -> Iterator[Problem]:
     root = project.repository.root
     files = _files(root)
-    own = [path for path in files if Path(path).name == _ATTRIBUTES]
+    attribute_files = [path for path in files if Path(path).name == _ATTRIBUTES]
     macros: dict[str, str] = {}
-    for path in (_ATTRIBUTES, _LOCAL, *own):
+    for path in (_ATTRIBUTES, _LOCAL, *attribute_files):
         folder = [] if path == _LOCAL else list(Path(path).parts[:-1])
         for number, line in enumerate(project.text(path).splitlines(), start=1):
             name, *words = line.split() or ["#"]
@@ -74,7 +74,7 @@ def ignore_file(project: Project) -> Iterator[Problem]:
     "an archive or a CI system's settings: what reads it finds nothing in the cluster",
     fix="put the file itself there, under a name that is packed (decision 15 lists the others)",
 )
-def packed(project: Project) -> Iterator[Problem]:
+def files_are_packed(project: Project) -> Iterator[Problem]:
     root = project.repository.root
     # Git's own files are left out too, and nobody misses them.
     ignored = artifact.ignores([Pattern.parse(each) for each in artifact.DEFAULT_PATTERNS])
@@ -95,7 +95,7 @@ def packed(project: Project) -> Iterator[Problem]:
     fix="git add --force FILE, or take it out of .gitignore; where Git was told not to look for "
     "changes: git update-index --no-assume-unchanged --no-skip-worktree FILE",
 )
-def committed(project: Project) -> Iterator[Problem]:
+def files_are_committed(project: Project) -> Iterator[Problem]:
     root = project.repository.root
     if not (root / ".git").exists():  # a copy without history, or a commit that was laid out
         return

@@ -22,24 +22,24 @@ from harness.render.rendered import Environment
 )
 def budget(environment: Environment) -> Iterator[Problem]:
     guarded = []
-    for found in environment.of("PodDisruptionBudget"):
+    for pdb in environment.of("PodDisruptionBudget"):
         subjects = [
             subject.owner
             for subject in pods(environment, "Deployment", "StatefulSet")
-            if subject.owner.namespace == found.namespace
-            and selects(found.dig("spec", "selector"), subject.labels)
+            if subject.owner.namespace == pdb.namespace
+            and selects(pdb.dig("spec", "selector"), subject.labels)
         ]
         guarded += [str(subject) for subject in subjects]
         if not subjects:
-            yield problem(found, "selects no pod", "spec", "selector")
+            yield problem(pdb, "selects no pod", "spec", "selector")
         total = sum(replicas(environment, subject)[0] for subject in subjects)
         for key in ("maxUnavailable", "minAvailable"):
-            value = found.dig("spec", key)
+            value = pdb.dig("spec", key)
             limit = math.ceil(share(value, total))  # Kubernetes rounds both up
             evictable = limit if key == "maxUnavailable" else total - limit
             if value is not None and subjects and not 0 < evictable < max(total, 2):
                 message = f"{key} {value} of {total} protects nothing, or everything"
-                yield problem(found, message, "spec", key)
+                yield problem(pdb, message, "spec", key)
     for owner in environment.of("Deployment", "StatefulSet"):
         if str(owner) not in guarded:
             yield problem(owner, "no PodDisruptionBudget selects its pods", "spec")

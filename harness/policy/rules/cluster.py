@@ -151,8 +151,11 @@ def addons(project: Project) -> Iterator[Problem]:
         for missing in sorted(set(_ADDONS) - set(listed)):
             yield cluster.problem(f"does not list {missing}", "addons")
         for index, addon in enumerate(items(cluster.value, "addons")):
-            told = text(addon, "configurationValues").replace('"', "").replace("'", "")
-            if text(addon, "name") == "vpc-cni" and "enableNetworkPolicy: true" not in told:
+            configuration = text(addon, "configurationValues").replace('"', "").replace("'", "")
+            if (
+                text(addon, "name") == "vpc-cni"
+                and "enableNetworkPolicy: true" not in configuration
+            ):
                 yield cluster.problem("vpc-cni enforces no NetworkPolicy", "addons", index)
         for group in cluster.groups:
             if dig(group.value, "nodeRepairConfig", "enabled") is True and _MONITORS not in listed:
@@ -199,14 +202,14 @@ def access(project: Project) -> Iterator[Problem]:
 )
 def pod_identity(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
-        ours = {(found.namespace, found.name) for found in cluster.environment.of("ServiceAccount")}
+        ours = {(item.namespace, item.name) for item in cluster.environment.of("ServiceAccount")}
         rendered = {namespace for namespace, _ in ours}
-        known = {found.name for found in cluster.environment.of("Namespace")} | {"flux-system"}
+        known = {item.name for item in cluster.environment.of("Namespace")} | {"flux-system"}
         where = ("iam", "podIdentityAssociations")
-        given = set()
+        associated = set()
         for index, each in enumerate(items(cluster.value, *where)):
             namespace, account = text(each, "namespace"), text(each, "serviceAccountName")
-            given.add((namespace, account))
+            associated.add((namespace, account))
             if namespace not in known:
                 message = f"there is no namespace {namespace}"
                 yield cluster.problem(message, *where, index, "namespace")
@@ -215,7 +218,7 @@ def pod_identity(project: Project) -> Iterator[Problem]:
                 yield cluster.problem(message, *where, index, "serviceAccountName")
         for subject in pods(cluster.environment, "Job"):
             account = text(subject.spec, "serviceAccountName")
-            if subject.reads_s3 and (subject.owner.namespace, account) not in given:
+            if subject.reads_s3 and (subject.owner.namespace, account) not in associated:
                 message = f"gives {subject.owner}'s account {account} no role"
                 yield cluster.problem(message, *where)
 
@@ -228,10 +231,10 @@ def pod_identity(project: Project) -> Iterator[Problem]:
 )
 def version(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
-        wanted = f"v{dig(cluster.value, 'metadata', 'version')}"
+        expected = f"v{dig(cluster.value, 'metadata', 'version')}"
         for namespace in cluster.environment.of("Namespace"):
-            told = namespace.labels.get(_ENFORCED)
-            if told is not None and told != wanted:
+            enforced = namespace.labels.get(_ENFORCED)
+            if enforced is not None and enforced != expected:
                 where = namespace.at("metadata", "labels", _ENFORCED)
-                message = f"is judged by {told}, the cluster is {wanted}"
+                message = f"is judged by {enforced}, the cluster is {expected}"
                 yield Problem(message, where, str(namespace))

@@ -66,9 +66,9 @@ def same_files(project: Project) -> Iterator[Problem]:
 )
 def same_objects(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
-        there = {str(each) for each in target.objects}
+        names = {str(each) for each in target.objects}
         for item in source.objects:
-            if str(item) not in there:
+            if str(item) not in names:
                 yield problem(item, f"is not in {target.name}", "metadata", "name")
 
 
@@ -86,9 +86,9 @@ def protection(project: Project) -> Iterator[Problem]:
             for key, value in mapping(ours.spec, _CONTEXT).items():
                 if mapping(theirs.spec, _CONTEXT).get(key) != value:
                     yield theirs.problem(f"{key} is {value} in {source.name}", _CONTEXT, key)
-            there = {each.name: each for each in theirs.containers}
+            twins = {each.name: each for each in theirs.containers}
             for container in ours.containers:
-                if twin_container := there.get(container.name):
+                if twin_container := twins.get(container.name):
                     yield from _weaker(container, twin_container, source.name)
 
 

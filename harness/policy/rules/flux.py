@@ -30,7 +30,7 @@ _CRDS = {  # which charts bring the CRDs of a group
 
 
 def _by_flux(environment: Environment) -> Iterator[Object]:
-    return (found for found in environment.of(*_KINDS) if found.group.endswith("fluxcd.io"))
+    return (item for item in environment.of(*_KINDS) if item.group.endswith("fluxcd.io"))
 
 
 @rule(
@@ -163,18 +163,20 @@ def timeouts_nest(environment: Environment) -> Iterator[Problem]:
         releases = {
             each.name: each for each in environment.of("HelmRelease") if each.owner.name == name
         }
-        took = {each: _alone(environment, release) for each, release in releases.items()}
+        took = {each: _release_seconds(environment, release) for each, release in releases.items()}
         needed = max((_after(each, releases, took, ()) for each in releases), default=0)
-        given = seconds(item.dig("spec", "timeout"), 0)
-        if item.dig("spec", "wait") is True and given < needed:
-            message = f"gives up after {given:g} s, its releases may take {needed:g} s"
+        limit = seconds(item.dig("spec", "timeout"), 0)
+        if item.dig("spec", "wait") is True and limit < needed:
+            message = f"gives up after {limit:g} s, its releases may take {needed:g} s"
             yield problem(item, message, "spec", "timeout")
 
 
-def _alone(environment: Environment, release: Object) -> float:
+def _release_seconds(environment: Environment, release: Object) -> float:
     """Seconds that a release may take: its hooks' Jobs and then its roll-outs."""
-    made = [each for each in environment.of("Job", "Deployment") if each.owner.name == release.name]
-    took = sum(duration(environment, each) for each in made)
+    workloads = [
+        each for each in environment.of("Job", "Deployment") if each.owner.name == release.name
+    ]
+    took = sum(duration(environment, each) for each in workloads)
     return max(seconds(release.dig("spec", "timeout"), HELM_TIMEOUT), took)
 
 
@@ -194,7 +196,7 @@ def _after(
     why="a suspended object ignores Git until somebody remembers",
     fix="remove suspend",
 )
-def suspended(environment: Environment) -> Iterator[Problem]:
+def no_suspension(environment: Environment) -> Iterator[Problem]:
     for item in environment.objects:
         if item.group.endswith("toolkit.fluxcd.io") and item.dig("spec", "suspend") is True:
             yield problem(item, "is suspended", "spec", "suspend")

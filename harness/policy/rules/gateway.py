@@ -35,12 +35,12 @@ def references(environment: Environment) -> Iterator[Problem]:
         for index, gateway in _gateways(environment, route):
             where = ("spec", "parentRefs", index)
             listeners = items(gateway and gateway.value, "spec", "listeners")
-            wanted = text(route.value, *where, "sectionName")
+            listener = text(route.value, *where, "sectionName")
             if gateway is None:
                 message = f"there is no Gateway {text(route.value, *where, 'name')}"
                 yield problem(route, message, *where, "name")
-            elif wanted and wanted not in [text(each, "name") for each in listeners]:
-                message = f"{gateway.name} has no listener {wanted}"
+            elif listener and listener not in [text(each, "name") for each in listeners]:
+                message = f"{gateway.name} has no listener {listener}"
                 yield problem(route, message, *where, "sectionName")
         yield from _backends(environment, route)
     for policy in environment.of(*_POLICIES):
@@ -72,9 +72,9 @@ def _backends(environment: Environment, route: Object) -> Iterator[Problem]:
     fix="name the route in the targetRefs of a SecurityPolicy with jwt or apiKeyAuth",
     references=("NSA/CISA C-0055",),
 )
-def authenticated(environment: Environment) -> Iterator[Problem]:
+def callers_authenticate(environment: Environment) -> Iterator[Problem]:
     for route in environment.of(*ROUTES):
-        parents = {found.name for _, found in _gateways(environment, route) if found}
+        parents = {gateway.name for _, gateway in _gateways(environment, route) if gateway}
         if not any(
             (text(target, "kind"), text(target, "name")) == (route.kind, route.name)
             or (text(target, "kind") == "Gateway" and text(target, "name") in parents)
@@ -113,8 +113,12 @@ def tokens_expire(policy: Object) -> Iterator[Problem]:
 )
 def tls(environment: Environment) -> Iterator[Problem]:
     certificates = list(environment.of("Certificate"))
-    filled = [text(found.value, "spec", "secretName") for found in certificates]
-    names = [str(name) for found in certificates for name in items(found.value, "spec", "dnsNames")]
+    issued = [text(certificate.value, "spec", "secretName") for certificate in certificates]
+    names = [
+        str(name)
+        for certificate in certificates
+        for name in items(certificate.value, "spec", "dnsNames")
+    ]
     for gateway in environment.of("Gateway"):
         for index, listener in enumerate(items(gateway.value, "spec", "listeners")):
             where = ("spec", "listeners", index)
@@ -122,7 +126,7 @@ def tls(environment: Environment) -> Iterator[Problem]:
                 message = f"listener {text(listener, 'name')} is {text(listener, 'protocol')}"
                 yield problem(gateway, message, *where, "protocol")
             for at, reference in enumerate(items(listener, "tls", "certificateRefs")):
-                if text(reference, "name") not in filled:
+                if text(reference, "name") not in issued:
                     message = f"nothing makes the certificate {text(reference, 'name')}"
                     yield problem(gateway, message, *where, "tls", "certificateRefs", at, "name")
     for route in environment.of(*ROUTES):
@@ -173,7 +177,7 @@ def patience(environment: Environment) -> Iterator[Problem]:
     longest = max((server.longest("responseTimeout") for server in servers(environment)), default=0)
     for policy in environment.of("BackendTrafficPolicy"):
         where = ("spec", "timeout", "http", "requestTimeout")
-        given = seconds(policy.dig(*where), 15)  # Envoy's own default
-        if given < longest:
-            message = f"hangs up after {given:g} s, a prediction may take {longest} s"
+        limit = seconds(policy.dig(*where), 15)  # Envoy's own default
+        if limit < longest:
+            message = f"hangs up after {limit:g} s, a prediction may take {longest} s"
             yield problem(policy, message, *where)

@@ -85,9 +85,9 @@ def shared_memory(environment: Environment) -> Iterator[Problem]:
 )
 def number_of_gpu(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        has, told = server.pod.gpus, server.setting("number_of_gpu") or "0"
-        if told != str(has):
-            message = f"number_of_gpu is {told}, but the pod has {has}"
+        gpus, setting = server.pod.gpus, server.setting("number_of_gpu") or "0"
+        if setting != str(gpus):
+            message = f"number_of_gpu is {setting}, but the pod has {gpus}"
             yield server.problem(message, "number_of_gpu")
 
 
@@ -130,7 +130,7 @@ def node_selector(project: Project) -> Iterator[Problem]:
 def roll_out_fits(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
         environment, groups = cluster.environment, [each for each in cluster.groups if each.gpus]
-        grows = _autoscaled(environment)
+        grows = _has_autoscaler(environment)
         nodes = [
             Node(group, group.gpus)
             for group in groups
@@ -147,9 +147,9 @@ def roll_out_fits(project: Project) -> Iterator[Problem]:
         for subject in sorted(asking, key=lambda each: each.gpus, reverse=True):
             rolling = rollout(subject.owner, replicas(environment, subject.owner)[1])
             waiting = rolling.replicas + rolling.surge
-            while waiting > 0 and _placed(subject, nodes):
+            while waiting > 0 and _place(subject, nodes):
                 waiting -= 1
-            if waiting > 0 and not _provisioned(environment, subject):
+            if waiting > 0 and not _has_node_pool(environment, subject):
                 message = f"{waiting} of its pods find no GPU when all roll out: the nodes have "
                 yield problem(subject.owner, f"{message}{has}", *number_of_pods(subject.owner))
 
@@ -162,7 +162,7 @@ class Node:
     free: int
 
 
-def _placed(subject: Pod, nodes: list[Node]) -> bool:
+def _place(subject: Pod, nodes: list[Node]) -> bool:
     """Whether one more of these pods finds its GPUs; the node's are taken then."""
     fit = [each for each in nodes if each.free >= subject.gpus and each.group.takes(subject.spec)]
     if fit:
@@ -170,19 +170,20 @@ def _placed(subject: Pod, nodes: list[Node]) -> bool:
     return bool(fit)
 
 
-def _autoscaled(environment: Environment) -> bool:
+def _has_autoscaler(environment: Environment) -> bool:
     """Whether the cluster autoscaler is there, which grows node groups up to maxSize."""
     charts = map(chart, environment.of("HelmRelease"))
     images = (text(each.value, "image") for pod in pods(environment) for each in pod.containers)
     return any("cluster-autoscaler" in each for each in (*charts, *images))
 
 
-def _provisioned(environment: Environment, subject: Pod) -> bool:
+def _has_node_pool(environment: Environment, subject: Pod) -> bool:
     """Whether a NodePool (of Karpenter, or of EKS Auto Mode) makes nodes that a pod selects."""
-    wanted = mapping(subject.spec, "nodeSelector")
+    selector = mapping(subject.spec, "nodeSelector")
     templates = (mapping(each.value, "spec", "template") for each in environment.of("NodePool"))
-    return bool(wanted) and any(
-        wanted.items() <= mapping(template, "metadata", "labels").items() for template in templates
+    return bool(selector) and any(
+        selector.items() <= mapping(template, "metadata", "labels").items()
+        for template in templates
     )
 
 

@@ -53,8 +53,8 @@ def drift(release: Object) -> Iterator[Problem]:
 )
 def recovers(release: Object) -> Iterator[Problem]:
     for action in ("install", "upgrade"):
-        told = mapping(release.value, "spec", action)
-        if not (dig(told, "strategy", "name") or dig(told, "remediation", "retries")):
+        settings = mapping(release.value, "spec", action)
+        if not (dig(settings, "strategy", "name") or dig(settings, "remediation", "retries")):
             yield problem(release, f"a failed {action} stays failed", "spec", action)
 
 
@@ -81,10 +81,10 @@ def chart_version(release: Object) -> Iterator[Problem]:
 )
 def timeout(environment: Environment) -> Iterator[Problem]:
     for release in environment.of("HelmRelease"):
-        given = seconds(release.dig("spec", "timeout"), HELM_TIMEOUT)
+        limit = seconds(release.dig("spec", "timeout"), HELM_TIMEOUT)
         for item in environment.of("Job", "Deployment"):
             if item.owner.kind == "HelmRelease" and item.owner.name == release.name:
                 needed = duration(environment, item)
-                if given < needed:
-                    message = f"gives up after {given:g} s, {item} may take {needed} s"
+                if limit < needed:
+                    message = f"gives up after {limit:g} s, {item} may take {needed} s"
                     yield problem(release, message, "spec", "timeout")

@@ -28,10 +28,10 @@ def probes_ask_launcher(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         launcher = server.container.option("--port")
         for probe, path in _ASKS.items():
-            asked = mapping(server.container.value, probe, "httpGet")
-            port = server.container.port(asked.get("port"))
-            if asked and (text(asked, "path"), str(port)) != (path, launcher):
-                message = f"{probe} asks {text(asked, 'path')} on {asked.get('port')}"
+            handler = mapping(server.container.value, probe, "httpGet")
+            port = server.container.port(handler.get("port"))
+            if handler and (text(handler, "path"), str(port)) != (path, launcher):
+                message = f"{probe} asks {text(handler, 'path')} on {handler.get('port')}"
                 yield server.container.problem(
                     f"{message}, not {path} on the launcher's port", probe, "httpGet"
                 )
@@ -46,9 +46,9 @@ def probes_ask_launcher(environment: Environment) -> Iterator[Problem]:
 def startup_window(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         probe = mapping(server.container.value, "startupProbe")
-        given = window(probe)
-        if probe and given < (longest := server.longest("startupTimeout")):
-            message = f"startupProbe gives up after {given} s, a model may take {longest} s"
+        limit = window(probe)
+        if probe and limit < (longest := server.longest("startupTimeout")):
+            message = f"startupProbe gives up after {limit} s, a model may take {longest} s"
             yield server.container.problem(message, "startupProbe", "failureThreshold")
 
 
@@ -69,9 +69,9 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
             sleep = 0
             yield server.container.problem("stops at once, while proxies still send", "lifecycle")
         needed = sleep + number(drain, 0) + _JVM_STOP
-        given = server.pod.spec.get("terminationGracePeriodSeconds", 30)
-        if not isinstance(given, int) or given < needed:
-            message = f"the grace period is {given} s, stopping may take {needed:g} s"
+        limit = server.pod.spec.get("terminationGracePeriodSeconds", 30)
+        if not isinstance(limit, int) or limit < needed:
+            message = f"the grace period is {limit} s, stopping may take {needed:g} s"
             yield server.pod.problem(message, "terminationGracePeriodSeconds")
 
 
@@ -84,10 +84,10 @@ def grace_period(environment: Environment) -> Iterator[Problem]:
 )
 def progress_deadline(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment"):
-        given = number(deployment.dig("spec", "progressDeadlineSeconds"), 600)
+        limit = number(deployment.dig("spec", "progressDeadlineSeconds"), 600)
         rolling = rollout(deployment, replicas(environment, deployment)[0])
-        if given <= (needed := step(deployment, rolling)):
-            message = f"counts as failed after {given:g} s, a pod may take {needed} s"
+        if limit <= (needed := step(deployment, rolling)):
+            message = f"counts as failed after {limit:g} s, a pod may take {needed} s"
             yield problem(deployment, message, "spec", "progressDeadlineSeconds")
 
 
@@ -192,11 +192,13 @@ def workspace_fits_models(environment: Environment) -> Iterator[Problem]:
 )
 def listed_files(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        told = [text(entry, "name") for entry in server.files]
+        listed = [text(entry, "name") for entry in server.files]
         for name, model in server.models.items():
             archive = text(model, "marName")
-            # What is UNSET has a placeholder in one and stands as it is in the other.
+            # What is UNSET has a placeholder in one and is literal in the other.
             named, _, unset = archive.partition("UNSET")
-            if archive not in told and not (unset and any(each.startswith(named) for each in told)):
+            if archive not in listed and not (
+                unset and any(each.startswith(named) for each in listed)
+            ):
                 message = f"{name} is {archive}, which is not among modelStore.files"
                 yield server.problem(message, "model_snapshot")

@@ -47,8 +47,8 @@ def privileged_for_drivers(environment: Environment) -> Iterator[Problem]:
     fix="name a namespace that infra/policies declares",
     references=("CIS EKS 4.5.2",),
 )
-def declared(environment: Environment) -> Iterator[Problem]:
-    known = {found.name for found in environment.of("Namespace")} | {*_GIVEN}
+def namespaces_exist(environment: Environment) -> Iterator[Problem]:
+    known = {namespace.name for namespace in environment.of("Namespace")} | {*_GIVEN}
     for item in environment.objects:
         target = text(item.value, "spec", "targetNamespace")
         for name, path in (

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.pods import Pod, behind, governed, pods, selects
+from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
 from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -25,12 +25,13 @@ _NEEDED = {53: "DNS", 443: "S3", 80: "the Pod Identity agent"}
 )
 def selects_pods(environment: Environment) -> Iterator[Problem]:
     for service in environment.of("Service"):
-        if mapping(service.value, "spec", "selector") and not behind(service, environment):
+        if mapping(service.value, "spec", "selector") and not pods_of_service(service, environment):
             yield problem(service, "selects no pod", "spec", "selector")
+    namespaces = {each.owner.namespace for each in pods(environment)}
     for policy in environment.of("NetworkPolicy"):
-        here = [each for each in pods(environment) if each.owner.namespace == policy.namespace]
         # In other namespaces the pods come from charts that are not rendered here.
-        if here and mapping(policy.value, *_POLICY) and not governed(policy, environment):
+        expected = policy.namespace in namespaces and mapping(policy.value, *_POLICY)
+        if expected and not pods_of_policy(policy, environment):
             yield problem(policy, "selects no pod", *_POLICY)
 
 
@@ -41,7 +42,7 @@ def selects_pods(environment: Environment) -> Iterator[Problem]:
 )
 def service_skips_jobs(environment: Environment) -> Iterator[Problem]:
     for service in environment.of("Service"):
-        for subject in behind(service, environment):
+        for subject in pods_of_service(service, environment):
             if subject.owner.kind in ("Job", "CronJob", "Pod"):
                 message = f"also sends to {subject.owner}"
                 yield problem(service, message, "spec", "selector")
@@ -55,19 +56,19 @@ def service_skips_jobs(environment: Environment) -> Iterator[Problem]:
 )
 def ports(environment: Environment) -> Iterator[Problem]:
     for service in environment.of("Service"):
-        subjects = behind(service, environment)
+        subjects = pods_of_service(service, environment)
         for index, port in enumerate(items(service.value, "spec", "ports")):
             target = dig(port, "targetPort") or dig(port, "port")
             if subjects and not _listens(subjects, target):
                 message = f"no pod behind it declares port {target}"
                 yield problem(service, message, "spec", "ports", index, "targetPort")
     for policy in environment.of("NetworkPolicy"):
-        subjects = governed(policy, environment)
+        subjects = pods_of_policy(policy, environment)
         for at, allowed in enumerate(items(policy.value, "spec", "ingress")):
             for index, port in enumerate(items(allowed, "ports")):
-                wanted = dig(port, "port")
-                if subjects and not _listens(subjects, wanted):
-                    message = f"opens {wanted}, which the pods do not declare"
+                opened = dig(port, "port")
+                if subjects and not _listens(subjects, opened):
+                    message = f"opens {opened}, which the pods do not declare"
                     yield problem(policy, message, "spec", "ingress", at, "ports", index, "port")
 
 
@@ -97,7 +98,7 @@ def not_public(service: Object) -> Iterator[Problem]:
     fix="add a NetworkPolicy for the pod, with policyTypes Ingress and Egress",
     references=("NSA/CISA C-0030", "CIS EKS 4.3.2"),
 )
-def isolated(environment: Environment) -> Iterator[Problem]:
+def network_policies(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):
         policies = list(_policies(environment, subject))
         for direction in ("Ingress", "Egress"):
@@ -135,8 +136,8 @@ def sync_reaches(environment: Environment) -> Iterator[Problem]:
         reached = [port for _, port in opened if port != 80 or agent]
         for port, what in _NEEDED.items() if subject.reads_s3 and policies else ():
             if port not in reached:
-                own = max(policies, key=lambda each: len(items(each.value, "spec", "egress")))
-                yield problem(own, f"keeps the sync Job from {what}", "spec", "egress")
+                widest = max(policies, key=lambda each: len(items(each.value, "spec", "egress")))
+                yield problem(widest, f"keeps the sync Job from {what}", "spec", "egress")
 
 
 def _holds(allowed: object, address: str) -> bool:
@@ -185,7 +186,7 @@ def _anyone(peer: Value) -> bool:
     fix="remove the port: only the launcher talks to 8081, 8082 and 7071, on loopback",
     references=("CVE-2023-43654",),
 )
-def management_closed(environment: Environment) -> Iterator[Problem]:
+def no_management_port(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         closed = (
             server.address("management_address")[1] or 8081,

@@ -53,7 +53,7 @@ def on_gpu_nodes(project: Project) -> Iterator[Problem]:
     fix="remove the sharing configuration; a smaller model needs a smaller GPU, or MIG",
     kinds=("HelmRelease",),
 )
-def not_shared(release: Object) -> Iterator[Problem]:
+def no_gpu_sharing(release: Object) -> Iterator[Problem]:
     values = str(release.dig("spec", "values"))
     if chart(release) in _PLUGINS and any(word in values for word in _SHARING):
         yield problem(release, "shares GPUs", "spec", "values")

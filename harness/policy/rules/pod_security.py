@@ -24,7 +24,7 @@ _VOLUMES = {  # "Volume Types" of the restricted standard
 }
 
 
-def confined(environment: Environment) -> Iterator[Pod]:
+def unprivileged_pods(environment: Environment) -> Iterator[Pod]:
     """The pods of every namespace that is not labelled privileged."""
     privileged = {
         namespace.name
@@ -36,8 +36,8 @@ def confined(environment: Environment) -> Iterator[Pod]:
 
 def _setting(pod: Pod, container: Container, key: str) -> object:
     """What holds for a container: its own setting, else the pod's."""
-    own = container.dig("securityContext", key)
-    return own if own is not None else dig(pod.spec, "securityContext", key)
+    setting = container.dig("securityContext", key)
+    return setting if setting is not None else dig(pod.spec, "securityContext", key)
 
 
 @rule(
@@ -47,7 +47,7 @@ def _setting(pod: Pod, container: Container, key: str) -> object:
     references=("PSS restricted: Running as Non-root", "NSA/CISA C-0013", "CIS EKS 4.2.5"),
 )
 def non_root(environment: Environment) -> Iterator[Problem]:
-    for pod in confined(environment):
+    for pod in unprivileged_pods(environment):
         for container in pod.containers:
             if _setting(pod, container, "runAsNonRoot") is not True:
                 yield container.problem("may run as root", "securityContext", "runAsNonRoot")
@@ -69,7 +69,7 @@ def non_root(environment: Environment) -> Iterator[Problem]:
     ),
 )
 def privileges(environment: Environment) -> Iterator[Problem]:
-    for pod in confined(environment):
+    for pod in unprivileged_pods(environment):
         for container in pod.containers:
             context = mapping(container.value, "securityContext")
             if context.get("allowPrivilegeEscalation") is not False:
@@ -93,7 +93,7 @@ def privileges(environment: Environment) -> Iterator[Problem]:
     references=("PSS restricted: Seccomp", "NSA/CISA C-0055"),
 )
 def seccomp(environment: Environment) -> Iterator[Problem]:
-    for pod in confined(environment):
+    for pod in unprivileged_pods(environment):
         for container in pod.containers:
             profile = dig(_setting(pod, container, "seccompProfile"), "type")
             if profile not in ("RuntimeDefault", "Localhost"):
@@ -108,7 +108,7 @@ def seccomp(environment: Environment) -> Iterator[Problem]:
     references=("NSA/CISA C-0017",),
 )
 def read_only_root(environment: Environment) -> Iterator[Problem]:
-    for pod in confined(environment):
+    for pod in unprivileged_pods(environment):
         for container in pod.containers:
             key = "readOnlyRootFilesystem"
             if container.dig("securityContext", key) is not True:
@@ -130,7 +130,7 @@ def read_only_root(environment: Environment) -> Iterator[Problem]:
     ),
 )
 def host(environment: Environment) -> Iterator[Problem]:
-    for pod in confined(environment):
+    for pod in unprivileged_pods(environment):
         for key in ("hostNetwork", "hostPID", "hostIPC"):
             if pod.spec.get(key):
                 yield pod.problem(f"uses the node's {key.removeprefix('host')}", key)
@@ -150,6 +150,6 @@ def host(environment: Environment) -> Iterator[Problem]:
     references=("NSA/CISA C-0034", "CIS EKS 4.1.6"),
 )
 def token(environment: Environment) -> Iterator[Problem]:
-    for pod in confined(environment):
+    for pod in unprivileged_pods(environment):
         if pod.spec.get("automountServiceAccountToken") is not False:
             yield pod.problem("mounts an API token", "automountServiceAccountToken")

@@ -34,9 +34,9 @@ def port(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
         for probe in PROBES:
             for handler in _HANDLERS:
-                asked = container.dig(probe, handler, "port")
-                if asked is not None and container.port(asked) is None:
-                    message = f"{probe} asks port {asked}, which the container does not declare"
+                reference = container.dig(probe, handler, "port")
+                if reference is not None and container.port(reference) is None:
+                    message = f"{probe} asks port {reference}, which the container does not declare"
                     yield container.problem(message, probe, handler, "port")
 
 

@@ -1,6 +1,7 @@
 """Promotion: production's gates are closed, and its pointer was moved through them."""
 
 import contextlib
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from harness.attestation import pointer
-from harness.core.errors import InputError, Location
-from harness.core.problem import Problem
+from harness.core.errors import InputError
+from harness.core.problem import Location, Problem, Row
 from harness.core.repository import Repository
 from harness.core.values import KeyPath, dig, text
 from harness.core.yamlfile import Document
@@ -22,7 +23,6 @@ from harness.render.cache import Cache
 _GATES = "clusters/{}/promotion.yaml"
 _SUBJECT = "GitRepository/flux-system/release"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_LINE = re.compile(r"[^\n]*?:(\d+): ")
 
 
 @rule(
@@ -60,7 +60,10 @@ def _open(parsed: Document) -> Iterator[tuple[str, str]]:
     if isinstance(days, int | float) and days > 31:
         yield "reportDays", f"after {days} days a load test is of another cluster"
     if isinstance(hours, int | float) and hours > 168:
-        yield "mergeHours", f"{hours} hours after the gates were asked, their answer is of old"
+        yield (
+            "mergeHours",
+            f"{hours} hours after they were evaluated, gates are out of date",
+        )
     if not dig(parsed.value, "signedImage"):
         yield "signedImage", "nobody asks who built the image that runs"
     if dig(parsed.value, "signedReports") is False:
@@ -76,30 +79,32 @@ def _open(parsed: Document) -> Iterator[tuple[str, str]]:
 )
 def readable(project: Project) -> Iterator[Problem]:
     for env in project.sources:
-        for line, message in _judged(project.repository, env):
-            yield Problem(message, Location(Path(_GATES.format(env)), line))
+        yield from map(Problem.from_row, _gates_problems(project.repository, env))
 
 
-def _judged(repository: Repository, env: str) -> list[tuple[int, str]]:
-    """What the typed model says; kept, since pydantic takes a third of a second to import."""
+def _gates_problems(repository: Repository, env: str) -> list[Row]:
+    """What the typed model refuses; kept, since pydantic takes a third of a second to import."""
     file = repository.root / _GATES.format(env)
     read = (file, *(Path(__file__).parents[2] / each for each in _READERS))
     state = hashlib.sha256(b"\0".join(file.read_bytes() for file in read)).hexdigest()
-    found = Cache(repository).get(f"gates {env} {state}", lambda: _judge(repository, env))
-    return cast("list[tuple[int, str]]", found)
+    answer = Cache(repository).get(f"gates {env} {state}", lambda: _load_gates(repository, env))
+    return cast("list[Row]", answer)
 
 
 _READERS = ("settings/gates.py", "settings/freeze.py")
 
 
-def _judge(repository: Repository, env: str) -> list[tuple[int, str]]:
+def _load_gates(repository: Repository, env: str) -> list[Row]:
     from harness.settings import gates as settings
 
+    at = Location(Path(_GATES.format(env)), 1)
     try:
         settings.load(repository, env)
     except InputError as error:
-        lines = error.message.splitlines()
-        return [(int(at[1]) if (at := _LINE.match(x)) else 1, _LINE.sub("", x)) for x in lines]
+        return [
+            Problem(each.message, dataclasses.replace(at, line=each.location.line or 1)).row
+            for each in error.reported(at)
+        ]
     return []
 
 
@@ -113,9 +118,11 @@ def evidence(project: Project) -> Iterator[Problem]:
     for pin in _pins(project):
         from harness.attestation import verify  # brings pydantic: a third of a second
 
-        told = verify.complaints(project.repository, pin.env, pin.commit, pin.text, pin.signed)
+        complaints = verify.complaints(
+            project.repository, pin.env, pin.commit, pin.text, pin.signed
+        )
         with contextlib.suppress(verify.HistoryError):  # promotion/unverified says so
-            for key, message in told:
+            for key, message in complaints:
                 yield Problem(message, _place(project, pin, key), _SUBJECT)
 
 
@@ -126,7 +133,7 @@ def evidence(project: Project) -> Iterator[Problem]:
     fix="check where the history is: git fetch --unshallow; in a workflow, fetch-depth: 0",
     severity=Severity.WARNING,
 )
-def unverified(project: Project) -> Iterator[Problem]:
+def evidence_is_verifiable(project: Project) -> Iterator[Problem]:
     for pin in _pins(project):
         from harness.attestation import verify
 
@@ -141,7 +148,7 @@ def unverified(project: Project) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Pin:
-    """An environment that takes promotions, the commit that it pins, and the evidence beside it."""
+    """An environment that takes promotions, the commit that it pins, and its evidence."""
 
     env: str
     commit: str

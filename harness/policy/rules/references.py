@@ -28,12 +28,12 @@ def of_pods(environment: Environment) -> Iterator[Problem]:
         for index, volume in enumerate(items(subject.spec, "volumes")):
             for kind, path in _VOLUMES.items():
                 name = text(volume, *path)
-                wanted = name and dig(volume, path[0], "optional") is not True
-                if wanted and not environment.find(kind, name, subject.owner.namespace):
+                required = name and dig(volume, path[0], "optional") is not True
+                if required and not environment.find(kind, name, subject.owner.namespace):
                     yield subject.problem(f"there is no {kind} {name}", "volumes", index, *path)
         name = text(subject.spec, "priorityClassName")
-        given = name.startswith("system-") or not name
-        if not given and not environment.find("PriorityClass", name):
+        built_in = name.startswith("system-") or not name
+        if not built_in and not environment.find("PriorityClass", name):
             yield subject.problem(f"there is no PriorityClass {name}", "priorityClassName")
 
 
@@ -43,10 +43,10 @@ def of_pods(environment: Environment) -> Iterator[Problem]:
     fix='label the ConfigMap reconcile.fluxcd.io/watch: "Enabled"',
     references=("Flux audit: watch label",),
 )
-def watched(environment: Environment) -> Iterator[Problem]:
+def watch_label(environment: Environment) -> Iterator[Problem]:
     for source in _sources(environment).values():
-        watched = source.labels.get("reconcile.fluxcd.io/watch") == "Enabled"
-        if not watched and source.stem == source.name:
+        is_watched = source.labels.get("reconcile.fluxcd.io/watch") == "Enabled"
+        if not is_watched and source.stem == source.name:
             yield problem(source, "Flux does not watch it for changes", "metadata", "labels")
 
 
@@ -73,17 +73,17 @@ def by_content(environment: Environment) -> Iterator[Problem]:
     fix="annotate the ConfigMap kustomize.toolkit.fluxcd.io/substitute: disabled and read it with "
     "`literal: true`",
 )
-def not_substituted(environment: Environment) -> Iterator[Problem]:
+def no_substitution(environment: Environment) -> Iterator[Problem]:
     for release in environment.of("HelmRelease"):
         for index, source in enumerate(items(release.value, "spec", "valuesFrom")):
-            found = environment.find(text(source, "kind"), text(source, "name"), release.namespace)
-            if not text(source, "targetPath") or not found:
+            values = environment.find(text(source, "kind"), text(source, "name"), release.namespace)
+            if not text(source, "targetPath") or not values:
                 continue
             if dig(source, "literal") is not True:
                 message = "parses the value like --set: commas and braces break it"
                 yield problem(release, message, "spec", "valuesFrom", index)
-            if found.annotations.get("kustomize.toolkit.fluxcd.io/substitute") != "disabled":
-                yield problem(found, "Flux substitutes inside it", "metadata", "annotations")
+            if values.annotations.get("kustomize.toolkit.fluxcd.io/substitute") != "disabled":
+                yield problem(values, "Flux substitutes inside it", "metadata", "annotations")
 
 
 @rule(
@@ -107,11 +107,11 @@ def of_alerts(environment: Environment) -> Iterator[Problem]:
 
 
 def _sources(environment: Environment) -> dict[str, Object]:
-    found = {}
+    sources = {}
     for item in environment.of(*_FLUX):
         for path in (("spec", "valuesFrom"), ("spec", "postBuild", "substituteFrom")):
             for source in items(item.value, *path):
                 name = text(source, "name")
-                if named := environment.find(text(source, "kind"), name, item.namespace):
-                    found[str(named)] = named
-    return found
+                if item_source := environment.find(text(source, "kind"), name, item.namespace):
+                    sources[str(item_source)] = item_source
+    return sources

@@ -149,7 +149,7 @@ def models(environment: Environment) -> Iterator[Problem]:
             name, sha256 = text(entry, "name"), text(entry, "sha256")
             if not re.fullmatch(r"[0-9a-f]{64}", sha256):
                 yield problem(listing.owner, f"{name} has no SHA-256", *listing.path)
-            elif (told := _ADDRESS.search(name)) and told[1] != sha256[:12]:
+            elif (address := _ADDRESS.search(name)) and address[1] != sha256[:12]:
                 yield problem(listing.owner, f"{name} is {sha256[:12]}…", *listing.path)
 
 
@@ -166,9 +166,9 @@ def chart_version(project: Project) -> Iterator[Problem]:
     except InputError as error:
         yield Problem(error.message, error.at or Location(Path(_CHART)))
         return
-    for path, wanted in generated.items():
+    for path, expected in generated.items():
         name = str(path.relative_to(project.repository.root))
-        if line := changed_line(project.text(name), wanted):
+        if line := changed_line(project.text(name), expected):
             yield Problem("is not what `harness generate` writes", Location(Path(name), line))
 
 
@@ -178,16 +178,16 @@ def chart_version(project: Project) -> Iterator[Problem]:
     "object, and what is left out is never applied",
     fix="list release.yaml, site.yaml, infra.yaml, apps.yaml, and flux-system where there is one",
 )
-def listed(project: Project) -> Iterator[Problem]:
+def entry_points(project: Project) -> Iterator[Problem]:
     for name in project.environments:
         path = f"clusters/{name}/kustomization.yaml"
         for document in project.documents(path):
             resources = [str(each) for each in items(document.value, "resources")]
-            there = (project.repository.root / "clusters" / name / "flux-system").is_dir()
-            wanted = _LISTED | ({"flux-system"} if there else set())
+            has_flux = (project.repository.root / "clusters" / name / "flux-system").is_dir()
+            expected = _LISTED | ({"flux-system"} if has_flux else set())
             for index, resource in enumerate(resources):
-                if resource not in wanted:
+                if resource not in expected:
                     where = document.at(("resources", index))
                     yield Problem(f"lists {resource}", where)
-            for missing in sorted(wanted - set(resources)):
+            for missing in sorted(expected - set(resources)):
                 yield Problem(f"does not list {missing}", document.at(("resources",)))

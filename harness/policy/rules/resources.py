@@ -90,7 +90,7 @@ def memory_volumes(workload: Object) -> Iterator[Problem]:
 )
 def annotations(item: Object) -> Iterator[Problem]:
     for path in ((), *((pod(item).path,) if item.kind in WORKLOADS else ())):
-        held = mapping(item.value, *path, "metadata", "annotations")
-        size = sum(len(f"{key}{value}".encode()) for key, value in held.items())
+        entries = mapping(item.value, *path, "metadata", "annotations")
+        size = sum(len(f"{key}{value}".encode()) for key, value in entries.items())
         if size > _ANNOTATIONS:
             yield problem(item, f"has {size:,} bytes of annotations", *path, "metadata")

@@ -30,7 +30,7 @@ _NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]
     references=("NSA/CISA C-0012",),
     kinds=("Secret",),
 )
-def encrypted(secret: Object) -> Iterator[Problem]:
+def encryption(secret: Object) -> Iterator[Problem]:
     for key in ("data", "stringData"):
         for name, value in mapping(secret.value, key).items():
             if _unset(value):
@@ -58,7 +58,7 @@ def _by_sops(item: Object) -> bool:
     fix="decryption: {provider: sops} in the Kustomization (the root's: a patch of FluxInstance); "
     "what a chart brings is not decrypted: apply it by a Kustomization",
 )
-def decrypted(environment: Environment) -> Iterator[Problem]:
+def decryption(environment: Environment) -> Iterator[Problem]:
     kustomizations = Graph(environment).kustomizations
     for item in filter(_by_sops, environment.objects):
         applier = kustomizations.get(item.owner.name)
@@ -68,11 +68,11 @@ def decrypted(environment: Environment) -> Iterator[Problem]:
             yield problem(item, "asks not to be decrypted", "metadata", "annotations")
         elif applier and text(applier.value, "spec", "decryption", "provider") != "sops":
             yield problem(applier, f"does not decrypt {item}", "spec", "decryption")
-        elif not applier and (root := _keeps_encrypted(environment)):
+        elif not applier and (root := _instance_without_decryption(environment)):
             yield problem(root, f"does not decrypt {item}", "spec", "kustomize", "patches")
 
 
-def _keeps_encrypted(environment: Environment) -> Object | None:
+def _instance_without_decryption(environment: Environment) -> Object | None:
     """The FluxInstance, if it does not patch the root Kustomization that it makes."""
     instance = environment.find("FluxInstance", "flux")
     patches = items(instance and instance.value, "spec", "kustomize", "patches")

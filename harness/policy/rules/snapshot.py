@@ -1,15 +1,15 @@
 """The snapshot: what TorchServe is told fits the models, the lock, serving.yaml and the load."""
 
+import dataclasses
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 from harness.core import yamlfile
-from harness.core.errors import InputError, Location
-from harness.core.problem import Problem
+from harness.core.errors import InputError
+from harness.core.problem import Location, Problem, Row
 from harness.core.repository import Repository
 from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import changed_line
@@ -19,11 +19,7 @@ from harness.policy.rule import rule
 from harness.policy.serving import servers
 from harness.render.cache import Cache
 
-_PLACE = re.compile(r"(?P<path>/[^\s:]+):(?P<line>\d+): (?P<text>.*)")
 _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per second
-
-Found = list[tuple[str, int, str]]
-"""File, line and what is wrong: JSON, so that the cache can keep it."""
 
 
 @rule(
@@ -34,12 +30,11 @@ Found = list[tuple[str, int, str]]
 )
 def fits(project: Project) -> Iterator[Problem]:
     for env in project.environments:
-        for path, line, message in _judged(project.repository, env):
-            yield Problem(message, Location(Path(path), line))
+        yield from map(Problem.from_row, _problems(project.repository, env))
 
 
-def _judged(repository: Repository, env: str) -> Found:
-    """What the typed models say of an environment; kept, since they take 0.4 s to import."""
+def _problems(repository: Repository, env: str) -> list[Row]:
+    """What the typed models refuse in an environment; kept, since they take 0.4 s to import."""
     harness = Path(__file__).parents[2]
     read = itertools.chain(
         repository.models.glob("*/model.yaml"),
@@ -51,35 +46,34 @@ def _judged(repository: Repository, env: str) -> Found:
     for file in sorted(read):
         state.update(f"\0{file.name}\0".encode() + file.read_bytes())
     key = f"snapshot {state.hexdigest()}"
-    return cast("Found", Cache(repository).get(key, lambda: _judge(repository, env)))
+    return cast("list[Row]", Cache(repository).get(key, lambda: _compare(repository, env)))
 
 
-def _judge(repository: Repository, env: str) -> Found:
+def _compare(repository: Repository, env: str) -> list[Row]:
+    """How the generated files differ from what the models and the settings give."""
     from harness.snapshot import config
 
+    root = repository.root
     try:
         stale = config.stale(repository, env)
     except InputError as error:
-        return _problems(repository, str(error))
-    found: Found = []
-    for path, wanted in stale.items():
-        line = changed_line(yamlfile.read_text(path) if path.is_file() else "", wanted) or 1
-        found.append((_relative(repository, path), line, "is not what `make snapshot` writes"))
-    return found
+        problems = error.reported(Location(root / "models/lock.yaml", 1))
+        return [_within(root, each).row for each in problems]
+    rows = []
+    for path, expected in stale.items():
+        line = changed_line(yamlfile.read_text(path) if path.is_file() else "", expected) or 1
+        problem = Problem("is not what `make snapshot` writes", Location(path, line))
+        rows.append(_within(root, problem).row)
+    return rows
 
 
-def _problems(repository: Repository, message: str) -> Found:
-    """An error's lines, each ``file:line: what``; a line without a place belongs to none."""
-    found = [
-        (_relative(repository, Path(place["path"])), int(place["line"]), place["text"])
-        for place in map(_PLACE.match, message.splitlines())
-        if place
-    ]
-    return found or [("models/lock.yaml", 1, message.splitlines()[0])]
-
-
-def _relative(repository: Repository, path: Path) -> str:
-    return str(path.relative_to(repository.root))
+def _within(root: Path, problem: Problem) -> Problem:
+    """The same problem, at a path below the repository's root."""
+    path = problem.location.path
+    at = Location(
+        path.relative_to(root) if path.is_absolute() else path, problem.location.line or 1
+    )
+    return dataclasses.replace(problem, location=at)
 
 
 @rule(
@@ -114,11 +108,11 @@ def queue(project: Project) -> Iterator[Problem]:
             for server in servers(environment):
                 size = number(server.setting("job_queue_size"), 100)
                 for model, rate in _rates(profile.value).items():
-                    promised = _promised(profile.value, model)
-                    if size < rate * promised:
-                        message = f"{rate:g}/s of {model}, promised within {promised:g} s, need "
+                    latency = _latency_limit(profile.value, model)
+                    if size < rate * latency:
+                        message = f"{rate:g}/s of {model}, promised within {latency:g} s, need "
                         yield server.problem(
-                            f"{message} a queue of {rate * promised:.0f}", "job_queue_size"
+                            f"{message} a queue of {rate * latency:.0f}", "job_queue_size"
                         )
 
 
@@ -138,7 +132,7 @@ def _rates(profile: object) -> dict[str, float]:
     return {model: peak * weight / total for model, weight in shares.items() if total}
 
 
-def _promised(profile: object, model: str) -> float:
+def _latency_limit(profile: object, model: str) -> float:
     """The longest latency (s) that an SLO allows the model; 0 where none does."""
     return max(
         (

@@ -83,7 +83,7 @@ def whole(environment: Environment) -> Iterator[Problem]:
     for instance in environment.of("FluxInstance"):
         for index, each in enumerate(items(instance.value, "spec", "kustomize", "patches")):
             at = ("spec", "kustomize", "patches", index)
-            for key, value in _patched(each):
+            for key, value in _patch_keys(each):
                 if key in _OTHER_TREE:
                     yield problem(instance, f"{key} makes the root's artifact another tree", *at)
                 elif key == "sparseCheckout" and not _checks_out(value, root):
@@ -97,7 +97,7 @@ def _checks_out(listed: object, folder: str) -> bool:
     )
 
 
-def _patched(patch: object) -> Iterator[tuple[str, object]]:
+def _patch_keys(patch: object) -> Iterator[tuple[str, object]]:
     """The keys of a GitRepository's spec that a patch sets, with their values."""
     try:
         parsed = list(yaml.safe_load_all(text(patch, "patch")))

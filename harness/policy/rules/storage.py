@@ -23,31 +23,31 @@ _HANDLE = re.compile(r"(efs:)?fs-[0-9a-f]{8,17}::fsap-[0-9a-f]{8,17}")
     fix="make storageClassName, accessModes and storage of claim and volume agree",
 )
 def binding(environment: Environment) -> Iterator[Problem]:
-    for found in environment.of("PersistentVolumeClaim"):
-        name = text(found.value, "spec", "volumeName")
+    for claim in environment.of("PersistentVolumeClaim"):
+        name = text(claim.value, "spec", "volumeName")
         volume = environment.find("PersistentVolume", name) if name else None
         if name and not volume:
-            yield problem(found, f"there is no volume {name}", "spec", "volumeName")
+            yield problem(claim, f"there is no volume {name}", "spec", "volumeName")
         elif volume:
-            yield from _fits(found, volume)
+            yield from _fits(claim, volume)
 
 
-def _fits(found: Object, volume: Object) -> Iterator[Problem]:
-    wanted, offered = (text(item.value, "spec", "storageClassName") for item in (found, volume))
-    if wanted != offered:
-        message = f"wants class {wanted or '(default)'}, {volume.name} is {offered or '(none)'}"
-        yield problem(found, message, "spec", "storageClassName")
-    for mode in items(found.value, "spec", "accessModes"):
+def _fits(claim: Object, volume: Object) -> Iterator[Problem]:
+    class_name, offered = (text(item.value, "spec", "storageClassName") for item in (claim, volume))
+    if class_name != offered:
+        message = f"wants class {class_name or '(default)'}, {volume.name} is {offered or '(none)'}"
+        yield problem(claim, message, "spec", "storageClassName")
+    for mode in items(claim.value, "spec", "accessModes"):
         if mode not in items(volume.value, "spec", "accessModes"):
-            yield problem(found, f"{volume.name} is not {mode}", "spec", "accessModes")
-    asked = quantity(found.dig("spec", "resources", "requests", "storage"))
-    if (asked or 0) > (quantity(volume.dig("spec", "capacity", "storage")) or 0):
+            yield problem(claim, f"{volume.name} is not {mode}", "spec", "accessModes")
+    requested = quantity(claim.dig("spec", "resources", "requests", "storage"))
+    if (requested or 0) > (quantity(volume.dig("spec", "capacity", "storage")) or 0):
         message = f"asks for more than {volume.name} has"
-        yield problem(found, message, "spec", "resources", "requests", "storage")
+        yield problem(claim, message, "spec", "resources", "requests", "storage")
     target = volume.dig("spec", "claimRef")
     if target is not None and (text(target, "namespace"), text(target, "name")) != (
-        found.namespace,
-        found.name,
+        claim.namespace,
+        claim.name,
     ):
         message = f"is kept for {text(target, 'namespace')}/{text(target, 'name')}"
         yield problem(volume, message, "spec", "claimRef")
@@ -109,12 +109,12 @@ def servers_read_only(environment: Environment) -> Iterator[Problem]:
                 message = f"volume {text(volume, 'name')} is writable"
                 yield subject.problem(message, "volumes", index, "persistentVolumeClaim")
     handles: dict[str, str] = {}
-    for found in environment.of("PersistentVolume"):
-        handle = text(found.value, "spec", "csi", "volumeHandle")
+    for persistent in environment.of("PersistentVolume"):
+        handle = text(persistent.value, "spec", "csi", "volumeHandle")
         if handle and handle in handles:
             message = f"is the access point of {handles[handle]} too"
-            yield problem(found, message, "spec", "csi", "volumeHandle")
-        handles[handle] = found.name
+            yield problem(persistent, message, "spec", "csi", "volumeHandle")
+        handles[handle] = persistent.name
 
 
 @rule(

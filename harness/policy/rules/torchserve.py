@@ -28,13 +28,13 @@ _ELSEWHERE = (  # where a request could load a model from, were it allowed to
     why="an environment that mounts no config.properties starts TorchServe's defaults: no model",
     fix="mount the ConfigMap that holds config.properties into the serving container",
 )
-def served(environment: Environment) -> Iterator[Problem]:
-    found = list(servers(environment))
-    if len(found) != 1:
+def mounts_config(environment: Environment) -> Iterator[Problem]:
+    serving = list(servers(environment))
+    if len(serving) != 1:
         where = Location(Path("clusters", environment.name, "apps.yaml"), 1)
         release = environment.find("HelmRelease", "torchserve")
         yield Problem(
-            f"{len(found)} Deployments mount a config.properties of their namespace",
+            f"{len(serving)} Deployments mount a config.properties of their namespace",
             release.at("spec", "values") if release else where,
             str(release or ""),
         )
@@ -76,7 +76,7 @@ def git_alone_decides(environment: Environment) -> Iterator[Problem]:
     fix="set allowed_urls to a pattern that fits no URL",
     references=("CVE-2023-43654",),
 )
-def allowed_urls_closed(environment: Environment) -> Iterator[Problem]:
+def no_allowed_url(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         if not server.setting("allowed_urls"):
             yield server.problem("allowed_urls is not set: every URL is allowed", "allowed_urls")
@@ -153,9 +153,9 @@ def ports(environment: Environment) -> Iterator[Problem]:
 )
 def model_store(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
-        found = server.container.mount(server.setting("model_store") or "/-")
-        if found is None:
+        mount = server.container.mount(server.setting("model_store") or "/-")
+        if mount is None:
             yield server.container.problem("mounts nothing at model_store", "volumeMounts")
-        elif found[1].get("readOnly") is not True:
+        elif mount[1].get("readOnly") is not True:
             message = "may write to the model store"
-            yield server.container.problem(message, "volumeMounts", found[0])
+            yield server.container.problem(message, "volumeMounts", mount[0])

@@ -1,1 +1,1 @@
-"""The checks. Each runs against one target, and says what it needs and what to type next."""
+"""The checks. Each runs against one target, and declares what it needs and what to type next."""

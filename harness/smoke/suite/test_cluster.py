@@ -1,4 +1,4 @@
-"""What the API server can say: Flux, nodes, the snapshot, the disruption budget."""
+"""What the API server reports: Flux, nodes, the snapshot, the disruption budget."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from harness.smoke.expected import NAME, NAMESPACE, deployment
 from harness.smoke.target import Cluster, Target
 
 _RESTARTS = 3  # of a server within a release: a few are crashes that healed, more are a loop
-_BLOCKED = 429  # Too Many Requests: how the API server says that a budget forbids an eviction
+_BLOCKED = 429  # Too Many Requests: the API server's status when a budget forbids an eviction
 
 
 @check(Need.CLUSTER, then="harness status {at}")
@@ -53,8 +53,8 @@ def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
     budget = cluster.api.get(kinds.POD_DISRUPTION_BUDGET, NAME, NAMESPACE)
     assert budget, f"there is no PodDisruptionBudget {NAMESPACE}/{NAME}"
     allowed = dig(budget, "status", "disruptionsAllowed")
-    assert isinstance(allowed, int), "nobody has counted its pods yet"
-    assert allowed >= 1, f"it allows {allowed} disruptions: a drained node would wait for ever"
+    assert isinstance(allowed, int), "its pods have not been counted yet"
+    assert allowed >= 1, f"it allows {allowed} disruptions: a drained node would wait indefinitely"
     pods = cluster.pods()
     assert pods, "no server runs"
     for pod in pods:

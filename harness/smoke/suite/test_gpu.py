@@ -1,4 +1,4 @@
-"""The GPUs: offered by the nodes, and seen in the pods that asked for them."""
+"""The GPUs: offered by the nodes, and visible in the pods that request them."""
 
 from harness.core.values import Value, dig, text
 from harness.kubernetes import kinds
@@ -20,7 +20,7 @@ def test_nodes_offer_their_gpus(cluster: Cluster) -> None:
     without = [name for name, gpus in offered.items() if not gpus]
     assert not without, f"{', '.join(without)}: no {_RESOURCE} is allocatable"
     requested = len(cluster.pods()) * expected.gpus(cluster.rendered())
-    assert sum(offered.values()) >= requested, f"{requested} GPUs are asked for: {offered}"
+    assert sum(offered.values()) >= requested, f"{requested} GPUs are requested: {offered}"
 
 
 @check(Need.GPU, then="{kubectl} -n nvidia get pods -o wide")

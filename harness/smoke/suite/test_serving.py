@@ -1,4 +1,4 @@
-"""What each server says when it is asked: its version, its workers, its answers, its figures."""
+"""The responses of each server: its version, its workers, its predictions, its metrics."""
 
 from harness.core.errors import InputError
 from harness.models import answer, samples

@@ -34,7 +34,7 @@ def test_the_store_is_mounted_read_only_and_over_tls(
         assert mount.device.startswith(_TUNNEL), through
 
 
-# Helm upgrades once more, so the sync Job runs once more.
+# Helm upgrades again, so the sync Job runs again.
 _SYNC_AGAIN = (
     "{kubectl} -n flux-system annotate helmrelease torchserve --overwrite "
     "reconcile.fluxcd.io/requestedAt=$(date +%s) reconcile.fluxcd.io/forceAt=$(date +%s)"

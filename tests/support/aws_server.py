@@ -8,7 +8,7 @@ The shim answers as AWS's documentation says where moto does not (moto 5.2.5):
 - efs PutBackupPolicy, UpdateFileSystem: moto has neither; the shim remembers what they set.
 - efs: in moto everything is available at once. ``slow`` makes it `creating` for that many looks.
 - eks DescribeCluster: moto lacks vpcId and clusterSecurityGroupId, and its endpoint is nobody's.
-- cloudformation, kms, and more of eks: see tests/aws_foundation.py.
+- cloudformation, kms, and more of eks: see tests/support/aws_foundation.py.
 - s3 UploadPart, ListParts: moto neither checks nor lists a part's SHA-256.
 
 It also counts calls, refuses, hides and loses them, as a test tells it to.
@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 
 import botocore.session
 
-from tests.aws_foundation import Foundation
-from tests.aws_messages import QUERY, Reply, Request, error
-from tests.bound import serving
+from tests.support.aws_foundation import Foundation
+from tests.support.aws_messages import QUERY, Reply, Request, error
+from tests.support.parent_death import serving
 
 ID_KEYS = ("FileSystemId", "MountTargetId", "AccessPointId")
 LISTS = {
@@ -195,11 +195,11 @@ class Shim(Foundation):
         return reply.saying(answer)
 
     def _UploadPart(self, request: Request) -> Reply:  # noqa: N802
-        said = request.headers.get("x-amz-checksum-sha256", "")
-        if said != base64.b64encode(hashlib.sha256(request.body).digest()).decode():
+        checksum = request.headers.get("x-amz-checksum-sha256", "")
+        if checksum != base64.b64encode(hashlib.sha256(request.body).digest()).decode():
             return error(request, 400, "BadDigest")
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.path).query))
-        self._parts[query["uploadId"], query["partNumber"]] = said
+        self._parts[query["uploadId"], query["partNumber"]] = checksum
         return self._forward(request)
 
     def _ListParts(self, request: Request) -> Reply:  # noqa: N802
@@ -207,8 +207,8 @@ class Shim(Foundation):
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.path).query))
 
         def known(match: re.Match[bytes]) -> bytes:
-            said = self._parts[query["uploadId"], match[1].decode()].encode()
-            return match[0] + b"<ChecksumSHA256>" + said + b"</ChecksumSHA256>"
+            checksum = self._parts[query["uploadId"], match[1].decode()].encode()
+            return match[0] + b"<ChecksumSHA256>" + checksum + b"</ChecksumSHA256>"
 
         return Reply(
             reply.status,
@@ -231,7 +231,7 @@ class Shim(Foundation):
 @contextmanager
 def shim(moto_url: str) -> Iterator[Shim]:
     """A shim in front of ``moto_url``."""
-    made = Shim(moto_url)
+    new_shim = Shim(moto_url)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -244,7 +244,7 @@ def shim(moto_url: str) -> Iterator[Shim]:
                 return
             length = int(self.headers.get("Content-Length") or 0)
             request = named(self.command, self.path, self.headers, self.rfile.read(length))
-            reply = made.answer(request)
+            reply = new_shim.answer(request)
             if reply is None:
                 self.close_connection = True
                 return
@@ -258,9 +258,9 @@ def shim(moto_url: str) -> Iterator[Shim]:
                     "transfer-encoding",
                 ):
                     self.send_header(name, value)
-            said = reply.headers.get("content-length", "0")
+            length = reply.headers.get("content-length", "0")
             self.send_header(
-                "content-length", said if self.command == "HEAD" else str(len(reply.body))
+                "content-length", length if self.command == "HEAD" else str(len(reply.body))
             )
             self.end_headers()
             if self.command != "HEAD":
@@ -276,9 +276,9 @@ def shim(moto_url: str) -> Iterator[Shim]:
     server.handle_error = lambda *_: None  # a client that was killed has hung up
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    made.url = f"http://127.0.0.1:{server.server_port}"
+    new_shim.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield made
+        yield new_shim
     finally:
         server.shutdown()
         thread.join()

@@ -3,12 +3,12 @@ import subprocess
 import sys
 
 from harness.local_cluster import process
-from tests.launcher.conftest import eventually
+from tests.support.processes import eventually
 
 _PARENT = """
 import subprocess
-from tests.bound import bound
-child = subprocess.Popen(bound(["sleep", "60"]))
+from tests.support.parent_death import bind_to_parent
+child = subprocess.Popen(bind_to_parent(["sleep", "60"]))
 print(child.pid, flush=True)
 child.wait()
 """

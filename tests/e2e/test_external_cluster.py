@@ -12,7 +12,7 @@ from harness.kubernetes import kinds
 from harness.kubernetes.api import Api, Kind
 from harness.local_cluster import install, local
 from harness.local_cluster.local import LocalCluster
-from tests.e2e.lab import Lab
+from tests.e2e.scenario import Scenario
 
 _ACCOUNT = Kind("v1", "ServiceAccount")
 _NODE: Value = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "somebodys"}}
@@ -32,8 +32,8 @@ def _furnished(api: Api) -> None:
     namespaces = {text(each, "metadata", "name") for each in api.list_all(kinds.NAMESPACE)}
     for kind, name in ((kinds.CONFIG_MAP, "kube-root-ca.crt"), (_ACCOUNT, "default")):
 
-        def everywhere(found: list[Value], name: str = name) -> bool:
-            named = [each for each in found if text(each, "metadata", "name") == name]
+        def everywhere(objects: list[Value], name: str = name) -> bool:
+            named = [each for each in objects if text(each, "metadata", "name") == name]
             return namespaces <= {text(each, "metadata", "namespace") for each in named}
 
         api.wait_for(kind, everywhere, seconds=60, what=f"{name} in every namespace")
@@ -46,13 +46,13 @@ def lender(owner: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> LocalCluster
 
 
 def test_cluster_that_has_a_flux_is_not_taken(lender: LocalCluster, checkout: Repository) -> None:
-    before = Lab(lender).uids()
+    before = Scenario(lender).uids()
     with (
-        pytest.raises(HarnessError, match="the cluster has Namespace/flux-system already"),
+        pytest.raises(HarnessError, match="Namespace/flux-system already exists in the cluster"),
         local.running(checkout, "e2e-guest", context="local"),
     ):
         pass
-    assert Lab(lender).uids() == before
+    assert Scenario(lender).uids() == before
 
 
 def test_lent_cluster_comes_back_as_it_was(lender: LocalCluster, checkout: Repository) -> None:
@@ -60,15 +60,17 @@ def test_lent_cluster_comes_back_as_it_was(lender: LocalCluster, checkout: Repos
     for kind, name in installed:
         lender.api.delete(kind, name)
     lender.api.wait_until_gone({(*each, "") for each in installed}, seconds=60)
-    before = Lab(lender).uids()
+    before = Scenario(lender).uids()
     with local.running(checkout, "e2e-guest", nodes_of="production", context="local") as guest:
         assert guest.external
-        lab = Lab(guest)
-        lab.begin()
-        assert {mapping(pod, "spec")["nodeName"] for pod in lab.pods()}.isdisjoint({"somebodys"})
+        scenario = Scenario(guest)
+        scenario.begin()
+        assert {mapping(pod, "spec")["nodeName"] for pod in scenario.pods()}.isdisjoint(
+            {"somebodys"}
+        )
         node = lender.api.get(kinds.NODE, "somebodys")
         assert mapping(node, "spec")["unschedulable"] is True
         assert Path(guest.kubeconfig).stat().st_mode & 0o77 == 0
-    assert Lab(lender).uids() == before
+    assert Scenario(lender).uids() == before
     node = lender.api.get(kinds.NODE, "somebodys")
     assert "unschedulable" not in mapping(node, "spec")

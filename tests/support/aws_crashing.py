@@ -9,17 +9,17 @@ class Killed(BaseException):
     """No ``except Exception`` may live through it."""
 
 
-class Mortal(Aws):
+class CrashingAws(Aws):
     """Dies after its n-th answer from AWS, before anybody sees it."""
 
-    def __init__(self, lives: int) -> None:
+    def __init__(self, calls_left: int) -> None:
         super().__init__("us-west-2", ANY)
-        self.lives = lives
+        self.calls_left = calls_left
 
-    def dying_after(self, calls: int) -> "Mortal":
+    def crash_after(self, calls: int) -> "CrashingAws":
         """The same, to die after so many calls; like a new process it does not know its caller."""
         self.__dict__.pop("caller", None)
-        self.lives = calls
+        self.calls_left = calls
         return self
 
     def client(self, service: str) -> Any:
@@ -30,6 +30,6 @@ class Mortal(Aws):
         return client
 
     def _count(self, **_: object) -> None:
-        self.lives -= 1
-        if self.lives == 0:
+        self.calls_left -= 1
+        if self.calls_left == 0:
             raise Killed

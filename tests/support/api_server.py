@@ -101,7 +101,7 @@ class State:
         query: dict[str, list[str]],
         body: Object | None,
     ) -> tuple[int, object]:
-        found = [
+        matches = [
             each
             for each in self.objects
             if each["kind"] == kind
@@ -111,24 +111,24 @@ class State:
         if rest[1:] == ["eviction"]:
             assert query["dryRun"] == ["All"], "a smoke test may not evict anybody"
             blocked = rest[0] in self.forbidden
-            said = "Cannot evict pod as it would violate the pod's disruption budget."
-            return (429, {"message": said}) if blocked else (201, {})
+            message = "Cannot evict pod as it would violate the pod's disruption budget."
+            return (429, {"message": message}) if blocked else (201, {})
         if rest[1:] == ["log"]:
-            return 200, next(each["log"] for each in found if each["metadata"]["name"] == rest[0])
+            return 200, next(each["log"] for each in matches if each["metadata"]["name"] == rest[0])
         if method == "POST" and body is not None:
-            names = [each["metadata"]["name"] for each in found]
+            names = [each["metadata"]["name"] for each in matches]
             if body["metadata"]["name"] in names:
                 return 409, {"message": "already exists"}
             self.ran(body)
             self.objects.append(body)
             return 201, body
         if method == "PATCH" and body is not None:
-            named = [each for each in found if each["metadata"]["name"] == rest[0]]
+            named = [each for each in matches if each["metadata"]["name"] == rest[0]]
             self.objects = [each for each in self.objects if each not in named] + [body]
             return 200, body
         if not rest:
-            return 200, {"items": found, "metadata": {"resourceVersion": "1"}}
-        named = [each for each in found if each["metadata"]["name"] == rest[0]]
+            return 200, {"items": matches, "metadata": {"resourceVersion": "1"}}
+        named = [each for each in matches if each["metadata"]["name"] == rest[0]]
         if not named:
             return 404, {"message": f"{kind} {rest[0]} not found"}
         if method == "DELETE":
@@ -139,7 +139,7 @@ class State:
 def _selected(value: Object, selector: str) -> bool:
     labels = value["metadata"].get("labels", {})
     pairs = [each.partition("=") for each in selector.split(",") if each]
-    return all(labels.get(name) == wanted for name, _, wanted in pairs)
+    return all(labels.get(name) == expected for name, _, expected in pairs)
 
 
 @contextmanager

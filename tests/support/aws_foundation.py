@@ -14,7 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.aws_messages import Reply, Request, error
+from tests.support.aws_messages import Reply, Request, error
 
 
 @dataclass
@@ -48,9 +48,11 @@ class Foundation:
         return self._forward(request)
 
     def _ExecuteChangeSet(self, request: Request) -> Reply:  # noqa: N802
-        made = self._change_sets.pop((request.form["StackName"], request.form["ChangeSetName"]))
+        change_set = self._change_sets.pop(
+            (request.form["StackName"], request.form["ChangeSetName"])
+        )
         reply = self._forward(request)
-        again = urllib.parse.urlencode({**made, "Action": "UpdateStack"}).encode()
+        again = urllib.parse.urlencode({**change_set, "Action": "UpdateStack"}).encode()
         self._beside(request, again)
         return reply
 

@@ -15,7 +15,7 @@ import yaml
 
 from harness.core import command
 from harness.core.git import Git
-from tests.e2e.pair import BOTH, REGION, Pair, bucket
+from tests.e2e.two_clusters import BOTH, REGION, TwoClusters, bucket
 
 MODEL = "silero_vad"
 _MODEL_FILE = f"models/{MODEL}/model.yaml"
@@ -60,7 +60,7 @@ _FIRST = {
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class UserClone:
     """A clone and everything around it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Rehearsal:
 
     root: Path
     key: Path
-    pair: Pair
+    two_clusters: TwoClusters
     env: dict[str, str]
 
     @property
@@ -81,10 +81,10 @@ class Rehearsal:
     def harness(self, *words: str, code: int = 0) -> str:
         """Type ``harness …``; return what it prints."""
         argv = [sys.executable, "-m", "harness", *words]
-        done = command.run(argv, cwd=self.root, timeout=_SECONDS, env=self.env, accept=range(256))
-        said = f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == code, said
-        return done.stdout
+        result = command.run(argv, cwd=self.root, timeout=_SECONDS, env=self.env, accept=range(256))
+        output = f"harness {' '.join(words)}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == code, output
+        return result.stdout
 
     def model(self, version: str, *, slow: bool = False) -> None:
         """A new version of the model: built, locked, pushed, in everybody's settings."""
@@ -148,11 +148,11 @@ class Rehearsal:
         return self.harness("release", "promote", "--key", str(self.key), code=code)
 
 
-def prepare(pair: Pair, folder: Path, endpoint: str) -> Rehearsal:
+def prepare(two_clusters: TwoClusters, folder: Path, endpoint: str) -> UserClone:
     """A clone whose staging and production have all that a promotion looks at, but no commit."""
-    repository = pair.staging.repository
+    repository = two_clusters.staging.repository
     root, key = folder / "clone", folder / "key"
-    command.run(["git", "clone", "--quiet", pair.staging.bare.path, root], timeout=60)
+    command.run(["git", "clone", "--quiet", two_clusters.staging.bare.path, root], timeout=60)
     (root / "build").mkdir()
     (root / "build" / "tools").symlink_to(repository.build / "tools")
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f", key]
@@ -161,16 +161,16 @@ def prepare(pair: Pair, folder: Path, endpoint: str) -> Rehearsal:
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "KUBECONFIG": str(pair.staging.kubeconfig),
+        "KUBECONFIG": str(two_clusters.staging.kubeconfig),
     }
-    made = Rehearsal(root, key, pair, env)
+    clone = UserClone(root, key, two_clusters, env)
     for name, value in (("user.name", "Ada"), ("user.email", "ada@example.com")):
-        made.git.run("config", name, value)
-    shutil.copy(pair.registry.public_key, root / "clusters" / "cosign.pub")
+        clone.git.run("config", name, value)
+    shutil.copy(two_clusters.registry.public_key, root / "clusters" / "cosign.pub")
     signer = f"ada@example.com {key.with_suffix('.pub').read_text()}"
     (root / "clusters" / "allowed_signers").write_text(signer)
     # Production's first release is pinned by hand; nothing comes from the network here.
-    made.excuse(_FIRST)
+    clone.excuse(_FIRST)
     for name in {path.parent.name for path in (root / "models").glob("*/model.yaml")} - {MODEL}:
         shutil.rmtree(root / "models" / name)
     (root / "models" / "lock.yaml").unlink()
@@ -180,7 +180,7 @@ def prepare(pair: Pair, folder: Path, endpoint: str) -> Rehearsal:
     (root / "clusters" / "production" / "promotion.yaml").write_text(yaml.safe_dump(_GATES))
     for each in BOTH:
         _bucket(endpoint, each)
-    return made
+    return clone
 
 
 def _serve_one(app: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from harness.local_cluster.process import die_with
 
 
-def bound(argv: Sequence[object]) -> list[str]:
+def bind_to_parent(argv: Sequence[object]) -> list[str]:
     """What starts ``argv`` so that the kernel kills it with the calling thread."""
     return [sys.executable, __file__, str(os.getpid()), *map(str, argv)]
 
@@ -28,13 +28,13 @@ def serving(argv: Sequence[object], says: str) -> Iterator[str]:
         argv: what starts it.
         says: what it writes to its standard error once it listens; its group is what is yielded.
     """
-    with subprocess.Popen(bound(argv), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(bind_to_parent(argv), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         # Whatever it goes on to write has to be read, or it waits for us.
         drain = threading.Thread(target=process.stderr.read, daemon=True)
         try:
-            found = (re.search(says, line) for line in process.stderr)
-            where = next((match[1] for match in found if match), "")
+            matches = (re.search(says, line) for line in process.stderr)
+            where = next((match[1] for match in matches if match), "")
             assert where, f"{argv} ended with {process.wait()} before it said {says!r}"
             drain.start()
             yield where

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import aws_server
-from tests.aws_server import Shim
+from tests.support import aws_server
+from tests.support.aws_server import Shim
 
 
 @pytest.fixture(scope="session")
 def front() -> Iterator[Shim]:
-    with aws_server.moto() as url, aws_server.shim(url) as made:
-        yield made
+    with aws_server.moto() as url, aws_server.shim(url) as new_shim:
+        yield new_shim
 
 
 @pytest.fixture

@@ -50,11 +50,13 @@ def differences(cluster: Api, rendered: Environment) -> Iterator[str]:
         if name in applied:
             yield from _compared(name, each, applied[name])
         elif name in hooks:
-            yield from (f"{name}: {found}" for found in _lacks(each.value, hooks[name], ()))
+            yield from (
+                f"{name}: {difference}" for difference in _lacks(each.value, hooks[name], ())
+            )
 
 
 def _compared(name: str, rendered: Object, live: Value) -> Iterator[str]:
-    yield from (f"{name}: {found}" for found in _lacks(rendered.value, live, ()))
+    yield from (f"{name}: {difference}" for difference in _lacks(rendered.value, live, ()))
     for path in _owned(live):
         empty = isinstance(dig(live, *path), Mapping)  # owned, with nothing of theirs in it
         if dig(rendered.value, *path) is None and not empty and not _explained(path):
@@ -96,32 +98,32 @@ def _releases(cluster: Api) -> Iterator[Value]:
         yield json.loads(gzip.decompress(packed))
 
 
-def _lacks(wanted: object, there: object, path: KeyPath) -> Iterator[str]:
+def _lacks(expected: object, actual: object, path: KeyPath) -> Iterator[str]:
     """Rendered fields that the server does not hold as they were rendered."""
-    if isinstance(wanted, Mapping):
-        for key, value in wanted.items():
-            yield from _lacks(value, dig(there, key), (*path, key))
-    elif isinstance(wanted, list) and isinstance(there, list) and len(wanted) == len(there):
-        for index, (mine, its) in enumerate(zip(wanted, there, strict=True)):
+    if isinstance(expected, Mapping):
+        for key, value in expected.items():
+            yield from _lacks(value, dig(actual, key), (*path, key))
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for index, (mine, its) in enumerate(zip(expected, actual, strict=True)):
             yield from _lacks(mine, its, (*path, index))
-    elif not _same(wanted, there):
-        yield f"{'.'.join(map(str, path))} is {there!r}, was rendered as {wanted!r}"
+    elif not _same(expected, actual):
+        yield f"{'.'.join(map(str, path))} is {actual!r}, was rendered as {expected!r}"
 
 
-def _same(wanted: object, there: object) -> bool:
-    if wanted == there or (there is None and wanted in (None, "", {}, [], False, 0)):
+def _same(expected: object, actual: object) -> bool:
+    if expected == actual or (actual is None and expected in (None, "", {}, [], False, 0)):
         return True
-    amounts = _quantity(wanted), _quantity(there)
+    amounts = _quantity(expected), _quantity(actual)
     return amounts[0] is not None and amounts[0] == amounts[1]
 
 
 def _quantity(value: object) -> float | None:
     """A quantity as a number: the server writes 1000m as 1."""
-    found = re.fullmatch(r"([0-9.]+)(m|[KMGT]i)?", str(value))
-    if not found:
+    match = re.fullmatch(r"([0-9.]+)(m|[KMGT]i)?", str(value))
+    if not match:
         return None
-    factor = 0.001 if found[2] == "m" else _BINARY.get(found[2] or "", 1)
-    return float(found[1]) * factor
+    factor = 0.001 if match[2] == "m" else _BINARY.get(match[2] or "", 1)
+    return float(match[1]) * factor
 
 
 def _owned(live: Value) -> Iterator[KeyPath]:
@@ -131,17 +133,17 @@ def _owned(live: Value) -> Iterator[KeyPath]:
             yield from _paths(mapping(entry, "fieldsV1"), live, ())
 
 
-def _paths(fields: Value, there: object, path: KeyPath) -> Iterator[KeyPath]:
+def _paths(fields: Value, actual: object, path: KeyPath) -> Iterator[KeyPath]:
     below = {key: mapping(value) for key, value in fields.items() if key != "."}
     if not below and path:
         yield path
     for key, inner in below.items():
         if key.startswith("f:"):
             name = key[2:]
-            yield from _paths(inner, dig(there, name), (*path, name))
-        elif key.startswith("k:") and isinstance(there, list):
+            yield from _paths(inner, dig(actual, name), (*path, name))
+        elif key.startswith("k:") and isinstance(actual, list):
             match = json.loads(key[2:])
-            for index, item in enumerate(there):
+            for index, item in enumerate(actual):
                 if all(dig(item, one) == value for one, value in match.items()):
                     yield from _paths(inner, item, (*path, index))
 

@@ -24,7 +24,7 @@ REGION, ACCOUNT = "us-west-2", "123456789012"  # the account is the imitation's
 
 
 @dataclass
-class Pair:
+class TwoClusters:
     """Staging, whose Git server both fetch from, and production."""
 
     staging: LocalCluster
@@ -90,7 +90,7 @@ class Pair:
 
 
 @contextmanager
-def running(checkout: Repository) -> Iterator[Pair]:
+def running(checkout: Repository) -> Iterator[TwoClusters]:
     """Both, Ready, for as long as the block runs."""
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -98,12 +98,12 @@ def running(checkout: Repository) -> Iterator[Pair]:
         local.running(checkout, "e2e-staging") as staging,
         local.running(checkout, "e2e-production") as production,
     ):
-        pair = Pair(staging, production, images)
-        commit = pair.derive()
+        two_clusters = TwoClusters(staging, production, images)
+        commit = two_clusters.derive()
         for cluster, env in zip((staging, production), BOTH, strict=True):
             cluster.follow(env, staging.url)
-        pair.sync(commit)
-        yield pair
+        two_clusters.sync(commit)
+        yield two_clusters
 
 
 def bucket(env: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e import oracle
-from tests.e2e.lab import INFRA, STORAGE, Lab
+from tests.e2e import render_vs_applied
+from tests.e2e.scenario import INFRA, STORAGE, Scenario
 
 _PV = "infra/storage/persistentvolume.yaml"
 _VALUES: list[dict[str, object]] = [
@@ -55,16 +55,16 @@ _PATCHES: list[dict[str, object]] = [
 ]
 
 
-def _varied(lab: Lab, seed: int) -> dict[str, str | None]:
+def _varied(scenario: Scenario, seed: int) -> dict[str, str | None]:
     """One to three changes that an engineer might make, drawn by ``seed``."""
     drawn = random.Random(seed)  # noqa: S311
     changes: dict[str, str | None] = {}
     if drawn.random() < 0.6:
-        changes |= lab.release({"values": drawn.choice(_VALUES)})
+        changes |= scenario.release({"values": drawn.choice(_VALUES)})
     if drawn.random() < 0.7:
-        changes |= lab.note(f"note-{seed}", drawn.choice(_NOTES))
+        changes |= scenario.note(f"note-{seed}", drawn.choice(_NOTES))
     if drawn.random() < 0.5 or not changes:
-        documents = list(yaml.safe_load_all(lab.bare.read(INFRA)))
+        documents = list(yaml.safe_load_all(scenario.bare.read(INFRA)))
         chosen = drawn.choice(_PATCHES)
         for flux in documents:
             if flux["metadata"]["name"] == "storage":
@@ -73,19 +73,19 @@ def _varied(lab: Lab, seed: int) -> dict[str, str | None]:
     return changes
 
 
-def _agree(lab: Lab, commit: str, folder: Path) -> None:
-    lab.bare.export(commit, folder)
-    rendered = oracle.render(lab.cluster.repository, folder, "local")
-    assert list(oracle.differences(lab.api, rendered)) == []
-    lab.notes["objects compared"] = len(rendered.objects)
+def _agree(scenario: Scenario, commit: str, folder: Path) -> None:
+    scenario.bare.export(commit, folder)
+    rendered = render_vs_applied.render(scenario.cluster.repository, folder, "local")
+    assert list(render_vs_applied.differences(scenario.api, rendered)) == []
+    scenario.notes["objects compared"] = len(rendered.objects)
 
 
-def test_render_and_flux_agree_on_this_repository(lab: Lab, tmp_path: Path) -> None:
-    _agree(lab, lab.bare.head(), tmp_path)
+def test_render_and_flux_agree_on_this_repository(scenario: Scenario, tmp_path: Path) -> None:
+    _agree(scenario, scenario.bare.head(), tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("path", "old", "new", "said"),
+    ("path", "old", "new", "expected"),
     [
         pytest.param(_PV, "5Gi", "6Gi", "is '5Gi', was rendered as '6Gi'", id="a value"),
         pytest.param(STORAGE, "- persistentvolume.yaml", "", "not rendered", id="an object less"),
@@ -96,21 +96,23 @@ def test_render_and_flux_agree_on_this_repository(lab: Lab, tmp_path: Path) -> N
     ],
 )
 def test_a_difference_is_seen(
-    lab: Lab, tmp_path: Path, path: str, old: str, new: str, said: str
+    scenario: Scenario, tmp_path: Path, path: str, old: str, new: str, expected: str
 ) -> None:
-    lab.bare.export(lab.bare.head(), tmp_path)
+    scenario.bare.export(scenario.bare.head(), tmp_path)
     file = tmp_path / path
     before = file.read_text()
     assert old in before
     file.write_text(before.replace(old, new))
-    found = list(
-        oracle.differences(lab.api, oracle.render(lab.cluster.repository, tmp_path, "local"))
+    differences = list(
+        render_vs_applied.differences(
+            scenario.api, render_vs_applied.render(scenario.cluster.repository, tmp_path, "local")
+        )
     )
-    assert any(said in each for each in found), found
+    assert any(expected in each for each in differences), differences
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_render_and_flux_agree_on_a_variation(shared: Lab, seed: int, tmp_path: Path) -> None:
+def test_render_and_flux_agree_on_a_variation(shared: Scenario, seed: int, tmp_path: Path) -> None:
     shared.bare.restore(shared.base)
     commit = shared.bare.commit(_varied(shared, seed), f"Variation {seed}")
     shared.cluster.sync(commit)

@@ -37,7 +37,7 @@ _LOG_LINES = 12
 
 
 @dataclass
-class Lab:
+class Scenario:
     """One cluster that scenarios share; each begins and ends with the same tree."""
 
     cluster: LocalCluster
@@ -127,17 +127,17 @@ class Lab:
 
     def note(self, name: str, value: str = "1") -> dict[str, str | None]:
         """A ConfigMap of that name, as a file of infra/storage."""
-        made = {
+        config_map = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": name, "namespace": NAME},
             "data": {"value": value},
         }
-        listed = yaml.safe_load(self.bare.read(STORAGE))
-        listed["resources"] = [*listed["resources"], f"{name}.yaml"]
+        kustomization = yaml.safe_load(self.bare.read(STORAGE))
+        kustomization["resources"] = [*kustomization["resources"], f"{name}.yaml"]
         return {
-            f"infra/storage/{name}.yaml": yaml.safe_dump(made),
-            STORAGE: yaml.safe_dump(listed),
+            f"infra/storage/{name}.yaml": yaml.safe_dump(config_map),
+            STORAGE: yaml.safe_dump(kustomization),
         }
 
     def helm_release(self) -> Value:
@@ -147,14 +147,14 @@ class Lab:
         return self.one(kinds.DEPLOYMENT, NAME, NAME)
 
     def one(self, kind: Kind, name: str, namespace: str = "") -> Value:
-        found = self.api.get(kind, name, namespace)
-        assert found is not None, f"{kind.name} {name} not found"
-        return found
+        value = self.api.get(kind, name, namespace)
+        assert value is not None, f"{kind.name} {name} not found"
+        return value
 
     def pods(self) -> list[Value]:
         """TorchServe's pods that are not on their way out."""
-        found = self.api.list_all(kinds.POD, NAME, SERVERS)
-        return [pod for pod in found if not dig(pod, "metadata", "deletionTimestamp")]
+        pods = self.api.list_all(kinds.POD, NAME, SERVERS)
+        return [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
 
     def serving(self) -> set[str]:
         """The uids of the pods that are Ready."""
@@ -185,13 +185,13 @@ class Lab:
             self.api.patch(kinds.NODE, node, {"metadata": {"annotations": {mark: None}}})
 
     def wait_for(
-        self, kind: Kind, name: str, so: Callable[[Value], bool], seconds: float = 60
+        self, kind: Kind, name: str, condition: Callable[[Value], bool], seconds: float = 60
     ) -> Value:
         """Watch one object of Flux, or of TorchServe's namespace, until ``so``."""
 
-        def look(found: list[Value]) -> Value | None:
-            for each in found:
-                if text(each, "metadata", "name") == name and so(each):
+        def look(objects: list[Value]) -> Value | None:
+            for each in objects:
+                if text(each, "metadata", "name") == name and condition(each):
                     return each
             return None
 
@@ -201,8 +201,8 @@ class Lab:
         """Wait until an object is not Ready and its message has ``why``; return the message."""
 
         def says(each: Value) -> bool:
-            found = reconciliation.condition(each, "Ready")
-            return text(found, "status") == "False" and why in text(found, "message")
+            condition = reconciliation.condition(each, "Ready")
+            return text(condition, "status") == "False" and why in text(condition, "message")
 
         return text(
             reconciliation.condition(self.wait_for(kind, name, says, seconds), "Ready"), "message"
@@ -219,14 +219,14 @@ class Lab:
 
     def uids(self) -> dict[str, str]:
         """Every object in the cluster but for what controllers keep writing by themselves."""
-        found = {}
+        uids = {}
         for kind in self.api.kinds():
             if kind.name in _RESTLESS:
                 continue
             for each in self.api.list_all(kind):
                 where = (text(each, "metadata", key) for key in ("namespace", "name"))
-                found["/".join((kind.name, *where))] = text(each, "metadata", "uid")
-        return found
+                uids["/".join((kind.name, *where))] = text(each, "metadata", "uid")
+        return uids
 
 
 _RESTLESS = ("Event", "Lease", "Pod", "EndpointSlice", "Endpoints", "Node", "PodMetrics")
@@ -235,10 +235,10 @@ _RESTLESS = ("Event", "Lease", "Pod", "EndpointSlice", "Endpoints", "Node", "Pod
 def diagnosis(cluster: LocalCluster) -> str:
     """Conditions, warnings and the controllers' last complaints, for a scenario that failed."""
     try:
-        said = list(_conditions(cluster.api))
+        lines = list(_conditions(cluster.api))
     except HarnessError as error:
-        said = [f"the API server: {error.message}"]
-    return "\n".join([*said, *_complaints(cluster)])
+        lines = [f"the API server: {error.message}"]
+    return "\n".join([*lines, *_complaints(cluster)])
 
 
 def _conditions(api: Api) -> Iterator[str]:
@@ -246,8 +246,8 @@ def _conditions(api: Api) -> Iterator[str]:
         for each in api.list_all(kind):
             yield f"{kind.name}/{text(each, 'metadata', 'name')}"
             for one in items(each, "status", "conditions"):
-                said = (text(one, name) for name in ("type", "status", "reason", "message"))
-                yield "    " + " ".join(said)[:500]
+                words = (text(one, name) for name in ("type", "status", "reason", "message"))
+                yield "    " + " ".join(words)[:500]
     for pod in api.list_all(kinds.POD):
         yield f"Pod/{text(pod, 'metadata', 'name')}: {status.pod_reason(pod)}"
     for event in api.list_all(kinds.EVENT):

@@ -222,5 +222,5 @@ def _digest(
         yield ("digest",), f"{base.moved_in[:12]} pins nothing that renders"
         return
     old = evidence.schema_version == 1 and digest.matches(environment, evidence.digest)
-    if not old and evidence.digest != (now := digest.of(environment)):
+    if not old and evidence.digest != (now := digest.release_digest(environment)):
         yield ("digest",), f"is of release {evidence.digest[:12]}, and {now[:12]} would run"

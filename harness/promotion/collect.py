@@ -30,7 +30,7 @@ from harness.promotion.running import Running
 from harness.registry import Image
 from harness.render import diff, digest
 from harness.render.rendered import Environment
-from harness.render.renderer import Renderer, pinned
+from harness.render.renderer import Renderer, pinned_commit
 from harness.settings.gates import Gates
 from harness.settings.site import UNSET
 
@@ -69,7 +69,7 @@ def collect(
             hint="was main rewritten? git fetch origin shows it",
         )
     renderer = Renderer(repository)
-    source_digest = digest.of(renderer.at(source, commit))
+    source_digest = digest.release_digest(renderer.at(source, commit))
     reports = {kind: evidence_store.of(store, source, source_digest, kind) for kind in _KINDS}
     target_candidate = candidate(renderer, target, commit, gates)
     return GateInputs(
@@ -81,7 +81,7 @@ def collect(
         local_now=datetime.datetime.now(datetime.UTC),
         history=_history(upstream, commit, target_candidate.replaces),
         running=running,
-        running_digest=digest.of(renderer.at(source, running.commit)),
+        running_digest=digest.release_digest(renderer.at(source, running.commit)),
         reports=reports,
         reported=_reported(upstream, renderer, source, reports),
         signers=signers(upstream),
@@ -111,8 +111,8 @@ def candidate(renderer: Renderer, target: str, commit: str, gates: Gates) -> Can
     return Candidate(
         new=new,
         old=old,
-        replaces=pinned(renderer.tree, target),
-        digest=digest.of(new),
+        replaces=pinned_commit(renderer.tree, target),
+        digest=digest.release_digest(new),
         faults=tuple(
             f"{each.object}: {each.message}"
             for each in new.faults
@@ -197,7 +197,7 @@ def _reported(
     commits = {}
     for commit in filter(upstream.git.resolve, names):
         try:
-            release_digest = digest.of(renderer.at(source, commit))
+            release_digest = digest.release_digest(renderer.at(source, commit))
         except HarnessError:
             continue  # the gate reports it as unknown
         commits[commit] = ReportedCommit(_commit_date(upstream, commit), release_digest)

@@ -113,6 +113,6 @@ def _with_figures(record: Record, env: str, store: EvidenceStore) -> Record:
 
 def _digest(renderer: Renderer, env: str, commit: str) -> str:
     try:
-        return digest.of(renderer.at(env, commit))
+        return digest.release_digest(renderer.at(env, commit))
     except HarnessError:
         return ""

@@ -25,7 +25,7 @@ from harness.promotion.report_file import Proof
 from harness.promotion.running import Running
 from harness.render import digest
 from harness.render.rendered import Environment
-from harness.render.renderer import Renderer, pinned
+from harness.render.renderer import Renderer, pinned_commit
 from harness.settings.gates import Gates
 
 NOW = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)  # a Thursday
@@ -170,8 +170,8 @@ def rendered_candidate(repository: Repository, commit: str, **changes: Any) -> C
     return candidate(
         new=new,
         old=renderer.live("production"),
-        replaces=pinned(renderer.tree, "production"),
-        digest=digest.of(new),
+        replaces=pinned_commit(renderer.tree, "production"),
+        digest=digest.release_digest(new),
         **changes,
     )
 

@@ -57,7 +57,7 @@ def test_followed_environment_lists_what_changed_it_with_its_load_tests(
     changed = clone.change(1)
     (clone.root / "models" / "README.md").write_text("Words.\n")
     clone.commit("Words under models/")
-    named = digest.of(Renderer(clone.repository).at("staging", changed))
+    named = digest.release_digest(Renderer(clone.repository).at("staging", changed))
     report = tmp_path / "report.json"
     release = {"commit": changed, "digest": named, "helm": "", "pods": ""}
     report.write_text(cases.load_report(release=release).model_dump_json())

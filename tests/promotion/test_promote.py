@@ -24,7 +24,7 @@ BRANCH = "promote/production"
 def gate_inputs(clone: Clone, commit: str, **changes: object) -> GateInputs:
     """Inputs about a commit that passes every gate."""
     renderer = Renderer(clone.repository)
-    source_digest = digest.of(renderer.at("staging", commit))
+    source_digest = digest.release_digest(renderer.at("staging", commit))
     release = {"commit": commit, "digest": source_digest, "helm": "", "pods": ""}
     passing = cases.gate_inputs(
         commit=commit,
@@ -71,7 +71,9 @@ def test_evidence_lists_gates_and_reports(clone: Clone) -> None:
     assert (evidence.commit, evidence.replaces) == (commit, before)
     assert all(gate.passed for gate in evidence.gates)
     assert {report.kind for report in evidence.reports} == {"loadtest", "smoke"}
-    assert evidence.digest == digest.of(Renderer(clone.repository).pinning("production", commit))
+    assert evidence.digest == digest.release_digest(
+        Renderer(clone.repository).pinning("production", commit)
+    )
 
 
 def test_promotion_renders_nothing_again(clone: Clone) -> None:

@@ -80,7 +80,7 @@ def runner(tmp_path: Path) -> Runner:
         folder / name.replace("$(VENV)", ".venv") for name in (*written, ".venv/bin/harness")
     ]
     programs += [folder / "bin" / name for name in ("aws", "cosign", "find", "gh", "git")]
-    read = ("Makefile", "requirements.lock", "pyproject.toml", "tools/uv.txt")
+    read = ("Makefile", "requirements.lock", "pyproject.toml", "tools/setup.sh", "tools/uv.txt")
     for name in (*read, "apps/torchserve/image/jars.lock"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     gates = require_route(repository, args)
     shared = upstream(Git(repository.root))
     with signature.reusable(args.key) if args.key else contextlib.nullcontext() as key:
-        if key:  # before any long work: a key that does not count would be found out at the merge
+        if key:  # before any long work: the merge would refuse a key that does not count
             now = datetime.datetime.now(datetime.UTC)
             collect.signers(shared).require(key, signature.RELEASE, now)
         tools.set_up(repository)

@@ -127,7 +127,7 @@ def _committed(repository: Repository, env: str) -> Release | None:
 
 def _digest(repository: Repository, env: str, commit: str) -> str | None:
     try:
-        return digest.of(Renderer(repository).at(env, commit))
+        return digest.release_digest(Renderer(repository).at(env, commit))
     except HarnessError as error:
         console.note(f"no release digest, so the report is not evidence: {error}")
         return None

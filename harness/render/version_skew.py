@@ -56,5 +56,5 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem
                     f"{what}: {error.message}",
                     Location(Path(request.chart, "values.yaml")),
                     f"HelmRelease/{request.release}",
-                    "render/crossed",
+                    "render/version-skew",
                 )

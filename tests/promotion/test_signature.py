@@ -44,14 +44,14 @@ def test_signer_is_named(key: Callable[[str], Path]) -> None:
 def test_changed_text_is_refused(key: Callable[[str], Path]) -> None:
     mine = key("mine")
     signed = signature.sign(TEXT, mine, EVIDENCE)
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match="does not match"):
         Signers(allowed(mine)).verify(TEXT.replace("pass", "fail"), signed, EVIDENCE, NOW)
 
 
 def test_key_that_may_not_sign_is_refused(key: Callable[[str], Path]) -> None:
     signed = signature.sign(TEXT, key("stranger"), EVIDENCE)
     for text in (allowed(key("mine")), "", "# nobody\n"):
-        with pytest.raises(InputError, match="nobody who may"):
+        with pytest.raises(InputError, match="not signed by an allowed signer"):
             Signers(text).verify(TEXT, signed, EVIDENCE, NOW)
 
 
@@ -97,21 +97,21 @@ def test_key_that_cannot_sign_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "namespace", "said"),
+    ("options", "namespace", "message"),
     [
         (f'namespaces="{EVIDENCE}"', RELEASE, "not permitted for use in signature namespace"),
         (f'namespaces="{RELEASE}"', EVIDENCE, "not permitted for use in signature namespace"),
         ('valid-before="20261125"', RELEASE, "key has expired"),
         ('valid-after="20270101"', RELEASE, "key is not yet valid"),
-        (None, RELEASE, "signed by nobody who may"),
+        (None, RELEASE, "not signed by an allowed signer"),
     ],
 )
 def test_key_that_would_not_count_is_refused_with_its_line(
-    key: Callable[[str], Path], options: str | None, namespace: str, said: str
+    key: Callable[[str], Path], options: str | None, namespace: str, message: str
 ) -> None:
     mine = key("mine")
     signers = Signers("" if options is None else allowed(mine, options))
-    with pytest.raises(InputError, match=said) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         signers.require(mine, namespace, NOW)
     kind, public, _ = mine.with_suffix(".pub").read_text().split()
     assert f'NAME namespaces="{namespace}" {kind} {public}' in refused.value.hint

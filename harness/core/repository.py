@@ -8,7 +8,7 @@ from harness.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A clone of this repository. What a command leaves behind lies under ``build``, ignored by Git.
+    """A clone of this repository. What commands leave behind lies under ``build``, ignored by Git.
 
     Attributes:
         root: where its files lie.

@@ -28,7 +28,7 @@ def previous(repository: Repository) -> str | None:
         return None
     git = Git(repository.root)
     head = git.resolve("HEAD")
-    if head is None or git.uncommitted(*_READ):
+    if head is None or git.uncommitted_changes(*_READ):
         return head
     base = git.run("merge-base", head, "origin/main", accept=(0, 1, 128))
     return base if base and base != head else git.resolve("HEAD^")

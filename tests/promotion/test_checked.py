@@ -44,7 +44,7 @@ def _checked(repository: Repository) -> list[str]:
 
 
 def unverified(repository: Repository) -> list[str]:
-    return [each.message for each in rules.unverified(Project(repository, {}))]
+    return [each.message for each in rules.evidence_is_verifiable(Project(repository, {}))]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.attestation import signature
+from harness.attestation.record import GATES, Evidence
 from harness.attestation.signature import EVIDENCE, RELEASE, Signers
 from harness.core.errors import HarnessError, InputError
 
@@ -132,3 +133,17 @@ def test_fingerprint_is_of_the_key_and_not_of_what_it_signs(key: Callable[[str],
     for no_signature in ("", "{}", "-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n"):
         with pytest.raises(InputError, match="no SSH signature"):
             signature.fingerprint(no_signature)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_evidence_that_was_signed_before_verifies_forever(version: int) -> None:
+    """The files were written and signed by the harness of 2026-11-29; nobody has the key."""
+    folder = Path(__file__).parents[1] / "testdata" / "evidence"
+    text = (folder / f"version-{version}.json").read_text()
+    signed = (folder / f"version-{version}.json.sig").read_text()
+    signers = Signers((folder / "allowed_signers").read_text())
+    at = datetime.datetime(2026, 11, 30, tzinfo=datetime.UTC)
+    assert signers.verify(text, signed, RELEASE, at) == "ada@example.com"
+    evidence = Evidence.model_validate_json(text)
+    assert {gate.name for gate in evidence.gates} == GATES[version]
+    assert [report.figures[0].p99 for report in evidence.reports if report.figures] == [None]

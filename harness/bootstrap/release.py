@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError
 from harness.core.git import Git
 from harness.core.values import dig, items, text
 from harness.render import placeholders, tree
-from harness.render.renderer import pinned
+from harness.render.renderer import pinned_commit
 from harness.render.tree import Tree
 from harness.settings import gates
 
@@ -135,7 +135,7 @@ def _read(installation: Installation, main: Tree) -> Iterator[str]:
 
 def _source(installation: Installation, main: Tree) -> Tree:
     """What infra/ and apps/ are read from: the commit that the environment pins, or main itself."""
-    commit = pinned(main, installation.env)
+    commit = pinned_commit(main, installation.env)
     return tree.at_commit(installation.repository, commit) if commit else main
 
 

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except HarnessError as error:
         return _report(error, as_json=args.json)
-    except BrokenPipeError:  # `harness diff … | head` has read what it wanted
+    except BrokenPipeError:  # `harness diff … | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as if the signal had ended us
     except KeyboardInterrupt:

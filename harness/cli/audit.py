@@ -59,20 +59,20 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.root} is not a folder", hint="--root FOLDER with an image's files")
     if args.index:
         return _index(repository, args.root, as_json=args.json)
-    found = java.find(args.root, (*_read(repository.root / _PINNED), *_read(_BUNDLED)))
+    libraries = java.find(args.root, (*_read(repository.root / _PINNED), *_read(_BUNDLED)))
     base = bom.load(args.sbom) if args.sbom else scanner.catalog(repository, args.root)
-    materials = bom.with_java(base, found.parts)
+    materials = bom.with_java(base, libraries.parts)
     folder = repository.build / "audit"
     files.write(folder / "sbom.cdx.json", json.dumps(materials, indent=2) + "\n")
     console.note(f"bill of materials: {folder / 'sbom.cdx.json'}")
     matches = scanner.match(repository, materials, args.db)
     entries = verdict.load(repository.root / verdict.FILE)
     today = datetime.datetime.now(datetime.UTC).date()
-    answer = report.judge(materials, found, matches, entries, args.severity, today)
-    text = json.dumps(report.as_json(answer), indent=2)
+    result = report.evaluate(materials, libraries, matches, entries, args.severity, today)
+    text = json.dumps(report.as_json(result), indent=2)
     files.write(folder / "report.json", text + "\n")
-    print(text if args.json else report.as_text(answer))
-    return 0 if answer.passed else 1
+    print(text if args.json else report.as_text(result))
+    return 0 if result.passed else 1
 
 
 def _index(repository: Repository, root: Path, *, as_json: bool) -> int:

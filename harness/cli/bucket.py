@@ -43,7 +43,7 @@ def _push(args: argparse.Namespace) -> int:
     present: list[str] = []
     for model, locked in load_lock(repository.lock).models.items():
         if locked.unset:
-            console.note(f"! {model} {locked.version} is UNSET: there is nothing to push")
+            console.note(f"! {model} {locked.version} is UNSET: nothing to push")
             continue
         with console.step(locked.mar) as update:
             new = bucket.push(model_store_folder(repository) / locked.mar, locked, update)

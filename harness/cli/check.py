@@ -12,7 +12,8 @@ from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.core.suggest import did_you_mean
-from harness.policy import engine, exceptions, report
+from harness.policy import engine, report
+from harness.policy.renamed import current_id
 from harness.policy.report import Report
 from harness.render import tree
 from harness.render.renderer import Renderer
@@ -89,7 +90,7 @@ def _comment(repository: Repository, result: Report, since: str) -> None:
 
 def _explain(rule: str, *, as_json: bool) -> int:
     known = engine.load_rules()
-    rule = exceptions.RENAMED.get(rule, rule)
+    rule = current_id(rule)
     if rule not in known:
         raise UsageError(
             f"no rule {rule!r}{did_you_mean(rule, known)}", hint="docs/rules.md lists all rules"

@@ -102,7 +102,7 @@ VERBS: dict[str, Verb] = {
             "list": "releases of an environment with their figures, newest first",
             "copy": "copy the archives and image of a release to another environment",
             "notes": "changes that the last move of an environment's pointer brought",
-            "evidence": "sign a report and store it where promotions look",
+            "evidence": "sign a report and store it for promotions",
             "freeze": "exit 1 if promotions are frozen",
             "observe": "save what a cluster runs, for a promotion from elsewhere",
         },

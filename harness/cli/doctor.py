@@ -12,7 +12,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -33,6 +33,7 @@ from harness.models.lock import load_lock
 from harness.schema import catalog
 
 _GIGABYTE = 1e9
+_WIDTH = 60  # of a list of names; a longer one is counted
 _DISK = 10  # GB: PyTorch, the archives and the caches of a build
 _MEMORY = 4  # GB: TorchServe with the three models of `make demo`
 _LOCK = "requirements.lock"
@@ -59,7 +60,7 @@ class Row:
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add no options: it always looks at everything."""
+    """Add no options: it always reports everything."""
     parser.set_defaults(run=_run)
 
 
@@ -96,7 +97,7 @@ def _check(repository: Repository) -> Iterator[Row]:
     yield (
         Row("schemas", "ok", "as pinned")
         if _read(stamp) == catalog.fingerprint(repository)
-        else Row("schemas", "automatic", "not made yet", "harness tools")
+        else Row("schemas", "automatic", "not built yet", "harness tools")
     )
     yield _git(repository)
 
@@ -104,7 +105,7 @@ def _check(repository: Repository) -> Iterator[Row]:
 def _packages(repository: Repository) -> Row:
     """Compare what is installed with requirements.lock; what it leaves out may be optional."""
     pins = re.findall(r"^([\w.-]+)==([\w.+-]+)", _read(repository.root / _LOCK), re.MULTILINE)
-    locked: dict[str, set[str]] = {}  # several versions where Python's own decides
+    locked: dict[str, set[str]] = {}  # several if it depends on Python's version
     for name, version in pins:
         locked.setdefault(name, {""}).add(version)
     stale = [name for name, versions in locked.items() if _version(name) not in versions]
@@ -124,7 +125,7 @@ def _git(repository: Repository) -> Row:
     git = Git(repository.root)
     commit = git.resolve("HEAD")
     if commit is None:
-        return Row("git", "missing", "no commit here", "clone the repository with git")
+        return Row("git", "missing", "no commit", "clone the repository with git")
     branch = git.run("branch", "--show-current").strip() or "no branch"
     changed = len(git.run("status", "--porcelain").splitlines())
     return Row("git", "ok", f"{branch} at {commit[:12]}, {changed} files changed")
@@ -154,7 +155,12 @@ def _jars(repository: Repository) -> Row:
     detail = f"{present} of {len(pinned)} replaced"
     if present == len(pinned):
         return Row(name, "ok", detail)
-    return Row(name, "missing", f"{detail}; TorchServe would run its own old ones", "make jars")
+    return Row(
+        name,
+        "missing",
+        f"{detail}; TorchServe would run the older ones of its own JAR",
+        "make jars",
+    )
 
 
 def _models(repository: Repository) -> Row:
@@ -241,11 +247,12 @@ def _release(repository: Repository) -> Iterator[Row]:
     )
 
 
-def _programs(repository: Repository, name: str, programs: Iterable[str], command: str) -> Row:
+def _programs(repository: Repository, name: str, programs: Collection[str], command: str) -> Row:
     absent = [each for each in programs if not tools.built(repository, each)]
     if absent:
         return Row(name, "automatic", f"to be built: {', '.join(absent)}", command)
-    return Row(name, "ok", f"{', '.join(programs)}: as pinned")
+    names = ", ".join(programs)
+    return Row(name, "ok", f"{names if len(names) < _WIDTH else len(programs)} as pinned")
 
 
 def _on_path(name: str, advice: str) -> Row:

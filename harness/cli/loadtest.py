@@ -120,14 +120,14 @@ def _committed(repository: Repository, env: str) -> Release | None:
     """Return the release that the working tree is, or None if it has uncommitted changes."""
     git = Git(repository.root)
     commit = git.resolve("HEAD")
-    if commit is None or git.uncommitted(*tree.READ):
+    if commit is None or git.uncommitted_changes(*tree.READ):
         return None
     return Release(commit=commit, digest=_digest(repository, env, commit), helm="", pods="")
 
 
 def _digest(repository: Repository, env: str, commit: str) -> str | None:
     try:
-        return digest.of(Renderer(repository).at(env, commit))
+        return digest.release_digest(Renderer(repository).at(env, commit))
     except HarnessError as error:
         console.note(f"no release digest, so the report is not evidence: {error}")
         return None

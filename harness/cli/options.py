@@ -84,7 +84,7 @@ def confirm(env: str, what: str) -> None:
     """Have a person type the environment's name before all of ``what`` is removed.
 
     Raises:
-        UsageError: there is no terminal, or something else was typed.
+        UsageError: no terminal, or something else was typed.
     """
     console.note(what)
     if not sys.stdin.isatty():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.core.repository import Repository
 from harness.kubernetes.status import ClusterStatus
 from harness.render import tree
-from harness.render.renderer import pinned
+from harness.render.renderer import pinned_commit
 
 _SHOWN = 12  # digits of a commit
 
@@ -27,7 +27,7 @@ def differences(
         UsageError: the commit is not in this checkout.
     """
     target = tree.at_commit(repository, commit)
-    release = pinned(target, env) or target.commit
+    release = pinned_commit(target, env) or target.commit
     if screen.main != target.commit:
         yield f"follows {_short(screen.main)}, and main is at {_short(target.commit)}"
     if screen.release != release:

@@ -1,16 +1,16 @@
-"""What the engine itself reports: rules without a judge, so that they have a why and a fix too."""
+"""What the engine itself reports: each a rule too, so that it has a why and a fix."""
 
 from harness.policy.rule import Rule, declare
 
 _RULES = (
     (
         "render/kustomize",
-        "kustomize-controller would stop here; no rule judges an environment that does not render",
+        "kustomize-controller would stop here; rules skip an environment that does not render",
         "repair what kustomize names; `harness render --env ENV` shows the result",
     ),
     (
         "render/helm",
-        "helm-controller would stop here; no rule judges an environment that does not render",
+        "helm-controller would stop here; rules skip an environment that does not render",
         "repair the chart or the values that helm names",
     ),
     (
@@ -20,21 +20,21 @@ _RULES = (
     ),
     (
         "render/placeholder",
-        "a value that is UNSET cannot be judged without a placeholder of valid form",
+        "a value that is UNSET cannot be checked without a placeholder of valid form",
         "add the field's last key to harness/render/placeholders.yaml",
     ),
     (
         "render/not-rendered",
-        "what a chart of the network makes was not seen by any rule",
+        "what a third-party chart makes was not seen by any rule",
         "`harness tools` fetches it; where it cannot, exceptions.yaml says why, and until when",
     ),
     (
         "render/unknown",
-        "Flux would read it and the render does not: what is judged is not what the cluster gets",
+        "Flux would read it and the render does not: what is checked is not what the cluster gets",
         "say the same in a way the render reads: values, the chart, or patches of a Kustomization",
     ),
     (
-        "render/crossed",
+        "render/version-skew",
         "Flux may use a commit's chart a moment before or after its values",
         "give every new value a default, and keep old values accepted for one release",
     ),
@@ -96,12 +96,23 @@ _RULES = (
     (
         "exceptions/expired",
         "an exception is a promise to come back by a date",
-        "repair what it excuses, or give it a new date with a new reason",
+        "repair what it suppresses, or give it a new date with a new reason",
     ),
 )
 
+# Other tools that check the same (decision 8).
+_LIKE = {
+    "schema/invalid": ("kubeconform, which does it here",),
+    "schema/none": ("kubeconform, which does it here",),
+    "yaml/unreadable": ("yamllint",),
+    "yaml/tab": ("yamllint",),
+    "yaml/duplicate-key": ("yamllint key-duplicates",),
+    "yaml/boolean": ("yamllint truthy",),
+    "yaml/anchor": ("yamllint anchors",),
+}
+
 for identifier, why, fix in _RULES:
-    declare(Rule(identifier, why=why, fix=fix))
+    declare(Rule(identifier, why=why, fix=fix, like=_LIKE.get(identifier, ())))
 
 SERVER = declare(
     Rule(

@@ -22,11 +22,10 @@ from harness.core.problem import Location
 from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, text
 from harness.policy.finding import Finding
+from harness.policy.renamed import current_id
 
 FILE = Path("exceptions.yaml")
 _KEYS = ("rule", "object", "environments", "reason", "expires")
-RENAMED = {"cluster/one-name": "cluster/one-region"}
-"""Rules by the ids that they had before: both are taken until 2027-03-01."""
 _SHORTEST = 10  # characters: a reason that fits into fewer explains nothing
 
 
@@ -110,10 +109,8 @@ def _suppression(value: Value, at: Location) -> Suppression:
     except ValueError:
         raise InputError("expires must be a date such as 2027-06-30", at=at) from None
     environments = tuple(map(str, items(value, "environments"))) or ("*",)
-    rule = text(value, "rule")
-    return Suppression(
-        RENAMED.get(rule, rule), text(value, "object"), environments, reason, expires, at
-    )
+    rule = current_id(text(value, "rule"))
+    return Suppression(rule, text(value, "object"), environments, reason, expires, at)
 
 
 def apply(

@@ -1,10 +1,10 @@
-"""What would run once an environment pins a commit, judged as ``harness check`` judges a checkout.
+"""What would run once an environment pins a commit, checked like a working tree.
 
     report = promoted.check(repository, commit, main=upstream.main, pinned=now)
 
 An environment's own folder comes from main; everything else from the commit that it pins. That
-one tree is made, laid out from blobs and judged whole, by the rules and exceptions of main: a
-commit that is on no branch that somebody reviewed cannot excuse itself.
+one tree is made, laid out from blobs and checked as a whole, by the rules and exceptions of main: a
+commit that is on no branch that somebody reviewed cannot suppress its own findings.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from harness.policy import engine
 from harness.policy.report import Report
 from harness.render import artifact, layout
 
-_ABOUT_MAIN = "exceptions/unused"  # main excuses what main has; the commit need not have it
+_ABOUT_MAIN = "exceptions/unused"  # main suppresses findings of main; the commit need not have them
 
 
 def check(repository: Repository, commit: str, *, main: str, pinned: str | None = None) -> Report:
-    """Judge a commit before a pointer moves to it.
+    """Check a commit before a pointer moves to it.
 
     Args:
         repository: the checkout that has the commits.
@@ -33,7 +33,7 @@ def check(repository: Repository, commit: str, *, main: str, pinned: str | None 
     Raises:
         UsageError: a commit is not in this checkout.
         InputError: the commit cannot be laid out.
-        HarnessError: no judgement was possible: a tool is missing or failed.
+        HarnessError: could not evaluate: a tool is missing or failed.
     """
     git = Git(repository.history)
     tree = _combine_trees(git, layout.resolve(git, main), layout.resolve(git, commit))
@@ -42,7 +42,7 @@ def check(repository: Repository, commit: str, *, main: str, pinned: str | None 
     with tempfile.TemporaryDirectory(dir=folder, prefix="promoted-") as scratch:
         root = Path(scratch).resolve()
         layout.lay_out(git, git.entries(tree), root)
-        report = engine.check(Repository(root, checkout=repository.history), before=pinned)
+        report = engine.check(Repository(root, laid_out_from=repository.history), before=pinned)
     findings = tuple(each for each in report.findings if each.rule != _ABOUT_MAIN)
     return dataclasses.replace(report, findings=findings)
 

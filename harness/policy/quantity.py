@@ -19,7 +19,7 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def quantity(value: object) -> Fraction | None:
-    """What ``resources`` and ``sizeLimit`` mean (``500m``, ``2Gi``, 1); None where it is none.
+    """What ``resources`` and ``sizeLimit`` mean (``500m``, ``2Gi``, 1); or None if it is none.
 
     The grammar is that of k8s.io/apimachinery's resource.Quantity.
     """

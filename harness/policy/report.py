@@ -184,7 +184,8 @@ def write(report: Report, folder: Path) -> None:
 def explain(rule: Rule) -> str:
     """A rule for people."""
     references = f"\nreferences: {', '.join(rule.references)}" if rule.references else ""
-    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{references}"
+    like = f"\nlike: {', '.join(rule.like)}" if rule.like else ""
+    return f"{rule.id} ({rule.severity})\nwhy: {rule.why}\nfix: {rule.fix}{references}{like}"
 
 
 def as_markdown(rules: Mapping[str, Rule]) -> str:
@@ -196,13 +197,15 @@ def as_markdown(rules: Mapping[str, Rule]) -> str:
         "# Rules of `harness check`",
         "",
         "Written by `harness generate`. Each rule looks at what was rendered and names the line in",
-        "the source. `harness check --explain RULE` prints one; exceptions.yaml excuses a finding,",
-        "with a reason and a date.",
+        "the source. `harness check --explain RULE` prints one; exceptions.yaml suppresses a",
+        "finding, with a reason and a date. Like: what checks the same elsewhere (decision 8).",
     ]
     for family, members in families.items():
-        lines += ["", f"## {family}", "", "| rule | why | fix | references |", "|---|---|---|---|"]
+        lines += ["", f"## {family}", "", "| rule | why | fix | references | like |"]
+        lines.append("|---|---|---|---|---|")
         for rule in members:
-            cells = (f"`{rule.id}`", rule.why, rule.fix, ", ".join(rule.references))
+            lists = (", ".join(rule.references), ", ".join(rule.like))
+            cells = (f"`{rule.id}`", rule.why, rule.fix, *lists)
             lines.append(f"| {' | '.join(_cell(each) for each in cells)} |")
     return "\n".join(lines) + "\n"
 

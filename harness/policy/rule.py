@@ -40,6 +40,7 @@ class Rule:
         fix: one line: what to write instead.
         references: the published rules that it implements.
         kinds: the kinds of object that it looks at; every kind when empty.
+        like: the checks of other tools that look at the same (decision 8 says why it is kept).
         scope: what it is called with.
         evaluate: the rule itself; None for what the engine itself reports.
     """
@@ -52,6 +53,7 @@ class Rule:
     kinds: tuple[str, ...] = ()
     scope: type = Object
     evaluate: Callable[..., Iterator[Problem]] | None = None
+    like: tuple[str, ...] = ()
 
 
 REGISTRY: dict[str, Rule] = {}
@@ -65,6 +67,7 @@ def rule(
     severity: Severity = Severity.ERROR,
     references: tuple[str, ...] = (),
     kinds: tuple[str, ...] = (),
+    like: tuple[str, ...] = (),
 ) -> Callable[[Evaluate[Subject]], Evaluate[Subject]]:
     """Register the decorated generator as a rule."""
 
@@ -72,7 +75,7 @@ def rule(
         hints = get_type_hints(evaluate)
         hints.pop("return")
         (scope,) = hints.values()
-        declare(Rule(identifier, why, fix, severity, references, kinds, scope, evaluate))
+        declare(Rule(identifier, why, fix, severity, references, kinds, scope, evaluate, like))
         return evaluate
 
     return register

@@ -42,7 +42,7 @@ class Server:
 
     Attributes:
         mounted: the text files of the volume that holds it, by name; itself among them.
-        entries: the file's entries by key; a key that stands twice has its last one, as in the JVM.
+        entries: the file's entries by key; of duplicates the last one, as in the JVM.
     """
 
     environment: Environment
@@ -126,4 +126,4 @@ def _entries(content: str) -> dict[str, properties.Entry]:
     try:
         return {entry.key: entry for entry in properties.entries(content)}
     except InputError:
-        return {}  # a file that the JVM cannot read has a finding of its own (snapshot/stale)
+        return {}  # a file that the JVM cannot read has a finding of its own (snapshot/up-to-date)

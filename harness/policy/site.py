@@ -7,7 +7,7 @@ from harness.render.rendered import Environment
 
 
 def without(environment: Environment) -> Callable[[str], str]:
-    """A function that writes ``${NAME}`` for every value of an environment's site.yaml.
+    """A function that writes ``${NAME}`` forevery value of an environment's site.yaml.
 
     The longest first: a registry may end in the environment's name.
     """

@@ -16,7 +16,7 @@ _OWNERSHIP = ("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/")
 _POINTER = ("GitRepository", "release")  # says which commit runs, which is what is being named
 
 
-def of(environment: Environment) -> str:
+def release_digest(environment: Environment) -> str:
     """SHA-256, in 64 hexadecimal digits, of the objects that Flux and Helm would apply, and of
     every file of their charts: what a template makes only of an upgrade is in no render.
 
@@ -26,14 +26,14 @@ def of(environment: Environment) -> str:
     return _sha256([*_objects(environment), *lines])
 
 
-def of_objects(environment: Environment) -> str:
+def objects_digest(environment: Environment) -> str:
     """The digest as it was before it covered the charts' files: older evidence names it."""
     return _sha256(_objects(environment))
 
 
 def matches(environment: Environment, recorded: str) -> bool:
     """Whether a digest that was recorded, by either formula, names what an environment runs."""
-    return recorded in (of(environment), of_objects(environment))
+    return recorded in (release_digest(environment), objects_digest(environment))
 
 
 def _objects(environment: Environment) -> list[str]:

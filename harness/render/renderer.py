@@ -73,7 +73,7 @@ class Renderer:
         The folder is the working tree's, or that of a commit.
         """
         root = self._root(commit)
-        pin = pinned(root, env)
+        pin = pinned_commit(root, env)
         return _Render(self, env, LIVE, root, self.commit(pin)).run() if pin else None
 
     def pinning(self, env: str, commit: str) -> Environment:
@@ -107,7 +107,7 @@ class Renderer:
         return helm.read(self.cache.get(key, make))
 
 
-def pinned(tree: Tree, env: str) -> str | None:
+def pinned_commit(tree: Tree, env: str) -> str | None:
     """The commit that ``clusters/<env>/release.yaml`` pins."""
     try:
         documents = tree.documents(f"clusters/{env}/release.yaml")

@@ -45,7 +45,7 @@ class Page:
         Args:
             lines: anybody's text.
             rest: a command that shows all of them; told where some were left out.
-            room: characters that they may take; all that are left unless told.
+            room: characters that they may take; all that are left by default.
         """
         shown = [visible(line) for line in lines]
         ticks = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)

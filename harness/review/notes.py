@@ -12,7 +12,7 @@ from harness.core.errors import InputError
 from harness.core.git import Git
 from harness.render import diff
 from harness.render.rendered import Environment
-from harness.render.renderer import Renderer, pinned
+from harness.render.renderer import Renderer, pinned_commit
 from harness.review.markdown import Page, word
 
 LIMIT = 60_000  # characters; half of what GitHub takes for the text of a release
@@ -54,13 +54,13 @@ def last_move(renderer: Renderer, env: str) -> Move:
     path = renderer.repository.cluster(env).relative_to(renderer.repository.root) / "release.yaml"
     moved = git.run("log", "-1", "--format=%H", "--", str(path))
     after = renderer.live(env, moved) if moved else None
-    new = pinned(renderer.commit(moved), env) if moved else None
+    new = pinned_commit(renderer.commit(moved), env) if moved else None
     if after is None or new is None:
         raise InputError(
             "pins no commit, so nothing was released", at=path, hint="`make promote` moves it"
         )
     parent = git.resolve(f"{moved}^")
-    old = pinned(renderer.commit(parent), env) if parent else None
+    old = pinned_commit(renderer.commit(parent), env) if parent else None
     before = renderer.live(env, parent) if parent else None
     back = bool(old) and git.is_ancestor(new, str(old))
     between = f"{new}..{old}" if back else f"{old}..{new}"

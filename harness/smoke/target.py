@@ -244,7 +244,7 @@ def _cluster(
 
 def _digest(render: Callable[[str], Environment], commit: str) -> str | None:
     try:
-        return digest.of(render(commit))
+        return digest.release_digest(render(commit))
     except HarnessError as error:
         console.note(f"no release digest, so the report is no evidence: {error}")
         return None

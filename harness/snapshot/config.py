@@ -100,7 +100,7 @@ class ConfigSnapshot:
     def model_files_yaml(self) -> str:
         """The text of model-files.yaml: the chart's value ``modelStore.files``."""
         # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
-        # start, refuses them, and charts and values arrive apart (rule render/crossed).
+        # start, refuses them, and charts and values arrive apart (rule render/version-skew).
         files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.model_files]
         values = {"modelStore": {"files": files}}
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)

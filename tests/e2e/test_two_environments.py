@@ -51,7 +51,9 @@ def _pods(cluster: LocalCluster) -> set[str]:
 
 def _digest(two_clusters: TwoClusters, commit: str, folder: Path) -> str:
     two_clusters.staging.bare.export(commit, folder)
-    return digest.of(render_vs_applied.render(two_clusters.staging.repository, folder, "staging"))
+    return digest.release_digest(
+        render_vs_applied.render(two_clusters.staging.repository, folder, "staging")
+    )
 
 
 def test_commit_reaches_staging_and_production_only_by_its_pin(two_clusters: TwoClusters) -> None:

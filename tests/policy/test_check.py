@@ -10,6 +10,7 @@ import pytest
 from harness import cli
 from harness.core.repository import Repository
 from harness.policy import engine
+from harness.policy.renamed import FORMER_IDS
 from harness.policy.report import as_markdown, as_text
 from harness.policy.rule import Rule
 from tests.support.miniature import Miniature
@@ -129,6 +130,14 @@ def test_the_page_of_rules_is_fresh(checkout: Repository) -> None:
 def test_explain_prints_why_and_fix(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "--explain", "schema/none"]) == 0
     assert "why: an object without a schema" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("former", "current"), FORMER_IDS.items())
+def test_a_former_id_is_explained_by_its_rule_of_today(former: str, current: str) -> None:
+    known = engine.load_rules()
+    assert former not in known
+    assert current in known
+    assert cli.main(["check", "--explain", former]) == 0
 
 
 def test_an_unknown_rule_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,12 @@ def test_of_two_environments_it_excuses_its_own(tmp_path: Path) -> None:
     assert result.suppressed[0].finding.environments == ("staging",)
 
 
+def test_a_former_id_names_the_rule_of_today(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY.replace("pod/limit", "helm/recovers"))
+    (suppression,) = load(Repository(tmp_path))
+    assert suppression.rule == "helm/remediation"
+
+
 def test_on_its_last_day_it_still_applies(tmp_path: Path) -> None:
     assert _applied(tmp_path, _finding(), datetime.date(2027, 6, 30)) == (0, 1, 0, 0)
 

@@ -1,4 +1,4 @@
-"""`gpu/roll-out-fits` counts the GPUs that are there, and every pod that asks for one of them."""
+"""`gpu/rollout-fits` counts the GPUs that are there, and every pod that asks for one of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from harness.render.objects import Object, Owner
 from harness.render.rendered import Environment
 
 Check = Callable[..., list[str]]
-_RULE = "gpu/roll-out-fits"
+_RULE = "gpu/rollout-fits"
 _SELECTED = {"nvidia.com/gpu.present": "true"}
 
 

@@ -18,7 +18,7 @@ BEYOND_A_CHANGE = {
     "images/published-charts",
     "promotion/evidence",
     "promotion/unverified",
-    "render/crossed",
+    "render/version-skew",
     "render/unset",
     "server/refused",
 }

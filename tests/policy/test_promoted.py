@@ -99,7 +99,7 @@ def test_the_working_tree_the_index_and_replaced_objects_do_not_count(clone: Clo
 def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) -> None:
     before = clone.main
     own = clone.root / "exceptions.yaml"
-    rule = "  - {rule: rbac/least, object: '*', reason: needed by what main has since, "
+    rule = "  - {rule: rbac/least-privilege, object: '*', reason: needed by what main has since, "
     own.write_text(f"{own.read_text()}{rule}expires: 2099-01-01}}\n")
     main = clone.commit()
     clone.git("checkout", "--quiet", before)
@@ -108,5 +108,5 @@ def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) 
 
 
 def test_an_unknown_commit_is_a_wrong_call(clone: Clone) -> None:
-    with pytest.raises(UsageError, match="not in this checkout"):
+    with pytest.raises(UsageError, match="not in this clone"):
         promoted.check(Repository(clone.root), "0123456789abcdef", main=clone.main)

@@ -20,7 +20,7 @@ from harness.render.renderer import Renderer
 ODD: list[object] = [None, "", 0, -1, True, 3.5, "x", "100%", "1.2.3.4/99", [], {}, [None], [{}]]
 FILES = ("clusters/{}/eksctl.yaml", "clusters/{}/loadtest.yaml", "clusters/{}/efs.yaml")
 # These read the files of the checkout themselves, not what is passed to them.
-READERS = {"snapshot/fits", "release/chart-version"}
+READERS = {"snapshot/up-to-date", "release/generated-chart"}
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_nothing_is_live_while_no_commit_is_pinned(committed: Miniature) -> None
 
 
 def test_an_unknown_commit_is_a_wrong_call(committed: Miniature) -> None:
-    with pytest.raises(UsageError, match="not in this checkout"):
+    with pytest.raises(UsageError, match="not in this clone"):
         Renderer(committed.repository).at("demo", "0123456789abcdef")
 
 
@@ -118,13 +118,13 @@ def test_a_release_digest_survives_a_docs_commit_and_changes_with_what_runs(
     committed: Miniature,
 ) -> None:
     def release() -> str:
-        return digest.of(Renderer(committed.repository).at("demo", committed.commit()))
+        return digest.release_digest(Renderer(committed.repository).at("demo", committed.commit()))
 
-    first = digest.of(Renderer(committed.repository).at("demo", "HEAD"))
+    first = digest.release_digest(Renderer(committed.repository).at("demo", "HEAD"))
     committed.write("why.md", "because")
     assert release() == first
     committed.edit("clusters/demo/release.yaml", "branch: main", f"commit: {'a' * 40}")
-    assert digest.of(Renderer(committed.repository).candidate("demo")) == first
+    assert digest.release_digest(Renderer(committed.repository).candidate("demo")) == first
     committed.edit("clusters/demo/release.yaml", f"commit: {'a' * 40}", "branch: main")
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 5")
     assert release() != first
@@ -133,6 +133,6 @@ def test_a_release_digest_survives_a_docs_commit_and_changes_with_what_runs(
 def test_a_digest_needs_no_file_of_the_tree_any_more(committed: Miniature) -> None:
     """A commit is laid out for a render, and gone afterwards."""
     rendered = Renderer(committed.repository).candidate("demo")
-    before = digest.of(rendered)
+    before = digest.release_digest(rendered)
     shutil.rmtree(committed.root / "apps")
-    assert digest.of(rendered) == before
+    assert digest.release_digest(rendered) == before

@@ -35,7 +35,7 @@ def _changes(miniature: Miniature, old: str, new: str) -> set[str]:
 
 
 def _digest(miniature: Miniature, commit: str) -> str:
-    return digest.of(Renderer(miniature.repository).at("demo", commit))
+    return digest.release_digest(Renderer(miniature.repository).at("demo", commit))
 
 
 def test_a_template_that_an_archive_leaves_out_is_in_the_diff_and_the_digest(
@@ -150,8 +150,8 @@ def test_a_name_that_flux_cannot_unpack_is_refused(committed: Miniature, name: s
 def test_the_digest_of_before_still_names_the_release_that_it_named(committed: Miniature) -> None:
     renderer = Renderer(committed.repository)
     recorded = renderer.at("demo", "HEAD")
-    assert digest.matches(recorded, digest.of(recorded))
-    assert digest.matches(recorded, digest.of_objects(recorded))
+    assert digest.matches(recorded, digest.release_digest(recorded))
+    assert digest.matches(recorded, digest.objects_digest(recorded))
     committed.edit("apps/demo/helmrelease.yaml", "replicas: 2", "replicas: 5")
     changed = renderer.at("demo", committed.commit())
-    assert not digest.matches(changed, digest.of_objects(recorded))
+    assert not digest.matches(changed, digest.objects_digest(recorded))

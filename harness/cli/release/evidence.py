@@ -1,4 +1,4 @@
-"""``harness release evidence``: signs a report and stores it where promotions look."""
+"""``harness release evidence``: signs a report and stores it for promotions."""
 
 import argparse
 import json

@@ -45,7 +45,7 @@ def _namespaces(binding: Object) -> Iterator[tuple[int, int, str, str]]:
 
 @rule(
     "admission/known-namespaces",
-    why="a namespace that is misspelt in a binding is not excused, and the right one is not judged",
+    why="a namespace that is misspelt in a binding is not exempt, and the right one is not checked",
     fix="correct the name",
 )
 def known_namespaces(environment: Environment) -> Iterator[Problem]:
@@ -63,10 +63,10 @@ def known_namespaces(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
-    "admission/drivers",
-    why="pod security and the admission policy must excuse the same namespaces, or drivers are "
+    "admission/privileged-namespaces",
+    why="pod security and the admission policy must exempt the same namespaces, or drivers are "
     "refused by one and others let in by the other",
-    fix="excuse exactly the namespaces that are labelled privileged, and kube-system",
+    fix="exempt exactly the namespaces that are labelled privileged, and kube-system",
 )
 def drivers(environment: Environment) -> Iterator[Problem]:
     binding = environment.find(BINDING, "no-privileged-pod")

@@ -19,6 +19,10 @@ from harness.render.rendered import Environment
     "allows every pod or allows none only reads as protection",
     fix="let a PodDisruptionBudget select the pods, with maxUnavailable of at least 1, below the "
     "number of replicas",
+    like=(
+        "kube-score deployment-has-poddisruptionbudget",
+        "kube-linter pdb-max-unavailable",
+    ),
 )
 def budget(environment: Environment) -> Iterator[Problem]:
     guarded = []
@@ -47,8 +51,12 @@ def budget(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "availability/production-replicas",
-    why="one replica means an outage with every roll-out, drained node and crash",
+    why="one replica means an outage with every rollout, drained node and crash",
     fix="run at least two replicas in production, or an autoscaler with a minimum of two",
+    like=(
+        "kube-linter minimum-three-replicas",
+        "kube-score deployment-replicas",
+    ),
 )
 def production_replicas(project: Project) -> Iterator[Problem]:
     for environment in map(project.environments.__getitem__, project.sources):
@@ -64,6 +72,7 @@ def production_replicas(project: Project) -> Iterator[Problem]:
     "availability/one-owner-of-replicas",
     why="Helm and an autoscaler would set the number in turn, at each reconciliation",
     fix="let the chart omit replicas (its value is null) where an autoscaler owns them",
+    like=("kube-score deployment-targeted-by-hpa-does-not-have-replicas-configured",),
 )
 def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment"):
@@ -77,6 +86,10 @@ def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
     "nothing spreads nothing",
     fix="spread over hostname and zone, with the pod's own labels as selector",
     kinds=("Deployment",),
+    like=(
+        "kube-linter no-anti-affinity",
+        "kube-score deployment-has-host-podantiaffinity",
+    ),
 )
 def spread(deployment: Object) -> Iterator[Problem]:
     subject = pod(deployment)
@@ -91,11 +104,15 @@ def spread(deployment: Object) -> Iterator[Problem]:
 
 
 @rule(
-    "availability/roll-out",
+    "availability/rollout",
     why="a rollout that stops pods before others are ready is an outage while models load; where "
     "no GPU is short it takes capacity away for nothing",
     fix="maxUnavailable: 0; of two or more pods on GPUs one, or a quarter of them, may make room "
     "(rollout.maxSurge: 0); a single pod on GPUs needs maxSurge: 1 and a GPU that is free",
+    like=(
+        "kube-linter no-rolling-update-strategy",
+        "kube-score deployment-strategy",
+    ),
 )
 def roll_out(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment"):

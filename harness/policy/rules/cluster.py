@@ -225,8 +225,8 @@ def pod_identity(project: Project) -> Iterator[Problem]:
 
 @rule(
     "cluster/version",
-    why="pod security is judged by the version on the namespace's label: one that is not the "
-    "cluster's judges by other rules than those that were tested",
+    why="pod security follows the version on the namespace's label: one that is not the "
+    "cluster's enforces other rules than those that were tested",
     fix="write the version of eksctl.yaml (vX.Y) into the namespaces' enforce-version labels",
 )
 def version(project: Project) -> Iterator[Problem]:
@@ -236,5 +236,5 @@ def version(project: Project) -> Iterator[Problem]:
             enforced = namespace.labels.get(_ENFORCED)
             if enforced is not None and enforced != expected:
                 where = namespace.at("metadata", "labels", _ENFORCED)
-                message = f"is judged by {enforced}, the cluster is {expected}"
+                message = f"enforces {enforced}, the cluster is {expected}"
                 yield Problem(message, where, str(namespace))

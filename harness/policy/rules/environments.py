@@ -102,7 +102,7 @@ def _weaker(container: Container, twin: Container, source: str) -> Iterator[Prob
 
 
 @rule(
-    "environments/guards",
+    "environments/same-policies",
     why="a policy that is looser in production than in staging was never tested as it is",
     fix="change the policy for both: what differs is in site.yaml",
 )

@@ -35,7 +35,7 @@ def _by_flux(environment: Environment) -> Iterator[Object]:
 
 @rule(
     "flux/depends-on",
-    why="Flux waits for ever for a dependency that is not there, or that waits in turn",
+    why="Flux waits forever for a dependency that is not there, or that waits in turn",
     fix="correct the name in dependsOn, or remove one of the dependencies of the circle",
     references=("Flux audit: dependsOn is a DAG",),
 )
@@ -172,7 +172,7 @@ def timeouts_nest(environment: Environment) -> Iterator[Problem]:
 
 
 def _release_seconds(environment: Environment, release: Object) -> float:
-    """Seconds that a release may take: its hooks' Jobs and then its roll-outs."""
+    """Seconds that a release may take: its hooks' Jobs and then its rollouts."""
     workloads = [
         each for each in environment.of("Job", "Deployment") if each.owner.name == release.name
     ]

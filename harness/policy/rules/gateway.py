@@ -169,7 +169,7 @@ def no_second_prediction(policy: Object) -> Iterator[Problem]:
 
 
 @rule(
-    "gateway/patience",
+    "gateway/request-timeout",
     why="a gateway that hangs up before TorchServe answers makes a failure of a good prediction",
     fix="set requestTimeout above the longest responseTimeout",
 )

@@ -21,6 +21,7 @@ from harness.render.rendered import Environment
     why="the device plugin hands out whole GPUs, and strict schemas refuse the bare number",
     fix='write nvidia.com/gpu: "1": a whole number in quotes',
     kinds=WORKLOADS,
+    like=("the API server",),
 )
 def whole(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
@@ -37,6 +38,7 @@ def whole(workload: Object) -> Iterator[Problem]:
     fix="set limits and requests of nvidia.com/gpu to the same number",
     references=("NSA/CISA C-0271",),
     kinds=WORKLOADS,
+    like=("the API server",),
 )
 def limits_equal_requests(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
@@ -110,7 +112,7 @@ def toleration(project: Project) -> Iterator[Problem]:
 
 @rule(
     "gpu/node-selector",
-    why="without a selector that GPU nodes carry, a pod waits for ever or lands elsewhere",
+    why="without a selector that GPU nodes carry, a pod waits forever or lands elsewhere",
     fix="select a label of the GPU node group in clusters/<env>/eksctl.yaml",
 )
 def node_selector(project: Project) -> Iterator[Problem]:
@@ -121,7 +123,7 @@ def node_selector(project: Project) -> Iterator[Problem]:
 
 
 @rule(
-    "gpu/roll-out-fits",
+    "gpu/rollout-fits",
     why="a pod that finds no free GPU waits until the rollout times out; a node group stays at "
     "desiredCapacity, whatever its maxSize, unless something scales it",
     fix="raise desiredCapacity of the GPU node group (each node costs all the time), lower "

@@ -13,10 +13,10 @@ from harness.render.rendered import Environment
 
 
 @rule(
-    "helm/placement",
+    "helm/release-identity",
     why="without them the release is named, and its history kept, by where the HelmRelease lives",
     fix="set releaseName, targetNamespace and storageNamespace",
-    references=("Flux audit: storageNamespace beside targetNamespace",),
+    references=("Flux audit: storageNamespace next to targetNamespace",),
     kinds=("HelmRelease",),
 )
 def placement(release: Object) -> Iterator[Problem]:
@@ -46,7 +46,7 @@ def drift(release: Object) -> Iterator[Problem]:
 
 
 @rule(
-    "helm/recovers",
+    "helm/remediation",
     why="a release that failed once stays failed until somebody comes",
     fix="give install and upgrade a strategy, and upgrade a remediation with retries",
     kinds=("HelmRelease",),
@@ -59,7 +59,7 @@ def recovers(release: Object) -> Iterator[Problem]:
 
 
 @rule(
-    "helm/chart-version",
+    "helm/reconcile-strategy",
     why="with Revision each commit, even one of a comment, upgrades the release and rolls its pods",
     fix="reconcileStrategy: ChartVersion, and no version: `harness generate` writes it",
     kinds=("HelmRelease",),

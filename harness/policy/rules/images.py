@@ -22,6 +22,10 @@ _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
     fix="write the image as repository@sha256:<64 hexadecimal digits>",
     references=("NSA/CISA C-0055",),
     kinds=WORKLOADS,
+    like=(
+        "checkov CKV_K8S_43",
+        "kube-linter latest-tag",
+    ),
 )
 def digest(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
@@ -32,7 +36,7 @@ def digest(workload: Object) -> Iterator[Problem]:
 
 @rule(
     "images/registry",
-    why="the admission policy refuses an image from elsewhere: the roll-out stops at its first pod",
+    why="the admission policy refuses an image from elsewhere: the rollout stops at its first pod",
     fix="take the image from REGISTRY of site.yaml, or change image-by-digest in infra/policies",
     references=("CIS EKS 5.1.4",),
 )

@@ -39,7 +39,7 @@ def probes_ask_launcher(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "lifecycle/startup-window",
-    why="a probe that gives up before the slowest model has loaded restarts the pod for ever",
+    why="a probe that gives up before the slowest model has loaded restarts the pod forever",
     fix="raise failureThreshold × periodSeconds of the startup probe above the longest "
     "startupTimeout",
 )
@@ -104,7 +104,7 @@ def drain_outlasts_requests(environment: Environment) -> Iterator[Problem]:
         drain = server.container.option("--drain-seconds")
         needed = max(longest, server.longest("responseTimeout"))
         if drain is not None and number(drain, 0) < needed:
-            lasts = "for ever" if needed == inf else f"{needed:g} s"
+            lasts = "forever" if needed == inf else f"{needed:g} s"
             message = f"drains for {drain} s, a request may take {lasts}"
             yield server.container.problem(message, "args")
 

@@ -18,6 +18,7 @@ _GIVEN = ("", "flux-system", "kube-system", "kube-public")  # by Kubernetes and 
     fix=f"label it {ENFORCE}: restricted (privileged only for drivers)",
     references=("PSS restricted", "CIS EKS 4.2.1"),
     kinds=("Namespace",),
+    like=("Pod Security admission's label",),
 )
 def pod_security(namespace: Object) -> Iterator[Problem]:
     if namespace.labels.get(ENFORCE) not in ("restricted", "baseline", "privileged"):

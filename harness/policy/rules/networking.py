@@ -22,6 +22,10 @@ _NEEDED = {53: "DNS", 443: "S3", 80: "the Pod Identity agent"}
     why="a Service whose selector fits no pod refuses every request, a policy protects nothing, "
     "and both look as if they did their work",
     fix="make the selector equal the labels of the pod template",
+    like=(
+        "kube-linter dangling-service",
+        "kube-score networkpolicy-targets-pod",
+    ),
 )
 def selects_pods(environment: Environment) -> Iterator[Problem]:
     for service in environment.of("Service"):
@@ -84,6 +88,10 @@ def _listens(subjects: list[Pod], port: object) -> bool:
     fix="type: ClusterIP, and a route of the gateway",
     references=("CIS EKS 5.4.5",),
     kinds=("Service",),
+    like=(
+        "kube-linter exposed-services",
+        "kube-score service-type",
+    ),
 )
 def not_public(service: Object) -> Iterator[Problem]:
     if text(service.value, "spec", "type") in ("LoadBalancer", "NodePort"):
@@ -97,6 +105,10 @@ def not_public(service: Object) -> Iterator[Problem]:
     why="a pod that no policy selects talks to everything, and everything talks to it",
     fix="add a NetworkPolicy for the pod, with policyTypes Ingress and Egress",
     references=("NSA/CISA C-0030", "CIS EKS 4.3.2"),
+    like=(
+        "kube-linter non-isolated-pod",
+        "kube-score pod-networkpolicy",
+    ),
 )
 def network_policies(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):

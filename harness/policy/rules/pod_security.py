@@ -45,6 +45,11 @@ def _setting(pod: Pod, container: Container, key: str) -> object:
     why="root in a container is root on the node as soon as anything leaks",
     fix="set runAsNonRoot: true and a numeric runAsUser other than 0",
     references=("PSS restricted: Running as Non-root", "NSA/CISA C-0013", "CIS EKS 4.2.5"),
+    like=(
+        "kube-linter run-as-non-root",
+        "Pod Security restricted",
+        "`check --server`",
+    ),
 )
 def non_root(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
@@ -66,6 +71,11 @@ def non_root(environment: Environment) -> Iterator[Problem]:
         "NSA/CISA C-0016",
         "NSA/CISA C-0046",
         "NSA/CISA C-0057",
+    ),
+    like=(
+        "kube-linter privilege-escalation-container",
+        "Pod Security restricted",
+        "`check --server`",
     ),
 )
 def privileges(environment: Environment) -> Iterator[Problem]:
@@ -91,6 +101,11 @@ def privileges(environment: Environment) -> Iterator[Problem]:
     why="without it every system call of the kernel is open to the model's code",
     fix="set seccompProfile: {type: RuntimeDefault} for the pod",
     references=("PSS restricted: Seccomp", "NSA/CISA C-0055"),
+    like=(
+        "checkov CKV_K8S_31",
+        "Pod Security restricted",
+        "`check --server`",
+    ),
 )
 def seccomp(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
@@ -106,6 +121,7 @@ def seccomp(environment: Environment) -> Iterator[Problem]:
     why="a writable root lets an intruder stay, and hides what the program really writes",
     fix="set readOnlyRootFilesystem: true and mount an emptyDir where it writes",
     references=("NSA/CISA C-0017",),
+    like=("kube-linter no-read-only-root-fs",),
 )
 def read_only_root(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
@@ -128,6 +144,11 @@ def read_only_root(environment: Environment) -> Iterator[Problem]:
         "NSA/CISA C-0041",
         "NSA/CISA C-0044",
     ),
+    like=(
+        "kube-linter host-network",
+        "Pod Security baseline",
+        "`check --server`",
+    ),
 )
 def host(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
@@ -148,6 +169,7 @@ def host(environment: Environment) -> Iterator[Problem]:
     why="a stolen token speaks to the API server; these programs never do",
     fix="set automountServiceAccountToken: false for the pod",
     references=("NSA/CISA C-0034", "CIS EKS 4.1.6"),
+    like=("checkov CKV_K8S_38",),
 )
 def token(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):

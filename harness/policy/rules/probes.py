@@ -16,6 +16,10 @@ _HANDLERS = ("httpGet", "tcpSocket", "grpc")
     why="without them traffic reaches a pod that cannot answer, and a hung one is never restarted",
     fix="give the container a startup, a readiness and a liveness probe",
     kinds=SERVERS,
+    like=(
+        "kube-linter no-readiness-probe",
+        "kube-score pod-probes",
+    ),
 )
 def present(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
@@ -26,9 +30,10 @@ def present(workload: Object) -> Iterator[Problem]:
 
 @rule(
     "probes/port",
-    why="a probe on a port that nothing listens on restarts a healthy pod for ever",
+    why="a probe on a port that nothing listens on restarts a healthy pod forever",
     fix="name a port that the container declares",
     kinds=SERVERS,
+    like=("kube-linter readiness-port",),
 )
 def port(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
@@ -46,6 +51,7 @@ def port(workload: Object) -> Iterator[Problem]:
     "once when load is high",
     fix="let liveness ask for less than readiness, or fail much later",
     kinds=SERVERS,
+    like=("kube-score pod-probes-identical",),
 )
 def liveness_is_patient(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:

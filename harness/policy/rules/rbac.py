@@ -18,7 +18,7 @@ _INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
 
 
 @rule(
-    "rbac/least",
+    "rbac/least-privilege",
     why="`*` grants what the next CRD brings; who may bind, escalate, impersonate, read every "
     "Secret or run commands in any container (nodes/proxy) soon has the cluster",
     fix="name groups, resources and verbs, and single Secrets in resourceNames",
@@ -30,6 +30,10 @@ _INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
         "NSA/CISA C-0035",
     ),
     kinds=_KINDS,
+    like=(
+        "kube-linter wildcard-in-rules",
+        "checkov CKV_K8S_49",
+    ),
 )
 def least(item: Object) -> Iterator[Problem]:
     bound = text(item.value, "roleRef", "name")
@@ -64,6 +68,10 @@ def _grants(granted: object) -> Iterator[tuple[str, str]]:
     "is not there keeps the pods from being made",
     fix="give the workload a ServiceAccount of its own",
     references=("CIS EKS 4.1.5", "CIS EKS 5.2.1"),
+    like=(
+        "kube-linter default-service-account",
+        "checkov CKV_K8S_41",
+    ),
 )
 def own_account(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):

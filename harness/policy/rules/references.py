@@ -38,7 +38,7 @@ def of_pods(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
-    "references/watched",
+    "references/watch-label",
     why="Flux would notice a changed value only at its next interval, an hour later",
     fix='label the ConfigMap reconcile.fluxcd.io/watch: "Enabled"',
     references=("Flux audit: watch label",),

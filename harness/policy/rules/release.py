@@ -67,7 +67,7 @@ def from_release(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
-    "release/reads",
+    "release/sparse-checkout",
     why="what is not checked out is not in the artifact: Flux says that the path does not exist",
     fix="list its first folder under sparseCheckout in release.yaml",
 )
@@ -91,7 +91,7 @@ def reads(environment: Environment) -> Iterator[Problem]:
 @rule(
     "release/apart",
     why="clusters/ is read from main and the rest from the pinned commit: a file of clusters/ that "
-    "the rest reads is that commit's, and not the one that main shows and every gate judges",
+    "the rest reads is that commit's, and not the one that main shows and every gate checks",
     fix="move the file below apps or infra",
 )
 def apart(environment: Environment) -> Iterator[Problem]:
@@ -154,7 +154,7 @@ def models(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
-    "release/chart-version",
+    "release/generated-chart",
     why="Flux upgrades when Chart.yaml's version changes: without it a changed template stays in "
     "Git and never runs",
     fix="run `harness generate`",
@@ -173,7 +173,7 @@ def chart_version(project: Project) -> Iterator[Problem]:
 
 
 @rule(
-    "release/listed",
+    "release/entry-point",
     why="Flux applies every file that the entry point lists: eksctl.yaml or a load profile is no "
     "object, and what is left out is never applied",
     fix="list release.yaml, site.yaml, infra.yaml, apps.yaml, and flux-system where there is one",

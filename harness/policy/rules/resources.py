@@ -22,6 +22,10 @@ _SMALLEST = 4 << 20  # bytes: less than any process of ours; a forgotten unit, n
     fix="set requests.cpu, requests.memory and limits.memory",
     references=("NSA/CISA C-0270", "NSA/CISA C-0271"),
     kinds=WORKLOADS,
+    like=(
+        "kube-linter unset-cpu-requirements",
+        "kube-score container-resources",
+    ),
 )
 def requests(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:

@@ -29,6 +29,7 @@ _NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]
     fix="`sops encrypt --kms KMS_KEY_ARN --in-place FILE` (docs/secrets.md)",
     references=("NSA/CISA C-0012",),
     kinds=("Secret",),
+    like=("gitleaks kubernetes-secret-yaml",),
 )
 def encryption(secret: Object) -> Iterator[Problem]:
     for key in ("data", "stringData"):
@@ -85,9 +86,10 @@ def _instance_without_decryption(environment: Environment) -> Object | None:
 
 @rule(
     "secrets/in-text",
-    why="a credential in a manifest, a value or a setting is in every clone for ever",
+    why="a credential in a manifest, a value or a setting is in every clone forever",
     fix="revoke it now, then put the new one into an encrypted Secret",
     references=("NSA/CISA C-0012",),
+    like=("gitleaks",),
 )
 def in_text(environment: Environment) -> Iterator[Problem]:
     for item in environment.objects:
@@ -113,6 +115,10 @@ def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     fix="mount the Secret as a file",
     references=("CIS EKS 4.4.1", "NSA/CISA C-0012"),
     kinds=WORKLOADS,
+    like=(
+        "kube-linter env-var-secret",
+        "checkov CKV_K8S_35",
+    ),
 )
 def not_in_variables(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:

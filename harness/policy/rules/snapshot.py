@@ -23,7 +23,7 @@ _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per secon
 
 
 @rule(
-    "snapshot/fits",
+    "snapshot/up-to-date",
     why="TorchServe starts with what the generated files say: stale, they serve other models than "
     "Git shows",
     fix="correct the file that is named, then run `make snapshot`",

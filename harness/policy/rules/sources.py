@@ -43,7 +43,7 @@ def exact_version(environment: Environment) -> Iterator[Problem]:
     "sources/by-digest",
     why="a tag of a registry can be moved: what was tested under it is not what another cluster "
     "gets, and these charts hold rights in the whole cluster",
-    fix="write what `crane digest URL:TAG` says as ref.digest beside the tag, and take the "
+    fix="write what `crane digest URL:TAG` says as ref.digest next to the tag, and take the "
     "line out of exceptions.yaml",
     references=("Flux audit: immutable references",),
     kinds=("OCIRepository",),
@@ -70,7 +70,7 @@ def tls(source: Object) -> Iterator[Problem]:
 
 @rule(
     "sources/whole",
-    why="what these fields leave out or add is in no commit that was judged: the artifact is "
+    why="what these fields leave out or add is in no commit that was checked: the artifact is "
     "another tree than the one that `harness check` reads",
     fix="remove the field; what Flux shall not apply is not listed in a kustomization.yaml. "
     "FluxInstance's patch of the root's GitRepository sets sparseCheckout, clusters among it",
@@ -120,7 +120,7 @@ def _loopback(url: str) -> bool:
 
 
 @rule(
-    "sources/on-the-list",
+    "sources/allowed-urls",
     why="the admission policy refuses a source that is not on its list: Flux cannot even apply it",
     fix="add the URL to the policy flux-source in infra/policies",
     references=("Flux audit: source allow-list",),

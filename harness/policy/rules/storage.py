@@ -19,7 +19,7 @@ _HANDLE = re.compile(r"(efs:)?fs-[0-9a-f]{8,17}::fsap-[0-9a-f]{8,17}")
 
 @rule(
     "storage/binding",
-    why="a claim binds only to a volume of its class, modes and size; else it waits for ever",
+    why="a claim binds only to a volume of its class, modes and size; else it waits forever",
     fix="make storageClassName, accessModes and storage of claim and volume agree",
 )
 def binding(environment: Environment) -> Iterator[Problem]:

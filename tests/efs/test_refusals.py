@@ -26,7 +26,7 @@ def test_throttling_passes(provision: Provision, cluster: ClusterNetwork, shim: 
         ("CreateFileSystem", "FileSystemLimitExceeded", "CreateFileSystem", "Service Quotas"),
         ("CreateSecurityGroup", "SecurityGroupLimitExceeded", "ec2:CreateTags", "Service Quotas"),
         ("CreateMountTarget", "AccessDeniedException", "ec2:CreateNetworkInterface", "docs/efs.md"),
-        ("CreateMountTarget", "UnsupportedAvailabilityZone", "CreateMountTarget", "not available in"),
+        ("CreateMountTarget", "UnsupportedAvailabilityZone", "CreateMountTarget", "not available"),
         ("DescribeFileSystems", "ExpiredTokenException", "DescribeFileSystems", "aws sso login"),
         ("DescribeSecurityGroups", "UnauthorizedOperation", "DescribeSecurity", "permission added"),
         ("DescribeFileSystems", "RequestTimeTooSkewed", "DescribeFileSystems", "clock"),

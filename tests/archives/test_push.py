@@ -54,7 +54,7 @@ def test_another_content_under_the_name_is_refused(
 ) -> None:
     built = archive(b"weights", "adopted.mar")
     bucket.aws.call("s3", "put_object", Bucket=bucket.name, Key="adopted.mar", Body=b"others")
-    with pytest.raises(InputError, match=r"another content .*never overwritten"):
+    with pytest.raises(InputError, match=r"different content .*never overwritten"):
         push(built)
 
 
@@ -74,7 +74,7 @@ def test_a_push_that_was_faster_counts_if_it_is_the_same(
     if same:
         assert not push(built)
     else:
-        with pytest.raises(InputError, match="another content"):
+        with pytest.raises(InputError, match="different content"):
             push(built)
 
 

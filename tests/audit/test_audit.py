@@ -261,7 +261,7 @@ def test_without_a_database_nothing_is_judged_and_the_bill_is_there(
     ("text", "complaint"),
     [
         ("reason: short", "reason"),
-        ("reason: long enough to be one\n  vulnerability: '*'", "not of \\*"),
+        ("reason: long enough to be one\n  vulnerability: '*'", "not \\*"),
     ],
 )
 def test_a_verdict_that_explains_nothing_is_refused(

@@ -35,7 +35,9 @@ def test_a_plan_of_a_fresh_fork_says_what_is_yours_and_what_comes_later(
     assert (
         "· foundation  after settings: key, bucket, registry and roles, by CloudFormation" in lines
     )
-    assert [line for line in lines if line.startswith("+ cluster     + EKS cluster Torchserve")]
+    assert [
+        line for line in lines if line.startswith("+ cluster     + EKS cluster torchserve-staging")
+    ]
     assert mutating(empty.calls) == []
 
 

@@ -53,7 +53,9 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def network(front: Shim) -> Network:
+def create_network(front: Shim) -> Callable[[], Network]:
+    """Creates a cluster with a network of its own, so that no file system is in it yet."""
+
     def client(service: str):
         return boto3.client(
             service,
@@ -63,20 +65,33 @@ def network(front: Shim) -> Network:
             aws_secret_access_key="test",
         )
 
-    name = "Cluster"
     ec2, eks = client("ec2"), client("eks")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    group = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)["GroupId"]
-    subnets = [
-        ec2.create_subnet(
-            VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{REGION}{zone}"
-        )["Subnet"]["SubnetId"]
-        for number, zone in enumerate("aabc")
-    ]
-    eks.create_cluster(name=name, roleArn=ROLE, resourcesVpcConfig={"subnetIds": subnets})
-    eks.create_nodegroup(clusterName=name, nodegroupName="gpu", subnets=subnets[:3], nodeRole=ROLE)
-    front.network[name] = (vpc, group)
-    return Network(name, vpc, group, tuple(subnets))
+
+    def create() -> Network:
+        name = f"Cluster{next(_numbers)}"
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        nodes = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)
+        subnets = [
+            ec2.create_subnet(
+                VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{REGION}{zone}"
+            )["Subnet"]["SubnetId"]
+            for number, zone in enumerate("aabc")
+        ]
+        network = {"subnetIds": subnets}
+        eks.create_cluster(name=name, roleArn=ROLE, resourcesVpcConfig=network)
+        eks.create_nodegroup(
+            clusterName=name, nodegroupName="gpu", subnets=subnets[:3], nodeRole=ROLE
+        )
+        front.network[name] = (vpc, nodes["GroupId"])
+        return Network(name, vpc, nodes["GroupId"], tuple(subnets))
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def network(create_network: Callable[[], Network]) -> Network:
+    """The cluster of all environments that ``want`` returns."""
+    return create_network()
 
 
 @pytest.fixture
@@ -113,8 +128,11 @@ def count(state: State) -> tuple[int, int, int, int, int]:
 
 
 @pytest.fixture
-def staging(tmp_path: Path, checkout: Repository, network: Network) -> Repository:
-    """A checkout whose staging wants its file system in the test's cluster."""
+def staging(
+    tmp_path: Path, checkout: Repository, create_network: Callable[[], Network]
+) -> Repository:
+    """A checkout whose staging wants its file system in a cluster that has none."""
+    network = create_network()
     for folder in ("models", "clusters"):
         shutil.copytree(
             checkout.root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.py")

@@ -79,7 +79,6 @@ def test_without_a_local_cluster_it_says_how(
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (["--embedded", "--context", "x"], "two targets"),
         (["--env", "nowhere"], "no environment 'nowhere'"),
         (["--context", "a context"], "cannot be passed on"),
     ],
@@ -90,6 +89,12 @@ def test_a_wrong_call_leaves_no_report(
     assert cli.main(["smoke", *argv]) == 2
     assert why in capsys.readouterr().err
     assert not (repository.build / "smoke").exists()
+
+
+def test_two_targets_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["smoke", "--embedded", "--context", "x"])
+    assert "--context: not allowed with argument --embedded" in capsys.readouterr().err
 
 
 @pytest.fixture

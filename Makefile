@@ -115,9 +115,12 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
 	@# Tests that judge latencies or start TorchServe need the machine for themselves; the rest share it.
-	$(VENV)/bin/coverage run -m pytest -m "not alone and not torchserve" \
-	  -n auto --dist loadfile --junitxml=build/test/junit.xml
-	$(VENV)/bin/coverage run -m pytest -m "alone or torchserve" --junitxml=build/test/junit-alone.xml
+	status=0; \
+	$(VENV)/bin/coverage run -m pytest -m "not alone and not torchserve" -n auto --dist loadfile \
+	  --junitxml=build/test/junit.xml || status=$$?; \
+	$(VENV)/bin/coverage run -m pytest -m "alone or torchserve" \
+	  --junitxml=build/test/junit-alone.xml || status=$$?; \
+	exit $$status
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 

@@ -48,13 +48,13 @@ def _lost(stop: Callable[[Server], None]) -> int:
     with embedded_server.running(repository) as served, ThreadPoolExecutor(REQUESTS) as pool:
         url = f"{served.inference_url}/predictions/{sample.model}"
         request = Request(url, sample.body, {"Content-Type": sample.content_type})  # noqa: S310
-        answers = [pool.submit(_answered, request) for _ in range(REQUESTS)]
+        answers = [pool.submit(_is_answered, request) for _ in range(REQUESTS)]
         wait(answers, return_when="FIRST_COMPLETED")
         stop(served)
         return sum(not answer.result() for answer in answers)
 
 
-def _answered(request: Request) -> bool:
+def _is_answered(request: Request) -> bool:
     with contextlib.suppress(URLError, OSError), urlopen(request, timeout=120) as reply:  # noqa: S310
         return bool(reply.read())
     return False

@@ -47,9 +47,9 @@ def run() -> list[Figure]:
         _beside(
             "squeezenet1_1, images a second on one core (batch 8)",
             "image/s",
-            lambda: _printed(_FORWARD.format(batch=_BATCH, network=_OURS)),
+            lambda: _printed_figure(_FORWARD.format(batch=_BATCH, network=_OURS)),
             "torchvision's, contiguous",
-            lambda: _printed(_FORWARD.format(batch=_BATCH, network=_TORCHVISION)),
+            lambda: _printed_figure(_FORWARD.format(batch=_BATCH, network=_TORCHVISION)),
         ),
         _beside(
             "what a worker of squeezenet1_1 imports",
@@ -86,7 +86,7 @@ def _beside(
     return Figure(name, value, unit, peer, peer_value, value / peer_value, spread)
 
 
-def _printed(code: str) -> float:
+def _printed_figure(code: str) -> float:
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", code]
     process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
@@ -95,7 +95,7 @@ def _printed(code: str) -> float:
 
 def _imports(modules: str) -> float:
     quiet = "import time, warnings; warnings.simplefilter('ignore')"
-    return _printed(f"{quiet}\nimport {modules}\nprint(time.process_time())")
+    return _printed_figure(f"{quiet}\nimport {modules}\nprint(time.process_time())")
 
 
 def _build(*, rebuild: bool) -> float:

@@ -128,7 +128,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            hint = "stop it first (Ctrl-C there), or serve from another checkout"
+            hint = "stop it first (Ctrl-C there), or serve from another clone"
             raise HarnessError("is being served already", at=folder, hint=hint) from None
         yield
 
@@ -235,7 +235,7 @@ def _work(folder: Path) -> Iterator[Path]:
         yield folder / "work"
         return
     with tempfile.TemporaryDirectory(prefix="torchserve-") as short:
-        console.note(f"the path of this checkout is long: TorchServe works in {short}")
+        console.note(f"the path of this clone is long: TorchServe works in {short}")
         yield Path(short)
 
 

@@ -1,4 +1,4 @@
-"""What stands beside a moved pointer: the record, its signature, and who verifies it against what.
+"""The evidence of a moved pointer: the record, its signature, and how it is verified.
 
 Below ``harness.policy``, since a rule verifies at each merge what ``harness.promotion`` writes.
 """

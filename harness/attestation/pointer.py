@@ -1,6 +1,6 @@
-"""Where an environment's pointer stood, in Git's words: each move, and what main was before it.
+"""An environment's pointer in Git's history: each move, and what main was before it.
 
-What a move is judged by comes from the commit that main was before the merge: whoever proposes a
+What a move is verified by comes from the commit that main was before the merge: whoever proposes a
 move may change everything else in the same pull request, but not that.
 """
 
@@ -16,9 +16,9 @@ from harness.core.git import Git
 from harness.core.values import text
 
 PINNED = ("spec", "ref", "commit")
-"""Where a pointer's file says the commit."""
+"""The key of the commit in a pointer's file."""
 SIGNATURE = ".sig"
-"""What the name of a signature adds to the name of what is signed."""
+"""The suffix of a signature's file, after the name of what it signs."""
 
 _POINTER = "clusters/{}/release.yaml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -30,10 +30,10 @@ class Move:
     """One time that the pointer moved.
 
     Attributes:
-        commit: what the environment runs since.
+        commit: what the environment has run since.
         moved_in: the commit that moved it.
-        at: when that one was made.
-        by: who made it, and ``why`` its first line.
+        at: its date.
+        by: its author; ``why``: its first line.
     """
 
     commit: str
@@ -44,17 +44,17 @@ class Move:
 
 
 def path(env: str) -> str:
-    """Where the pointer of an environment stands."""
+    """The file of an environment's pointer."""
     return _POINTER.format(env)
 
 
 def evidence(env: str, commit: str) -> str:
-    """Where the evidence of a release stands, its signature beside it."""
+    """The file of a release's evidence, its signature next to it."""
     return f"clusters/{env}/evidence/{commit}.json"
 
 
 def read(source: str) -> str | None:
-    """The commit that a release.yaml pins, as Flux reads it; None while it is UNSET."""
+    """The commit that a release.yaml pins, as Flux reads it, or None while it is UNSET."""
     try:
         documents = yamlfile.parse(source, Path(_POINTER))
     except InputError:
@@ -73,18 +73,18 @@ def moves(git: Git, env: str, ref: str = "HEAD") -> Iterator[Move]:
 
 
 def main(git: Git) -> str | None:
-    """The commit that main is at: origin's as it was last fetched, this clone's own without one."""
+    """The commit that main is at: origin's as last fetched, or this clone's own."""
     return next(filter(None, map(git.resolve, _MAINS)), None)
 
 
-def pinned(git: Git, env: str, commit: str) -> Move | None:
-    """The newest move, if it is to ``commit``; None where a working tree moves the pointer."""
+def current_move(git: Git, env: str, commit: str) -> Move | None:
+    """The newest move, if it is to ``commit``; None if the working tree moves the pointer."""
     newest = next(moves(git, env), None) if git.resolve("HEAD") else None
     return newest if newest and newest.commit == commit else None
 
 
 def is_merged(git: Git, move: Move) -> bool:
-    """Whether main has a move already."""
+    """Whether main has a move."""
     tip = main(git)
     return tip is not None and git.is_ancestor(move.moved_in, tip)
 
@@ -97,7 +97,8 @@ def before(git: Git, move: Move | None) -> str | None:
         move: None for one that is not committed yet.
 
     Returns:
-        None where the history does not reach so far: its first commit, or a shallow clone's.
+        The commit, or None if the history does not reach back to it: its first commit, or a shallow
+        clone's.
     """
     if move and is_merged(git, move):
         return git.resolve(f"{move.moved_in}^")

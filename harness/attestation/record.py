@@ -1,4 +1,4 @@
-"""The evidence of a promotion: the one file that it adds to Git, and what it has to say.
+"""The evidence of a promotion: the one file that it adds to Git, and its keys.
 
 ``clusters/<env>/evidence/<commit>.json``; ``docs/promotion.md`` describes its keys, which are a
 public interface.
@@ -26,8 +26,8 @@ class Gate(_Record):
     """A condition of a promotion, and what was found.
 
     Attributes:
-        found: in words; the reason, where it was not passed.
-        hint: what to do about it; empty where it was passed.
+        found: in words; the reason, if it was not passed.
+        hint: what to do about it, or "" if it was passed.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Figures(_Record):
 
 
 class Proven(_Record):
-    """A report that was counted: where it lies, its SHA-256, who signed it."""
+    """A report that counted: its name in the store, its SHA-256, who signed it."""
 
     kind: Kind
     name: str
@@ -79,10 +79,10 @@ class Evidence(_Record):
     Attributes:
         schema_version: 2; evidence of version 1 lists fewer gates and is read forever.
         digest: of what the environment runs with this commit.
-        replaces: the commit that it pinned before; None the first time.
+        replaces: the commit that it pinned before, or None the first time.
         decided: when, by the clock of the source's API server.
         accepted: the dangers that somebody accepted by name.
-        override: why a freeze was overridden; empty where none was.
+        override: why a freeze was overridden; or "" if none was.
     """
 
     schema_version: Literal[1, 2] = 2

@@ -1,7 +1,7 @@
 """SSH signatures over files, made and checked by ``ssh-keygen -Y``.
 
-Who may sign stands in ``clusters/allowed_signers``, one line a key, in the form that ssh-keygen(1)
-describes under ALLOWED SIGNERS:
+Who may sign is listed in ``clusters/allowed_signers``, one line per key, in the format that
+ssh-keygen(1) describes under ALLOWED SIGNERS:
 
     loadtest@example.com namespaces="evidence@torchserve" ssh-ed25519 AAAA…
 
@@ -26,7 +26,7 @@ from harness.core.errors import HarnessError, InputError
 EVIDENCE = "evidence@torchserve"
 """The namespace of reports: load tests and smoke tests."""
 RELEASE = "release@torchserve"
-"""The namespace of what stands beside a moved pointer."""
+"""The namespace of the evidence next to a moved pointer."""
 SIGNERS = "clusters/allowed_signers"
 """Where the repository lists the keys that count."""
 
@@ -52,35 +52,37 @@ class Signers:
                 a key that has expired would only have to say that it signed before.
 
         Raises:
-            InputError: it is of another text, of another namespace, or of nobody who may sign.
+            InputError: it is of another text, of another namespace, or not of an allowed signer.
         """
         with tempfile.TemporaryDirectory() as scratch:
             allowed, signed = Path(scratch, "allowed_signers"), Path(scratch, "signature")
             allowed.write_text(self.allowed)
             signed.write_text(signature)
             when = f"-Overify-time={at.astimezone(datetime.UTC):%Y%m%d%H%M%SZ}"
-            found = _keygen("find-principals", "-f", allowed, "-s", signed, when, accept=(0, 255))
-            who = found.stdout.splitlines()
-            if not who:
+            principals = _keygen(
+                "find-principals", "-f", allowed, "-s", signed, when, accept=(0, 255)
+            )
+            names = principals.stdout.splitlines()
+            if not names:
                 raise InputError(
-                    f"signed by nobody who may{_reason(found.stderr, allowed)}",
-                    hint=f"{SIGNERS} names the keys that count",
+                    f"not signed by an allowed signer{_reason(principals.stderr, allowed)}",
+                    hint=f"{SIGNERS} lists the keys that count",
                 )
-            words = ("-f", allowed, "-I", who[0], "-n", namespace, "-s", signed, when)
-            done = _keygen("verify", *words, stdin=text, accept=(0, 255))
-            if done.returncode:
+            words = ("-f", allowed, "-I", names[0], "-n", namespace, "-s", signed, when)
+            check = _keygen("verify", *words, stdin=text, accept=(0, 255))
+            if check.returncode:
                 raise InputError(
-                    f"the signature of {who[0]} does not fit{_reason(done.stderr, allowed)}",
-                    hint="what is signed is never edited: make it anew",
+                    f"the signature of {names[0]} does not match{_reason(check.stderr, allowed)}",
+                    hint="a signed file is never edited: create it again",
                 )
-        return who[0]
+        return names[0]
 
     def require(self, key: Path, namespace: str, at: datetime.datetime) -> str:
         """Whose key it is, if a signature of it would count; found out by signing a probe.
 
         Args:
-            key: as ``sign`` takes it; of a pipe, what ``kept`` gives.
-            namespace: what it shall sign for.
+            key: as ``sign`` takes it; for a pipe, what ``reusable`` yields.
+            namespace: what it has to sign for.
             at: the moment at which it has to be valid.
 
         Raises:
@@ -112,21 +114,21 @@ def sign(text: str, key: Path, namespace: str) -> str:
         HarnessError: ssh-keygen is missing, or cannot use the key.
     """
     try:
-        with kept(key) as path:
+        with reusable(key) as path:
             return _keygen("sign", "-f", path, "-n", namespace, stdin=text).stdout
     except (command.CommandError, OSError) as error:
         raise HarnessError(
-            f"cannot sign with it: {str(error).splitlines()[-1]}",
+            f"cannot sign: {str(error).splitlines()[-1]}",
             at=key,
             hint="give a key of your own: ssh-keygen -t ed25519 -f KEY",
         ) from error
 
 
 @contextlib.contextmanager
-def kept(key: Path) -> Iterator[Path]:
+def reusable(key: Path) -> Iterator[Path]:
     """The key under a path that can be read more than once, for as long as the block runs.
 
-    What comes by a pipe is kept in memory: a key that is a workflow's secret never lies on disk.
+    What comes by a pipe stays in memory: a key that is a workflow's secret is never on disk.
     """
     if not key.is_fifo():
         yield key
@@ -141,7 +143,7 @@ def kept(key: Path) -> Iterator[Path]:
 
 
 def public_key(signature: str) -> str:
-    """The public key that a signature says it is of, as a line of an authorized_keys file has it.
+    """The public key that a signature names, as a line of an authorized_keys file.
 
     Raises:
         InputError: it is no SSH signature.
@@ -152,7 +154,7 @@ def public_key(signature: str) -> str:
 
 
 def fingerprint(signature: str) -> str:
-    """SHA-256 of the public key that a signature says it is of, in 64 hexadecimal digits.
+    """SHA-256 of the public key that a signature names, in 64 hexadecimal digits.
 
     Raises:
         InputError: it is no SSH signature.
@@ -173,13 +175,13 @@ def _public_blob(signature: str) -> bytes:
 
 
 def _string(data: bytes) -> tuple[bytes, bytes]:
-    """The string that stands first, by its length, and the rest (RFC 4251, section 5)."""
+    """The first string, by its length, and the rest (RFC 4251, section 5)."""
     (length,) = struct.unpack_from(">I", data)
     return data[4 : 4 + length], data[4 + length :]
 
 
 def _reason(stderr: str, allowed: Path) -> str:
-    """What ssh-keygen said first, which is why; the file by the name that it has here."""
+    """The first line of ssh-keygen's error, which is the reason; the file by its name in Git."""
     lines = stderr.replace(str(allowed), SIGNERS).strip().splitlines()
     return f": {lines[0]}" if lines else ""
 

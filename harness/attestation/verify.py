@@ -1,9 +1,9 @@
-"""Whether the evidence beside a pointer is what a promotion writes, signed by who might.
+"""Whether the evidence next to a pointer is what a promotion writes, signed by an allowed signer.
 
     for key, complaint in verify.complaints(repository, "production", commit, text, signature): …
 
 Everything that decides comes from the commit that main was before the move was merged: its signers
-and its gates. A move that is not merged yet is judged by the clock of whoever asks; one that is, by
+and its gates. A move that is not merged yet is verified by this machine's clock; one that is, by
 the date of the commit that brought it to main, so that a key that expires or a report that ages
 later changes nothing.
 """
@@ -29,27 +29,27 @@ from harness.settings import freeze, gates
 from harness.settings.gates import Gates
 
 Complaint = tuple[KeyPath | None, str]
-"""The key of the evidence that is wrong, or None where it is the move itself; and what is wrong."""
+"""The key of the evidence that is wrong, or None if the move itself is; and what is wrong."""
 
-_SKEW = datetime.timedelta(minutes=5)  # between the API server's clock and that of who merges
+_SKEW = datetime.timedelta(minutes=5)  # between the API server's clock and the merger's
 _UNSHALLOW = "git fetch --unshallow; in a workflow, fetch-depth: 0"
 
 
 class HistoryError(HarnessError):
-    """The checkout does not reach back to the commit that main was before the move."""
+    """The clone's history does not reach back to the commit that main was before the move."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a move is held against.
+class MergeBase:
+    """What a move is verified against.
 
     Attributes:
-        base: the commit that main was before it.
-        moved_in: the commit of main that made it; empty while it is not merged.
-        at: when it reached main; now, while it has not.
+        commit: what main was before it.
+        moved_in: the commit of main that made it, or "" while it is not merged.
+        at: when it reached main, or now while it has not.
     """
 
-    base: str
+    commit: str
     moved_in: str
     at: datetime.datetime
 
@@ -57,81 +57,81 @@ class Ground:
 def complaints(
     repository: Repository, env: str, commit: str, text: str, signed: str
 ) -> Iterator[Complaint]:
-    """Why the evidence beside a pointer proves nothing.
+    """Why the evidence next to a pointer proves nothing.
 
     Args:
-        repository: the checkout.
+        repository: the clone.
         env: the environment.
-        commit: what its pointer stands at.
-        text: the evidence as the checkout has it; empty where it has none.
-        signed: the signature beside it, likewise.
+        commit: what its pointer pins.
+        text: the evidence in the working tree, or "" without any.
+        signed: the signature next to it, likewise.
 
     Raises:
-        HistoryError: the rest cannot be judged, since the checkout does not reach back so far.
+        HistoryError: the rest cannot be verified, since the history does not reach back so far.
     """
     if not text:
-        yield None, f"there is no evidence of {commit[:12]}"
+        yield None, f"no evidence of {commit[:12]}"
         return
     try:
         evidence = Evidence.model_validate_json(text)
     except ValidationError as error:
-        for each in error.errors():
-            key = ".".join(map(str, each["loc"]))
-            yield each["loc"], f"{key}: {each['msg']}" if key else each["msg"]
+        for problem in error.errors():
+            key = ".".join(map(str, problem["loc"]))
+            yield problem["loc"], f"{key}: {problem['msg']}" if key else problem["msg"]
         return
     yield from _content(evidence, env, commit)
     try:
-        held = ground(repository, env, commit, text)
+        base = merge_base(repository, env, commit, text)
     except InputError as error:
         yield None, error.message
         return
     git, path = Git(repository.history), f"clusters/{env}/{gates.FILE}"
-    written = git.read(held.base, path)
-    if written is None:
-        yield None, f"main had no {path} before, in {held.base[:12]}: nothing could be promoted"
+    settings = git.read(base.commit, path)
+    if settings is None:
+        yield None, f"main had no {path} before, in {base.commit[:12]}: nothing could be promoted"
         return
-    wanted = gates.read(written, Path(path))
-    yield from _signature(git, held, wanted, text, signed)
-    yield from _dates(evidence, wanted, held.at)
-    yield from _digest(repository, env, held, evidence)
+    required = gates.parse(settings, Path(path))
+    yield from _signature(git, base, required, text, signed)
+    yield from _dates(evidence, required, base.at)
+    yield from _digest(repository, env, base, evidence)
 
 
-def ground(repository: Repository, env: str, commit: str, text: str) -> Ground:
-    """What a pointer that stands at ``commit`` is held against.
+def merge_base(repository: Repository, env: str, commit: str, text: str) -> MergeBase:
+    """What a pointer that pins ``commit`` is verified against.
 
     Args:
-        repository: the checkout.
+        repository: the clone.
         env: the environment.
         commit: what it pins.
-        text: the evidence as the checkout has it.
+        text: the evidence in the working tree.
 
     Raises:
-        HistoryError: the checkout does not reach back so far.
-        InputError: the evidence was there before any pointer moved: it was laid out beforehand.
+        HistoryError: the history does not reach back so far.
+        InputError: the evidence existed before any pointer moved to its commit.
     """
     git = Git(repository.history)
     if pointer.main(git) is None:
-        raise HistoryError("there is no main here", hint="git fetch origin main")
-    return ground_of(git, env, commit, text, pointer.pinned(git, env, commit))
+        raise HistoryError("branch main not found", hint="git fetch origin main")
+    return merge_base_of(git, env, commit, text, pointer.current_move(git, env, commit))
 
 
-def ground_of(git: Git, env: str, commit: str, text: str, move: Move | None) -> Ground:
+def merge_base_of(git: Git, env: str, commit: str, text: str, move: Move | None) -> MergeBase:
     """The same of one move in the history; None for one that is not committed.
 
     A move that brings evidence, or changes it, is a promotion. One that does not goes back to what
-    was promoted before: a rollback, held against what that promotion was held against.
+    was promoted before: a rollback, verified against the same as that promotion.
     """
     base = _before(git, move)
     evidence = pointer.evidence(env, commit)
     if git.read(base, evidence) != text:
         if move and pointer.is_merged(git, move):
-            return Ground(base, move.moved_in, move.at)
-        return Ground(base, "", datetime.datetime.now(datetime.UTC))
+            return MergeBase(base, move.moved_in, move.at)
+        return MergeBase(base, "", datetime.datetime.now(datetime.UTC))
     for earlier in pointer.moves(git, env, base):
         if earlier.commit == commit and git.read(earlier.moved_in, evidence) == text:
             old = _before(git, earlier)
             if git.read(old, evidence) != text:
-                return Ground(old, earlier.moved_in, earlier.at)
+                return MergeBase(old, earlier.moved_in, earlier.at)
     if pointer.is_shallow(git):
         raise HistoryError("a shallow clone", hint=_UNSHALLOW)
     raise InputError("the evidence was on main before the pointer ever moved to this commit")
@@ -159,40 +159,40 @@ def _content(evidence: Evidence, env: str, commit: str) -> Iterator[Complaint]:
         if not gate.passed:
             yield ("gates", index), f"gate {gate.name} was not passed: {gate.found}"
         if gate.name in names[:index]:
-            yield ("gates", index), f"gate {gate.name} stands twice"
+            yield ("gates", index), f"duplicate gate {gate.name}"
 
 
 def _signature(
-    git: Git, held: Ground, wanted: Gates, text: str, signed: str
+    git: Git, base: MergeBase, required: Gates, text: str, signed: str
 ) -> Iterator[Complaint]:
-    if not signed and not wanted.signed_reports:
+    if not signed and not required.signed_reports:
         return
     if not signed:
-        yield None, f"the evidence is not signed: there is no {SIGNATURE} beside it"
+        yield None, f"the evidence is not signed: no {SIGNATURE} next to it"
         return
     try:
-        signer(git, held, text, signed)
+        signer(git, base, text, signed)
     except InputError as error:
-        yield (), f"{error.message} ({SIGNERS} of {held.base[:12]}, which main was before)"
+        yield (), f"{error.message} ({SIGNERS} of {base.commit[:12]}, which main was before)"
 
 
-def signer(git: Git, held: Ground, text: str, signed: str) -> str:
-    """Whose signature the evidence has, of those who might sign when it was merged.
+def signer(git: Git, base: MergeBase, text: str, signed: str) -> str:
+    """Whose signature the evidence has, of those who were allowed to sign when it was merged.
 
     Raises:
         InputError: it has none that counts.
     """
-    signers = Signers(git.read(held.base, SIGNERS) or "")
-    return signers.verify(text, signed, signature.RELEASE, held.at)
+    signers = Signers(git.read(base.commit, SIGNERS) or "")
+    return signers.verify(text, signed, signature.RELEASE, base.at)
 
 
-def _dates(evidence: Evidence, wanted: Gates, at: datetime.datetime) -> Iterator[Complaint]:
+def _dates(evidence: Evidence, required: Gates, at: datetime.datetime) -> Iterator[Complaint]:
     """What is too old, too early, or frozen at the moment of the merge."""
-    yield from _age(("decided",), "decided", evidence.decided, at, wanted.merge_hours)
+    yield from _age(("decided",), "decided", evidence.decided, at, required.merge_hours)
     for index, report in enumerate(evidence.reports):
         key, what = ("reports", index, "started"), f"{report.name} started"
-        yield from _age(key, what, report.started, at, wanted.report_days * 24)
-    window = freeze.frozen(wanted.freeze, at)
+        yield from _age(key, what, report.started, at, required.report_days * 24)
+    window = freeze.window_at(required.freeze, at)
     if window and not evidence.override:
         yield ("decided",), f"merged at {at:%Y-%m-%d %H:%M} UTC, in a freeze: {window}"
 
@@ -200,11 +200,11 @@ def _dates(evidence: Evidence, wanted: Gates, at: datetime.datetime) -> Iterator
 def _age(
     key: KeyPath, what: str, moment: str, at: datetime.datetime, hours: float
 ) -> Iterator[Complaint]:
-    """What is wrong with a moment that may be ``hours`` before ``at``."""
+    """What is wrong with a time that may be ``hours`` before ``at``."""
     try:
         age = at - datetime.datetime.fromisoformat(moment)
     except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
-        yield key, f"{moment!r} is no moment such as 2026-11-26T12:00:00+00:00"
+        yield key, f"{moment!r} is not a time such as 2026-11-26T12:00:00+00:00"
         return
     if age > datetime.timedelta(hours=hours) + _SKEW:
         old = age.total_seconds() / 3600
@@ -214,13 +214,13 @@ def _age(
 
 
 def _digest(
-    repository: Repository, env: str, held: Ground, evidence: Evidence
+    repository: Repository, env: str, base: MergeBase, evidence: Evidence
 ) -> Iterator[Complaint]:
-    """Whether the move makes the environment run what was judged."""
-    runs = Renderer(repository).live(env, held.moved_in)
-    if runs is None:
-        yield ("digest",), f"{held.moved_in[:12]} pins nothing that renders"
+    """Whether the move makes the environment run what was evaluated."""
+    environment = Renderer(repository).live(env, base.moved_in)
+    if environment is None:
+        yield ("digest",), f"{base.moved_in[:12]} pins nothing that renders"
         return
-    old = evidence.schema_version == 1 and digest.matches(runs, evidence.digest)
-    if not old and evidence.digest != (now := digest.release_digest(runs)):
+    old = evidence.schema_version == 1 and digest.matches(environment, evidence.digest)
+    if not old and evidence.digest != (now := digest.release_digest(environment)):
         yield ("digest",), f"is of release {evidence.digest[:12]}, and {now[:12]} would run"

@@ -1,6 +1,6 @@
-"""The bill of materials: what a scanner cataloged, and the Java libraries that it cannot see.
+"""The bill of materials: what a scanner cataloged, and the Java libraries that it does not detect.
 
-CycloneDX. A library in TorchServe's JAR says how many of its classes can still be loaded:
+CycloneDX. A library in TorchServe's JAR has the number of its classes that can still be loaded:
 
     "properties": [{"name": "torchserve:classes", "value": "369"},
                    {"name": "torchserve:classes-left", "value": "7"}]
@@ -49,7 +49,7 @@ def read(text: str, path: Path) -> Bom:
 
 
 def with_java(bom: Bom, parts: Iterable[Part]) -> Bom:
-    """``bom`` with the Java libraries in place of those that the scanner saw in the same JARs."""
+    """``bom`` with the Java libraries in place of those that the scanner found in the same JARs."""
     java = {reference(part): _component(part) for part in parts}
     jars = {part.jar for part in parts}
     others = [each for each in components(bom) if _file(each) not in jars]
@@ -57,7 +57,7 @@ def with_java(bom: Bom, parts: Iterable[Part]) -> Bom:
 
 
 def reference(part: Part) -> str:
-    """What the bill of materials calls a Java library: no other component is called so."""
+    """A Java library's unique name in the bill of materials."""
     return "#".join(filter(None, (part.purl, part.jar, part.inside)))
 
 
@@ -80,7 +80,7 @@ def count(bom: Bom) -> dict[str, int]:
 def _component(part: Part) -> Mapping[str, object]:
     url = PackageURL.from_string(part.purl)
     properties = {_FILE_PATH: part.jar, "torchserve:classes": str(part.classes)}
-    properties["torchserve:classes-left"] = str(part.left)
+    properties["torchserve:classes-left"] = str(part.loadable)
     if part.inside:
         properties["torchserve:copied-into"] = part.inside
     return {

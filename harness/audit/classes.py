@@ -14,25 +14,25 @@ _DESCRIPTOR = "module-info.class"
 _SMALL = 1 << 16  # bytes: what describes a JAR is text; a native library is not
 
 
-def digests(jar: Path) -> dict[str, str]:
+def digests_of(jar: Path) -> dict[str, str]:
     """Name, such as ``io/netty/buffer/ByteBuf``, to SHA-256 in hexadecimal.
 
     Raises:
-        InputError: it is not a JAR that can be read to its end, or a class stands twice in it.
+        InputError: it is not a JAR that can be read to its end, or contains a class twice.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     try:
         with zipfile.ZipFile(jar) as archive:
             for entry in archive.infolist():
                 name = entry.filename
                 if name.endswith(_SUFFIX) and not name.endswith(_DESCRIPTOR):
-                    if name.removesuffix(_SUFFIX) in found:
-                        raise InputError(f"{name} stands twice: which one runs?", at=jar)
+                    if name.removesuffix(_SUFFIX) in digests:
+                        raise InputError(f"duplicate class {name}", at=jar)
                     digest = hashlib.sha256(archive.read(entry)).hexdigest()
-                    found[name.removesuffix(_SUFFIX)] = digest
+                    digests[name.removesuffix(_SUFFIX)] = digest
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InputError(f"is no JAR that can be read: {error}", at=jar) from error
-    return found
+    return digests
 
 
 def fingerprint(classes: Mapping[str, str], names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """The Java libraries below a folder, and how much of each the JVM can still load.
 
-TorchServe's own JAR stands last on the class path. A class that a JAR before it has too is never
-loaded from there, so what is left of a library is what no such JAR has.
+TorchServe's own JAR comes last on the class path. A class that an earlier JAR has too is never
+loaded from it, so only the classes of a library that no such JAR has are loadable.
 """
 
 import re
@@ -28,17 +28,17 @@ class Part:
 
     Attributes:
         purl: its package URL.
-        jar: the JAR, relative to the folder that was looked at.
+        jar: the JAR, relative to the folder that was searched.
         inside: the package URL of the library that it was copied into; mostly empty.
-        classes: how many classes it has there.
-        left: how many of them the JVM would load from this JAR.
+        classes: how many classes it has in the JAR.
+        loadable: how many of them the JVM would load from this JAR.
     """
 
     purl: str
     jar: str
     inside: str
     classes: int
-    left: int
+    loadable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +52,41 @@ class Java:
 
 
 def find(root: Path, pinned: Iterable[Jar]) -> Java:
-    """Look at every JAR below ``root``; those in ``pinned`` are known by their SHA-256."""
+    """The libraries in every JAR below ``root``; those in ``pinned`` are known by their SHA-256."""
     urls = {jar.sha256: _purl(jar) for jar in pinned}
     known = library.load()
     jars = sorted(path for path in root.rglob("*.jar") if path.is_file())
     first = {path for path in jars if path.parent.as_posix().endswith(_FIRST)}
-    digests = {path: classes.digests(path) for path in jars}
+    digests = {path: classes.digests_of(path) for path in jars}
     hidden = {name for path in first for name in digests[path]}
     parts: list[Part] = []
     unknown: dict[tuple[str, str], tuple[str, ...]] = {}
-    for path, found in digests.items():
+    for path, jar_classes in digests.items():
         jar = path.relative_to(root).as_posix()
         covered = hidden if path.parent.as_posix().endswith(_LAST) else set()
         if url := urls.get(files.sha256(path)):
-            parts += _parts(url, copied(path), jar, found, covered)
+            parts += _parts(url, copied_netty(path), jar, jar_classes, covered)
             continue
-        identified = library.identify(found, known)
+        identified = library.identify(jar_classes, known)
         for each, names in identified.libraries.items():
             parts += _parts(each.purl, each.contains, jar, names, covered)
         unknown |= {(jar, key): names for key, names in identified.unknown.items()}
     return Java(tuple(parts), unknown)
 
 
-def copied(jar: Path) -> tuple[str, ...]:
+def copied_netty(jar: Path) -> tuple[str, ...]:
     """The package URLs of the Netty that was copied into a JAR under other names.
 
     A merge keeps one file of the many in which Netty's parts name their versions, and a folder of
-    each part. The parts of a copy are of one release: where two are named, none is believed.
+    each part. The parts of a copy are of one release: if two are named, none is trusted.
     """
     versions: set[str] = set()
     parts: set[str] = set()
     for name, text in classes.resources(jar, "META-INF/").items():
         if name.endswith(_VERSIONS):
-            named = re.findall(r"(?m)^(netty-(?!tcnative)[\w-]+)\.version=(\S+)$", text)
-            parts |= {part for part, _ in named}
-            versions |= {version for _, version in named}
+            entries = re.findall(r"(?m)^(netty-(?!tcnative)[\w-]+)\.version=(\S+)$", text)
+            parts |= {part for part, _ in entries}
+            versions |= {version for _, version in entries}
         elif folder := _FOLDER.match(name):
             parts.add("netty-" + folder["part"].removeprefix("netty-"))
     if len(versions) != 1 or jar.name.startswith("netty-"):
@@ -96,7 +96,7 @@ def copied(jar: Path) -> tuple[str, ...]:
 
 
 def known_libraries(pinned: Iterable[Jar], folder: Path, stock: Path) -> list[Library]:
-    """What libraries.json says, from the published JARs in ``folder`` and TorchServe's own.
+    """The content of libraries.json, from the published JARs in ``folder`` and TorchServe's own.
 
     Args:
         pinned: the published JARs.
@@ -106,25 +106,25 @@ def known_libraries(pinned: Iterable[Jar], folder: Path, stock: Path) -> list[Li
     published: dict[str, Mapping[str, str]] = {}
     contains: dict[str, tuple[str, ...]] = {}
     for jar in pinned:
-        published[_purl(jar)] = classes.digests(folder / jar.file)
-        contains[_purl(jar)] = copied(folder / jar.file)
-    own = {
+        published[_purl(jar)] = classes.digests_of(folder / jar.file)
+        contains[_purl(jar)] = copied_netty(folder / jar.file)
+    torchserve = {
         name: digest
-        for name, digest in classes.digests(stock).items()
+        for name, digest in classes.digests_of(stock).items()
         if name.startswith("org/pytorch/serve/")
     }
-    published["pkg:pypi/torchserve@0.12.0"] = own
+    published["pkg:pypi/torchserve@0.12.0"] = torchserve
     return library.index(published, contains)
 
 
 def _parts(
     purl: str, contains: Iterable[str], jar: str, names: Iterable[str], covered: set[str]
 ) -> Iterator[Part]:
-    whole = list(names)
-    left = sum(name not in covered for name in whole)
-    yield Part(purl, jar, "", len(whole), left)
+    all_names = list(names)
+    loadable = sum(name not in covered for name in all_names)
+    yield Part(purl, jar, "", len(all_names), loadable)
     for each in contains:
-        yield Part(each, jar, purl, len(whole), left)
+        yield Part(each, jar, purl, len(all_names), loadable)
 
 
 def _purl(jar: Jar) -> str:

@@ -1,8 +1,8 @@
-"""Which published libraries a JAR was merged from, told by its classes alone.
+"""Which published libraries a JAR was merged from, identified by its classes alone.
 
-libraries.json says of each known library which names are its own, and of each known version a
-fingerprint of all its classes. A version is in a JAR when every class of it is, byte for byte, and
-the JAR has no other under the library's names. What fits no version is counted, never guessed.
+libraries.json has the names of each known library, and a fingerprint of all classes of each known
+version. A version is in a JAR when every class of it is, byte for byte, and
+the JAR has no other under the library's names. What matches no version is counted, never guessed.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class Library:
         classes: how many it has.
         fingerprint: see :func:`harness.audit.classes.fingerprint`.
         names: what its classes' names begin with: a package, which ends in ``/``, or a class, which
-            stands for its nested ones too.
+            covers its nested ones too.
         contains: package URLs of what was copied into it under other names.
     """
 
@@ -46,10 +46,10 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """What is in a JAR.
+    """The content of a JAR.
 
     Attributes:
-        libraries: each that is there whole, with the names of its classes.
+        libraries: each that is complete, with the names of its classes.
         unknown: the classes that no known version of a library explains: the library's package
             URL without a version, or a package, to the names.
     """
@@ -67,13 +67,13 @@ def load(path: Path = FILE) -> list[Library]:
 
 
 def save(libraries: Iterable[Library]) -> str:
-    """What ``load`` reads, one library a line."""
+    """What ``load`` reads, one library per line."""
     lines = (json.dumps(dataclasses.asdict(each)) for each in libraries)
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def identify(digests: Mapping[str, str], known: Sequence[Library]) -> Identified:
-    """Tell the libraries in a JAR by its classes' digests."""
+    """Identify the libraries in a JAR by its classes' digests."""
     owners = {name: each.project for each in known for name in each.names}
     members: dict[str, list[str]] = defaultdict(list)
     for name in digests:
@@ -91,7 +91,7 @@ def identify(digests: Mapping[str, str], known: Sequence[Library]) -> Identified
 def index(
     published: Mapping[str, Mapping[str, str]], contains: Mapping[str, tuple[str, ...]]
 ) -> list[Library]:
-    """What libraries.json says.
+    """The content of libraries.json.
 
     Args:
         published: package URL to the digests of its JAR. Of a class that two of them have, the
@@ -107,30 +107,32 @@ def index(
     for purl, digests in published.items():
         names = [name for name in digests if owners[name] == _project(purl)]
         fingerprint = classes.fingerprint(digests, names)
-        own = tuple(sorted(prefixes[_project(purl)]))
-        libraries.append(Library(purl, len(names), fingerprint, own, contains.get(purl, ())))
+        prefix_names = tuple(sorted(prefixes[_project(purl)]))
+        libraries.append(
+            Library(purl, len(names), fingerprint, prefix_names, contains.get(purl, ()))
+        )
     return sorted(libraries, key=lambda each: each.purl)
 
 
 def _prefixes(owners: Mapping[str, str]) -> dict[str, set[str]]:
-    """For each owner the fewest names that stand for its classes and for no other's."""
+    """For each owner the fewest names that cover its classes and no other's."""
     beneath: dict[str, set[str]] = defaultdict(set)
     for name, owner in owners.items():
-        for prefix in _around(name):
+        for prefix in _enclosing(name):
             beneath[prefix].add(owner)
     chosen: dict[str, set[str]] = defaultdict(set)
     for name, owner in owners.items():
         # The last of these is the class itself, which has one owner.
-        widest = next(each for each in _around(name) if len(beneath[each]) == 1)
+        widest = next(each for each in _enclosing(name) if len(beneath[each]) == 1)
         chosen[owner].add(widest)
     return chosen
 
 
 def _owner(name: str, owners: Mapping[str, str]) -> str:
-    return next((owners[each] for each in reversed(_around(name)) if each in owners), "")
+    return next((owners[each] for each in reversed(_enclosing(name)) if each in owners), "")
 
 
-def _around(name: str) -> list[str]:
+def _enclosing(name: str) -> list[str]:
     """The packages around a class and the class that it is nested in, the widest first."""
     *packages, simple = name.split("/")
     outer = simple[:1] + simple[1:].partition("$")[0]

@@ -1,4 +1,4 @@
-"""The answer of an audit: what is open, what was decided, what nobody could tell."""
+"""The result of an audit: what is open, what was decided, what could not be identified."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ class Report:
     """An audit.
 
     Attributes:
-        open: vulnerabilities that stop: as severe as was asked, fixed somewhere, not decided.
-        unfixed: as severe, and no version is without them: they cannot be mended, only borne.
-        minor: less severe than was asked.
+        open: vulnerabilities that stop: severe enough, fixed in some version, not decided.
+        unfixed: severe enough, and fixed in no version.
+        minor: less severe.
         hidden: in classes of which the JVM can load none.
         decided: with the verdict that covers each.
-        expired: verdicts whose day has come.
+        expired: verdicts past their day.
         unused: verdicts that nothing needs.
     """
 
@@ -38,11 +38,11 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether nothing has to be done."""
         return not (self.open or self.expired or self.unused)
 
 
-def judge(
+def evaluate(
     materials: Bom,
     java: Java,
     matches: Matches,
@@ -50,27 +50,29 @@ def judge(
     least: str,
     today: datetime.date,
 ) -> Report:
-    """Sort what was found.
+    """Sort the vulnerabilities by what has to be done.
 
     Args:
         least: the severity from which a vulnerability stops, one of ``SEVERITIES``.
     """
     parts = {bom.reference(part): part for part in java.parts}
     valid = verdict.valid(entries, today)
-    sorted_: dict[str, list[Vulnerability]] = {"open": [], "unfixed": [], "minor": [], "hidden": []}
+    by_kind: dict[str, list[Vulnerability]] = {"open": [], "unfixed": [], "minor": [], "hidden": []}
     decided: list[tuple[Vulnerability, Entry]] = []
     for each in matches.vulnerabilities:
         part = parts.get(each.reference)
         entry = next((one for one in valid if one.verdict.covers(each.id, each.purl, part)), None)
-        if part is not None and part.left == 0:
-            sorted_["hidden"].append(each)
+        if part is not None and part.loadable == 0:
+            by_kind["hidden"].append(each)
         elif entry is not None:
             decided.append((each, entry))
         else:
-            sorted_[_kind(each, least)].append(each)
+            by_kind[_kind(each, least)].append(each)
     used = {id(entry) for _, entry in decided}
     unused = [
-        each for each in valid if id(each) not in used and not _about_what_is_there(each, parts)
+        each
+        for each in valid
+        if id(each) not in used and not _is_about_a_present_package(each, parts)
     ]
     return Report(
         components=bom.count(materials),
@@ -79,7 +81,10 @@ def judge(
         decided=tuple(decided),
         expired=tuple(each for each in entries if each not in valid),
         unused=tuple(unused),
-        **{name: tuple(found) for name, found in sorted_.items()},
+        open=tuple(by_kind["open"]),
+        unfixed=tuple(by_kind["unfixed"]),
+        minor=tuple(by_kind["minor"]),
+        hidden=tuple(by_kind["hidden"]),
     )
 
 
@@ -89,8 +94,8 @@ def _kind(vulnerability: Vulnerability, least: str) -> str:
     return "open" if vulnerability.fixed else "unfixed"
 
 
-def _about_what_is_there(entry: Entry, parts: Mapping[str, Part]) -> bool:
-    """A verdict about whatever may be found in a package is needed while the package is there."""
+def _is_about_a_present_package(entry: Entry, parts: Mapping[str, Part]) -> bool:
+    """A verdict about everything in a package is needed while the package is present."""
     return entry.verdict.vulnerability == "*" and any(
         entry.verdict.covers("", part.purl, part) for part in parts.values()
     )
@@ -101,16 +106,16 @@ def as_text(report: Report) -> str:
     lines = [f"✗ {_line(each)}" for each in report.open]
     lines += [
         f"✗ {each.at}: the verdict on {each.verdict.vulnerability} in {each.verdict.package} "
-        f"expired on {each.verdict.expires}: look again, then move the day or take it away"
+        f"expired on {each.verdict.expires}: review it, then move the date or remove it"
         for each in report.expired
     ]
     lines += [
         f"✗ {each.at}: nothing needs the verdict on {each.verdict.vulnerability} in "
-        f"{each.verdict.package}: take it away"
+        f"{each.verdict.package}: remove it"
         for each in report.unused
     ]
     for (jar, key), names in report.java.unknown.items():
-        lines.append(f"? {jar}: {len(names)} classes of {key} are of no published version known")
+        lines.append(f"? {jar}: {len(names)} classes of {key} match no known published version")
     if report.matches.end_of_life:
         lines.append("? the operating system gets no more fixes")
     lines += [f"- no fixed version yet: {_line(each)}" for each in report.unfixed]

@@ -18,14 +18,14 @@ SEVERITIES = ("UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """What is known of a component.
+    """A known vulnerability of a component.
 
     Attributes:
         id: such as ``CVE-2025-58056``.
         purl: the component's package URL.
         reference: the component in the bill of materials.
         severity: one of ``SEVERITIES``.
-        fixed: the versions that have it no more; empty where there is none.
+        fixed: the versions without it, or "" if there are none.
         title: what it is, in a line.
     """
 
@@ -48,7 +48,7 @@ class Matches:
 
 
 def database() -> Path:
-    """Where Trivy keeps its database unless told otherwise."""
+    """Trivy's database folder, by Trivy's own rules."""
     cache = os.environ.get("TRIVY_CACHE_DIR")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache or Path(home, "trivy")) / "db"
@@ -67,21 +67,21 @@ def match(repository: Repository, materials: Bom, folder: Path) -> Matches:
     """The known vulnerabilities of a bill of materials, by the database in ``folder``.
 
     Raises:
-        HarnessError: there is no database of the kind that Trivy reads, or the program fails.
+        HarnessError: no database that Trivy reads, or the program fails.
     """
     for name in ("trivy.db", "metadata.json"):
         if not (folder / name).is_file():
             raise HarnessError(
-                f"there is no {name}: nothing can be said of vulnerabilities",
+                f"{name} not found: vulnerabilities cannot be matched",
                 at=folder,
                 hint="`trivy image --download-db-only` brings Trivy's database to "
                 f"{database()}; --db names another folder",
             )
-    answer = json.loads(_run(repository, [str(folder)], json.dumps(materials)))
-    found = []
-    for each in answer["Vulnerabilities"]:
+    result = json.loads(_run(repository, [str(folder)], json.dumps(materials)))
+    vulnerabilities = []
+    for each in result["Vulnerabilities"]:
         identifier = each["PkgIdentifier"]
-        found.append(
+        vulnerabilities.append(
             Vulnerability(
                 id=each["VulnerabilityID"],
                 purl=identifier["PURL"],
@@ -91,8 +91,10 @@ def match(repository: Repository, materials: Bom, folder: Path) -> Matches:
                 title=each.get("Title", ""),
             )
         )
-    found.sort(key=lambda each: (each.purl, each.id, each.reference))
-    return Matches(answer["Updated"][:10], answer["Compared"], answer["EndOfLife"], tuple(found))
+    vulnerabilities.sort(key=lambda each: (each.purl, each.id, each.reference))
+    return Matches(
+        result["Updated"][:10], result["Compared"], result["EndOfLife"], tuple(vulnerabilities)
+    )
 
 
 def _run(repository: Repository, arguments: list[str], stdin: str = "") -> str:

@@ -7,8 +7,8 @@
         reason: the server is behind a gateway that refuses such requests
         expires: 2027-06-30
 
-``package`` is a pattern as in a shell, over package URLs. A verdict whose day has come does not
-apply, and one that nothing needs is a finding, as in exceptions.yaml.
+``package`` is a pattern as in a shell, over package URLs. An expired verdict does not apply,
+and one that nothing needs is a finding, as in exceptions.yaml.
 """
 
 import datetime
@@ -32,10 +32,10 @@ class Verdict(Strict):
     """A decision.
 
     Attributes:
-        vulnerability: its id; ``*`` stands for any, where the verdict is about loading.
-        verdict: ``not-affected``: it cannot be used here. ``accepted``: it can, and is borne.
-            ``shadowed``: a newer version stands before it on the class path, and what is left of
-            it is not loaded. ``not-loaded``: nothing of it is loaded.
+        vulnerability: its id; ``*`` means any, if the verdict is about loading.
+        verdict: ``not-affected``: no exploit works here. ``accepted``: one may, and the risk is
+            taken. ``shadowed``: a newer version comes before it on the class path, and no other
+            class of it is loaded. ``not-loaded``: nothing of it is loaded.
     """
 
     vulnerability: str = Field(min_length=1)
@@ -45,9 +45,9 @@ class Verdict(Strict):
     expires: datetime.date
 
     @model_validator(mode="after")
-    def _names_what_it_judges(self) -> Self:
+    def _names_a_vulnerability(self) -> Self:
         if self.vulnerability == "*" and self.verdict in ("not-affected", "accepted"):
-            raise ValueError(f"{self.verdict} is said of one vulnerability, not of *")
+            raise ValueError(f"{self.verdict} needs one vulnerability, not *")
         return self
 
     def covers(self, vulnerability: str, purl: str, part: Part | None) -> bool:
@@ -55,7 +55,7 @@ class Verdict(Strict):
         return (
             self.vulnerability in ("*", vulnerability)
             and fnmatchcase(purl, self.package)
-            and (self.verdict != "shadowed" or (part is not None and part.left < part.classes))
+            and (self.verdict != "shadowed" or (part is not None and part.loadable < part.classes))
         )
 
 
@@ -74,18 +74,18 @@ class Entry:
 
 
 def load(path: Path) -> list[Entry]:
-    """The verdicts; none where there is no file.
+    """The verdicts; none without a file.
 
     Raises:
-        InputError: the file is not what it should be.
+        InputError: the file is malformed.
     """
     if not path.exists():
         return []
-    written = document.parse(document.read_text(path), path)[0]
-    verdicts = document.validate(written, Verdicts).verdicts
-    return [Entry(each, written.at(("verdicts", at))) for at, each in enumerate(verdicts)]
+    parsed = document.parse(document.read_text(path), path)[0]
+    verdicts = document.validate(parsed, Verdicts).verdicts
+    return [Entry(each, parsed.at(("verdicts", index))) for index, each in enumerate(verdicts)]
 
 
 def valid(entries: Sequence[Entry], today: datetime.date) -> list[Entry]:
-    """Those whose day has not come."""
+    """Those that have not expired."""
     return [each for each in entries if each.verdict.expires >= today]

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     matches = scanner.match(repository, materials, args.db)
     entries = verdict.load(repository.root / verdict.FILE)
     today = datetime.datetime.now(datetime.UTC).date()
-    result = report.judge(materials, libraries, matches, entries, args.severity, today)
+    result = report.evaluate(materials, libraries, matches, entries, args.severity, today)
     text = json.dumps(report.as_json(result), indent=2)
     files.write(folder / "report.json", text + "\n")
     print(text if args.json else report.as_text(result))

@@ -120,7 +120,7 @@ def _committed(repository: Repository, env: str) -> Release | None:
     """Return the release that the working tree is, or None if it has uncommitted changes."""
     git = Git(repository.root)
     commit = git.resolve("HEAD")
-    if commit is None or git.uncommitted(*tree.READ):
+    if commit is None or git.uncommitted_changes(*tree.READ):
         return None
     return Release(commit=commit, digest=_digest(repository, env, commit), helm="", pods="")
 

@@ -121,7 +121,7 @@ class Git:
         )
         return result.returncode == 0
 
-    def uncommitted(self, *paths: str) -> list[str]:
+    def uncommitted_changes(self, *paths: str) -> list[str]:
         """What is not committed, a line each; files that nobody added count, whatever the user's
         settings say."""
         words = ("status", "--porcelain", "--untracked-files=normal", "--")

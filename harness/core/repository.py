@@ -8,21 +8,21 @@ from harness.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A checkout. Everything a command leaves behind lies under ``build``, which Git ignores.
+    """A clone of this repository. What commands leave behind lies under ``build``, ignored by Git.
 
     Attributes:
         root: where its files lie.
-        checkout: where ``root`` is a commit that was laid out: the checkout that it came from,
-            with the history, the tools and the caches.
+        laid_out_from: the clone with the history, the tools and the caches, if ``root`` holds the
+            files of one of its commits.
     """
 
     root: Path
-    checkout: Path | None = None
+    laid_out_from: Path | None = None
 
     @property
     def history(self) -> Path:
         """The folder whose Git history is read."""
-        return self.checkout or self.root
+        return self.laid_out_from or self.root
 
     @property
     def models(self) -> Path:
@@ -73,7 +73,7 @@ def _folders(parent: Path) -> list[str]:
 
 
 def find(start: Path | None = None) -> Repository:
-    """The checkout around ``start`` (by default the working folder).
+    """The repository around ``start`` (by default the working folder).
 
     Raises:
         UsageError: there is none.
@@ -83,6 +83,6 @@ def find(start: Path | None = None) -> Repository:
         if (folder / "models").is_dir() and (folder / "clusters").is_dir():
             return Repository(folder)
     raise UsageError(
-        f"{start} is not inside a checkout of this repository",
-        hint="change into the checkout, then run the command again",
+        f"{start} is not inside a clone of this repository",
+        hint="change into the clone, then run the command again",
     )

@@ -139,7 +139,7 @@ def _adopted_archive(model: Model, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Wait for another build of this checkout to end, and remove what a killed one left behind."""
+    """Wait for another build in this clone to end, and remove what a killed one left behind."""
     with _writable(folder):
         file = (folder / ".lock").open("w")
     with file:

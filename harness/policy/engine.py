@@ -61,7 +61,7 @@ def check(
         names = renderer.environments()
         rendering = [pool.submit(renderer.candidate, name) for name in names]
         # Of a commit that was laid out what runs now is not the question.
-        pins = [] if repository.checkout else names
+        pins = [] if repository.laid_out_from else names
         pinning = [pool.submit(renderer.live, name) for name in pins]
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}

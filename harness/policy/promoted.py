@@ -42,7 +42,7 @@ def check(repository: Repository, commit: str, *, main: str, pinned: str | None 
     with tempfile.TemporaryDirectory(dir=folder, prefix="promoted-") as scratch:
         root = Path(scratch).resolve()
         layout.lay_out(git, git.entries(tree), root)
-        report = engine.check(Repository(root, checkout=repository.history), before=pinned)
+        report = engine.check(Repository(root, laid_out_from=repository.history), before=pinned)
     findings = tuple(each for each in report.findings if each.rule != _ABOUT_MAIN)
     return dataclasses.replace(report, findings=findings)
 

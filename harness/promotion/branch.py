@@ -14,7 +14,7 @@ _FETCH_SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The shared history: origin's after a fetch, this clone's own where there is no origin.
+    """The shared history: origin's after a fetch, or this clone's own without an origin.
 
     Attributes:
         git: the clone.
@@ -31,22 +31,22 @@ class Upstream:
         Raises:
             InputError: there is no main.
         """
-        found = self.git.resolve(self._ref(_MAIN))
-        if found is None:
-            raise InputError("there is no branch main", hint="git fetch origin main")
-        return found
+        commit = self.git.resolve(self._ref(_MAIN))
+        if commit is None:
+            raise InputError("branch main not found", hint="git fetch origin main")
+        return commit
 
     def complaint(self) -> str:
-        """Why the checkout is not a clean, current main; empty where it is."""
+        """Why the working tree is not a clean, current main, or "" if it is."""
         branch = self.git.run("symbolic-ref", "--short", "--quiet", "HEAD", accept=(0, 1))
-        changed = self.git.run("status", "--porcelain").splitlines()
+        changes = self.git.run("status", "--porcelain").splitlines()
         head = self.git.resolve("HEAD") or ""
         if branch != _MAIN:
             return f"on {branch or 'no branch'}, not on main"
-        if changed:
-            return f"{len(changed)} files are not committed, the first: {changed[0][3:]}"
+        if changes:
+            return f"{len(changes)} files are not committed, the first: {changes[0][3:]}"
         if head != self.main:
-            return f"main is at {head[:12]} here, and at {self.main[:12]} upstream"
+            return f"main is at {head[:12]} in this clone, and at {self.main[:12]} upstream"
         return ""
 
     def reaches(self, commit: str) -> bool:
@@ -56,15 +56,15 @@ class Upstream:
         ).splitlines()
         return any(self.git.is_ancestor(commit, tip) for tip in (self.main, *releases))
 
-    def waiting(self, branch: str) -> str | None:
-        """The tip of a branch that is not merged yet, here or upstream; None of none."""
+    def unmerged_tip(self, branch: str) -> str | None:
+        """The tip of a branch that is not merged yet, in this clone or upstream, or None."""
         for ref in (f"refs/heads/{branch}", self._ref(branch)):
             tip = self.git.resolve(ref)
-            if tip and not self._has(tip):
+            if tip and not self._is_merged(tip):
                 return tip
         return None
 
-    def _has(self, tip: str) -> bool:
+    def _is_merged(self, tip: str) -> bool:
         """Whether main has all that a branch brings: its commits, or the same change squashed.
 
         `git cherry` compares changes, not commits; of the one commit on a branch of ours, squashing
@@ -72,15 +72,15 @@ class Upstream:
         """
         if self.git.is_ancestor(tip, self.main):
             return True
-        listed = self.git.run("cherry", self.main, tip).splitlines()
-        return bool(listed) and all(line.startswith("-") for line in listed)
+        lines = self.git.run("cherry", self.main, tip).splitlines()
+        return bool(lines) and all(line.startswith("-") for line in lines)
 
     def _ref(self, branch: str) -> str:
         return f"refs/remotes/{_REMOTE}/{branch}" if self.remote else f"refs/heads/{branch}"
 
 
 def upstream(git: Git) -> Upstream:
-    """Look upstream, fetching first.
+    """The shared history, fetched first.
 
     Raises:
         HarnessError: origin does not answer.
@@ -101,13 +101,13 @@ class Branch:
     """``promote/production``, or ``rollback/production``: one pointer that waits to be merged.
 
     Attributes:
-        seen: where the branch was in this clone when ``of`` looked; None: nowhere.
+        known_tip: where the branch was in this clone when ``of`` looked, or None if nowhere.
     """
 
     upstream: Upstream
     env: str
     name: str
-    seen: str | None
+    known_tip: str | None
 
     @classmethod
     def of(cls, upstream: Upstream, env: str, verb: str) -> "Branch":
@@ -121,7 +121,7 @@ class Branch:
         Raises:
             InputError: it moves the pointer to another commit.
         """
-        waiting = self.upstream.waiting(self.name)
+        waiting = self.upstream.unmerged_tip(self.name)
         if waiting is None:
             return None
         other = self.upstream.git.read(waiting, pointer.path(self.env)) or ""
@@ -135,28 +135,28 @@ class Branch:
 
     def _delete(self) -> str:
         """The command that deletes the branch where it is."""
-        here = self.upstream.git.resolve(f"refs/heads/{self.name}")
-        return f"git branch -D {self.name}" if here else f"git push {_REMOTE} --delete {self.name}"
+        local = self.upstream.git.resolve(f"refs/heads/{self.name}")
+        return f"git branch -D {self.name}" if local else f"git push {_REMOTE} --delete {self.name}"
 
     def commit(self, changes: Changes, message: str) -> str:
         """Commit on top of main and set the branch to it.
 
         Raises:
-            InputError: somebody else set it since it was ``seen``.
+            InputError: somebody else set it since ``known_tip``.
         """
         git = self.upstream.git
-        made = git.commit(changes, message, parent=self.upstream.main)
+        commit = git.commit(changes, message, parent=self.upstream.main)
         try:
-            git.move(f"refs/heads/{self.name}", made, old=self.seen)
+            git.move(f"refs/heads/{self.name}", commit, old=self.known_tip)
         except command.CommandError as error:
             raise InputError(
                 f"branch {self.name} was set by somebody else meanwhile",
-                hint=f"look at it: git log -1 {self.name}",
+                hint=f"inspect it: git log -1 {self.name}",
             ) from error
-        return made
+        return commit
 
     def push(self, commit: str) -> None:
-        """Push the branch, if main is still what it was.
+        """Push the branch, if main has not moved.
 
         Raises:
             InputError: main has moved, or somebody else pushed the branch.
@@ -167,8 +167,8 @@ class Branch:
             raise InputError(
                 f"main moved to {now[:12]} meanwhile", hint="git pull, then run the command again"
             )
-        there = git.resolve(f"refs/remotes/{_REMOTE}/{self.name}") or ""
-        lease = f"--force-with-lease=refs/heads/{self.name}:{there}"
+        upstream_tip = git.resolve(f"refs/remotes/{_REMOTE}/{self.name}") or ""
+        lease = f"--force-with-lease=refs/heads/{self.name}:{upstream_tip}"
         try:
             git.run("push", "--quiet", lease, _REMOTE, f"{commit}:refs/heads/{self.name}")
         except command.CommandError as error:

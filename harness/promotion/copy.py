@@ -1,6 +1,6 @@
 """Brings what a release needs to another environment: archives by SHA-256, the image by digest.
 
-Nothing is built again: what was proven is what is copied. What is there already is left alone.
+Nothing is built again: what was proven is what is copied. What already exists is left alone.
 """
 
 import tempfile
@@ -14,20 +14,20 @@ from harness.core import console
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.models.lock import load_lock
-from harness.promotion import gather
+from harness.promotion import collect
 from harness.registry import Image
 from harness.render.renderer import Renderer
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """One thing: where it is now, and whether it was copied or was there."""
+class Item:
+    """One archive or image: its new address, and whether it was copied or already existed."""
 
     what: str
     new: bool
 
 
-def copy(repository: Repository, source: str, target: str, commit: str) -> Iterator[Copied]:
+def copy(repository: Repository, source: str, target: str, commit: str) -> Iterator[Item]:
     """Copy what the target's folder × a commit needs from the source's bucket and registry.
 
     Raises:
@@ -35,43 +35,45 @@ def copy(repository: Repository, source: str, target: str, commit: str) -> Itera
         HarnessError: a bucket or a registry refused.
     """
     renderer = Renderer(repository)
-    wanted = renderer.pinning(target, commit)
-    proven = renderer.at(source, commit)
-    if unset := [*wanted.unset, *proven.unset]:
+    candidate = renderer.pinning(target, commit)
+    release = renderer.at(source, commit)
+    if unset := [*candidate.unset, *release.unset]:
         raise InputError(
             f"UNSET: {unset[0].key} and {len(unset) - 1} more",
             at=unset[0].location,
             hint=f"harness init --env {target}",
         )
     yield from _archives(repository, source, target, renderer.commit(commit).root)
-    pairs = zip(gather.images(proven), gather.images(wanted), strict=True)
-    for there, here in pairs:
-        yield _image(repository, there, here)
+    pairs = zip(collect.images(release), collect.images(candidate), strict=True)
+    for source_image, target_image in pairs:
+        yield _image(repository, source_image, target_image)
 
 
-def _archives(repository: Repository, source: str, target: str, tree: Path) -> Iterator[Copied]:
-    there, here = push.find(repository, source), push.find(repository, target)
+def _archives(repository: Repository, source: str, target: str, tree: Path) -> Iterator[Item]:
+    source_bucket, target_bucket = push.find(repository, source), push.find(repository, target)
     for locked in load_lock(tree / "models" / "lock.yaml").models.values():
-        what = f"s3://{here.name}/{locked.mar}"
-        if here.has(locked):
-            yield Copied(what, new=False)
+        what = f"s3://{target_bucket.name}/{locked.mar}"
+        if target_bucket.has(locked):
+            yield Item(what, new=False)
             continue
         with (
             console.step(f"copy {locked.mar}") as update,
             tempfile.TemporaryDirectory(dir=repository.build) as scratch,
         ):
             path = Path(scratch, locked.mar)
-            there.fetch(locked, path)
-            yield Copied(what, new=here.push(path, locked, update))
+            source_bucket.fetch(locked, path)
+            yield Item(what, new=target_bucket.push(path, locked, update))
 
 
-def _image(repository: Repository, there: Image, here: Image) -> Copied:
-    if there.digest != here.digest:
-        raise InputError(f"{here} is another image than {there}")
-    if registry.exists(repository, here):
-        return Copied(str(here), new=False)
-    if not registry.exists(repository, there):
-        raise InputError(f"there is no {there}", hint="the image workflow builds and pushes it")
-    with console.step(f"copy {there}"):
-        registry.copy(repository, there, here.name)
-    return Copied(str(here), new=True)
+def _image(repository: Repository, source: Image, target: Image) -> Item:
+    if source.digest != target.digest:
+        raise InputError(f"{target} is another image than {source}")
+    if registry.exists(repository, target):
+        return Item(str(target), new=False)
+    if not registry.exists(repository, source):
+        raise InputError(
+            f"image {source} not found", hint="the image workflow builds and pushes it"
+        )
+    with console.step(f"copy {source}"):
+        registry.copy(repository, source, target.name)
+    return Item(str(target), new=True)

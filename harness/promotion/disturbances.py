@@ -1,12 +1,12 @@
-"""What failed in a cluster and came back by itself: what Flux's own histories do not tell.
+"""What failed in a cluster and recovered by itself, which Flux's own histories do not record.
 
-A server that is killed each hour is Ready at nearly every look, and unchanged all the time. What an
-API server still knows of it is read here: containers that were started again, pods that failed or
+A server that is killed each hour is Ready nearly whenever it is read, and never changes. What an
+API server still knows of it is read here: containers that were restarted, pods that failed or
 were not Ready in between, Deployments that were short of pods. Namespaces of Kubernetes itself
 (``kube-…``) are left out, since no release brings them; so are the pods of Jobs, which may try
 again.
 
-A pod that is younger than the time that is asked about is no disturbance: a node may have been
+A pod that is younger than the time in question is no disturbance: a node may have been
 drained. Nor does an API server remember a pod that was deleted.
 """
 
@@ -19,7 +19,7 @@ from harness.kubernetes import kinds, reconciliation
 from harness.kubernetes.api import Api
 
 _SYSTEM = "kube-"
-_SLACK = datetime.timedelta(minutes=2)  # from a started container to a pod that says Ready
+_SLACK = datetime.timedelta(minutes=2)  # from a started container to a pod that is Ready
 _PERIOD, _TRIES = 10, 3  # seconds, and failures: a probe's defaults (Kubernetes API, Probe)
 
 
@@ -35,19 +35,21 @@ class Disturbance:
         return f"{self.subject} {self.why}, {self.at:%Y-%m-%d %H:%M} UTC"
 
 
-def look(cluster: Api) -> tuple[Disturbance, ...]:
+def observe(cluster: Api) -> tuple[Disturbance, ...]:
     """The last disturbance of each container, pod and Deployment, the newest first.
 
     Raises:
-        ApiError: the cluster does not let us look.
+        ApiError: the cluster refuses to list them.
     """
-    found = [each for pod in _ours(cluster.list_all(kinds.POD)) for each in _of_pod(pod)]
-    for deployment in _ours(cluster.list_all(kinds.DEPLOYMENT)):
-        found += _of_deployment(deployment)
-    return tuple(sorted(found, key=lambda each: each.at, reverse=True))
+    disturbances = [
+        each for pod in _own_objects(cluster.list_all(kinds.POD)) for each in _of_pod(pod)
+    ]
+    for deployment in _own_objects(cluster.list_all(kinds.DEPLOYMENT)):
+        disturbances += _of_deployment(deployment)
+    return tuple(sorted(disturbances, key=lambda each: each.at, reverse=True))
 
 
-def _ours(objects: list[Value]) -> Iterator[Value]:
+def _own_objects(objects: list[Value]) -> Iterator[Value]:
     for each in objects:
         system = text(each, "metadata", "namespace").startswith(_SYSTEM)
         job = text(each, "metadata", "ownerReferences", 0, "kind") == "Job"
@@ -59,16 +61,16 @@ def _of_pod(pod: Value) -> Iterator[Disturbance]:
     name = _name("Pod", pod)
     if text(pod, "status", "phase") == "Failed":
         reason = text(pod, "status", "reason") or "failed"
-        yield Disturbance(name, f"ended: {reason}", _ended(pod))
+        yield Disturbance(name, f"ended: {reason}", _end(pod))
         return
     for kind in ("containerStatuses", "initContainerStatuses"):
         for container in items(pod, "status", kind):
-            yield from _restarted(name, container)
-    yield from _interrupted(name, pod)
+            yield from _restart(name, container)
+    yield from _interruption(name, pod)
 
 
-def _restarted(pod: str, container: object) -> Iterator[Disturbance]:
-    """The last time that a container was started again."""
+def _restart(pod: str, container: object) -> Iterator[Disturbance]:
+    """The last restart of a container."""
     count = dig(container, "restartCount")
     last = dig(container, "lastState", "terminated")
     when = text(last, "finishedAt") or text(container, "state", "running", "startedAt")
@@ -82,8 +84,8 @@ def _restarted(pod: str, container: object) -> Iterator[Disturbance]:
     yield Disturbance(f"{pod}, container {text(container, 'name')},", why, _moment(when))
 
 
-def _interrupted(name: str, pod: Value) -> Iterator[Disturbance]:
-    """Whether a pod got Ready later than it can have for the first time: it was not in between."""
+def _interruption(name: str, pod: Value) -> Iterator[Disturbance]:
+    """A pod that got Ready later than it can for the first time: in between it was not."""
     ready = reconciliation.condition(pod, "Ready")
     since, began = text(ready, "lastTransitionTime"), text(pod, "status", "startTime")
     started = [
@@ -92,12 +94,12 @@ def _interrupted(name: str, pod: Value) -> Iterator[Disturbance]:
     ]
     if text(ready, "status") != "True" or not since or not began:
         return
-    first = max(map(_moment, filter(None, (began, *started)))) + _patience(pod)
+    first = max(map(_moment, filter(None, (began, *started)))) + _startup_time(pod)
     if _moment(since) > first:
         yield Disturbance(name, "was not Ready", _moment(since))
 
 
-def _patience(pod: Value) -> datetime.timedelta:
+def _startup_time(pod: Value) -> datetime.timedelta:
     """How long after its containers' start a pod may get Ready for the first time."""
     probes = [
         dig(container, f"{kind}Probe")
@@ -114,14 +116,14 @@ def _patience(pod: Value) -> datetime.timedelta:
 
 
 def _of_deployment(deployment: Value) -> Iterator[Disturbance]:
-    """Whether a Deployment had fewer pods than it needs, later than when it was made."""
+    """A Deployment that had fewer pods than it needs, later than at its creation."""
     available = reconciliation.condition(deployment, "Available")
     since = text(available, "lastTransitionTime")
     if text(available, "status") == "True" and since:
         yield Disturbance(_name("Deployment", deployment), "was not Available", _moment(since))
 
 
-def _ended(pod: Value) -> datetime.datetime:
+def _end(pod: Value) -> datetime.datetime:
     """When the last container of a failed pod ended; when it began, if none ever ran."""
     finished = [
         text(each, "state", "terminated", "finishedAt")
@@ -136,8 +138,8 @@ def _name(kind: str, value: Value) -> str:
 
 
 def _number(value: object, key: str, default: int) -> int:
-    found = dig(value, key)
-    return found if isinstance(found, int) else default
+    number = dig(value, key)
+    return number if isinstance(number, int) else default
 
 
 def _moment(text: str) -> datetime.datetime:

@@ -1,4 +1,4 @@
-"""Where reports are kept: a folder, or an environment's bucket under ``evidence/``."""
+"""The store of reports: a folder, or an environment's bucket under ``evidence/``."""
 
 import contextlib
 import datetime
@@ -16,20 +16,20 @@ from harness.aws import Aws, AwsError
 from harness.core import files
 from harness.core.errors import InputError
 from harness.core.repository import Repository
-from harness.promotion import evidence
-from harness.promotion.evidence import Proof
+from harness.promotion import report_file
+from harness.promotion.report_file import Proof
 
 _PREFIX = "evidence/"
-_THERE = ("PreconditionFailed", "ConditionalRequestConflict")
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class EvidenceStore(Protocol):
-    """Texts by name; what has a name already is left as it is."""
+    """Texts by name; an existing name is never overwritten."""
 
     def put(self, name: str, text: str) -> None: ...
     def names(self, prefix: str) -> list[str]: ...
     def read(self, name: str) -> str | None:
-        """A text; None of none.
+        """A text, or None if not found.
 
         Raises:
             InputError: it is no text.
@@ -48,12 +48,12 @@ class Folder:
             files.write(self.root / name, text)
 
     def names(self, prefix: str) -> list[str]:
-        found = (self.root / prefix).rglob("*")
-        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
+        paths = (self.root / prefix).rglob("*")
+        return sorted(str(path.relative_to(self.root)) for path in paths if path.is_file())
 
     def read(self, name: str) -> str | None:
         path = self.root / name
-        return _decoded(name, path.read_bytes()) if path.is_file() else None
+        return _decode(name, path.read_bytes()) if path.is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,25 @@ class S3:
         try:
             self.aws.call("s3", "put_object", **where, **body)
         except AwsError as error:
-            if error.code not in _THERE:
+            if error.code not in _EXISTS:
                 raise
 
     def names(self, prefix: str) -> list[str]:
         where = {"Bucket": self.name, "Prefix": _PREFIX + prefix}
-        found = self.aws.list_all("s3", "list_objects_v2", "Contents", **where)
-        return sorted(str(each["Key"]).removeprefix(_PREFIX) for each in found)
+        objects = self.aws.list_all("s3", "list_objects_v2", "Contents", **where)
+        return sorted(str(each["Key"]).removeprefix(_PREFIX) for each in objects)
 
     def read(self, name: str) -> str | None:
         try:
-            answer = self.aws.read("s3", "get_object", Bucket=self.name, Key=_PREFIX + name)
+            response = self.aws.read("s3", "get_object", Bucket=self.name, Key=_PREFIX + name)
         except AwsError as error:
             if error.code == "NoSuchKey":
                 return None
             raise
-        return _decoded(name, answer["Body"].read())
+        return _decode(name, response["Body"].read())
 
 
-def _decoded(name: str, content: bytes) -> str:
+def _decode(name: str, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -95,7 +95,7 @@ def _decoded(name: str, content: bytes) -> str:
 
 
 def find(repository: Repository, env: str, folder: Path | None = None) -> EvidenceStore:
-    """The evidence store of an environment: its bucket, unless a folder is told.
+    """The evidence store of an environment: by default its bucket, or a folder.
 
     Raises:
         InputError: the environment has no bucket.
@@ -107,12 +107,12 @@ def find(repository: Repository, env: str, folder: Path | None = None) -> Eviden
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredReports:
     """What a store has of one kind and release.
 
     Attributes:
         proofs: the reports, the newest first.
-        unreadable: what lies there and is no report, a line each: it stops nothing, and is told.
+        unreadable: files that are no reports, a line each: they stop nothing, and are reported.
     """
 
     proofs: Sequence[Proof]
@@ -120,14 +120,14 @@ class Kept:
 
 
 def add(store: EvidenceStore, env: str, report: Path, key: Path | None, signers: Signers) -> Proof:
-    """Put a report into the store, with a signature where there is a key.
+    """Put a report into the store, with a signature if there is a key.
 
     Args:
-        store: where to.
+        store: where it goes.
         env: what the report is about.
         report: the file.
-        key: signs it; None: it is kept without a signature.
-        signers: who may sign. What they would not verify is never put into the store.
+        key: signs it; without one it is stored unsigned.
+        signers: who may sign. What they would not verify is never stored.
 
     Raises:
         InputError: it is no report, names no release digest, or the key may not sign reports.
@@ -137,20 +137,20 @@ def add(store: EvidenceStore, env: str, report: Path, key: Path | None, signers:
         text = report.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", at=report) from error
-    name = evidence.file_name(env, evidence.read(text, str(report)))
+    name = report_file.file_name(env, report_file.read(text, str(report)))
     if key is None:
         store.put(name, text)
-        return evidence.read(text, name)
-    with signature.kept(key) as path:
+        return report_file.read(text, name)
+    with signature.reusable(key) as path:
         signers.require(path, signature.EVIDENCE, datetime.datetime.now(datetime.UTC))
         signed = signature.sign(text, path, signature.EVIDENCE)
-    # The signature first: a report must not be seen without it.
-    store.put(evidence.signature_name(name, signed), signed)
+    # The signature first: no reader may find the report without it.
+    store.put(report_file.signature_name(name, signed), signed)
     store.put(name, text)
-    return evidence.read(text, name, [signed])
+    return report_file.read(text, name, [signed])
 
 
-def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> Kept:
+def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> StoredReports:
     """The reports of a release."""
     prefix = f"{env}/{digest}/"
     names = store.names(prefix)
@@ -159,19 +159,19 @@ def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> Kept:
     for name in names:
         if not (name.startswith(f"{prefix}{kind}-") and name.endswith(".json")):
             continue
-        signed = [each for each in names if each.startswith(name) and each.endswith(SIGNATURE)]
         signatures: list[str] = []
-        for each in signed:
-            with _named(unreadable):
-                signatures.append(store.read(each) or "")
-        with _named(unreadable):
-            proofs.append(evidence.read(store.read(name) or "", name, signatures))
-    return Kept(sorted(proofs, key=_started, reverse=True), unreadable)
+        for each in names:
+            if each.startswith(name) and each.endswith(SIGNATURE):
+                with _collecting(unreadable):
+                    signatures.append(store.read(each) or "")
+        with _collecting(unreadable):
+            proofs.append(report_file.read(store.read(name) or "", name, signatures))
+    return StoredReports(sorted(proofs, key=_started, reverse=True), unreadable)
 
 
 @contextlib.contextmanager
-def _named(unreadable: list[str]) -> Iterator[None]:
-    """What cannot be read is put on the list, and the rest goes on."""
+def _collecting(unreadable: list[str]) -> Iterator[None]:
+    """Append what cannot be read to the list, and go on."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Which commits an environment pinned, when, and what was known of each: Git remembers it all."""
+"""Which commits an environment pinned, when, and the evidence of each, from Git's history."""
 
 import datetime
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from harness.core.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class Pin:
     """One time that the pointer moved.
 
     Attributes:
-        commit: what the environment runs since.
-        at: when the commit that moved it was made.
-        by: who made it, and ``moved_in`` its name.
+        commit: what the environment has run since.
+        at: the date of the commit that moved it.
+        by: its author; ``moved_in``: its name.
         why: its first line.
-        evidence: what stands beside the pointer; None where nothing does.
-        signed_by: whose signature the evidence has; None where it has none that counted when it
+        evidence: next to the pointer, or None if there is none.
+        signed_by: whose signature the evidence has, or None if it has none that counted when it
             was merged.
     """
 
@@ -36,15 +36,15 @@ class Pinned:
     signed_by: str | None
 
 
-def pinned(repository: Repository, env: str, ref: str = "HEAD") -> list[Pinned]:
+def pins(repository: Repository, env: str, ref: str = "HEAD") -> list[Pin]:
     """Every move of an environment's pointer, the newest first."""
     git = Git(repository.root)
-    return [_pinned(git, env, move, ref) for move in pointer.moves(git, env, ref)]
+    return [_pin(git, env, move, ref) for move in pointer.moves(git, env, ref)]
 
 
-def _pinned(git: Git, env: str, move: Move, ref: str) -> Pinned:
-    known, signed_by = _evidence(git, env, move, ref)
-    return Pinned(move.commit, move.at, move.by, move.moved_in, move.why, known, signed_by)
+def _pin(git: Git, env: str, move: Move, ref: str) -> Pin:
+    evidence, signed_by = _evidence(git, env, move, ref)
+    return Pin(move.commit, move.at, move.by, move.moved_in, move.why, evidence, signed_by)
 
 
 def _evidence(git: Git, env: str, move: Move, ref: str) -> tuple[Evidence | None, str | None]:
@@ -53,12 +53,12 @@ def _evidence(git: Git, env: str, move: Move, ref: str) -> tuple[Evidence | None
     if text is None:
         return None, None
     try:
-        known = Evidence.model_validate_json(text)
+        evidence = Evidence.model_validate_json(text)
     except ValidationError:
         return None, None
     try:
-        ground = verify.ground_of(git, env, move.commit, text, move)
+        base = verify.merge_base_of(git, env, move.commit, text, move)
         signed = git.read(ref, path + SIGNATURE) or ""
-        return known, verify.signer(git, ground, text, signed)
+        return evidence, verify.signer(git, base, text, signed)
     except HarnessError:
-        return known, None
+        return evidence, None

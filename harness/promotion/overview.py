@@ -1,4 +1,4 @@
-"""Two environments side by side, as a page to look at: what each runs, and what lies between."""
+"""Two environments side by side, as a page: what each runs, and the commits in between."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from html import escape
 
 from harness.core.git import LogEntry
 from harness.core.page import page, section, table
-from harness.promotion.releases import Ran
+from harness.promotion.releases import Record
 
 _PERCENTILES = ("p50", "p95", "p99")
 _HEAD = ["since", "commit", "release", "load test", "p95", "by", "signed by", "what"]
@@ -17,7 +17,7 @@ class Side:
     """An environment and its releases, the newest first."""
 
     env: str
-    releases: Sequence[Ran]
+    releases: Sequence[Record]
 
 
 def render(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
@@ -26,7 +26,7 @@ def render(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
     Args:
         proves: the environment that proves releases.
         runs: the one that takes them.
-        ahead: the commits that the first has and the second has not, the newest first.
+        ahead: the commits that the first has and the second lacks, the newest first.
     """
     return page(
         f"{proves.env} and {runs.env}",
@@ -55,10 +55,11 @@ def _header(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
 def _now(side: Side) -> str:
     if not side.releases:
         return f"<figure><figcaption><b>{escape(side.env)}</b> nothing yet</figcaption></figure>"
-    ran = side.releases[0]
+    record = side.releases[0]
     return (
-        f"<figure><figcaption><b>{escape(side.env)}</b> <code>{ran.commit[:12]}</code> "
-        f"<i>since {ran.since}, by {escape(ran.by)}</i><br>{escape(ran.why)}</figcaption></figure>"
+        f"<figure><figcaption><b>{escape(side.env)}</b> <code>{record.commit[:12]}</code> "
+        f"<i>since {record.since}, by {escape(record.by)}</i><br>{escape(record.why)}"
+        "</figcaption></figure>"
     )
 
 
@@ -71,9 +72,9 @@ def _figures(proves: Side, runs: Side) -> str:
     def rows() -> Iterator[list[str]]:
         for name in names:
             cells = [
-                _number(getattr(found.get(name), what, None))
+                _number(getattr(figures.get(name), what, None))
                 for what in _PERCENTILES
-                for found in (first, second)
+                for figures in (first, second)
             ]
             yield [escape(name), *cells]
 
@@ -81,9 +82,9 @@ def _figures(proves: Side, runs: Side) -> str:
 
 
 def _newest(side: Side) -> dict[str, object]:
-    for ran in side.releases:
-        if ran.figures:
-            return {each.name: each for each in ran.figures}
+    for record in side.releases:
+        if record.figures:
+            return {each.name: each for each in record.figures}
     return {}
 
 
@@ -95,17 +96,17 @@ def _ahead(ahead: Sequence[LogEntry]) -> str:
     return table([], rows) if ahead else table([], [["nothing"]])
 
 
-def _row(ran: Ran) -> list[str]:
-    tone = {"pass": "good", "fail": "bad", "invalid": "unsure"}.get(ran.verdict, "soft")
+def _row(record: Record) -> list[str]:
+    tone = {"pass": "good", "fail": "bad", "invalid": "unsure"}.get(record.verdict, "soft")
     return [
-        ran.since,
-        f"<code>{ran.commit[:12]}</code>",
-        f"<code>{ran.digest[:12] or '–'}</code>",
-        f'<span class="{tone}">{ran.verdict or "none"}</span>',
-        _number(ran.p95),
-        escape(ran.by),
-        escape(ran.signed_by or "–"),
-        escape(ran.why),
+        record.since,
+        f"<code>{record.commit[:12]}</code>",
+        f"<code>{record.digest[:12] or '–'}</code>",
+        f'<span class="{tone}">{record.verdict or "none"}</span>',
+        _number(record.p95),
+        escape(record.by),
+        escape(record.signed_by or "–"),
+        escape(record.why),
     ]
 
 

@@ -1,14 +1,16 @@
 """What a cluster runs, and since when: from the histories that Flux keeps in its own objects.
 
-Whoever promotes need not reach the cluster: one looks and writes down what it saw, another reads.
+Whoever promotes need not reach the cluster: one process reads it and writes a file, another reads
+the file.
 """
 
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
@@ -27,19 +29,19 @@ class Running:
     """A cluster as it was at one moment.
 
     Attributes:
-        environment: as its ConfigMap ``site`` says.
+        environment: by its ConfigMap ``site``.
         now: the moment, by the API server's clock.
-        asked: the same moment, by the clock of whoever looked.
+        read_at: the same moment, by the clock of the machine that read it.
         commit: of the release that it runs.
         unready: what is not Ready, a line each.
-        since: from when on everything that Flux applies there has been what it is now.
-        disturbances: what failed since and came back by itself, the newest first; None where
-            nobody looked, as in what an older harness wrote down.
+        since: from when on everything that Flux applies has been what it is now.
+        disturbances: what failed since and recovered by itself, the newest first; None in a file
+            of an older harness, which did not record it.
     """
 
     environment: str
     now: datetime.datetime
-    asked: datetime.datetime
+    read_at: Annotated[datetime.datetime, Field(alias="asked")]
     commit: str
     unready: tuple[str, ...]
     since: datetime.datetime
@@ -47,21 +49,21 @@ class Running:
 
     @property
     def steady_since(self) -> datetime.datetime:
-        """From when on nothing has changed and nothing that is known has failed."""
+        """From when on nothing has changed and nothing has failed, as far as recorded."""
         return max([self.since, *(each.at for each in self.disturbances or ())])
 
 
 _ADAPTER = TypeAdapter(Running)
 
 
-def look(cluster: Api, repository: Repository) -> Running:
-    """Ask a cluster.
+def observe(cluster: Api, repository: Repository) -> Running:
+    """Read a cluster's state.
 
     Raises:
-        HarnessError: it does not answer, or has no Flux that has applied a release.
+        HarnessError: it does not answer, or Flux has applied no release in it.
     """
     screen = status.collect(cluster, repository)
-    now, asked = cluster.now(), datetime.datetime.now(datetime.UTC)
+    now, read_at = cluster.now(), datetime.datetime.now(datetime.UTC)
     if not screen.release:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
     site = cluster.get(kinds.CONFIG_MAP, _SITE, kinds.FLUX_NAMESPACE)
@@ -70,24 +72,24 @@ def look(cluster: Api, repository: Repository) -> Running:
     return Running(
         environment=text(site, "data", "ENVIRONMENT"),
         now=now,
-        asked=asked,
+        read_at=read_at,
         commit=screen.release,
         unready=tuple(f"{row.kind}/{row.name}: {row.why}" for row in broken),
         since=since,
-        disturbances=tuple(each for each in disturbances.look(cluster) if each.at > since),
+        disturbances=tuple(each for each in disturbances.observe(cluster) if each.at > since),
     )
 
 
 def write(running: Running, path: Path) -> None:
-    """Write down what was seen."""
-    files.write(path, _ADAPTER.dump_json(running, indent=2) + b"\n")
+    """Write a state to a file."""
+    files.write(path, _ADAPTER.dump_json(running, indent=2, by_alias=True) + b"\n")
 
 
 def read(path: Path) -> Running:
-    """Read what was seen.
+    """Read a state from a file.
 
     Raises:
-        InputError: it is not that.
+        InputError: it is not what ``write`` writes.
     """
     try:
         return _ADAPTER.validate_json(path.read_bytes())
@@ -99,17 +101,17 @@ def read(path: Path) -> Running:
 def _changed(cluster: Api) -> Iterator[datetime.datetime]:
     """When each object of Flux last applied something else than now."""
     for kustomization in filter(reconciliation.active, cluster.list_all(kinds.KUSTOMIZATION)):
-        yield from _settled(items(kustomization, "status", "history"))
+        yield from _changes(items(kustomization, "status", "history"))
     for release in filter(reconciliation.active, cluster.list_all(kinds.HELM_RELEASE)):
         if deployed := text(release, "status", "history", 0, "lastDeployed"):
             yield datetime.datetime.fromisoformat(deployed)
 
 
-def _settled(history: list[object]) -> Iterator[datetime.datetime]:
-    """From when on the first entry of a Kustomization's history, the newest, was the only one.
+def _changes(history: list[object]) -> Iterator[datetime.datetime]:
+    """When the newest entry of a Kustomization's history, the first, became the only one.
 
-    An entry is one digest with one outcome, and comes to the front when it is seen again
-    (fluxcd/pkg/apis/meta, History.Upsert): what lies behind it was seen in between.
+    An entry is one digest with one outcome, and comes to the front when it occurs again
+    (fluxcd/pkg/apis/meta, History.Upsert): the entries behind it occurred in between.
     """
     if history:
         yield datetime.datetime.fromisoformat(text(history[0], "firstReconciled"))

@@ -23,12 +23,12 @@ def resolve(git: Git, commit: str) -> str:
     """The full name of a commit.
 
     Raises:
-        UsageError: it is not in this checkout.
+        UsageError: it is not in this clone.
     """
     full = git.resolve(commit)
     if full is None:
         raise UsageError(
-            f"commit {commit} is not in this checkout",
+            f"commit {commit} is not in this clone",
             hint="git fetch --unshallow, or fetch the branch that has it",
         )
     return full

@@ -204,7 +204,7 @@ def at_commit(repository: Repository, commit: str) -> Tree:
     """What Flux reads of a commit, laid out under build/check.
 
     Raises:
-        UsageError: the commit is not in this checkout.
+        UsageError: the commit is not in this clone.
         InputError: Flux could not unpack it.
     """
     full = layout.resolve(Git(repository.history), commit)

@@ -19,16 +19,16 @@ _READ = ("apps", "clusters", "infra")
 
 
 def previous(repository: Repository) -> str | None:
-    """The commit that a merge of this checkout would replace, or None if git does not know.
+    """The commit that a merge of this working tree would replace, or None if git does not know.
 
     Where the working tree has changes it is the commit below them, on a branch the place where it
     left main, on main the commit before. A commit that was laid out has no such place.
     """
-    if repository.checkout:
+    if repository.laid_out_from:
         return None
     git = Git(repository.root)
     head = git.resolve("HEAD")
-    if head is None or git.uncommitted(*_READ):
+    if head is None or git.uncommitted_changes(*_READ):
         return head
     base = git.run("merge-base", head, "origin/main", accept=(0, 1, 128))
     return base if base and base != head else git.resolve("HEAD^")

@@ -1,4 +1,4 @@
-"""Windows in which nothing is promoted, on the clocks of the people who would be woken.
+"""Windows in which nothing is promoted, by the clocks of the people who would be woken.
 
     freeze:
       - name: weekend
@@ -68,10 +68,10 @@ class Freeze(Camel):
         if weekly[0] != weekly[1]:
             raise ValueError("from and to are either both days of the week or both dates")
         if weekly[0]:
-            _weekly(self.from_), _weekly(self.to)
+            _parse_weekly(self.from_), _parse_weekly(self.to)
             if self.from_ == self.to:
                 raise ValueError("from and to are the same: the window is empty")
-        elif _dated(self.from_) >= _dated(self.to):
+        elif _parse_date(self.from_) >= _parse_date(self.to):
             raise ValueError("to is not after from")
         return self
 
@@ -79,32 +79,32 @@ class Freeze(Camel):
         """Its windows near a moment: the only one, or those of the weeks about it, in order."""
         zone = zoneinfo.ZoneInfo(self.time_zone)
         if not _WEEKLY.fullmatch(self.from_):
-            yield self._window(_dated(self.from_), _dated(self.to), zone)
+            yield self._window(_parse_date(self.from_), _parse_date(self.to), zone)
             return
         today = around.astimezone(zone).replace(tzinfo=None)
         midnight = datetime.datetime.combine(today, datetime.time())
         monday = midnight - datetime.timedelta(days=today.weekday())
-        start, end = _weekly(self.from_), _weekly(self.to)
+        start, end = _parse_weekly(self.from_), _parse_weekly(self.to)
         length = (end - start) % _WEEK
         for week in (-1, 0, 1):
             began = monday + week * _WEEK + start
             yield self._window(began, began + length, zone)
 
     def _window(self, start: Moment, end: Moment, zone: zoneinfo.ZoneInfo) -> Window:
-        return Window(self.name, min(_meant(start, zone)), max(_meant(end, zone)))
+        return Window(self.name, min(_moments(start, zone)), max(_moments(end, zone)))
 
 
 Calendar = Sequence[Freeze]
 
 
-def frozen(calendar: Calendar, at: Moment) -> Window | None:
-    """The window that a moment lies in; the one that ends last where several do."""
+def window_at(calendar: Calendar, at: Moment) -> Window | None:
+    """The window that contains a moment, or None; of several, the one that ends last."""
     inside = [each for each in _near(calendar, at) if each.start <= at < each.end]
     return max(inside, key=lambda each: each.end, default=None)
 
 
-def upcoming(calendar: Calendar, at: Moment) -> Window | None:
-    """The next window that begins after a moment."""
+def next_window(calendar: Calendar, at: Moment) -> Window | None:
+    """The next window that begins after a moment, or None."""
     later = [each for each in _near(calendar, at) if each.start > at]
     return min(later, key=lambda each: each.start, default=None)
 
@@ -114,24 +114,24 @@ def _near(calendar: Calendar, at: Moment) -> Iterator[Window]:
         yield from each.windows(at)
 
 
-def _meant(local: Moment, zone: zoneinfo.ZoneInfo) -> list[Moment]:
+def _moments(local: Moment, zone: zoneinfo.ZoneInfo) -> list[Moment]:
     """The moments at which a clock shows a time; of one that it never shows, both sides."""
     return [local.replace(tzinfo=zone, fold=fold).astimezone(datetime.UTC) for fold in (0, 1)]
 
 
-def _weekly(text: str) -> datetime.timedelta:
+def _parse_weekly(text: str) -> datetime.timedelta:
     """``Fri 16:00`` as the time since Monday began."""
-    found = _WEEKLY.fullmatch(text)
-    if not found or found["day"] not in _DAYS:
-        raise ValueError(f"{text!r} is no day and time such as Fri 16:00")
-    clock = datetime.time(int(found["hour"]), int(found["minute"]))
+    match = _WEEKLY.fullmatch(text)
+    if not match or match["day"] not in _DAYS:
+        raise ValueError(f"{text!r} is not a day and time such as Fri 16:00")
+    clock = datetime.time(int(match["hour"]), int(match["minute"]))
     return datetime.timedelta(
-        days=_DAYS.index(found["day"]), hours=clock.hour, minutes=clock.minute
+        days=_DAYS.index(match["day"]), hours=clock.hour, minutes=clock.minute
     )
 
 
-def _dated(text: str) -> Moment:
+def _parse_date(text: str) -> Moment:
     try:
         return datetime.datetime.strptime(text, "%Y-%m-%d %H:%M")  # noqa: DTZ007  the zone is apart
     except ValueError as error:
-        raise ValueError(f"{text!r} is no date and time such as 2026-12-18 18:00") from error
+        raise ValueError(f"{text!r} is not a date and time such as 2026-12-18 18:00") from error

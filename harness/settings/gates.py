@@ -1,4 +1,4 @@
-"""``clusters/<env>/promotion.yaml``: what a release must have shown before it comes here.
+"""``clusters/<env>/promotion.yaml``: what a release must have proved before it is promoted here.
 
     from: staging
     soakHours: 24
@@ -10,7 +10,7 @@
       issuer: https://token.actions.githubusercontent.com
     freeze: []
 
-It is the harness that reads it, from ``main``; Flux does not.
+The harness reads it, from ``main``; Flux does not.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ class SignedImage(Camel):
         return f"the key {self.key}" if self.key else f"{self.identity} of {self.issuer}"
 
     def signer(self, repository: Repository) -> Signer:
-        """The signer; the path of a key is meant from the repository's root."""
+        """The signer; the path of a key is relative to the repository's root."""
         key = repository.root / self.key if self.key else None
         return Signer(self.identity, self.issuer, key)
 
@@ -57,11 +57,11 @@ class Gates(Camel):
         from_: the environment that proves what comes here.
         soak_hours: how long the release must have been Ready there.
         report_days: how old its reports may be, when it is promoted and when that is merged.
-        merge_hours: how long after the gates were asked their answer may be merged.
+        merge_hours: how long after the gates were evaluated the result may be merged.
         signed_reports: reports count only with a signature of clusters/allowed_signers.
-        signed_image: whose signature the serving image needs; without it, nobody's.
-        embedded: reports of a server on somebody's own machine, or of pods that kwok plays, count
-            too. For rehearsals on a local cluster, where there are no others.
+        signed_image: whose signature the serving image needs; by default, nobody's.
+        embedded: reports of an embedded server, or of pods that kwok plays, count too. For
+            rehearsals on a local cluster, which has no others.
         freeze: when nothing is promoted.
     """
 
@@ -101,10 +101,10 @@ def sources(repository: Repository) -> dict[str, str]:
     }
 
 
-def read(text: str, path: Path) -> Gates:
-    """An environment's gates from the file's text, as some commit has it.
+def parse(text: str, path: Path) -> Gates:
+    """An environment's gates from the file's text, such as a commit's.
 
     Raises:
-        InputError: what is wrong with it, as file:line; ``path`` is only for that.
+        InputError: what is wrong with it, as file:line; ``path`` is used only for that.
     """
     return document.load_text(text, path, Gates)

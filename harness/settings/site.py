@@ -1,4 +1,4 @@
-"""What a site knows about itself: account, addresses, roles; and every place where it is written.
+"""A site's own values: account, addresses, roles; and every file that contains them.
 
     site.fill(repository, "staging", {"AWS_REGION": "eu-central-1"})
 
@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Something that a site knows: what it is, its form, and where it stands in an environment."""
+    """A value of a site: what it is, its format, and its places in an environment."""
 
     what: str
     pattern: str
@@ -47,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting as it stands in one place."""
+    """A setting's value in one place."""
 
     name: str
     value: str
@@ -63,7 +63,7 @@ def _eksctl(name: str, what: str, pattern: str, *path: str | int) -> tuple[str, 
     return name, Setting(what, pattern, (Place("clusters/{env}/eksctl.yaml", path),))
 
 
-_ZONES = {1: "a", 2: "b", 3: "c"}  # which a region gets unless told
+_ZONES = {1: "a", 2: "b", 3: "c"}  # of a region, by default
 
 SETTINGS: Mapping[str, Setting] = dict(
     [
@@ -94,7 +94,7 @@ SETTINGS: Mapping[str, Setting] = dict(
         _site("EFS_FILE_SYSTEM_ID", "the model store's file system", r"fs-[0-9a-f]{8,40}"),
         _site("EFS_LOADER_ACCESS_POINT_ID", "through which it is filled", r"fsap-[0-9a-f]{8,40}"),
         _site("EFS_SERVER_ACCESS_POINT_ID", "through which it is read", r"fsap-[0-9a-f]{8,40}"),
-        _site("DOMAIN", "torchserve.DOMAIN is the way in", r"([a-z0-9-]+\.)+[a-z]{2,}"),
+        _site("DOMAIN", "torchserve.DOMAIN is the gateway", r"([a-z0-9-]+\.)+[a-z]{2,}"),
         _site("ACME_EMAIL", "whom the certificate authority may write to", r"[!-~]+@[!-~]+"),
         _site("JWT_ISSUER", "who signs the tokens of clients", r"https://[!-~]+"),
         _site("JWT_JWKS_URI", "where the issuer publishes its keys", r"https://[!-~]+"),
@@ -115,74 +115,74 @@ SETTINGS: Mapping[str, Setting] = dict(
 
 
 def read(repository: Repository, env: str) -> Iterator[Value]:
-    """Every setting as it stands, in each of its places that the environment has."""
+    """Every setting's value, in each of its places that the environment has."""
     for name, setting in SETTINGS.items():
         for place in setting.places:
             path = repository.root / place.file.format(env=env)
             if path.is_file():
                 document = _document(yamlfile.read_text(path), path)
-                found = dig(document.value, *place.path)
-                if found is not None:
-                    yield Value(name, str(found), document.at(place.path))
+                value = dig(document.value, *place.path)
+                if value is not None:
+                    yield Value(name, str(value), document.at(place.path))
 
 
 def values(repository: Repository, env: str) -> dict[str, str]:
-    """Every setting that an environment has, as the first of its places says it."""
-    found: dict[str, str] = {}
+    """Every setting that an environment has, by the first of its places."""
+    settings: dict[str, str] = {}
     for each in read(repository, env):
-        found.setdefault(each.name, each.value)
-    return found
+        settings.setdefault(each.name, each.value)
+    return settings
 
 
 def aws(repository: Repository, env: str, region: str = "") -> Aws:
     """AWS as an environment knows it.
 
     Args:
-        repository: the checkout.
+        repository: the clone.
         env: the environment: AWS may be changed in its account alone.
         region: instead of the environment's.
     """
-    known = values(repository, env)
-    return Aws(region or known["AWS_REGION"], known.get("AWS_ACCOUNT_ID", UNSET))
+    settings = values(repository, env)
+    return Aws(region or settings["AWS_REGION"], settings.get("AWS_ACCOUNT_ID", UNSET))
 
 
-def fill(repository: Repository, env: str, given: Mapping[str, str]) -> list[Path]:
-    """Write settings into every place where they stand.
+def fill(repository: Repository, env: str, settings: Mapping[str, str]) -> list[Path]:
+    """Write settings into each of their places.
 
     Returns:
         The files that changed.
 
     Raises:
-        UsageError: there is no such setting, or a value has not its form.
+        UsageError: unknown setting, or a value does not match the expected format.
         InputError: the environment has no place for a setting.
     """
     texts: dict[Path, str] = {}
-    for name, value in {**_zones(repository, env, given), **given}.items():
-        setting = _known(name, value)
-        found = 0
+    for name, value in {**_zones(repository, env, settings), **settings}.items():
+        setting = _validate(name, value)
+        places = 0
         for place in setting.places:
             path = repository.root / place.file.format(env=env)
             if path.is_file():
                 text = texts.get(path) or yamlfile.read_text(path)
                 texts[path] = replace(text, path, place.path, value)
-                found += 1
-        if not found:
+                places += 1
+        if not places:
             raise InputError(f"{env} has no place for {name}")
     return [path for path, text in texts.items() if files.write(path, text)]
 
 
-def _zones(repository: Repository, env: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The zones of a region that is given; none where those that stand are of it already."""
-    region = given.get("AWS_REGION", UNSET)
-    stand = values(repository, env).get("AWS_ZONE_1")
-    if region == UNSET or stand is None or stand[:-1] == region:
+def _zones(repository: Repository, env: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """The zones of a new region; none if the present ones are of it."""
+    region = settings.get("AWS_REGION", UNSET)
+    first = values(repository, env).get("AWS_ZONE_1")
+    if region == UNSET or first is None or first[:-1] == region:
         return {}
     return {f"AWS_ZONE_{number}": f"{region}{letter}" for number, letter in _ZONES.items()}
 
 
-def _known(name: str, value: str) -> Setting:
+def _validate(name: str, value: str) -> Setting:
     if name not in SETTINGS:
-        raise UsageError(f"no setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
+        raise UsageError(f"unknown setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
     if value != UNSET and not re.fullmatch(SETTINGS[name].pattern, value, re.ASCII):
         raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}")
     return SETTINGS[name]

@@ -88,8 +88,8 @@ def _audit(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, 
     return code, json.loads(capsys.readouterr().out)
 
 
-def _ids(found: list[dict[str, str]]) -> set[str]:
-    return {each["id"] for each in found}
+def _ids(vulnerabilities: list[dict[str, str]]) -> set[str]:
+    return {each["id"] for each in vulnerabilities}
 
 
 def test_the_stock_jar_shows_its_holes(
@@ -132,7 +132,7 @@ def newer(root: Path, checkout: Repository) -> Path:
     for jar in lock.read(checkout.root / _LOCK):
         installed = libraries.FOLDER / jar.file
         if not installed.exists():
-            pytest.skip(f"{installed} is not here: set-up reached no Maven repository")
+            pytest.skip(f"{installed} not found: setup reached no Maven repository")
         (folder / jar.file).symlink_to(installed)
     return folder
 
@@ -155,7 +155,7 @@ def test_a_newer_version_before_it_is_what_makes_a_verdict_of_shadowing_hold(
     )
     _, answer = _audit(capsys, "--root", root, "--db", database)
     assert "CVE-2099-0001" in _ids(answer["decided"])
-    # HTTP/2 in Netty's own name is in no pinned JAR: nothing stands before it, whatever is said.
+    # HTTP/2 in Netty's own name is in no pinned JAR: nothing comes before it, whatever is claimed.
     assert {each["package"] for each in answer["open"] if each["id"] == "CVE-2099-0002"} == {
         "pkg:maven/io.netty/netty-codec-http2@4.1.53.Final"
     }

@@ -33,7 +33,7 @@ def _newer(root: Path, *names: str, **others: bytes) -> tuple[Jar, ...]:
 
 
 def _left(root: Path, pinned: tuple[Jar, ...] = ()) -> dict[str, int]:
-    return {part.purl: part.left for part in java.find(root, pinned).parts}
+    return {part.purl: part.loadable for part in java.find(root, pinned).parts}
 
 
 def test_all_of_it_runs_where_nothing_stands_before_it(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_what_only_the_old_jar_has_is_left(tmp_path: Path) -> None:
 def test_a_jar_elsewhere_hides_nothing(tmp_path: Path) -> None:
     _stock(tmp_path)
     jar(tmp_path / "opt/lib/netty-2.jar", {"io/netty/A": b"new", "io/netty/B": b"new"})
-    found = java.find(tmp_path, ())
-    assert {part.purl: part.left for part in found.parts}[_OLD] == 2
-    assert list(found.unknown) == [("opt/lib/netty-2.jar", "pkg:maven/io.netty/netty")]
+    libraries = java.find(tmp_path, ())
+    assert {part.purl: part.loadable for part in libraries.parts}[_OLD] == 2
+    assert list(libraries.unknown) == [("opt/lib/netty-2.jar", "pkg:maven/io.netty/netty")]
 
 
 def test_a_netty_under_another_name_is_a_part_of_its_own(tmp_path: Path) -> None:

@@ -64,22 +64,22 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
 def test_a_class_that_stands_twice_is_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         twice = jar(tmp_path / "a.jar", {"A": b"1"}, **{"A.class": b"2"})
-    with pytest.raises(classes.InputError, match="stands twice"):
-        classes.digests(twice)
+    with pytest.raises(classes.InputError, match="duplicate class"):
+        classes.digests_of(twice)
 
 
 def test_half_a_jar_is_refused(tmp_path: Path) -> None:
     whole = jar(tmp_path / "a.jar", {"A": b"1" * 1000})
     whole.write_bytes(whole.read_bytes()[:500])
     with pytest.raises(classes.InputError, match=r"a\.jar: is no JAR that can be read"):
-        classes.digests(whole)
+        classes.digests_of(whole)
 
 
 def test_every_class_of_torchserves_jar_is_of_a_published_library() -> None:
     spec = importlib.util.find_spec("ts")
     assert spec and spec.origin
     stock = Path(spec.origin).parent / "frontend/model-server.jar"
-    identified = library.identify(classes.digests(stock), library.load())
+    identified = library.identify(classes.digests_of(stock), library.load())
     assert not identified.unknown
     purls = {each.purl for each in identified.libraries}
     assert {

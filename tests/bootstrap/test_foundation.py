@@ -44,7 +44,7 @@ def test_the_outputs_are_written_into_every_place_and_nothing_else_is(
     ]
     assert foundation.written_settings(installation) >= {
         name for name, value in values.items() if value != site.UNSET and name not in SETTINGS
-    } - {"AWS_REGION", "AWS_ZONE_1", "AWS_ZONE_2", "AWS_ZONE_3"}  # from the region, by `init`
+    } - {"AWS_REGION", "AWS_ZONE_1", "AWS_ZONE_2", "AWS_ZONE_3", "CLUSTER_NAME"}  # by `init`
 
 
 def test_roles_that_no_file_names_are_shown(installation: Installation) -> None:

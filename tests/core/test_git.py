@@ -62,10 +62,10 @@ def test_a_replace_ref_is_not_followed(git: Git, tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", ["no", "normal"])
 def test_what_nobody_added_has_changed(git: Git, tmp_path: Path, setting: str) -> None:
     git.run("config", "status.showUntrackedFiles", setting)
-    assert git.uncommitted("a") == []
+    assert git.uncommitted_changes("a") == []
     (tmp_path / "a/new.yaml").write_text("")
-    assert git.uncommitted("a") == ["?? a/new.yaml"]
-    assert git.uncommitted("b") == []
+    assert git.uncommitted_changes("a") == ["?? a/new.yaml"]
+    assert git.uncommitted_changes("b") == []
 
 
 def test_what_a_process_prints_is_read_while_it_runs_and_its_failure_is_told() -> None:

@@ -26,7 +26,7 @@ def test_throttling_passes(provision: Provision, cluster: ClusterNetwork, shim: 
         ("CreateFileSystem", "FileSystemLimitExceeded", "CreateFileSystem", "Service Quotas"),
         ("CreateSecurityGroup", "SecurityGroupLimitExceeded", "ec2:CreateTags", "Service Quotas"),
         ("CreateMountTarget", "AccessDeniedException", "ec2:CreateNetworkInterface", "docs/efs.md"),
-        ("CreateMountTarget", "UnsupportedAvailabilityZone", "CreateMountTarget", "has no EFS"),
+        ("CreateMountTarget", "UnsupportedAvailabilityZone", "CreateMountTarget", "not available"),
         ("DescribeFileSystems", "ExpiredTokenException", "DescribeFileSystems", "aws sso login"),
         ("DescribeSecurityGroups", "UnauthorizedOperation", "DescribeSecurity", "permission added"),
         ("DescribeFileSystems", "RequestTimeTooSkewed", "DescribeFileSystems", "clock"),
@@ -64,7 +64,7 @@ def test_a_zone_whose_subnet_is_gone(provision: Provision, shim: Shim) -> None:
     shim.refuse("DescribeSubnets", "InvalidSubnetID.NotFound")
     with pytest.raises(AwsError, match="ec2:DescribeSubnets") as refused:
         cluster(provision.aws, provision.desired)
-    assert "subnet that is gone" in refused.value.hint
+    assert "deleted subnet" in refused.value.hint
 
 
 def test_no_credentials(shim: Shim, provision: Provision, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_nobody_answers(provision: Provision, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError) as refused:
             cluster(Aws(REGION, ANY), provision.desired)
-    assert f"a region {REGION}, and a network?" in refused.value.hint
+    assert f"check the region {REGION}, and the network" in refused.value.hint
 
 
 def test_patience_ends(provision: Provision, cluster: ClusterNetwork, shim: Shim) -> None:

@@ -55,5 +55,5 @@ def test_destroy_leaves_it(
     with Path("clusters/staging/efs.yaml").open("a") as settings:
         settings.write(f"fileSystem: {by_hand}\n")
     assert cli.main(["efs", "destroy", "--env", "staging", "--yes", "--with-data"]) == 2
-    assert "not made here" in capsys.readouterr().err
+    assert "not created here" in capsys.readouterr().err
     assert aws.read("efs", "describe_file_systems", FileSystemId=by_hand)["FileSystems"]

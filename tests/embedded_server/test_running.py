@@ -154,4 +154,4 @@ def test_in_a_deep_checkout_torchserve_works_elsewhere(
     shutil.copytree(tiny.root, deep.root)
     with pytest.raises(HarnessError, match="/nowhere/bin/java"), embedded_server.running(deep):
         pass
-    assert "the path of this checkout is long" in capfd.readouterr().err
+    assert "the path of this clone is long" in capfd.readouterr().err

@@ -24,7 +24,7 @@ def at(text: str) -> datetime.datetime:
 
 
 def frozen(which: Freeze, when: str) -> bool:
-    return freeze.frozen([which], at(when)) is not None
+    return freeze.window_at([which], at(when)) is not None
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_where_no_clock_is_ever_set_the_wall_clock_decides(
     local = when.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     now = local.weekday() * 1440 + local.hour * 60 + local.minute
     inside = (now - minutes[0]) % (7 * 1440) < (minutes[1] - minutes[0]) % (7 * 1440)
-    assert (freeze.frozen([entry(start, end, zone)], local) is not None) == inside
+    assert (freeze.window_at([entry(start, end, zone)], local) is not None) == inside
 
 
 @given(when=st.datetimes(datetime.datetime(2026, 1, 1), datetime.datetime(2028, 1, 1)))  # noqa: DTZ001
 def test_next_window_begins_later_and_within_a_week(when: datetime.datetime) -> None:
     moment = when.replace(tzinfo=UTC)
-    coming = freeze.upcoming([entry("Fri 16:00", "Mon 08:00")], moment)
+    coming = freeze.next_window([entry("Fri 16:00", "Mon 08:00")], moment)
     assert coming is not None
     assert moment < coming.start <= moment + datetime.timedelta(days=7, hours=1)
-    assert freeze.frozen([entry("Fri 16:00", "Mon 08:00")], coming.start)
+    assert freeze.window_at([entry("Fri 16:00", "Mon 08:00")], coming.start)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_next_window_begins_later_and_within_a_week(when: datetime.datetime) -> 
     [
         ("Fri 16:00", "2026-12-18 18:00", "UTC", "both days of the week or both dates"),
         ("Fri 16:00", "Fri 16:00", "UTC", "empty"),
-        ("Fry 16:00", "Mon 08:00", "UTC", "no day and time"),
+        ("Fry 16:00", "Mon 08:00", "UTC", "not a day and time"),
         ("Fri 25:00", "Mon 08:00", "UTC", "hour must be"),
         ("2026-12-18 18:00", "2026-12-18 17:00", "UTC", "not after"),
-        ("2026-13-18 18:00", "2026-12-18 17:00", "UTC", "no date and time"),
+        ("2026-13-18 18:00", "2026-12-18 17:00", "UTC", "not a date and time"),
         ("Fri 16:00", "Mon 08:00", "Berlin", "no time zone"),
         ("Fri 16:00", "Mon 08:00", "../../etc/passwd", "no time zone"),
     ],

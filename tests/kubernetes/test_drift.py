@@ -75,7 +75,7 @@ def test_what_somebody_suspended_is_told(repository: Repository) -> None:
 
 def test_a_commit_that_is_not_here_judges_nothing(repository: Repository) -> None:
     _commit(repository, "branch", "main")
-    with pytest.raises(UsageError, match="not in this checkout"):
+    with pytest.raises(UsageError, match="not in this clone"):
         list(
             drift.differences(
                 ClusterStatus("", "", "", False, None, ()), repository, "staging", "--all"

@@ -108,5 +108,5 @@ def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) 
 
 
 def test_an_unknown_commit_is_a_wrong_call(clone: Clone) -> None:
-    with pytest.raises(UsageError, match="not in this checkout"):
+    with pytest.raises(UsageError, match="not in this clone"):
         promoted.check(Repository(clone.root), "0123456789abcdef", main=clone.main)

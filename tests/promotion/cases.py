@@ -7,15 +7,25 @@ from dataclasses import replace
 from typing import Any
 
 from harness.attestation.signature import Signers
+from harness.core.repository import Repository
 from harness.loadtest import histogram
 from harness.loadtest.profile import Profile
 from harness.loadtest.report import Report
-from harness.promotion import evidence
-from harness.promotion.case import Candidate, Case, Checkout, Reported, Wish
+from harness.promotion import report_file
 from harness.promotion.disturbances import Disturbance
-from harness.promotion.evidence import Proof
-from harness.promotion.evidence_store import Kept
+from harness.promotion.evidence_store import StoredReports
+from harness.promotion.gate_inputs import (
+    Candidate,
+    GateInputs,
+    History,
+    PromotionOptions,
+    ReportedCommit,
+)
+from harness.promotion.report_file import Proof
 from harness.promotion.running import Running
+from harness.render import digest
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer, pinned_commit
 from harness.settings.gates import Gates
 
 NOW = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)  # a Thursday
@@ -45,7 +55,7 @@ PROFILE = profile(p99=100)
 
 
 def gates(**keys: object) -> Gates:
-    """A target's gates; reports need no signature unless told."""
+    """A target's gates; by default reports need no signature."""
     text = json.dumps({"from": "staging", "signedReports": False, **keys})
     return Gates.model_validate_json(text)
 
@@ -63,16 +73,16 @@ def failed(hours: float) -> Disturbance:
 def load_report(
     latencies: Iterable[float] = (20.0,) * 600, *, failures: int = 0, **changes: Any
 ) -> Report:
-    """A load test's report; each of MODELS was asked as often as there are latencies (ms)."""
+    """A load test's report; each of MODELS got as many requests as there are latencies (ms)."""
     values = histogram.empty()
-    found = list(latencies)
-    for each in found:
+    measured = list(latencies)
+    for each in measured:
         histogram.record(values, round(each * 1000))
     spread = dict.fromkeys(("p50", "p90", "p95", "p99", "p99_9", "max"), 20.0)
-    sent = len(found) + failures
+    sent = len(measured) + failures
     part = {
         "offered_rps": sent / 60,
-        "achieved_rps": len(found) / 60,
+        "achieved_rps": len(measured) / 60,
         "requests": sent,
         "failures": failures,
         "wrong_answers": 0,
@@ -133,40 +143,63 @@ def smoke_text(**changes: Any) -> str:
 
 
 def proof(text: str, *signatures: str) -> Proof:
-    return evidence.read(text, "staging/report.json", signatures)
+    return report_file.read(text, "staging/report.json", signatures)
 
 
-def kept(*proofs: Proof, unreadable: tuple[str, ...] = ()) -> Kept:
-    return Kept(proofs, unreadable)
+def stored(*proofs: Proof, unreadable: tuple[str, ...] = ()) -> StoredReports:
+    return StoredReports(proofs, unreadable)
 
 
 def load_proof(**changes: Any) -> Proof:
     return proof(load_report(**changes).model_dump_json())
 
 
-def case(**changes: Any) -> Case:
-    """The case with some of its parts replaced."""
-    good = Case(
+def candidate(**changes: Any) -> Candidate:
+    """A production that runs nothing yet and would run nothing."""
+    new = Environment("production", "live", ())
+    return replace(
+        Candidate(new, None, None, "e" * 64, (), (), (), MODELS, ()),
+        **changes,
+    )
+
+
+def rendered_candidate(repository: Repository, commit: str, **changes: Any) -> Candidate:
+    """Production as it is in a clone, and with another commit pinned."""
+    renderer = Renderer(repository)
+    new = renderer.pinning("production", commit)
+    return candidate(
+        new=new,
+        old=renderer.live("production"),
+        replaces=pinned_commit(renderer.tree, "production"),
+        digest=digest.release_digest(new),
+        **changes,
+    )
+
+
+def gate_inputs(**changes: Any) -> GateInputs:
+    """Inputs that pass every gate, with some of them replaced."""
+    passing = GateInputs(
         source="staging",
-        target="production",
         gates=gates(),
         commit=COMMIT,
         digest=DIGEST,
-        wish=Wish(),
+        options=PromotionOptions(),
         local_now=NOW,
-        checkout=Checkout("", reachable=True, forward=True, committed=hours_ago(100)),
+        history=History("", reachable=True, forward=True, committed=hours_ago(100)),
         running=running(),
         running_digest=DIGEST,
-        kept={"loadtest": kept(load_proof()), "smoke": kept(proof(smoke_text()))},
-        reported={COMMIT: Reported(hours_ago(100), DIGEST)},
+        reports={"loadtest": stored(load_proof()), "smoke": stored(proof(smoke_text()))},
+        reported={COMMIT: ReportedCommit(hours_ago(100), DIGEST)},
         signers=Signers(""),
         profile_sha256=PROFILE.sha256,
         target_profile=profile(p99=100),
-        candidate=Candidate("e" * 64, (), (), (), MODELS, ()),
+        candidate=candidate(),
     )
-    return replace(good, **changes)
+    return replace(passing, **changes)
 
 
-def with_load(*found: Proof, **changes: Any) -> Case:
-    """The case with other load tests, the newest first."""
-    return case(kept={"loadtest": kept(*found), "smoke": kept(proof(smoke_text()))}, **changes)
+def with_load(*proofs: Proof, **changes: Any) -> GateInputs:
+    """The same with other load tests, the newest first."""
+    return gate_inputs(
+        reports={"loadtest": stored(*proofs), "smoke": stored(proof(smoke_text()))}, **changes
+    )

@@ -86,7 +86,7 @@ def test_push_waits_for_a_main_that_stands_still(clone: Clone) -> None:
 def test_push_does_not_overwrite_what_somebody_pushed_meanwhile(clone: Clone) -> None:
     ours = _branch(clone)
     ours.push(ours.commit({"a": "1\n"}, "Ours"))
-    # From now on the clone is told of main alone, as if the others pushed after its fetch.
+    # From now on the clone fetches main alone, as if the others pushed after its fetch.
     clone.git.run("config", "remote.origin.fetch", "+refs/heads/main:refs/remotes/origin/main")
     again = _branch(clone).commit({"a": "3\n"}, "Ours again")
     theirs = clone.git.commit({"a": "2\n"}, "Theirs", parent=ours.upstream.main)

@@ -18,20 +18,19 @@ from harness.policy.project import Project
 from harness.policy.rules import promotion as rules
 from harness.promotion import history, promote, rollback
 from harness.promotion.branch import Branch, upstream
-from harness.promotion.case import Candidate
 from tests.promotion import cases
 from tests.promotion.conftest import POINTER, Clone, allow, list_signer, new_key
-from tests.promotion.test_promote import BRANCH, case
+from tests.promotion.test_promote import BRANCH, gate_inputs
 
 GATES = "clusters/production/promotion.yaml"
 DAY = datetime.timedelta(days=1)
 EVIDENCE_ONLY = f'namespaces="{signature.EVIDENCE}"'
 
 
-def found(repository: Repository) -> list[str]:
-    """What the rule says, as ``file:line message``; no other rule is asked."""
-    problems = rules.evidence(Project(repository, {}))
-    return [f"{each.location} {each.message}" for each in problems]
+def problems(repository: Repository) -> list[str]:
+    """What the rule reports, as ``file:line message``; no other rule is evaluated."""
+    reported = rules.evidence(Project(repository, {}))
+    return [f"{each.location} {each.message}" for each in reported]
 
 
 def _checked(repository: Repository) -> list[str]:
@@ -45,7 +44,7 @@ def _checked(repository: Repository) -> list[str]:
 
 
 def unverified(repository: Repository) -> list[str]:
-    return [each.message for each in rules.unverified(Project(repository, {}))]
+    return [each.message for each in rules.evidence_is_verifiable(Project(repository, {}))]
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,10 @@ class Production:
         if key:
             signed = signature.sign(text, key, namespace)
             files.write(self.path.with_name(f"{self.path.name}.sig"), signed)
-        for path, moved in promote.moved(self.repository, "production", self.commit).items():
-            files.write(self.clone.root / path, moved)
+        for path, text in promote.pointer_change(
+            self.repository, "production", self.commit
+        ).items():
+            files.write(self.clone.root / path, text)
 
     def move(self, text: str, key: Path | None, namespace: str = signature.RELEASE) -> None:
         """The same on main, merged."""
@@ -93,7 +94,7 @@ def production(clone: Clone, key: Path, monkeypatch: pytest.MonkeyPatch) -> Prod
     commit = clone.change(321)
     good = promote.promote(
         clone.repository,
-        case(clone, commit),
+        gate_inputs(clone, commit),
         Branch.of(upstream(clone.git), "production", "promote"),
         key,
     )
@@ -103,7 +104,7 @@ def production(clone: Clone, key: Path, monkeypatch: pytest.MonkeyPatch) -> Prod
 def test_promotion_is_fine_and_nothing_else_is_said(production: Production) -> None:
     production.clone.merge(BRANCH)
     assert _checked(production.repository) == []
-    assert history.pinned(production.repository, "production")[0].signed_by == "ada@example.com"
+    assert history.pins(production.repository, "production")[0].signed_by == "ada@example.com"
 
 
 def test_promotion_stays_fine_when_its_key_and_its_reports_are_history(
@@ -114,14 +115,14 @@ def test_promotion_stays_fine_when_its_key_and_its_reports_are_history(
     allow(production.clone, new_key(production.key.with_name("next")))
     production.clone.edit("clusters/production/site.yaml", "production", "other")
     production.clone.commit("Something else")
-    assert found(production.repository) == []
+    assert problems(production.repository) == []
 
 
 def test_pointer_that_was_moved_by_hand_is_found(clone: Clone) -> None:
     commit = clone.change(321)
     clone.pin(commit)
     assert _checked(clone.repository) == [
-        f"{POINTER} promotion/evidence there is no evidence of {commit[:12]}"
+        f"{POINTER} promotion/evidence no evidence of {commit[:12]}"
     ]
 
 
@@ -132,46 +133,52 @@ def _changed(evidence: Evidence, **changes: object) -> str:
 REFUSED = Gate(name="soak", passed=False, found="Ready for 0.1 h", hint="wait")
 FORGED: dict[str, tuple[Callable[[Evidence], str], str]] = {
     "made up": (
-        lambda told: json.dumps({"commit": told.commit, "environment": "production"}),
+        lambda evidence: json.dumps({"commit": evidence.commit, "environment": "production"}),
         ".json:1 digest: Field required",
     ),
     "no JSON": (lambda _: "yes\n", ".json:1 Invalid JSON"),
     "a gate that refused": (
-        lambda told: _changed(told, gates=[REFUSED, *told.gates]),
+        lambda evidence: _changed(evidence, gates=[REFUSED, *evidence.gates]),
         "gate soak was not passed: Ready for 0.1 h",
     ),
     "a gate twice": (
-        lambda told: _changed(told, gates=[*told.gates, told.gates[0]]),
-        "gate checkout stands twice",
+        lambda evidence: _changed(evidence, gates=[*evidence.gates, evidence.gates[0]]),
+        "duplicate gate checkout",
     ),
     "a gate that was left out": (
-        lambda told: _changed(told, gates=[x for x in told.gates if x.name != "soak"]),
+        lambda evidence: _changed(evidence, gates=[x for x in evidence.gates if x.name != "soak"]),
         "lacks the gates soak",
     ),
-    "another commit": (lambda told: _changed(told, commit="c" * 40), "is evidence of cccccccccccc"),
+    "another commit": (
+        lambda evidence: _changed(evidence, commit="c" * 40),
+        "is evidence of cccccccccccc",
+    ),
     "another environment": (
-        lambda told: _changed(told, environment="staging"),
+        lambda evidence: _changed(evidence, environment="staging"),
         "is evidence of staging, not of production",
     ),
-    "another release": (lambda told: _changed(told, digest="d" * 64), "is of release dddddddddddd"),
+    "another release": (
+        lambda evidence: _changed(evidence, digest="d" * 64),
+        "is of release dddddddddddd",
+    ),
     "decided a month ago": (
-        lambda told: _changed(told, decided=cases.hours_ago(720).isoformat()),
+        lambda evidence: _changed(evidence, decided=cases.hours_ago(720).isoformat()),
         "decided 720.2 h before the merge, 24 h are allowed",
     ),
     "decided tomorrow": (
-        lambda told: _changed(told, decided=cases.hours_ago(-24).isoformat()),
+        lambda evidence: _changed(evidence, decided=cases.hours_ago(-24).isoformat()),
         "decided after the merge",
     ),
     "decided nowhen": (
-        lambda told: _changed(told, decided="2026-11-26T12:00:00"),
-        "'2026-11-26T12:00:00' is no moment",
+        lambda evidence: _changed(evidence, decided="2026-11-26T12:00:00"),
+        "'2026-11-26T12:00:00' is not a time",
     ),
     "reports of last month": (
-        lambda told: _changed(
-            told,
+        lambda evidence: _changed(
+            evidence,
             reports=[
                 x.model_copy(update={"started": cases.hours_ago(720).isoformat()})
-                for x in told.reports
+                for x in evidence.reports
             ],
         ),
         "report.json started 720.2 h before the merge, 168 h are allowed",
@@ -183,53 +190,53 @@ FORGED: dict[str, tuple[Callable[[Evidence], str], str]] = {
 def test_evidence_that_says_something_else_is_found_at_its_line(
     production: Production, name: str
 ) -> None:
-    forge, said = FORGED[name]
+    forge, message = FORGED[name]
     production.move(forge(production.evidence), production.key)
-    problems = found(production.repository)
-    assert any(said in each for each in problems), problems
-    assert all(each.startswith("clusters/production/evidence/") for each in problems)
+    reported = problems(production.repository)
+    assert any(message in each for each in reported), reported
+    assert all(each.startswith("clusters/production/evidence/") for each in reported)
 
 
 def test_line_is_that_of_the_key(production: Production) -> None:
     text = _changed(production.evidence, digest="d" * 64)
     production.move(text, production.key)
-    (problem,) = found(production.repository)
+    (problem,) = problems(production.repository)
     line = int(problem.split(" ")[0].rpartition(":")[2])
     assert '"digest": "dddd' in text.splitlines()[line - 1]
 
 
 @pytest.mark.parametrize(
-    ("options", "namespace", "said"),
+    ("options", "namespace", "message"),
     [
         (EVIDENCE_ONLY, signature.RELEASE, "not permitted for use in signature namespace"),
-        (EVIDENCE_ONLY, signature.EVIDENCE, "does not fit"),
-        ("", signature.EVIDENCE, "does not fit"),
+        (EVIDENCE_ONLY, signature.EVIDENCE, "does not match"),
+        ("", signature.EVIDENCE, "does not match"),
         ('valid-before="20261126"', signature.RELEASE, "key has expired"),
-        (None, signature.RELEASE, "signed by nobody who may"),
+        (None, signature.RELEASE, "not signed by an allowed signer"),
     ],
 )
 def test_signature_of_a_key_that_might_not_sign_is_found(
-    production: Production, options: str | None, namespace: str, said: str
+    production: Production, options: str | None, namespace: str, message: str
 ) -> None:
     if options:
         allow(production.clone, production.key, options)
     key = production.key if options is not None else new_key(production.key.with_name("thrown"))
     production.move(production.evidence.as_text(), key, namespace)
-    (problem,) = found(production.repository)
-    assert said in problem
+    (problem,) = problems(production.repository)
+    assert message in problem
 
 
 def test_evidence_without_a_signature_is_found(production: Production) -> None:
     production.move(production.evidence.as_text(), None)
-    (problem,) = found(production.repository)
+    (problem,) = problems(production.repository)
     assert "is not signed" in problem
 
 
 def test_evidence_that_is_edited_after_the_merge_is_found(production: Production) -> None:
     production.clone.merge(BRANCH)
     production.path.write_text(_changed(production.evidence, accepted=["everything"]))
-    (problem,) = found(production.repository)
-    assert "does not fit" in problem
+    (problem,) = problems(production.repository)
+    assert "does not match" in problem
 
 
 def _pull_request(production: Production, change: Callable[[], None]) -> None:
@@ -251,8 +258,8 @@ def test_signer_of_the_same_pull_request_does_not_count(production: Production) 
         production.write(production.evidence.as_text(), stranger)
 
     _pull_request(production, change)
-    (problem,) = found(production.repository)
-    assert "signed by nobody who may" in problem
+    (problem,) = problems(production.repository)
+    assert "not signed by an allowed signer" in problem
 
 
 def test_gates_of_the_same_pull_request_do_not_count(production: Production) -> None:
@@ -262,17 +269,17 @@ def test_gates_of_the_same_pull_request_do_not_count(production: Production) -> 
         production.write(old, None)
 
     _pull_request(production, change)
-    problems = found(production.repository)
-    assert len(problems) == 2
-    assert "is not signed" in problems[0]
-    assert "24 h are allowed" in problems[1]
+    reported = problems(production.repository)
+    assert len(reported) == 2
+    assert "is not signed" in reported[0]
+    assert "24 h are allowed" in reported[1]
 
 
 def test_folder_that_changes_with_the_pointer_is_another_release(production: Production) -> None:
     production.write(production.evidence.as_text(), production.key)
     production.clone.edit("clusters/production/site.yaml", "MODEL_BUCKET: ", "MODEL_BUCKET: x-")
     production.clone.commit("Move, and something else")
-    (problem,) = found(production.repository)
+    (problem,) = problems(production.repository)
     assert "would run" in problem
 
 
@@ -281,7 +288,7 @@ def test_merge_in_a_freeze_is_found(production: Production) -> None:
     production.set_clock(saturday)
     decided = (saturday - datetime.timedelta(hours=1)).isoformat()
     production.move(_changed(production.evidence, decided=decided), production.key)
-    (problem,) = found(production.repository)
+    (problem,) = problems(production.repository)
     assert "merged at 2026-11-28 12:00 UTC, in a freeze: weekend" in problem
 
 
@@ -290,7 +297,7 @@ def test_freeze_that_was_overridden_is_fine(production: Production) -> None:
     production.set_clock(saturday)
     text = _changed(production.evidence, decided=saturday.isoformat(), override="the site is down")
     production.move(text, production.key)
-    assert found(production.repository) == []
+    assert problems(production.repository) == []
 
 
 def test_what_waits_is_judged_by_the_clock(production: Production) -> None:
@@ -300,13 +307,13 @@ def test_what_waits_is_judged_by_the_clock(production: Production) -> None:
     production.clone.commit("No freeze")
     now = datetime.datetime.now(datetime.UTC)
     fresh = [x.model_copy(update={"started": now.isoformat()}) for x in production.evidence.reports]
-    for decided, said in ((now, []), (now - DAY * 2, ["decided 48.0 h before the merge"])):
+    for decided, message in ((now, []), (now - DAY * 2, ["decided 48.0 h before the merge"])):
         production.write(
             _changed(production.evidence, decided=decided.isoformat(), reports=fresh),
             production.key,
         )
-        problems = found(production.repository)
-        assert [each.partition(" ")[2].partition(",")[0] for each in problems] == said
+        reported = problems(production.repository)
+        assert [each.partition(" ")[2].partition(",")[0] for each in reported] == message
 
 
 def test_evidence_of_version_one_is_verified_with_the_gates_of_its_time(
@@ -314,7 +321,7 @@ def test_evidence_of_version_one_is_verified_with_the_gates_of_its_time(
 ) -> None:
     first = [x for x in production.evidence.gates if x.name in record.GATES[1]]
     production.move(_changed(production.evidence, schema_version=1, gates=first), production.key)
-    assert found(production.repository) == []
+    assert problems(production.repository) == []
 
 
 def test_evidence_that_was_laid_out_beforehand_is_found(production: Production) -> None:
@@ -322,15 +329,15 @@ def test_evidence_that_was_laid_out_beforehand_is_found(production: Production) 
     production.clone.git.run("checkout", "--quiet", POINTER)
     production.clone.commit("Only a file")
     production.move(production.evidence.as_text(), production.key)
-    (problem,) = found(production.repository)
+    (problem,) = problems(production.repository)
     assert "on main before the pointer ever moved" in problem
 
 
-def _rolled_back(production: Production, to: str) -> None:
+def _roll_back(production: Production, to: str) -> None:
     branch = Branch.of(upstream(production.clone.git), "production", "rollback")
-    release = rollback.chosen(history.pinned(production.repository, "production"), to)
-    fine = Candidate("e" * 64, (), (), (), cases.MODELS, ())
-    rollback.rollback(production.repository, branch, release, fine, "slow")
+    pin = rollback.choose(history.pins(production.repository, "production"), to)
+    candidate = cases.rendered_candidate(production.repository, pin.commit)
+    rollback.rollback(production.repository, branch, pin, candidate, "slow")
     production.clone.merge("rollback/production")
 
 
@@ -339,18 +346,18 @@ def test_rollback_to_what_was_promoted_needs_nothing_new(production: Production)
     production.clone.pin(production.clone.change(5))
     production.set_clock(cases.NOW + 400 * DAY + 2 * DAY)  # a Saturday, when the key is gone
     allow(production.clone, new_key(production.key.with_name("next")))
-    _rolled_back(production, production.commit)
-    assert found(production.repository) == []
-    newest = history.pinned(production.repository, "production")[0]
+    _roll_back(production, production.commit)
+    assert problems(production.repository) == []
+    newest = history.pins(production.repository, "production")[0]
     assert (newest.commit, newest.signed_by) == (production.commit, "ada@example.com")
 
 
 def test_rollback_to_what_was_never_promoted_is_found(production: Production) -> None:
-    by_hand = history.pinned(production.repository, "production")[0].commit
+    by_hand = history.pins(production.repository, "production")[0].commit
     production.clone.merge(BRANCH)
-    _rolled_back(production, by_hand)
-    (problem,) = found(production.repository)
-    assert f"there is no evidence of {by_hand[:12]}" in problem
+    _roll_back(production, by_hand)
+    (problem,) = problems(production.repository)
+    assert f"no evidence of {by_hand[:12]}" in problem
 
 
 def test_checkout_without_history_says_what_it_cannot_verify(
@@ -360,13 +367,13 @@ def test_checkout_without_history_says_what_it_cannot_verify(
     shallow = tmp_path / "shallow"
     url = f"file://{production.clone.origin.folder}"
     Git(tmp_path).run("clone", "--quiet", "--depth=1", url, str(shallow))
-    assert found(Repository(shallow)) == []
+    assert problems(Repository(shallow)) == []
     assert unverified(Repository(shallow)) == [
         f"the evidence of {production.commit[:12]} cannot be verified: a shallow clone"
     ]
     forged = shallow / pointer.evidence("production", production.commit)
     forged.write_text("{}")
-    assert found(Repository(shallow)) != [], "what it can see it judges"
+    assert problems(Repository(shallow)) != [], "what it can see it verifies"
 
 
 def test_first_commit_that_pins_says_that_nothing_was_before(
@@ -377,13 +384,13 @@ def test_first_commit_that_pins_says_that_nothing_was_before(
     first = git.run("commit-tree", "HEAD^{tree}", "-m", "All at once")
     git.run("reset", "--quiet", "--hard", first)
     git.run("push", "--quiet", "--force", "origin", "main")
-    assert found(production.repository) == []
+    assert problems(production.repository) == []
     (message,) = unverified(production.repository)
     assert message.endswith("the first commit of this history pins it already")
     assert _checked(production.repository) == [f"{POINTER} promotion/unverified {message}"]
     assert not any(
         each.rule.startswith("promotion/") for each in engine.check(production.repository).errors
-    ), "said, and not failed"
+    ), "reported, and not failed"
 
 
 def test_other_environments_with_gates_are_judged_alike(production: Production) -> None:
@@ -391,8 +398,8 @@ def test_other_environments_with_gates_are_judged_alike(production: Production) 
     (staging / "promotion.yaml").write_text("from: local\n")
     pinned = production.clone.root.joinpath(POINTER).read_text()
     (staging / "release.yaml").write_text(pinned)
-    (problem, *_) = found(production.repository)
+    (problem, *_) = problems(production.repository)
     assert problem.startswith("clusters/production/release.yaml")
     assert any(
-        each.startswith("clusters/staging/release.yaml") for each in found(production.repository)
+        each.startswith("clusters/staging/release.yaml") for each in problems(production.repository)
     )

@@ -1,4 +1,4 @@
-"""What somebody types: a key that would not count is refused before anything is asked."""
+"""The commands: a key that would not count is refused before anything else is done."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from tests.promotion.conftest import Clone, allow
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (None, "signed by nobody who may"),
+        (None, "not signed by an allowed signer"),
         (f'namespaces="{signature.EVIDENCE}"', "not permitted for use in signature namespace"),
         ('valid-before="20260101"', "key has expired"),
     ],
@@ -24,17 +24,17 @@ def test_promote_refuses_a_key_that_would_not_count_at_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: str | None,
-    said: str,
+    message: str,
 ) -> None:
     if options:
         allow(clone, key, options)
     monkeypatch.chdir(clone.root)
-    monkeypatch.setenv("KUBECONFIG", "/nowhere")  # whoever asks the cluster says something else
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")  # reading the cluster would fail otherwise
     assert main(["release", "promote", "--key", str(key)]) == 1
-    told = capsys.readouterr().err
-    assert said in told
+    stderr = capsys.readouterr().err
+    assert message in stderr
     public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
-    assert f'NAME namespaces="{signature.RELEASE}" {public}' in told
+    assert f'NAME namespaces="{signature.RELEASE}" {public}' in stderr
 
 
 def test_key_that_only_the_working_tree_lists_does_not_count(
@@ -43,7 +43,7 @@ def test_key_that_only_the_working_tree_lists_does_not_count(
     (clone.root / signature.SIGNERS).write_text(f"ada {key.with_suffix('.pub').read_text()}")
     monkeypatch.chdir(clone.root)
     assert main(["release", "promote", "--key", str(key)]) == 1
-    assert "signed by nobody who may" in capsys.readouterr().err
+    assert "not signed by an allowed signer" in capsys.readouterr().err
 
 
 def test_evidence_refuses_a_key_that_would_not_count(

@@ -66,7 +66,7 @@ def killed(hours: float, count: int = 3) -> dict[str, Any]:
 
 
 def look(*pods: dict[str, Any], **more: Any) -> list[str]:
-    return list(map(str, disturbances.look(Cluster(*pods, **more))))  # type: ignore[arg-type]
+    return list(map(str, disturbances.observe(Cluster(*pods, **more))))  # type: ignore[arg-type]
 
 
 def test_quiet_cluster_has_none() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from harness.attestation.record import Evidence
 from harness.core.repository import Repository
-from harness.promotion import judge
+from harness.promotion import evaluation
 from harness.settings.gates import Gates
-from tests.promotion.cases import case
+from tests.promotion.cases import gate_inputs
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def _names(rows: list[str]) -> list[str]:
 
 
 def test_every_gate_has_its_row_in_order(page: str) -> None:
-    assert _names(_rows(page, "The gates")) == [gate.name for gate in judge.evaluate(case())]
+    assert _names(_rows(page, "The gates")) == [
+        gate.name for gate in evaluation.evaluate_gates(gate_inputs())
+    ]
 
 
 def test_every_key_of_promotion_yaml_has_its_row(page: str) -> None:

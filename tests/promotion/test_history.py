@@ -15,19 +15,19 @@ from tests.promotion.conftest import Clone
 
 
 def test_moves_are_listed_newest_first(clone: Clone) -> None:
-    start = history.pinned(clone.repository, "production")[0].commit
+    start = history.pins(clone.repository, "production")[0].commit
     first = clone.change(1)
     clone.pin(first)
     clone.edit("clusters/production/release.yaml", "interval: 1m", "interval: 2m")
     clone.commit("Not a move")
-    moves = history.pinned(clone.repository, "production")
+    moves = history.pins(clone.repository, "production")
     assert [each.commit for each in moves] == [first, start]
     assert (moves[0].by, moves[0].why) == ("Ada", f"Pin {first[:12]}")
     assert moves[0].evidence is None
 
 
 def test_environment_that_follows_main_has_no_moves(clone: Clone) -> None:
-    assert history.pinned(clone.repository, "staging") == []
+    assert history.pins(clone.repository, "staging") == []
 
 
 def test_pointer_is_read_as_flux_reads_it() -> None:
@@ -48,7 +48,7 @@ def test_evidence_that_cannot_be_read_is_no_evidence(clone: Clone) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"schema_version": 1}))
     clone.pin(commit)
-    assert history.pinned(clone.repository, "production")[0].evidence is None
+    assert history.pins(clone.repository, "production")[0].evidence is None
 
 
 def test_followed_environment_lists_what_changed_it_with_its_load_tests(
@@ -63,7 +63,7 @@ def test_followed_environment_lists_what_changed_it_with_its_load_tests(
     report.write_text(cases.load_report(release=release).model_dump_json())
     store = Folder(tmp_path / "evidence")
     evidence_store.add(store, "staging", report, None, Signers(""))
-    first, second, *_ = releases.of(clone.repository, "staging", store, 10)
+    first, second, *_ = releases.recent(clone.repository, "staging", store, 10)
     assert (first.commit, first.digest, first.why) == (changed, named, "Queue 1")
     assert (first.verdict, first.p95) == ("pass", 20.0)
     assert second.verdict == ""
@@ -72,8 +72,8 @@ def test_followed_environment_lists_what_changed_it_with_its_load_tests(
 def test_page_shows_both_sides_and_escapes_what_people_wrote(clone: Clone) -> None:
     clone.change(1)
     clone.git.run("commit", "--quiet", "--amend", "--message", "<script>alert(1)</script>")
-    staging = releases.of(clone.repository, "staging", None, 10)
-    production = releases.of(clone.repository, "production", None, 10)
+    staging = releases.recent(clone.repository, "staging", None, 10)
+    production = releases.recent(clone.repository, "production", None, 10)
     ahead = clone.git.log(f"{production[0].commit}..HEAD")
     html = overview.render(Side("staging", staging), Side("production", production), ahead)
     assert "<script>" not in html

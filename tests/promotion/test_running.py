@@ -22,7 +22,7 @@ def entry(first: int, last: int) -> dict[str, str]:
 
 def since(*history: dict[str, str]) -> int:
     """Minutes after T."""
-    return round((max(running._settled(list(history))) - T).total_seconds() / 60)
+    return round((max(running._changes(list(history))) - T).total_seconds() / 60)
 
 
 def test_one_entry_counts_from_its_first_moment() -> None:

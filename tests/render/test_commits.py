@@ -58,7 +58,7 @@ def test_nothing_is_live_while_no_commit_is_pinned(committed: Miniature) -> None
 
 
 def test_an_unknown_commit_is_a_wrong_call(committed: Miniature) -> None:
-    with pytest.raises(UsageError, match="not in this checkout"):
+    with pytest.raises(UsageError, match="not in this clone"):
         Renderer(committed.repository).at("demo", "0123456789abcdef")
 
 

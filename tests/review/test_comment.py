@@ -107,7 +107,7 @@ def test_what_does_not_render_is_said(miniature: Miniature) -> None:
 
 def test_a_commit_that_is_not_here_is_a_wrong_call(miniature: Miniature) -> None:
     miniature.commit()
-    with pytest.raises(UsageError, match="not in this checkout"):
+    with pytest.raises(UsageError, match="not in this clone"):
         _page(miniature, since="nowhere")
 
 

@@ -53,10 +53,10 @@ def fork(checkout: Repository, tmp_path: Path) -> Repository:
 
 
 def _values(fork: Repository, env: str = "staging") -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    places: dict[str, set[str]] = {}
     for each in site.read(fork, env):
-        found.setdefault(each.name, set()).add(each.value)
-    return found
+        places.setdefault(each.name, set()).add(each.value)
+    return places
 
 
 def test_every_setting_of_staging_and_production_has_all_its_places(fork: Repository) -> None:
@@ -83,8 +83,8 @@ def test_zones_are_named_where_an_account_has_others_than_a_b_and_c(fork: Reposi
     tokyo = {"AWS_ZONE_2": "ap-northeast-1c", "AWS_ZONE_3": "ap-northeast-1d"}
     site.fill(fork, "staging", {"AWS_REGION": "ap-northeast-1", **tokyo})
     site.fill(fork, "staging", {"AWS_REGION": "ap-northeast-1"})  # what was chosen stays
-    found = {name: value for name, value in site.values(fork, "staging").items() if "ZONE" in name}
-    assert found == {"AWS_ZONE_1": "ap-northeast-1a", **tokyo}
+    zones = {name: value for name, value in site.values(fork, "staging").items() if "ZONE" in name}
+    assert zones == {"AWS_ZONE_1": "ap-northeast-1a", **tokyo}
 
 
 def test_only_values_change(fork: Repository) -> None:
@@ -120,19 +120,19 @@ def test_what_yaml_would_misread_is_quoted(fork: Repository, name: str, value: s
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("changes", "message"),
     [
-        ({"AWS_REGIN": "us-east-1"}, "no setting 'AWS_REGIN'"),
+        ({"AWS_REGIN": "us-east-1"}, "unknown setting 'AWS_REGIN'"),
         ({"AWS_ACCOUNT_ID": "12"}, "AWS_ACCOUNT_ID is the AWS account, not '12'"),
         ({"JWT_ISSUER": "http://plain.example"}, "JWT_ISSUER is who signs"),
     ],
     ids=["name", "form", "plain http"],
 )
 def test_what_cannot_be_right_is_refused_and_nothing_written(
-    fork: Repository, given: dict[str, str], said: str
+    fork: Repository, changes: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
-        site.fill(fork, "staging", {"DOMAIN": "a.example"} | given)
+    with pytest.raises(UsageError, match=message):
+        site.fill(fork, "staging", {"DOMAIN": "a.example"} | changes)
     assert _values(fork)["DOMAIN"] == {site.UNSET}
 
 

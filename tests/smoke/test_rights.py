@@ -102,7 +102,7 @@ def test_all_that_the_workflows_ask_is_granted(
     gateway.gateway(gateway.route("httproutes"))
     for look in (
         lambda: connect.confirm(api, "staging"),
-        lambda: running.look(api, installation.target.repository),
+        lambda: running.observe(api, installation.target.repository),
     ):
         # Nothing was released there: what counts is what it asked.
         with contextlib.suppress(HarnessError):

@@ -29,7 +29,7 @@ class Step:
 
     @property
     def run(self) -> str:
-        """What a shell is given; empty for an action."""
+        """The shell's script, or "" for an action."""
         return str(self.value.get("run", "")).strip()
 
     @property
@@ -68,8 +68,8 @@ class Workflow:
         for name, job in self.jobs.items():
             around = _mapping(job.get("env"))
             for value in job.get("steps", []):
-                own = {**around, **_mapping(value.get("env"))}
-                yield Step(self.path.name, name, value, own)
+                environment = {**around, **_mapping(value.get("env"))}
+                yield Step(self.path.name, name, value, environment)
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,16 @@ class Makefile:
     @cached_property
     def recipes(self) -> Mapping[str, str]:
         """Target → its recipe; only those that are documented."""
-        found = re.findall(r"^([a-z][a-z0-9-]*):.*?##.*\n((?:\t.*\n)*)", self.text, re.MULTILINE)
-        return dict(found)
+        recipes = re.findall(r"^([a-z][a-z0-9-]*):.*?##.*\n((?:\t.*\n)*)", self.text, re.MULTILINE)
+        return dict(recipes)
 
     @cached_property
-    def given(self) -> set[str]:
+    def settings(self) -> set[str]:
         return set(self._variable("GIVEN"))
 
     def _variable(self, name: str) -> list[str]:
-        found = re.search(rf"^{name} := (.*)$", self.text, re.MULTILINE)
-        return found[1].split() if found else []
+        match = re.search(rf"^{name} := (.*)$", self.text, re.MULTILINE)
+        return match[1].split() if match else []
 
 
 WORKFLOWS = [Workflow(path, path.read_text()) for path in FILES]

@@ -42,14 +42,14 @@ _ATTACK = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys()
 
 @dataclass(frozen=True)
 class Runner:
-    """A folder in which a step runs, and what it called there."""
+    """A folder in which a step runs, and what it called in it."""
 
     folder: Path
 
     def run(self, text: str, environment: dict[str, str]) -> int:
         """Run a step's text as GitHub's runner does; return the exit code."""
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        done = subprocess.run(
+        process = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text],
             cwd=self.folder,
             env={"PATH": path, "RECORD": str(self.folder / "record"), **environment},
@@ -58,7 +58,7 @@ class Runner:
             timeout=60,
             stdin=subprocess.DEVNULL,
         )
-        return done.returncode
+        return process.returncode
 
     @property
     def called(self) -> list[list[str]]:
@@ -68,7 +68,7 @@ class Runner:
 
     @property
     def bitten(self) -> list[Path]:
-        """The canaries that an attack has made."""
+        """The canaries that an attack has created."""
         return list(self.folder.rglob("canary*"))
 
 
@@ -110,12 +110,12 @@ _DIFFERENT = {
 @pytest.mark.parametrize("step", _DIFFERENT.values(), ids=str)
 def test_no_step_runs_what_its_variables_hold(runner: Runner, step: Step, attack: str) -> None:
     around = {"GITHUB_RUN_NUMBER": "1", "GITHUB_SHA": "0" * 40}
-    held = {name: attack for name in step.environment if name != "TORCH"}
-    runner.run(step.run, around | held)
+    attacked = {name: attack for name in step.environment if name != "TORCH"}
+    runner.run(step.run, around | attacked)
     assert not runner.bitten
     for argument in (argument for call in runner.called for argument in call):
         assert argument == attack or "canary" not in argument
-    assert runner.called or not held
+    assert runner.called or not attacked
 
 
 @_ATTACK
@@ -146,7 +146,7 @@ def test_a_target_passes_on_what_it_is_given_as_one_argument(
 def test_no_recipe_lets_make_expand_what_it_is_given() -> None:
     # TORCH is one of four words, or make stops.
     for target, recipe in MAKEFILE.recipes.items():
-        expanded = set(re.findall(r"\$[({](\w+)[)}]", recipe)) & MAKEFILE.given - {"TORCH"}
+        expanded = set(re.findall(r"\$[({](\w+)[)}]", recipe)) & MAKEFILE.settings - {"TORCH"}
         assert not expanded, target
 
 
@@ -174,8 +174,8 @@ def test_the_command_refuses_what_is_no_name_of_ours(
     monkeypatch.setenv("FLUX_EVENT", attack)
     try:
         code = main([*words, attack])
-    except SystemExit as left:  # argparse: it looks like an option
-        code = int(str(left.code))
+    except SystemExit as exit_:  # argparse: it looks like an option
+        code = int(str(exit_.code))
     assert code == 2
     assert not (checkout.root / "canary").exists()
 
@@ -185,13 +185,13 @@ def test_the_payload_of_an_event_is_refused(
     attack: str, checkout: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(checkout.root)
-    told = {
+    event = {
         "involvedObject": {"kind": "Kustomization", "name": attack, "namespace": "flux-system"},
         "severity": "info",
         "message": "Health check passed in 1s",
         "metadata": {"environment": "staging", "revision": f"main@sha1:{attack}"},
     }
-    monkeypatch.setenv("FLUX_EVENT", json.dumps(told))
+    monkeypatch.setenv("FLUX_EVENT", json.dumps(event))
     assert main(["event", "--env", "staging"]) == 1
 
 

@@ -13,7 +13,7 @@ from pathspec import GitIgnoreSpec
 from harness.core.git import Git
 from tests.workflows.files import ROOT
 
-# What starts a judgement. Rules are imported by name when they are asked.
+# What starts an evaluation. Rules are imported by name when they are evaluated.
 _ENTRIES = (
     "harness.cli.release.promote",
     "harness.cli.release.rollback",
@@ -21,7 +21,7 @@ _ENTRIES = (
     "harness.cli.release.evidence",
 )
 _RULES = "harness.policy.rules"
-# What decides beside Python: who may sign, what is asked, what is excused, what runs the gates.
+# What decides apart from Python: who may sign, gates, suppressions, what runs the gates.
 _DECIDES = (
     *("clusters/allowed_signers", "clusters/production", "exceptions.yaml", "infra/policies"),
     *("apps/torchserve/production", ".github", "tools", "Makefile", "pyproject.toml"),
@@ -49,12 +49,12 @@ PRODUCTION = owners("clusters/production/release.yaml", OURS)
 
 
 def _gates() -> Iterator[str]:
-    """The files of every module that takes part in a judgement, by what imports what."""
+    """The files of every module that takes part in an evaluation, by what imports what."""
     graph = grimp.build_graph("harness")
-    found = {module for module in graph.modules if module.startswith(_RULES)}
-    for module in {*_ENTRIES, *found}:
-        found |= {module, *graph.find_upstream_modules(module)}
-    for module in found:
+    modules = {module for module in graph.modules if module.startswith(_RULES)}
+    for module in {*_ENTRIES, *modules}:
+        modules |= {module, *graph.find_upstream_modules(module)}
+    for module in modules:
         path = ROOT / module.replace(".", "/")
         yield str(
             (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).relative_to(ROOT)

@@ -53,8 +53,8 @@ def test_every_file_that_a_page_names_is_there(page: str) -> None:
 
 
 def test_the_guide_has_every_workflow() -> None:
-    told = {row[0].strip("`") for row in _rows("workflow")}
-    assert told == {str(workflow.value["name"]) for workflow in WORKFLOWS}
+    listed = {row[0].strip("`") for row in _rows("workflow")}
+    assert listed == {str(workflow.value["name"]) for workflow in WORKFLOWS}
 
 
 def test_the_guide_has_every_environment_with_what_its_jobs_read() -> None:
@@ -65,14 +65,14 @@ def test_the_guide_has_every_environment_with_what_its_jobs_read() -> None:
                 for expression in EXPRESSION.findall(str(job)):
                     for kind, variable in re.findall(r"\b(vars|secrets)\.(\w+)", expression):
                         read[name][kind].add(variable)
-    told = {
+    listed = {
         row[0].strip("`"): {
             "vars": set(re.findall(r"`(\w+)`", row[1])),
             "secrets": set(re.findall(r"`(\w+)`", row[2])),
         }
         for row in _rows("environment")
     }
-    assert told == dict(read)
+    assert listed == dict(read)
 
 
 def _environments(job: dict[str, Any]) -> list[str]:
@@ -125,8 +125,8 @@ def test_a_form_can_be_filled_in(path: Path) -> None:
 
 def test_before_a_commit_runs_what_make_runs() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
-    made = "".join(MAKEFILE.recipes[each] for each in ("lint", "types", "check", "actions"))
-    made = made.replace("$(HARNESS)", ".venv/bin/harness").replace("$(VENV)", ".venv")
+    recipes = "".join(MAKEFILE.recipes[each] for each in ("lint", "types", "check", "actions"))
+    recipes = recipes.replace("$(HARNESS)", ".venv/bin/harness").replace("$(VENV)", ".venv")
     for hook in config["repos"][0]["hooks"]:
         program = " ".join(hook["entry"].split()[:2])
-        assert program in made or program == "make actions"
+        assert program in recipes or program == "make actions"

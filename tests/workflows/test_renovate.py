@@ -1,4 +1,4 @@
-"""Everything that is pinned is kept current: Renovate finds it, or says why it need not."""
+"""Everything that is pinned is kept current: Renovate finds it, or a reason explains why not."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def _matches(patterns: list[str], path: str) -> bool:
     return any(re.search(pattern.removeprefix("/").removesuffix("/"), path) for pattern in patterns)
 
 
-def _found(manager: dict[str, Any]) -> list[dict[str, str]]:
+def _pins(manager: dict[str, Any]) -> list[dict[str, str]]:
     """What a manager of ours would find in this repository."""
     expressions = [each.replace("(?<", "(?P<") for each in manager["matchStrings"]]
     return [
@@ -57,34 +57,34 @@ def test_every_manager_that_is_enabled_has_something_to_do() -> None:
     "manager", CONFIG["customManagers"], ids=lambda each: each["managerFilePatterns"][-1]
 )
 def test_a_manager_of_ours_finds_in_every_file_what_it_is_for(manager: dict[str, Any]) -> None:
-    found = _found(manager)
+    pins = _pins(manager)
     for pattern in manager["managerFilePatterns"]:
-        assert [each for each in found if _matches([pattern], each["file"])], pattern
-    assert all(re.match(r"v?\d+\.\d+", each["currentValue"]) for each in found)
+        assert [each for each in pins if _matches([pattern], each["file"])], pattern
+    assert all(re.match(r"v?\d+\.\d+", each["currentValue"]) for each in pins)
 
 
-def test_every_module_of_the_schemas_is_found() -> None:
+def test_every_module_of_the_schemas_is_pins() -> None:
     text = (ROOT / "tools/schemas/modules.yaml").read_text()
-    named = [each["depName"] for each in _found(CONFIG["customManagers"][0])]
+    named = [each["depName"] for each in _pins(CONFIG["customManagers"][0])]
     assert named == re.findall(r"- module: (\S+)", text)
 
 
 def test_flux_is_one_version_wherever_it_stands() -> None:
-    found = _found(CONFIG["customManagers"][1])
-    assert {each["file"] for each in found} == {
+    pins = _pins(CONFIG["customManagers"][1])
+    assert {each["file"] for each in pins} == {
         "clusters/production/flux-system/fluxinstance.yaml",
         "clusters/staging/flux-system/fluxinstance.yaml",
         "tools/schemas/modules.yaml",
     }
-    assert len({each["currentValue"] for each in found}) == 1
+    assert len({each["currentValue"] for each in pins}) == 1
 
 
 def test_every_java_library_is_found_and_a_moved_one_has_no_hash(tmp_path: Path) -> None:
     [manager] = [each for each in CONFIG["customManagers"] if "autoReplaceStringTemplate" in each]
     jars = lock.read(ROOT / "apps/torchserve/image/jars.lock")
-    found = _found(manager)
+    pins = _pins(manager)
     assert [
-        f"{each['depName']}:{each['currentValue']}{each['depType'] or ''}" for each in found
+        f"{each['depName']}:{each['currentValue']}{each['depType'] or ''}" for each in pins
     ] == [jar.coordinates for jar in jars]
 
     template = manager["autoReplaceStringTemplate"]

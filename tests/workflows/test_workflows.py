@@ -1,5 +1,6 @@
 """Every workflow: pinned, with the fewest rights, and nothing but make in its shell."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -27,7 +28,7 @@ else
   gh pr create --base main --head promote/production --title "Promote to production" \
 --body-file build/promote/production.md
 fi"""
-# What a shell is given beside `make TARGET`, and why it is no target.
+# What a shell runs apart from `make TARGET`, and why it is no target.
 SHORT_LIST = {
     _CLUSTER: "the cluster's login: AWS' own program, with the role of the job",
     'cosign sign --yes "$IMAGE"': "signing: by the identity that only the workflow has",
@@ -38,17 +39,17 @@ SHORT_LIST = {
     'gh release create "production-$GITHUB_RUN_NUMBER" --target "$GITHUB_SHA"'
     ' --title "Production $GITHUB_RUN_NUMBER" --notes-file "$NOTES"': "the same",
     "git diff --output=build/change.patch": "handed from the job that runs code to one that writes",
-    'git apply --allow-empty "$CHANGE"': "taken there: Git alone, which follows no link",
+    'git apply --allow-empty "$CHANGE"': "applied by Git alone, which follows no link",
     'git apply --allow-empty --include=models/lock.yaml "$CHANGE"': "the same, where make runs on",
-    _NO_LINKS: "what a pull request's job left, before an action reads it",
+    _NO_LINKS: "the output of a pull request's job, before an action reads it",
 }
 # A key goes to make by a pipe: it is in no file, no argument, and no variable of what make starts.
 _PIPED = "printenv EVIDENCE_KEY | env -u EVIDENCE_KEY "
 
 
 def _target(step: Step) -> str | None:
-    found = re.fullmatch(rf"({re.escape(_PIPED)})?make ([a-z0-9-]+)", step.run)
-    return found[2] if found else None
+    match = re.fullmatch(rf"({re.escape(_PIPED)})?make ([a-z0-9-]+)", step.run)
+    return match[2] if match else None
 
 
 def test_there_is_a_workflow_for_everything_that_is_promised() -> None:
@@ -62,7 +63,7 @@ def test_there_is_a_workflow_for_everything_that_is_promised() -> None:
 def test_a_pull_request_into_any_branch_is_checked() -> None:
     """Production may pin a commit of release/*, too: see docs/workflows.md on its protection."""
     (check,) = (each for each in WORKFLOWS if each.path.stem == "check")
-    assert check.events["pull_request"] == "", "no branches, no paths: it is asked for by name"
+    assert check.events["pull_request"] == "", "no branches, no paths: it is required by name"
     assert {"review", "test"} <= {job["name"] for job in check.jobs.values()}
 
 
@@ -91,12 +92,12 @@ def test_every_action_is_pinned_by_its_commit_with_its_version(workflow: Workflo
 
 
 def test_an_action_has_one_version_everywhere() -> None:
-    found = defaultdict(set)
+    pins_by_action = defaultdict(set)
     for workflow in WORKFLOWS:
         for pin in _PIN.finditer(workflow.text):
-            found[pin["action"]].add((pin["sha"], pin["version"]))
-    assert found
-    assert {action: pins for action, pins in found.items() if len(pins) > 1} == {}
+            pins_by_action[pin["action"]].add((pin["sha"], pin["version"]))
+    assert pins_by_action
+    assert {action: pins for action, pins in pins_by_action.items() if len(pins) > 1} == {}
 
 
 def test_no_checkout_keeps_a_credential() -> None:
@@ -217,7 +218,7 @@ def test_what_is_listed_is_used() -> None:
 @pytest.mark.parametrize("step", [step for step in STEPS if _target(step)], ids=str)
 def test_what_a_target_reads_is_given_to_it(step: Step) -> None:
     recipe = MAKEFILE.recipes.get(str(_target(step)), "")
-    read = set(re.findall(r"\$\$(\w+)", recipe)) & MAKEFILE.given
+    read = set(re.findall(r"\$\$(\w+)", recipe)) & MAKEFILE.settings
     # BASE has a default that is right after a full checkout; without CONTEXT, clusters are made,
     # and without LAG nobody in them is late; without ROOT, audit looks at its own environment.
     assert read - {"BASE", "CONTEXT", "LAG", "ROOT"} <= set(step.environment)
@@ -264,20 +265,32 @@ def test_the_cluster_that_workflows_reach_is_that_of_eksctl(env: str) -> None:
     assert first[1] == yaml.safe_load(text)["metadata"]["name"]
 
 
-def test_every_test_is_asked_once() -> None:
+def test_every_test_runs_once() -> None:
     """With a second try, an interpreter that dies in the first leaves most tests unasked."""
     for target in ("test", "e2e"):
-        recipe = MAKEFILE.recipes[target]
-        assert recipe.count("-m pytest") == 1, target
-        assert not re.search(r"--(last-failed|lf|failed-first|ff|reruns)\b", recipe), target
+        assert not re.search(
+            r"--(last-failed|lf|failed-first|ff|reruns)\b", MAKEFILE.recipes[target]
+        ), target
+    assert MAKEFILE.recipes["e2e"].count("-m pytest") == 1
+    runs = re.findall(r'-m pytest -m "([^"]+)"', MAKEFILE.recipes["test"])
+    assert MAKEFILE.recipes["test"].count("-m pytest") == len(runs) == 2
+    for alone, torchserve in itertools.product((False, True), repeat=2):
+        markers = {"alone": alone, "torchserve": torchserve}
+        selected = [eval(run, {"__builtins__": {}}, markers) for run in runs]  # noqa: S307  our own
+        assert sorted(selected) == [False, True], markers
 
 
 def test_what_is_installed_from_a_package_index_has_its_hashes() -> None:
-    lines = MAKEFILE.text.replace("\\\n", " ").splitlines()
-    installs = [line for line in lines if re.match(r"\t.*pip install", line)]
-    hashed = [line for line in installs if "--require-hashes" in line]
-    # Not so: TORCH=cpu, whose wheels the lock does not know, and this repository itself.
-    assert (len(installs), len(hashed)) == (6, 3), installs
+    script = (ROOT / "tools" / "setup.sh").read_text().replace("\\\n", " ")
+    installs = re.findall(r"^ *(?:install|\S+ (?:-m )?pip install) .*", script, re.MULTILINE)
+    unhashed = [line.strip() for line in installs if "--require-hashes" not in line]
+    assert len(installs) == 6, installs
+    assert unhashed == [
+        '"$venv/bin/uv" pip install --no-deps --compile-bytecode "$@"',  # what `install` runs
+        'install --requirement "$venv/requirements.txt"',  # TORCH=cpu: the lock has other hashes
+        '"$venv/bin/uv" pip install --torch-backend "$torch" --requirement "$venv/torch.txt"',
+        '"$venv/bin/uv" pip install --quiet --no-deps --editable .',
+    ]
 
 
 @pytest.mark.parametrize("number", ["", "12"])
@@ -288,7 +301,7 @@ def test_a_promotion_that_is_renewed_edits_its_pull_request(tmp_path: Path, numb
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     argv = ["bash", "-eo", "pipefail", "-c", PULL_REQUEST]
     subprocess.run(argv, cwd=tmp_path, env=path, check=True, timeout=30)
-    asked, called = (tmp_path / "called").read_text().splitlines()
-    assert asked.startswith("pr list --head promote/production --state open")
+    query, called = (tmp_path / "called").read_text().splitlines()
+    assert query.startswith("pr list --head promote/production --state open")
     assert called.startswith(f"pr edit {number} " if number else "pr create --base main --head")
     assert called.endswith("--body-file build/promote/production.md")

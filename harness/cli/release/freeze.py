@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the window; exit 1 inside one."""
     calendar = gates.load(find_repository(), args.env).freeze
     at = _moment(args.at) if args.at else datetime.datetime.now(datetime.UTC)
-    inside, coming = freeze.frozen(calendar, at), freeze.upcoming(calendar, at)
+    inside, coming = freeze.window_at(calendar, at), freeze.next_window(calendar, at)
     if args.json:
         print(json.dumps({"frozen": _data(inside), "next": _data(coming)}, indent=2))
     else:

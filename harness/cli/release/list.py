@@ -15,7 +15,7 @@ from harness.core.repository import find as find_repository
 from harness.promotion import evidence_store, overview, releases
 from harness.promotion.evidence_store import EvidenceStore
 from harness.promotion.overview import Side
-from harness.promotion.releases import Ran
+from harness.promotion.releases import Record
 from harness.settings import gates
 
 
@@ -40,24 +40,26 @@ def run(args: argparse.Namespace) -> int:
     if args.last < 1:
         raise UsageError(f"--last {args.last} is less than 1")
     tools.set_up(repository)
-    ran = releases.of(repository, args.env, _store(repository, args.env, args.evidence), args.last)
+    records = releases.recent(
+        repository, args.env, _store(repository, args.env, args.evidence), args.last
+    )
     if args.html:
-        console.note(str(_page(repository, args, ran)))
+        console.note(str(_page(repository, args, records)))
     if args.json:
-        print(json.dumps([dataclasses.asdict(each) for each in ran], indent=2, default=_plain))
+        print(json.dumps([dataclasses.asdict(each) for each in records], indent=2, default=_plain))
     else:
-        print("\n".join(map(_line, ran)) or f"{args.env} has had no release yet")
+        print("\n".join(map(_line, records)) or f"{args.env} has had no release yet")
     return 0
 
 
-def _page(repository: Repository, args: argparse.Namespace, ran: list[Ran]) -> Path:
+def _page(repository: Repository, args: argparse.Namespace, records: list[Record]) -> Path:
     proves = gates.load(repository, args.env).from_
     store = _store(repository, proves, args.evidence)
-    first = Side(proves, releases.of(repository, proves, store, args.last))
-    pinned = ran[0].commit if ran else None
+    first = Side(proves, releases.recent(repository, proves, store, args.last))
+    pinned = records[0].commit if records else None
     ahead = Git(repository.root).log(f"{pinned}..HEAD") if pinned else []
     path = repository.build / "releases" / f"{args.env}.html"
-    files.write(path, overview.render(first, Side(args.env, ran), ahead))
+    files.write(path, overview.render(first, Side(args.env, records), ahead))
     return path
 
 
@@ -68,7 +70,7 @@ def _store(repository: Repository, env: str, folder: Path | None) -> EvidenceSto
     return None
 
 
-def _line(release: Ran) -> str:
+def _line(release: Record) -> str:
     p95 = "-" if release.p95 is None else f"{release.p95:,.1f} ms"
     signed = f"signed by {release.signed_by}" if release.signed_by else "not signed"
     return (

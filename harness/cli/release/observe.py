@@ -14,6 +14,7 @@ from harness.local_cluster import local
 from harness.promotion import running
 from harness.promotion.running import Running
 from harness.settings import gates
+from harness.settings.gates import Gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the commit that the source runs, and save all that a promotion asks of it."""
     repository = find_repository()
     require_route(repository, args)
-    state = running.look(_cluster(repository, args.source, args.context), repository)
+    state = running.observe(_cluster(repository, args.source, args.context), repository)
     if args.save_state:
         running.write(state, args.save_state)
     text = f"{args.source} runs {state.commit}"
@@ -40,22 +41,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def require_route(repository: Repository, args: argparse.Namespace) -> None:
-    """Refuse a promotion from an environment that does not prove the target's releases.
+def require_route(repository: Repository, args: argparse.Namespace) -> Gates:
+    """Return the target's gates; refuse a source that does not prove the target's releases.
 
     Raises:
         UsageError: promotion.yaml of the target names another one.
     """
-    source = gates.load(repository, args.target).from_
+    target_gates = gates.load(repository, args.target)
+    source = target_gates.from_
     if source != args.source:
         raise UsageError(f"{args.target} takes releases from {source}, not {args.source}")
+    return target_gates
 
 
 def source_state(repository: Repository, args: argparse.Namespace) -> Running:
     """Return what the source's cluster runs: as it was saved, or as it is now."""
     if args.source_state:
         return running.read(args.source_state)
-    return running.look(_cluster(repository, args.source, args.context), repository)
+    return running.observe(_cluster(repository, args.source, args.context), repository)
 
 
 def _cluster(repository: Repository, env: str, context: str | None) -> Api:

@@ -7,26 +7,28 @@ import json
 from pathlib import Path
 
 from harness.attestation import signature
-from harness.cli import options, tools
+from harness.cli import options as cli_options
+from harness.cli import tools
 from harness.cli.release.observe import require_route, source_state
 from harness.core import console, files
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
-from harness.promotion import evidence_store, gather, message, promote
+from harness.promotion import collect, commit_message, evidence_store, promote
 from harness.promotion.branch import Branch, Upstream, upstream
-from harness.promotion.case import Wish
+from harness.promotion.gate_inputs import PromotionOptions
 from harness.promotion.promote import Promotion
+from harness.settings.gates import Gates
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    options.add_route(parser)
+    cli_options.add_route(parser)
     parser.add_argument(
         "--commit", default="", help="commit to promote (default: what the source runs)"
     )
-    options.add_context(parser, "the source's cluster")
-    options.add_source_state(parser)
-    options.add_evidence_folder(parser)
+    cli_options.add_context(parser, "the source's cluster")
+    cli_options.add_source_state(parser)
+    cli_options.add_evidence_folder(parser)
     parser.add_argument(
         "--key", type=Path, metavar="FILE", help="SSH key that signs the evidence (default: none)"
     )
@@ -43,56 +45,62 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--downgrade", action="store_true", help="allow a commit older than the target's"
     )
-    options.add_branch(parser)
+    cli_options.add_branch(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every gate; commit on a branch if all have passed."""
     repository = find_repository()
-    require_route(repository, args)
+    gates = require_route(repository, args)
     shared = upstream(Git(repository.root))
-    with signature.kept(args.key) if args.key else contextlib.nullcontext() as key:
+    with signature.reusable(args.key) if args.key else contextlib.nullcontext() as key:
         if key:  # before any long work: the merge would refuse a key that does not count
             now = datetime.datetime.now(datetime.UTC)
-            gather.signers(shared).require(key, signature.RELEASE, now)
+            collect.signers(shared).require(key, signature.RELEASE, now)
         tools.set_up(repository)
-        promotion = _promote(repository, shared, args, key)
+        promotion = _promote(repository, shared, gates, args, key)
     print(json.dumps(_as_data(promotion), indent=2) if args.json else _text(promotion))
-    return 0 if promotion.made else 1
+    return 0 if promotion.commit else 1
 
 
 def _promote(
-    repository: Repository, shared: Upstream, args: argparse.Namespace, key: Path | None
+    repository: Repository,
+    shared: Upstream,
+    gates: Gates,
+    args: argparse.Namespace,
+    key: Path | None,
 ) -> Promotion:
     """Evaluate the gates; if all have passed, write the branch and the pull request's text."""
+    options = PromotionOptions(
+        args.target, args.commit, tuple(args.accept), args.override_freeze, args.downgrade
+    )
     with console.step(f"collect {args.source}'s state and evidence, and what {args.target} has"):
-        case = gather.gather(
+        inputs = collect.collect(
             shared,
             repository,
-            args.target,
+            gates,
             source_state(repository, args),
             evidence_store.find(repository, args.source, args.evidence),
-            Wish(tuple(args.accept), args.override_freeze, args.downgrade),
-            commit=args.commit,
+            options,
         )
     branch = Branch.of(shared, args.target, "promote")
-    promotion = promote.promote(repository, case, branch, key, replace=args.replace)
-    if promotion.made and args.push:
-        branch.push(promotion.made)
-    if promotion.made:
+    promotion = promote.promote(repository, inputs, branch, key, replace=args.replace)
+    if promotion.commit and args.push:
+        branch.push(promotion.commit)
+    if promotion.commit:
         path = repository.build / "promote" / f"{args.target}.md"
-        log = shared.git.run("log", "-1", "--format=%B", promotion.made)
-        files.write(path, message.pull_request(log))
+        log = shared.git.run("log", "-1", "--format=%B", promotion.commit)
+        files.write(path, commit_message.pull_request(log))
         console.note(f"text of the pull request: {path.relative_to(repository.root)}")
     return promotion
 
 
 def _as_data(promotion: Promotion) -> dict[str, object]:
     return {
-        "promoted": bool(promotion.made),
+        "promoted": bool(promotion.commit),
         "branch": promotion.branch,
-        "commit": promotion.made,
+        "commit": promotion.commit,
         "changed": promotion.changed,
         "evidence": promotion.evidence.model_dump(mode="json"),
     }
@@ -107,10 +115,10 @@ def _text(promotion: Promotion) -> str:
         lines.append(f"  {'✓' if gate.passed else '✗'} {gate.name:{width}}  {gate.found}")
         if gate.hint:
             lines.append(f"    {'':{width}}  → {gate.hint}")
-    if promotion.made:
+    if promotion.commit:
         how = "created" if promotion.changed else "already exists"
-        branch = f"branch {promotion.branch} at {promotion.made[:12]} ({how})"
+        branch = f"branch {promotion.branch} at {promotion.commit[:12]} ({how})"
         lines += ["", f"{branch}: open a pull request"]
     else:
-        lines += ["", f"refused: {', '.join(gate.name for gate in promotion.refused)}"]
+        lines += ["", f"refused: {', '.join(gate.name for gate in promotion.failed_gates)}"]
     return "\n".join(lines)

@@ -138,7 +138,7 @@ def evidence_is_verifiable(project: Project) -> Iterator[Problem]:
         from harness.attestation import verify
 
         try:
-            verify.ground(project.repository, pin.env, pin.commit, pin.text)
+            verify.merge_base(project.repository, pin.env, pin.commit, pin.text)
         except verify.HistoryError as error:
             message = f"the evidence of {pin.commit[:12]} cannot be verified: {error.message}"
             yield Problem(message, pin.at, _SUBJECT)

@@ -1,4 +1,4 @@
-"""Reports that count: of load tests and smoke tests, as they lie in the evidence store.
+"""Reports of load tests and smoke tests, as they lie in the evidence store.
 
 A report is kept under the release digest that it is about, named by its own content, with its
 signatures beside it, each named by its key's fingerprint (SHA-256):
@@ -31,11 +31,11 @@ class Proof:
     """A report as it lies in the evidence store.
 
     Attributes:
-        name: where it lies.
+        name: its name in the store.
         text: the report, byte for byte.
         signatures: over it; any of them may be of a key that counts.
-        started: by the clock of whoever tested, ``ended`` likewise.
-        load: the report of a load test; exactly one of this and ``smoke`` is there.
+        started: by the tester's clock, ``ended`` likewise.
+        load: the report of a load test; exactly one of this and ``smoke`` is set.
         smoke: the report of a smoke test.
     """
 
@@ -49,10 +49,10 @@ class Proof:
 
     @property
     def report(self) -> Report | SmokeReport:
-        """Whichever it is."""
-        found = self.load or self.smoke
-        assert found is not None  # noqa: S101  read() makes no other
-        return found
+        """The one of the two that is set."""
+        report = self.load or self.smoke
+        assert report is not None  # noqa: S101  read() sets one of them
+        return report
 
     @property
     def kind(self) -> Kind:
@@ -63,18 +63,18 @@ class Proof:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
-    def rehearsed(self) -> bool:
-        """Whether no cluster's pods were tested: a server of this machine was, or kwok's word."""
+    def is_rehearsal(self) -> bool:
+        """Whether no real pods were tested, but an embedded server or pods that kwok plays."""
         return self.report.embedded or (self.smoke is not None and self.smoke.simulated)
 
     @property
     def digest(self) -> str | None:
-        """The release digest that it is about; None where it says none."""
+        """The release digest that it is about, or None if it names none."""
         return self.report.release.digest if self.report.release else None
 
     @property
     def commit(self) -> str:
-        """The commit that ran; empty where it says none."""
+        """The commit that ran, or "" if it names none."""
         return self.report.release.commit if self.report.release else ""
 
 
@@ -82,7 +82,7 @@ def read(text: str, name: str, signatures: Iterable[str] = ()) -> Proof:
     """Read a report of either kind.
 
     Raises:
-        InputError: it is neither, or nobody can tell when it was made.
+        InputError: it is neither, or has no valid start time.
     """
     try:
         is_smoke = "tests" in json.loads(text)
@@ -105,8 +105,8 @@ def _moment(text: str) -> datetime.datetime:
 
 
 def signature_name(name: str, signature: str) -> str:
-    """Where a signature of the report ``name`` belongs: named by its key, so that none blocks
-    another's place.
+    """Where a signature of the report ``name`` belongs: named by its key, so that none
+    takes another's name.
 
     Raises:
         InputError: it is no signature.
@@ -118,19 +118,19 @@ def file_name(env: str, proof: Proof) -> str:
     """Where a report belongs in the evidence store.
 
     Raises:
-        InputError: it names no release digest, so it proves nothing of any release.
+        InputError: it names no release digest, so it proves no release.
     """
     if not proof.digest:
         raise InputError(
-            f"{proof.name} names no release digest: nobody can tell what it proves",
-            hint="run it against a cluster that Flux keeps, in a checkout that has its commit",
+            f"{proof.name} names no release digest: it proves no release",
+            hint="test a cluster that Flux reconciles, from a clone that has its commit",
         )
     when = proof.started.strftime("%Y%m%dT%H%M%SZ")
     return f"{env}/{proof.digest}/{proof.kind}-{when}-{proof.sha256[:12]}.json"
 
 
 def figures(report: Report) -> Iterator[Figures]:
-    """What a report measured, each model and all of them together."""
+    """What a report measured: each model, and all of them together."""
     parts = [("all", report.latency_ms, report.achieved_rps, report.failures)]
     parts += [(each.name, each.latency_ms, each.achieved_rps, each.failures) for each in report.mix]
     for name, latency, rate, failures in parts:

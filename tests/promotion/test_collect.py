@@ -3,7 +3,7 @@
 import shutil
 
 from harness.core.repository import Repository
-from harness.promotion import gather
+from harness.promotion import collect
 from harness.promotion.branch import upstream
 from tests.promotion.conftest import Clone
 from tests.support import variation
@@ -13,16 +13,16 @@ FAULT = variation.TESTDATA / "invalid" / "helm--drift--warn"
 
 def _rules(clone: Clone, commit: str) -> set[str]:
     """The rules that find something, with the commit pinned."""
-    found = gather._findings(upstream(clone.git), clone.repository, commit, None)
-    return {each.split(": ")[1] for each in found}
+    findings = collect._findings(upstream(clone.git), clone.repository, commit, None)
+    return {each.split(": ")[1] for each in findings}
 
 
-def test_commit_of_a_release_branch_is_judged_by_the_rules_of_main(
+def test_commit_of_a_release_branch_is_checked_by_the_rules_of_main(
     clone: Clone, checkout: Repository
 ) -> None:
-    """And nothing is said of the pointer that stands on main, moved by hand: it is replaced."""
+    """And not the pointer on main, which was moved by hand: it is replaced."""
     (clone.root / "tools").unlink()
-    shutil.copytree(checkout.root / "tools", clone.root / "tools")  # main pins what judges it
+    shutil.copytree(checkout.root / "tools", clone.root / "tools")  # main pins what checks it
     clone.git.run("add", "--force", "tools")
     before = _rules(clone, clone.commit("Pin the tools"))
     clone.git.run("switch", "--quiet", "--create", "release/fix")

@@ -104,22 +104,22 @@ def _parts(what: str, described: dict[str, Any]) -> list[Any]:
 
 
 def helm(words: list[str], stdin: str, folder: Path) -> int:
-    release = folder / "helm.release"
+    file = folder / "helm.release"
     if words[0] == "list":
-        sys.stdout.write(f"{release.read_text() if release.exists() else '[]'}\n")
+        sys.stdout.write(f"{file.read_text() if file.exists() else '[]'}\n")
     elif words[0] == "uninstall":
-        release.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
     else:
         chart = f"{words[2]}-{words[words.index('--version') + 1]}"
         release = {"name": words[2], "chart": chart, "status": "pending-install"}
-        if release.exists():
+        if file.exists():
             sys.stdout.write(
                 f"{'Error: another operation (install/upgrade/rollback) is in progress'}\n"
             )
             return 1
-        release.write_text(json.dumps([release]))
+        file.write_text(json.dumps([release]))
         _die(folder, "helm", 0)
-        release.write_text(json.dumps([release | {"status": "deployed"}]))
+        file.write_text(json.dumps([release | {"status": "deployed"}]))
     return 0
 
 

@@ -64,8 +64,8 @@ def running(
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(cluster.folder), "PATH": path}
-    with (cluster.folder / "kubelet.log").open("wb") as log:
-        kwok = subprocess.Popen(bind_to_parent(argv), stdout=log, stderr=log, env=environment)
+    with (cluster.folder / "kubelet.log").open("wb") as output:
+        kwok = subprocess.Popen(bind_to_parent(argv), stdout=output, stderr=output, env=environment)
     try:
         cluster.api.wait_for(kinds.NODE, _runs, seconds=30)
         address = [{"type": "InternalIP", "address": "127.0.0.1"}]

@@ -37,8 +37,8 @@ def _problems(
     rule: Callable[[Project], Iterator[Problem]], root: Path, *files: str
 ) -> list[tuple[str, str]]:
     environment = Environment("demo", "candidate", (), files=files or (READ,))
-    found = rule(Project(Repository(root), {"demo": environment}))
-    return [(str(each.location), each.message) for each in found]
+    problems = rule(Project(Repository(root), {"demo": environment}))
+    return [(str(each.location), each.message) for each in problems]
 
 
 def test_a_link_is_not_packed(root: Path) -> None:

@@ -80,9 +80,9 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_the_rest_goes_on(
     miniature: Miniature, spoil: Callable[[Path], None]
 ) -> None:
     spoil(miniature.root / SERVICE)
-    found = _rules(miniature)
-    assert any(each.startswith(f"yaml/unreadable {SERVICE}") for each in found)
-    assert any(each.startswith("render/kustomize ") for each in found)
+    findings = _rules(miniature)
+    assert any(each.startswith(f"yaml/unreadable {SERVICE}") for each in findings)
+    assert any(each.startswith("render/kustomize ") for each in findings)
 
 
 def test_unset_is_a_finding_only_when_strict(miniature: Miniature) -> None:
@@ -104,9 +104,9 @@ def test_stale_exceptions_are_errors(miniature: Miniature) -> None:
     entry = "- {rule: a/b, object: x, reason: nothing needs it, expires: %s}"
     dates = "\n  ".join(entry % day for day in ("2027-06-30", "2026-01-01"))
     miniature.write("exceptions.yaml", f"exceptions:\n  {dates}\n")
-    found = _rules(miniature, today=datetime.date(2027, 1, 1))
-    assert "exceptions/unused exceptions.yaml:2" in found
-    assert "exceptions/expired exceptions.yaml:3" in found
+    findings = _rules(miniature, today=datetime.date(2027, 1, 1))
+    assert "exceptions/unused exceptions.yaml:2" in findings
+    assert "exceptions/expired exceptions.yaml:3" in findings
 
 
 def test_two_runs_say_the_same(miniature: Miniature) -> None:

@@ -12,13 +12,13 @@ FAMILIES = ("g4dn", "g5", "g6", "g6e", "p4d", "p4de", "p5", "p5e")
 def test_gpus_are_those_of_ec2() -> None:
     table = files("moto.ec2.resources") / "instance_types.json.gz"
     types = json.loads(gzip.decompress(table.read_bytes()))
-    told = {
+    expected = {
         name: sum(gpu["Count"] for gpu in about["GpuInfo"]["Gpus"])
         for name, about in types.items()
         if name.partition(".")[0] in FAMILIES
     }
-    assert len(told) > 30
-    assert {name: gpus(name) for name in told} == told
+    assert len(expected) > 30
+    assert {name: gpus(name) for name in expected} == expected
 
 
 def test_an_instance_without_gpus_has_none() -> None:

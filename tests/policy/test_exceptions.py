@@ -22,7 +22,7 @@ exceptions:
 
 
 def _finding(**changed: object) -> Finding:
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "rule": "pod/limit",
         "severity": Severity.ERROR,
         "message": "no limit",
@@ -32,18 +32,18 @@ def _finding(**changed: object) -> Finding:
         "fix": "set one",
         **changed,
     }
-    return Finding(**told)  # type: ignore[arg-type]
+    return Finding(**fields)  # type: ignore[arg-type]
 
 
-def _applied(tmp_path: Path, finding: Finding, today: datetime.date = TODAY) -> tuple[int, ...]:
+def _apply(tmp_path: Path, finding: Finding, today: datetime.date = TODAY) -> tuple[int, ...]:
     (tmp_path / "exceptions.yaml").write_text(ENTRY)
     result = apply([finding], load(Repository(tmp_path)), today)
     lists = (result.findings, result.suppressed, result.expired, result.unused)
     return tuple(map(len, lists))
 
 
-def test_what_it_names_is_excused(tmp_path: Path) -> None:
-    assert _applied(tmp_path, _finding()) == (0, 1, 0, 0)
+def test_a_finding_that_an_exception_names_is_suppressed(tmp_path: Path) -> None:
+    assert _apply(tmp_path, _finding()) == (0, 1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_what_it_names_is_excused(tmp_path: Path) -> None:
     ids=str,
 )
 def test_anything_else_stays_and_it_is_unused(tmp_path: Path, other: dict[str, object]) -> None:
-    assert _applied(tmp_path, _finding(**other)) == (1, 0, 0, 1)
+    assert _apply(tmp_path, _finding(**other)) == (1, 0, 0, 1)
 
 
-def test_of_two_environments_it_excuses_its_own(tmp_path: Path) -> None:
+def test_an_exception_suppresses_in_its_own_environments(tmp_path: Path) -> None:
     (tmp_path / "exceptions.yaml").write_text(ENTRY)
     both = _finding(environments=("staging", "production"))
     result = apply([both], load(Repository(tmp_path)), TODAY)
@@ -74,15 +74,15 @@ def test_a_former_id_names_the_rule_of_today(tmp_path: Path) -> None:
 
 
 def test_on_its_last_day_it_still_applies(tmp_path: Path) -> None:
-    assert _applied(tmp_path, _finding(), datetime.date(2027, 6, 30)) == (0, 1, 0, 0)
+    assert _apply(tmp_path, _finding(), datetime.date(2027, 6, 30)) == (0, 1, 0, 0)
 
 
-def test_after_its_day_it_excuses_nothing(tmp_path: Path) -> None:
-    assert _applied(tmp_path, _finding(), datetime.date(2027, 7, 1)) == (1, 0, 1, 0)
+def test_an_expired_exception_suppresses_nothing(tmp_path: Path) -> None:
+    assert _apply(tmp_path, _finding(), datetime.date(2027, 7, 1)) == (1, 0, 1, 0)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("reason: throttling is latency", "reason: because", "needs a reason"),
         ("expires: 2027-06-30", "expires: soon", "a date such as"),
@@ -91,9 +91,11 @@ def test_after_its_day_it_excuses_nothing(tmp_path: Path) -> None:
         ("    object: Deployment/demo/*\n", "", "names a rule and an object"),
     ],
 )
-def test_one_that_says_too_little_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_an_incomplete_exception_is_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     (tmp_path / "exceptions.yaml").write_text(ENTRY.replace(old, new))
-    with pytest.raises(InputError, match=told) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         load(Repository(tmp_path))
     assert str(refused.value).startswith("exceptions.yaml:2: ")
 

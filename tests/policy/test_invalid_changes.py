@@ -31,12 +31,12 @@ def test_invalid_change_is_refused(folder: Path, tmp_path: Path) -> None:
     findings = fault.check(tmp_path).findings
 
     assert {finding.rule for finding in findings} == {rule, *fault.also}
-    found = [finding for finding in findings if finding.rule == rule]
-    places = [_place(tmp_path, finding.location) for finding in found]
+    matches = [finding for finding in findings if finding.rule == rule]
+    places = [_place(tmp_path, finding.location) for finding in matches]
     assert fault.at
     assert any(file == fault.at.file and fault.at.line in line for file, line in places), places
     if fault.environments:
-        assert {name for each in found for name in each.environments} <= set(fault.environments)
+        assert {name for each in matches for name in each.environments} <= set(fault.environments)
 
 
 def _place(root: Path, location: Location) -> tuple[str, str]:

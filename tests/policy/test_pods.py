@@ -21,8 +21,8 @@ def _object(value: Value) -> Object:
 
 def _container(**value: object) -> Container:
     spec = {"containers": [{"name": "main", **value}]}
-    (found,) = pod(_object({"kind": "Pod", "spec": spec})).containers
-    return found
+    (container,) = pod(_object({"kind": "Pod", "spec": spec})).containers
+    return container
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ def test_a_hidden_template_is_judged_and_so_is_what_hides_it(clone: Clone) -> No
     (clone.root / EVIL).write_text(BINDING)
     attributes = clone.root / "apps/.gitattributes"
     attributes.write_text("evil.yaml export-ignore\n")
-    found = clone.judged(clone.commit())
-    assert found[EVIL].startswith("rbac/")
-    assert found["apps/.gitattributes"] == "artifact/attributes"
+    findings = clone.judged(clone.commit())
+    assert findings[EVIL].startswith("rbac/")
+    assert findings["apps/.gitattributes"] == "artifact/attributes"
 
 
 def test_a_commit_cannot_excuse_itself(clone: Clone) -> None:

@@ -65,15 +65,15 @@ def test_text_of_a_clean_report_is_one_line() -> None:
 
 
 def test_json_names_every_place() -> None:
-    told = json.loads(as_json(REPORT))
-    assert told["version"] == 1
-    assert told["passed"] is False
-    assert [(each["file"], each["line"]) for each in told["findings"]] == [
+    printed = json.loads(as_json(REPORT))
+    assert printed["version"] == 1
+    assert printed["passed"] is False
+    assert [(each["file"], each["line"]) for each in printed["findings"]] == [
         ("apps/values.yaml", 7),
         ("apps/b.yaml", None),
     ]
-    assert told["excused"][0]["expires"] == "2027-06-30"
-    assert told["unfilled"] == [{"key": "url", "file": "release.yaml", "line": 3}]
+    assert printed["excused"][0]["expires"] == "2027-06-30"
+    assert printed["unfilled"] == [{"key": "url", "file": "release.yaml", "line": 3}]
 
 
 def test_sarif_has_the_line_and_suppresses_what_is_excused() -> None:

@@ -27,11 +27,12 @@ READERS = {"snapshot/up-to-date", "release/generated-chart"}
 def project(checkout: Repository) -> Project:
     """This repository, rendered, with the files that rules read parsed."""
     renderer = Renderer(checkout)
-    found = Project(checkout, {name: renderer.candidate(name) for name in renderer.environments()})
-    for name in found.environments:
+    environments = {name: renderer.candidate(name) for name in renderer.environments()}
+    project = Project(checkout, environments)
+    for name in project.environments:
         for file in FILES:
-            found.documents(file.format(name))
-    return found
+            project.documents(file.format(name))
+    return project
 
 
 @given(rng=st.randoms(use_true_random=False))

@@ -29,13 +29,13 @@ def _deployment(**spec: object) -> Object:
     ],
 )
 def test_numbers_and_shares(count: int, rolling: dict, surge: int, unavailable: int) -> None:
-    made = _deployment(strategy={"rollingUpdate": rolling})
-    assert scale.rollout(made, count) == Rollout(count, surge, unavailable)
+    deployment = _deployment(strategy={"rollingUpdate": rolling})
+    assert scale.rollout(deployment, count) == Rollout(count, surge, unavailable)
 
 
 def test_recreate_stops_all() -> None:
-    made = _deployment(strategy={"type": "Recreate"})
-    assert scale.rollout(made, 3) == Rollout(3, 0, 3)
+    deployment = _deployment(strategy={"type": "Recreate"})
+    assert scale.rollout(deployment, 3) == Rollout(3, 0, 3)
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,7 @@ def test_recreate_stops_all() -> None:
 def test_pods_that_make_room_stop_before_others_start(rolling: dict, seconds: int) -> None:
     probe = {"periodSeconds": 5, "failureThreshold": 48}
     pod = {"containers": [{"startupProbe": probe}], "terminationGracePeriodSeconds": 65}
-    made = _deployment(replicas=3, strategy={"rollingUpdate": rolling}, template={"spec": pod})
-    assert scale.duration(NOTHING, made) == seconds
+    deployment = _deployment(
+        replicas=3, strategy={"rollingUpdate": rolling}, template={"spec": pod}
+    )
+    assert scale.duration(NOTHING, deployment) == seconds

@@ -37,8 +37,8 @@ def test_what_is_quoted_is_one_block_of_code(lines: list[str], room: int) -> Non
     assert kinds <= {
         *("heading_open", "heading_close", "inline", "fence", "paragraph_open", "paragraph_close"),
     }
-    told = [child.type for token in tokens for child in token.children or []]
-    assert set(told) <= {"text", "code_inline"}
+    types = [child.type for token in tokens for child in token.children or []]
+    assert set(types) <= {"text", "code_inline"}
     assert sum(token.type == "fence" for token in tokens) <= 1
 
 
@@ -56,8 +56,8 @@ def test_every_line_is_shown_or_counted(lines: list[str]) -> None:
     page.quote(lines, rest=_REST)
     tokens = MarkdownIt().parse(str(page))
     shown = sum(token.content.count("\n") for token in tokens if token.type == "fence")
-    told = [token.content for token in tokens if token.type == "inline"]
-    assert shown + sum(int(each.split()[0]) for each in told) == len(lines)
+    notes = [token.content for token in tokens if token.type == "inline"]
+    assert shown + sum(int(each.split()[0]) for each in notes) == len(lines)
 
 
 @given(st.text())

@@ -73,10 +73,10 @@ def run() -> list[Figure]:
 def _verdict(ours: Sequence[float], theirs: Sequence[float]) -> str:
     ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
     low, high = ratios[RANK], ratios[-1 - RANK]
-    found = f"{low:.3f} to {high:.3f} of that without, where {LEAST} is asked"
+    bounds = f"{low:.3f} to {high:.3f} of that without, where {LEAST} is asked"
     if (swing := max(theirs) / min(theirs)) > STEADY:
-        return f"cannot tell, the peer alone varied by a factor of {swing:.1f} ({found})"
-    return f"{'kept' if low >= LEAST else 'lost' if high < LEAST else 'cannot tell'} ({found})"
+        return f"cannot tell, the peer alone varied by a factor of {swing:.1f} ({bounds})"
+    return f"{'kept' if low >= LEAST else 'lost' if high < LEAST else 'cannot tell'} ({bounds})"
 
 
 def _figure(name: str, unit: str, ours: Sequence[float], theirs: Sequence[float]) -> Figure:

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.gpu.steps import JARS
-from harness.core import command, console, repository
+from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.jars import fetch, lock
 from harness.launcher import libraries
 from harness.models import artifact, catalog, reference, source
@@ -45,35 +46,37 @@ def pack(python: str) -> Path:
     Raises:
         HarnessError: a package cannot be had for that Python, or the Java libraries are missing.
     """
-    here = repository.find()
-    sources = _sources(here)
-    folder = here.build / "bench" / "gpu"
+    repository = find_repository()
+    sources = _sources(repository)
+    folder = repository.build / "bench" / "gpu"
     bundle = folder / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     with console.step("the packages"):
         packages = filter(None, map(source.package_of, sources))
-        _install(here, bundle / "site", python, {*_PACKAGES, *packages})
+        _install(repository, bundle / "site", python, {*_PACKAGES, *packages})
     _shrink(bundle / "site", sources)
-    _copy_jars(here, bundle / JARS)
-    listed = command.run(["git", "ls-files", "-z", *_TRACKED], cwd=here.root, timeout=60).stdout
+    _copy_jars(repository, bundle / JARS)
+    listed = command.run(
+        ["git", "ls-files", "-z", *_TRACKED], cwd=repository.root, timeout=60
+    ).stdout
     for name in filter(None, listed.split("\0")):
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(here.root / name, bundle / name)
+        shutil.copyfile(repository.root / name, bundle / name)
     with console.step("the archive"):
         return _archive(bundle, folder / "bundle.tar.xz")
 
 
-def _install(here: Repository, site: Path, python: str, names: set[str]) -> None:
+def _install(repository: Repository, site: Path, python: str, names: set[str]) -> None:
     """Exactly what requirements.lock has of these packages, for the machine there."""
     entries = re.split(
-        r"^(?=\S)", (here.root / "requirements.lock").read_text(), flags=re.MULTILINE
+        r"^(?=\S)", (repository.root / "requirements.lock").read_text(), flags=re.MULTILINE
     )
-    wanted = [entry for entry in entries if entry.partition("==")[0] in names]
-    missing = names - {entry.partition("==")[0] for entry in wanted}
+    selected = [entry for entry in entries if entry.partition("==")[0] in names]
+    missing = names - {entry.partition("==")[0] for entry in selected}
     assert not missing, f"not in requirements.lock: {missing}"  # noqa: S101
     site.mkdir(parents=True)
     pins = site.parent / "requirements.txt"
-    pins.write_text("".join(wanted))
+    pins.write_text("".join(selected))
     uv = Path(sys.executable).with_name("uv")
     argv: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     argv += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_28"]
@@ -83,11 +86,11 @@ def _install(here: Repository, site: Path, python: str, names: set[str]) -> None
     command.run(argv, timeout=10 * _MINUTES)
 
 
-def _sources(here: Repository) -> set[str]:
+def _sources(repository: Repository) -> set[str]:
     """What models and their references are made from, as model.yaml names it."""
     return {
         name
-        for model in catalog.load_catalog(here.models).models.values()
+        for model in catalog.load_catalog(repository.models).models.values()
         for name in (*artifact.sources(model), *reference.sources(model))
     }
 
@@ -109,9 +112,9 @@ def _shrink(site: Path, sources: set[str]) -> None:
     _repack(jar, jar, lambda name: name.startswith(("org/pytorch/", "META-INF/services/")))
 
 
-def _copy_jars(here: Repository, folder: Path) -> None:
+def _copy_jars(repository: Repository, folder: Path) -> None:
     """The libraries that replace TorchServe's, without what other systems than Linux run."""
-    if not fetch.holds(libraries.FOLDER, lock.read(here.jars_lock)):
+    if not fetch.holds(libraries.FOLDER, lock.read(repository.jars_lock)):
         raise HarnessError(
             "the Java libraries are not the ones in jars.lock",
             at=libraries.FOLDER,

@@ -1,6 +1,7 @@
 """Serves the models on the GPU through the launcher, and breaks what can break there."""
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -20,8 +21,8 @@ import torch
 
 from bench.gpu.client import Client, Reply, load, percentile
 from harness import embedded_server
-from harness.core import repository
 from harness.core.repository import Repository
+from harness.core.repository import find as find_repository
 from harness.embedded_server import Server
 from harness.launcher import libraries
 from harness.models import answer, samples
@@ -118,16 +119,19 @@ def java_libraries(served: Server, jars: Path) -> Result:
 def right_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]]) -> Result:
     """Each answer is the CPU's: the references were asked without a GPU, by the build."""
     faults: list[str] = []
-    asked = 0
+    answers = 0
     with contextlib.closing(Client(served.inference_url)) as client:
-        for sample in (each for own in prepared.values() for each in own):
+        for sample in itertools.chain(*prepared.values()):
             for _ in range(3):
                 reply = _ask(client, sample)
                 fault = f"status {reply.status}" if reply.status != 200 else None
                 if fault := fault or answer.wrong(sample, reply.body):
                     faults.append(f"{sample.model}/{sample.name}: {fault}")
-                asked += 1
-    notes = (f"{asked} answers, {len(faults)} not the CPU's within the model's tolerance", *faults)
+                answers += 1
+    notes = (
+        f"{answers} answers, {len(faults)} not the CPU's within the model's tolerance",
+        *faults,
+    )
     return Result("answers on the GPU are the CPU's", not faults, notes)
 
 
@@ -146,7 +150,7 @@ def throughput(
     """Answers a second of each model by itself, in closed loop."""
     figures: dict[str, float] = {}
     failed: list[str] = []
-    for model, (sample, *_) in ((name, own) for name, own in prepared.items() if own):
+    for model, (sample, *_) in ((name, each) for name, each in prepared.items() if each):
         replies = load(
             served.inference_url,
             lambda client, sample=sample: _ask(client, sample),  # type: ignore[misc]
@@ -271,21 +275,21 @@ def _scrape(served: Server, ended: threading.Event) -> None:
 
 def _jars() -> Path:
     """Those of the bundle; in a checkout, those of its environment."""
-    carried = repository.find().root / JARS
+    carried = find_repository().root / JARS
     return carried if carried.is_dir() else libraries.FOLDER
 
 
 @contextlib.contextmanager
 def _checkout() -> Iterator[Repository]:
     """A copy of this repository's models and local settings, with the model that can be broken."""
-    here = repository.find()
+    repository = find_repository()
     # A short path: TorchServe's sockets lie below it.
     with tempfile.TemporaryDirectory(prefix="gpu-", dir="/tmp") as folder:
         copy = Repository(Path(folder))
         for name in _READ:
-            shutil.copytree(here.root / name, copy.root / name)
-        if here.built_models.is_dir():
-            shutil.copytree(here.built_models, copy.built_models)
+            shutil.copytree(repository.root / name, copy.root / name)
+        if repository.built_models.is_dir():
+            shutil.copytree(repository.built_models, copy.built_models)
         breakable = copy.models / "breakable"
         shutil.copytree(Path(__file__).with_name("breakable"), breakable)
         torch.save({"one": torch.ones(1)}, breakable / "weights.pt")

@@ -46,8 +46,8 @@ class Relay:
         """Wait until all is written, at most ``seconds``."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while self._size and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(left)
+            while self._size and (remaining := deadline - time.monotonic()) > 0:
+                self._changed.wait(remaining)
 
     def _append(self, text: str) -> None:
         self._waiting.append(text)

@@ -76,8 +76,8 @@ class WorkerLog:
         """Take in one line; False if nobody else needs to see it."""
         if match := _LINE.fullmatch(line):
             number, label, logger, message = match.groups()
-            if logger == "ACCESS_LOG" and (own := _OWN_CALL.match(message)):
-                self.mark = max(self.mark, int(own[2] or 0))
+            if logger == "ACCESS_LOG" and (call := _OWN_CALL.match(message)):
+                self.mark = max(self.mark, int(call[2] or 0))
                 return False
             if number:
                 self._read(self.workers.setdefault(number, Worker(label)), logger, message)

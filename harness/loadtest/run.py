@@ -125,8 +125,8 @@ def _status(recording: Recording, now: float) -> str:
     p99 = f"{responses[int(0.99 * (len(responses) - 1))] / 1000:,.0f}" if responses else "–"
     rate = sum(part.answered for part in recent) / min(_LIVE, max(1.0, now))
     failures = sum(recording.groups.values())
-    left = max(0.0, recording.segments[-1].end - now)
-    return f"{rate:,.0f}/s · p99 {p99} ms · {failures:,} failed · {left:,.0f} s left"
+    remaining = max(0.0, recording.segments[-1].end - now)
+    return f"{rate:,.0f}/s · p99 {p99} ms · {failures:,} failed · {remaining:,.0f} s left"
 
 
 def _target(target: Target, profile: Profile) -> TargetPart:

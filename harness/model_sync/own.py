@@ -42,7 +42,7 @@ class Chown:
 
     apply: bool
     changed: list[Change] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    untouched: list[str] = field(default_factory=list)
 
     def apply_to_folder(self, path: Path) -> None:
         """Change a folder and the files in it."""
@@ -54,14 +54,14 @@ class Chown:
                     with _open(Path(name), 0, folder) as file:
                         self._change(file, path / name, _FILE)
                 else:
-                    self.left.append(str(path / name))
+                    self.untouched.append(str(path / name))
 
     def apply_to_parent(self, data: Path) -> None:
         """Change the folder that holds both; its other content is left alone."""
         with _open(data, os.O_DIRECTORY) as folder:
             self._change(folder, data, _FOLDER)
             others = {each for each in data.iterdir() if each.name not in (_STORE, _CONFIG)}
-            self.left += sorted(map(str, others))
+            self.untouched += sorted(map(str, others))
 
     def _change(self, file: int, path: Path, mode: int) -> None:
         status = os.fstat(file)
@@ -89,7 +89,7 @@ def main() -> int:
         sys.stdout.write(f"✗ {error}\n")
         return 1
     changed = [asdict(each) for each in chown.changed]
-    result = {"changed": changed, "left": chown.left, "applied": args.apply}
+    result = {"changed": changed, "left": chown.untouched, "applied": args.apply}
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
 

@@ -52,7 +52,7 @@ def create(repository: Repository, env: str, like: str) -> list[Path]:
     sources = (repository.cluster(like), repository.app(like))
     targets = [source.with_name(env) for source in sources]
     _refuse_unfit(repository, like, targets)
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         with tempfile.TemporaryDirectory(dir=repository.root, prefix=".new-") as scratch:
             copies = [Path(scratch, target.parent.name) for target in targets]
@@ -60,12 +60,12 @@ def create(repository: Repository, env: str, like: str) -> list[Path]:
                 _copy(source, copy, like, env)
             for copy, target in zip(copies, targets, strict=True):
                 copy.rename(target)
-                made.append(target)
+                created.append(target)
         _unset(repository, env)
     except BaseException:
-        discard(made)
+        discard(created)
         raise
-    return made
+    return created
 
 
 def discard(folders: list[Path]) -> None:

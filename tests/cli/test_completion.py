@@ -19,11 +19,11 @@ def _complete(line: str, folder: Path) -> list[str]:
         f"{completion.bash()}\nCOMP_WORDS=({shlex.join(words)})\n"
         f'COMP_CWORD={len(words) - 1}\n_harness\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
     )
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "--norc", "-c", script], cwd=folder, capture_output=True, text=True, timeout=20
     )
-    assert not done.stderr
-    return done.stdout.split()
+    assert not process.stderr
+    return process.stdout.split()
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_script_is_valid_where_the_shell_is_installed(shell: str, tmp_path: Path
     script.write_text(
         {"bash": completion.bash, "zsh": completion.zsh, "fish": completion.fish}[shell]()
     )
-    done = subprocess.run([program, "-n", script], capture_output=True, text=True, timeout=20)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = subprocess.run([program, "-n", script], capture_output=True, text=True, timeout=20)
+    assert (process.returncode, process.stderr) == (0, "")

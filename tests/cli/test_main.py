@@ -126,11 +126,11 @@ def test_unknown_environment_is_answered_with_the_known_ones(
 
 
 def test_python_dash_m_is_the_same_command() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "harness", "--help"], capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 0
-    assert "usage: harness" in done.stdout
+    assert process.returncode == 0
+    assert "usage: harness" in process.stdout
 
 
 def test_help_imports_no_library() -> None:
@@ -139,18 +139,20 @@ def test_help_imports_no_library() -> None:
         "import sys; from harness.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     )
     code += "print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
     heavy = {"boto3", "kubernetes", "locust", "numpy", "pydantic", "torch", "yaml"}
-    assert not heavy & set(done.stderr.split())
+    assert not heavy & set(process.stderr.split())
 
 
 def test_reader_that_closes_the_pipe_causes_no_traceback() -> None:
     """`harness check --explain … | head -1`: whoever closes the pipe first."""
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m harness render --env local | head -c 1; echo"],
         capture_output=True,
         text=True,
         timeout=120,
         cwd=Path(__file__).parents[2],
     )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in process.stderr

@@ -72,8 +72,8 @@ def start(tmp_path: Path, *words: object, **env: str) -> "subprocess.Popen[str]"
 
 def run(tmp_path: Path, *words: object, **env: str) -> tuple[int, str]:
     process = start(tmp_path, *words, **env)
-    said = process.communicate(timeout=90)[0]
-    return process.returncode, said
+    output = process.communicate(timeout=90)[0]
+    return process.returncode, output
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -89,11 +89,11 @@ WHOLE = {
 def test_the_files_are_fetched_once(
     tmp_path: Path, lock: Path, folder: Path, mirror: Mirror
 ) -> None:
-    code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
-    assert (code, contents(folder)) == (0, WHOLE), said
-    asked = len(mirror.requests)
+    code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
+    assert (code, contents(folder)) == (0, WHOLE), output
+    requests_before = len(mirror.requests)
     assert run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address) == (0, "")
-    assert len(mirror.requests) == asked
+    assert len(mirror.requests) == requests_before
     assert list((tmp_path / "home").iterdir()) == []
     assert sorted(path.name for path in folder.parent.iterdir()) == [".jars.lock", "jars"]
 
@@ -120,11 +120,11 @@ def test_a_file_that_is_not_the_locked_one_is_refused(
     tmp_path: Path, lock: Path, folder: Path, mirror: Mirror
 ) -> None:
     mirror.add(EPOLL, b"another")
-    code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
+    code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
     assert (code, contents(folder)) == (1, {})
     digest = hashlib.sha256(b"another").hexdigest()
-    assert f"{lock}:3: {EPOLL} is not the file that was locked: its SHA-256 is {digest}" in said
-    assert "Traceback" not in said
+    assert f"{lock}:3: {EPOLL} is not the file that was locked: its SHA-256 is {digest}" in output
+    assert "Traceback" not in output
 
 
 def test_a_file_that_was_changed_on_disk_is_fetched_again(
@@ -147,11 +147,11 @@ def test_one_file_that_cannot_be_had_leaves_everything_as_it_was(
         del mirror.files[path]
     else:
         mirror.cut_short.add(path)
-    code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
+    code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
     assert (code, contents(folder)) == (3, {"older.jar": b"older"})
-    assert f"{EPOLL} could not be fetched: " in said
-    assert "MAVEN_MIRROR names another Maven repository" in said
-    assert "Traceback" not in said
+    assert f"{EPOLL} could not be fetched: " in output
+    assert "MAVEN_MIRROR names another Maven repository" in output
+    assert "Traceback" not in output
 
 
 def test_a_fetch_that_is_killed_in_the_middle_counts_for_nothing(
@@ -176,17 +176,17 @@ def test_credentials_of_the_mirror_are_used_and_not_printed(
 ) -> None:
     mirror.files.clear()
     address = mirror.address.replace("//", "//user:s3cret@")
-    code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=address)
+    code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=address)
     assert code == 3
-    assert "s3cret" not in said
+    assert "s3cret" not in output
     assert mirror.requests[0][1] == "Basic dXNlcjpzM2NyZXQ="
 
 
 def test_a_mirror_that_is_no_address_is_refused(tmp_path: Path, lock: Path, folder: Path) -> None:
-    code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR="user:s3cret@example")
-    assert (code, said.count("\n")) == (1, 1)
-    assert "MAVEN_MIRROR is not the https:// address" in said
-    assert "s3cret" not in said
+    code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR="user:s3cret@example")
+    assert (code, output.count("\n")) == (1, 1)
+    assert "MAVEN_MIRROR is not the https:// address" in output
+    assert "s3cret" not in output
 
 
 def test_a_proxy_is_used(tmp_path: Path, lock: Path, folder: Path, mirror: Mirror) -> None:
@@ -204,8 +204,8 @@ def test_certificates_are_believed_that_a_variable_names(
     with serving(certificate) as mirror:
         for coordinates, content in FILES.items():
             mirror.add(coordinates, content)
-        code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
-        assert (code, "CERTIFICATE_VERIFY_FAILED" in said) == (3, True)
+        code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
+        assert (code, "CERTIFICATE_VERIFY_FAILED" in output) == (3, True)
         env = {"MAVEN_MIRROR": mirror.address, variable: str(certificate)}
         assert run(tmp_path, "fetch", lock, folder, **env) == (
             0,
@@ -219,9 +219,9 @@ def test_the_hash_follows_a_moved_version_and_no_other_line_changes(
     whole = lock.read_text()
     lines = whole.splitlines(keepends=True)
     lock.write_text(f"{lines[0]}{BUFFER}\n{lines[2]}")
-    code, said = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
+    code, output = run(tmp_path, "fetch", lock, folder, MAVEN_MIRROR=mirror.address)
     assert (code, contents(folder)) == (1, {})
-    assert f"{lock}:2: {BUFFER} has no hash; `make jars` writes it" in said
+    assert f"{lock}:2: {BUFFER} has no hash; `make jars` writes it" in output
 
     assert run(tmp_path, "lock", lock, MAVEN_MIRROR=mirror.address)[0] == 0
 

@@ -43,15 +43,15 @@ def test_what_the_launcher_takes_from_it(tmp_path: Path) -> None:
     path = tmp_path / "config.properties"
     values = {"model_store": "/store", "vmargs": "-Xmx1g -Xms1g"}
     path.write_text(properties.dump({**values, "model_snapshot": json.dumps(snapshot)}))
-    found = config.read(path)
+    settings = config.read(path)
     model = ModelConfig("a.mar", workers=2, batch_size=8)
-    assert found.models == {("a", "1.0"): model, ("a", "2.0"): model}
-    assert (found.inference, found.http_port) == ("http://127.0.0.1:8080", 8080)
-    assert found.grpc_port == 7070
-    assert found.batch_delay == 0.1
-    assert found.vmargs == ["-Xmx1g", "-Xms1g"]
-    assert found.management == "http://127.0.0.1:8081"
-    assert found.metrics == "http://127.0.0.1:8082"
+    assert settings.models == {("a", "1.0"): model, ("a", "2.0"): model}
+    assert (settings.inference, settings.http_port) == ("http://127.0.0.1:8080", 8080)
+    assert settings.grpc_port == 7070
+    assert settings.batch_delay == 0.1
+    assert settings.vmargs == ["-Xmx1g", "-Xms1g"]
+    assert settings.management == "http://127.0.0.1:8081"
+    assert settings.metrics == "http://127.0.0.1:8082"
 
 
 @pytest.mark.parametrize(

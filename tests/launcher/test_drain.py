@@ -96,12 +96,12 @@ def test_uploads_work_and_downloads_outlive_sigterm(site: Site, start: Start) ->
 def test_a_kept_connection_that_is_idle_is_not_waited_for(site: Site, start: Start) -> None:
     launcher = start(site, "--drain-seconds", "80")
     eventually(launcher.is_ready)
-    kept = http.client.HTTPConnection("127.0.0.1", site.http, timeout=30)
-    kept.request("POST", "/predictions/gated", b"ask")
-    assert kept.getresponse().read()
+    persistent = http.client.HTTPConnection("127.0.0.1", site.http, timeout=30)
+    persistent.request("POST", "/predictions/gated", b"ask")
+    assert persistent.getresponse().read()
     launcher.process.terminate()
     assert launcher.process.wait(30) == 143
-    kept.close()
+    persistent.close()
 
 
 def test_a_drain_is_bounded(site: Site, start: Start) -> None:

@@ -143,6 +143,6 @@ def test_without_them_it_serves_with_torchserves_own_and_says_so(site: Site, sta
     (site.folder / "none").mkdir()
     (site.folder / "none" / "later.jar").touch()  # the JVM runs with what was there at its start
     assert launcher.gauge("launcher_pinned_java_libraries") == 0
-    said = launcher.stderr.read_text()
-    assert said.startswith("launcher: TorchServe runs the Java libraries in its own JAR, ")
+    output = launcher.stderr.read_text()
+    assert output.startswith("launcher: TorchServe runs the Java libraries in its own JAR, ")
     assert launcher.end() == 143

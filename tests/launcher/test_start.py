@@ -72,18 +72,18 @@ def test_settings_that_torchserve_refuses_end_the_start(site: Site, start: Start
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("size", 7, "bytes where 7 are expected"),
         ("sha256", "0" * 64, f"where {'0' * 64} is expected"),
     ],
 )
 def test_an_archive_that_is_not_the_locked_one_is_refused(
-    site: Site, start: Start, key: str, value: object, said: str
+    site: Site, start: Start, key: str, value: object, message: str
 ) -> None:
     site.files[0][key] = value
     launcher = start(site)
-    assert said in launcher.failure()
+    assert message in launcher.failure()
     assert launcher.failure().count("\n") == 1
     assert launcher.process.returncode == 1
 
@@ -94,7 +94,7 @@ def test_an_archive_that_is_missing_is_refused(site: Site, start: Start) -> None
 
 
 @pytest.mark.parametrize(
-    ("listed", "served", "said"),
+    ("listed", "served", "message"),
     [
         ([], ["gated.mar"], "gated.mar is served, but not listed"),
         (["gated.mar", "old.mar"], ["gated.mar"], "old.mar is listed, but not served"),
@@ -104,12 +104,12 @@ def test_an_archive_that_is_missing_is_refused(site: Site, start: Start) -> None
     ids=["empty", "one too many", "another", "no entries"],
 )
 def test_a_list_that_is_not_of_what_is_served_is_refused(
-    tmp_path: Path, listed: list[object], served: list[str], said: str
+    tmp_path: Path, listed: list[object], served: list[str], message: str
 ) -> None:
     files = tmp_path / "files.json"
     entries = [{"name": each, "sha256": "", "size": 0} if each != 7 else 7 for each in listed]
     files.write_text(json.dumps(entries))
-    with pytest.raises(BadInput, match=re.escape(said)):
+    with pytest.raises(BadInput, match=re.escape(message)):
         store.read(files, served)
 
 

@@ -55,7 +55,7 @@ def test_labels_are_those_of_torchserves_metrics(serving: Launcher) -> None:
 
 def test_one_connection_serves_many_requests(serving: Launcher) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", serving.site.port, timeout=10)
-    seen = []
+    responses = []
     for method, path in (
         ("GET", "/live"),
         ("GET", "/ready"),
@@ -65,10 +65,10 @@ def test_one_connection_serves_many_requests(serving: Launcher) -> None:
         connection.request(method, path)
         local = connection.sock.getsockname()
         response = connection.getresponse()
-        seen.append((response.status, len(response.read()) > 0, local))
+        responses.append((response.status, len(response.read()) > 0, local))
     connection.close()
-    assert [each[:2] for each in seen] == [(200, True), (200, True), (404, True), (200, True)]
-    assert len({each[2] for each in seen}) == 1
+    assert [each[:2] for each in responses] == [(200, True), (200, True), (404, True), (200, True)]
+    assert len({each[2] for each in responses}) == 1
 
 
 def test_a_full_queue_is_seen_and_is_no_reason_to_leave(serving: Launcher) -> None:

@@ -80,9 +80,9 @@ def test_a_commit_cannot_excuse_itself(clone: Clone) -> None:
     listed = clone.root / "infra/nvidia/kustomization.yaml"
     listed.write_text(listed.read_text().replace("  - networkpolicy.yaml\n", ""))
     (clone.root / "infra/.sourceignore").write_text("*.md\n")
-    own = clone.root / "exceptions.yaml"
+    exceptions_file = clone.root / "exceptions.yaml"
     rule = "  - {rule: artifact/ignore-file, object: '*', reason: nothing to see here, "
-    own.write_text(f"{own.read_text()}{rule}expires: 2099-01-01}}\n")
+    exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: 2099-01-01}}\n")
     assert clone.judged(clone.commit())["infra/.sourceignore"] == "artifact/ignore-file"
 
 
@@ -98,9 +98,9 @@ def test_the_working_tree_the_index_and_replaced_objects_do_not_count(clone: Clo
 
 def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) -> None:
     before = clone.main
-    own = clone.root / "exceptions.yaml"
+    exceptions_file = clone.root / "exceptions.yaml"
     rule = "  - {rule: rbac/least-privilege, object: '*', reason: needed by what main has since, "
-    own.write_text(f"{own.read_text()}{rule}expires: 2099-01-01}}\n")
+    exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: 2099-01-01}}\n")
     main = clone.commit()
     clone.git("checkout", "--quiet", before)
     report = promoted.check(clone.repository, before, main=main)

@@ -24,27 +24,31 @@ INVALID = ENTRY % ("schema/invalid", OWNER)
 @pytest.fixture
 def miniature(tmp_path: Path, checkout: Repository) -> Iterator[Miniature]:
     """Its chart is published, and makes a Deployment that no API server would take as it is."""
-    made = Miniature(tmp_path / "repository", checkout)
-    made.edit("apps/chart/templates/deployment.yaml", "  selector:", "  selectr: {}\n  selector:")
-    with published_chart.repository(made) as url:
-        published_chart.publish(made, url)
-        yield made
+    miniature = Miniature(tmp_path / "repository", checkout)
+    miniature.edit(
+        "apps/chart/templates/deployment.yaml", "  selector:", "  selectr: {}\n  selector:"
+    )
+    with published_chart.repository(miniature) as url:
+        published_chart.publish(miniature, url)
+        yield miniature
 
 
 def _rules(miniature: Miniature, exceptions: str = "") -> list[str]:
     miniature.write("exceptions.yaml", f"exceptions:\n{exceptions}")
     findings = engine.check(miniature.repository).findings
-    own = ("schema/invalid", "render/not-rendered", "exceptions/unused")
-    return [each.rule for each in findings if each.rule in own and each.object in (OWNER, "")]
+    chart_rules = ("schema/invalid", "render/not-rendered", "exceptions/unused")
+    return [
+        each.rule for each in findings if each.rule in chart_rules and each.object in (OWNER, "")
+    ]
 
 
 def test_a_fault_of_its_object_is_the_releases(miniature: Miniature) -> None:
     published_chart.fetch(miniature)
     findings = engine.check(miniature.repository).findings
-    (found,) = (each for each in findings if each.rule == "schema/invalid")
-    assert found.object == OWNER
-    assert "Deployment/demo/web: spec.selectr: unknown key selectr" in found.message
-    assert str(found.location) == f"{RELEASE}:11"
+    (finding,) = (each for each in findings if each.rule == "schema/invalid")
+    assert finding.object == OWNER
+    assert "Deployment/demo/web: spec.selectr: unknown key selectr" in finding.message
+    assert str(finding.location) == f"{RELEASE}:11"
 
 
 def test_an_exception_names_the_release(miniature: Miniature) -> None:
@@ -77,9 +81,9 @@ def _object(value: dict[str, object]) -> Object:
 
 
 @pytest.mark.parametrize(
-    ("image", "found"), [("quay.io/jetstack/a:v1", 0), ("quay.io/jetstackpot/a:v1", 1)]
+    ("image", "count"), [("quay.io/jetstack/a:v1", 0), ("quay.io/jetstackpot/a:v1", 1)]
 )
-def test_its_images_come_from_a_registry_on_the_list(image: str, found: int) -> None:
+def test_its_images_come_from_a_registry_on_the_list(image: str, count: int) -> None:
     listed = [{"name": "registries", "expression": "['quay.io/jetstack/', 'nvcr.io/nvidia/']"}]
     policy = {
         "kind": "ValidatingAdmissionPolicy",
@@ -90,4 +94,4 @@ def test_its_images_come_from_a_registry_on_the_list(image: str, found: int) -> 
     environment = Environment(
         "demo", "candidate", (_object(policy),), third_party=(_object({**pod, "metadata": {}}),)
     )
-    assert [each.object for each in images.published_charts(environment)] == [OWNER] * found
+    assert [each.object for each in images.published_charts(environment)] == [OWNER] * count

@@ -69,18 +69,18 @@ def _branch(clone: Clone) -> Branch:
 
 def test_of_two_that_commit_at_once_one_wins(clone: Clone) -> None:
     ours, theirs = _branch(clone), _branch(clone)
-    made = theirs.commit({"a": "1\n"}, "Theirs")
+    tip = theirs.commit({"a": "1\n"}, "Theirs")
     with pytest.raises(InputError, match="somebody else"):
         ours.commit({"a": "2\n"}, "Ours")
-    assert clone.git.resolve(ours.name) == made
+    assert clone.git.resolve(ours.name) == tip
 
 
 def test_push_waits_for_a_main_that_stands_still(clone: Clone) -> None:
     ours = _branch(clone)
-    made = ours.commit({"a": "1\n"}, "Ours")
+    tip = ours.commit({"a": "1\n"}, "Ours")
     clone.change(321)
     with pytest.raises(InputError, match="main moved"):
-        ours.push(made)
+        ours.push(tip)
 
 
 def test_push_does_not_overwrite_what_somebody_pushed_meanwhile(clone: Clone) -> None:

@@ -95,9 +95,9 @@ def test_sidecar_that_is_an_init_container_counts() -> None:
 def test_pod_that_got_ready_later_than_its_probes_wait_was_not_in_between(
     ready: float, count: int
 ) -> None:
-    found = look(pod(ready=ready))
-    assert len(found) == count, "600 s for the first start, and 2 minutes"
-    assert all("was not Ready" in each for each in found)
+    unready = look(pod(ready=ready))
+    assert len(unready) == count, "600 s for the first start, and 2 minutes"
+    assert all("was not Ready" in each for each in unready)
 
 
 def test_evicted_pod_that_still_lies_there_counts() -> None:

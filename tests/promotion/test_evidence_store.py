@@ -50,12 +50,12 @@ def test_reports_come_back_newest_first_with_their_signatures(
     old = evidence_store.add(store, "staging", _file(tmp_path), key, signers)
     later = _file(tmp_path, started=cases.hours_ago(1).isoformat())
     new = evidence_store.add(store, "staging", later, None, signers)
-    found = evidence_store.of(store, "staging", cases.DIGEST, "loadtest").proofs
-    assert [each.name for each in found] == [new.name, old.name]
-    assert [len(each.signatures) for each in found] == [0, 1]
+    stored = evidence_store.of(store, "staging", cases.DIGEST, "loadtest").proofs
+    assert [each.name for each in stored] == [new.name, old.name]
+    assert [len(each.signatures) for each in stored] == [0, 1]
     now = datetime.datetime.now(datetime.UTC)
-    (signed,) = found[1].signatures
-    assert signers.verify(found[1].text, signed, signature.EVIDENCE, now) == "ada"
+    (signed,) = stored[1].signatures
+    assert signers.verify(stored[1].text, signed, signature.EVIDENCE, now) == "ada"
 
 
 def test_same_report_again_changes_nothing(store: EvidenceStore, tmp_path: Path, key: Path) -> None:
@@ -91,8 +91,8 @@ def test_signature_under_the_name_of_old_is_read_for_ever(
     proof = evidence_store.add(store, "staging", _file(tmp_path), None, NOBODY)
     signed = signature.sign(proof.text, key, signature.EVIDENCE)
     store.put(f"{proof.name}.sig", signed)
-    (found,) = evidence_store.of(store, "staging", cases.DIGEST, "loadtest").proofs
-    assert found.signatures == (signed,)
+    (stored,) = evidence_store.of(store, "staging", cases.DIGEST, "loadtest").proofs
+    assert stored.signatures == (signed,)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_what_is_no_report_is_left_out_and_named(
     good = evidence_store.add(store, "staging", _file(tmp_path), None, NOBODY)
     name = f"staging/{cases.DIGEST}/loadtest-20261126T110000Z-0.json"
     store.put(name, junk)
-    found = evidence_store.of(store, "staging", cases.DIGEST, "loadtest")
-    assert [each.name for each in found.proofs] == [good.name]
-    assert len(found.unreadable) == 1
-    assert name in found.unreadable[0]
+    stored = evidence_store.of(store, "staging", cases.DIGEST, "loadtest")
+    assert [each.name for each in stored.proofs] == [good.name]
+    assert len(stored.unreadable) == 1
+    assert name in stored.unreadable[0]
 
 
 def test_bytes_that_are_no_text_are_left_out_and_named(tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_bytes_that_are_no_text_are_left_out_and_named(tmp_path: Path) -> None:
     good = evidence_store.add(store, "staging", _file(tmp_path), None, NOBODY)
     (store.root / f"{good.name}.sig").write_bytes(b"\xff\xfe")
     (store.root / good.name).with_name("loadtest-x.json").write_bytes(b"\xff\xfe")
-    found = evidence_store.of(store, "staging", cases.DIGEST, "loadtest")
-    assert [(each.name, each.signatures) for each in found.proofs] == [(good.name, ())]
-    assert {each.rpartition("/")[2] for each in found.unreadable} >= {
+    stored = evidence_store.of(store, "staging", cases.DIGEST, "loadtest")
+    assert [(each.name, each.signatures) for each in stored.proofs] == [(good.name, ())]
+    assert {each.rpartition("/")[2] for each in stored.unreadable} >= {
         "loadtest-x.json is not UTF-8",
         f"{good.name.rpartition('/')[2]}.sig is not UTF-8",
     }
@@ -143,8 +143,8 @@ def test_releases_environments_and_kinds_are_apart(store: EvidenceStore, tmp_pat
         ("staging", "0" * 64, "loadtest", 0),
         ("production", cases.DIGEST, "loadtest", 0),
     ):
-        found = evidence_store.of(store, env, digest, kind)  # type: ignore[arg-type]
-        assert len(found.proofs) == count
+        stored = evidence_store.of(store, env, digest, kind)  # type: ignore[arg-type]
+        assert len(stored.proofs) == count
 
 
 def test_what_is_not_there_reads_as_nothing(store: EvidenceStore) -> None:

@@ -42,9 +42,9 @@ def test_failure_in_between_begins_anew() -> None:
 
 
 def test_what_was_seen_is_read_as_it_was_written(tmp_path: Path) -> None:
-    seen, path = cases.running(disturbances=(cases.failed(3),)), tmp_path / "seen.json"
-    running.write(seen, path)
-    assert running.read(path) == seen
+    state, path = cases.running(disturbances=(cases.failed(3),)), tmp_path / "seen.json"
+    running.write(state, path)
+    assert running.read(path) == state
 
 
 def test_what_an_older_harness_wrote_says_nothing_of_pods(tmp_path: Path) -> None:

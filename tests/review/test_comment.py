@@ -22,8 +22,8 @@ _RELEASE = "clusters/demo/release.yaml"
 _EVIL = "```\n</code>@everyone <img src=x> ![x](https://evil.example) \u202e"
 
 
-def _page(miniature: Miniature, since: str = "HEAD", found: Report = _CLEAN) -> str:
-    return comment.page(found, list(comment.pairs(Renderer(miniature.repository), since)), since)
+def _page(miniature: Miniature, since: str = "HEAD", report: Report = _CLEAN) -> str:
+    return comment.page(report, list(comment.pairs(Renderer(miniature.repository), since)), since)
 
 
 def _headings(text: str) -> list[str]:
@@ -59,7 +59,7 @@ def test_the_dangerous_comes_before_findings_and_the_rest(miniature: Miniature) 
     finding = Finding(
         "a/b", Severity.ERROR, "is wrong", Location(Path("a.yaml"), 1), "x", (), "do it right"
     )
-    text = _page(miniature, found=Report((finding,), (), (), {"demo": 7}, (), 0.5))
+    text = _page(miniature, report=Report((finding,), (), (), {"demo": 7}, (), 0.5))
     assert [line.split(":")[0] for line in _headings(text)] == [
         "### Look at these first",
         "### Findings",

@@ -107,10 +107,10 @@ class _Connection:
         sock.sendall(payload)
         parser = _Parser(headless)
         while not parser.complete:
-            left = deadline - now()
-            if left <= 0:
+            remaining = deadline - now()
+            if remaining <= 0:
                 raise TimeoutError
-            sock.settimeout(left)
+            sock.settimeout(remaining)
             data = sock.recv(_BLOCK)
             if not data and not parser.begun:
                 raise ConnectionResetError("the server closed the connection without an answer")

@@ -29,18 +29,13 @@ EVIDENCE_ONLY = f'namespaces="{signature.EVIDENCE}"'
 
 def problems(repository: Repository) -> list[str]:
     """What the rule reports, as ``file:line message``; no other rule is evaluated."""
-    reported = rules.evidence(Project(repository, {}))
-    return [f"{each.location} {each.message}" for each in reported]
+    return [f"{each.location} {each.message}" for each in rules.evidence(Project(repository, {}))]
 
 
 def _checked(repository: Repository) -> list[str]:
     """What `harness check` says of promotions, all rules asked."""
-    findings = engine.check(repository).findings
-    return [
-        f"{each.location.path} {each.rule} {each.message}"
-        for each in findings
-        if each.rule.startswith("promotion/")
-    ]
+    promotion = (f for f in engine.check(repository).findings if f.rule.startswith("promotion/"))
+    return [f"{each.location.path} {each.rule} {each.message}" for each in promotion]
 
 
 def unverified(repository: Repository) -> list[str]:

@@ -154,9 +154,7 @@ def worker_is_loading(at: Installation) -> Iterator[None]:
         yield
 
 
-@fault(
-    "serving", "the servers run the snapshot of Git", "job_queue_size is '11'", "snapshot check"
-)
+@fault("serving", "the servers run the snapshot of Git", "job_queue_size is '11'", "snapshot check")
 def pod_has_not_been_rolled(at: Installation) -> None:
     at.edit("etc/config.properties", "job_queue_size=10", "job_queue_size=11")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import tools
 from harness.audit import bom
 from harness.audit.bom import Bom
-from harness.core import command
+from harness.core import command, user_cache
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 
@@ -49,9 +49,7 @@ class Matches:
 
 def database() -> Path:
     """Trivy's database folder, by Trivy's own rules."""
-    cache = os.environ.get("TRIVY_CACHE_DIR")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache or Path(home, "trivy")) / "db"
+    return Path(os.environ.get("TRIVY_CACHE_DIR") or user_cache.home() / "trivy") / "db"
 
 
 def catalog(repository: Repository, root: Path) -> Bom:

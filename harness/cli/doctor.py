@@ -93,10 +93,9 @@ def _check(repository: Repository) -> Iterator[Row]:
     yield Row("Python", "ok", ".".join(map(str, sys.version_info[:3])))
     yield _packages(repository)
     yield _programs(repository, "programs", tools.TOOLS, "harness tools")
-    stamp = repository.build / "tools" / "schemas" / ".pin"
     yield (
         Row("schemas", "ok", "as pinned")
-        if _read(stamp) == catalog.fingerprint(repository)
+        if catalog.built(repository)
         else Row("schemas", "automatic", "not built yet", "harness tools")
     )
     yield _git(repository)

@@ -21,12 +21,16 @@ _UNUSED_SECONDS = 90 * 24 * 3600
 
 def folder() -> Path:
     """The folder that holds the entries."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base, "torchserve-kubernetes")
+    return home() / "torchserve-kubernetes"
+
+
+def home() -> Path:
+    """The folder in which each program of this user has its cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def restore(name: str, target: Path) -> bool:
-    """Copy the entry, a file or a folder, to ``target``, which must not exist.
+    """Replace ``target`` by a copy of the entry, a file or a folder, if there is one.
 
     Returns:
         Whether there is such an entry.
@@ -34,6 +38,7 @@ def restore(name: str, target: Path) -> bool:
     entry = folder() / name
     if not entry.exists():
         return False
+    _remove(target)
     _copy(entry, target)
     with contextlib.suppress(OSError):
         os.utime(entry)
@@ -53,7 +58,14 @@ def keep(source: Path, name: str) -> None:
 def _remove_unused() -> None:
     for entry in folder().iterdir():
         if time.time() - entry.stat().st_mtime > _UNUSED_SECONDS:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            _remove(entry)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -22,6 +22,7 @@ from harness.schema import strict
 
 PINS = Path("tools/schemas/modules.yaml")
 CRDS = "crds"
+_STAMP = ".pin"  # in the folder of schemas: the pins that it was made from
 """Next to the schemas, one folder per module with the CustomResourceDefinitions of the schemas."""
 
 
@@ -31,14 +32,17 @@ def find(repository: Repository) -> Path:
     Raises:
         HarnessError: a module cannot be downloaded, or is not the pinned one.
     """
-    folder = repository.build / "tools" / "schemas"
-    stamp = folder / ".pin"
-    pin = fingerprint(repository)
-    if not stamp.exists() or stamp.read_text() != pin:
+    if not built(repository):
         with tools.one_builder(repository):
-            _provide(repository, folder, pin)
-            files.write(stamp, pin)
-    return folder
+            if not built(repository):
+                _provide(repository, fingerprint(repository))
+    return _folder(repository)
+
+
+def built(repository: Repository) -> bool:
+    """Whether the schemas are there, as their pins are now."""
+    stamp = _folder(repository) / _STAMP
+    return stamp.exists() and stamp.read_text() == fingerprint(repository)
 
 
 def fingerprint(repository: Repository) -> str:
@@ -48,12 +52,17 @@ def fingerprint(repository: Repository) -> str:
     return hashlib.sha256((pins + maker).encode()).hexdigest()[:16]
 
 
-def _provide(repository: Repository, folder: Path, pin: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _folder(repository: Repository) -> Path:
+    return repository.build / "tools" / "schemas"
+
+
+def _provide(repository: Repository, pin: str) -> None:
+    folder = _folder(repository)
     if not user_cache.restore(f"schemas-{pin}", folder):
         with console.step("making the schemas") as update:
             _make(repository, folder, update)
         user_cache.keep(folder, f"schemas-{pin}")
+    files.write(folder / _STAMP, pin)
 
 
 def _make(repository: Repository, folder: Path, update: console.Update) -> None:

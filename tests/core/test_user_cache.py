@@ -24,6 +24,17 @@ def test_a_folder_comes_back_whole(tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "inner" / "file").read_text() == "content"
 
 
+def test_what_was_there_stays_until_there_is_something_to_replace_it(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("content")
+    assert not user_cache.restore("schemas-1", tmp_path / "old")
+    assert (tmp_path / "old" / "old").exists()
+    user_cache.keep(tmp_path / "new", "schemas-1")
+    assert user_cache.restore("schemas-1", tmp_path / "old")
+    assert [each.name for each in (tmp_path / "old").iterdir()] == ["new"]
+
+
 def test_an_entry_outlives_the_checkout_that_made_it(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("content")

@@ -73,4 +73,5 @@ def test_a_reader_that_is_gone_is_no_reason_to_stop() -> None:
     relay.flush(10)
     relay.put(LINE)
     relay.flush(10)
+    assert relay.dropped == 0, "the writer goes on, and has room again"
     os.close(write)

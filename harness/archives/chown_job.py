@@ -11,7 +11,7 @@ let in; the baseline of the Pod Security Standards for the capabilities.
 
 from harness.archives import job_manifest
 from harness.core.errors import HarnessError, InputError
-from harness.core.values import Value, items, mapping
+from harness.core.values import Value, items, mapping, merge
 from harness.render.rendered import Environment
 
 NAME = NAMESPACE = "model-store-adoption"
@@ -25,9 +25,9 @@ def prerequisites(environment: Environment, file_system: str) -> list[Value]:
     version = _pod_security_version(environment)
     levels = {f"{_POD_SECURITY}/{level}-version": version for level in ("enforce", "audit", "warn")}
     return [
-        job_manifest.merge(namespace, {"metadata": {"labels": levels}}),
+        merge(namespace, {"metadata": {"labels": levels}}),
         policy,
-        job_manifest.merge(volume, {"spec": {"csi": {"volumeHandle": file_system}}}),
+        merge(volume, {"spec": {"csi": {"volumeHandle": file_system}}}),
         claim,
     ]
 
@@ -60,7 +60,7 @@ def job(environment: Environment, *, apply: bool) -> Value:
         "args": [*items(base, "args"), *(["--apply"] if apply else [])],
     }
     spec = {**placement, "containers": [container]}
-    return job_manifest.merge(manifest, {"spec": {"template": {"spec": spec}}})
+    return merge(manifest, {"spec": {"template": {"spec": spec}}})
 
 
 def _pod_security_version(environment: Environment) -> str:

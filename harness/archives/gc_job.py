@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.archives import job_manifest
 from harness.core.errors import HarnessError
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.render.rendered import Environment
 
 NAME = "torchserve-model-gc"
@@ -50,8 +50,8 @@ def manifest(environment: Environment, *, remove: bool) -> Value:
         },
         "spec": {"template": {"metadata": {"labels": labels}}},
     }
-    completed = job_manifest.merge(shared, manifest)
-    return job_manifest.merge(completed, {"spec": {"template": {"spec": spec}}})
+    completed = merge(shared, manifest)
+    return merge(completed, {"spec": {"template": {"spec": spec}}})
 
 
 def keep_list(job: Value, names: Iterable[str]) -> Value:

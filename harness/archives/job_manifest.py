@@ -1,6 +1,5 @@
 """The manifests of Jobs: YAML files next to the modules, completed from the chart's sync Job."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -20,13 +19,3 @@ def load(name: str) -> list[Value]:
 def sync_job(environment: Environment) -> Object | None:
     """Return the Job that fills the store, or None if the environment has none."""
     return environment.find("Job", _SYNC)
-
-
-def merge(base: Value, patch: Value) -> dict[str, object]:
-    """Return ``base`` with ``patch`` on top: mappings are merged, anything else is replaced."""
-    merged = dict(base)
-    for key, value in patch.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged

@@ -37,3 +37,13 @@ def text(value: object, *path: Key) -> str:
     """The text at ``path``; empty if there is none."""
     inner = dig(value, *path)
     return inner if isinstance(inner, str) else ""
+
+
+def merge(base: Value, patch: Value) -> dict[str, object]:
+    """Return ``base`` with ``patch`` on top: mappings are merged, anything else is replaced."""
+    merged = dict(base)
+    for key, value in patch.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = merge(mapping(below), mapping(value)) if both else value
+    return merged

@@ -7,7 +7,7 @@ Hooks and Helm tests are rendered too: they run in the cluster like anything els
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ import yaml
 from harness import tools
 from harness.core import command
 from harness.core.errors import InputError, Location
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.core.yamlfile import ManifestLoader
 from harness.render.objects import Object
 from harness.render.provenance import Sources
@@ -125,10 +125,10 @@ def merged_values(release: Object, find_config_map: Callable[[str], Object | Non
         key = text(source, "valuesKey") or "values.yaml"
         data = mapping(config_map.value if config_map else None, "data").get(key)
         if isinstance(data, str):
-            merged = _deep(merged, _from_reference(source, key, data, at))
+            merged = merge(merged, _from_reference(source, key, data, at))
         elif dig(source, "optional") is not True:
             raise InputError(f"{text(source, 'kind')}/{text(source, 'name')} has no {key}", at=at)
-    return _deep(merged, mapping(release.value, "spec", "values"))
+    return merge(merged, mapping(release.value, "spec", "values"))
 
 
 def location(message: str, request: Template, values: Sources) -> Location:
@@ -170,15 +170,6 @@ def _from_reference(source: object, key: str, data: str, at: Location) -> dict[s
     if not isinstance(parsed, dict):
         raise InputError(f"{key} does not hold values", at=at)
     return parsed
-
-
-def _deep(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = _deep(mapping(below), mapping(value)) if both else value
-    return merged
 
 
 def _documents(output: str, request: Template) -> list[tuple[str, Value]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from harness.core.errors import HarnessError
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.kubernetes import kinds, reconciliation, status
 from harness.kubernetes.api import Api, Kind
 from harness.local_cluster import bare_repository
@@ -109,7 +109,7 @@ class Scenario:
     def release(self, spec: Mapping[str, object]) -> dict[str, str | None]:
         """Local's HelmRelease patch with ``spec`` merged into its own."""
         overlay = yaml.safe_load(self.bare.read(OVERLAY))
-        overlay["spec"] = _merged(overlay["spec"], spec)
+        overlay["spec"] = merge(overlay["spec"], spec)
         return {OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
 
     def pods_that(
@@ -267,9 +267,3 @@ def _named(kind: str, patch: dict[str, object]) -> dict[str, object]:
     """A strategic merge patch has a name; with a ``target`` beside it nobody looks at it."""
     api_version = {"Deployment": "apps/v1", "Job": "batch/v1"}[kind]
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "any"}, **patch}
-
-
-def _merged(under: object, over: object) -> object:
-    if isinstance(under, dict) and isinstance(over, Mapping):
-        return {**under, **{key: _merged(under.get(key), value) for key, value in over.items()}}
-    return dict(mapping(over)) if isinstance(over, Mapping) else over

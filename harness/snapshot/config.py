@@ -1,7 +1,7 @@
 """config.properties and model-files.yaml: a pure function of the models, the lock and serving.yaml.
 
     snapshot = config.load(repository, "staging")
-    snapshot.config_properties()    # the text of apps/torchserve/staging/config.properties
+    snapshot.config_properties()    # apps/torchserve/staging/torchserve/config.properties
 
 docs/snapshot.md says why each key is there, and why some are not.
 """
@@ -78,7 +78,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSnapshot:
-    """What an environment's TorchServe is started with."""
+    """What the TorchServe of a group is started with."""
 
     env: str
     server: ServerSettings
@@ -106,26 +106,44 @@ class ConfigSnapshot:
         return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
 
 
-def load(repository: Repository, env: str, lock: Path | None = None) -> ConfigSnapshot:
-    """Build the snapshot of an environment; ``lock`` is the committed one by default.
+def load(
+    repository: Repository, env: str, lock: Path | None = None, group: str | None = None
+) -> ConfigSnapshot:
+    """Build the snapshot of a group.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        lock: the archives; by default the committed ones.
+        group: a group of the environment; by default the only one, or ``torchserve``.
 
     Raises:
         InputError: a model.yaml, the lock or serving.yaml is bad, or they do not fit together.
-        UsageError: there is no such environment.
+        UsageError: there is no such environment or group.
     """
     catalog = load_catalog(repository.models)
-    settings = load_settings(repository.app(env) / "serving.yaml", catalog)
+    settings = load_settings(repository.group(env, group) / "serving.yaml", catalog)
     return build(env, catalog, load_lock(lock or repository.lock), settings)
 
 
-def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Path, str]:
-    """The generated files of an environment that are missing or old, and what they should hold."""
-    snapshot = load(repository, env, lock)
-    folder = repository.app(env)
-    generated = {
-        folder / "config.properties": snapshot.config_properties(),
-        folder / "model-files.yaml": snapshot.model_files_yaml(),
-    }
+def stale(
+    repository: Repository, env: str, lock: Path | None = None, group: str | None = None
+) -> dict[Path, str]:
+    """The generated files that are missing or old, and what they should hold.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        lock: the archives; by default the committed ones.
+        group: a group of the environment; by default every one.
+    """
+    catalog, locked = load_catalog(repository.models), load_lock(lock or repository.lock)
+    generated: dict[Path, str] = {}
+    for name in [group] if group else repository.groups(env):
+        folder = repository.group(env, name)
+        snapshot = build(env, catalog, locked, load_settings(folder / "serving.yaml", catalog))
+        generated[folder / "config.properties"] = snapshot.config_properties()
+        generated[folder / "model-files.yaml"] = snapshot.model_files_yaml()
     return {
         path: text
         for path, text in generated.items()

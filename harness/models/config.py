@@ -36,8 +36,8 @@ class Serving(Camel):
 
     def over(self, defaults: Mapping[str, int]) -> Self:
         """These settings, and ``defaults`` (by key) for what they leave open."""
-        own = self.model_dump(by_alias=True, exclude_unset=True)
-        return self.model_validate({**defaults, **own})
+        settings = self.model_dump(by_alias=True, exclude_unset=True)
+        return self.model_validate({**defaults, **settings})
 
     @model_validator(mode="after")
     def _workers_in_order(self) -> Self:

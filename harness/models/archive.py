@@ -197,7 +197,10 @@ def _outline(contents: Contents) -> Path:
 
 
 def _file(name: str, path: Path) -> Entry:
-    return Entry(name, path.stat().st_size, partial(path.open, "rb"))
+    def open_file() -> IO[bytes]:
+        return path.open("rb")
+
+    return Entry(name, path.stat().st_size, open_file)
 
 
 def _text(name: str, content: bytes) -> Entry:

@@ -141,8 +141,8 @@ def repack(source: Path, target: IO[bytes]) -> None:
 
 def entries(packed: zipfile.ZipFile) -> list[Entry]:
     """The files of a zip; of two with one name the later one, as TorchServe unpacks them."""
-    infos = {info.filename: info for info in packed.infolist() if not info.is_dir()}
-    return [Entry(name, info.file_size, partial(packed.open, info)) for name, info in infos.items()]
+    members = {each.filename: each for each in packed.infolist() if not each.is_dir()}
+    return [Entry(name, each.file_size, partial(packed.open, each)) for name, each in members.items()]
 
 
 def write(files: Iterable[Entry], target: IO[bytes]) -> None:
@@ -150,11 +150,11 @@ def write(files: Iterable[Entry], target: IO[bytes]) -> None:
     with zipfile.ZipFile(target, "w") as canonical:
         for file in sorted(files, key=lambda each: each.name):
             each = _dateless(file) if file.name == MANIFEST else file
-            info = zipfile.ZipInfo(each.name, _EPOCH)
-            info.external_attr = _FILE_MODE
-            info.create_system = _UNIX
-            info.file_size = each.size  # 2 GiB and more need another header, which comes first
-            with each.open() as content, canonical.open(info, "w") as packed:
+            header = zipfile.ZipInfo(each.name, _EPOCH)
+            header.external_attr = _FILE_MODE
+            header.create_system = _UNIX
+            header.file_size = each.size  # 2 GiB and more need another header, which comes first
+            with each.open() as content, canonical.open(header, "w") as packed:
                 shutil.copyfileobj(content, packed, _CHUNK)
 
 

@@ -142,7 +142,9 @@ def repack(source: Path, target: IO[bytes]) -> None:
 def entries(packed: zipfile.ZipFile) -> list[Entry]:
     """The files of a zip; of two with one name the later one, as TorchServe unpacks them."""
     members = {each.filename: each for each in packed.infolist() if not each.is_dir()}
-    return [Entry(name, each.file_size, partial(packed.open, each)) for name, each in members.items()]
+    return [
+        Entry(name, each.file_size, partial(packed.open, each)) for name, each in members.items()
+    ]
 
 
 def write(files: Iterable[Entry], target: IO[bytes]) -> None:

@@ -30,7 +30,7 @@ _SCHEMA = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/datreeio/CRDs-catalog/main/"
     "gateway.networking.k8s.io/{kind}_v1.json\n"
 )
-_SAFE = "-._~!$&'()*+,;=:@"  # what a path element may hold as it is: RFC 3986, 3.3
+_SAFE = "-._~!$&'()*+,;=:@"  # what an element of a path may hold as it is: RFC 3986, 3.3
 
 Object = dict[str, Any]
 
@@ -104,6 +104,11 @@ def grpc_host(group: Group) -> str:
     return GRPC_HOST if group.first else f"{group.name}.{GRPC_HOST}"
 
 
+def element(model: str) -> str:
+    """A model's name as an element of a path."""
+    return quote(model, safe=_SAFE)
+
+
 def dump(header: str, objects: Sequence[Object]) -> str:
     """Routes as the text of a file; a comment alone if there are none."""
     kind = str(objects[0]["kind"]).lower() if objects else ""
@@ -113,7 +118,7 @@ def dump(header: str, objects: Sequence[Object]) -> str:
 
 def _matches(model: str, protocols: Sequence[Protocol]) -> Iterator[Object]:
     """The matches of one model: a prefix ends at an element, so ``cat`` is not ``cats``."""
-    name = quote(model, safe=_SAFE)
+    name = element(model)
     if Protocol.TORCHSERVE in protocols:
         yield _prefix(f"/predictions/{name}")
         yield _prefix(f"/explanations/{name}")

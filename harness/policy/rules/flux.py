@@ -104,7 +104,8 @@ def waits(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "flux/order",
-    why="an object whose namespace, claim or CRD comes later is refused, again and again",
+    why="an object whose namespace, claim or CRD comes later is refused, again and again; a route "
+    "before its Gateway is before its policies too",
     fix="add the Kustomization that brings it to dependsOn",
     references=("Flux audit: namespaces and CRDs first",),
 )
@@ -130,12 +131,21 @@ def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:
             if brings in charts:
                 yield item, charts[brings]
                 break
+    yield from _gateways_of_routes(environment)
     for subject in pods(environment):
         for volume in items(subject.spec, "volumes"):
             name = text(volume, "persistentVolumeClaim", "claimName")
             claim = environment.find("PersistentVolumeClaim", name, subject.owner.namespace)
             if claim:
                 yield subject.owner, claim
+
+
+def _gateways_of_routes(environment: Environment) -> Iterator[tuple[Object, Object]]:
+    for route in environment.of("HTTPRoute", "GRPCRoute"):
+        for parent in items(route.value, "spec", "parentRefs"):
+            namespace = text(parent, "namespace") or route.namespace
+            if gateway := environment.find("Gateway", text(parent, "name"), namespace):
+                yield route, gateway
 
 
 @rule(

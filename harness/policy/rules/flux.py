@@ -111,13 +111,13 @@ def waits(environment: Environment) -> Iterator[Problem]:
 )
 def order(environment: Environment) -> Iterator[Problem]:
     graph = Graph(environment)
-    for item, needed in _needs(environment):
-        applier, bringer = graph.applier(item), graph.applier(needed)
+    for dependent, needed in _needs(environment):
+        applier, bringer = graph.applier(dependent), graph.applier(needed)
         together = applier == bringer and needed.kind != "HelmRelease"
         if bringer and not together and bringer not in graph.before(applier):
             by = graph.kustomizations.get(applier)
-            message = f"{item} needs {needed}, which {bringer} brings at no fixed time"
-            yield problem(by, message, "spec", "dependsOn") if by else problem(item, message)
+            message = f"{dependent} needs {needed}, which {bringer} brings at no fixed time"
+            yield problem(by, message, "spec", "dependsOn") if by else problem(dependent, message)
 
 
 def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:

@@ -9,7 +9,8 @@
       squeezenet1_1:
         maxWorkers: 4       # one setting of this group's own
 
-Names and units are TorchServe's; ``server`` has those of the whole process.
+Names and units are TorchServe's; ``server`` has those of the whole process. A model belongs to one
+group; while it moves, a second one serves it too, with its name under ``unrouted``.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,13 @@ class ServingSettings(Camel):
 
     server: ServerSettings
     models: Annotated[Mapping[Name, Serving], Field(min_length=1)]
+    unrouted: tuple[Name, ...] = ()
+    """Models that get no requests here, since another group serves them: on their way in or out."""
+
+    @property
+    def routed(self) -> list[str]:
+        """The models that get their requests here, sorted."""
+        return sorted(set(self.models) - set(self.unrouted))
 
 
 def load_settings(path: Path, catalog: Catalog) -> ServingSettings:
@@ -52,6 +60,13 @@ def load_settings(path: Path, catalog: Catalog) -> ServingSettings:
                 f"models.{name}: no such model{did_you_mean(name, catalog.models)}",
                 at=source.at(("models", name)),
                 hint=f"one of: {', '.join(sorted(catalog.models))}",
+            )
+    for index, name in enumerate(settings.unrouted):
+        if name not in settings.models:
+            raise InputError(
+                f"unrouted: the group does not serve {name}{did_you_mean(name, settings.models)}",
+                at=source.at(("unrouted", index)),
+                hint="list it under models too, or leave it out here",
             )
     return settings
 

@@ -169,7 +169,7 @@ def test_of_two_versions_the_default_one_is_taken(tmp_path: Path) -> None:
         ),
         (
             'model_snapshot={"modelCount":1,"models":{"a":{"1":{'
-            + ENTRY.replace('"minWorkers":1', '"minWorkers":0')
+            + ENTRY.replace('"minWorkers":1', '"minWorkers":-1')
             + "}}}}\n",
             r":1: a 1: serving.minWorkers: ",
         ),

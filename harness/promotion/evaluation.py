@@ -159,8 +159,14 @@ def _load_test(inputs: GateInputs) -> str:
         )
     return (
         f"pass, {report.requests:,} requests, signed by {_signer(inputs, proof) or 'nobody'}"
-        f"{_unreadable(inputs, 'loadtest')}"
+        f"{_recorded(report)}{_unreadable(inputs, 'loadtest')}"
     )
+
+
+def _recorded(report: Report) -> str:
+    """Which answers a server gave, and not the model itself or a person."""
+    names = [part.name for part in report.mix if "recorded" in part.answers]
+    return f"; recorded answers: {', '.join(names)}" if names else ""
 
 
 def _slos(inputs: GateInputs) -> str:

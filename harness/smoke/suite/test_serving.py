@@ -74,15 +74,16 @@ def test_each_model_gives_the_right_answer(
         if not model_samples:
             raise InputError(
                 f"no right answer of {name} is known",
-                hint=f"name one under samples in models/{name}/model.yaml, harness models build",
+                hint=f"`harness models record {name} FILE`, or write one under samples in "
+                f"models/{name}/model.yaml; then `harness models build`",
             )
     for server in servers:
         for sample in (each for model_samples in prepared.values() for each in model_samples):
             reply = server.predict(sample.model, sample.body, sample.content_type)
             what = f"{server.name}: {sample.model}, asked for {sample.name}"
-            assert reply.status == 200, f"{what}: HTTP {reply.status}: {reply.body[:200]!r}"
-            difference = answer.wrong(sample, reply.body)
-            assert not difference, f"{what}: {difference}"
+            difference = answer.wrong_response(sample.expected, reply.status, reply.body)
+            known_by = f" ({sample.recorded})" if sample.recorded else ""
+            assert not difference, f"{what}: {difference}{known_by}"
 
 
 @check(

@@ -165,13 +165,13 @@ def _wrong_schema(expected: Expected, body: bytes) -> str | None:
     if expected.json_schema is None:
         return None
     try:
-        value = json.loads(body)
+        response = json.loads(body)
     except (ValueError, RecursionError):
         return f"not JSON: {body[:80]!r}"
     import jsonschema
 
     validator = jsonschema.validators.validator_for(expected.json_schema)
-    first = jsonschema.exceptions.best_match(validator(expected.json_schema).iter_errors(value))
+    first = jsonschema.exceptions.best_match(validator(expected.json_schema).iter_errors(response))
     return f"{first.json_path}: {first.message[:200]}" if first else None
 
 

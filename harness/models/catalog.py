@@ -205,11 +205,11 @@ def _with_recorded(model: Model, path: Path) -> Model:
     """The model with the samples in ``path`` too; model.yaml's own win over those of their name."""
     if not path.is_file():
         return model
-    own = {sample.name for sample in model.samples}
+    names = {sample.name for sample in model.samples}
     recorded = document.load(path, RecordedSamples).samples
     return model.model_copy(
         update={
-            "samples": (*model.samples, *(each for each in recorded if each.name not in own)),
+            "samples": (*model.samples, *(each for each in recorded if each.name not in names)),
         }
     )
 

@@ -21,7 +21,7 @@ RELATIVE = 0.01
 ABSOLUTE = 0.001
 _IMAGE = 0.02  # of white: what another encoder or rounding does
 _MARGIN = 4  # times the spread that a few answers have shown
-_STEADY = 0.05  # of the value: what varies more than this is no rounding
+_STEADY = 0.05  # of the number: what varies more than this is no rounding
 _MOST_IMAGE = 0.25  # two pictures farther apart than this have nothing in common
 
 
@@ -69,8 +69,8 @@ def derive(name: str, answers: Sequence[Answer]) -> Derived:
     bodies = [each.body for each in answers]
     known = {} if statuses == [200] else {"status": statuses[0]}
     parsed = [_parse(body) for body in bodies]
-    if all(value is not None for value in parsed):
-        return _json(name, [value[0] for value in parsed if value], known)
+    if all(each is not None for each in parsed):
+        return _json(name, [each[0] for each in parsed if each], known)
     if all(image.is_image(body) for body in bodies):
         return _picture(name, bodies, known)
     return _bytes(name, bodies, known)
@@ -115,27 +115,27 @@ class _Agreement:
     def on(self, values: Sequence[Any], at: str = "") -> Any:
         """The common part, or ``_VARIES``."""
         first = values[0]
-        if all(isinstance(value, dict) for value in values):
+        if all(isinstance(each, dict) for each in values):
             return self._on_objects(values, at)
-        if all(isinstance(value, list) and len(value) == len(first) for value in values):
+        if all(isinstance(each, list) and len(each) == len(first) for each in values):
             columns = enumerate(zip(*values, strict=True))
             items = [self.on(column, f"{at}[{index}]") for index, column in columns]
             # A list is compared as a whole: without one of its items it says nothing.
-            return _VARIES if any(item is _VARIES for item in items) else items
-        if all(type(value) is type(first) and value == first for value in values):
+            return _VARIES if any(element is _VARIES for element in items) else items
+        if all(type(each) is type(first) and each == first for each in values):
             if isinstance(first, float):
                 self.spreads.append((first, 0.0))
             return first
-        if all(_is_number(value) for value in values):
+        if all(_is_number(each) for each in values):
             return self._on_numbers(values, at)
         return self._vary(at)
 
     def _on_objects(self, values: Sequence[Any], at: str) -> Any:
         common = {}
-        for key in dict.fromkeys(key for value in values for key in value):
+        for key in dict.fromkeys(key for each in values for key in each):
             path = f"{at}.{key}" if at else key
-            if all(key in value for value in values):
-                agreed = self.on([value[key] for value in values], path)
+            if all(key in each for each in values):
+                agreed = self.on([each[key] for each in values], path)
             else:
                 agreed = self._vary(path)
             if agreed is not _VARIES:
@@ -144,7 +144,7 @@ class _Agreement:
 
     def _on_numbers(self, values: Sequence[float], at: str) -> Any:
         middle = statistics.median(values)
-        spread = max(abs(value - middle) for value in values)
+        spread = max(abs(each - middle) for each in values)
         if not spread <= _STEADY * abs(middle) + ABSOLUTE:
             return self._vary(at)
         self.spreads.append((middle, spread))
@@ -155,32 +155,32 @@ class _Agreement:
         return _VARIES
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_number(each: Any) -> bool:
+    return isinstance(each, int | float) and not isinstance(each, bool)
 
 
 def _tolerance(spreads: Sequence[tuple[float, float]]) -> dict[str, float]:
     """The smallest tolerance that leaves each number its margin."""
-    beyond = max(_MARGIN * spread - RELATIVE * abs(value) for value, spread in spreads)
+    beyond = max(_MARGIN * spread - RELATIVE * abs(each) for each, spread in spreads)
     return {"absolute": max(ABSOLUTE, float(f"{beyond:.2g}")), "relative": RELATIVE}
 
 
 def _schema(values: Sequence[Any]) -> dict[str, Any]:
     """A JSON Schema of what the values have in common: types and keys."""
-    types = sorted({_type(value) for value in values})
+    types = sorted({_type(each) for each in values})
     schema: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
     if types == ["object"]:
-        keys = [key for key in values[0] if all(key in value for value in values)]
+        keys = [key for key in values[0] if all(key in each for each in values)]
         schema["required"] = keys
-        schema["properties"] = {key: _schema([value[key] for value in values]) for key in keys}
-    elif types == ["array"] and (items := [item for value in values for item in value]):
+        schema["properties"] = {key: _schema([each[key] for each in values]) for key in keys}
+    elif types == ["array"] and (items := [element for each in values for element in each]):
         schema["items"] = _schema(items)
-        schema["minItems"] = min(len(value) for value in values)
+        schema["minItems"] = min(len(each) for each in values)
     return schema
 
 
-def _type(value: Json) -> str:
-    match value:
+def _type(each: Json) -> str:
+    match each:
         case None:
             return "null"
         case bool():

@@ -108,10 +108,10 @@ def record(
 
 
 def _refuse_taken_names(model: Model, requests: Sequence[Request], folder: Path) -> None:
-    own = {sample.name for sample in model.samples if not sample.recorded}
+    written = {each.name for each in model.samples if not each.recorded}
     names = [request.name for request in requests]
     for name in names:
-        if name in own or names.count(name) > 1:
+        if name in written or names.count(name) > 1:
             raise InputError(
                 f"there is a sample {name} already",
                 at=folder / "model.yaml",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
@@ -54,7 +55,7 @@ def load_samples(repository: Repository, lock: Lock) -> Mapping[str, tuple[Prepa
 
 def folder(repository: Repository, model: str, version: str) -> Path:
     """Where the samples of one version of a model lie."""
-    return repository.built_models / "samples" / model / version
+    return repository.built_models / "samples" / model / quote(version, safe="")
 
 
 def write_samples(into: Path, samples: Sequence[PreparedSample]) -> None:

@@ -1,8 +1,8 @@
 """New charts with old values, and old charts with new values.
 
 Flux's source, ConfigMap and HelmRelease change one after the other: for a moment the chart of one
-commit meets the values of the other. Both pairs must render; but no old chart meets the new values of
-a HelmRelease whose ``spec.chart`` changes with them, since helm-controller takes no chart of an older
+commit meets the values of the other. Both pairs must render. No old chart meets the new values of
+a HelmRelease whose ``spec.chart`` changes with them: helm-controller takes no chart of an older
 generation.
 """
 

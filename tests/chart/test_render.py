@@ -159,8 +159,8 @@ def test_the_sync_job_runs_as_an_account_of_its_own_or_an_existing_one(render: R
     assert rendered("ServiceAccount", "-model-sync")["metadata"]["name"] == account(rendered)
     shared = render("gpu", {"modelStore": {"sync": {"serviceAccount": "of-all-groups"}}})
     assert account(shared) == "of-all-groups"
-    names = [each["metadata"]["name"] for each in shared.objects if each["kind"] == "ServiceAccount"]
-    assert names == ["release"]
+    accounts = [each for each in shared.objects if each["kind"] == "ServiceAccount"]
+    assert [each["metadata"]["name"] for each in accounts] == ["release"]
 
 
 def test_the_claim_is_kept_and_never_replaced(render: Render) -> None:

@@ -13,7 +13,6 @@ import yaml
 
 from harness.core import console
 from harness.core.errors import InputError
-from harness.core.suggest import did_you_mean
 from harness.models import handler, source, weights
 from harness.models.archive import Contents
 from harness.models.catalog import Artifact, Eager, Model, Torchvision
@@ -55,9 +54,9 @@ class Staging:
             console.note(f"! {self.model.name}: left out of {origin}: {names}")
 
     def link(self, origin: str, name: str = "") -> Path:
-        """Link a file, by default under its own name, beside the archive's other files."""
-        own_name, path = source.file(origin, self.model)
-        name = name or own_name
+        """Link a file, by default under the name that it has, beside the archive's other files."""
+        basename, path = source.file(origin, self.model)
+        name = name or basename
         self._claim(name, origin)
         return _link(path, self.into / name)
 
@@ -115,7 +114,9 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
             _link(text, into / "root" / "licences" / package / text.name)
     entry = model.handler or ""
     if code := handler.file(entry):
-        entry = handler.in_manifest(entry, _link_handler(model, code, staging).name)
+        packed = model.extra_files.get(code)
+        linked = staging.link(packed, code) if packed else staging.link(code)
+        entry = handler.in_manifest(entry, linked.name)
     staged = _stage_model(model, staging, downloads)
     config = None
     if model.config and (settings := model.config.archived()):
@@ -130,16 +131,6 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
         config=config,
         note=staged.note,
     )
-
-
-def _link_handler(model: Model, code: str, staging: Staging) -> Path:
-    if code in model.extra_files:
-        return staging.link(model.extra_files[code], code)
-    try:
-        return staging.link(code)
-    except InputError as error:
-        near = did_you_mean(str(model.handler), handler.OWN).removeprefix("; ")
-        raise InputError(error.message, at=error.at, hint=near) from None
 
 
 def _stage_model(model: Model, staging: Staging, downloads: Path) -> StagedModel:

@@ -21,10 +21,11 @@ from pydantic import (
 from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
+from harness.core.suggest import did_you_mean
 from harness.models import handler
 from harness.models.config import INT_MAX, Config, Positive, Serving
 from harness.models.lock import Name
-from harness.models.source import Source
+from harness.models.source import Source, mention
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
 
@@ -236,6 +237,14 @@ def load_model(path: Path) -> Model:
         InputError: it does not fit the schema, or its name is not its folder's.
     """
     model = document.load(path, Model)
+    code = handler.file(model.handler or "")
+    bare = code is not None and model.handler == code.removesuffix(".py")
+    if code and bare and code not in model.extra_files and not path.with_name(code).is_file():
+        near = did_you_mean(str(model.handler), handler.OWN)
+        raise InputError(
+            f"handler: no file {code}, and {model.handler} is none of TorchServe's own{near}",
+            at=mention(f"handler: {model.handler}", path),
+        )
     if model.name != path.parent.name:
         raise InputError(
             f"name: {model.name} is not the folder's name {path.parent.name}",

@@ -54,8 +54,8 @@ def pin(text: str, folder: Path) -> Pin:
         current = Pin(is_folder=tree.is_folder, files=contents)
         if committed and committed.files != contents:
             raise _other_bytes(text, models)
-    here = pins.made_here(models)
-    pins.write(here, {**pins.read(here), text: current})
+    path = pins.made_here(models)
+    pins.write(path, {**pins.read(path), text: current})
     return current
 
 

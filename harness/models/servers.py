@@ -163,7 +163,7 @@ def _hub(address: str, revision: str) -> Listing:
 
     owner, _, rest = address.removeprefix("hf://").partition("/")
     name, _, path = rest.partition("/")
-    name, _, asked = name.partition("@")
+    name, _, branch = name.partition("@")
     repository = f"{owner}/{name}"
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     token = os.environ.get("HF_TOKEN") or False
@@ -173,10 +173,10 @@ def _hub(address: str, revision: str) -> Listing:
     )
     try:
         about = HfApi(endpoint=endpoint, token=token).model_info(
-            repository, revision=revision or asked or None, files_metadata=True, timeout=_STALL
+            repository, revision=revision or branch or None, files_metadata=True, timeout=_STALL
         )
     except RevisionNotFoundError as error:
-        raise InputError(f"{address}: no revision {revision or asked}") from error
+        raise InputError(f"{address}: no revision {revision or branch}") from error
     except (GatedRepoError, RepositoryNotFoundError) as error:
         raise closed from error
     except HfHubHTTPError as error:

@@ -35,7 +35,6 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
         ("file: tiny.pt", "file: s4://b/tiny.pt", "unknown address s4:// (https, http, s3"),
         ("file: tiny.pt", "file: https://a:b@c/d.pt", "an address with a secret in it"),
         ("file: tiny.pt", "file: https://c/d.pt?token=x", "an address with a secret in it"),
-        ("handler: handler.py", "handler: image_clasifier", "did you mean image_classifier?"),
         (
             "handler: handler.py",
             "handler: base_handler\nextraFiles: {../a: b}",

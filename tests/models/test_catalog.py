@@ -46,7 +46,7 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
             "file: tiny.pt2\nhandler: image_classifier",
             "image_classifier loads .pt, .onnx, .so only: rename tiny.pt2, or write a handler",
         ),
-        ("reference: ", "serving: {batchSize: 0}\nreference: ", "11: serving.batchSize: Input"),
+        ("reference: ", "serving: {batchSize: -1}\nreference: ", "11: serving.batchSize: Input"),
         ("reference: ", "serving: {minWorkers: 2}\nreference: ", "11: serving: Value error, minW"),
         ("handler: handler.py\n", "", "1: Value error, handler and license are needed"),
         ("reference: reference.py\n", "", "1: Value error, samples and reference come together"),
@@ -89,7 +89,7 @@ def test_an_adopted_archive_needs_nothing_but_itself(edit, tiny):
     path.write_text(
         'name: tiny\nversion: "1"\ndescription: old\nartifact: {adopted: {mar: old.mar}}\n'
     )
-    assert load_model(path).artifact.adopted.mar == "old.mar"
+    assert load_model(path).artifact.adopted.archive == "old.mar"
 
 
 def test_a_folder_without_models_is_refused(tmp_path):

@@ -172,7 +172,7 @@ class Sample(Camel):
 
 
 class RecordedSamples(Camel):
-    """recorded.yaml beside model.yaml, which ``harness models record`` writes."""
+    """recorded.yaml next to model.yaml, which ``harness models record`` writes."""
 
     samples: tuple[Sample, ...]
 

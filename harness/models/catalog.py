@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     Field,
-    JsonValue,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -20,14 +20,30 @@ from pydantic import (
 from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
+from harness.core.suggest import did_you_mean
+from harness.models import handler
+from harness.models.answer import Tolerance
 from harness.models.config import INT_MAX, Config, Positive, Serving
-from harness.models.lock import Name
-from harness.models.source import Source
+from harness.models.expectation import Expectation, Recorded
+from harness.models.lock import Name, Version
+from harness.models.source import Source, mention
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
 
+RECORDED = "recorded.yaml"
 Word = Annotated[str, StringConstraints(min_length=1)]
-ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
+
+
+def _archive_path(path: str) -> str:
+    parts = path.rstrip("/").split("/")
+    if path != "." and ({"", ".", ".."} & set(parts) or not path.isprintable() or "\\" in path):
+        raise ValueError("a path in the archive is needed, such as tokenizer/vocab.txt")
+    if parts[0] == "MAR-INF":
+        raise ValueError("MAR-INF holds the archive's manifest")
+    return "/".join(parts)
+
+
+ArchivePath = Annotated[str, AfterValidator(_archive_path)]
 
 
 def _also(key: str, earlier: str) -> Any:
@@ -38,7 +54,7 @@ def _also(key: str, earlier: str) -> Any:
 class Fallback(Camel):
     """Served where the weights cannot be downloaded: seeded noise, under a version of its own."""
 
-    version: Name
+    version: Version
     seed: int
 
 
@@ -50,47 +66,88 @@ class Torchvision(Camel):
     fallback: Fallback | None = None
 
 
-class TorchScript(Camel):
-    """A file that ``torch.jit.save`` wrote."""
+class SavedFile(Camel):
+    """One file that holds the model."""
 
     file: Source
 
 
-class Export(Camel):
-    """A file that ``torch.export.save`` wrote."""
+class Folder(Camel):
+    """A folder of files that the handler reads, in the archive's folder ``into``.
 
-    file: Source
+    ``exclude`` names what stays out, by wildcard: other formats of the same weights, say.
+    """
+
+    folder: Source
+    into: ArchivePath = "model"
+    exclude: tuple[Word, ...] = ()
 
 
 class Eager(Camel):
-    """Code with one ``torch.nn.Module`` class, and its weights.
+    """Code with one ``torch.nn.Module`` class, and its weights if it has any.
 
     ``stateDict`` is one file, or a file for each submodule, merged under the submodule's name.
     """
 
     code: Source
-    state_dict: Source | Mapping[Name, Source]
+    state_dict: Source | Mapping[Name, Source] | None = None
 
 
 class Adopted(Camel):
-    """An archive that somebody else made; it is served as it is, and keeps its file name."""
+    """An archive that somebody else made: a ``.mar``, a ``.tar.gz`` or a folder.
 
-    mar: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.mar$")]
+    Attributes:
+        archive: where it lies, by its path from model.yaml, or a URL.
+        sha256: of the file; needed for a URL.
+    """
+
+    archive: Annotated[Word, _also("archive", "mar")]
+    sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.archive
+
+    @model_validator(mode="after")
+    def _remote_is_pinned(self) -> Self:
+        if self.is_remote and self.sha256 is None:
+            raise ValueError("a URL needs sha256: what lies there may be another file tomorrow")
+        return self
 
 
 class Artifact(Camel):
-    """How the model's file is made: exactly one of these."""
+    """What the model is, at most one of these; with none the handler brings what it needs.
+
+    torchscript, export, onnx and safetensors are one file: what ``torch.jit.save``,
+    ``torch.export.save`` or AOTInductor, an ONNX exporter and safetensors write. huggingface and
+    diffusers are folders that ``save_pretrained`` wrote; folder is any other.
+    """
 
     torchvision: Torchvision | None = None
-    torchscript: TorchScript | None = None
-    export: Export | None = None
+    torchscript: SavedFile | None = None
+    export: SavedFile | None = None
+    onnx: SavedFile | None = None
+    safetensors: SavedFile | None = None
     eager: Eager | None = None
+    huggingface: Folder | None = None
+    diffusers: Folder | None = None
+    folder: Folder | None = None
     adopted: Adopted | None = None
 
+    @property
+    def saved(self) -> SavedFile | None:
+        """The one file that is the model, if it is one."""
+        return self.torchscript or self.export or self.onnx or self.safetensors
+
+    @property
+    def tree(self) -> Folder | None:
+        """The folder that is the model, if it is one."""
+        return self.huggingface or self.diffusers or self.folder
+
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(kind is not None for _, kind in self) != 1:
-            raise ValueError(f"exactly one of: {', '.join(type(self).model_fields)}")
+    def _at_most_one(self) -> Self:
+        if sum(kind is not None for _, kind in self) > 1:
+            raise ValueError(f"at most one of: {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -102,27 +159,22 @@ class License(Camel):
     notice: str = ""
 
 
-class Tolerance(Camel):
-    """How far a number in an answer may be off: ``absolute + relative × |expected|``."""
-
-    absolute: Annotated[float, Field(ge=0)] = 0.0
-    relative: Annotated[float, Field(ge=0)] = 0.0
-
-
-class Expectation(Camel):
-    """What a person knows about the right answer: the part of it that is written here."""
-
-    answer: JsonValue
-    tolerance: Tolerance = Tolerance()
-
-
 class Sample(Camel):
-    """A request. Its whole right answer comes from calling the model without TorchServe."""
+    """A request, and what is known of its right answer. With a reference, the whole answer comes
+    from there; ``recorded`` says that a server's own answers gave the expectation.
+    """
 
     name: Name
     file: Source
     content_type: Word
     expect: Expectation | None = None
+    recorded: Recorded | None = None
+
+
+class RecordedSamples(Camel):
+    """recorded.yaml next to model.yaml, which ``harness models record`` writes."""
+
+    samples: tuple[Sample, ...]
 
 
 class Probe(Camel):
@@ -139,10 +191,10 @@ class Model(Camel):
     """One model.yaml."""
 
     name: Name
-    version: Name
+    version: Version
     description: Word
     license: Annotated[License | None, _also("license", "licence")] = None
-    artifact: Annotated[Artifact, _also("artifact", "artefact")]
+    artifact: Annotated[Artifact, _also("artifact", "artefact")] = Artifact()
     handler: Source | None = None
     extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
     config: Config | None = None
@@ -172,11 +224,24 @@ class Model(Camel):
             return self
         if self.handler is None or self.license is None:
             raise ValueError("handler and license are needed unless the archive is adopted")
-        if bool(self.samples) != (self.reference is not None):
-            raise ValueError("samples and reference come together: who asks must know the answer")
+        eager = self.artifact.eager
+        file = self.artifact.saved.file if self.artifact.saved else eager and eager.state_dict
+        file = file if isinstance(file, str) else None
+        if refusal := handler.refusal(self.handler, file, eager=eager is not None):
+            raise ValueError(refusal)
+        return self
+
+    @model_validator(mode="after")
+    def _samples_are_usable(self) -> Self:
         names = [sample.name for sample in self.samples]
         if len(set(names)) != len(names):
             raise ValueError("two samples have the same name")
+        unknown = [each.name for each in self.samples if not (each.expect or self.reference)]
+        if unknown:
+            raise ValueError(
+                f"the right answer of sample {unknown[0]} is not known: give it `expect`, or the "
+                "model a `reference`, or ask a server: `harness models record`"
+            )
         return self
 
 
@@ -193,13 +258,34 @@ def load_model(path: Path) -> Model:
         InputError: it does not fit the schema, or its name is not its folder's.
     """
     model = document.load(path, Model)
+    code = handler.file(model.handler or "")
+    bare = code is not None and model.handler == code.removesuffix(".py")
+    if code and bare and code not in model.extra_files and not path.with_name(code).is_file():
+        near = did_you_mean(str(model.handler), handler.OWN)
+        raise InputError(
+            f"handler: no file {code}, and {model.handler} is none of TorchServe's own{near}",
+            at=mention(f"handler: {model.handler}", path),
+        )
     if model.name != path.parent.name:
         raise InputError(
             f"name: {model.name} is not the folder's name {path.parent.name}",
             at=path,
             hint="rename one of them",
         )
-    return model
+    return _with_recorded(model, path.with_name(RECORDED))
+
+
+def _with_recorded(model: Model, path: Path) -> Model:
+    """The model with the samples in ``path`` too; model.yaml's own win over those of their name."""
+    if not path.is_file():
+        return model
+    names = {sample.name for sample in model.samples}
+    recorded = document.load(path, RecordedSamples).samples
+    return model.model_copy(
+        update={
+            "samples": (*model.samples, *(each for each in recorded if each.name not in names)),
+        }
+    )
 
 
 def load_catalog(folder: Path) -> Catalog:

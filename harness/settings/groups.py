@@ -18,6 +18,7 @@ from harness.core import files, yamlfile
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import FIRST_GROUP, Repository
 from harness.core.suggest import did_you_mean
+from harness.core.values import text
 from harness.settings.serving_file import ServingFile
 from harness.snapshot import config
 
@@ -117,6 +118,7 @@ def add(
     release = _renamed(yamlfile.read_text(pattern / "helmrelease.yaml"), pattern.name, name)
     kustomization = yamlfile.read_text(pattern / "kustomization.yaml")
     return {
+        **_metrics_config(pattern, file, folder),
         folder / "serving.yaml": file.text,
         folder / "helmrelease.yaml": _HELM_TEST.sub("", release),
         folder / "kustomization.yaml": _SNAPSHOT.sub(rf"\g<before>{name}-snapshot", kustomization),
@@ -204,7 +206,7 @@ def apply(repository: Repository, env: str, changes: Mapping[Path, str | None]) 
     except BaseException:
         _write(repository.root, before)
         raise
-    return {path: text for path, text in complete.items() if before[path] != text}
+    return {path: each for path, each in complete.items() if before[path] != each}
 
 
 def _serving(repository: Repository, env: str) -> dict[str, ServingFile]:
@@ -222,6 +224,12 @@ def _known(repository: Repository) -> str:
     return f"one of: {', '.join(_models(repository))}"
 
 
+def _metrics_config(pattern: Path, file: ServingFile, folder: Path) -> Changes:
+    """The file that ``server.metricsConfig`` names, for the new group."""
+    name = text(file.value, "server", "metricsConfig")
+    return {folder / name: yamlfile.read_text(pattern / name)} if name else {}
+
+
 def _renamed(release: str, old: str, new: str) -> str:
     """A helmrelease.yaml with another group's name in it: its own, Helm's, the snapshot's."""
     release = re.sub(rf"(?m)^(  (?:name|releaseName): ){re.escape(old)}$", rf"\g<1>{new}", release)
@@ -237,11 +245,11 @@ def _listing(
         InputError: it lists its resources in a form that is not one line each.
     """
     path = Path("apps/torchserve", env, "kustomization.yaml")
-    text = yamlfile.read_text(repository.root / path)
-    groups = re.findall(r"(?m)^  - .+\n?", text)
+    listing = yamlfile.read_text(repository.root / path)
+    groups = re.findall(r"(?m)^  - .+\n?", listing)
     if not groups:
         raise InputError("lists no group", at=path, hint="write `resources:`, then a line for each")
-    new = re.sub(rf"(?m)^  - \./?{re.escape(without)}/?\n|^  - {re.escape(without)}/?\n", "", text)
+    new = re.sub(rf"(?m)^  - (\./)?{re.escape(without)}/?\n", "", listing)
     if with_group:
         new = new.replace(groups[-1], f"{groups[-1].rstrip()}\n  - {with_group}\n")
     return {path: new}
@@ -252,9 +260,9 @@ def _text(path: Path) -> str | None:
 
 
 def _write(root: Path, changes: Mapping[Path, str | None]) -> None:
-    for path, text in changes.items():
-        if text is not None:
-            files.write(root / path, text)
+    for path, content in changes.items():
+        if content is not None:
+            files.write(root / path, content)
         elif (root / path).is_file():
             (root / path).unlink()
             if not any((root / path).parent.iterdir()):

@@ -25,6 +25,7 @@ from harness.core.errors import InputError
 from harness.core.suggest import did_you_mean
 from harness.models.catalog import Catalog, Serving
 from harness.models.lock import Name
+from harness.snapshot.routes import Protocol
 from harness.snapshot.server import ServerSettings
 
 
@@ -35,11 +36,15 @@ class ServingSettings(Camel):
     models: Annotated[Mapping[Name, Serving], Field(min_length=1)]
     unrouted: tuple[Name, ...] = ()
     """Models that get no requests here, since another group serves them: on their way in or out."""
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (Protocol.TORCHSERVE,)
+    """The families of paths that the gateway lets through; ``oip`` also sets
+    ``tsOpenInferenceProtocol``.
+    """
 
     @property
-    def routed(self) -> list[str]:
+    def routed(self) -> tuple[str, ...]:
         """The models that get their requests here, sorted."""
-        return sorted(set(self.models) - set(self.unrouted))
+        return tuple(sorted(set(self.models) - set(self.unrouted)))
 
 
 def load_settings(path: Path, catalog: Catalog) -> ServingSettings:

@@ -28,7 +28,7 @@ def test_a_build_leaves_the_archive_the_lock_and_the_samples(tiny):
     assert mar(tiny).name == locked.mar == f"tiny-1-{locked.sha256[:12]}.mar"
     assert mar(tiny).stat().st_size == locked.size
     (sample,) = load_samples(tiny, lock)["tiny"]
-    assert (sample.version, sample.body, sample.answer) == ("1", b"hello", {"length": 5})
+    assert (sample.version, sample.body, sample.expected.answer) == ("1", b"hello", {"length": 5})
     assert sample.content_type == "text/plain"
 
 
@@ -89,7 +89,7 @@ def test_a_changed_sample_changes_the_answer_and_not_the_archive(tiny, edit):
     (tiny.models / "tiny" / "hello.txt").write_text("hello there")
     edit("{length: 5}", "{length: 11}")
     assert build.build(tiny) == old
-    assert load_samples(tiny, old)["tiny"][0].answer == {"length": 11}
+    assert load_samples(tiny, old)["tiny"][0].expected.answer == {"length": 11}
 
 
 def test_a_sample_that_is_gone_is_not_sent_any_more(tiny, edit):
@@ -122,7 +122,12 @@ def test_an_answer_that_nobody_expects_stops_the_build(tiny, edit):
     ("old", "new", "says"),
     [
         ("handler: handler.py", "handler: handlr.py", "model.yaml:10: no file handlr.py"),
-        ("file: tiny.pt", "file: ../../../tiny.pt", "model.yaml:9: ../../../tiny.pt lies outside"),
+        (
+            "handler: handler.py",
+            "handler: image_clasifier",
+            r"model.yaml:10: .* did you mean image_classifier\?",
+        ),
+        ("file: tiny.pt", "file: ../../../tiny.pt", "model.yaml:9: no file ../../../tiny.pt"),
         ("file: tiny.pt", "file: numpy:numpy/none.pt", "model.yaml:9: no file numpy:numpy/none.pt"),
     ],
 )
@@ -198,7 +203,7 @@ def test_an_adopted_archive_keeps_its_bytes_and_its_name(tiny):
 
 def test_an_adopted_archive_of_another_version_is_refused(tiny):
     adopt(tiny, "2")
-    with pytest.raises(InputError, match=r"theirs.mar: it is tiny 1, model.yaml expects tiny 2"):
+    with pytest.raises(InputError, match=r"theirs.mar: it is version 1, model.yaml expects 2"):
         build.build(tiny)
 
 

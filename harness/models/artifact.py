@@ -66,8 +66,7 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
     staged = _stage_model(model, folder, into, downloads)
     config = into / "model-config.yaml"
     if model.config:
-        settings = model.config.model_dump(mode="json", by_alias=True, exclude_none=True)
-        config.write_text(yaml.safe_dump(settings, sort_keys=True))
+        config.write_text(yaml.safe_dump(model.config.archived(), sort_keys=True))
     return Contents(
         name=model.name,
         version=staged.version,

@@ -6,18 +6,26 @@ catalog.models["silero_vad"].serving.max_workers
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
+from harness.models.config import INT_MAX, Config, Positive, Serving
 from harness.models.lock import Name
 from harness.models.source import Source
 
-INT_MAX = 2**31 - 1  # TorchServe keeps each of these in a Java int
-Positive = Annotated[int, Field(ge=1, le=INT_MAX)]
+__all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
+
 Word = Annotated[str, StringConstraints(min_length=1)]
 ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
 
@@ -25,53 +33,6 @@ ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9
 def _also(key: str, earlier: str) -> Any:
     """A field that is read under its earlier, British key too (until 2027-03-01)."""
     return Field(alias=key, validation_alias=AliasChoices(key, earlier))
-
-
-class Serving(Camel):
-    """How TorchServe runs a model, unless an environment says otherwise.
-
-    Keys and units are those of TorchServe's model_snapshot.
-    """
-
-    min_workers: Positive = 1
-    max_workers: Positive = 1
-    batch_size: Positive = 1
-    max_batch_delay: Positive = 5  # ms that a batch waits for another request
-    response_timeout: Positive = 30  # s until a worker that does not answer is killed
-    startup_timeout: Positive = 120  # s for a worker to load the model
-
-    @model_validator(mode="after")
-    def _workers_in_order(self) -> Self:
-        if self.min_workers > self.max_workers:
-            raise ValueError(f"minWorkers {self.min_workers} > maxWorkers {self.max_workers}")
-        return self
-
-
-class Config(Camel):
-    """model-config.yaml: what TorchServe reads only from inside the archive.
-
-    The worker counts, batch sizes and time-outs are not here: an environment decides them, and
-    an archive must not change with them. ``handler`` is free: the handler's own settings.
-    """
-
-    device_type: Literal["cpu", "gpu"] | None = None
-    device_ids: tuple[int, ...] | None = None
-    parallel_type: Literal["pp", "tp", "pptp", "custom"] | None = None
-    parallel_level: Positive | None = None
-    max_retry_timeout_in_sec: Positive | None = None
-    client_timeout_in_mills: Positive | None = None
-    job_queue_size: Positive | None = None
-    use_job_ticket: bool | None = None
-    continuous_batching: bool | None = None
-    sequence_batching: bool | None = None
-    max_num_sequence: Positive | None = None
-    max_sequence_job_queue_size: Positive | None = None
-    sequence_max_idle_m_sec: Annotated[Positive | None, Field(alias="sequenceMaxIdleMSec")] = None
-    sequence_timeout_m_sec: Annotated[Positive | None, Field(alias="sequenceTimeoutMSec")] = None
-    async_communication: bool | None = None
-    use_venv: bool | None = None
-    torchrun: Mapping[str, int | str] | None = None
-    handler: Mapping[str, int | float | bool | str] | None = None
 
 
 class Fallback(Camel):
@@ -190,6 +151,20 @@ class Model(Camel):
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()
     probe: Probe | None = None
+
+    @model_validator(mode="after")
+    def _with_workers(self) -> Self:
+        """``serving``, with what ``config`` says about it."""
+        workers = self.config.workers() if self.config else {}
+        serving = self.serving.model_dump(by_alias=True, exclude_unset=True)
+        for key in workers.keys() & serving.keys():
+            if workers[key] != serving[key]:
+                both = f"config.{key} {workers[key]}, serving.{key} {serving[key]}"
+                raise ValueError(f"{both}: say it once, in serving")
+        try:
+            return self.model_copy(update={"serving": self.serving.over(workers)})
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -90,7 +90,9 @@ def test_the_pod_spec_is_merged_key_by_key(render: Render) -> None:
 
 
 def test_without_changes_a_pod_spec_is_what_it_was(render: Render) -> None:
-    assert render("gpu", {"podSpec": {"enableServiceLinks": False}}).objects == render("gpu").objects
+    assert (
+        render("gpu", {"podSpec": {"enableServiceLinks": False}}).objects == render("gpu").objects
+    )
 
 
 def test_the_service_may_be_reached_otherwise(render: Render) -> None:
@@ -107,9 +109,7 @@ def test_servers_call_whom_the_values_name(render: Render) -> None:
 
 
 def test_further_objects_come_with_the_release(render: Render) -> None:
-    [proxies] = [
-        each for each in render("bent").objects if each["metadata"]["name"] == "proxies"
-    ]
+    [proxies] = [each for each in render("bent").objects if each["metadata"]["name"] == "proxies"]
     assert proxies["data"] == {"HTTPS_PROXY": "http://proxy:3128"}
 
 

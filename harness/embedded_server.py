@@ -35,7 +35,7 @@ _LOOPBACK = "127.0.0.1"
 _POLL = 0.2  # seconds between two questions whether it is ready
 _DRAIN = 60.0  # seconds for what is in flight when it is stopped
 _STOP = 30.0  # seconds after that for the launcher to end
-CONFIG, FILES = "config.properties", "model-files.json"
+CONFIG, FILES, METRICS = "config.properties", "model-files.json", "metrics.yaml"
 """In the server's folder: what TorchServe and the launcher are started with."""
 
 _FAILURE = "failure.txt"
@@ -170,6 +170,9 @@ def _prepare(
         "python": sys.executable,
         "number_of_gpu": str(gpus),
     }
+    if snapshot.metrics:
+        files.write(folder / METRICS, snapshot.metrics)
+        changes["metrics_config"] = str(folder / METRICS)
     model_files = [file.entry() for file in snapshot.model_files]
     files.write(folder / CONFIG, config.derive(snapshot.config_properties(), changes))
     files.write(folder / FILES, json.dumps(model_files, indent=2) + "\n")

@@ -1,15 +1,20 @@
 """The model archive (MAR): a zip of the model's files with MAR-INF/MANIFEST.json.
 
-torch-model-archiver validates and packs; ``repack`` then makes the bytes depend on nothing but
-the content: entries sorted, times, modes and the manifest's date fixed, nothing compressed
-(weights hardly shrink, and another zlib would write other bytes).
+torch-model-archiver validates, writes the manifest and decides which file goes where; ``write``
+makes the bytes depend on nothing but the content: entries sorted, times, modes and the manifest's
+date fixed, nothing compressed (weights hardly shrink, and another zlib would write other bytes).
+The archiver gets stand-ins: of weights of any size one copy is made, a piece at a time.
 """
 
+import io
 import json
+import shutil
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +24,8 @@ from harness.core import command
 from harness.core.errors import HarnessError, InputError
 
 MANIFEST = "MAR-INF/MANIFEST.json"
-_ARCHIVER_TIMEOUT = 600.0  # s: gigabytes of weights, copied twice
+_ARCHIVER_TIMEOUT = 600.0  # s: it packs names only, but the machine may be busy
+_CHUNK = 1 << 20  # bytes: what is in memory of a file, however large it is
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 _CREATED_ON = "01/01/1980 00:00:00"
 _FILE_MODE = 0o100644 << 16
@@ -101,6 +107,15 @@ class Contents:
     note: str  # what whoever serves this must know
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of an archive: its path in there, its size in bytes, and how to read it."""
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
 def pack(contents: Contents, target: IO[bytes]) -> None:
     """Write the archive of ``contents`` to ``target``, in its canonical form.
 
@@ -108,6 +123,51 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
         HarnessError: torch-model-archiver refuses them, or the disk is full.
     """
     staging = contents.serialized.parent
+    with zipfile.ZipFile(_outline(contents)) as outline:
+        manifest = outline.read(MANIFEST)
+        paths = {
+            name: staging / outline.read(name).decode()
+            for name in outline.namelist()
+            if name != MANIFEST
+        }
+    write([*(_file(name, path) for name, path in paths.items()), _text(MANIFEST, manifest)], target)
+
+
+def repack(source: Path, target: IO[bytes]) -> None:
+    """Write the archive ``source`` to ``target`` in its canonical form."""
+    with zipfile.ZipFile(source) as packed:
+        write(entries(packed), target)
+
+
+def entries(packed: zipfile.ZipFile) -> list[Entry]:
+    """The files of a zip; of two with one name the later one, as TorchServe unpacks them."""
+    members = {each.filename: each for each in packed.infolist() if not each.is_dir()}
+    return [
+        Entry(name, each.file_size, partial(packed.open, each)) for name, each in members.items()
+    ]
+
+
+def write(files: Iterable[Entry], target: IO[bytes]) -> None:
+    """Write files to ``target`` as a canonical archive, a piece at a time."""
+    with zipfile.ZipFile(target, "w") as canonical:
+        for file in sorted(files, key=lambda each: each.name):
+            each = _dateless(file) if file.name == MANIFEST else file
+            header = zipfile.ZipInfo(each.name, _EPOCH)
+            header.external_attr = _FILE_MODE
+            header.create_system = _UNIX
+            header.file_size = each.size  # 2 GiB and more need another header, which comes first
+            with each.open() as content, canonical.open(header, "w") as packed:
+                shutil.copyfileobj(content, packed, _CHUNK)
+
+
+def _outline(contents: Contents) -> Path:
+    """What torch-model-archiver makes of stand-ins: each file's content is its path in staging."""
+    staging = contents.serialized.parent
+    stand_ins = staging / "stand-ins"
+    for path in [each for each in staging.rglob("*") if each.is_file()]:
+        stand_in = stand_ins / path.relative_to(staging)
+        stand_in.parent.mkdir(parents=True, exist_ok=True)
+        stand_in.write_text(str(path.relative_to(staging)))
     # Relative paths: the archiver splits at commas and expands brackets.
     options = {
         "--model-name": contents.name,
@@ -120,13 +180,13 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
         "--export-path": ".",
     }
     words = [word for option, value in options.items() if value for word in (option, value)]
-    (staging / "tmp").mkdir()
+    (stand_ins / "tmp").mkdir()
     packed = command.run(
         [sys.executable, "-m", "model_archiver.model_packaging", *words],
         timeout=_ARCHIVER_TIMEOUT,
-        cwd=staging,
+        cwd=stand_ins,
         # The archiver empties and removes $TMPDIR/<model name>, whoever made it.
-        env={"TMPDIR": str(staging / "tmp")},
+        env={"TMPDIR": str(stand_ins / "tmp")},
         accept=(0, 1),
     )
     if packed.returncode:
@@ -135,20 +195,21 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
             f"torch-model-archiver could not pack {contents.name}: {reason}",
             hint="mend that, or free some disk space, then run the command again",
         )
-    repack(staging / f"{contents.name}.mar", target)
+    return stand_ins / f"{contents.name}.mar"
 
 
-def repack(source: Path, target: IO[bytes]) -> None:
-    """Write the archive ``source`` to ``target`` in its canonical form."""
-    with zipfile.ZipFile(source) as packed, zipfile.ZipFile(target, "w") as canonical:
-        for name in sorted(packed.namelist()):
-            if not name.endswith("/"):
-                entry = zipfile.ZipInfo(name, _EPOCH)
-                entry.external_attr = _FILE_MODE
-                entry.create_system = _UNIX
-                content = packed.read(name)
-                canonical.writestr(entry, _dateless(content) if name == MANIFEST else content)
+def _file(name: str, path: Path) -> Entry:
+    def open_file() -> IO[bytes]:
+        return path.open("rb")
+
+    return Entry(name, path.stat().st_size, open_file)
 
 
-def _dateless(manifest: bytes) -> bytes:
-    return json.dumps(json.loads(manifest) | {"createdOn": _CREATED_ON}, indent=2).encode()
+def _text(name: str, content: bytes) -> Entry:
+    return Entry(name, len(content), partial(io.BytesIO, content))
+
+
+def _dateless(manifest: Entry) -> Entry:
+    with manifest.open() as file:
+        content = json.loads(file.read()) | {"createdOn": _CREATED_ON}
+    return _text(MANIFEST, json.dumps(content, indent=2).encode())

@@ -4,7 +4,6 @@ torch and torchvision are imported here, and only for a model that is not made o
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +54,14 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
     """
     root = into / "root"
     for name, origin in model.extra_files.items():
-        _copy(source.resolve(origin, folder), root / name)
+        _link(source.resolve(origin, folder), root / name)
     for package in sorted({source.package_of(origin) or "" for origin in sources(model)} - {""}):
         for text in source.licenses(package):
             # The folder's name is part of every archive's bytes, so it keeps its British spelling.
-            _copy(text, root / "licences" / package / text.name)
+            _link(text, root / "licences" / package / text.name)
     handler = model.handler or ""
     if handler.endswith(".py"):
-        handler = _copy(source.resolve(handler, folder), into / Path(handler).name).name
+        handler = _link(source.resolve(handler, folder), into / Path(handler).name).name
     staged = _stage_model(model, folder, into, downloads)
     config = into / "model-config.yaml"
     if model.config:
@@ -86,12 +85,12 @@ def _stage_model(model: Model, folder: Path, into: Path, downloads: Path) -> Sta
     if artifact.eager:
         code = source.resolve(artifact.eager.code, folder)
         serialized = _state_dict(artifact.eager, folder, into)
-        return StagedModel(model.version, serialized, _copy(code, into / code.name))
+        return StagedModel(model.version, serialized, _link(code, into / code.name))
     saved = artifact.torchscript or artifact.export
     if saved is None:
         raise InputError("an adopted archive is not made here", at=folder / "model.yaml")
     path = source.resolve(saved.file, folder)
-    return StagedModel(model.version, _copy(path, into / path.name))
+    return StagedModel(model.version, _link(path, into / path.name))
 
 
 def _torchvision(
@@ -109,7 +108,7 @@ def _torchvision(
     (into / "root" / "labels.json").write_text(labels, encoding="utf-8")
     path = into / f"{spec.builder}.pth"
     try:
-        _copy(weights.fetch(published.url, downloads), path)
+        _link(weights.fetch(published.url, downloads), path)
     except weights.UnreachableError as error:
         if spec.fallback is None:
             raise
@@ -130,7 +129,7 @@ def _random_weights(builder: str, seed: int, path: Path) -> None:
 def _state_dict(eager: Eager, folder: Path, into: Path) -> Path:
     parts = {prefix: source.resolve(name, folder) for prefix, name in _parts(eager).items()}
     if list(parts) == [""]:
-        return _copy(parts[""], into / parts[""].name)
+        return _link(parts[""], into / parts[""].name)
     import torch
 
     merged = {
@@ -147,6 +146,9 @@ def _parts(eager: Eager) -> Mapping[str, str]:
     return {"": eager.state_dict} if isinstance(eager.state_dict, str) else eager.state_dict
 
 
-def _copy(origin: Path, target: Path) -> Path:
+def _link(origin: Path, target: Path) -> Path:
+    """Stage a file without a copy of it: weights may be larger than what is free on this disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return shutil.copyfile(origin, target)
+    target.unlink(missing_ok=True)
+    target.symlink_to(origin.resolve())
+    return target

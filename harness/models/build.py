@@ -96,20 +96,24 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
     note = ""
     folder = repository.models / model.name
     with _staging(repository.built_models) as staging:
+        packed = staging / "packed"
         if adopted := model.artifact.adopted:
-            version, packed = model.version, _adopted_archive(model, folder)
+            version = model.version
+            theirs = _adopted_archive(model, folder)
+            with files.replacing(packed) as target, theirs.open("rb") as file:
+                shutil.copyfileobj(file, target)
         else:
             downloads = repository.built_models / "weights"
             contents = artifact.stage(model, folder, staging, downloads)
-            version, note, packed = contents.version, contents.note, staging / "packed"
-            with packed.open("wb") as file:
-                archive.pack(contents, file)
+            version, note = contents.version, contents.note
+            with files.replacing(packed) as target:
+                archive.pack(contents, target)
         sha256, size = files.sha256(packed), packed.stat().st_size
         name = adopted.mar if adopted else mar_name(model.name, version, sha256)
         prepared = reference.prepare(model, folder, version, packed, staging / "unpacked")
         samples.write_samples(samples.folder(repository, model.name, version), prepared)
-        with files.replacing(store(repository) / name) as target, packed.open("rb") as file:
-            shutil.copyfileobj(file, target)
+        store(repository).mkdir(exist_ok=True)
+        packed.replace(store(repository) / name)
     built = LockedModel(version=version, mar=name, sha256=sha256, size=size)
     return Record(inputs=inputs, built=built, note=note)
 

@@ -19,7 +19,8 @@ from harness.models.catalog import Catalog, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, load_lock
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.model_snapshot import Entry, ModelSnapshot
-from harness.snapshot.serving import ServerSettings, ServingSettings, load_settings
+from harness.snapshot.server import ServerSettings
+from harness.snapshot.serving import ServingSettings, load_settings
 
 CONTAINER = {
     "inference_address": "http://0.0.0.0:8080",
@@ -50,7 +51,7 @@ SWITCHES = {
 }
 """What no environment decides otherwise."""
 
-LOCAL_KEYS = frozenset({*CONTAINER, "number_of_gpu"})
+LOCAL_KEYS = frozenset({*CONTAINER, "number_of_gpu", "metrics_config"})
 """All that a run on this machine may change: where things are, and how many GPUs there are."""
 
 _HEADER = (
@@ -78,32 +79,51 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSnapshot:
-    """What an environment's TorchServe is started with."""
+    """What an environment's TorchServe is started with; ``metrics`` is the text of the file that
+    ``metricsConfig`` names, or nothing.
+    """
 
     env: str
     server: ServerSettings
     models: ModelSnapshot
     model_files: tuple[ModelFile, ...]
+    metrics: str = ""
 
     def config_properties(self) -> str:
         """The text of config.properties, with the container's values."""
-        server = self.server.model_dump()
         return _HEADER.format(env=self.env) + properties.dump(
             {
                 **CONTAINER,
                 **SWITCHES,
-                **{key: str(value) for key, value in server.items()},
+                **self.server.config_properties(),
                 "model_snapshot": model_snapshot.pieces(self.models),
             }
         )
 
     def model_files_yaml(self) -> str:
-        """The text of model-files.yaml: the chart's value ``modelStore.files``."""
+        """The text of model-files.yaml: the chart's values ``modelStore.files`` and, where it is
+        set, ``metricsConfig``.
+        """
         # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
         # start, refuses them, and charts and values arrive apart (rule render/version-skew).
         files = [{"name": f.name, "sha256": f.sha256, "size": f.size} for f in self.model_files]
-        values = {"modelStore": {"files": files}}
-        return _HEADER.format(env=self.env) + yaml.safe_dump(values, sort_keys=False)
+        values: dict[str, object] = {"modelStore": {"files": files}}
+        if self.metrics:
+            values["metricsConfig"] = _Block(self.metrics)
+        return _HEADER.format(env=self.env) + yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+
+
+class _Block(str):
+    """A text whose lines stand on lines of their own, so that a diff names the one that changed."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(
+    _Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+)
 
 
 def load(repository: Repository, env: str, lock: Path | None = None) -> ConfigSnapshot:
@@ -114,8 +134,11 @@ def load(repository: Repository, env: str, lock: Path | None = None) -> ConfigSn
         UsageError: there is no such environment.
     """
     catalog = load_catalog(repository.models)
-    settings = load_settings(repository.app(env) / "serving.yaml", catalog)
-    return build(env, catalog, load_lock(lock or repository.lock), settings)
+    serving = repository.app(env) / "serving.yaml"
+    settings = load_settings(serving, catalog)
+    name = settings.server.metrics_config
+    metrics = document.read_text(serving.with_name(name)) if name else ""
+    return build(env, catalog, load_lock(lock or repository.lock), settings, metrics)
 
 
 def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Path, str]:
@@ -133,7 +156,9 @@ def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Pa
     }
 
 
-def build(env: str, catalog: Catalog, lock: Lock, settings: ServingSettings) -> ConfigSnapshot:
+def build(
+    env: str, catalog: Catalog, lock: Lock, settings: ServingSettings, metrics: str = ""
+) -> ConfigSnapshot:
     """Put the three sources together; the same input gives the same bytes.
 
     Raises:
@@ -152,6 +177,7 @@ def build(env: str, catalog: Catalog, lock: Lock, settings: ServingSettings) -> 
         model_files=tuple(
             _file(catalog.models[name], locked_model) for name, locked_model in locked.items()
         ),
+        metrics=metrics,
     )
 
 

@@ -24,7 +24,7 @@ from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import CONTAINER, SWITCHES
 from harness.snapshot.model_snapshot import Entry
 from harness.snapshot.properties import Entry as Property
-from harness.snapshot.serving import ServerSettings
+from harness.snapshot.server import ServerSettings
 
 # Where the file says nothing, TorchServe takes every GPU, 100, and as many threads as it likes.
 _MISSING = {"number_of_gpu": "1", "job_queue_size": "100", "number_of_netty_threads": "32"}
@@ -106,7 +106,10 @@ class Imported:
             known = catalog.models[name].serving if name in catalog.models else model.serving
             old, new = known.model_dump(by_alias=True), model.serving.model_dump(by_alias=True)
             overrides[name] = {key: value for key, value in new.items() if value != old[key]}
-        value = {"server": self.server.model_dump(by_alias=True), "models": overrides}
+        value = {
+            "server": self.server.model_dump(by_alias=True, exclude_defaults=True),
+            "models": overrides,
+        }
         schema = _SCHEMA.format("../../../schemas/serving.json")
         body = yaml.safe_dump(value, sort_keys=False)
         return f"{schema}# Imported from {self.path.name}.\n{body}"

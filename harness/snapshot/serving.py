@@ -9,8 +9,7 @@
       squeezenet1_1:
         maxWorkers: 4       # one setting of this environment's own
 
-Names and units are TorchServe's. What is the same everywhere (ports, paths, switches) is no
-setting: it stands in ``config``, once.
+Names and units are TorchServe's; ``server`` has those of the whole process.
 """
 
 from collections.abc import Mapping
@@ -23,19 +22,9 @@ from harness.core import document
 from harness.core.document import Camel, Document
 from harness.core.errors import InputError
 from harness.core.suggest import did_you_mean
-from harness.models.catalog import INT_MAX, Catalog, Positive, Serving
+from harness.models.catalog import Catalog, Serving
 from harness.models.lock import Name
-
-
-class ServerSettings(Camel):
-    """The settings of the whole process."""
-
-    number_of_gpu: Annotated[int, Field(ge=0, le=INT_MAX)]
-    """Whole GPUs of a pod; TorchServe spreads the workers over them, in turn."""
-    job_queue_size: Positive
-    """Requests of one model that may wait; the next one is answered 503."""
-    number_of_netty_threads: Positive
-    """Threads that read requests and write answers."""
+from harness.snapshot.server import ServerSettings
 
 
 class ServingSettings(Camel):

@@ -240,3 +240,17 @@ def test_bad_values_are_refused(render: Render, changes: dict[str, object], mess
 def test_a_drain_shorter_than_an_answer_is_refused(render: Render) -> None:
     with pytest.raises(CommandError, match="drainSeconds is 89: the longest responseTimeout"):
         render("gpu", {"drainSeconds": 89})
+
+
+def test_the_file_of_the_metrics_is_mounted_beside_the_settings(render: Render) -> None:
+    settings = "metrics_config=/etc/torchserve/metrics.yaml"
+    with pytest.raises(CommandError, match=f"config does not say {settings}"):
+        render("gpu", {"metricsConfig": "dimensions: []"})
+
+    config = render("gpu").template["metadata"]["annotations"][f"torchserve/{CONFIG}"]
+    rendered = render("gpu", {"metricsConfig": "dimensions: []", "config": config + settings})
+
+    annotations = rendered.template["metadata"]["annotations"]
+    assert annotations["torchserve/metrics.yaml"] == "dimensions: []"
+    files = next(each for each in rendered.pod["volumes"] if each["name"] == "config")
+    assert "metrics.yaml" in [item["path"] for item in files["downwardAPI"]["items"]]

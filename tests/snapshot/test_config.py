@@ -119,6 +119,7 @@ def test_a_local_run_may_change_these_keys_and_no_other() -> None:
         "inference_address",
         "management_address",
         "metrics_address",
+        "metrics_config",
         "model_store",
         "number_of_gpu",
         "python",

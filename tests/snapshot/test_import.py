@@ -19,7 +19,7 @@ SAMPLES = Path(__file__).parents[1] / "testdata/import"
 def test_the_one_model_sample_is_carried_over(small: Repository) -> None:
     imported = importer.read(SAMPLES / "one-model.properties")
 
-    assert imported.server.model_dump() == {
+    assert imported.server.model_dump(exclude_defaults=True) == {
         "number_of_gpu": 1,
         "job_queue_size": 1000,
         "number_of_netty_threads": 32,

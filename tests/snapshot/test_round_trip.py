@@ -35,6 +35,34 @@ MODELS = {
         },
     ),
 }
+SERVER = {
+    "numberOfGpu": 0,
+    "jobQueueSize": 7,
+    "numberOfNettyThreads": 3,
+    "nettyClientThreads": 2,
+    "maxRequestSize": 500_000_000,
+    "maxResponseSize": 2**31 - 1,
+    "limitMaxImagePixels": False,
+    "decodeInputRequest": False,
+    "serviceEnvelope": "json",
+    "corsAllowedOrigin": "https://example.org",
+    "corsAllowedMethods": "GET, POST",
+    "corsAllowedHeaders": "X-A, X-B",
+    "tsOpenInferenceProtocol": True,
+    "tsHeaderKeySequenceId": "x_id",
+    "grpcInferenceMaxConnectionAgeMs": 300_000,
+    "grpcInferenceMaxConnectionAgeGraceMs": 2**63 - 1,
+    "modelMetricsAutoDetect": True,
+    "ipexEnable": True,
+    "cpuLauncherArgs": "--use_logical_core --ninstances=1",
+    "vmargs": "-Xmx4g -XX:+ExitOnOutOfMemoryError",
+    "preferDirectBuffer": True,
+    "ioRatio": 70,
+    "blacklistEnvVars": "AWS.*",
+    "initialWorkerPort": 9500,
+    "unregisterModelTimeout": 5,
+    "properties": {"key_of_a_plugin": "é = #1"},
+}
 
 
 def free_ports(count: int) -> list[int]:
@@ -67,7 +95,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     settings = ServingSettings.model_validate(
         {
-            "server": {"numberOfGpu": 0, "jobQueueSize": 7, "numberOfNettyThreads": 3},
+            "server": SERVER,
             "models": {name: model.serving for name, model in models.items()},
         }
     )

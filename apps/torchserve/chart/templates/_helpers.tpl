@@ -225,9 +225,9 @@ seccompProfile:
 {{- if and (eq (include "torchserve.surge" .) "0") (eq (include "torchserve.unavailable" .) "0") -}}
 {{- $faults = append $faults "rollout.maxSurge is 0 (its default where two or more pods have GPUs) and so is rollout.maxUnavailable: no pod could ever be replaced" -}}
 {{- end -}}
-{{- $settings := add (len $values.config) (len (include "torchserve.modelFiles" .)) -}}
+{{- $settings := add (len $values.config) (len (include "torchserve.modelFiles" .)) (len $values.metricsConfig) -}}
 {{- if gt $settings 261000 -}}
-{{- $faults = append $faults (printf "config and modelStore.files are %d bytes; Kubernetes keeps 256 KiB of annotations for a pod, 261000 bytes are left for them" $settings) -}}
+{{- $faults = append $faults (printf "config, modelStore.files and metricsConfig are %d bytes; Kubernetes keeps 256 KiB of annotations for a pod, 261000 bytes are left for them" $settings) -}}
 {{- end -}}
 {{- if not $values.config -}}
 {{- $faults = append $faults "config is empty: --set-file config=apps/torchserve/ENV/config.properties" -}}
@@ -238,6 +238,9 @@ seccompProfile:
     "metrics_address" (printf "http://127.0.0.1:%v" $values.metricsPort)
     "grpc_inference_port" (toString $values.grpcPort)
     "model_store" $values.modelStore.mountPath -}}
+{{- if $values.metricsConfig -}}
+{{- $_ := set $addresses "metrics_config" "/etc/torchserve/metrics.yaml" -}}
+{{- end -}}
 {{- range $key, $want := $addresses -}}
 {{- $line := printf "(?m)^%s\\s*[=:]\\s*%s\\s*$" $key (regexQuoteMeta $want) -}}
 {{- if not (regexMatch $line ($values.config | replace "\\" "")) -}}

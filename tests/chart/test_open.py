@@ -1,4 +1,4 @@
-"""The chart's open places: what people put there is rendered, and what would break it is refused."""
+"""The chart's open places: what people put there is rendered, what would break it is refused."""
 
 import pytest
 

@@ -1,11 +1,12 @@
 """The way in: TLS, a known caller, one prediction for one request."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items, mapping, text
+from harness.core.values import Key, KeyPath, dig, items, mapping, text
+from harness.policy.pods import pods_of_service
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -15,6 +16,22 @@ from harness.render.rendered import Environment
 ROUTES = ("HTTPRoute", "GRPCRoute")
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
 _EXPIRES = re.compile(r"\bexp\b")
+# What leads requests to a Service without the gateway: Kubernetes' own, Gateway API's routes of
+# connections, and the kinds of other proxies.
+_OTHER_WAYS = {
+    ("networking.k8s.io", "Ingress"),
+    *(("gateway.networking.k8s.io", f"{kind}Route") for kind in ("TCP", "TLS", "UDP")),
+    ("networking.istio.io", "VirtualService"),
+}
+_OTHER_GROUPS = (
+    "getambassador.io",
+    "k8s.nginx.org",
+    "konghq.com",
+    "projectcontour.io",
+    "route.openshift.io",
+    "traefik.containo.us",
+    "traefik.io",
+)
 _KNOWS = ("apiKeyAuth", "basicAuth", "extAuth", "jwt", "oidc")
 
 
@@ -83,6 +100,45 @@ def callers_authenticate(environment: Environment) -> Iterator[Problem]:
             if any(mapping(policy.value, "spec", kind) for kind in _KNOWS)
         ):
             yield problem(route, "is open to anyone who reaches the gateway", "metadata", "name")
+
+
+@rule(
+    "gateway/one-way-in",
+    why="what leads to the servers beside the gateway has neither its tokens nor its limits, and "
+    "opens TorchServe's other paths",
+    fix="remove it, and use a route of the gateway; where something else keeps strangers out, an "
+    "exception in exceptions.yaml says what, and until when (decision 5)",
+    references=("CIS EKS 5.4.5",),
+)
+def one_way_in(environment: Environment) -> Iterator[Problem]:
+    served = [
+        service
+        for service in environment.of("Service")
+        if any(
+            subject.owner == server.pod.owner
+            for subject in pods_of_service(service, environment)
+            for server in servers(environment)
+        )
+    ]
+    for item in environment.objects:
+        if (item.group, item.kind) in _OTHER_WAYS or item.group.endswith(_OTHER_GROUPS):
+            for service in served:
+                if where := _mention(item.value, service):
+                    yield problem(item, f"leads to {service}", *where)
+
+
+def _mention(value: object, service: Object, path: KeyPath = ()) -> KeyPath:
+    """The first place that names a Service, alone or as a host of the cluster; () if none does."""
+    if isinstance(value, str):
+        host = f"{service.name}.{service.namespace}"
+        return path if value in (service.name, host) or value.startswith(f"{host}.") else ()
+    pairs: Iterable[tuple[Key, object]] = ()
+    if isinstance(value, dict):
+        pairs = ((key, each) for key, each in value.items() if key != "metadata")
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    places = (_mention(each, service, (*path, key)) for key, each in pairs)
+    return next(filter(None, places), ())
 
 
 @rule(

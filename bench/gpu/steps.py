@@ -125,7 +125,7 @@ def right_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, .
             for _ in range(3):
                 reply = _ask(client, sample)
                 fault = f"status {reply.status}" if reply.status != 200 else None
-                if fault := fault or answer.wrong(sample, reply.body):
+                if fault := fault or answer.wrong(sample.expected, reply.body):
                     faults.append(f"{sample.model}/{sample.name}: {fault}")
                 answers += 1
     notes = (
@@ -293,7 +293,7 @@ def _checkout() -> Iterator[Repository]:
         breakable = copy.models / "breakable"
         shutil.copytree(Path(__file__).with_name("breakable"), breakable)
         torch.save({"one": torch.ones(1)}, breakable / "weights.pt")
-        serving = copy.app("local") / "serving.yaml"
+        serving = copy.group("local", "torchserve") / "serving.yaml"
         serving.write_text(serving.read_text() + "  breakable: {}\n")
         yield copy
 

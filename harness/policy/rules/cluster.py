@@ -197,7 +197,8 @@ def access(project: Project) -> Iterator[Problem]:
     "cluster/pod-identity",
     why="an association with an account that no pod runs as gives nobody anything: the sync Job "
     "gets 403 from S3",
-    fix="name the namespace and the ServiceAccount that the chart makes",
+    fix="name the namespace and the ServiceAccount of infra/policies, which the sync Jobs of all "
+    "groups run as (modelStore.sync.serviceAccount)",
     references=("CIS EKS 5.2.1",),
 )
 def pod_identity(project: Project) -> Iterator[Problem]:

@@ -104,19 +104,20 @@ def waits(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "flux/order",
-    why="an object whose namespace, claim or CRD comes later is refused, again and again",
+    why="an object whose namespace, claim or CRD comes later is refused, again and again; a route "
+    "before its Gateway is before its policies too",
     fix="add the Kustomization that brings it to dependsOn",
     references=("Flux audit: namespaces and CRDs first",),
 )
 def order(environment: Environment) -> Iterator[Problem]:
     graph = Graph(environment)
-    for item, needed in _needs(environment):
-        applier, bringer = graph.applier(item), graph.applier(needed)
+    for dependent, needed in _needs(environment):
+        applier, bringer = graph.applier(dependent), graph.applier(needed)
         together = applier == bringer and needed.kind != "HelmRelease"
         if bringer and not together and bringer not in graph.before(applier):
             by = graph.kustomizations.get(applier)
-            message = f"{item} needs {needed}, which {bringer} brings at no fixed time"
-            yield problem(by, message, "spec", "dependsOn") if by else problem(item, message)
+            message = f"{dependent} needs {needed}, which {bringer} brings at no fixed time"
+            yield problem(by, message, "spec", "dependsOn") if by else problem(dependent, message)
 
 
 def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:
@@ -130,12 +131,21 @@ def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:
             if brings in charts:
                 yield item, charts[brings]
                 break
+    yield from _gateways_of_routes(environment)
     for subject in pods(environment):
         for volume in items(subject.spec, "volumes"):
             name = text(volume, "persistentVolumeClaim", "claimName")
             claim = environment.find("PersistentVolumeClaim", name, subject.owner.namespace)
             if claim:
                 yield subject.owner, claim
+
+
+def _gateways_of_routes(environment: Environment) -> Iterator[tuple[Object, Object]]:
+    for route in environment.of("HTTPRoute", "GRPCRoute"):
+        for parent in items(route.value, "spec", "parentRefs"):
+            namespace = text(parent, "namespace") or route.namespace
+            if gateway := environment.find("Gateway", text(parent, "name"), namespace):
+                yield route, gateway
 
 
 @rule(

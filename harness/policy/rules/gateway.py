@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatch
 
 from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, dig, items, mapping, text
 from harness.policy.pods import pods_of_service
-from harness.policy.quantity import seconds
+from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Object
@@ -16,6 +15,15 @@ from harness.render.rendered import Environment
 ROUTES = ("HTTPRoute", "GRPCRoute")
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
 _EXPIRES = re.compile(r"\bexp\b")
+_INFERENCE = re.compile(
+    r"/(predictions|explanations)(/.+)?|/ping|/api-description|/invocations|/models/[^/]+/invoke"
+    r"|/v1/models/[^/]+:(predict|explain)|/v2/models/.+|/v2/health(/.+)?"
+)
+_BUFFERS = (("spec", "connection", "bufferLimit"), ("spec", "http2", "initialStreamWindowSize"))
+_PROXY_MEMORY = (
+    *("spec", "provider", "kubernetes", "envoyDeployment"),
+    *("container", "resources", "limits", "memory"),
+)
 # What leads requests to a Service without the gateway: Kubernetes' own, Gateway API's routes of
 # connections, and the kinds of other proxies.
 _OTHER_WAYS = {
@@ -187,14 +195,22 @@ def tls(environment: Environment) -> Iterator[Problem]:
                     yield problem(gateway, message, *where, "tls", "certificateRefs", at, "name")
     for route in environment.of(*ROUTES):
         for index, host in enumerate(items(route.value, "spec", "hostnames")):
-            if not any(fnmatch(str(host), name) for name in names):
+            if not any(_names(name, str(host)) for name in names):
                 yield problem(route, f"no certificate names {host}", "spec", "hostnames", index)
+
+
+def _names(name: str, host: str) -> bool:
+    """Whether a certificate's name covers a host: ``*`` is one label (RFC 9525, 6.3)."""
+    label, _, domain = host.partition(".")
+    return name == host or (name == f"*.{domain}" and label != "*")
 
 
 @rule(
     "gateway/predictions-only",
-    why="/models, /metrics and the rest of TorchServe's API are for the cluster, not for callers",
-    fix="match a path under /predictions",
+    why="/models, /metrics and the rest of TorchServe's management are for the cluster, not for "
+    "callers",
+    fix="match a path of the inference API: /predictions, /explanations, /ping, /api-description, "
+    "/invocations, /models/NAME/invoke, /v1/models/NAME:predict, /v2/models, /v2/health",
 )
 def predictions_only(environment: Environment) -> Iterator[Problem]:
     for route in environment.of("HTTPRoute"):
@@ -203,11 +219,34 @@ def predictions_only(environment: Environment) -> Iterator[Problem]:
             matches = items(choice, "matches")
             for index, match in enumerate(matches):
                 path = text(match, "path", "value")
-                if not path.startswith("/predictions"):
+                exact = text(match, "path", "type") == "Exact"
+                if not _INFERENCE.fullmatch(path) and not (exact and path == "/v2"):
                     message = f"opens {path or '/'}"
                     yield problem(route, message, *where, "matches", index)
             if not matches and items(choice, "backendRefs"):
                 yield problem(route, "opens every path", *where)
+
+
+@rule(
+    "gateway/buffers-fit",
+    why="a proxy keeps the bodies of the requests in flight, for a retry on another pod: at its "
+    "limit the kubelet kills it, with every request that it carries",
+    fix="lower bufferLimit, initialStreamWindowSize or maxParallelRequests, or raise the memory "
+    "limit of EnvoyProxy: Envoy Gateway lets Envoy use 80 % of it",
+)
+def buffers_fit(environment: Environment) -> Iterator[Problem]:
+    policies = list(environment.of("ClientTrafficPolicy"))
+    buffers = [number(policy.dig(*where), 32768) for policy in policies for where in _BUFFERS]
+    parallel = [
+        number(policy.dig("spec", "circuitBreaker", "maxParallelRequests"), 1024)
+        for policy in environment.of("BackendTrafficPolicy")
+    ]
+    needed = max(buffers, default=0) * max(parallel, default=0)
+    for proxy in environment.of("EnvoyProxy"):
+        limit = quantity(proxy.dig(*_PROXY_MEMORY))
+        if limit is not None and limit * 8 / 10 < needed:
+            message = f"bodies in flight may take {needed / 2**20:,.0f} MiB, 80 % of {{}} are less"
+            yield problem(proxy, message.format(proxy.dig(*_PROXY_MEMORY)), *_PROXY_MEMORY)
 
 
 @rule(

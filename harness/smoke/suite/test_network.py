@@ -68,7 +68,7 @@ def test_other_pods_cannot_go_around_the_gateway(
     )
 
 
-@check(Need.GATEWAY, then="{kubectl} -n torchserve describe securitypolicy torchserve")
+@check(Need.GATEWAY, then="{kubectl} -n envoy-gateway-system describe securitypolicy torchserve")
 def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Expected) -> None:
     endpoint = behind(cluster.gateway, "rest")
     model = next(name for name, *_ in expect.models.entries())

@@ -52,8 +52,8 @@ def _dependencies(tree: Tree, chart: str, files: Iterable[str]) -> Iterator[str]
 
 
 def _leaves(values: Value, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(mapping(value), (*path, str(key)))
+    for key, below in values.items():
+        if isinstance(below, Mapping) and below:
+            yield from _leaves(mapping(below), (*path, str(key)))
         else:
             yield (*path, str(key))

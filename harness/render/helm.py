@@ -137,10 +137,10 @@ def render(
             output = command.run(argv, timeout=_SECONDS, env=isolated_home(scratch)).stdout
         except command.CommandError as error:
             raise _refusal(error, request) from error
-    made = [(value, f"{request.chart}/{name}") for name, value in _documents(output, request)]
+    objects = [(each, f"{request.chart}/{name}") for name, each in _documents(output, request)]
     if request.post:
-        made = post_render(made)
-    return [[_with_namespace(value, request.namespace), path] for value, path in made]
+        objects = post_render(objects)
+    return [[_with_namespace(each, request.namespace), path] for each, path in objects]
 
 
 def read(rendered: object) -> list[tuple[Value, str]]:

@@ -207,19 +207,19 @@ def _parse(chunk: str, request: Build) -> tuple[dict[str, object], str]:
     return plain, os.path.normpath(f"{request.folder}/{path}")
 
 
-def without_origin(value: dict[str, object]) -> tuple[dict[str, object], str]:
+def without_origin(built: dict[str, object]) -> tuple[dict[str, object], str]:
     """A built object without the annotation that names its origin, and the file named there."""
-    metadata = mapping(value, "metadata")
+    metadata = mapping(built, "metadata")
     annotations = dict(mapping(metadata, "annotations"))
     annotation = annotations.pop(_ORIGIN, "")
     if not annotation:
-        return value, ""
+        return built, ""
     origin = yaml.load(str(annotation), Loader=ManifestLoader)  # noqa: S506
     path = text(origin, "path") or text(origin, "configuredIn")
     plain = {key: inner for key, inner in metadata.items() if key != "annotations"}
     if annotations:
         plain["annotations"] = annotations
-    return {**value, "metadata": plain}, path
+    return {**built, "metadata": plain}, path
 
 
 def with_common_metadata(value: Value, spec: Value) -> Value:

@@ -24,19 +24,19 @@ _CRDS = "/crds/"
 _SECONDS = 8  # a build takes 0.1 s; a stuck one must end inside the 10 s of a clear error
 
 
-def apply(program: Path, made: list[Made], post: PostRendering) -> list[Made]:
+def apply(program: Path, objects: list[Made], post: PostRendering) -> list[Made]:
     """The objects as helm-controller hands them to the cluster.
 
     Args:
         program: kustomize.
-        made: what Helm has made, without the namespace that Helm adds as it applies.
+        objects: what Helm has made, without the namespace that Helm adds as it applies.
         post: what to change.
 
     Raises:
         InputError: kustomize refuses a patch, or takes longer than 8 s.
     """
-    definitions = [each for each in made if _CRDS in each[1]]  # Helm applies them before all
-    rendered = [each for each in made if _CRDS not in each[1]]
+    definitions = [each for each in objects if _CRDS in each[1]]  # Helm applies them before all
+    rendered = [each for each in objects if _CRDS not in each[1]]
     hooks = [each for each in rendered if dig(each[0], "metadata", "annotations", _HOOK)]
     others = [each for each in rendered if each not in hooks]
     match post.strategy:
@@ -48,19 +48,19 @@ def apply(program: Path, made: list[Made], post: PostRendering) -> list[Made]:
             return [*definitions, *_all(program, rendered, post)]
 
 
-def _all(program: Path, made: list[Made], post: PostRendering) -> list[Made]:
-    for renderer in post.renderers if made else ():
-        made = _kustomize(program, made, mapping(renderer, "kustomize"))
+def _all(program: Path, objects: list[Made], post: PostRendering) -> list[Made]:
+    for renderer in post.renderers if objects else ():
+        objects = _kustomize(program, objects, mapping(renderer, "kustomize"))
     common = {"commonMetadata": post.common_metadata}
-    return [(kustomize.with_common_metadata(value, common), path) for value, path in made]
+    return [(kustomize.with_common_metadata(each, common), path) for each, path in objects]
 
 
-def _kustomize(program: Path, made: list[Made], renderer: Value) -> list[Made]:
+def _kustomize(program: Path, objects: list[Made], renderer: Value) -> list[Made]:
     """One object a file, so that the origin of each says which it was."""
     with tempfile.TemporaryDirectory(prefix="post-renderer-") as scratch:
-        files = {f"{number}.yaml": each for number, each in enumerate(made)}
-        for name, (value, _) in files.items():
-            Path(scratch, name).write_text(json.dumps(value))
+        files = {f"{number}.yaml": each for number, each in enumerate(objects)}
+        for name, (content, _) in files.items():
+            Path(scratch, name).write_text(json.dumps(content))
         kustomization = {
             "resources": list(files),
             "patches": items(renderer, "patches"),
@@ -75,9 +75,9 @@ def _kustomize(program: Path, made: list[Made], renderer: Value) -> list[Made]:
             raise InputError(f"spec.postRenderers: {reason.removeprefix('Error: ')}") from error
         built: list[Made] = []
         for chunk in f"\n{output.stdout}".split("\n---\n"):
-            value, origin = kustomize.without_origin(
+            content, origin = kustomize.without_origin(
                 yaml.load(chunk, Loader=ManifestLoader) or {}  # noqa: S506  a SafeLoader
             )
-            if value:
-                built.append((value, files[origin][1]))
+            if content:
+                built.append((content, files[origin][1]))
     return built

@@ -98,9 +98,9 @@ class Renderer:
         key = f"{self.pins['helm']} {request.key(tree)}"
 
         def make() -> object:
-            def post_render(made: list[helm.Made]) -> list[helm.Made]:
+            def post_render(objects: list[helm.Made]) -> list[helm.Made]:
                 program = tools.find(self.repository, "kustomize")
-                return post_renderer.apply(program, made, request.post)
+                return post_renderer.apply(program, objects, request.post)
 
             return helm.render(tools.find(self.repository, "helm"), tree, request, post_render)
 

@@ -112,7 +112,7 @@ def callers_authenticate(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "gateway/one-way-in",
-    why="what leads to the servers beside the gateway has neither its tokens nor its limits, and "
+    why="what leads to the servers around the gateway has neither its tokens nor its limits, and "
     "opens TorchServe's other paths",
     fix="remove it, and use a route of the gateway; where something else keeps strangers out, an "
     "exception in exceptions.yaml says what, and until when (decision 5)",
@@ -128,23 +128,23 @@ def one_way_in(environment: Environment) -> Iterator[Problem]:
             for server in servers(environment)
         )
     ]
-    for item in environment.objects:
-        if (item.group, item.kind) in _OTHER_WAYS or item.group.endswith(_OTHER_GROUPS):
+    for way in environment.objects:
+        if (way.group, way.kind) in _OTHER_WAYS or way.group.endswith(_OTHER_GROUPS):
             for service in served:
-                if where := _mention(item.value, service):
-                    yield problem(item, f"leads to {service}", *where)
+                if where := _mention(way.value, service):
+                    yield problem(way, f"leads to {service}", *where)
 
 
-def _mention(value: object, service: Object, path: KeyPath = ()) -> KeyPath:
+def _mention(part: object, service: Object, path: KeyPath = ()) -> KeyPath:
     """The first place that names a Service, alone or as a host of the cluster; () if none does."""
-    if isinstance(value, str):
+    if isinstance(part, str):
         host = f"{service.name}.{service.namespace}"
-        return path if value in (service.name, host) or value.startswith(f"{host}.") else ()
+        return path if part in (service.name, host) or part.startswith(f"{host}.") else ()
     pairs: Iterable[tuple[Key, object]] = ()
-    if isinstance(value, dict):
-        pairs = ((key, each) for key, each in value.items() if key != "metadata")
-    elif isinstance(value, list):
-        pairs = enumerate(value)
+    if isinstance(part, dict):
+        pairs = ((key, each) for key, each in part.items() if key != "metadata")
+    elif isinstance(part, list):
+        pairs = enumerate(part)
     places = (_mention(each, service, (*path, key)) for key, each in pairs)
     return next(filter(None, places), ())
 

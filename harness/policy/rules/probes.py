@@ -33,8 +33,8 @@ _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 def present(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment, *SERVERS):
         containers = [each for each in subject.containers if not each.init]
-        asked = [each for each in containers[1:] if _receives(environment, subject, each)]
-        for container in (*containers[:1], *asked):
+        behind_services = [each for each in containers[1:] if _receives(environment, subject, each)]
+        for container in (*containers[:1], *behind_services):
             for probe in PROBES:
                 if not mapping(container.value, probe):
                     yield container.problem(f"has no {probe}", probe)

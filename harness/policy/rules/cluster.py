@@ -178,7 +178,7 @@ def access(project: Project) -> Iterator[Problem]:
         for index, entry in enumerate(items(cluster.value, *where)):
             groups = items(entry, "kubernetesGroups")
             if "system:masters" in groups:
-                message = "is in system:masters, beside every role"
+                message = "is in system:masters, which no role restricts"
                 yield cluster.problem(message, *where, index, "kubernetesGroups")
             for number, granted in enumerate(items(entry, "accessPolicies")):
                 name = text(granted, "policyARN").rpartition("/")[2]

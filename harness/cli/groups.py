@@ -46,11 +46,11 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = groups.read(find_repository(), args.env)
+    listed = groups.read(find_repository(), args.env)
     if args.json:
-        print(json.dumps({"groups": [asdict(group) for group in found]}, indent=2))
+        print(json.dumps({"groups": [asdict(group) for group in listed]}, indent=2))
         return 0
-    for group in found:
+    for group in listed:
         unrouted = [f"{model} (no requests yet)" for model in group.unrouted]
         print(f"{group.name:<20}{', '.join([*group.models, *unrouted])}")
     return 0
@@ -90,9 +90,9 @@ def _move(args: argparse.Namespace) -> int:
     step = groups.move(repository, args.env, args.model, args.to)
     written = groups.apply(repository, args.env, step.changes)
     names = {"model": args.model, "source": step.source, "target": args.to, "env": args.env}
-    done = step.step in (0, 3)
+    is_last = step.step in (0, 3)
     again = f"harness groups move {args.model} --to {args.to} --env {args.env}"
-    following = [] if done else [_NEXT.format(**names) + again]
+    following = [] if is_last else [_NEXT.format(**names) + again]
     state = _STEP[step.step or 3].format(**names)
     heading = f"step {step.step} of 3: {state}" if step.step else f"nothing to do: {state}"
     return _report(args, written, {"step": step.step, "state": state}, [heading, *following])

@@ -112,8 +112,8 @@ def add(
                 f"no model {model!r}{did_you_mean(model, _models(repository))}", hint=hint
             )
     routed = {model: file for file in serving.values() for model in file.routed}
-    own = {model: routed[model].models[model] if model in routed else {} for model in names}
-    file = serving[pattern.name].with_models(own).with_unrouted({*names} & {*routed})
+    overrides = {model: routed[model].models[model] if model in routed else {} for model in names}
+    file = serving[pattern.name].with_models(overrides).with_unrouted({*names} & {*routed})
     folder = Path("apps/torchserve", env, name)
     release = _renamed(yamlfile.read_text(pattern / "helmrelease.yaml"), pattern.name, name)
     kustomization = yamlfile.read_text(pattern / "kustomization.yaml")

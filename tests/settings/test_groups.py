@@ -209,11 +209,11 @@ def test_a_model_that_comes_and_goes_leaves_the_text_as_it_was(
     head = "# kept\nserver:\n  # kept too\n  numberOfGpu: 1\n"
     text = head + (f"models: {{{listed}}}\n" if flow else f"models:\n{block}")
     file = ServingFile(Path("serving.yaml"), text)
-    there = file.with_model("new", {"maxWorkers": 1}).with_unrouted({"new"})
-    assert there.text.startswith(head)
-    assert set(there.models) == {*names, "new"}
-    assert there.routed == set(names)
-    back = there.without_model("new")
+    longer = file.with_model("new", {"maxWorkers": 1}).with_unrouted({"new"})
+    assert longer.text.startswith(head)
+    assert set(longer.models) == {*names, "new"}
+    assert longer.routed == set(names)
+    back = longer.without_model("new")
     assert back.value == file.value
     assert flow or back.text == text
 

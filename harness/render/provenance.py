@@ -71,16 +71,16 @@ class FromKustomize:
             if file.endswith((".yaml", ".yml")):
                 yield from _documents(self.tree, file)
 
-    def about(self, value: Value) -> list[Document]:
+    def about(self, rendered: Value) -> list[Document]:
         """The documents that an object is made of: its origin, and the patches that name it."""
-        kind, name = text(value, "kind"), text(value, "metadata", "name")
+        kind, name = text(rendered, "kind"), text(rendered, "metadata", "name")
         documents = [each for each in self.documents() if text(each.value, "kind") == kind]
         origin = [each for each in documents if str(each.path) == self.origin]
         named = [each for each in documents if text(each.value, "metadata", "name") == name]
         if len(origin) == 1:  # whatever its name was there: a patch may have changed it
             named += origin
         return [
-            each for each in documents if (each in named if named else _same(each.value, value))
+            each for each in documents if (each in named if named else _same(each.value, rendered))
         ]
 
     def _spots(self, value: Value, path: KeyPath) -> Iterator[_Spot]:

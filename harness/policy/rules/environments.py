@@ -73,8 +73,8 @@ def same_objects(project: Project) -> Iterator[Problem]:
                 yield problem(item, f"is not in {target.name}", "metadata", "name")
 
 
-def _has_owner(item: Object, names: set[str]) -> bool:
-    return item.owner.kind != "HelmRelease" or str(item.owner) in names
+def _has_owner(subject: Object, names: set[str]) -> bool:
+    return subject.owner.kind != "HelmRelease" or str(subject.owner) in names
 
 
 @rule(

@@ -9,13 +9,9 @@ from pathlib import Path
 
 from harness.core.errors import Location
 from harness.core.problem import Problem
-<<<<<<< HEAD
-from harness.core.values import text
-from harness.policy.graph import chart
-=======
 from harness.core.values import items, text
 from harness.policy.finding import Severity
->>>>>>> origin/main
+from harness.policy.graph import chart
 from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers

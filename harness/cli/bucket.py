@@ -89,8 +89,8 @@ def _gc_store(repository: Repository, args: argparse.Namespace) -> int:
         garbage = model_store.sweep(repository, args.env, args.context, remove=args.yes)
     if args.json:
         rows = [{"name": each.name, "size": each.size} for each in garbage.archives]
-        result = {"unneeded": rows, "gone": garbage.gone, "removed": args.yes}
-        print(json.dumps(result, indent=2))
+        answer = {"unneeded": rows, "gone": garbage.gone, "removed": args.yes}
+        print(json.dumps(answer, indent=2))
         return 0
     what = "removed" if args.yes else "to remove with --yes"
     size = sum(each.size for each in garbage.archives) / 1e6

@@ -46,8 +46,8 @@ def _arguments() -> argparse.Namespace:
     ):
         variable = f"MODEL_SYNC_{name.upper().replace('-', '_')}"
         help_text = f"{meaning} ({variable})"
-        value = os.environ.get(variable, default)
-        parser.add_argument(f"--{name}", type=kind, default=value, help=help_text)
+        passed = os.environ.get(variable, default)
+        parser.add_argument(f"--{name}", type=kind, default=passed, help=help_text)
     return parser.parse_args()
 
 

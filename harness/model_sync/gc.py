@@ -46,8 +46,8 @@ def main() -> int:
         sys.stdout.write(f"✗ {error}\n")
         return 1
     archives = [{"name": name, "size": size} for name, size in sorted(unneeded.items())]
-    result = {"unneeded": archives, "gone": gone, "removed": args.remove}
-    sys.stdout.write(json.dumps(result) + "\n")
+    answer = {"unneeded": archives, "gone": gone, "removed": args.remove}
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
 

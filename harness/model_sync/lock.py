@@ -27,7 +27,7 @@ def held(path: Path, holder: str, seconds: float) -> Iterator[None]:
         SyncError: another Job had it all that time.
         OSError: the file cannot be written.
     """
-    # To append, not to write anew: it has the holder's name in it.
+    # To append: the holder's name is in it, and stays until the lock is ours.
     with path.open("a") as lock:
         _acquire(lock, path, seconds)
         lock.truncate(0)

@@ -66,9 +66,9 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
                 _prepare_samples(repository, model)
                 continue
             folder = repository.models / name
-            pinned = [text for text in sources(model) if source.is_pinned(text, folder)]
+            pinned = pinned_sources(model, folder)
             for text in pinned:
-                remote.pin(text, folder)
+                _note_license(model, text, remote.pin(text, folder).license)
             inputs = digest(model, folder)
             record = None if rebuild else _current_record(repository, name, inputs)
             if record is None:
@@ -101,6 +101,11 @@ def digest(model: Model, folder: Path) -> str:
 def sources(model: Model) -> list[str]:
     """Every source that decides the archive or an answer."""
     return [*artifact.sources(model), *reference.sources(model)]
+
+
+def pinned_sources(model: Model, folder: Path) -> list[str]:
+    """Those that neither Git nor a package pins; ``folder`` is the model's own."""
+    return [text for text in sources(model) if source.is_pinned(text, folder)]
 
 
 def make(repository: Repository, model: Model, inputs: str = "") -> Record:
@@ -149,6 +154,15 @@ def _is_elsewhere(model: Model, folder: Path) -> bool:
     if archived is None or archived.is_remote:
         return False
     return not (folder / archived.archive).exists()
+
+
+def _note_license(model: Model, text: str, license_name: str) -> None:
+    """Say so where a hub and model.yaml name two licenses, or the hub none."""
+    named = model.license.weights if model.license else ""
+    if license_name and license_name.casefold() != named.casefold():
+        console.note(f"! {model.name}: {text} is under {license_name}, model.yaml says {named!r}")
+    elif not license_name and text.startswith("hf://"):
+        console.note(f"! {model.name}: {text} names no license: ask its authors")
 
 
 @contextlib.contextmanager

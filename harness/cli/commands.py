@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
             "list": "versions and sizes of the built archives",
             "verify": "compare the archives with the locks",
             "push": "upload the locked archives to an environment's bucket",
+            "pull": "download the locked archives that this machine lacks",
             "gc": "list or remove the archives that no release needs",
             "adopt": "lock the archives of a store that was filled by hand",
         },

@@ -71,15 +71,15 @@ def test_each_model_gives_the_right_answer(
 ) -> None:
     prepared = samples.load_samples(target.repository, expect.lock)
     for name, model_samples in prepared.items():
-        if not model_samples:
+        if not model_samples and "/" not in name:
             raise InputError(
                 f"no right answer of {name} is known",
                 hint=f"name one under samples in models/{name}/model.yaml, harness models build",
             )
     for server in servers:
-        for sample in (each for model_samples in prepared.values() for each in model_samples):
-            reply = server.predict(sample.model, sample.body, sample.content_type)
-            what = f"{server.name}: {sample.model}, asked for {sample.name}"
+        for path, sample in [(path, each) for path, known in prepared.items() for each in known]:
+            reply = server.predict(path, sample.body, sample.content_type)
+            what = f"{server.name}: {path}, asked for {sample.name}"
             assert reply.status == 200, f"{what}: HTTP {reply.status}: {reply.body[:200]!r}"
             difference = answer.wrong(sample, reply.body)
             assert not difference, f"{what}: {difference}"

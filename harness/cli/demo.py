@@ -29,7 +29,11 @@ def _demo(args: argparse.Namespace) -> int:
     samples = load_samples(repository, lock)
     with embedded_server.running(repository, _ENV) as served:
         with console.step("send every model each of its samples") as update:
-            _request(served.inference_url, [s for of in samples.values() for s in of], update)
+            _request(
+                served.inference_url,
+                [s for path, of in samples.items() for s in of if "/" not in path],
+                update,
+            )
         profile = repository.cluster(_ENV) / "loadtest.yaml"
         out = repository.build / "loadtest" / _ENV
         target = Target(served.inference_url, launcher_url=served.launcher_url, embedded=True)
@@ -48,8 +52,9 @@ def _request(url: str, samples: Iterable[PreparedSample], update: console.Update
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as reply:  # noqa: S310
-                reason = answer.wrong(sample, reply.read())
+                status, body = reply.status, reply.read()
         except urllib.error.HTTPError as error:
-            reason = f"HTTP {error.code}: {error.read(500).decode(errors='replace')}"
+            status, body = error.code, error.read()
+        reason = answer.wrong_response(sample.expected, status, body)
         if reason:
             raise InputError(f"{sample.model} gives a wrong response to {sample.name}: {reason}")

@@ -63,12 +63,12 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
     with _exclusive(repository.built_models), contextlib.ExitStack() as stack:
         builder = _Builder(repository, stack, rebuild=rebuild)
         for name, model in catalog.models.items():
-            if own := builder.build(model):
+            if newest := builder.build(model):
                 others = [builder.build(each, older=True) for each in model.older()]
                 others += [_stored(repository, committed, model, each) for each in model.versions]
                 beside = {each.version: each for each in others if each}
                 ordered = tuple(beside[each] for each in model.versions if each in beside)
-                models[name] = own.model_copy(update={"others": ordered})
+                models[name] = newest.model_copy(update={"others": ordered})
         lock = Lock(models=models)
         write_lock(repository.built_models / "lock.yaml", lock)
         _prune(repository, lock)

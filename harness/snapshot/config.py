@@ -283,9 +283,9 @@ class _Served:
 
 def _served(lock: Lock, model: Model, serving: ModelServing) -> Iterator[_Served]:
     """The model's own version, and the others that a group serves, by version."""
-    own = _own_archive(lock, model)
+    first = _own_archive(lock, model)
     default = serving.default_version or model.version
-    archives: dict[str, tuple[LockedModel, Serving]] = {own.version: (own, serving)}
+    archives: dict[str, tuple[LockedModel, Serving]] = {first.version: (first, serving)}
     for version, settings in serving.versions.items():
         archive = lock.archive(model.name, version)
         if archive is None:
@@ -296,7 +296,7 @@ def _served(lock: Lock, model: Model, serving: ModelServing) -> Iterator[_Served
             )
         archives[version] = (archive, settings)
     for version in sorted(archives):
-        is_default = version == (own.version if default == model.version else default)
+        is_default = version == (first.version if default == model.version else default)
         yield _Served(model, *archives[version], is_default)
 
 

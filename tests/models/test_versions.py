@@ -79,10 +79,10 @@ def copied(ranker: Repository, tmp_path: Path) -> Repository:
 
 def test_both_are_built_and_locked(copied):
     lock = build.build(copied)
-    own = lock.models["ranker"]
-    assert (own.version, [each.version for each in own.others]) == (NEW, ["1.0"])
-    assert own.others[0].mar == "ranker_v1.mar"
-    assert {path.name for path in build.store(copied).glob("*.mar")} == {own.mar, "ranker_v1.mar"}
+    locked = lock.models["ranker"]
+    assert (locked.version, [each.version for each in locked.others]) == (NEW, ["1.0"])
+    assert locked.others[0].mar == "ranker_v1.mar"
+    assert {path.name for path in build.store(copied).glob("*.mar")} == {locked.mar, "ranker_v1.mar"}
     write_lock(copied.lock, lock)
     assert load_lock(copied.lock) == lock
     assert verify.problems(copied) == []
@@ -143,8 +143,8 @@ def test_a_version_that_there_is_not_is_named_with_its_line(copied, versions, mo
 
 
 def test_a_served_version_without_a_locked_archive_says_how_to_get_it(copied):
-    own = build.build(copied).models["ranker"].model_copy(update={"others": ()})
-    write_lock(copied.lock, Lock(models={"ranker": own}))
+    locked = build.build(copied).models["ranker"].model_copy(update={"others": ()})
+    write_lock(copied.lock, Lock(models={"ranker": locked}))
     with pytest.raises(InputError, match=r"version 1.0 of model ranker is not in the lock\n  → "):
         config.load(copied, "local")
 

@@ -82,7 +82,10 @@ def test_both_are_built_and_locked(copied):
     locked = lock.models["ranker"]
     assert (locked.version, [each.version for each in locked.others]) == (NEW, ["1.0"])
     assert locked.others[0].mar == "ranker_v1.mar"
-    assert {path.name for path in build.store(copied).glob("*.mar")} == {locked.mar, "ranker_v1.mar"}
+    assert {path.name for path in build.store(copied).glob("*.mar")} == {
+        locked.mar,
+        "ranker_v1.mar",
+    }
     write_lock(copied.lock, lock)
     assert load_lock(copied.lock) == lock
     assert verify.problems(copied) == []

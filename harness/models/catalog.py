@@ -116,7 +116,7 @@ class Adopted(Camel):
 
 
 class OtherVersion(Camel):
-    """A version that a group may serve beside the model's own: an archive that exists.
+    """A version that a group may serve next to the model's own: an archive that exists.
 
     Attributes:
         archive: as in ``Adopted``; without it, the one that models/lock.yaml has already.
@@ -243,7 +243,7 @@ class Model(Camel):
 
     @property
     def all_versions(self) -> tuple[str, ...]:
-        """Its own version, and those that can be served beside it."""
+        """Its own version, and those that can be served next to it."""
         return (self.version, *self.versions)
 
     def older(self) -> "Iterator[Model]":

@@ -7,7 +7,7 @@
         mar: silero_vad-6.2.3-0f3a….mar
         sha256: 0f3a…
         size: 2241536
-        others:                    # versions that can be served beside it, if there are any
+        others:                    # versions that can be served with it, if there are any
         - version: "6.2.2"
           mar: silero_vad-6.2.2-91bc….mar
           …
@@ -79,7 +79,7 @@ class LockedModel(Strict):
         mar: its file name in the model store.
         sha256: of its content.
         size: of it, in bytes.
-        others: the archives of versions that can be served beside this one.
+        others: the archives of versions that can be served with this one.
     """
 
     version: Version

@@ -9,7 +9,7 @@
       squeezenet1_1:
         maxWorkers: 4       # one setting of this group's own
       ranker:
-        versions:           # other versions in models/ranker/model.yaml, served beside its own
+        versions:           # other versions in models/ranker/model.yaml, served with its own
           "1.0": {maxWorkers: 2}
         defaultVersion: "1.0"   # what answers /predictions/ranker; its own version by default
 

@@ -93,9 +93,9 @@ class _Builder:
             if not older:
                 _prepare_samples(self._repository, model)
             return None
-        pinned = [text for text in sources(model) if source.is_pinned(text, folder)]
+        pinned = pinned_sources(model, folder)
         for text in pinned:
-            remote.pin(text, folder)
+            _note_license(model, text, remote.pin(text, folder).license)
         inputs = digest(model, folder)
         path = _record_path(self._repository, model, older=older)
         record = None if self._rebuild else _current_record(self._repository, path, inputs)
@@ -148,6 +148,11 @@ def digest(model: Model, folder: Path) -> str:
 def sources(model: Model) -> list[str]:
     """Every source that decides the archive or an answer."""
     return [*artifact.sources(model), *reference.sources(model)]
+
+
+def pinned_sources(model: Model, folder: Path) -> list[str]:
+    """Those that neither Git nor a package pins; ``folder`` is the model's own."""
+    return [text for text in sources(model) if source.is_pinned(text, folder)]
 
 
 def make(repository: Repository, model: Model, inputs: str = "", *, older: bool = False) -> Record:
@@ -204,6 +209,15 @@ def _is_elsewhere(model: Model, folder: Path) -> bool:
     if archived is None or archived.is_remote:
         return False
     return not (folder / archived.archive).exists()
+
+
+def _note_license(model: Model, text: str, license_name: str) -> None:
+    """Say so where a hub and model.yaml name two licenses, or the hub none."""
+    named = model.license.weights if model.license else ""
+    if license_name and license_name.casefold() != named.casefold():
+        console.note(f"! {model.name}: {text} is under {license_name}, model.yaml says {named!r}")
+    elif not license_name and text.startswith("hf://"):
+        console.note(f"! {model.name}: {text} names no license: ask its authors")
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ class Checks:
     unchecked: int = 0
 
     def take(self) -> list[int]:
-        """The counts, which begin anew."""
+        """The counts, which begin again."""
         counts = [self.inside, self.outside, self.unchecked]
         self.inside = self.outside = self.unchecked = 0
         return counts

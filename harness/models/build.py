@@ -27,7 +27,7 @@ from harness.core import console, files
 from harness.core.document import Strict
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.models import adopted, archive, artifact, reference, samples, source
+from harness.models import adopted, archive, artifact, reference, remote, samples, source
 from harness.models.catalog import RECORDED, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, mar_name, write_lock
 
@@ -65,9 +65,15 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
                 console.note(f"! {name}: its archive is not in models/{name}: left alone")
                 _prepare_samples(repository, model)
                 continue
-            inputs = digest(model, repository.models / name)
+            folder = repository.models / name
+            pinned = [text for text in sources(model) if source.is_pinned(text, folder)]
+            for text in pinned:
+                remote.pin(text, folder)
+            inputs = digest(model, folder)
             record = None if rebuild else _current_record(repository, name, inputs)
             if record is None:
+                for text in pinned:
+                    remote.provide(text, folder)
                 worker = worker or stack.enter_context(_worker())
                 record = _build_in(worker, repository, model, inputs)
             if record.note:
@@ -83,14 +89,18 @@ def digest(model: Model, folder: Path) -> str:
     """SHA-256 over everything that decides what comes out of a build."""
     settings = (path for path in (folder / "model.yaml", folder / RECORDED) if path.is_file())
     parts = {path.name: files.sha256(path) for path in settings}
-    named = [*artifact.sources(model), *reference.sources(model)]
-    parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
+    parts |= {name: source.digest(name, folder) for name in sources(model)}
     parts |= {name: source.version(name) for name in _PACKAGES}
     if (archived := model.artifact.adopted) and not archived.is_remote:
         parts[archived.archive] = adopted.digest(folder / archived.archive)
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def sources(model: Model) -> list[str]:
+    """Every source that decides the archive or an answer."""
+    return [*artifact.sources(model), *reference.sources(model)]
 
 
 def make(repository: Repository, model: Model, inputs: str = "") -> Record:

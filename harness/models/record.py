@@ -1,6 +1,6 @@
 """Right answers of a model that has no reference: those of a server that runs it already.
 
-models/<name>/recorded.yaml     the samples, beside model.yaml; written here, never by hand
+models/<name>/recorded.yaml     the samples, next to model.yaml; written here, never by hand
 models/<name>/recorded/         their requests, and the pictures that answer them
 """
 

@@ -28,14 +28,14 @@ def budget(environment: Environment) -> Iterator[Problem]:
     guarded: Counter[str] = Counter()
     for pdb in environment.of("PodDisruptionBudget"):
         selector = pdb.dig("spec", "selector")
-        neighbours = [
+        neighbors = [
             subject
             for subject in pods(environment, "Deployment", "StatefulSet")
             if subject.owner.namespace == pdb.namespace
         ]
-        subjects = [each.owner for each in neighbours if selects(selector, each.labels)]
+        subjects = [each.owner for each in neighbors if selects(selector, each.labels)]
         guarded.update(map(str, subjects))
-        if not any(selects_older(selector, each.labels) for each in neighbours):
+        if not any(selects_older(selector, each.labels) for each in neighbors):
             yield problem(pdb, "selects no pod", "spec", "selector")
         total = sum(replicas(environment, subject)[0] for subject in subjects)
         for key in ("maxUnavailable", "minAvailable"):

@@ -93,7 +93,7 @@ def model_files(repository: Repository) -> dict[str, Path]:
 
 
 def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
-    """Resolve everything anew, and write the locks: all of them or none.
+    """Resolve everything again, and write the locks: all of them or none.
 
     Args:
         upgrade: packages that may move to newer versions, or ``all``; others keep their pins.

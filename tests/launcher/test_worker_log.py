@@ -77,9 +77,9 @@ FAILED_IMPORT = "ModuleNotFoundError: No module named '{}'"
                 FAILED_IMPORT.format("ts.torch_handler.handler"),
             ],
             (
-                "ModuleNotFoundError: No module named 'onnxruntime.x': the image has no package with "
-                "onnxruntime; name it in models/slow/requirements.in, or put its files into the "
-                "archive (extraFiles)"
+                "ModuleNotFoundError: No module named 'onnxruntime.x': the image has no package "
+                "with onnxruntime; name it in models/slow/requirements.in, or put its files into "
+                "the archive (extraFiles)"
             ),
         ),
         (

@@ -1,4 +1,4 @@
-"""``harness models push`` and ``gc``: the archives in an environment's bucket and model store."""
+"""``harness models push``, ``pull`` and ``gc``: archives in an environment's bucket and store."""
 
 import argparse
 import json
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
-    """Add the options of push or gc."""
+    """Add the options of push, pull or gc."""
     options.add_shared_env(parser)
-    if action == "push":
-        parser.set_defaults(run=_push)
+    if action in ("push", "pull"):
+        parser.set_defaults(run=_push if action == "push" else _pull)
         return
     parser.add_argument(
         "--store",
@@ -41,7 +41,7 @@ def _push(args: argparse.Namespace) -> int:
     bucket.aws.confirm_account()
     pushed: list[str] = []
     present: list[str] = []
-    for model, locked in load_lock(repository.lock).models.items():
+    for model, locked in load_lock(repository.lock).archives():
         if locked.unset:
             console.note(f"! {model} {locked.version} is UNSET: nothing to push")
             continue
@@ -52,6 +52,26 @@ def _push(args: argparse.Namespace) -> int:
         print(json.dumps({"bucket": bucket.name, "pushed": pushed, "there": present}, indent=2))
     else:
         print(f"s3://{bucket.name}: {len(pushed)} pushed, {len(present)} already present")
+    return 0
+
+
+def _pull(args: argparse.Namespace) -> int:
+    """Download every locked archive that build/models/model-store lacks."""
+    repository = find_repository()
+    bucket = _bucket(repository, args.env)
+    pulled: list[str] = []
+    for _, locked in load_lock(repository.lock).archives():
+        path = model_store_folder(repository) / locked.mar
+        if locked.unset or path.is_file():
+            continue
+        with console.step(locked.mar):
+            bucket.fetch(locked, path)
+        pulled.append(locked.mar)
+    if args.json:
+        print(json.dumps({"bucket": bucket.name, "pulled": pulled}, indent=2))
+    else:
+        print("\n".join([*pulled, f"{len(pulled)} pulled from s3://{bucket.name}"]))
+        console.note("next: harness models build")
     return 0
 
 

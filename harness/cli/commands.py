@@ -36,6 +36,7 @@ VERBS: dict[str, Verb] = {
             "verify": "compare the archives with the locks",
             "record": "write a running server's answers as the right ones of a model",
             "push": "upload the locked archives to an environment's bucket",
+            "pull": "download the locked archives that this machine lacks",
             "gc": "list or remove the archives that no release needs",
             "adopt": "lock the archives of a store that was filled by hand",
         },

@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
             "adopt": "lock the archives of a store that was filled by hand",
         },
     ),
+    "requirements": Verb("Build", "Python packages of models, image and harness, as locks"),
     "snapshot": Verb(
         "Build",
         "TorchServe's configuration: config.properties and model-files.yaml",

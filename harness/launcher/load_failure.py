@@ -4,7 +4,7 @@ out, and of chained exceptions the first cause is told.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import dropwhile, takewhile
 
 _EPILOGUE = "Backend worker process died."  # from here on TorchServe speaks of itself
@@ -14,8 +14,13 @@ _CHAINED = re.compile(
 _FRAME = re.compile(r'  File "([^"]+)", line (\d+)')
 _NOT_THEIRS = re.compile(r"^<frozen |/ts/(model_\w+|service)\.py$|/importlib/__init__\.py$")
 _UNPACKED = re.compile(r".*/models/[0-9a-f]{32}/")  # where TorchServe unpacks an archive
-_MISSING = re.compile(r"ModuleNotFoundError: (No module named '([\w.]+)')")
+_MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '([\w.]+)'")
+# TorchServe looks for its own handlers among the archive's files first.
+_STOCK = re.compile(r"(?:image|text)_\w+|(?:object_detector|\w+_handler|request_envelope\.\w+)")
 _LAST_LINES = 20
+
+Raised = tuple[list[list[str]], list[str]]
+"""An exception: its frames, each with its lines, and the lines of its message."""
 
 
 def explain(label: str, output: Iterable[str], *, timed_out: bool) -> str:
@@ -32,8 +37,7 @@ def explain(label: str, output: Iterable[str], *, timed_out: bool) -> str:
     if traceback:
         reason, below = _first_cause(label, traceback)
     else:
-        below = lines[-_LAST_LINES:]
-        reason = "killed, for want of memory?"
+        reason, below = "killed, for want of memory?", lines[-_LAST_LINES:]
     if timed_out:
         reason = "not ready in time: raise startupTimeout, in its model.yaml or in serving.yaml"
     return "\n".join([f"{label} cannot be loaded: {reason}", *below])
@@ -41,40 +45,49 @@ def explain(label: str, output: Iterable[str], *, timed_out: bool) -> str:
 
 def _first_cause(label: str, traceback: list[str]) -> tuple[str, list[str]]:
     """The first exception with the line of the model's code that raised it, and its frames."""
-    lines = list(takewhile(lambda line: not _CHAINED.match(line), traceback))
-    frames, message = _parts(lines)
+    (frames, message), *later = _exceptions(traceback)
+    if later and (missing := _MISSING.match(message[0])) and _STOCK.fullmatch(missing[1]):
+        frames, message = later[0]
     theirs = [frame for frame in frames if not _NOT_THEIRS.search(_place(frame)[0])]
-    reason = message[0] if message else "an exception without a message"
-    own_lines = [_place(frame) for frame in theirs if _UNPACKED.match(frame[0])]
-    if own_lines:
-        file, line = own_lines[-1]
-        if missing := _MISSING.match(reason):
-            requirements = f"models/{label.rpartition('_')[0]}/requirements.in"
-            reason = (
-                f"{missing[1]}: add its package to {requirements}, then run `make requirements`"
-            )
+    reason = message[0]
+    if missing := _MISSING.match(reason):
+        package = missing[1].partition(".")[0]
+        requirements = f"models/{label.rpartition('_')[0]}/requirements.in"
+        reason += (
+            f": the image has no package with {package}; name it in {requirements} and run "
+            "`make requirements`, or put its files into the archive (extraFiles)"
+        )
+    if in_model := [_place(frame) for frame in theirs if _UNPACKED.match(frame[0])]:
+        file, line = in_model[-1]
         reason = f"{_UNPACKED.sub('', file)}:{line}: {reason}"
     shown = [_UNPACKED.sub('  File "', line) for frame in theirs for line in frame]
     return reason, [*shown, *message[1:]]
 
 
-def _parts(lines: list[str]) -> tuple[list[list[str]], list[str]]:
-    """The frames of a traceback, each with its lines, and the lines of the exception."""
+def _exceptions(traceback: list[str]) -> list[Raised]:
+    """The exceptions of a chain, the first cause first."""
+    exceptions = []
+    rest = traceback
+    while rest:
+        lines = list(takewhile(lambda line: not _CHAINED.match(line), rest))
+        exceptions.append(_exception(lines))
+        rest = rest[len(lines) + 1 :]
+    return exceptions
+
+
+def _exception(lines: list[str]) -> Raised:
     frames: list[list[str]] = []
     message: list[str] = []
-    for line in _without_ends(lines):
+    for line in lines:
+        if not line.strip() or line.startswith("Traceback (most"):
+            continue
         if _FRAME.match(line) and not message:
             frames.append([line])
         elif frames and line.startswith("    ") and not message:
             frames[-1].append(line)
         else:
             message.append(line)
-    return frames, message
-
-
-def _without_ends(lines: list[str]) -> Iterator[str]:
-    """The lines without the title and the empty ones around the next exception."""
-    return (line for line in lines if line.strip() and not line.startswith("Traceback (most"))
+    return frames, message or ["an exception without a message"]
 
 
 def _place(frame: list[str]) -> tuple[str, str]:

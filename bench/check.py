@@ -31,7 +31,7 @@ from harness.schema import catalog
 DOCUMENTS = 1_000
 RUNS = 3
 _CHECKOV = "checkov==3.3.30"  # the newest 3.3
-_OVERLAY = ("apps/torchserve/local/helmrelease.yaml", "sharedMemory")
+_OVERLAY = ("apps/torchserve/local/torchserve/helmrelease.yaml", "sharedMemory")
 _BASE = ("apps/torchserve/base/helmrelease.yaml", "interval")
 _CHART = ("apps/torchserve/chart/values.yaml", "memory")
 _READ = ("apps", "clusters", "infra", "models", "tests", "tools", "exceptions.yaml", "harness")

@@ -14,7 +14,7 @@ from harness.local_cluster.local import LocalCluster
 
 _RUNS = 3
 _WAIT = 60.0  # seconds
-_PROPERTIES = "apps/torchserve/local/config.properties"
+_PROPERTIES = "apps/torchserve/local/torchserve/config.properties"
 
 
 def run() -> list[Figure]:

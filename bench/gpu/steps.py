@@ -293,7 +293,7 @@ def _checkout() -> Iterator[Repository]:
         breakable = copy.models / "breakable"
         shutil.copytree(Path(__file__).with_name("breakable"), breakable)
         torch.save({"one": torch.ones(1)}, breakable / "weights.pt")
-        serving = copy.app("local") / "serving.yaml"
+        serving = copy.group("local", "torchserve") / "serving.yaml"
         serving.write_text(serving.read_text() + "  breakable: {}\n")
         yield copy
 

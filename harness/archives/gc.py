@@ -30,7 +30,7 @@ def needed(repository: Repository) -> set[str]:
     git.fetch()
     names = {
         name
-        for pattern in ("models/lock.yaml", "apps/torchserve/*/model-files.yaml")
+        for pattern in ("models/lock.yaml", "apps/torchserve/**/model-files.yaml")
         for path in repository.root.glob(pattern)
         for name in _MAR.findall(path.read_text())
     }

@@ -15,7 +15,6 @@ from harness.render.tree import Tree
 from harness.settings import gates
 
 _RELEASE = "apps/torchserve/base/helmrelease.yaml"
-_FILES = "apps/torchserve/{}/model-files.yaml"
 _SECONDS = 120  # for Git to fetch main
 _NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _NO_OBJECT = ("403", "404", "NoSuchKey", "NotFound")  # 403: without the right to list
@@ -58,12 +57,13 @@ def inspect_image(installation: Installation) -> Inspection:
 def inspect_models(installation: Installation) -> Inspection:
     """Check whether the bucket has the archives that Git names."""
     source = _source(installation, tree.working(installation.repository))
-    path, bucket = _FILES.format(installation.env), installation.value("MODEL_BUCKET")
-    files = items(source.documents(path)[0].value, "modelStore", "files")
+    bucket = installation.value("MODEL_BUCKET")
+    paths = _model_files(installation, source)
+    files = _archives(source, paths)
     unset = [text(each, "name") for each in files if text(each, "sha256") == UNSET]
     if unset:
         lines = tuple(f"{name} was never built and locked" for name in unset)
-        return Inspection(lines, manual=_remedy(installation, path))
+        return Inspection(lines, manual=_remedy(installation, paths[0]))
     lacking = tuple(
         line for each in files for line in _archive_problems(installation, bucket, each)
     )
@@ -137,6 +137,22 @@ def _source(installation: Installation, main: Tree) -> Tree:
     """What infra/ and apps/ are read from: the commit that the environment pins, or main itself."""
     commit = pinned_commit(main, installation.env)
     return tree.at_commit(installation.repository, commit) if commit else main
+
+
+def _model_files(installation: Installation, source: Tree) -> list[str]:
+    """What each group of the environment lists; in an old commit, the one list of all."""
+    app = f"apps/torchserve/{installation.env}"
+    return [name for name in source.files(app) if name.endswith("/model-files.yaml")]
+
+
+def _archives(source: Tree, paths: list[str]) -> list[object]:
+    """The archives that the lists name, each once."""
+    listed = [
+        each
+        for path in paths
+        for each in items(source.documents(path)[0].value, "modelStore", "files")
+    ]
+    return list({text(each, "name"): each for each in listed}.values())
 
 
 def _some(lines: list[str]) -> tuple[str, ...]:

@@ -22,10 +22,12 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
         parser.add_argument(
             "--env", help="environment whose serving.yaml is written (default: only print it)"
         )
+        options.add_group(parser, "group whose serving.yaml is written")
         parser.add_argument("--force", action="store_true", help="replace an existing serving.yaml")
         parser.set_defaults(run=_import)
         return
     options.add_every_env(parser, "every environment that has a serving.yaml")
+    parser.add_argument("--group", help="group of the environment (default: every one)")
     parser.add_argument(
         "--lock", type=Path, metavar="FILE", help="the archives' lock (default: models/lock.yaml)"
     )
@@ -57,16 +59,25 @@ def _stale_files(
     repository: Repository, args: argparse.Namespace
 ) -> tuple[list[str], dict[Path, str]]:
     """Return the environments and their stale files with the text that belongs there."""
-    serving = repository.root.glob("apps/torchserve/*/serving.yaml")
-    environments = [args.env] if args.env else sorted(path.parent.name for path in serving)
+    if args.group and not args.env:
+        raise UsageError("--group needs --env", hint="--all is every group of every environment")
+    environments = [args.env] if args.env else _with_groups(repository)
     if not environments:
         raise UsageError(
             "no environment has a serving.yaml", at=repository.root / "apps/torchserve"
         )
     stale: dict[Path, str] = {}
     for env in environments:
-        stale |= config.stale(repository, env, args.lock)
+        stale |= config.stale(repository, env, args.lock, args.group)
     return environments, stale
+
+
+def _with_groups(repository: Repository) -> list[str]:
+    """The environments that serve something; one of the layout before groups is among them."""
+    app = repository.root / "apps/torchserve"
+    groups = app.glob("*/*/serving.yaml")
+    flat = app.glob("*/serving.yaml")
+    return sorted({*(path.parts[-3] for path in groups), *(path.parts[-2] for path in flat)})
 
 
 def _as_json(repository: Repository, environments: list[str], stale: dict[Path, str]) -> str:
@@ -82,7 +93,7 @@ def _diff(path: Path, text: str) -> str:
 
 def _import(args: argparse.Namespace) -> int:
     repository = find_repository()
-    target = repository.app(args.env) / "serving.yaml" if args.env else None
+    target = repository.group(args.env, args.group) / "serving.yaml" if args.env else None
     if target and target.exists() and not args.force:
         raise UsageError("already exists", at=target, hint="--force replaces it")
     imported = importer.read(args.file)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from harness.core.errors import UsageError
 
+FIRST_GROUP = "torchserve"
+"""The group that every environment begins with. Its Deployment's selector holds that name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Repository:
@@ -53,8 +56,42 @@ class Repository:
         return _folders(self.root / "clusters")
 
     def app(self, env: str) -> Path:
-        """The TorchServe overlay of an environment: serving.yaml and the snapshot."""
+        """The TorchServe overlay of an environment: a folder for each of its groups."""
         return self._environment_folder("apps/torchserve", env)
+
+    def groups(self, env: str) -> list[str]:
+        """The names of an environment's serving groups: its folders that have a serving.yaml.
+
+        Raises:
+            UsageError: there is no such environment, or its files lie as they did before groups.
+        """
+        app = self.app(env)
+        if (app / "serving.yaml").is_file():
+            raise UsageError(
+                "belongs into the folder of a group",
+                at=app / "serving.yaml",
+                hint="harness groups adopt-layout (docs/upgrading.md)",
+            )
+        return sorted(path.parent.name for path in app.glob("*/serving.yaml"))
+
+    def group(self, env: str, group: str | None = None) -> Path:
+        """The folder of a serving group: serving.yaml, its snapshot and its HelmRelease.
+
+        Args:
+            env: the environment.
+            group: the group; by default the only one, or the first: ``torchserve``.
+
+        Raises:
+            UsageError: there is no such environment or group.
+        """
+        groups = self.groups(env)
+        name = group or (groups[0] if len(groups) == 1 else FIRST_GROUP)
+        if name not in groups:
+            raise UsageError(
+                f"{env} has no group {name!r}",
+                hint=f"one of: {', '.join(groups)}" if groups else "add a serving.yaml to one",
+            )
+        return self.app(env) / name
 
     def cluster(self, env: str) -> Path:
         """The Flux entry point of an environment, with its loadtest.yaml."""

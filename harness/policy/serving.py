@@ -51,6 +51,11 @@ class Server:
     mounted: Mapping[str, File]
     entries: Mapping[str, properties.Entry]
 
+    @property
+    def group(self) -> str:
+        """The serving group: what installs it is named so."""
+        return self.pod.owner.owner.name
+
     def setting(self, key: str) -> str:
         """The value of a key; empty where the file has none."""
         return self.entries[key].value if key in self.entries else ""
@@ -86,7 +91,10 @@ class Server:
 
     def problem(self, message: str, key: str) -> Problem:
         """A problem of a key of config.properties, at its line in the generated file."""
-        path = Path("apps/torchserve", self.environment.name, CONFIG)
+        app = f"apps/torchserve/{self.environment.name}"
+        file = f"{app}/{self.group}/{CONFIG}"
+        # A pinned commit may be one from before groups.
+        path = Path(file if file in self.environment.files else f"{app}/{CONFIG}")
         line = self.entries[key].line if key in self.entries else 1
         return Problem(message, Location(path, line), str(self.mounted[CONFIG].owner))
 

@@ -1,7 +1,7 @@
 """config.properties and model-files.yaml: a pure function of the models, the lock and serving.yaml.
 
     snapshot = config.load(repository, "staging")
-    snapshot.config_properties()    # the text of apps/torchserve/staging/config.properties
+    snapshot.config_properties()    # apps/torchserve/staging/torchserve/config.properties
 
 docs/snapshot.md says why each key is there, and why some are not.
 """
@@ -79,7 +79,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSnapshot:
-    """What an environment's TorchServe is started with; ``metrics`` is the text of the file that
+    """What the TorchServe of a group is started with; ``metrics`` is the text of the file that
     ``metricsConfig`` names, or nothing.
     """
 
@@ -126,29 +126,45 @@ _Dumper.add_representer(
 )
 
 
-def load(repository: Repository, env: str, lock: Path | None = None) -> ConfigSnapshot:
-    """Build the snapshot of an environment; ``lock`` is the committed one by default.
+def load(
+    repository: Repository, env: str, lock: Path | None = None, group: str | None = None
+) -> ConfigSnapshot:
+    """Build the snapshot of a group.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        lock: the archives; by default the committed ones.
+        group: a group of the environment; by default the only one, or ``torchserve``.
 
     Raises:
         InputError: a model.yaml, the lock or serving.yaml is bad, or they do not fit together.
-        UsageError: there is no such environment.
+        UsageError: there is no such environment or group.
     """
     catalog = load_catalog(repository.models)
-    serving = repository.app(env) / "serving.yaml"
+    serving = repository.group(env, group) / "serving.yaml"
     settings = load_settings(serving, catalog)
     name = settings.server.metrics_config
     metrics = document.read_text(serving.with_name(name)) if name else ""
     return build(env, catalog, load_lock(lock or repository.lock), settings, metrics)
 
 
-def stale(repository: Repository, env: str, lock: Path | None = None) -> dict[Path, str]:
-    """The generated files of an environment that are missing or old, and what they should hold."""
-    snapshot = load(repository, env, lock)
-    folder = repository.app(env)
-    generated = {
-        folder / "config.properties": snapshot.config_properties(),
-        folder / "model-files.yaml": snapshot.model_files_yaml(),
-    }
+def stale(
+    repository: Repository, env: str, lock: Path | None = None, group: str | None = None
+) -> dict[Path, str]:
+    """The generated files that are missing or old, and what they should hold.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        lock: the archives; by default the committed ones.
+        group: a group of the environment; by default every one.
+    """
+    generated: dict[Path, str] = {}
+    for name in [group] if group else repository.groups(env):
+        folder, snapshot = repository.group(env, name), load(repository, env, lock, name)
+        generated[folder / "config.properties"] = snapshot.config_properties()
+        generated[folder / "model-files.yaml"] = snapshot.model_files_yaml()
     return {
         path: text
         for path, text in generated.items()

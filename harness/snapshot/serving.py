@@ -1,4 +1,4 @@
-"""apps/torchserve/<env>/serving.yaml: which models an environment serves, and how.
+"""apps/torchserve/<env>/<group>/serving.yaml: which models a group serves, and how.
 
     server:
       numberOfGpu: 1
@@ -7,7 +7,7 @@
     models:
       mtcnn: {}             # as its model.yaml says
       squeezenet1_1:
-        maxWorkers: 4       # one setting of this environment's own
+        maxWorkers: 4       # one setting of this group's own
 
 Names and units are TorchServe's; ``server`` has those of the whole process.
 """

@@ -16,7 +16,7 @@ from tests.support.aws_server import Shim
 Install = Callable[..., Installation]
 DIGEST = f"sha256:{'1' * 64}"
 BUCKET = "acme-models"
-FILES = "apps/torchserve/staging/model-files.yaml"
+FILES = "apps/torchserve/staging/torchserve/model-files.yaml"
 CONTAINERFILE = "apps/torchserve/image/Containerfile"
 IMAGE = "apps/torchserve/base/helmrelease.yaml"
 REGISTRY = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/staging"
@@ -41,7 +41,7 @@ def filled(fork: Fork) -> Fork:
     fork.fill(**ALL)
     fork.replace(IMAGE, "digest: UNSET", f"digest: {DIGEST}")
     fork.replace(FILES, "sha256: UNSET\n    size: 0", f"sha256: {'2' * 64}\n    size: 3")
-    for path in (FILES, "apps/torchserve/staging/config.properties"):
+    for path in (FILES, "apps/torchserve/staging/torchserve/config.properties"):
         fork.replace(path, "UNSET.mar", "2222.mar")
     return fork
 
@@ -159,13 +159,13 @@ def test_production_follows_the_commit_that_it_pins(filled: Fork, install: Insta
     inspection = release.inspect_main(install("production"))
     assert "clusters/production/release.yaml:14 is UNSET" in inspection.lines
     assert "make promote FROM=staging TO=production" in inspection.manual
-    path = "apps/torchserve/production/model-files.yaml"
+    path = "apps/torchserve/production/torchserve/model-files.yaml"
     unset = (filled.repository.root / path).read_text()
     assert "UNSET" in unset
     filled.replace("clusters/production/release.yaml", "commit: UNSET", f"commit: {proven}")
     filled.merge()
     lines = release.inspect_main(install("production")).lines
-    assert lines[0].startswith("apps/torchserve/production/config.properties:")
+    assert lines[0].startswith("apps/torchserve/production/torchserve/config.properties:")
     assert lines[1].startswith(path), "as the pinned commit has it"
 
 

@@ -15,7 +15,7 @@ from harness.local_cluster import bare_repository
 from harness.local_cluster.local import LocalCluster
 from tests.e2e.timeline import Timeline
 
-OVERLAY = "apps/torchserve/local/helmrelease.yaml"
+OVERLAY = "apps/torchserve/local/torchserve/helmrelease.yaml"
 STORAGE = "infra/storage/kustomization.yaml"
 APPS = "clusters/local/apps.yaml"
 INFRA = "clusters/local/infra.yaml"

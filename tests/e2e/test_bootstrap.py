@@ -48,7 +48,7 @@ clients, on_path, install = fixtures.clients, fixtures.on_path, fixtures.install
 TOKEN = f"ghp_{'x' * 36}"  # no file has it, not even this one
 ROLE = "arn:aws:iam::123456789012:role/workflow"
 IMAGE = "apps/torchserve/base/helmrelease.yaml"
-FILES = "apps/torchserve/staging/model-files.yaml"
+FILES = "apps/torchserve/staging/torchserve/model-files.yaml"
 FOLDER = "clusters/staging"
 
 

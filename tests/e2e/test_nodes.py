@@ -9,8 +9,8 @@ from harness.kubernetes.api import ApiError
 from tests.e2e.scenario import NAME, SERVERS, Scenario
 
 _GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU each
-_PRODUCTION = "apps/torchserve/production/helmrelease.yaml"
-_PROPERTIES = "apps/torchserve/local/config.properties"
+_PRODUCTION = "apps/torchserve/production/torchserve/helmrelease.yaml"
+_PROPERTIES = "apps/torchserve/local/torchserve/config.properties"
 
 
 def _with_gpus(scenario: Scenario, replicas: int, **more: object) -> None:

@@ -4,8 +4,8 @@ from harness.core.values import Value, dig, items, mapping, text
 from harness.kubernetes import kinds, pod_settings, reconciliation
 from tests.e2e.scenario import NAME, Scenario
 
-_PROPERTIES = "apps/torchserve/local/config.properties"
-_FILES = "apps/torchserve/local/model-files.yaml"
+_PROPERTIES = "apps/torchserve/local/torchserve/config.properties"
+_FILES = "apps/torchserve/local/torchserve/model-files.yaml"
 _CONFIG, _LIST = "config.properties", "model-files.json"
 
 

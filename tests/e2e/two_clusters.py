@@ -17,7 +17,7 @@ from tests.e2e import registry
 from tests.e2e.registry import Registry
 
 _RELEASE = "clusters/production/release.yaml"
-_PROPERTIES = "apps/torchserve/{}/config.properties"
+_PROPERTIES = "apps/torchserve/{}/torchserve/config.properties"
 _IMAGE = "apps/torchserve/base/helmrelease.yaml"
 BOTH = ("staging", "production")
 REGION, ACCOUNT = "us-west-2", "123456789012"  # the account is the imitation's

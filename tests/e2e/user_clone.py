@@ -175,7 +175,7 @@ def prepare(two_clusters: TwoClusters, folder: Path, endpoint: str) -> UserClone
         shutil.rmtree(root / "models" / name)
     (root / "models" / "lock.yaml").unlink()
     for each in ("local", *BOTH):
-        _serve_one(root / "apps" / "torchserve" / each)
+        _serve_one(root / "apps" / "torchserve" / each / "torchserve")
         (root / "clusters" / each / "loadtest.yaml").write_text(yaml.safe_dump(_PROFILE))
     (root / "clusters" / "production" / "promotion.yaml").write_text(yaml.safe_dump(_GATES))
     for each in BOTH:
@@ -183,14 +183,14 @@ def prepare(two_clusters: TwoClusters, folder: Path, endpoint: str) -> UserClone
     return clone
 
 
-def _serve_one(app: Path) -> None:
+def _serve_one(group: Path) -> None:
     """The one model that there is; two servers of it in production."""
-    serving = yaml.safe_load((app / "serving.yaml").read_text())
-    (app / "serving.yaml").write_text(yaml.safe_dump({**serving, "models": {MODEL: {}}}))
-    if app.name == "production":
-        release = yaml.safe_load((app / "helmrelease.yaml").read_text())
+    serving = yaml.safe_load((group / "serving.yaml").read_text())
+    (group / "serving.yaml").write_text(yaml.safe_dump({**serving, "models": {MODEL: {}}}))
+    if group.parent.name == "production":
+        release = yaml.safe_load((group / "helmrelease.yaml").read_text())
         release["spec"]["values"]["replicas"] = 2
-        (app / "helmrelease.yaml").write_text(yaml.safe_dump(release, sort_keys=False))
+        (group / "helmrelease.yaml").write_text(yaml.safe_dump(release, sort_keys=False))
 
 
 def _bucket(endpoint: str, env: str) -> None:

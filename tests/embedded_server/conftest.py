@@ -46,7 +46,7 @@ def fill(checkout: Repository, archive: Path) -> Repository:
     """Write the small checkout, with its model built."""
     for path, text in (
         (checkout.models / "gated" / "model.yaml", MODEL),
-        (checkout.root / "apps" / "torchserve" / "local" / "serving.yaml", SERVING),
+        (checkout.root / "apps" / "torchserve" / "local" / "torchserve" / "serving.yaml", SERVING),
         (checkout.root / "clusters" / "local" / "kustomization.yaml", ""),
         (checkout.root / "gate" / "readme", ""),
         (checkout.jars_lock, repository.find().jars_lock.read_text()),

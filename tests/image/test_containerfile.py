@@ -173,7 +173,7 @@ def test_the_ports_are_the_charts(steps: list[tuple[str, str]], checkout: Reposi
 def test_the_interpreter_is_the_snapshots(
     steps: list[tuple[str, str]], checkout: Repository
 ) -> None:
-    config = (checkout.root / "apps/torchserve/production/config.properties").read_text()
+    config = (checkout.root / "apps/torchserve/production/torchserve/config.properties").read_text()
     [python] = re.findall(r"^python=(.*)/bin/python3?$", config, re.MULTILINE)
     assert any(f" python -m venv {python} " in step for step in _all(steps, "RUN"))
 

@@ -61,7 +61,7 @@ class Clone:
     def change(self, value: int) -> str:
         """A setting of both environments is changed on main."""
         for env in ("staging", "production"):
-            path = self.root / f"apps/torchserve/{env}/config.properties"
+            path = self.root / f"apps/torchserve/{env}/torchserve/config.properties"
             lines = path.read_text().splitlines(keepends=True)
             changed = [
                 f"job_queue_size={value}\n" if line.startswith("job_queue_size=") else line

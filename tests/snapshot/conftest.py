@@ -59,7 +59,7 @@ def small(tmp_path: Path) -> Repository:
         """,
     )
     write(
-        tmp_path / "apps/torchserve/test/serving.yaml",
+        tmp_path / "apps/torchserve/test/torchserve/serving.yaml",
         """
         server: {numberOfGpu: 1, jobQueueSize: 10, numberOfNettyThreads: 2}
         models:

@@ -19,14 +19,14 @@ def test_what_was_written_is_fresh(small: Repository, capsys: pytest.CaptureFixt
     assert cli.main(["snapshot", "check", "--all"]) == 0
 
     assert capsys.readouterr().out == "fresh\n"
-    assert (small.app("test") / "model-files.yaml").is_file()
+    assert (small.group("test", "torchserve") / "model-files.yaml").is_file()
 
 
 def test_a_stale_file_is_shown_and_left_alone(
     small: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["snapshot", "write", "--all"])
-    path = small.app("test") / "config.properties"
+    path = small.group("test", "torchserve") / "config.properties"
     path.write_text(path.read_text().replace("job_queue_size=10", "job_queue_size=11"))
 
     assert cli.main(["snapshot", "check", "--env", "test"]) == 1
@@ -40,8 +40,8 @@ def test_json_names_what_is_stale(capsys: pytest.CaptureFixture[str]) -> None:
 
     answer = json.loads(capsys.readouterr().out)
     assert answer["stale"] == [
-        "apps/torchserve/test/config.properties",
-        "apps/torchserve/test/model-files.yaml",
+        "apps/torchserve/test/torchserve/config.properties",
+        "apps/torchserve/test/torchserve/model-files.yaml",
     ]
 
 
@@ -73,16 +73,16 @@ def test_an_import_replaces_serving_yaml_only_when_told(
     small: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["snapshot", "import", str(SAMPLES / "one-model.properties"), "--env", "test", "--json"]
-    before = (small.app("test") / "serving.yaml").read_text()
+    before = (small.group("test", "torchserve") / "serving.yaml").read_text()
 
     assert cli.main(argv) == 2
-    assert (small.app("test") / "serving.yaml").read_text() == before
+    assert (small.group("test", "torchserve") / "serving.yaml").read_text() == before
     assert not (small.models / "squeezenet1_1").exists()
     capsys.readouterr()
 
     assert cli.main([*argv, "--force"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert "apps/torchserve/test/serving.yaml" in answer["written"]
+    assert "apps/torchserve/test/torchserve/serving.yaml" in answer["written"]
     assert {remark["key"] for remark in answer["remarks"]} >= {"NUM_WORKERS", "version"}
     assert cli.main(["snapshot", "write", "--env", "test"]) == 0
 

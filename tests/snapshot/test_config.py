@@ -22,7 +22,7 @@ ENVIRONMENTS = ("local", "staging", "production")
 
 def sources(small: Repository) -> tuple[Catalog, Lock, ServingSettings]:
     catalog = load_catalog(small.models)
-    settings = load_settings(small.app("test") / "serving.yaml", catalog)
+    settings = load_settings(small.group("test", "torchserve") / "serving.yaml", catalog)
     return catalog, load_lock(small.lock), settings
 
 
@@ -83,7 +83,7 @@ def test_each_model_has_a_line_of_its_own(small: Repository) -> None:
 def test_the_fallback_that_was_built_is_served(checkout: Repository) -> None:
     catalog = load_catalog(checkout.models)
     lock = load_lock(checkout.lock)
-    settings = load_settings(checkout.app("local") / "serving.yaml", catalog)
+    settings = load_settings(checkout.group("local", "torchserve") / "serving.yaml", catalog)
     built = lock.models["squeezenet1_1"].model_copy(update={"version": "1.0-random"})
 
     snapshot = config.build(

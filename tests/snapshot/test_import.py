@@ -54,7 +54,7 @@ def test_the_two_model_sample_is_carried_over() -> None:
 def test_what_is_imported_gives_the_same_snapshot_again(small: Repository) -> None:
     imported = importer.read(SAMPLES / "two-models.properties")
     importer.write_models(small, imported)
-    serving = small.app("test") / "serving.yaml"
+    serving = small.group("test", "torchserve") / "serving.yaml"
     serving.write_text(imported.serving_yaml(load_catalog(small.models)))
 
     again = config.load(small, "test")
@@ -100,7 +100,7 @@ def test_a_model_that_is_there_stays_as_it_is(small: Repository, tmp_path: Path)
 def test_what_is_written_can_be_loaded(small: Repository) -> None:
     imported = importer.read(SAMPLES / "one-model.properties")
     importer.write_models(small, imported)
-    path = small.app("test") / "serving.yaml"
+    path = small.group("test", "torchserve") / "serving.yaml"
     catalog = load_catalog(small.models)
     path.write_text(imported.serving_yaml(catalog))
 

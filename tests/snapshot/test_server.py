@@ -54,9 +54,9 @@ def test_a_key_with_a_place_of_its_own_is_no_free_one(key: str, expected: str) -
 
 
 def test_the_file_of_the_metrics_goes_to_the_pods_with_the_settings(small: Repository) -> None:
-    serving = small.app("test") / "serving.yaml"
+    serving = small.group("test") / "serving.yaml"
     serving.write_text(serving.read_text().replace("server: {", "server: {metricsConfig: m.yaml, "))
-    write(small.app("test") / "m.yaml", METRICS)
+    write(small.group("test") / "m.yaml", METRICS)
 
     snapshot = config.load(small, "test")
 

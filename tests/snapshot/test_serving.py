@@ -12,7 +12,7 @@ SERVER = "server: {numberOfGpu: 1, jobQueueSize: 10, numberOfNettyThreads: 2}\n"
 
 
 def load(small: Repository, text: str) -> ServingSettings:
-    path = small.app("test") / "serving.yaml"
+    path = small.group("test", "torchserve") / "serving.yaml"
     write(path, text)
     return load_settings(path, load_catalog(small.models))
 

@@ -102,7 +102,7 @@ def _generate(repository: Repository, changed: list[str]) -> None:
     for name in changed:
         if name.endswith("/serving.yaml"):
             try:
-                written |= config.stale(repository, Path(name).parts[2])
+                written |= config.stale(repository, Path(name).parts[2], None, Path(name).parts[3])
             except InputError:  # a fault of serving.yaml itself: nothing can be generated
                 return
     for path, text in written.items():

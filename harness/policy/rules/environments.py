@@ -134,7 +134,7 @@ def not_smaller(project: Project) -> Iterator[Problem]:
     "environments/proven-models",
     why="a model that staging does not serve, or serves from another archive, reaches users "
     "unproven",
-    fix="serve it in staging first: apps/torchserve/staging/serving.yaml",
+    fix="serve it in staging first: apps/torchserve/staging/<group>/serving.yaml",
 )
 def proven_models(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:

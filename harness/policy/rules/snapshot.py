@@ -39,12 +39,12 @@ def _problems(repository: Repository, env: str) -> list[Row]:
     read = itertools.chain(
         repository.models.glob("*/model.yaml"),
         repository.models.glob("lock.yaml"),
-        repository.app(env).glob("*"),
+        filter(Path.is_file, repository.app(env).rglob("*")),
         *(harness.glob(f"{package}/*.py") for package in ("models", "snapshot")),
     )
     state = hashlib.sha256(env.encode())
     for file in sorted(read):
-        state.update(f"\0{file.name}\0".encode() + file.read_bytes())
+        state.update(f"\0{file.parent.name}/{file.name}\0".encode() + file.read_bytes())
     key = f"snapshot {state.hexdigest()}"
     return cast("list[Row]", Cache(repository).get(key, lambda: _compare(repository, env)))
 

@@ -148,7 +148,7 @@ seccompProfile:
 {{- $faults = append $faults (printf "config, modelStore.files and metricsConfig are %d bytes; Kubernetes keeps 256 KiB of annotations for a pod, 261000 bytes are left for them" $settings) -}}
 {{- end -}}
 {{- if not $values.config -}}
-{{- $faults = append $faults "config is empty: --set-file config=apps/torchserve/ENV/config.properties" -}}
+{{- $faults = append $faults "config is empty: --set-file config=apps/torchserve/ENV/torchserve/config.properties" -}}
 {{- else -}}
 {{- $addresses := dict
     "inference_address" (printf "http://0.0.0.0:%v" $values.inferencePort)

@@ -6,13 +6,18 @@ The lock then names the files as they are called there, with the size and SHA-25
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from harness.core import files
 from harness.core.errors import InputError
-from harness.models.archive import read_manifest
+from harness.models.adopted import DEFAULT_VERSION
+from harness.models.archive import MANIFEST, read_manifest
 from harness.models.catalog import Catalog
-from harness.models.lock import Lock, LockedModel
+from harness.models.lock import Lock, LockedModel, is_file_name
+
+_TO_REPACK = (
+    "{}: the store holds files called *.mar, of letters, digits and . _ - : copy it to its model's "
+    "folder in models/, name it there (artifact.adopted.archive), and `harness models build` "
+    "repacks it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,19 @@ def adopt(folder: Path, catalog: Catalog, committed: Lock) -> Adopted:
         committed: the lock so far; models that are not in the folder keep their entry.
 
     Raises:
-        InputError: an archive is damaged, two are of one model, or a file name cannot be locked.
+        InputError: an archive is damaged, or two are of one model.
     """
     adopted: dict[str, LockedModel] = {}
     skipped = []
-    for path in sorted(folder.glob("*.mar")):
+    for path in sorted(folder.iterdir()):
+        if not _is_archive(path):
+            continue
+        if not (path.is_file() and is_file_name(path.name)):
+            skipped.append(_TO_REPACK.format(path.name))
+            continue
         manifest = read_manifest(path)
-        name, version = manifest.model_name, manifest.model_version
+        version = manifest.model_version or DEFAULT_VERSION
+        name = _name(path, catalog) or manifest.model_name
         model = catalog.models.get(name)
         if not model or model.version != version:
             reason = f"models/{name} is {model.version}" if model else f"there is no models/{name}"
@@ -47,17 +58,20 @@ def adopt(folder: Path, catalog: Catalog, committed: Lock) -> Adopted:
         elif name in adopted:
             raise InputError(f"{adopted[name].mar} is {name} {version} too: remove one", at=path)
         else:
-            adopted[name] = _locked(path, version)
+            sha256, size = files.sha256(path), path.stat().st_size
+            adopted[name] = LockedModel(version=version, mar=path.name, sha256=sha256, size=size)
     return Adopted(Lock(models={**committed.models, **adopted}), tuple(adopted), tuple(skipped))
 
 
-def _locked(path: Path, version: str) -> LockedModel:
-    try:
-        return LockedModel(
-            version=version,
-            mar=path.name,
-            sha256=files.sha256(path),
-            size=path.stat().st_size,
-        )
-    except ValidationError as error:
-        raise InputError("a file name that cannot be locked: rename it", at=path) from error
+def _is_archive(path: Path) -> bool:
+    """Whether TorchServe would load it, if it was named ``all``."""
+    return path.name.endswith((".mar", ".tar.gz", ".tgz", ".model")) or (path / MANIFEST).is_file()
+
+
+def _name(path: Path, catalog: Catalog) -> str | None:
+    """The model whose model.yaml names this file: TorchServe serves it under that name."""
+    for name, model in catalog.models.items():
+        archive = model.artifact.adopted
+        if archive and archive.archive == path.name:
+            return name
+    return None

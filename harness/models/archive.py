@@ -6,13 +6,15 @@ date fixed, nothing compressed (weights hardly shrink, and another zlib would wr
 The archiver gets stand-ins: of weights of any size one copy is made, a piece at a time.
 """
 
+import contextlib
+import hashlib
 import io
 import json
 import shutil
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,19 +36,25 @@ _MANIFEST_BYTES = 1 << 20  # a real one has a few hundred bytes
 _UNPACKED_TIMES = 100
 _UNPACKED_BYTES = 64 << 20
 _UNIX = 3  # zip's number for the system that made the entry
+_REBUILD = "build it again: `harness models build`"
 
 
 class Manifest(BaseModel):
-    """What an archive says about itself; what we do not use of it may be anything."""
+    """What an archive says about itself; what we do not use of it may be anything.
+
+    Empty is what it does not say: TorchServe serves it under the name that its configuration gives
+    it, as version 1.0, by ``default_service_handler``.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    model_name: str = Field(alias="modelName", min_length=1)
-    model_version: str = Field(alias="modelVersion", min_length=1)
-    handler: str = Field(min_length=1)
+    model_name: str = Field("", alias="modelName")
+    model_version: str = Field("", alias="modelVersion")
+    handler: str = ""
     serialized_file: str | None = Field(None, alias="serializedFile")
     model_file: str | None = Field(None, alias="modelFile")
     config_file: str | None = Field(None, alias="configFile")
+    requirements_file: str | None = Field(None, alias="requirementsFile")
 
 
 def read_manifest(mar: Path) -> Manifest:
@@ -55,23 +63,48 @@ def read_manifest(mar: Path) -> Manifest:
     Raises:
         InputError: it is missing, truncated, corrupt, or its manifest is none.
     """
-    hint = "build it again: `harness models build`"
+    with opened(mar) as packed:
+        members = {each.name: each for each in entries(packed)}
+        if MANIFEST not in members:
+            raise InputError(f"{MANIFEST} is missing or not a manifest", at=mar, hint=_REBUILD)
+        return parse_manifest(members[MANIFEST], mar)
+
+
+def parse_manifest(manifest: "Entry", path: Path) -> Manifest:
+    """The manifest of the archive at ``path``.
+
+    Raises:
+        InputError: it is none.
+    """
+    if manifest.size > _MANIFEST_BYTES:
+        raise InputError(f"{MANIFEST} is larger than 1 MiB", at=path, hint=_REBUILD)
     try:
-        with unpackable(mar) as archive:
-            if damaged := archive.testzip():
-                raise InputError(f"corrupt: {damaged} does not fit its checksum", at=mar, hint=hint)
-            if archive.getinfo(MANIFEST).file_size > _MANIFEST_BYTES:
-                raise InputError(f"{MANIFEST} is larger than 1 MiB", at=mar, hint=hint)
-            manifest = json.loads(archive.read(MANIFEST))
-            return Manifest.model_validate(manifest["model"])
-    except FileNotFoundError as error:
-        raise InputError("no such archive", at=mar, hint=hint) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        raise InputError(f"truncated or corrupt: {error}", at=mar, hint=hint) from error
-    except RuntimeError as error:  # "… is encrypted, password required for extraction"
-        raise InputError(str(error), at=mar, hint=hint) from error
+        with manifest.open() as file:
+            return Manifest.model_validate(json.loads(file.read())["model"])
     except (KeyError, TypeError, ValidationError, ValueError) as error:
-        raise InputError(f"{MANIFEST} is missing or not a manifest", at=mar, hint=hint) from error
+        message = f"{MANIFEST} is missing or not a manifest"
+        raise InputError(message, at=path, hint=_REBUILD) from error
+
+
+@contextlib.contextmanager
+def opened(mar: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, of which every byte was read and is right.
+
+    Raises:
+        InputError: it is missing, truncated, corrupt or encrypted, or would fill the disk.
+    """
+    try:
+        packed = unpackable(mar)
+        if damaged := packed.testzip():
+            raise InputError(f"corrupt: {damaged} does not fit its checksum", at=mar, hint=_REBUILD)
+    except FileNotFoundError as error:
+        raise InputError("no such archive", at=mar, hint=_REBUILD) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        raise InputError(f"truncated or corrupt: {error}", at=mar, hint=_REBUILD) from error
+    except RuntimeError as error:  # "… is encrypted, password required for extraction"
+        raise InputError(str(error), at=mar, hint=_REBUILD) from error
+    with packed:
+        yield packed
 
 
 def unpackable(mar: Path) -> zipfile.ZipFile:
@@ -115,6 +148,14 @@ class Entry:
     size: int
     open: Callable[[], IO[bytes]]
 
+    def sha256(self) -> str:
+        """Its SHA-256 as 64 hexadecimal digits."""
+        with self.open() as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
 
 def pack(contents: Contents, target: IO[bytes]) -> None:
     """Write the archive of ``contents`` to ``target``, in its canonical form.
@@ -130,7 +171,8 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
             for name in outline.namelist()
             if name != MANIFEST
         }
-    write([*(_file(name, path) for name, path in paths.items()), _text(MANIFEST, manifest)], target)
+    packed = [file_entry(name, path) for name, path in paths.items()]
+    write([*packed, text_entry(MANIFEST, manifest)], target)
 
 
 def repack(source: Path, target: IO[bytes]) -> None:
@@ -198,18 +240,21 @@ def _outline(contents: Contents) -> Path:
     return stand_ins / f"{contents.name}.mar"
 
 
-def _file(name: str, path: Path) -> Entry:
+def file_entry(name: str, path: Path) -> Entry:
+    """A file on disk, by its path in the archive."""
+
     def open_file() -> IO[bytes]:
         return path.open("rb")
 
     return Entry(name, path.stat().st_size, open_file)
 
 
-def _text(name: str, content: bytes) -> Entry:
+def text_entry(name: str, content: bytes) -> Entry:
+    """A file of an archive that lies nowhere yet."""
     return Entry(name, len(content), partial(io.BytesIO, content))
 
 
 def _dateless(manifest: Entry) -> Entry:
     with manifest.open() as file:
         content = json.loads(file.read()) | {"createdOn": _CREATED_ON}
-    return _text(MANIFEST, json.dumps(content, indent=2).encode())
+    return text_entry(MANIFEST, json.dumps(content, indent=2).encode())

@@ -25,9 +25,9 @@ from pydantic import ValidationError
 
 from harness.core import console, files
 from harness.core.document import Strict
-from harness.core.errors import HarnessError, InputError
+from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.models import archive, artifact, reference, samples, source
+from harness.models import adopted, archive, artifact, reference, samples, source
 from harness.models.catalog import Model, load_catalog
 from harness.models.lock import Lock, LockedModel, mar_name, write_lock
 
@@ -84,8 +84,8 @@ def digest(model: Model, folder: Path) -> str:
     named = [*artifact.sources(model), *reference.sources(model)]
     parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
     parts |= {name: source.version(name) for name in _PACKAGES}
-    if adopted := model.artifact.adopted:
-        parts[adopted.mar] = files.sha256(_adopted_archive(model, folder))
+    if (archived := model.artifact.adopted) and not archived.is_remote:
+        parts[archived.archive] = adopted.digest(folder / archived.archive)
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -97,19 +97,20 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
     folder = repository.models / model.name
     with _staging(repository.built_models) as staging:
         packed = staging / "packed"
-        if adopted := model.artifact.adopted:
+        downloads = repository.built_models / "weights"
+        file_name: str | None = None
+        if archived := model.artifact.adopted:
             version = model.version
-            theirs = _adopted_archive(model, folder)
-            with files.replacing(packed) as target, theirs.open("rb") as file:
-                shutil.copyfileobj(file, target)
+            theirs = adopted.locate(model, archived, folder, downloads)
+            with files.replacing(packed) as target:
+                file_name = adopted.store(model, theirs, staging / "theirs", target)
         else:
-            downloads = repository.built_models / "weights"
             contents = artifact.stage(model, folder, staging, downloads)
             version, note = contents.version, contents.note
             with files.replacing(packed) as target:
                 archive.pack(contents, target)
         sha256, size = files.sha256(packed), packed.stat().st_size
-        name = adopted.mar if adopted else mar_name(model.name, version, sha256)
+        name = file_name or mar_name(model.name, version, sha256)
         prepared = reference.prepare(model, folder, version, packed, staging / "unpacked")
         samples.write_samples(samples.folder(repository, model.name, version), prepared)
         store(repository).mkdir(exist_ok=True)
@@ -125,20 +126,10 @@ def store(repository: Repository) -> Path:
 
 def _is_elsewhere(model: Model, folder: Path) -> bool:
     """Whether the model is an adopted archive that only its old store has."""
-    adopted = model.artifact.adopted
-    return adopted is not None and not (folder / adopted.mar).is_file()
-
-
-def _adopted_archive(model: Model, folder: Path) -> Path:
-    adopted = model.artifact.adopted
-    path = folder / (adopted.mar if adopted else "")
-    manifest = archive.read_manifest(path)
-    actual, expected = (manifest.model_name, manifest.model_version), (model.name, model.version)
-    if actual != expected:
-        raise InputError(
-            f"it is {' '.join(actual)}, model.yaml expects {' '.join(expected)}", at=path
-        )
-    return path
+    archived = model.artifact.adopted
+    if archived is None or archived.is_remote:
+        return False
+    return not (folder / archived.archive).exists()
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
 from harness.models.config import INT_MAX, Config, Positive, Serving
-from harness.models.lock import Name
+from harness.models.lock import Name, Version
 from harness.models.source import Source
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
@@ -38,7 +38,7 @@ def _also(key: str, earlier: str) -> Any:
 class Fallback(Camel):
     """Served where the weights cannot be downloaded: seeded noise, under a version of its own."""
 
-    version: Name
+    version: Version
     seed: int
 
 
@@ -73,9 +73,25 @@ class Eager(Camel):
 
 
 class Adopted(Camel):
-    """An archive that somebody else made; it is served as it is, and keeps its file name."""
+    """An archive that somebody else made: a ``.mar``, a ``.tar.gz`` or a folder.
 
-    mar: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.mar$")]
+    Attributes:
+        archive: where it lies, by its path from model.yaml, or a URL.
+        sha256: of the file; needed for a URL.
+    """
+
+    archive: Annotated[Word, _also("archive", "mar")]
+    sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.archive
+
+    @model_validator(mode="after")
+    def _remote_is_pinned(self) -> Self:
+        if self.is_remote and self.sha256 is None:
+            raise ValueError("a URL needs sha256: what lies there may be another file tomorrow")
+        return self
 
 
 class Artifact(Camel):
@@ -139,7 +155,7 @@ class Model(Camel):
     """One model.yaml."""
 
     name: Name
-    version: Name
+    version: Version
     description: Word
     license: Annotated[License | None, _also("license", "licence")] = None
     artifact: Annotated[Artifact, _also("artifact", "artefact")]

@@ -27,9 +27,9 @@ class Serving(Camel):
     Keys and units are those of TorchServe's model_snapshot.
     """
 
-    min_workers: Positive = 1
-    max_workers: Positive = 1
-    batch_size: Positive = 1
+    min_workers: Count = 1  # 0: nothing is answered until somebody scales it
+    max_workers: Count = 1
+    batch_size: Count = 1  # TorchServe takes 0 for 1
     max_batch_delay: Count = 5  # ms that a batch waits for another request
     response_timeout: Positive = 30  # s until a worker that does not answer is killed
     startup_timeout: Positive = 120  # s for a worker to load the model

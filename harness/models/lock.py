@@ -12,12 +12,13 @@ Two files have this form: ``models/lock.yaml`` is committed and says what the cl
 ``build/models/lock.yaml`` says what was built on this machine.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from harness.core import document, files
 from harness.core.document import Strict
@@ -26,16 +27,51 @@ UNSET = "UNSET"
 """Stands where a fresh checkout has no value yet: the archive was never built from real weights."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""TorchServe's own rule for a model's name; a version goes into file names, so it obeys it too."""
+"""torch-model-archiver's own rule for a model's name."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
+
+_VERSION = re.compile(r"[\w:+@=,~!-][\w.:+@=,~!-]*", re.ASCII)
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar")
+
+
+def _is_version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        raise ValueError(
+            f"{text!r} cannot be a version: it is part of a URL, of the log's lines and of "
+            "config.properties, so that it has letters, digits and . _ - : + @ = , ~ ! alone"
+        )
+    return text
+
+
+def _is_file_name(text: str) -> str:
+    if not is_file_name(text):
+        raise ValueError(
+            f"{text!r} cannot be the name of an archive in the model store: it ends in .mar, and "
+            "has letters, digits and . _ - alone. `harness models build` repacks what is called "
+            "otherwise"
+        )
+    return text
+
+
+def is_file_name(text: str) -> bool:
+    """Whether the model store can hold a file of this name."""
+    return _FILE_NAME.fullmatch(text) is not None
+
+
+Version = Annotated[
+    str, StringConstraints(min_length=1, max_length=100), AfterValidator(_is_version)
+]
+"""TorchServe takes any text; most that people write passes: ``2024-03-20-18:11``, ``1.0+cu121``."""
+
+FileName = Annotated[str, AfterValidator(_is_file_name)]
 
 
 class LockedModel(Strict):
     """One archive. While ``sha256`` is UNSET, ``size`` (bytes) is 0 and ``mar`` ends in UNSET."""
 
-    version: Name
-    mar: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.mar$")]
+    version: Version
+    mar: FileName
     sha256: Annotated[str, StringConstraints(pattern=rf"^([0-9a-f]{{64}}|{UNSET})$")]
     size: Annotated[int, Field(ge=0)]
 
@@ -58,12 +94,19 @@ class Lock(Strict):
 
 def mar_name(name: str, version: str, sha256: str) -> str:
     """The file name of an archive, which says what is in it."""
-    return f"{name}-{version}-{sha256[:12]}.mar"
+    return f"{name}-{re.sub(r'[^A-Za-z0-9_.-]', '-', version)}-{sha256[:12]}.mar"
 
 
-def unset(name: str, version: str) -> LockedModel:
-    """The entry of a model of which nothing was built that could be served."""
-    return LockedModel(version=version, mar=mar_name(name, version, UNSET), sha256=UNSET, size=0)
+def unset(name: str, version: str, archive: str = "") -> LockedModel:
+    """The entry of a model of which nothing was built that could be served.
+
+    Args:
+        name: the model.
+        version: of it.
+        archive: the file name of an archive that keeps its name, if the store can hold it.
+    """
+    mar = archive if is_file_name(archive) else mar_name(name, version, UNSET)
+    return LockedModel(version=version, mar=mar, sha256=UNSET, size=0)
 
 
 def to_commit(versions: Mapping[str, str], built: Lock, committed: Lock) -> Lock:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
@@ -45,7 +46,7 @@ def load_samples(repository: Repository, lock: Lock) -> Mapping[str, tuple[Prepa
 
 def folder(repository: Repository, model: str, version: str) -> Path:
     """Where the samples of one version of a model lie."""
-    return repository.built_models / "samples" / model / version
+    return repository.built_models / "samples" / model / quote(version, safe="")
 
 
 def write_samples(into: Path, samples: Sequence[PreparedSample]) -> None:

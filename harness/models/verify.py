@@ -3,6 +3,7 @@
 from harness.core import files
 from harness.core.errors import InputError
 from harness.core.repository import Repository
+from harness.models.adopted import DEFAULT_VERSION
 from harness.models.archive import read_manifest
 from harness.models.build import store
 from harness.models.lock import Lock, load_lock
@@ -24,11 +25,8 @@ def problems(repository: Repository) -> list[str]:
         except InputError as error:
             lines.append(str(error))
             continue
-        if (manifest.model_name, manifest.model_version) != (name, locked.version):
-            actual = f"{manifest.model_name} {manifest.model_version}"
-            lines.append(
-                f"{path}: its manifest contains {actual}, the lock {name} {locked.version}"
-            )
+        if (version := manifest.model_version or DEFAULT_VERSION) != locked.version:
+            lines.append(f"{path}: it is version {version}, {name} is locked as {locked.version}")
         if (sha256 := files.sha256(path)) != locked.sha256:
             lines.append(f"{path}: sha256 {sha256}, not {locked.sha256} as built")
         other = committed.models.get(name)

@@ -4,7 +4,8 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from http.client import HTTPResponse
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from harness.core import files
@@ -12,6 +13,7 @@ from harness.core.errors import HarnessError
 
 _PATIENCE = 4.0  # s for the first byte: an offline machine must not make anybody wait
 _STALL = 15.0  # s without a byte until a download counts as broken
+_CHUNK = 1 << 20  # bytes: what is in memory of a file, however large it is
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # PyTorch's: squeezenet1_1-b8a52dc0.pth
 
 
@@ -28,16 +30,25 @@ def fetch(url: str, folder: Path) -> Path:
     path = folder / url.rpartition("/")[2]
     if not path.is_file():
         try:
-            with _open(url) as response:
-                content = response.read()
+            response = _open(url)
         except (OSError, ValueError) as error:
             raise UnreachableError(f"{url}: {error}") from error
-        files.write(path, content)
+        with response, files.replacing(path) as target:
+            for piece in _pieces(url, response):
+                target.write(piece)
     expected = _HASH_IN_NAME.search(path.name)
     if expected and not files.sha256(path).startswith(expected[1]):
         path.unlink()
         raise UnreachableError(f"{url}: what came does not fit the checksum in its name")
     return path
+
+
+def _pieces(url: str, response: HTTPResponse) -> Iterator[bytes]:
+    try:
+        while piece := response.read(_CHUNK):
+            yield piece
+    except (OSError, HTTPException) as error:
+        raise UnreachableError(f"{url}: {error}") from error
 
 
 def _open(url: str) -> HTTPResponse:

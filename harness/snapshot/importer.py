@@ -19,7 +19,7 @@ from harness.core import files
 from harness.core.errors import InputError, Location
 from harness.core.repository import Repository
 from harness.models.catalog import Catalog, Model, Serving
-from harness.models.lock import UNSET, Lock, LockedModel, load_lock, write_lock
+from harness.models.lock import Lock, load_lock, unset, write_lock
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import CONTAINER, SWITCHES
 from harness.snapshot.model_snapshot import Entry
@@ -176,8 +176,7 @@ def write_models(repository: Repository, imported: Imported) -> list[Path]:
         schema = _SCHEMA.format("../../schemas/model.json")
         files.write(path, schema + yaml.safe_dump(value, sort_keys=False))
         written.append(path)
-        mar = model.artifact.adopted.mar
-        locked[name] = LockedModel(version=model.version, mar=mar, sha256=UNSET, size=0)
+        locked[name] = unset(name, model.version, model.artifact.adopted.archive)
     if written and write_lock(repository.lock, Lock(models=locked)):
         written.append(repository.lock)
     return written
@@ -191,7 +190,7 @@ def _model(name: str, version: str, entry: Entry, at: Location) -> Model:
                 "name": name,
                 "version": version,
                 "description": f"Imported: {entry.mar_name}, version {version}.",
-                "artifact": {"adopted": {"mar": entry.mar_name}},
+                "artifact": {"adopted": {"archive": entry.mar_name}},
                 "serving": {key: values[key] for key in _SERVING},
             }
         )

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from harness.core import files as disk
 from harness.core.errors import InputError, Location
-from harness.models.archive import Manifest, read_manifest
+from harness.models.adopted import DEFAULT_VERSION
+from harness.models.archive import read_manifest
 from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import ModelFile
 from harness.snapshot.model_snapshot import Entry, ModelSnapshot
@@ -172,10 +173,16 @@ def _archive_faults(
         except InputError as error:
             yield f"{where}: {error}"
             continue
-        yield from _manifest_faults(where, manifest, name, version)
-        twin = first_entries.setdefault((name, manifest.model_version), version)
+        actual = manifest.model_version or DEFAULT_VERSION
+        # Of another name it may be: TorchServe serves it under the one that stands here.
+        if actual != version:
+            yield (
+                f"{where}: its archive says version {actual}, "
+                "and that is what TorchServe would serve it as"
+            )
+        twin = first_entries.setdefault((name, actual), version)
         if twin != version:
-            yield f"{where}: the same version {manifest.model_version} as the entry {twin}"
+            yield f"{where}: the same version {actual} as the entry {twin}"
 
 
 def _content_faults(where: str, mar: Path, file: ModelFile) -> Iterator[str]:
@@ -184,13 +191,3 @@ def _content_faults(where: str, mar: Path, file: ModelFile) -> Iterator[str]:
         yield f"{where}: {mar} has {size} bytes where {file.size} are expected"
     elif (digest := disk.sha256(mar)) != file.sha256:
         yield f"{where}: {mar} has sha256 {digest} where {file.sha256} is expected"
-
-
-def _manifest_faults(where: str, manifest: Manifest, name: str, version: str) -> Iterator[str]:
-    if manifest.model_name != name:
-        yield f"{where}: its archive says that it is {manifest.model_name}"
-    if manifest.model_version != version:
-        yield (
-            f"{where}: its archive says version {manifest.model_version}, "
-            "and that is what TorchServe would serve it as"
-        )

@@ -102,11 +102,10 @@ def test_a_flipped_byte_in_a_file_is_found(tmp_path):
         None,
         [],
         {},
-        {"model": {}},
-        {"model": {"modelName": "m", "handler": "h"}},
+        {"model": []},
         {"model": {"modelName": 1}},
     ],
-    ids=["null", "list", "empty", "no model", "no version", "number"],
+    ids=["null", "list", "empty", "no model", "number"],
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path, about):
     with pytest.raises(InputError, match="is missing or not a manifest"):

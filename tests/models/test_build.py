@@ -198,7 +198,7 @@ def test_an_adopted_archive_keeps_its_bytes_and_its_name(tiny):
 
 def test_an_adopted_archive_of_another_version_is_refused(tiny):
     adopt(tiny, "2")
-    with pytest.raises(InputError, match=r"theirs.mar: it is tiny 1, model.yaml expects tiny 2"):
+    with pytest.raises(InputError, match=r"theirs.mar: it is version 1, model.yaml expects 2"):
         build.build(tiny)
 
 

@@ -26,7 +26,7 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
         ("name: tiny", "name: -tiny", "1: name: String should match pattern"),
         ("code: MIT", "code: ''", "5: license.code: String should have at least 1 character"),
         ("file: tiny.pt", "file: /etc/passwd", "9: artifact.torchscript.file: String should match"),
-        ("reference: ", "serving: {batchSize: 0}\nreference: ", "11: serving.batchSize: Input"),
+        ("reference: ", "serving: {batchSize: -1}\nreference: ", "11: serving.batchSize: Input"),
         ("reference: ", "serving: {minWorkers: 2}\nreference: ", "11: serving: Value error, minW"),
         ("handler: handler.py\n", "", "1: Value error, handler and license are needed"),
         ("reference: reference.py\n", "", "1: Value error, samples and reference come together"),
@@ -68,7 +68,7 @@ def test_an_adopted_archive_needs_nothing_but_itself(edit, tiny):
     path.write_text(
         'name: tiny\nversion: "1"\ndescription: old\nartifact: {adopted: {mar: old.mar}}\n'
     )
-    assert load_model(path).artifact.adopted.mar == "old.mar"
+    assert load_model(path).artifact.adopted.archive == "old.mar"
 
 
 def test_a_folder_without_models_is_refused(tmp_path):

@@ -169,9 +169,9 @@ def test_of_two_versions_the_default_one_is_taken(tmp_path: Path) -> None:
         ),
         (
             'model_snapshot={"modelCount":1,"models":{"a":{"1":{'
-            + ENTRY.replace('"minWorkers":1', '"minWorkers":0')
+            + ENTRY.replace('"minWorkers":1', '"responseTimeout":0,"minWorkers":1')
             + "}}}}\n",
-            r":1: a 1: serving.minWorkers: ",
+            r":1: model_snapshot: models.a.1.responseTimeout: ",
         ),
         (
             'model_snapshot={"modelCount":1,"models":{"a":{"1":{' + ENTRY + "}}}}\n"

@@ -94,11 +94,6 @@ def damage(subject: Subject) -> None:
         pytest.param(truncate, ":3: cat 1.0: .*truncated or corrupt", id="truncated-by-one-byte"),
         pytest.param(damage, ":3: cat 1.0: .*handler.py does not fit its checksum", id="corrupt"),
         pytest.param(
-            lambda s: write_archive(s.store, "dog", "1.0", "cat.mar"),
-            ":3: cat 1.0: its archive says that it is dog",
-            id="other-name",
-        ),
-        pytest.param(
             lambda s: write_archive(s.store, "cat", "1.1", "cat.mar"),
             ":3: cat 1.0: its archive says version 1.1",
             id="other-version",

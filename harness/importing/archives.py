@@ -1,7 +1,7 @@
 """The archives of somebody's model store: what each says of itself, and its own settings.
 
-A ``.mar`` is a zip; ``.model`` and ``.tar.gz`` are gzipped tars; a folder is an archive that was not
-packed. Names and versions that are missing are what TorchServe takes for them (ModelServer,
+A ``.mar`` is a zip; ``.model`` and ``.tar.gz`` are gzipped tars; a folder is an archive that was
+not packed. Names and versions that are missing are what TorchServe takes for them (ModelServer,
 ``ModelManager.createModelArchive`` of 0.12).
 """
 
@@ -158,4 +158,3 @@ def _of_tar(tar: tarfile.TarFile) -> Reader:
         return opened.read(_LARGEST) if opened else None
 
     return content
-

@@ -20,7 +20,9 @@ _OPERATORS = {"&&", "||", ";", "|", "&", "(", ")"}
 _REDIRECTION = re.compile(r"[0-9&]*[<>]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
-_IMAGES_OWN = "torchserve --start --ts-config /home/model-server/config.properties --disable-token-auth"
+_IMAGES_OWN = (
+    "torchserve --start --ts-config /home/model-server/config.properties --disable-token-auth"
+)
 """What the entry point of pytorch/torchserve runs for the word ``serve``."""
 
 
@@ -133,7 +135,7 @@ def _command(words: Sequence[str], at: Location) -> tuple[Command, list[Remark]]
         raise _Refusal(f"unrecognized {unknown[0]}{did_you_mean(unknown[0], known)}")
     remarks = []
     if args.log_config:
-        why = "the launcher has a log configuration of its own, so that no request waits for the log"
+        why = "the launcher has a log configuration of its own: no request waits for the log"
         remarks.append(Remark("--log-config", why, at))
     if args.ncs:
         remarks.append(Remark("--no-config-snapshots", "no snapshot is ever restored here", at))

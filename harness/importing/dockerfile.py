@@ -40,8 +40,8 @@ def read(text: str, path: Path) -> Source:
         if word == "FROM":
             image, *words = re.sub(r"--platform=\S+\s*", "", rest).split()
             earlier = stages.get(image)
-            stage = replace(earlier, variables=dict(earlier.variables)) if earlier else _Stage(image)
-            stage.at = at
+            stage = replace(earlier or _Stage(image), at=at)
+            stage.variables = dict(stage.variables)
             if len(words) == 2:  # AS name
                 stages[words[1]] = stage
         else:

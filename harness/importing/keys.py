@@ -12,8 +12,6 @@ from enum import StrEnum
 from harness.core.suggest import did_you_mean
 from harness.snapshot import server
 
-# What TorchServe's Python launcher reads of the file, before the JVM does.
-_LAUNCHERS = {"vmargs", "plugins_path"}
 KNOWN = frozenset({*server.FIELDS.values(), *server.DECIDED, "tsConfigFile", "version"})
 """Every key that TorchServe 0.12 reads."""
 
@@ -101,7 +99,7 @@ PLACES: Mapping[str, Place] = {
 _WISHED_FOR = {
     "NUM_WORKERS": "minWorkers and maxWorkers of each model decide",
     "snapshot_store": "only 0.1 knew it",
-    "batch_size": "batchSize of each model decides: model_snapshot, models={…} or model-config.yaml",
+    "batch_size": "batchSize of each model decides: models={…} or model-config.yaml",
     "max_batch_delay": "maxBatchDelay of each model decides",
     "min_workers": "minWorkers of each model decides, or default_workers_per_model",
     "max_workers": "maxWorkers of each model decides, or default_workers_per_model",
@@ -129,7 +127,7 @@ def place(key: str) -> Place:
     return Place(Outcome.NOTHING, f"TorchServe 0.12 does not know it{meant}")
 
 
-SECRET = re.compile(r"pass|secret|token|credential|private|api_?key|access_?key|auth", re.IGNORECASE)
+SECRET = re.compile(r"pass|secret|token|credential|private|(api|access)_?key|auth", re.IGNORECASE)
 """Names whose values are never printed."""
 
 _SHORT = (-(2**31), 2**31 - 1)
@@ -228,8 +226,10 @@ def _number_fault(key: str, value: str) -> str:
         if value.strip() != value:
             return "has a blank behind its value, which is part of it: remove it"
         return f"is not a whole number: {value!r}"
-    if not low <= int(value) <= high:
-        return f"is {value}: from {low} to {high:,}" if high < _SHORT[1] else f"is {value}: {low} or more" if int(value) < low else f"is {value}: at most {high:,}"
+    if int(value) < low:
+        return f"is {value}: at least {low:,}"
+    if int(value) > high:
+        return f"is {value}: at most {high:,}"
     return ""
 
 

@@ -134,7 +134,8 @@ def _container(document: Document, where: Path_, container: Mapping[str, object]
         variables=(*source.variables, *variables),
         remarks=(*source.remarks, *remarks),
     )
-    return files_there.with_files(source, Files(document.path.parent, dict(_mounts(document, container))))
+    mounts = dict(_mounts(document, container))
+    return files_there.with_files(source, Files(document.path.parent, mounts))
 
 
 def _words(value: object) -> list[str]:
@@ -192,5 +193,3 @@ def is_yaml(text: str, path: Path) -> bool:
         return any(isinstance(document.value, dict) for document in parse(text, path))
     except InputError:
         return False
-
-

@@ -1,8 +1,8 @@
 """Several sources, merged as TorchServe would: variables over command line over file.
 
-Order of ``ConfigManager``'s constructor in 0.12: the file that ``TS_CONFIG_FILE`` or ``--ts-config``
-names, ``$$NAME$$`` in its values, the command line, and with ``enable_envvars_config=true`` the
-variables named like its constants.
+Order of ``ConfigManager``'s constructor in 0.12: the file that ``TS_CONFIG_FILE`` or
+``--ts-config`` names, ``$$NAME$$`` in its values, the command line, and, where
+``enable_envvars_config`` is true, the variables named like its constants.
 """
 
 import re
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.core.problem import Problem
+from harness.core.suggest import did_you_mean
 from harness.importing import keys
 from harness.importing.keys import Outcome
 from harness.importing.source import Command, Remark, RunningModel, Setting, Source
@@ -119,9 +120,7 @@ def _remark(remark: Remark) -> Key:
     return Key(remark.what, str(remark.at), outcome, remark.why)
 
 
-def _substitute(
-    settings: dict[str, Setting], variables: dict[str, Setting]
-) -> Iterator[Problem]:
+def _substitute(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Problem]:
     for key, setting in list(settings.items()):
         names = _PLACEHOLDER.findall(setting.value)
         for name in names:
@@ -156,9 +155,7 @@ def _overridden(settings: dict[str, Setting], winner: Setting) -> Iterator[Key]:
         yield Key(winner.key, str(earlier.at), Outcome.NOTHING, text)
 
 
-def _apply_variables(
-    settings: dict[str, Setting], variables: dict[str, Setting]
-) -> Iterator[Key]:
+def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Key]:
     enabled = settings.get("enable_envvars_config")
     read = bool(enabled and keys.as_bool(enabled.value))
     for name, variable in variables.items():
@@ -177,11 +174,12 @@ def _apply_variables(
         elif name == "TS_CONFIG_FILE" or name in _PLACES:
             yield Key(name, at, Outcome.ELSEWHERE, "the launcher says where things are")
         elif name.startswith("TS_"):
-            text = keys.did_you_mean(name, _CONSTANTS)
+            text = did_you_mean(name, _CONSTANTS)
             yield Key(name, at, Outcome.NOTHING, f"TorchServe 0.12 does not know it{text}")
         else:
-            secret = ": a value from a Secret" if keys.SECRET.search(name) else ""
-            yield Key(name, at, Outcome.ELSEWHERE, f"the chart's `env`, in helmrelease.yaml{secret}")
+            secret = ", from a Secret" if keys.SECRET.search(name) else ""
+            text = f"the chart's `env`, in helmrelease.yaml{secret}"
+            yield Key(name, at, Outcome.ELSEWHERE, text)
 
 
 def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:

@@ -102,9 +102,7 @@ def _server(
         values[name] = value
         note = keys.read_as(key, setting.value) or _remark(key, value)
         text = f"server.{name}: {str(value).lower() if isinstance(value, bool) else value}"
-        rows.append(
-            Key(key, str(setting.at), Outcome.CARRIED, f"{text}{note and f'; {note}'}")
-        )
+        rows.append(Key(key, str(setting.at), Outcome.CARRIED, f"{text}{note and f'; {note}'}"))
     for key in _REQUIRED:
         name = camel(key)
         if name not in values:

@@ -69,7 +69,7 @@ def _byte_order_mark(entries: Sequence[Entry], path: Path, offset: int) -> Itera
         key = entries[0].key
         plain = key.removeprefix(_BYTE_ORDER_MARK)
         if not plain.startswith("#"):
-            why = f"a byte order mark precedes {plain}: TorchServe ignores the line; save without it"
+            why = f"a byte order mark precedes {plain}: TorchServe ignores the line"
             yield Remark(key, why, Location(path, entries[0].line + offset), lost=True)
         else:
             why = "a byte order mark precedes the comment: TorchServe ignores it"
@@ -104,7 +104,8 @@ def _json_problem(entry: Entry, rest: Sequence[Entry], path: Path, offset: int) 
         line = entry.line_at(min(error.pos, max(len(entry.value) - 1, 0))) + offset
         if entry.key == "model_snapshot" and not entry.value.strip():
             return Problem("model_snapshot has no value", Location(path, line))
-        return Problem(f"{entry.key} is not JSON: {_plain(error, entry.value)}", Location(path, line))
+        text = f"{entry.key} is not JSON: {_plain(error, entry.value)}"
+        return Problem(text, Location(path, line))
     return None
 
 

@@ -34,8 +34,8 @@ def read(url: str) -> Source:
     at = Location(Path(url))
     models = tuple(_models(url, at))
     why = (
-        "a server tells nothing of its config.properties: limits, envelope, CORS, metrics and so on "
-        "are unknown; add that file, or a logs/config/*-startup.cfg, as another source"
+        "a server tells nothing of its config.properties: limits, envelope, CORS, metrics and so "
+        "on are unknown; add that file, or a logs/config/*-startup.cfg, as another source"
     )
     return Source(running=models, remarks=(Remark("config.properties", why, at, lost=True),))
 
@@ -80,10 +80,10 @@ def _get(url: str) -> Any:
         with opener.open(request, timeout=_SECONDS) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
-        hint = f"set {TOKEN} to the management key of its key_file.json" if error.code == 400 else ""
-        raise InputError(f"GET {url}: HTTP {error.code}", hint=hint) from error
+        hint = f"set {TOKEN} to the management key of its key_file.json"
+        text = f"GET {url}: HTTP {error.code}"
+        raise InputError(text, hint=hint if error.code == 400 else "") from error
     except (OSError, HTTPException, ValueError) as error:
         raise HarnessError(
             f"GET {url}: {error}", hint="is this the management address (port 8081 by default)?"
         ) from error
-

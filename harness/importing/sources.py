@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-
 from harness.core import document
 from harness.core.errors import InputError, Location, UsageError
 from harness.importing import (
@@ -23,9 +22,9 @@ _MODEL_CONFIG = {
     *("startupTimeout", "parallelType", "torchrun", "handler", "pt2", "deviceIds"),
 }
 _FORMS = (
-    "a config.properties or *-startup.cfg, a Dockerfile, a compose, Kubernetes, KServe or Helm values "
-    "file, a script, a folder of archives, `torchserve --start …`, NAME=VALUE, or the address of a "
-    "management API"
+    "a config.properties or *-startup.cfg, a Dockerfile, a compose, Kubernetes, KServe or Helm "
+    "values file, a script, a folder of archives, `torchserve --start …`, NAME=VALUE, or the "
+    "address of a management API"
 )
 
 
@@ -79,7 +78,7 @@ def _yaml(text: str, path: Path) -> Source:
         raise InputError(
             "a Helm template is no YAML yet",
             at=path,
-            hint=f"helm template RELEASE CHART > rendered.yaml, then import that instead of {path.name}",
+            hint=f"helm template RELEASE CHART > rendered.yaml, and import that for {path.name}",
         )
     documents = document.parse(text, path)
     value = documents[0].value if len(documents) == 1 else None
@@ -107,5 +106,3 @@ def _logical(text: str) -> str:
     """A script without comments, its continued lines joined."""
     joined = re.sub(r"\\\n", " ", text)
     return "\n".join(line for line in joined.splitlines() if not line.lstrip().startswith("#"))
-
-

@@ -1,4 +1,4 @@
-"""The models that TorchServe would serve after its start, each with the settings that it would have.
+"""The models that TorchServe would serve after its start, each with its settings.
 
 Order of ``ModelServer.initModelStore`` in 0.12: a ``model_snapshot`` alone decides; else
 ``load_models`` names archives, and for each model its model-config.yaml wins over ``models={…}``,
@@ -83,13 +83,13 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
         text = "modelCount is 0: TorchServe starts without a model"
         startup.assumed.append(Key("model_snapshot", str(setting.at), Outcome.NOTHING, text))
         return
-    for name, version, entry in snapshot.entries():
+    for name, written, entry in snapshot.entries():
         archive = _archive(folder, entry.mar_name, setting.at, startup) if folder else None
-        if archive and archive.version != version:
-            text = f"version {version} is {archive.version} in its archive, and that is what counts"
-            where = f"model_snapshot.{name}.{version}"
+        version = archive.version if archive else written
+        if version != written:
+            text = f"its archive says version {version}, and that is what TorchServe serves"
+            where = f"model_snapshot.{name}.{written}"
             startup.assumed.append(Key(where, str(setting.at), Outcome.NOTHING, text))
-            version = archive.version
         if folder is None or archive:
             startup.models.append(Started(name, version, entry, setting.at, archive))
         for text, key in _ignored(entry):
@@ -116,6 +116,7 @@ def _load_models(
     configuration: Configuration, folder: Path | None, workers: int | None, startup: Startup
 ) -> None:
     declared = _declared(configuration, startup)
+    named: list[tuple[str | None, str]]
     setting = configuration.settings.get("load_models")
     value = setting.value if setting else ""
     at = setting.at if setting else Location(Path("the sources"))
@@ -166,7 +167,8 @@ def _start(
         startup.assumed.append(Key(f"load_models.{name}", str(at), Outcome.CARRIED, text))
     config_path = configuration.model_configs.get(name)
     config = archives.config_file(config_path) if config_path else {}
-    own = Archive(file, Path(file), name, version, config=config or (archive.config if archive else {}))
+    config = config or (archive.config if archive else {})
+    own = Archive(file, Path(file), name, version, config=config)
     entry = _entry(configuration, own, versions.get(version, {}), at, workers, startup)
     startup.models.append(Started(name, version, entry, at, archive))
 
@@ -180,13 +182,12 @@ def _entry(
     startup: Startup,
 ) -> Entry:
     def number(key: str, default: int) -> int:
-        value = declared.get(key)
-        known = isinstance(value, int) and value > 0
-        return archive.number(key) or (int(value) if known else 0) or default  # type: ignore[call-overload,no-any-return]
+        return archive.number(key) or _positive(declared.get(key)) or default
 
     low, high = (_positive(declared.get(key)) for key in ("minWorkers", "maxWorkers"))
-    if archive.number("minWorkers") and archive.number("maxWorkers") >= archive.number("minWorkers"):
-        low, high = archive.number("minWorkers"), archive.number("maxWorkers")
+    own = archive.number("minWorkers"), archive.number("maxWorkers")
+    if own[0] and own[1] >= own[0]:  # the one without the other, or the wrong way round: ignored
+        low, high = own
     if not (low and high):
         default, why = _default_workers(configuration, workers)
         low, high = low or default, high or max(default, low)

@@ -58,19 +58,20 @@ def run(args: argparse.Namespace) -> int:
     imported, folder = _imported(repository, args)
     target = Target(args.env, args.like, folder, args.force)
     written = []
-    if not imported.problems:
+    if not imported.refused:
         written = _apply(repository, imported, target, dry_run=not args.apply)
     names = [path.relative_to(repository.root).as_posix() for path in written]
     steps = report.next_steps(imported, args.env, folder, applied=args.apply)
     if args.json:
-        value = report.as_json(imported) | {"applied": args.apply and not imported.problems}
+        value = report.as_json(imported) | {"applied": args.apply and not imported.refused}
         print(json.dumps(value | {"files": names, "next": steps}, indent=2))
-        return 1 if imported.problems else 0
+        return 1 if imported.refused else 0
     print(report.as_text(imported), end="")
-    if imported.problems:
-        for problem in imported.problems:
+    if imported.refused:
+        for problem in imported.refused:
             console.note(f"✗ {problem.location}: {problem.message}")
-        console.note("nothing was written: TorchServe 0.12 does not start with that either")
+        also = "; TorchServe 0.12 does not start with that either" if imported.problems else ""
+        console.note(f"nothing was written{also}")
         return 1
     verb = "wrote" if args.apply else "would write"
     print("\n" + "\n".join(f"{verb} {name}" for name in names))

@@ -43,12 +43,18 @@ def is_start(words: Sequence[str]) -> bool:
 def parse(text: str, at: Location) -> Source:
     """Read a command line, or a script of one or more lines."""
     try:
-        lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+        lexer = shlex.shlex(_logical(text), posix=True, punctuation_chars="();<>|&\n")
         lexer.whitespace = " \t\r"
         lexer.whitespace_split = True
         return parse_words(list(lexer), at)
     except ValueError as error:
         return Source(problems=(Problem(f"the command cannot be read: {error}", at),))
+
+
+def _logical(text: str) -> str:
+    """A script without lines of comments, its continued lines joined."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
 
 
 def parse_words(words: Sequence[str], at: Location) -> Source:

@@ -26,7 +26,10 @@ class Files:
         for target, source in self.there.items():
             if target.name == path.name and not path.is_absolute():
                 return source
-        near = self.folder / (name if not path.is_absolute() else path.name)
+        here = self.folder / name  # an absolute name stays as it is
+        if here.exists():
+            return here
+        near = self.folder / path.name
         return near if near.is_file() else None
 
 

@@ -189,6 +189,11 @@ def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:
             if late and not _has_models(settings):
                 continue
             yield Problem(f"{key} {why}", setting.at)
+    secure = "keystore" in settings or {"certificate_file", "private_key_file"} <= settings.keys()
+    for key in sorted(keys.ADDRESSES & settings.keys()):
+        if settings[key].value.lower().startswith("https:") and not secure:
+            text = "is https, and needs keystore, or certificate_file and private_key_file"
+            yield Problem(f"{key} {text}: no JDK since 16 makes TorchServe's own", settings[key].at)
 
 
 def _has_models(settings: dict[str, Setting]) -> bool:

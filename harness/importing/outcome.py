@@ -38,6 +38,7 @@ class Imported:
         models: what is served, one version each.
         keys: every key of every source, and what became of it.
         problems: why TorchServe would not start with the sources; nothing is written then.
+        questions: what has to be known before anything can be written.
     """
 
     server: ServerSettings
@@ -45,6 +46,12 @@ class Imported:
     models: Mapping[str, Started]
     keys: tuple[Key, ...]
     problems: tuple[Problem, ...]
+    questions: tuple[Problem, ...] = ()
+
+    @property
+    def refused(self) -> tuple[Problem, ...]:
+        """Why nothing can be written."""
+        return (*self.problems, *self.questions)
 
     def of(self, outcome: Outcome) -> list[Key]:
         """The keys of one class."""
@@ -81,6 +88,7 @@ def of(
         models=chosen,
         keys=(*rows, *startup.assumed, *configuration.passed_over),
         problems=(*configuration.problems, *startup.problems),
+        questions=tuple(startup.questions),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
+from harness.importing import lenient
 from harness.importing.source import Remark, Setting, Source
 from harness.snapshot import properties
 from harness.snapshot.properties import Entry
@@ -89,7 +90,7 @@ def _json_without_backslashes(entry: Entry, following: Sequence[Entry]) -> Itera
 def _json_problem(entry: Entry, rest: Sequence[Entry], path: Path, offset: int) -> Problem | None:
     """Why TorchServe cannot read a JSON value, at the line of the file where that shows."""
     try:
-        json.loads(entry.value, strict=False)
+        lenient.loads(entry.value)
     except RecursionError:
         return Problem(f"{entry.key}: nested too deeply", Location(path, entry.line + offset))
     except json.JSONDecodeError as error:
@@ -116,7 +117,7 @@ def _plain(error: json.JSONDecodeError, text: str) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, strict=False)
+        lenient.loads(text)
     except (ValueError, RecursionError):
         return False
     return True

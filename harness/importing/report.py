@@ -39,6 +39,9 @@ def as_json(imported: Imported) -> dict[str, object]:
         "problems": [
             {"at": str(problem.location), "text": problem.message} for problem in imported.problems
         ],
+        "questions": [
+            {"at": str(problem.location), "text": problem.message} for problem in imported.questions
+        ],
     }
 
 

@@ -57,7 +57,7 @@ def read(word: str) -> Source:
 def _file(path: Path) -> Source:
     name = path.name.lower()
     if name.endswith((".properties", ".cfg", ".conf", ".ini")):
-        return properties_file.read(path)
+        return files_there.with_files(properties_file.read(path), Files(path.parent, {}))
     if name.endswith((".mar", ".tar.gz", ".tgz", ".model", ".war")):
         raise UsageError(f"{path} is one archive", hint=f"give its folder: --store {path.parent}")
     text = path.read_text(errors="replace")
@@ -66,7 +66,7 @@ def _file(path: Path) -> Source:
     if name.endswith((".yaml", ".yml", ".json")):
         return _yaml(text, path)
     if name.endswith(".sh") or text.startswith("#!"):
-        source = command_line.parse(_logical(text), Location(path))
+        source = command_line.parse(text, Location(path))
         return files_there.with_files(source, Files(path.parent, {}))
     if name.endswith(".env") or name == ".env":
         return _variables(text, path)
@@ -100,9 +100,3 @@ def _variables(text: str, path: Path) -> Source:
                 value = value[1:-1]
             settings.append(Setting(match[1], value, Location(path, number)))
     return Source(variables=tuple(settings))
-
-
-def _logical(text: str) -> str:
-    """A script without comments, its continued lines joined."""
-    joined = re.sub(r"\\\n", " ", text)
-    return "\n".join(line for line in joined.splitlines() if not line.lstrip().startswith("#"))

@@ -5,20 +5,21 @@ Order of ``ModelServer.initModelStore`` in 0.12: a ``model_snapshot`` alone deci
 and that over the defaults. What depends on the old machine is assumed, and said.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
 from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
-from harness.importing import archives, keys
+from harness.importing import archives, keys, lenient
 from harness.importing.archives import Archive
 from harness.importing.keys import Outcome
 from harness.importing.merge import Configuration, Key
 from harness.importing.source import Setting
-from harness.snapshot import model_snapshot
-from harness.snapshot.model_snapshot import Entry
+from harness.snapshot.model_snapshot import Entry, ModelSnapshot
 
 _TIMEOUT = 120  # s: TorchServe's default_response_timeout and default_startup_timeout
 _BATCH_DELAY = 100  # ms: RegisterModelRequest.DEFAULT_MAX_BATCH_DELAY
@@ -41,6 +42,7 @@ class Startup:
 
     models: list[Started] = field(default_factory=list)
     assumed: list[Key] = field(default_factory=list)
+    questions: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -75,10 +77,13 @@ def _running(configuration: Configuration, startup: Startup) -> None:
 
 def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
     try:
-        snapshot = model_snapshot.parse(setting.value, setting.at)
-    except InputError as error:
-        startup.problems += error.problems or [Problem(error.message, setting.at)]
+        value = lenient.loads(setting.value)
+        snapshot = ModelSnapshot.model_validate(value, strict=False)
+    except ValidationError as error:
+        startup.problems += [Problem(_refusal(each), setting.at) for each in error.errors()]
         return
+    except (ValueError, RecursionError):
+        return  # reported where the file was read
     if snapshot.model_count <= 0:
         text = "modelCount is 0: TorchServe starts without a model"
         startup.assumed.append(Key("model_snapshot", str(setting.at), Outcome.NOTHING, text))
@@ -95,6 +100,15 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
         for text, key in _ignored(entry):
             where = f"model_snapshot.{name}.{version}.{key}"
             startup.assumed.append(Key(where, str(setting.at), Outcome.NOTHING, text))
+
+
+def _refusal(detail: ErrorDetails) -> str:
+    """What is wrong with a value of model_snapshot, in the words of the file."""
+    _, *where = map(str, detail["loc"]) if detail["loc"][0] == "models" else ("", *detail["loc"])
+    key = ".".join(map(str, where)) or "models"
+    if detail["type"] == "missing":
+        return f"model_snapshot: {key} is missing: TorchServe ends with a NullPointerException"
+    return f"model_snapshot: {key}: {detail['msg']}"
 
 
 def _ignored(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -124,7 +138,7 @@ def _load_models(
         if folder is None and not declared:
             store = configuration.value("model_store") or "the model store"
             text = f"load_models={value} loads what lies in {store}, which is not known here"
-            startup.problems.append(Problem(f"{text}: add --store FOLDER, mounted or copied", at))
+            startup.questions.append(Problem(f"{text}: add --store FOLDER, mounted or copied", at))
             return
         files = archives.names(folder) if folder else []
         named = [(None, file) for file in files] if folder else _of_declared(declared)
@@ -230,15 +244,17 @@ def _declared(
     if not setting or not setting.value.strip():
         return {}
     try:
-        value = json.loads(setting.value, strict=False)
+        value = lenient.loads(setting.value)
+    except (ValueError, RecursionError):
+        return {}  # reported where the file was read
+    try:
         return {
             str(name): {str(version): dict(entry) for version, entry in versions.items()}
-            for name, versions in value.items()
+            for name, versions in value.items()  # type: ignore[attr-defined]
         }
     except (ValueError, AttributeError, TypeError):
         text = "models has another form than NAME → VERSION → settings"
-        if not any(setting.at == problem.location for problem in configuration.problems):
-            startup.problems.append(Problem(text, setting.at))
+        startup.problems.append(Problem(text, setting.at))
         return {}
 
 

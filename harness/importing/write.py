@@ -83,8 +83,8 @@ def apply(repository: Repository, imported: Imported, target: Target) -> list[Pa
         InputError: a model cannot be expressed, or TorchServe would not start with the sources.
         UsageError: the environment exists and ``force`` is not set.
     """
-    if imported.problems:
-        raise InputError.of(imported.problems)
+    if imported.refused:
+        raise InputError.of(imported.refused)
     changes = Changes()
     try:
         _write(repository, imported, target, changes)

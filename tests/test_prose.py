@@ -1,6 +1,9 @@
 """Pages and help texts are plain American English: docs/glossary.md has the words to use."""
 
+import io
+import itertools
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +14,8 @@ from harness.cli.commands import leaves
 from harness.core import repository
 
 _ROOT = repository.find(Path(__file__)).root
-# rules.md is generated from harness/policy/rules; the glossary lists the words that are not used.
-_EXCLUDED = {"docs/rules.md", "docs/glossary.md"}
+# The glossary lists the words that are not used.
+_EXCLUDED = {"docs/glossary.md"}
 _PAGES = sorted(
     name
     for pattern in ("*.md", "docs/**/*.md", "apps/torchserve/chart/README.md")
@@ -37,6 +40,10 @@ _BANNED = re.compile(rf"\b(?:{_DIALECT}|{_BRITISH})\b", re.IGNORECASE | re.VERBO
 _CODE = re.compile(r"```.*?```|`[^`\n]+(?:\n[^`\n]+)?`|\]\([^)]*\)", re.DOTALL)
 
 
+# Words of others in our sentences: CloudFormation's, and the old names that renamed rules keep.
+_QUOTES = {"harness/bootstrap/stack.py", "harness/policy/renamed.py"}
+
+
 def _banned(text: str) -> Iterator[str]:
     """Each line with a banned word, code left out: its names may be older than the words."""
     plain = _CODE.sub(lambda code: "\n" * code[0].count("\n"), text)
@@ -52,6 +59,27 @@ def test_pages_have_no_banned_word(page: str) -> None:
 def test_help_of_make_has_no_banned_word() -> None:
     helps = re.findall(r"^[a-z-]+:.*## (.*)$", (_ROOT / "Makefile").read_text(), re.MULTILINE)
     assert list(_banned("\n".join(helps))) == []
+
+
+def test_comments_and_docstrings_have_no_banned_word() -> None:
+    banned = []
+    for path in sorted(_ROOT.glob("harness/**/*.py")):
+        if (name := str(path.relative_to(_ROOT))) not in _QUOTES:
+            banned += [f"{name}:{line}" for line in _banned(_comments(path.read_text()))]
+    assert banned == []
+
+
+def _comments(source: str) -> str:
+    """The comments and docstrings, each on its own line; code is left out."""
+    lines = [""] * (source.count("\n") + 2)
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    for before, token in itertools.pairwise(tokens):
+        starts_a_line = before.type in {tokenize.NEWLINE, tokenize.INDENT, tokenize.NL}
+        docstring = starts_a_line and token.string.startswith(('"""', 'r"""'))
+        if token.type == tokenize.COMMENT or docstring:
+            for offset, line in enumerate(token.string.splitlines()):
+                lines[token.start[0] - 1 + offset] += line
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("command", ["", *(" ".join(leaf).strip() for leaf in leaves())])

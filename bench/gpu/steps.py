@@ -125,7 +125,7 @@ def right_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, .
             for _ in range(3):
                 reply = _ask(client, sample)
                 fault = f"status {reply.status}" if reply.status != 200 else None
-                if fault := fault or answer.wrong(sample, reply.body):
+                if fault := fault or answer.wrong(sample.expected, reply.body):
                     faults.append(f"{sample.model}/{sample.name}: {fault}")
                 answers += 1
     notes = (

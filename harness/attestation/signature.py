@@ -106,7 +106,7 @@ def sign(text: str, key: Path, namespace: str) -> str:
 
     Args:
         text: what is signed.
-        key: a private key, the public one of a key that an agent holds, or a pipe such as
+        key: a private key, the public half of a key that an agent holds, or a pipe such as
             ``/dev/stdin`` from which a private key can be read.
         namespace: what it is signed for.
 

@@ -263,14 +263,14 @@ def _failure_error(aws: Aws, stack: Stack, news: list[Event]) -> HarnessError:
     failures = list(_failures(news or _events(aws, stack.name)))
     return HarnessError(
         "\n".join([f"stack {stack.name} is in {stack.status}", *failures]),
-        hint=f"mend what failed, then: {hint}\n  → then run the command again",
+        hint=f"fix what failed, then: {hint}\n  → then run the command again",
     )
 
 
 def _rollback_error(name: str, news: list[Event]) -> HarnessError:
     return HarnessError(
         "\n".join([f"the change of stack {name} was rolled back", *_failures(news)]),
-        hint="mend what failed, then run the command again",
+        hint="fix what failed, then run the command again",
     )
 
 

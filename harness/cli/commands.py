@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
             "lock": "write the built archives to models/lock.yaml",
             "list": "versions and sizes of the built archives",
             "verify": "compare the archives with the locks",
+            "record": "write a running server's answers as the right ones of a model",
             "push": "upload the locked archives to an environment's bucket",
             "gc": "list or remove the archives that no release needs",
             "adopt": "lock the archives of a store that was filled by hand",

@@ -48,8 +48,9 @@ def _request(url: str, samples: Iterable[PreparedSample], update: console.Update
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as reply:  # noqa: S310
-                reason = answer.wrong(sample, reply.read())
+                status, body = reply.status, reply.read()
         except urllib.error.HTTPError as error:
-            reason = f"HTTP {error.code}: {error.read(500).decode(errors='replace')}"
+            status, body = error.code, error.read()
+        reason = answer.wrong_response(sample.expected, status, body)
         if reason:
             raise InputError(f"{sample.model} gives a wrong response to {sample.name}: {reason}")

@@ -15,6 +15,7 @@ RULES = "docs/rules.md"
 # The files that people write, and the model that reads each: editors take its schema.
 SCHEMAS = {
     "model.yaml": "harness.models.catalog:Model",
+    "recorded.yaml": "harness.models.catalog:RecordedSamples",
     "serving.yaml": "harness.snapshot.serving:ServingSettings",
     "efs.yaml": "harness.efs.settings:Settings",
     "loadtest.yaml": "harness.loadtest.profile:Profile",

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from harness.cli import adopt, bucket
+from harness.cli import adopt, bucket, record
 from harness.core import console
 from harness.core.repository import find as find_repository
 from harness.models import verify
@@ -71,4 +71,4 @@ def _print_lock(lock: Lock, *, as_json: bool) -> None:
 
 
 _ACTIONS = {"build": _build, "lock": _lock, "list": _list, "verify": _verify}
-_ELSEWHERE = {"push": bucket, "gc": bucket, "adopt": adopt}
+_ELSEWHERE = {"push": bucket, "gc": bucket, "adopt": adopt, "record": record}

@@ -1,4 +1,4 @@
-"""The one place that starts processes that end by themselves: no shell, always a time-out."""
+"""The one place that starts processes that end by themselves: no shell, always a timeout."""
 
 import collections
 import contextlib

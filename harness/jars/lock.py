@@ -1,4 +1,4 @@
-"""``jars.lock``: one library a line, ``group:artifact:version[:classifier] sha256:<hash>``.
+"""``jars.lock``: a library per line, ``group:artifact:version[:classifier] sha256:<hash>``.
 
 Lines that start with ``#`` and empty ones are comments. The lock is the whole set: what a library
 depends on is there because a line names it. A line without a hash is a version that was moved and

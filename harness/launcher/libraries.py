@@ -1,4 +1,4 @@
-"""The Java libraries that run in place of those in TorchServe's JAR, which nobody mends any more.
+"""The Java libraries that run in place of those in TorchServe's JAR, which nobody maintains.
 
 The environment's own folder has the files that jars.lock pins, put there by its set-up as the
 wheels are. The class path names them first: what stands there is loaded from nowhere else.
@@ -13,7 +13,7 @@ FOLDER = Path(sys.prefix, "share/torchserve/jars")
 # would go on without one, slower; the first found is the newer.
 _NETTY = "netty.native.detectNativeLibraryDuplicates=false"
 # protobuf warns, in lines that are no log lines, of each generated class of TorchServe's that is in
-# use: they are of a generator with a known flaw, which no library mends. Decision 13 weighs it.
+# use: they are of a generator with a known flaw, which no library fixes. Decision 13 weighs it.
 _PROTOBUF = "com.google.protobuf.use_unsafe_pre22_gencode=true"
 OPTIONS = (f"-Dio.{_NETTY}", f"-Dio.grpc.netty.shaded.io.{_NETTY}", f"-D{_PROTOBUF}")
 """For the JVM that runs with them."""
@@ -34,6 +34,6 @@ def summary(folder: Path, number: int) -> str:
     if number:
         return f"{number} Java libraries of {folder} run in place of those in TorchServe's JAR"
     return (
-        f"TorchServe runs the Java libraries in its own JAR, which nobody mends: {folder} has none "
-        "(`make jars` fetches them)"
+        "TorchServe runs the Java libraries in its own JAR, which nobody maintains: "
+        f"{folder} has none (`make jars` fetches them)"
     )

@@ -6,7 +6,7 @@ loopback, where no NetworkPolicy applies. The API server's own proxy would conne
 from addresses that no policy can name (docs/decisions/0020-figures-by-port-forward.md).
 
 Objects are read by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
-``torchserve`` and Kustomization ``torchserve`` in flux-system, pods labelled
+``torchserve`` and Kustomization ``torchserve`` in flux-system, pods labeled
 ``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter (9400).
 """
 

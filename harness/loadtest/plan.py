@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import ConfigDict, JsonValue
+from pydantic import ConfigDict
 
 from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
 from harness.loadtest.profile import Auth, MixEntry, Profile, RawRequest
 from harness.loadtest.target import Target
-from harness.models.samples import PreparedSample
+from harness.models.answer import Expected
+from harness.models.samples import Origin, PreparedSample
 
 
 class Wire(Strict):
@@ -25,24 +26,10 @@ class Wire(Strict):
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
 
-class Tolerance(Strict):
-    """How far a number of a response may be off."""
-
-    absolute: float
-    relative: float
-
-
-class Expected(Strict):
-    """The expected response: a status, then a model's reference answer or a text in it."""
-
-    status: int = 200
-    answer: JsonValue = None
-    tolerance: Tolerance | None = None
-    contains: str | None = None
-
-
 class Request(Wire):
-    """One request of the mix. ``weight`` over the sum of weights is its fraction of all."""
+    """One request of the mix. ``weight`` over the sum of weights is its fraction of all;
+    ``origin`` is who knows the expected answer.
+    """
 
     name: str
     model: str | None
@@ -52,6 +39,7 @@ class Request(Wire):
     headers: dict[str, str]
     body: bytes
     expected: Expected
+    origin: Origin = "written"
 
 
 class Plan(Wire):
@@ -159,13 +147,9 @@ def _requests(
             path=f"/predictions/{quote(sample.model, safe='')}",
             headers={"Content-Type": sample.content_type},
             body=sample.body,
-            expected=_expected(sample),
+            expected=sample.expected,
+            origin=sample.origin,
         )
-
-
-def _expected(sample: PreparedSample) -> Expected:
-    tolerance = Tolerance(absolute=sample.tolerance.absolute, relative=sample.tolerance.relative)
-    return Expected(answer=sample.answer, tolerance=tolerance)
 
 
 def _raw(request: RawRequest, weight: float, folder: Path) -> Request:
@@ -184,5 +168,7 @@ def _raw(request: RawRequest, weight: float, folder: Path) -> Request:
         path=request.path,
         headers=request.headers,
         body=body,
-        expected=Expected(status=request.status, contains=request.contains),
+        expected=Expected(
+            status=(request.status,), contains=(request.contains,) if request.contains else ()
+        ),
     )

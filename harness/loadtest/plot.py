@@ -1,4 +1,4 @@
-"""Line plots as inline SVG: no script, colours from the page's style sheet, read by hovering.
+"""Line plots as inline SVG: no script, colors from the page's style sheet, read by hovering.
 
 Pure functions from numbers to text. A plot is 480 units wide, so that its 12-unit letters can
 still be read on a phone, and as tall as ``HEIGHT``.

@@ -15,7 +15,7 @@ from hdrh.histogram import HdrHistogram
 from harness.loadtest import histogram
 from harness.loadtest.plan import Plan
 from harness.loadtest.profile import Hold, Profile, Soak
-from harness.loadtest.window import CORRECT, DROPPED, FIRST_GROUP, Group, Window
+from harness.loadtest.window import CORRECT, DROPPED, FIRST_GROUP, Checks, Group, Window
 
 _BINS = 240  # points in a plot: more than a screen can tell apart
 _THIRDS = 3
@@ -125,7 +125,12 @@ class Recording:
         self.width = max(1.0, math.ceil(profile.seconds / _BINS))
         self.bins: dict[tuple[int, str], Bin] = {}
         self.loads: list[Load] = []
+        self.checks = Checks()
         self.groups: dict[Group, int] = {}
+        self.origins = {
+            name: sorted({each.origin for each in plan.requests if each.name == name})
+            for name in self.names
+        }
         self._of_request = [request.name for request in plan.requests]
         self._of_worker: dict[int, list[Group]] = {}
         self._ends = [segment.end for segment in self.segments]
@@ -138,6 +143,7 @@ class Recording:
         elapsed = self._elapsed.get(window.worker, 0.0) + window.wall
         self._elapsed[window.worker] = elapsed
         cpu = window.cpu / window.wall if window.wall else 0.0
+        self.checks += window.checks
         self.loads.append(Load(elapsed, window.worker, cpu, window.in_flight))
         for due, late, service, index, outcome in zip(
             window.due, window.late, window.service, window.index, window.outcome, strict=True

@@ -15,6 +15,7 @@ from harness.core.errors import InputError
 from harness.loadtest.outcome import Check, Objective
 from harness.loadtest.scrape import Server, Unread
 from harness.loadtest.target import Release
+from harness.models.samples import Origin
 
 Verdict = Literal["pass", "fail", "invalid"]
 
@@ -44,11 +45,14 @@ class Part(BaseModel):
 
 
 class NamedPart(Part):
-    """A name of the mix over the judged stages; the histogram is HDR's own encoding, in µs."""
+    """A name of the mix over the judged stages; the histogram is HDR's own encoding, in µs.
+    ``answers`` says who knows the right ones.
+    """
 
     name: str
     model: str | None
     histogram: str
+    answers: list[Origin] = []
 
 
 class StagePart(Part):
@@ -108,6 +112,25 @@ class ProfilePart(BaseModel):
     content: dict[str, Any]
 
 
+class ChecksPart(BaseModel):
+    """Responses that differed from those checked before, warm-up included.
+
+    Attributes:
+        inside: checked by the process that sent the request.
+        outside: checked elsewhere, since their check takes more than a millisecond.
+        unchecked: of those, how many were not: only the status is known to be correct.
+    """
+
+    inside: int
+    outside: int
+    unchecked: int
+
+    @property
+    def share_outside(self) -> float:
+        """The share of the checks that were made outside."""
+        return self.outside / max(1, self.inside + self.outside)
+
+
 class GeneratorPart(BaseModel):
     """Who sent: processes, the busiest one's fraction of a core, versions, and the machine."""
 
@@ -116,6 +139,7 @@ class GeneratorPart(BaseModel):
     in_flight_max: int
     machine: str
     versions: dict[str, str]
+    checks: ChecksPart | None = None
 
 
 class Confidence(BaseModel):
@@ -280,9 +304,17 @@ def quantity(value: float, unit: str) -> str:
 
 def remarks(report: Report) -> list[str]:
     """What a reader of the figures has to know about the server."""
+    about = []
     if report.server and report.server.pinned_java_libraries == 0:
-        return ["TorchServe ran the Java libraries in its own JAR, not those of jars.lock"]
-    return []
+        about.append("TorchServe ran the Java libraries in its own JAR, not those of jars.lock")
+    if recorded := [part.name for part in report.mix if "recorded" in part.answers]:
+        about.append(f"the right answers of {', '.join(recorded)} are recorded: a server gave them")
+    checks = report.generator.checks
+    if checks and checks.outside:
+        about.append(f"{checks.share_outside:.0%} of the checks ran outside the sending processes")
+    if checks and checks.unchecked:
+        about.append(f"{checks.unchecked:,} responses are correct by their status alone")
+    return about
 
 
 def junit(report: Report) -> str:
@@ -312,6 +344,11 @@ def write(report: Report, folder: Path, html: str) -> None:
     files.write(folder / "report.html", html)
 
 
+def _checked(report: Report) -> str:
+    checks = report.generator.checks
+    return "not every response" if checks and checks.unchecked else "every response"
+
+
 def brief(report: Report) -> str:
     """The report as JSON without what only plots and comparisons need."""
     return report.model_dump_json(
@@ -331,7 +368,7 @@ def text(report: Report, folder: Path) -> str:
         limit = f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
         lines.append(f"  {sign} {slo.of or 'all':<{width}}  {metric:<10} {observed:>12}  {limit}")
     summary = (
-        f"  {report.requests:,} requests, every response checked: {report.failures:,} failed, "
+        f"  {report.requests:,} requests, {_checked(report)} checked: {report.failures:,} failed, "
         f"{report.wrong_answers:,} of them incorrect responses; {report.dropped:,} dropped"
     )
     lines += [

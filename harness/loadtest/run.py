@@ -1,5 +1,6 @@
 """One load test, from a profile to its report."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import os
@@ -15,6 +16,7 @@ from harness.loadtest.plan import Plan, prepare
 from harness.loadtest.profile import Profile
 from harness.loadtest.recording import Recording
 from harness.loadtest.report import (
+    ChecksPart,
     Confidence,
     Evaluated,
     GeneratorPart,
@@ -149,5 +151,6 @@ def _generator(recording: Recording, workers: Workers) -> GeneratorPart:
         cpu_max=validity.busiest(recording.loads),
         in_flight_max=max((load.in_flight for load in recording.loads), default=0),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        checks=ChecksPart(**dataclasses.asdict(recording.checks)),
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
     )

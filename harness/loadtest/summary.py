@@ -100,6 +100,7 @@ def _mix(profile: Profile, recording: Recording) -> list[NamedPart]:
                 name=entry.name,
                 model=entry.model,
                 histogram=histogram.encode(counts.response),
+                answers=recording.origins[entry.name],
                 **_figures(counts, recording.judged_seconds),
             )
         )

@@ -14,9 +14,11 @@ from harness.loadtest import histogram
 from harness.loadtest.outcome import Check, Objective
 from harness.loadtest.profile import Profile, RunLimits
 from harness.loadtest.recording import Counts, Load, Recording
+from harness.loadtest.window import Checks
 
 _CPU_WINDOWS = 5  # of a second each: shorter ones show only how the scheduler slices
 _FEWEST = 20  # correct responses in a third: with fewer, its median says nothing about drift
+_CHECKED = 0.1  # of the answers: with fewer, a wrong one would hardly be seen
 _Z = 2.576  # both sides of 99 %
 
 
@@ -30,6 +32,7 @@ def evaluate(
         _dropped(profile, recording),
         _sample(profile.judge, slos),
         _steady(profile, recording),
+        answers_checked(recording.checks),
         Check(
             name="release",
             passed=release is None,
@@ -111,6 +114,19 @@ def _steady(profile: Profile, recording: Recording) -> Check:
         found="; ".join(drifts) or "no drift between the thirds of a stage",
         limit=f"ratio ≤ {profile.judge.drift:g}",
         why="figures of a server that is still getting slower are out of date when printed",
+    )
+
+
+def answers_checked(checks: Checks) -> Check:
+    """Whether enough of the answers were looked at."""
+    checked = checks.inside + checks.outside
+    share = checked / max(1, checked + checks.unchecked)
+    return Check(
+        name="answers checked",
+        passed=not checks.unchecked or share >= _CHECKED,
+        found=f"{share:.0%}" if checks.unchecked else "all",
+        limit=f"≥ {_CHECKED:.0%}",
+        why="a check of one's own is too slow for this rate: most answers may be wrong",
     )
 
 

@@ -10,7 +10,7 @@ import time
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 CORRECT = 0
 DROPPED = 1
@@ -32,6 +32,27 @@ class Group:
     kind: str
     wrong: bool
     example: str
+
+
+@dataclass(slots=True)
+class Checks:
+    """Answers that were looked at, since the last window: where, and how many were not."""
+
+    inside: int = 0
+    outside: int = 0
+    unchecked: int = 0
+
+    def take(self) -> list[int]:
+        """The counts, which begin again."""
+        counts = [self.inside, self.outside, self.unchecked]
+        self.inside = self.outside = self.unchecked = 0
+        return counts
+
+    def __iadd__(self, other: "Checks") -> Self:
+        self.inside += other.inside
+        self.outside += other.outside
+        self.unchecked += other.unchecked
+        return self
 
 
 class Samples:
@@ -71,6 +92,7 @@ class Window:
     wall: float
     in_flight: int
     groups: tuple[Group, ...]
+    checks: Checks
     due: "array[float]"
     late: "array[int]"
     service: "array[int]"
@@ -89,5 +111,6 @@ def unpack(message: Mapping[str, Any]) -> Window:
         wall=message["wall"],
         in_flight=message["in_flight"],
         groups=tuple(Group(*group) for group in message["groups"]),
+        checks=Checks(*message["checks"]),
         **arrays,
     )

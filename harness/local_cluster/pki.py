@@ -26,7 +26,7 @@ def write(folder: Path, server: str) -> Path:
         server: the API server's address, for the kubeconfig.
 
     Returns:
-        ``kubeconfig.yaml`` of the administrator, beside ``folder``.
+        ``kubeconfig.yaml`` of the administrator, next to ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     authority, signer = _key(), _name("local-authority")

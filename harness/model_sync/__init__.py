@@ -4,7 +4,7 @@
 
 Only the standard library and boto3: the image has nothing of the harness. Under a final name lies
 a whole file with the right SHA-256, or none. No decision depends on a clock, and nothing is
-deleted but what a killed run left half done.
+deleted but what a killed run left unfinished.
 """
 
 import signal
@@ -16,7 +16,7 @@ class SyncError(Exception):
 
 
 def end_on_sigterm() -> None:
-    """End on SIGTERM as on an error: what is half done is swept away, the lock is free.
+    """End on SIGTERM as on an error: what is unfinished is swept away, the lock is free.
 
     The kernel drops a signal that PID 1 of a container has no handler for, so a Job that is deleted
     would go on for its grace period.

@@ -73,7 +73,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait until no other Job fills the store; sweep away what a killed one left half done.
+        """Wait until no other Job fills the store; sweep away what a killed one left unfinished.
 
         Raises:
             SyncError: the store cannot be written.

@@ -235,7 +235,7 @@ def _outline(contents: Contents) -> Path:
         reason = packed.stderr.strip().rpartition("\n")[2]  # of a traceback, what it is about
         raise HarnessError(
             f"torch-model-archiver could not pack {contents.name}: {reason}",
-            hint="mend that, or free some disk space, then run the command again",
+            hint="fix that, or free some disk space, then run the command again",
         )
     return stand_ins / f"{contents.name}.mar"
 

@@ -28,7 +28,7 @@ from harness.core.document import Strict
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.models import adopted, archive, artifact, reference, samples, source
-from harness.models.catalog import Model, load_catalog
+from harness.models.catalog import RECORDED, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, mar_name, write_lock
 
 # What decides the bytes of an archive or an answer, besides the model's own files.
@@ -63,6 +63,7 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
         for name, model in catalog.models.items():
             if _is_elsewhere(model, repository.models / name):
                 console.note(f"! {name}: its archive is not in models/{name}: left alone")
+                _prepare_samples(repository, model)
                 continue
             inputs = digest(model, repository.models / name)
             record = None if rebuild else _current_record(repository, name, inputs)
@@ -80,7 +81,8 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
 
 def digest(model: Model, folder: Path) -> str:
     """SHA-256 over everything that decides what comes out of a build."""
-    parts = {"model.yaml": files.sha256(folder / "model.yaml")}
+    settings = (path for path in (folder / "model.yaml", folder / RECORDED) if path.is_file())
+    parts = {path.name: files.sha256(path) for path in settings}
     named = [*artifact.sources(model), *reference.sources(model)]
     parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
     parts |= {name: source.version(name) for name in _PACKAGES}
@@ -117,6 +119,13 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
         packed.replace(store(repository) / name)
     built = LockedModel(version=version, mar=name, sha256=sha256, size=size)
     return Record(inputs=inputs, built=built, note=note)
+
+
+def _prepare_samples(repository: Repository, model: Model) -> None:
+    """The samples of an archive that does not lie here: what is written or recorded of them."""
+    folder = repository.models / model.name
+    prepared = reference.prepare(model, folder, model.version, None, repository.built_models)
+    samples.write_samples(samples.folder(repository, model.name, model.version), prepared)
 
 
 def store(repository: Repository) -> Path:

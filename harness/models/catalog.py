@@ -8,24 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AliasChoices,
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AliasChoices, Field, StringConstraints, ValidationError, model_validator
 
 from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
+from harness.models.answer import Tolerance
 from harness.models.config import INT_MAX, Config, Positive, Serving
+from harness.models.expectation import Expectation, Recorded
 from harness.models.lock import Name, Version
 from harness.models.source import Source
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
 
+RECORDED = "recorded.yaml"
 Word = Annotated[str, StringConstraints(min_length=1)]
 ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
 
@@ -118,27 +114,22 @@ class License(Camel):
     notice: str = ""
 
 
-class Tolerance(Camel):
-    """How far a number in an answer may be off: ``absolute + relative × |expected|``."""
-
-    absolute: Annotated[float, Field(ge=0)] = 0.0
-    relative: Annotated[float, Field(ge=0)] = 0.0
-
-
-class Expectation(Camel):
-    """What a person knows about the right answer: the part of it that is written here."""
-
-    answer: JsonValue
-    tolerance: Tolerance = Tolerance()
-
-
 class Sample(Camel):
-    """A request. Its whole right answer comes from calling the model without TorchServe."""
+    """A request, and what is known of its right answer. With a reference, the whole answer comes
+    from there; ``recorded`` says that a server's own answers gave the expectation.
+    """
 
     name: Name
     file: Source
     content_type: Word
     expect: Expectation | None = None
+    recorded: Recorded | None = None
+
+
+class RecordedSamples(Camel):
+    """recorded.yaml next to model.yaml, which ``harness models record`` writes."""
+
+    samples: tuple[Sample, ...]
 
 
 class Probe(Camel):
@@ -188,11 +179,19 @@ class Model(Camel):
             return self
         if self.handler is None or self.license is None:
             raise ValueError("handler and license are needed unless the archive is adopted")
-        if bool(self.samples) != (self.reference is not None):
-            raise ValueError("samples and reference come together: who asks must know the answer")
+        return self
+
+    @model_validator(mode="after")
+    def _samples_are_usable(self) -> Self:
         names = [sample.name for sample in self.samples]
         if len(set(names)) != len(names):
             raise ValueError("two samples have the same name")
+        unknown = [each.name for each in self.samples if not (each.expect or self.reference)]
+        if unknown:
+            raise ValueError(
+                f"the right answer of sample {unknown[0]} is not known: give it `expect`, or the "
+                "model a `reference`, or ask a server: `harness models record`"
+            )
         return self
 
 
@@ -215,7 +214,20 @@ def load_model(path: Path) -> Model:
             at=path,
             hint="rename one of them",
         )
-    return model
+    return _with_recorded(model, path.with_name(RECORDED))
+
+
+def _with_recorded(model: Model, path: Path) -> Model:
+    """The model with the samples in ``path`` too; model.yaml's own win over those of their name."""
+    if not path.is_file():
+        return model
+    names = {sample.name for sample in model.samples}
+    recorded = document.load(path, RecordedSamples).samples
+    return model.model_copy(
+        update={
+            "samples": (*model.samples, *(each for each in recorded if each.name not in names)),
+        }
+    )
 
 
 def load_catalog(folder: Path) -> Catalog:

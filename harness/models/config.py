@@ -128,7 +128,7 @@ class Dali(Section):
 class Config(Camel):
     """model-config.yaml: what TorchServe reads only from inside the archive, and anything else.
 
-    The worker counts, batch sizes and time-outs do not go into the archive: an environment decides
+    The worker counts, batch sizes and timeouts do not go into the archive: an environment decides
     them, and an archive must not change with them. Here they are what ``serving`` says.
     """
 

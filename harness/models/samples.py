@@ -2,34 +2,43 @@
 
 for sample in load_samples(repository, lock)["silero_vad"]:
     body = post(f"/predictions/{sample.model}", sample.body, sample.content_type)
-    assert answer.wrong(sample, body) is None
+    assert answer.wrong(sample.expected, body) is None
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
-from harness.models.answer import Json
-from harness.models.catalog import Tolerance
+from harness.models.answer import Expected
 from harness.models.lock import Lock
+
+Origin = Literal["reference", "written", "recorded"]
+"""Who knows an answer: the model itself, called directly; a person; a server that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSample:
-    """A request to one version of a model, and its right answer."""
+    """A request to one version of a model, and its right answer.
+
+    Attributes:
+        origin: who knows the answer.
+        recorded: when and of which server, if it was recorded.
+    """
 
     model: str
     version: str
     name: str
     content_type: str
     body: bytes
-    answer: Json
-    tolerance: Tolerance
+    expected: Expected
+    origin: Origin = "written"
+    recorded: str = ""
 
 
 def load_samples(repository: Repository, lock: Lock) -> Mapping[str, tuple[PreparedSample, ...]]:
@@ -56,8 +65,9 @@ def write_samples(into: Path, samples: Sequence[PreparedSample]) -> None:
     for sample in samples:
         about = {
             "contentType": sample.content_type,
-            "answer": sample.answer,
-            "tolerance": sample.tolerance.model_dump(),
+            "expected": sample.expected.model_dump(mode="json"),
+            "origin": sample.origin,
+            "recorded": sample.recorded,
         }
         contents[sample.name] = sample.body
         contents[f"{sample.name}.json"] = json.dumps(about, indent=2, allow_nan=False).encode()
@@ -87,8 +97,9 @@ def _read(path: Path, model: str, version: str) -> PreparedSample:
             name=path.stem,
             content_type=about["contentType"],
             body=path.with_suffix("").read_bytes(),
-            answer=about["answer"],
-            tolerance=Tolerance(**about["tolerance"]),
+            expected=Expected.model_validate_json(json.dumps(about["expected"])),
+            origin=about["origin"],
+            recorded=about["recorded"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

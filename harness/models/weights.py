@@ -52,7 +52,7 @@ def _pieces(url: str, response: HTTPResponse) -> Iterator[bytes]:
 
 
 def _open(url: str) -> HTTPResponse:
-    """Open ``url`` in a thread: looking up a name has no time-out of its own."""
+    """Open ``url`` in a thread: looking up a name has no timeout of its own."""
     outcome: list[HTTPResponse | Exception] = []
 
     def request() -> None:

@@ -125,6 +125,10 @@ class Pod:
                 return index, mapping(volume)
         return None
 
+    def labels_problem(self, message: str) -> Problem:
+        """A problem of this pod's labels."""
+        return problem(self.owner, message, *self.path, "metadata", "labels")
+
     def problem(self, message: str, *path: Key) -> Problem:
         """A problem of this pod, at ``path`` below its spec."""
         return problem(self.owner, message, *self.path, "spec", *path)
@@ -146,6 +150,19 @@ def selects(selector: object, labels: Value) -> bool:
     return all(labels.get(key) == value for key, value in labels_to_match.items()) and all(
         _fits(mapping(expression), labels) for expression in items(selector, "matchExpressions")
     )
+
+
+def selects_older(selector: object, labels: Value) -> bool:
+    """Whether a label selector fits, or would if a label that it wants absent were.
+
+    Pods of an older chart lack labels that today's have: what is for them alone asks for that.
+    """
+    expressions = [
+        each
+        for each in items(selector, "matchExpressions")
+        if text(each, "operator") != "DoesNotExist"
+    ]
+    return selects({**mapping(selector), "matchExpressions": expressions}, labels)
 
 
 def _fits(expression: Value, labels: Value) -> bool:

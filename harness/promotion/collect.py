@@ -170,7 +170,7 @@ def _unsigned(repository: Repository, new: Environment, gates: Gates) -> Iterato
 
 
 def images(new: Environment) -> list[Image]:
-    """The serving image; more than one if an environment has several servers."""
+    """The serving images: several if the servers of an environment differ."""
     names = {text(server.container.value, "image") for server in servers(new)}
     return [Image.parse(each) for each in sorted(names)]
 

@@ -18,6 +18,7 @@ from harness.promotion.gate_inputs import GateInputs
 from harness.promotion.report_file import Proof
 from harness.render.diff import Danger
 from harness.settings import freeze
+from harness.smoke.report import Report as SmokeReport
 
 _SKEW = 60.0  # seconds between two clocks; with NTP on both it is below one
 _MAX_AGE = 12.0  # hours from reading the cluster: somebody may have to approve in between
@@ -159,8 +160,14 @@ def _load_test(inputs: GateInputs) -> str:
         )
     return (
         f"pass, {report.requests:,} requests, signed by {_signer(inputs, proof) or 'nobody'}"
-        f"{_unreadable(inputs, 'loadtest')}"
+        f"{_recorded(report)}{_unreadable(inputs, 'loadtest')}"
     )
+
+
+def _recorded(report: Report) -> str:
+    """Which answers a server gave, and not the model itself or a person."""
+    names = [part.name for part in report.mix if "recorded" in part.answers]
+    return f"; recorded answers: {', '.join(names)}" if names else ""
 
 
 def _slos(inputs: GateInputs) -> str:
@@ -195,8 +202,15 @@ def _smoke_test(inputs: GateInputs) -> str:
         raise _GateError(f"{proof.name}: {smoke.verdict}: {_first_of(failed)}", "repair it first")
     return (
         f"pass, {smoke.count('passed')} of {len(smoke.tests)} checks apply"
-        f"{_unreadable(inputs, 'smoke')}"
+        f"{_recorded_in(smoke)}{_unreadable(inputs, 'smoke')}"
     )
+
+
+def _recorded_in(smoke: SmokeReport) -> str:
+    notes = [
+        each.why for each in smoke.tests if each.outcome == "passed" and "recorded" in each.why
+    ]
+    return "".join(f"; {note}" for note in notes)
 
 
 def _render(inputs: GateInputs) -> str:

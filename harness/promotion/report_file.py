@@ -1,7 +1,7 @@
 """Reports of load tests and smoke tests, as they lie in the evidence store.
 
 A report is kept under the release digest that it is about, named by its own content, with its
-signatures beside it, each named by its key's fingerprint (SHA-256):
+signatures next to it, each named by its key's fingerprint (SHA-256):
 
     <env>/<release digest>/<kind>-<when>-<sha256:12>.json
     <env>/<release digest>/<kind>-<when>-<sha256:12>.json.<fingerprint:16>.sig

@@ -2,7 +2,7 @@
 
 The controller merges a Flux Kustomization's patches, images, components and names into the
 folder's own kustomization.yaml (github.com/fluxcd/pkg/kustomize, Generator) and builds without
-load restrictions. The same file is written here into a scratch folder whose neighbours are links
+load restrictions. The same file is written here into a scratch folder whose neighbors are links
 to the real ones, so nothing in the checkout is touched.
 """
 

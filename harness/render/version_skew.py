@@ -1,7 +1,9 @@
 """New charts with old values, and old charts with new values.
 
 Flux's source, ConfigMap and HelmRelease change one after the other: for a moment the chart of one
-commit meets the values of the other. Both pairs must render.
+commit meets the values of the other. Both pairs must render. No old chart meets the new values of
+a HelmRelease whose ``spec.chart`` changes with them: helm-controller takes no chart of an older
+generation.
 """
 
 import dataclasses
@@ -12,6 +14,7 @@ from harness.core.errors import InputError
 from harness.core.git import Git
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
+from harness.render.helm import Template
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 
@@ -44,10 +47,10 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem
         if (request.namespace, request.release) not in before:
             continue
         old_tree, old_request = before[request.namespace, request.release]
-        pairs = (
-            (f"chart of {commit[:12]} with these values", old_tree, request, old_request.chart),
-            (f"this chart with the values of {commit[:12]}", tree, old_request, request.chart),
-        )
+        pairs = [(f"this chart with the values of {commit[:12]}", tree, old_request, request.chart)]
+        if _chart_spec(new, request) == _chart_spec(old, old_request):
+            what = f"chart of {commit[:12]} with these values"
+            pairs.append((what, old_tree, request, old_request.chart))
         for what, chart_tree, values, chart in pairs:
             try:
                 renderer.template(chart_tree, dataclasses.replace(values, chart=chart))
@@ -58,3 +61,12 @@ def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem
                     f"HelmRelease/{request.release}",
                     "render/version-skew",
                 )
+
+
+def _chart_spec(environment: Environment, request: Template) -> object:
+    """What the HelmRelease behind a request says of its chart."""
+    for release in environment.of("HelmRelease"):
+        where = (release.dig("spec", "targetNamespace"), release.dig("spec", "releaseName"))
+        if where == (request.namespace, request.release):
+            return release.dig("spec", "chart")
+    return None

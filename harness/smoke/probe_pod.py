@@ -16,7 +16,7 @@ from harness.kubernetes.api import Api
 
 NAMESPACE = "smoke"
 # The label is the one of the pods of earlier releases, which are swept too.
-_LABELS = {"app.kubernetes.io/name": "smoke", "app.kubernetes.io/component": "neighbour"}
+_LABELS = {"app.kubernetes.io/name": "smoke", "app.kubernetes.io/component": "neighbor"}
 _DEADLINE = 300  # seconds for the pod: its image is on the nodes already
 _MARGIN = 30  # seconds for the kubelet to notice
 _TIMEOUT = 3  # seconds for a connection: a dropped packet is never answered

@@ -90,10 +90,10 @@ class ServerSettings(Camel):
     grpc_inference_max_connection_age_grace_ms: Milliseconds | None = None
     grpc_management_max_connection_age_ms: Milliseconds | None = None
     grpc_management_max_connection_age_grace_ms: Milliseconds | None = None
-    """How long a gRPC connection may live, and then for calls in flight (for ever by default)."""
+    """How long a gRPC connection may live, and then for calls in flight. Default: no limit."""
 
     metrics_config: FileName | None = None
-    """A file beside serving.yaml: the metrics that TorchServe and the handlers may emit."""
+    """A file next to serving.yaml: the metrics that TorchServe and the handlers may emit."""
     model_metrics_auto_detect: bool | None = None
     """True: a handler's metric needs no entry in the metrics' file."""
     system_metrics_cmd: Text | None = None

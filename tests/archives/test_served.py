@@ -42,4 +42,4 @@ def test_what_the_job_copied_answers_right(
                 url, sample.body, {"Content-Type": sample.content_type}
             )
             with urllib.request.urlopen(request, timeout=60) as reply:
-                assert answer.wrong(sample, reply.read()) is None
+                assert answer.wrong(sample.expected, reply.read()) is None

@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.command import CommandError
 from harness.policy.serving import CONFIG, FILES
-from tests.chart.conftest import Render
+from tests.chart.conftest import Render, Rendered
 
 
 def test_gpus_are_quoted_whole_and_the_same_in_requests_and_limits(render: Render) -> None:
@@ -148,6 +148,19 @@ def test_the_sync_job_comes_before_everything_and_is_never_served(render: Render
     selector = rendered("Service")["spec"]["selector"]
     labels = rendered("Job", "-model-sync")["spec"]["template"]["metadata"]["labels"]
     assert not selector.items() <= labels.items()
+
+
+def test_the_sync_job_runs_as_an_account_of_its_own_or_an_existing_one(render: Render) -> None:
+    def account(rendered: Rendered) -> str:
+        name: str = rendered("Job", "-model-sync")["spec"]["template"]["spec"]["serviceAccountName"]
+        return name
+
+    rendered = render("gpu")
+    assert rendered("ServiceAccount", "-model-sync")["metadata"]["name"] == account(rendered)
+    shared = render("gpu", {"modelStore": {"sync": {"serviceAccount": "of-all-groups"}}})
+    assert account(shared) == "of-all-groups"
+    accounts = [each for each in shared.objects if each["kind"] == "ServiceAccount"]
+    assert [each["metadata"]["name"] for each in accounts] == ["release"]
 
 
 def test_the_claim_is_kept_and_never_replaced(render: Render) -> None:

@@ -32,7 +32,8 @@ def record(load: Profile, samples: Iterable[Sample], **window: Any) -> Recording
         key: base64.b64encode(value).decode() if isinstance(value, bytes) else value
         for key, value in packer.pack().items()
     }
-    message = packed | {"worker": 0, "cpu": 0.1, "wall": 1.0, "in_flight": 1, "groups": []} | window
+    about = {"worker": 0, "cpu": 0.1, "wall": 1.0, "in_flight": 1, "groups": [], "checks": []}
+    message = packed | about | window
     recording.add(unpack(json.loads(json.dumps(message))))
     return recording
 

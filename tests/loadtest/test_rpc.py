@@ -9,7 +9,7 @@ import pytest
 
 from harness import loadtest
 from harness.loadtest import Target
-from harness.models.catalog import Tolerance
+from harness.models.answer import Expected, Tolerance
 from harness.models.samples import PreparedSample
 from tests.loadtest.cases import profile
 
@@ -55,8 +55,7 @@ def sample(model: str, answer: int) -> PreparedSample:
         name="two",
         content_type="text/plain",
         body=b"two",
-        answer={"sum": answer},
-        tolerance=Tolerance(),
+        expected=Expected(answer={"sum": answer}, tolerance=Tolerance()),
     )
 
 

@@ -1,12 +1,10 @@
 import json
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.models.answer import Json, difference, wrong
-from harness.models.catalog import Tolerance
+from harness.models.answer import Expected, Json, Tolerance, difference, wrong
 
 EXACT = Tolerance()
 values = st.recursive(
@@ -22,15 +20,13 @@ values = st.recursive(
 )
 
 
-@dataclass(frozen=True)
-class Sample:
-    answer: Json
-    tolerance: Tolerance = EXACT
+def json_answer(answer: Json, tolerance: Tolerance = EXACT) -> Expected:
+    return Expected(answer=answer, tolerance=tolerance)
 
 
 @given(value=values)
 def test_the_expected_answer_is_right(value):
-    assert wrong(Sample(value), json.dumps(value).encode()) is None
+    assert wrong(json_answer(value), json.dumps(value).encode()) is None
 
 
 @given(expected=st.floats(-1e6, 1e6), absolute=st.floats(0, 10), relative=st.floats(0, 1))
@@ -57,18 +53,18 @@ def test_a_number_may_be_off_by_its_tolerance_and_no_more(expected, absolute, re
     ],
 )
 def test_the_first_difference_is_named(expected, got, says):
-    assert says in wrong(Sample(expected), json.dumps(got).encode())
+    assert says in wrong(json_answer(expected), json.dumps(got).encode())
 
 
 @pytest.mark.parametrize("body", [b"NaN", b"Infinity", b"-Infinity"])
 def test_no_tolerance_lets_nan_or_infinity_pass(body):
-    assert wrong(Sample(1.0, Tolerance(absolute=1e300)), body)
+    assert wrong(json_answer(1.0, Tolerance(absolute=1e300)), body)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 100_000])
 def test_an_answer_that_is_not_json_is_wrong(body):
-    assert "not JSON" in wrong(Sample({}), body)
+    assert "not JSON" in wrong(json_answer({}), body)
 
 
 def test_keys_that_were_not_expected_are_ignored():
-    assert wrong(Sample({"a": 1}), b'{"a": 1, "b": 2}') is None
+    assert wrong(json_answer({"a": 1}), b'{"a": 1, "b": 2}') is None

@@ -28,7 +28,7 @@ def test_a_build_leaves_the_archive_the_lock_and_the_samples(tiny):
     assert mar(tiny).name == locked.mar == f"tiny-1-{locked.sha256[:12]}.mar"
     assert mar(tiny).stat().st_size == locked.size
     (sample,) = load_samples(tiny, lock)["tiny"]
-    assert (sample.version, sample.body, sample.answer) == ("1", b"hello", {"length": 5})
+    assert (sample.version, sample.body, sample.expected.answer) == ("1", b"hello", {"length": 5})
     assert sample.content_type == "text/plain"
 
 
@@ -89,7 +89,7 @@ def test_a_changed_sample_changes_the_answer_and_not_the_archive(tiny, edit):
     (tiny.models / "tiny" / "hello.txt").write_text("hello there")
     edit("{length: 5}", "{length: 11}")
     assert build.build(tiny) == old
-    assert load_samples(tiny, old)["tiny"][0].answer == {"length": 11}
+    assert load_samples(tiny, old)["tiny"][0].expected.answer == {"length": 11}
 
 
 def test_a_sample_that_is_gone_is_not_sent_any_more(tiny, edit):

@@ -29,7 +29,6 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
         ("reference: ", "serving: {batchSize: -1}\nreference: ", "11: serving.batchSize: Input"),
         ("reference: ", "serving: {minWorkers: 2}\nreference: ", "11: serving: Value error, minW"),
         ("handler: handler.py\n", "", "1: Value error, handler and license are needed"),
-        ("reference: reference.py\n", "", "1: Value error, samples and reference come together"),
         ("file: tiny.pt", "file: a\n  export:\n    file: b", "7: artifact: Value error, exactly"),
     ],
 )
@@ -48,6 +47,13 @@ def test_keys_are_read_under_their_earlier_spelling_too(tiny, edit, key, earlier
     assert load_model(edit(f"{key}:", f"{earlier}:")) == expected
     with pytest.raises(InputError, match=f"{earlier}: unknown key; did you mean {key}"):
         load_model(edit(f"{earlier}:", f"{earlier}: {{}}\n{key}:"))
+
+
+def test_a_sample_whose_answer_nobody_knows_is_refused(edit):
+    edit("    expect:\n      answer: {length: 5}\n", "")
+    path = edit("reference: reference.py\n", "")
+    with pytest.raises(InputError, match="the right answer of sample hello is not known: give it"):
+        load_model(path)
 
 
 def test_two_samples_of_one_name_are_refused(edit):

@@ -100,7 +100,7 @@ def test_a_batch_is_answered_as_the_model_itself_answers_and_bad_input_fails_alo
         assert says in answer["message"]
     for (status, answer), sample in zip(answers[len(broken) :], samples, strict=False):
         assert status == 200
-        assert wrong(sample, json.dumps(answer).encode()) is None
+        assert wrong(sample.expected, json.dumps(answer).encode()) is None
     assert [status for status, _ in answers[-len(fine) :]] == [200] * len(fine)
 
 
@@ -112,16 +112,16 @@ def test_silence_has_no_speech_and_a_green_field_no_face(ask):
 def test_the_samples_of_a_model_have_different_answers(prepared):
     for name in ("mtcnn", "squeezenet1_1"):
         first, second, *_ = prepared[name]
-        assert wrong(first, json.dumps(second.answer).encode()) is not None
+        assert wrong(first.expected, json.dumps(second.expected.answer).encode()) is not None
 
 
 def test_the_face_and_the_speech_are_where_a_person_finds_them(prepared):
-    face = next(s for s in prepared["mtcnn"] if s.name == "astronaut").answer["faces"][0]
+    face = next(s for s in prepared["mtcnn"] if s.name == "astronaut").expected.answer["faces"][0]
     x_min, y_min, x_max, y_max = face["box"]
     assert 165 < x_min < 190 < 255 < x_max < 280
     assert 50 < y_min < 75 < 165 < y_max < 190
     (speech,) = prepared["silero_vad"]
-    assert [round(phrase["start"], 1) for phrase in speech.answer["speech"]] == [
+    assert [round(phrase["start"], 1) for phrase in speech.expected.answer["speech"]] == [
         0.3,
         1.9,
         3.5,

@@ -78,6 +78,23 @@ def test_an_old_chart_that_refuses_a_new_value_is_found(committed: Miniature) ->
     assert "colour" in message
 
 
+def test_an_old_chart_never_meets_values_that_come_with_another_spec_of_it(
+    committed: Miniature,
+) -> None:
+    """helm-controller then waits for the chart of the same commit."""
+    committed.edit("apps/chart/templates/deployment.yaml", "app: web\n    spec", _FORBIDDEN)
+    committed.commit()
+    committed.edit("apps/chart/templates/deployment.yaml", _FORBIDDEN, "app: web\n    spec")
+    committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
+    assert len(_crossed(committed)) == 1
+    base = "apps/base/helmrelease.yaml"
+    committed.edit(base, "chart: ./apps/chart", "chart: ./apps/chart\n      interval: 2m")
+    assert _crossed(committed) == []
+
+
+_FORBIDDEN = 'app: web\n{{ if .Values.colour }}{{ fail "no colour" }}{{ end }}\n    spec'
+
+
 def test_a_new_chart_that_needs_a_new_value_is_found(committed: Miniature) -> None:
     committed.edit("apps/chart/templates/deployment.yaml", "app: web\n    spec", _REQUIRED)
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")

@@ -26,6 +26,8 @@ from harness.loadtest.window import DROPPED, Samples
 
 Window = dict[str, Any]
 
+_CHECKS = 20.0  # s for checks that are behind when the last answer has come
+
 
 class Dispatcher:
     """One generator of several.
@@ -68,6 +70,7 @@ class Dispatcher:
             self._open()
         while self._in_flight:
             gevent.sleep(0.01)
+        self._checker.outside.drain(_CHECKS)
         reporter.kill()
         self._flush()
 
@@ -139,6 +142,7 @@ class Dispatcher:
         window["groups"] = [
             [group.name, group.kind, group.wrong, group.example] for group in self._checker.new
         ]
+        window["checks"] = self._checker.checks.take()
         self._checker.new.clear()
         self._report(window)
 

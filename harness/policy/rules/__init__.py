@@ -1,1 +1,1 @@
-"""The rules, one family a file. A module here is loaded because it is here."""
+"""The rules, one file per family. A module here is loaded because it is here."""

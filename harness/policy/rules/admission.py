@@ -66,7 +66,7 @@ def known_namespaces(environment: Environment) -> Iterator[Problem]:
     "admission/privileged-namespaces",
     why="pod security and the admission policy must exempt the same namespaces, or drivers are "
     "refused by one and others let in by the other",
-    fix="exempt exactly the namespaces that are labelled privileged, and kube-system",
+    fix="exempt exactly the namespaces that are labeled privileged, and kube-system",
 )
 def drivers(environment: Environment) -> Iterator[Problem]:
     binding = environment.find(BINDING, "no-privileged-pod")

@@ -1,23 +1,23 @@
 """Availability: an upgrade, a drained node or a lost zone takes one pod, never the service."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import dig, items, text
-from harness.policy.pods import pod, pods, selects
+from harness.policy.pods import pod, pods, selects, selects_older
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, scaler, share
-from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 
 @rule(
     "availability/budget",
     why="without a budget a drained node may take every replica at once; one that selects nothing, "
-    "allows every pod or allows none only reads as protection",
-    fix="let a PodDisruptionBudget select the pods, with maxUnavailable of at least 1, below the "
+    "allows every pod or allows none only reads as protection; a pod of two is never evicted",
+    fix="let one PodDisruptionBudget select the pods, with maxUnavailable of at least 1, below the "
     "number of replicas",
     like=(
         "kube-score deployment-has-poddisruptionbudget",
@@ -25,16 +25,17 @@ from harness.render.rendered import Environment
     ),
 )
 def budget(environment: Environment) -> Iterator[Problem]:
-    guarded = []
+    guarded: Counter[str] = Counter()
     for pdb in environment.of("PodDisruptionBudget"):
-        subjects = [
-            subject.owner
+        selector = pdb.dig("spec", "selector")
+        neighbors = [
+            subject
             for subject in pods(environment, "Deployment", "StatefulSet")
             if subject.owner.namespace == pdb.namespace
-            and selects(pdb.dig("spec", "selector"), subject.labels)
         ]
-        guarded += [str(subject) for subject in subjects]
-        if not subjects:
+        subjects = [each.owner for each in neighbors if selects(selector, each.labels)]
+        guarded.update(map(str, subjects))
+        if not any(selects_older(selector, each.labels) for each in neighbors):
             yield problem(pdb, "selects no pod", "spec", "selector")
         total = sum(replicas(environment, subject)[0] for subject in subjects)
         for key in ("maxUnavailable", "minAvailable"):
@@ -45,8 +46,11 @@ def budget(environment: Environment) -> Iterator[Problem]:
                 message = f"{key} {value} of {total} protects nothing, or everything"
                 yield problem(pdb, message, "spec", key)
     for owner in environment.of("Deployment", "StatefulSet"):
-        if str(owner) not in guarded:
+        if not guarded[str(owner)]:
             yield problem(owner, "no PodDisruptionBudget selects its pods", "spec")
+        if guarded[str(owner)] > 1:
+            message = "several PodDisruptionBudgets select its pods: none is ever evicted"
+            yield problem(owner, message, "spec")
 
 
 @rule(
@@ -84,23 +88,29 @@ def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
     "availability/spread",
     why="replicas on one node, or in one zone, fail together; a constraint whose selector fits "
     "nothing spreads nothing",
-    fix="spread over hostname and zone, with the pod's own labels as selector",
-    kinds=("Deployment",),
+    fix="spread over hostname and zone, with a label that only these pods have as selector",
     like=(
         "kube-linter no-anti-affinity",
         "kube-score deployment-has-host-podantiaffinity",
     ),
 )
-def spread(deployment: Object) -> Iterator[Problem]:
-    subject = pod(deployment)
-    where = "topologySpreadConstraints"
-    keys = {text(each, "topologyKey") for each in items(subject.spec, where)}
-    for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone"):
-        if key not in keys:
-            yield subject.problem(f"is not spread over {key}", where)
-    for index, constraint in enumerate(items(subject.spec, where)):
-        if not selects(dig(constraint, "labelSelector"), subject.labels):
-            yield subject.problem("spreads pods that are not its own", where, index)
+def spread(environment: Environment) -> Iterator[Problem]:
+    servers = list(pods(environment, "Deployment"))
+    for subject in servers:
+        where = "topologySpreadConstraints"
+        keys = {text(each, "topologyKey") for each in items(subject.spec, where)}
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone"):
+            if key not in keys:
+                yield subject.problem(f"is not spread over {key}", where)
+        for index, constraint in enumerate(items(subject.spec, where)):
+            counted = [
+                each
+                for each in servers
+                if each.owner.namespace == subject.owner.namespace
+                and selects(dig(constraint, "labelSelector"), each.labels)
+            ]
+            if counted != [subject]:
+                yield subject.problem("spreads pods that are not its own", where, index)
 
 
 @rule(

@@ -178,7 +178,7 @@ def access(project: Project) -> Iterator[Problem]:
         for index, entry in enumerate(items(cluster.value, *where)):
             groups = items(entry, "kubernetesGroups")
             if "system:masters" in groups:
-                message = "is in system:masters, beside every role"
+                message = "is in system:masters, which no role restricts"
                 yield cluster.problem(message, *where, index, "kubernetesGroups")
             for number, granted in enumerate(items(entry, "accessPolicies")):
                 name = text(granted, "policyARN").rpartition("/")[2]
@@ -197,7 +197,8 @@ def access(project: Project) -> Iterator[Problem]:
     "cluster/pod-identity",
     why="an association with an account that no pod runs as gives nobody anything: the sync Job "
     "gets 403 from S3",
-    fix="name the namespace and the ServiceAccount that the chart makes",
+    fix="name the namespace and the ServiceAccount of infra/policies, which the sync Jobs of all "
+    "groups run as (modelStore.sync.serviceAccount)",
     references=("CIS EKS 5.2.1",),
 )
 def pod_identity(project: Project) -> Iterator[Problem]:

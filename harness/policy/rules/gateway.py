@@ -1,4 +1,4 @@
-"""The way in: TLS, a known caller, one prediction for one request."""
+"""The gateway: TLS, a known caller, one prediction for one request."""
 
 import re
 from collections.abc import Iterator

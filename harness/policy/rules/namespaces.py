@@ -1,4 +1,4 @@
-"""Namespaces: declared, labelled for pod security, and there before what lives in them."""
+"""Namespaces: declared, labeled for pod security, and there before what lives in them."""
 
 from collections.abc import Iterator
 

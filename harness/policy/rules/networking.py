@@ -14,6 +14,7 @@ from harness.render.rendered import Environment
 
 _POLICY = ("spec", "podSelector")
 _AGENT = "169.254.170.23"  # the Pod Identity agent of every EKS node
+_GROUP, _INSTANCE = "torchserve/group", "app.kubernetes.io/instance"
 _NEEDED = {53: "DNS", 443: "S3", 80: "the Pod Identity agent"}
 
 
@@ -50,6 +51,32 @@ def service_skips_jobs(environment: Environment) -> Iterator[Problem]:
             if subject.owner.kind in ("Job", "CronJob", "Pod"):
                 message = f"also sends to {subject.owner}"
                 yield problem(service, message, "spec", "selector")
+
+
+@rule(
+    "networking/group-label",
+    why="network policies, budgets and spread find a group's servers by torchserve/group, a canary "
+    "controller by app.kubernetes.io/instance: a Job's pod that has them gets requests, a server "
+    "that lacks the first has no permission and no protection",
+    fix="give torchserve/group, with a value of its own in the environment, to the servers' pods "
+    "alone (torchserve.group), and Jobs an instance of their own (torchserve.jobLabels)",
+)
+def group_label(environment: Environment) -> Iterator[Problem]:
+    taken: set[tuple[str, str]] = set()
+    instances = set()
+    for server in servers(environment):
+        namespace, group = server.pod.owner.namespace, text(server.pod.labels, _GROUP)
+        if not group:
+            yield server.pod.labels_problem(f"has no label {_GROUP}")
+        elif (namespace, group) in taken:
+            yield server.pod.labels_problem(f"another server's pods have {_GROUP}: {group} too")
+        taken.add((namespace, group))
+        instances.add((namespace, text(server.pod.labels, _INSTANCE)))
+    for subject in pods(environment, "Job", "CronJob", "Pod"):
+        namespace = subject.owner.namespace
+        for label, values in ((_GROUP, taken), (_INSTANCE, instances)):
+            if (namespace, text(subject.labels, label)) in values:
+                yield subject.labels_problem(f"has the {label} of a group's servers")
 
 
 @rule(

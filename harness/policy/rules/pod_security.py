@@ -25,7 +25,7 @@ _VOLUMES = {  # "Volume Types" of the restricted standard
 
 
 def unprivileged_pods(environment: Environment) -> Iterator[Pod]:
-    """The pods of every namespace that is not labelled privileged."""
+    """The pods of every namespace that is not labeled privileged."""
     privileged = {
         namespace.name
         for namespace in environment.of("Namespace")

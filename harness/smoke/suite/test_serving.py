@@ -1,5 +1,7 @@
 """The responses of each server: its version, its workers, its predictions, its metrics."""
 
+from collections.abc import Callable
+
 from harness.core.errors import InputError
 from harness.models import answer, samples
 from harness.smoke import expected
@@ -67,22 +69,29 @@ def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[Tor
 
 @check(Need.SERVER, then=_LOGS)
 def test_each_model_gives_the_right_answer(
-    target: Target, expect: Expected, servers: list[TorchServe]
+    target: Target,
+    expect: Expected,
+    servers: list[TorchServe],
+    record_property: Callable[[str, object], None],
 ) -> None:
     prepared = samples.load_samples(target.repository, expect.lock)
     for name, model_samples in prepared.items():
         if not model_samples:
             raise InputError(
                 f"no right answer of {name} is known",
-                hint=f"name one under samples in models/{name}/model.yaml, harness models build",
+                hint=f"`harness models record {name} FILE`, or write one under samples in "
+                f"models/{name}/model.yaml; then `harness models build`",
             )
+    recorded = [name for name, known in prepared.items() if any(each.recorded for each in known)]
+    if recorded:
+        record_property("note", f"the answers of {', '.join(recorded)} are recorded")
     for server in servers:
         for sample in (each for model_samples in prepared.values() for each in model_samples):
             reply = server.predict(sample.model, sample.body, sample.content_type)
             what = f"{server.name}: {sample.model}, asked for {sample.name}"
-            assert reply.status == 200, f"{what}: HTTP {reply.status}: {reply.body[:200]!r}"
-            difference = answer.wrong(sample, reply.body)
-            assert not difference, f"{what}: {difference}"
+            difference = answer.wrong_response(sample.expected, reply.status, reply.body)
+            known_by = f" ({sample.recorded})" if sample.recorded else ""
+            assert not difference, f"{what}: {difference}{known_by}"
 
 
 @check(

@@ -3,11 +3,27 @@
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Labels that select one component's pods; they may never change. Call with (list . "server"). */}}
+{{/* Labels of the servers' selectors, which may never change, and of objects. Call with (list . "server"). */}}
 {{- define "torchserve.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: torchserve
 app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* The label of a group's servers: on no other pod, and the same on whatever Deployments the group has
+     one day, such as a canary's. Policies, budget and spread select by it. The Deployment and the Service
+     do not: selectors of a Deployment are immutable, and pods of a release before December 2026, which
+     serve until they are replaced, have no such label. */}}
+{{- define "torchserve.group" -}}
+torchserve/group: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Labels of a Job's pods. Call with (list . "test"). Their instance is not the release's: a canary
+     controller makes Services that select by app.kubernetes.io/instance alone, which is to find servers. */}}
+{{- define "torchserve.jobLabels" -}}
+app.kubernetes.io/name: torchserve
+app.kubernetes.io/instance: {{ include "torchserve.name" (index . 0) }}-{{ index . 1 }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -104,6 +120,30 @@ seccompProfile:
 {{- $gpu = list (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") -}}
 {{- end -}}
 {{- concat $gpu .Values.tolerations | toYaml -}}
+{{- end -}}
+
+{{/* What may reach a server, and what it may reach. */}}
+{{- define "torchserve.serverTraffic" -}}
+policyTypes: [Ingress, Egress]
+ingress:
+  - from:
+      {{- with .Values.networkPolicy.inferenceFrom }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+      - podSelector:
+          matchLabels:
+            {{- include "torchserve.jobLabels" (list . "test") | nindent 12 }}
+    ports:
+      - port: http
+      - port: grpc
+  {{- with .Values.networkPolicy.metricsFrom }}
+  - from:
+      {{- toYaml . | nindent 6 }}
+    ports:
+      - port: launcher
+  {{- end }}
+# A server calls nobody: models, configuration and metrics all come to it.
+egress: []
 {{- end -}}
 
 {{- define "torchserve.dnsEgress" -}}

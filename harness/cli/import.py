@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     names = [path.relative_to(repository.root).as_posix() for path in written]
     steps = report.next_steps(imported, args.env, folder, applied=args.apply)
     if args.json:
-        value = report.as_json(imported) | {"applied": args.apply and not imported.refused}
-        print(json.dumps(value | {"files": names, "next": steps}, indent=2))
+        fields = report.as_json(imported) | {"applied": args.apply and not imported.refused}
+        print(json.dumps(fields | {"files": names, "next": steps}, indent=2))
         return 1 if imported.refused else 0
     print(report.as_text(imported), end="")
     if imported.refused:

@@ -39,8 +39,8 @@ class Archive:
 
     def number(self, key: str) -> int:
         """A setting of model-config.yaml that counts: TorchServe takes nothing else for one."""
-        value = self.config.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+        node = self.config.get(key)
+        return node if isinstance(node, int) and not isinstance(node, bool) and node > 0 else 0
 
 
 def names(folder: Path) -> list[str]:
@@ -119,16 +119,16 @@ def config_file(path: Path) -> Mapping[str, object]:
         raise InputError(f"cannot be read: {error.strerror}", at=path) from error
 
 
-def _yaml(data: bytes | None) -> Mapping[str, object]:
+def _yaml(content: bytes | None) -> Mapping[str, object]:
     # What TorchServe cannot read of it, it logs and leaves out.
     try:
-        return _mapping(yaml.safe_load(data or b""))
+        return _mapping(yaml.safe_load(content or b""))
     except yaml.YAMLError:
         return {}
 
 
-def _mapping(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {}
+def _mapping(node: object) -> dict[str, object]:
+    return node if isinstance(node, dict) else {}
 
 
 def _of_folder(folder: Path, name: str) -> bytes | None:

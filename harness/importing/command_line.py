@@ -75,7 +75,7 @@ def parse_words(words: Sequence[str], at: Location) -> Source:
             # `export A=1; torchserve …`: a variable of what follows.
             variables += [Setting(k, v, at) for k, v in assigned] if not rest else []
             continue
-        variables += [Setting(key, value, at) for key, value in assigned]
+        variables += [Setting(key, text, at) for key, text in assigned]
         if "--start" not in rest and ("--stop" in rest or "--version" in rest or "-v" in rest):
             continue
         try:

@@ -71,8 +71,8 @@ def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
 
 def _instruct(stage: _Stage, word: str, rest: str, at: Location) -> None:
     if word in ("ENV", "ARG"):
-        for key, value in _pairs(rest, legacy=word == "ENV"):
-            stage.variables[key] = Setting(key, _expand(value, stage), at)
+        for key, text in _pairs(rest, legacy=word == "ENV"):
+            stage.variables[key] = Setting(key, _expand(text, stage), at)
     elif word == "ENTRYPOINT":
         stage.entrypoint, stage.command = (_form(rest), at), None
     elif word == "CMD":
@@ -95,15 +95,15 @@ def _source(stage: _Stage, path: Path) -> Source:
     if not source.commands and not source.problems and stage.at:
         why = "nothing here starts TorchServe in a way that can be read: add its command line"
         remarks.append(Remark("CMD", why, stage.at, True))
-    found = files_there.with_files(source, files)
-    return replace(found, remarks=(*found.remarks, *remarks))
+    complete = files_there.with_files(source, files)
+    return replace(complete, remarks=(*complete.remarks, *remarks))
 
 
 def _start(stage: _Stage, files: Files) -> Source:
     """What the container runs."""
     if not stage.entrypoint and not stage.command:
-        own = is_torchserve(stage.image) and stage.at
-        return command_line.parse_words(["serve"], own) if own else Source()
+        default = is_torchserve(stage.image) and stage.at
+        return command_line.parse_words(["serve"], default) if default else Source()
     if stage.entrypoint and isinstance(stage.entrypoint[0], str):
         return _shell(stage.entrypoint[0], stage.entrypoint[1], stage, files)
     words, at = list[str](), stage.at or Location(files.folder)
@@ -163,8 +163,8 @@ def _pairs(rest: str, *, legacy: bool) -> Iterator[tuple[str, str]]:
         yield words[0], " ".join(words[1:])
         return
     for word in words:
-        key, _, value = word.partition("=")
-        yield key, value
+        key, _, text = word.partition("=")
+        yield key, text
 
 
 def _copy(stage: _Stage, rest: str, folder: Path) -> None:

@@ -13,22 +13,22 @@ class Files:
     """What of ``folder`` lies where there: copied into an image, or mounted."""
 
     folder: Path
-    there: Mapping[PurePosixPath, Path]
+    targets: Mapping[PurePosixPath, Path]
 
     def find(self, name: str) -> Path | None:
         """The file or folder here that ``name`` is there, or that lies here under its name."""
         path = PurePosixPath(name)
         for target in (path, *path.parents):
-            if source := self.there.get(target):
+            if source := self.targets.get(target):
                 inner = source / path.relative_to(target) if target != path else source
                 if inner.exists():
                     return inner
-        for target, source in self.there.items():
+        for target, source in self.targets.items():
             if target.name == path.name and not path.is_absolute():
                 return source
-        here = self.folder / name  # an absolute name stays as it is
-        if here.exists():
-            return here
+        place = self.folder / name  # an absolute name stays as it is
+        if place.exists():
+            return place
         near = self.folder / path.name
         return near if near.is_file() else None
 
@@ -54,7 +54,7 @@ def with_files(source: Source, files: Files) -> Source:
             return replace(source, folder=folder)
         archives = {
             path.parent
-            for target, path in files.there.items()
+            for target, path in files.targets.items()
             if PurePosixPath(store) in target.parents and path.is_file()
         }
         if len(archives) == 1:

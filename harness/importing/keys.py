@@ -187,58 +187,58 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 _COMMENT = re.compile(r"\s+[#!/]|;")
 
 
-def fault(key: str, value: str) -> str:
+def fault(key: str, text: str) -> str:
     """Why TorchServe does not start with a value, or nothing if it does."""
     if key in NUMBERS:
-        return _number_fault(key, value)
+        return _number_fault(key, text)
     if key in ADDRESSES:
-        return _address_fault(value)
+        return _address_fault(text)
     if key == "blacklist_env_vars":
         try:
-            re.compile(value)
+            re.compile(text)
         except re.error as error:
             return f"is no regular expression: {error}"
     return ""
 
 
-def read_as(key: str, value: str) -> str:
+def read_as(key: str, text: str) -> str:
     """What TorchServe takes an odd value for, where that is not what it looks like."""
-    if key in BOOLEANS and value.lower() not in ("true", "false"):
-        blank = " (a blank behind it counts)" if value.strip().lower() == "true" else ""
-        return f"TorchServe reads {value!r} as false{blank}"
+    if key in BOOLEANS and text.lower() not in ("true", "false"):
+        blank = " (a blank behind it counts)" if text.strip().lower() == "true" else ""
+        return f"TorchServe reads {text!r} as false{blank}"
     return ""
 
 
-def as_bool(value: str) -> bool:
+def as_bool(text: str) -> bool:
     """As ``Boolean.parseBoolean`` reads it."""
-    return value.lower() == "true"
+    return text.lower() == "true"
 
 
-def _number_fault(key: str, value: str) -> str:
+def _number_fault(key: str, text: str) -> str:
     low, high = NUMBERS[key]
-    if not _NUMBER.fullmatch(value):
-        if not value:
+    if not _NUMBER.fullmatch(text):
+        if not text:
             return "has no value: remove the line for TorchServe's default"
-        if "://" in value:
+        if "://" in text:
             return "is a port: a number, without http:// and address"
-        if _COMMENT.search(value):
+        if _COMMENT.search(text):
             return "has a comment behind its value, which is part of it: give it a line of its own"
-        if value.strip() != value:
+        if text.strip() != text:
             return "has a blank behind its value, which is part of it: remove it"
-        return f"is not a whole number: {value!r}"
-    if int(value) < low:
-        return f"is {value}: at least {low:,}"
-    if int(value) > high:
-        return f"is {value}: at most {high:,}"
+        return f"is not a whole number: {text!r}"
+    if int(text) < low:
+        return f"is {text}: at least {low:,}"
+    if int(text) > high:
+        return f"is {text}: at most {high:,}"
     return ""
 
 
-def _address_fault(value: str) -> str:
-    match = _ADDRESS.fullmatch(value)
+def _address_fault(text: str) -> str:
+    match = _ADDRESS.fullmatch(text)
     if not match:
-        if _COMMENT.search(value):
+        if _COMMENT.search(text):
             return "has a comment behind its value, which is part of it: give it a line of its own"
-        if value.strip() != value:
+        if text.strip() != text:
             return "has a blank behind its value, which is part of it: remove it"
         return "is no address: http://HOST:PORT, without a slash at its end"
     if match[1] and int(match[1]) >= 65535:

@@ -23,10 +23,12 @@ def loads(text: str) -> object:
     except json.JSONDecodeError as error:
         if not text.lstrip().startswith("{") or not text.rstrip().endswith("}"):
             raise
+        if re.search(r",\s*}", text):
+            raise  # of a trailing comma Gson says "Expected name"
         try:
-            value = yaml.safe_load(re.sub(r"([,{]\s*\w+):", r"\1: ", _COMMENT.sub("", text)))
+            node = yaml.safe_load(re.sub(r"([,{]\s*\w+):", r"\1: ", _COMMENT.sub("", text)))
         except yaml.YAMLError:
             raise error from None
-        if not isinstance(value, dict):
+        if not isinstance(node, dict):
             raise
-        return value
+        return node

@@ -51,21 +51,21 @@ def _read(document: Document) -> Source:
         source = _merged(source, _container(document, where, container))
     remarks = []
     for where, each in _mappings(document.value):
-        for key, value in each.items():
-            if isinstance(value, str) and _PROPERTY.search(value) and _is_file(str(key), value):
-                first = (document.at((*where, key)).line or 1) + ("\n" in value)
-                source = _merged(source, properties_file.parse(value, document.path, first))
-            elif key in _CHARTS and value:
-                why = f"the chart's value of that name, in helmrelease.yaml: {_short(value)}"
+        for key, node in each.items():
+            if isinstance(node, str) and _PROPERTY.search(node) and _is_file(str(key), node):
+                first = (document.at((*where, key)).line or 1) + ("\n" in node)
+                source = _merged(source, properties_file.parse(node, document.path, first))
+            elif key in _CHARTS and node:
+                why = f"the chart's value of that name, in helmrelease.yaml: {_short(node)}"
                 remarks.append(Remark(str(key), why, document.at((*where, key))))
-            elif key in _STORAGE and value and not isinstance(value, list):
+            elif key in _STORAGE and node and not isinstance(node, list):
                 why = "KServe fetches config/ and model-store/ from there: add both as sources"
                 remarks.append(Remark(str(key), why, document.at((*where, key)), not source.file))
     return replace(source, remarks=(*source.remarks, *remarks))
 
 
-def _is_file(key: str, value: str) -> bool:
-    return "\n" in value.strip() or key.endswith((".properties", ".cfg"))
+def _is_file(key: str, node: str) -> bool:
+    return "\n" in node.strip() or key.endswith((".properties", ".cfg"))
 
 
 def _merged(one: Source, other: Source) -> Source:
@@ -80,18 +80,18 @@ def _merged(one: Source, other: Source) -> Source:
     )
 
 
-def _mappings(value: object, where: Path_ = ()) -> Iterator[tuple[Path_, Mapping[str, object]]]:
-    if isinstance(value, Mapping):
-        yield where, value
-        for key, each in value.items():
+def _mappings(node: object, where: Path_ = ()) -> Iterator[tuple[Path_, Mapping[str, object]]]:
+    if isinstance(node, Mapping):
+        yield where, node
+        for key, each in node.items():
             yield from _mappings(each, (*where, key))
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
+    elif isinstance(node, list):
+        for number, each in enumerate(node):
             yield from _mappings(each, (*where, number))
 
 
-def _is_container(value: Mapping[str, object]) -> bool:
-    return any(key in value for key in ("command", "args", "entrypoint", "image", "env"))
+def _is_container(node: Mapping[str, object]) -> bool:
+    return any(key in node for key in ("command", "args", "entrypoint", "image", "env"))
 
 
 def _serves(container: Mapping[str, object]) -> bool:
@@ -123,12 +123,12 @@ def _container(document: Document, where: Path_, container: Mapping[str, object]
         source = Source()
     variables, remarks = [], []
     for name in ("env", "environment"):
-        for number, variable, value in _variables(container.get(name)):
+        for number, variable, node in _variables(container.get(name)):
             at = document.at((*where, name, number))
-            if value is None:
+            if node is None:
                 remarks.append(Remark(variable, "its value is not here (a Secret, a field)", at))
             else:
-                variables.append(Setting(variable, value, at))
+                variables.append(Setting(variable, node, at))
     source = replace(
         source,
         variables=(*source.variables, *variables),
@@ -138,21 +138,21 @@ def _container(document: Document, where: Path_, container: Mapping[str, object]
     return files_there.with_files(source, Files(document.path.parent, mounts))
 
 
-def _words(value: object) -> list[str]:
-    if isinstance(value, str):
+def _words(node: object) -> list[str]:
+    if isinstance(node, str):
         try:
-            return shlex.split(value)
+            return shlex.split(node)
         except ValueError:
-            return value.split()
-    return [str(each) for each in value] if isinstance(value, list) else []
+            return node.split()
+    return [str(each) for each in node] if isinstance(node, list) else []
 
 
-def _variables(value: object) -> Iterator[tuple[str | int, str, str | None]]:
+def _variables(node: object) -> Iterator[tuple[str | int, str, str | None]]:
     """Each variable of Kubernetes' list, or of compose's list or mapping."""
-    if isinstance(value, Mapping):
-        for key, each in value.items():
+    if isinstance(node, Mapping):
+        for key, each in node.items():
             yield str(key), str(key), None if isinstance(each, Mapping) else _plain(each)
-    for number, each in enumerate(value if isinstance(value, list) else ()):
+    for number, each in enumerate(node if isinstance(node, list) else ()):
         if isinstance(each, Mapping) and "name" in each:
             plain = _plain(each["value"]) if "value" in each else None
             yield number, str(each["name"]), plain
@@ -161,8 +161,8 @@ def _variables(value: object) -> Iterator[tuple[str | int, str, str | None]]:
             yield number, key, text if equals else None
 
 
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+def _plain(node: object) -> str:
+    return str(node).lower() if isinstance(node, bool) else "" if node is None else str(node)
 
 
 def _mounts(
@@ -182,8 +182,8 @@ def _mounts(
             yield PurePosixPath(target), path
 
 
-def _short(value: object) -> str:
-    text = re.sub(r"['\"{}\[\]]", "", str(value))
+def _short(node: object) -> str:
+    text = re.sub(r"['\"{}\[\]]", "", str(node))
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -128,8 +128,8 @@ def _substitute(settings: dict[str, Setting], variables: dict[str, Setting]) -> 
                 text = f"{key} needs the variable {name}: add {name}=VALUE as a source"
                 yield Problem(text, setting.at)
         if names and all(name in variables for name in names):
-            value = _PLACEHOLDER.sub(lambda match: variables[match[1]].value, setting.value)
-            settings[key] = replace(setting, value=value)
+            text = _PLACEHOLDER.sub(lambda match: variables[match[1]].value, setting.value)
+            settings[key] = replace(setting, value=text)
 
 
 def _options(command: Command) -> Iterator[Setting]:
@@ -143,9 +143,9 @@ def _options(command: Command) -> Iterator[Setting]:
         "disable_token_authorization": "true" if command.disable_token_auth else "",
         "plugins_path": command.plugins_path,
     }
-    for key, value in pairs.items():
-        if value:
-            yield Setting(key, value, command.at)
+    for key, text in pairs.items():
+        if text:
+            yield Setting(key, text, command.at)
 
 
 def _overridden(settings: dict[str, Setting], winner: Setting) -> Iterator[Key]:

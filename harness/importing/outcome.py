@@ -79,8 +79,8 @@ def of(
     chosen = default_versions(startup.models)
     rows += _other_versions(startup.models, chosen)
     rows += _requirements(configuration, startup.models)
-    if folder and (found := archives.workflows(folder)):
-        text = f"/wfpredict/… of {', '.join(found)}: workflows are left out (docs/import.md)"
+    if folder and (workflows := archives.workflows(folder)):
+        text = f"/wfpredict/… of {', '.join(workflows)}: workflows are left out (docs/import.md)"
         rows.append(Key("workflows", str(folder), Outcome.LOST, text))
     return Imported(
         server=server,
@@ -101,15 +101,15 @@ def _server(
         setting = configuration.settings.get(key)
         if setting is None or keys.PLACES[key].outcome is not Outcome.CARRIED:
             continue
-        value = _value(setting)
+        carried = _value(setting)
         if key == "metrics_config":
-            value = METRICS if metrics else None
-        if value is None or not _fits(name, value):
+            carried = METRICS if metrics else None
+        if carried is None or not _fits(name, carried):
             rows.append(_uncarried(setting, metrics))
             continue
-        values[name] = value
-        note = keys.read_as(key, setting.value) or _remark(key, value)
-        text = f"server.{name}: {str(value).lower() if isinstance(value, bool) else value}"
+        values[name] = carried
+        note = keys.read_as(key, setting.value) or _remark(key, carried)
+        text = f"server.{name}: {str(carried).lower() if isinstance(carried, bool) else carried}"
         rows.append(Key(key, str(setting.at), Outcome.CARRIED, f"{text}{note and f'; {note}'}"))
     for key in _REQUIRED:
         name = camel(key)
@@ -131,10 +131,10 @@ def _value(setting: Setting) -> object:
     return setting.value or None
 
 
-def _fits(name: str, value: object) -> bool:
+def _fits(name: str, carried: object) -> bool:
     required = {camel(key): 1 for key in _REQUIRED}
     try:
-        ServerSettings.model_validate({**required, name: value})
+        ServerSettings.model_validate({**required, name: carried})
     except ValidationError:
         return False
     return True
@@ -155,14 +155,14 @@ def _uncarried(setting: Setting, metrics: Path | None) -> Key:
     return Key(key, at, Outcome.NOTHING, f"{text}: its default is used")
 
 
-def _remark(key: str, value: object) -> str:
-    if key in ("max_request_size", "max_response_size") and isinstance(value, int):
-        return "bytes, not megabytes: nearly everything is refused" if value < _SMALL else ""
-    if key == "vmargs" and "-Xmx" in str(value):
+def _remark(key: str, carried: object) -> str:
+    if key in ("max_request_size", "max_response_size") and isinstance(carried, int):
+        return "bytes, not megabytes: nearly everything is refused" if carried < _SMALL else ""
+    if key == "vmargs" and "-Xmx" in str(carried):
         return "the heap is part of the pod's memory"
-    if key == "cpu_launcher_enable" and value:
+    if key == "cpu_launcher_enable" and carried:
         return "workers are pinned by taskset: the image has no numactl"
-    if key in ("ipex_enable", "ipex_gpu_enable") and value:
+    if key in ("ipex_enable", "ipex_gpu_enable") and carried:
         return "needs intel_extension_for_pytorch in the image, else workers warn and go on"
     return ""
 

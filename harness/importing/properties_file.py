@@ -51,13 +51,13 @@ def parse(text: str, path: Path, first_line: int = 1) -> Source:
             swallowed |= {id(each) for each in rest}
             if problem := _json_problem(entry, rest, path, offset):
                 problems.append(problem)
-    kept = [entry for entry in entries if id(entry) not in swallowed]
-    remarks = [*_byte_order_mark(kept, path, offset)]
+    counting = [entry for entry in entries if id(entry) not in swallowed]
+    remarks = [*_byte_order_mark(counting, path, offset)]
     marked = {remark.what for remark in remarks}
     return Source(
         properties=tuple(
             Setting(entry.key, entry.value, Location(path, entry.line + offset))
-            for entry in kept
+            for entry in counting
             if entry.key not in marked
         ),
         remarks=tuple(remarks),

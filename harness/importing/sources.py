@@ -81,10 +81,10 @@ def _yaml(text: str, path: Path) -> Source:
             hint=f"helm template RELEASE CHART > rendered.yaml, and import that for {path.name}",
         )
     documents = document.parse(text, path)
-    value = documents[0].value if len(documents) == 1 else None
-    if isinstance(value, dict) and "metrics" in value and "dimensions" in value:
+    node = documents[0].value if len(documents) == 1 else None
+    if isinstance(node, dict) and "metrics" in node and "dimensions" in node:
         return Source(metrics=path)
-    if isinstance(value, dict) and value.keys() & _MODEL_CONFIG and "kind" not in value:
+    if isinstance(node, dict) and node.keys() & _MODEL_CONFIG and "kind" not in node:
         return Source(model_configs={path.parent.name: path})
     return manifest.read(text, path)
 
@@ -95,8 +95,8 @@ def _variables(text: str, path: Path) -> Source:
     for number, line in enumerate(text.splitlines(), 1):
         match = _VARIABLE.fullmatch(line.strip().removeprefix("export "))
         if match and not line.lstrip().startswith("#"):
-            value = match[2].strip()
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-                value = value[1:-1]
-            settings.append(Setting(match[1], value, Location(path, number)))
+            text = match[2].strip()
+            if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+                text = text[1:-1]
+            settings.append(Setting(match[1], text, Location(path, number)))
     return Source(variables=tuple(settings))

@@ -77,8 +77,8 @@ def _running(configuration: Configuration, startup: Startup) -> None:
 
 def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
     try:
-        value = lenient.loads(setting.value)
-        snapshot = ModelSnapshot.model_validate(value, strict=False)
+        node = lenient.loads(setting.value)
+        snapshot = ModelSnapshot.model_validate(node, strict=False)
     except ValidationError as error:
         startup.problems += [Problem(_refusal(each), setting.at) for each in error.errors()]
         return
@@ -132,18 +132,21 @@ def _load_models(
     declared = _declared(configuration, startup)
     named: list[tuple[str | None, str]]
     setting = configuration.settings.get("load_models")
-    value = setting.value if setting else ""
+    listed = setting.value if setting else ""
     at = setting.at if setting else Location(Path("the sources"))
-    if value.upper() == "ALL":
+    if listed.upper() == "ALL":
         if folder is None and not declared:
             store = configuration.value("model_store") or "the model store"
-            text = f"load_models={value} loads what lies in {store}, which is not known here"
+            text = f"load_models={listed} loads what lies in {store}, which is not known here"
             startup.questions.append(Problem(f"{text}: add --store FOLDER, mounted or copied", at))
             return
         files = archives.names(folder) if folder else []
         named = [(None, file) for file in files] if folder else _of_declared(declared)
-    elif value:
-        pairs = [word.split("=", 1) for word in value.split(",")]
+        if not folder:
+            text = "what else lies in the model store is not known: --store FOLDER"
+            startup.assumed.append(Key("load_models", str(at), Outcome.CARRIED, text))
+    elif listed:
+        pairs = [word.split("=", 1) for word in listed.split(",")]
         named = [(p[0], p[1]) if len(p) == 2 else (None, p[0]) for p in pairs if p[-1]]
     elif declared:
         text = "models={…} alone loads nothing: its models are started here, as if registered"
@@ -167,12 +170,12 @@ def _start(
     given_name, url, at = named
     file = url.rpartition("/")[2] if "://" in url else url
     archive = None
-    if folder and "://" not in url:
+    if folder and (folder / file).exists():
         archive = _archive(folder, file, at, startup)
-        if archive is None:
-            return
-    elif folder and (folder / file).exists():
-        archive = _archive(folder, file, at, startup)
+    elif folder and "://" not in url:
+        text = f"{file!r} is not in the model store: TorchServe starts without it"
+        startup.assumed.append(Key("load_models", str(at), Outcome.NOTHING, text))
+        return
     name = given_name or (archive.name if archive else _guess(declared, file))
     versions = declared.get(name, {})
     version = archive.version if archive else next(iter(versions), "1.0")
@@ -182,8 +185,8 @@ def _start(
     config_path = configuration.model_configs.get(name)
     config = archives.config_file(config_path) if config_path else {}
     config = config or (archive.config if archive else {})
-    own = Archive(file, Path(file), name, version, config=config)
-    entry = _entry(configuration, own, versions.get(version, {}), at, workers, startup)
+    described = Archive(file, Path(file), name, version, config=config)
+    entry = _entry(configuration, described, versions.get(version, {}), at, workers, startup)
     startup.models.append(Started(name, version, entry, at, archive))
 
 
@@ -199,9 +202,11 @@ def _entry(
         return archive.number(key) or _positive(declared.get(key)) or default
 
     low, high = (_positive(declared.get(key)) for key in ("minWorkers", "maxWorkers"))
-    own = archive.number("minWorkers"), archive.number("maxWorkers")
-    if own[0] and own[1] >= own[0]:  # the one without the other, or the wrong way round: ignored
-        low, high = own
+    workers_of_archive = archive.number("minWorkers"), archive.number("maxWorkers")
+    if (
+        workers_of_archive[0] and workers_of_archive[1] >= workers_of_archive[0]
+    ):  # the one without the other, or the wrong way round: ignored
+        low, high = workers_of_archive
     if not (low and high):
         default, why = _default_workers(configuration, workers)
         low, high = low or default, high or max(default, low)
@@ -228,9 +233,9 @@ def _default_workers(configuration: Configuration, workers: int | None) -> tuple
     if keys.as_bool(configuration.value("debug")):
         return 1, ""
     for key in ("default_workers_per_model", "number_of_gpu"):
-        value = configuration.value(key, "0")
-        if value.isdecimal() and int(value):
-            return int(value), ""
+        text = configuration.value(key, "0")
+        if text.isdecimal() and int(text):
+            return int(text), ""
     if workers:
         return workers, ""
     return 1, "the old machine had as many as GPUs, or cores if it had none: --workers N"
@@ -241,16 +246,16 @@ def _declared(
 ) -> dict[str, dict[str, dict[str, object]]]:
     """``models={…}``; JSON that is none was reported where the file was read."""
     setting = configuration.settings.get("models")
-    if not setting or not setting.value.strip():
+    if not setting or setting.value.strip() in ("", "[]"):
         return {}
     try:
-        value = lenient.loads(setting.value)
+        node = lenient.loads(setting.value)
     except (ValueError, RecursionError):
         return {}  # reported where the file was read
     try:
         return {
             str(name): {str(version): dict(entry) for version, entry in versions.items()}
-            for name, versions in value.items()  # type: ignore[attr-defined]
+            for name, versions in node.items()  # type: ignore[attr-defined]
         }
     except (ValueError, AttributeError, TypeError):
         text = "models has another form than NAME → VERSION → settings"
@@ -279,21 +284,21 @@ def _guess(declared: Mapping[str, Mapping[str, Mapping[str, object]]], file: str
 
 def _refuse_twins(startup: Startup) -> None:
     """Two archives of one version: TorchServe refuses the second, and the whole snapshot."""
-    seen: dict[tuple[str, str], Started] = {}
+    earlier: dict[tuple[str, str], Started] = {}
     for model in startup.models:
-        twin = seen.setdefault((model.name, model.version), model)
+        twin = earlier.setdefault((model.name, model.version), model)
         if twin is not model:
             text = f"{model.name} {model.version} stands for two archives: {twin.entry.mar_name}, "
             startup.problems.append(Problem(text + model.entry.mar_name, model.at))
 
 
 def _seconds(configuration: Configuration, key: str) -> int:
-    value = configuration.value(key, str(_TIMEOUT))
-    return int(value) if value.lstrip("+").isdecimal() and int(value) > 0 else _TIMEOUT
+    node = configuration.value(key, str(_TIMEOUT))
+    return int(node) if node.lstrip("+").isdecimal() and int(node) > 0 else _TIMEOUT
 
 
-def _positive(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+def _positive(node: object) -> int:
+    return node if isinstance(node, int) and not isinstance(node, bool) and node > 0 else 0
 
 
 def default_versions(models: Sequence[Started]) -> dict[str, Started]:

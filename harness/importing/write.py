@@ -134,9 +134,9 @@ def _write_models(repository: Repository, imported: Imported, changes: Changes) 
         except ValidationError as error:
             problems += [_problem(started, each["loc"], each["msg"]) for each in error.errors()]
             continue
-        value = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+        body = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
         schema = _SCHEMA.format("../../schemas/model.json")
-        changes.write(path, schema + yaml.safe_dump(value, sort_keys=False))
+        changes.write(path, schema + yaml.safe_dump(body, sort_keys=False))
         locked[name] = _lock_archive(repository, started, changes)
     if problems:
         raise InputError.of(problems)
@@ -184,17 +184,17 @@ def _serving_yaml(repository: Repository, imported: Imported, target: Target) ->
     catalog = load_catalog(repository.models)
     models: dict[str, Mapping[str, object]] = {}
     for name, started in imported.models.items():
-        own = catalog.models[name].serving.model_dump(by_alias=True)
+        defaults = catalog.models[name].serving.model_dump(by_alias=True)
         entry = started.entry.model_dump(by_alias=True)
-        models[name] = {key: entry[key] for key in _SETTINGS if entry[key] != own[key]}
+        models[name] = {key: entry[key] for key in _SETTINGS if entry[key] != defaults[key]}
     if not models:
         like = repository.group(target.like) / "serving.yaml"
         models = {name: {} for name in load_settings(like, catalog).models}
     server = imported.server.model_dump(by_alias=True, exclude_defaults=True)
-    value = {"server": server, "models": models}
+    body = {"server": server, "models": models}
     schema = _SCHEMA.format("../../../../schemas/serving.json")
     head = "# Imported by `harness import`.\n"
-    return schema + head + yaml.safe_dump(value, sort_keys=False, width=100)
+    return schema + head + yaml.safe_dump(body, sort_keys=False, width=100)
 
 
 def _adjust_loadtest(
@@ -221,8 +221,8 @@ def _adjust_release(path: Path, imported: Imported, changes: Changes) -> None:
         values["drainSeconds"] = longest
     if imported.server.number_of_gpu != 1 or re.search(r"(?m)^    gpus:", text):
         values["gpus"] = imported.server.number_of_gpu
-    for key, value in values.items():
-        line = f"    {key}: {value}\n"
+    for key, body in values.items():
+        line = f"    {key}: {body}\n"
         pattern = rf"(?m)^    {key}:.*\n"
         if re.search(pattern, text):
             text = re.sub(pattern, line, text)
@@ -236,8 +236,8 @@ def _adjust_release(path: Path, imported: Imported, changes: Changes) -> None:
 
 
 def _drain_seconds(text: str) -> int:
-    found = re.search(r"(?m)^    drainSeconds: (\d+)$", text)
-    return int(found[1]) if found else _DRAIN
+    match = re.search(r"(?m)^    drainSeconds: (\d+)$", text)
+    return int(match[1]) if match else _DRAIN
 
 
 _DRAIN = 160  # seconds: the chart's default drainSeconds

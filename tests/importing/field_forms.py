@@ -168,7 +168,7 @@ def models_() -> Iterator[Form]:
 
 def settings_() -> Iterator[Form]:
     """Settings of the server, right and wrong."""
-    own = {
+    config = {
         "minWorkers": 2,
         "maxWorkers": 4,
         "batchSize": 8,
@@ -178,13 +178,13 @@ def settings_() -> Iterator[Form]:
     yield Form(
         "model-config",
         "load_models=all\ndefault_workers_per_model=1\n",
-        (Made("a.mar", "a", "2.0", own),),
+        (Made("a.mar", "a", "2.0", config),),
     )
     yield Form(
         "model-config-over-models",
         "load_models=a.mar\nmodels="
         + json.dumps({"a": {"2.0": entry("a.mar", batchSize=3, startupTimeout=7)}}),
-        (Made("a.mar", "a", "2.0", own),),
+        (Made("a.mar", "a", "2.0", config),),
     )
     yield Form(
         "model-config-minimum-only",

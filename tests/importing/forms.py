@@ -42,8 +42,8 @@ class Form:
         """Write the file and the archives below ``folder``."""
         store = folder / "store"
         store.mkdir(parents=True, exist_ok=True)
-        for made in self.archives:
-            made.write(store)
+        for archive in self.archives:
+            archive.write(store)
         (folder / "metrics.yaml").write_text(METRICS)
         if "certs.pem" in self.text:
             write_certificate(folder)
@@ -275,6 +275,12 @@ def upstream() -> Iterator[Form]:
         "default_service_handler=$$HANDLER$$\nasync_logging=true\ndecode_input_request=false\n"
         "load_models=mnist=mnist.mar\n"
     )
-    given = {"BIND": "8080", "MODELS": "/tmp", "SECONDS": "60", "WORKERS": "2", "HANDLER": "h.py"}
-    yield Form("sagemaker", sagemaker, (MNIST,), given)
+    variables = {
+        "BIND": "8080",
+        "MODELS": "/tmp",
+        "SECONDS": "60",
+        "WORKERS": "2",
+        "HANDLER": "h.py",
+    }
+    yield Form("sagemaker", sagemaker, (MNIST,), variables)
     yield Form("sagemaker-without-variables", sagemaker, (MNIST,))

@@ -39,12 +39,11 @@ def assert_mnist_by(imported: Imported, queue: int = 7) -> None:
     "command",
     [
         'CMD ["torchserve", "--start", "--ts-config", "/ts/config.properties", "--foreground"]',
-        "CMD torchserve --start --ts-config=/ts/config.properties --model-store /models && tail -f x",
+        "CMD torchserve --start --ts-config=/ts/config.properties && tail -f /dev/null",
         'ENTRYPOINT ["torchserve"]\nCMD ["--start", "--ts-config", "/ts/config.properties"]',
         'CMD ["sh", "-c", "cd / && exec torchserve --start --ts-config /ts/config.properties"]',
-        "ENV CONF=/ts/config.properties\nCMD torchserve --start \\\n  # a comment\n  --ts-config $CONF",
-        'ENTRYPOINT ["/usr/local/bin/dockerd-entrypoint.sh"]\n'
-        'CMD ["torchserve", "--start", "--ts-config", "/ts/config.properties"]',
+        "ENV C=/ts/config.properties\nCMD torchserve --start \\\n  # note\n  --ts-config $C",
+        'ENTRYPOINT ["/e.sh"]\nCMD ["torchserve", "--ts-config", "/ts/config.properties"]',
         'COPY start.sh /start.sh\nCMD ["/start.sh"]',
     ],
 )
@@ -224,9 +223,9 @@ def test_a_file_of_variables(write: Write) -> None:
 
 def test_a_model_config_of_its_own(write: Write) -> None:
     config = write("config.properties", "load_models=llm.mar\n")
-    own = write("model-config.yaml", "minWorkers: 2\nmaxWorkers: 2\nbatchSize: 16\n")
+    config_of_model = write("model-config.yaml", "minWorkers: 2\nmaxWorkers: 2\nbatchSize: 16\n")
 
-    assert import_(config, f"llm={own}").models["llm"].entry.batch_size == 16
+    assert import_(config, f"llm={config_of_model}").models["llm"].entry.batch_size == 16
 
 
 def test_the_metrics_file_goes_along(write: Write) -> None:

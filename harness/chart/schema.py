@@ -83,6 +83,51 @@ DEFINITIONS: Mapping[str, object] = {
             "tolerationSeconds": {"type": "integer", "minimum": 0},
         }
     ),
+    "named": {
+        "type": "object",
+        "properties": {"name": {"type": "string", "minLength": 1}},
+        "required": ["name"],
+    },
+    "variable": _strict(
+        {
+            "name": {"type": "string", "minLength": 1},
+            "value": {"type": "string"},
+            "valueFrom": {"type": "object", "minProperties": 1, "maxProperties": 1},
+        },
+        ["name"],
+    ),
+    "variables": _strict(
+        {
+            "prefix": {"type": "string"},
+            "configMapRef": {"$ref": "#/$defs/named"},
+            "secretRef": {"$ref": "#/$defs/named"},
+        }
+    ),
+    "mount": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "mountPath": {"type": "string", "pattern": "^/"},
+            "subPath": {"type": "string"},
+            "readOnly": {"type": "boolean"},
+        },
+        "required": ["name", "mountPath"],
+    },
+    # As in a pod, where the API server knows more than these.
+    "container": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "image": {"type": "string", "minLength": 1}},
+        "required": ["name", "image"],
+    },
+    "object": {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"$ref": "#/$defs/named"},
+        },
+        "required": ["apiVersion", "kind", "metadata"],
+    },
     "peer": _strict(
         {
             "namespaceSelector": _SELECTOR,

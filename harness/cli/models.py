@@ -6,8 +6,8 @@ import json
 from harness.cli import adopt, bucket, record
 from harness.core import console
 from harness.core.repository import find as find_repository
-from harness.models import verify
-from harness.models.build import build
+from harness.models import pins, verify
+from harness.models.build import build, pinned_sources
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, to_commit, write_lock
 
@@ -37,6 +37,13 @@ def _lock(args: argparse.Namespace) -> int:
     committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
     lock = to_commit(versions, built, committed)
     changed = write_lock(repository.lock, lock)
+    used = {
+        text
+        for name, model in catalog.models.items()
+        for text in pinned_sources(model, repository.models / name)
+    }
+    if pins.commit(repository.models, used):
+        console.note(f"wrote {pins.NAME}: what the models' addresses hold")
     for name, locked in lock.models.items():
         if locked.unset:
             console.note(f"! {name} {locked.version} stays UNSET: its weights are not available")

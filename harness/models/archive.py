@@ -128,15 +128,18 @@ def unpackable(mar: Path) -> zipfile.ZipFile:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into an archive. All paths lie in one staging folder."""
+    """What goes into an archive. All paths lie in the folder ``staging``.
+
+    What lies in its folder ``root``, if it has one, lies in the archive as it lies there.
+    """
 
     name: str
     version: str
-    handler: str  # a file of the staging folder, or the name of one of TorchServe's own
-    serialized: Path
+    handler: str  # a file of the staging folder (file.py, or file:function), or TorchServe's own
+    staging: Path
+    serialized: Path | None
     code: Path | None
     config: Path | None
-    root: Path  # a folder whose files lie in the archive as they lie in it; it need not exist
     note: str  # what whoever serves this must know
 
 
@@ -163,7 +166,7 @@ def pack(contents: Contents, target: IO[bytes]) -> None:
     Raises:
         HarnessError: torch-model-archiver refuses them, or the disk is full.
     """
-    staging = contents.serialized.parent
+    staging = contents.staging
     with zipfile.ZipFile(_outline(contents)) as outline:
         manifest = outline.read(MANIFEST)
         paths = {
@@ -204,7 +207,7 @@ def write(files: Iterable[Entry], target: IO[bytes]) -> None:
 
 def _outline(contents: Contents) -> Path:
     """What torch-model-archiver makes of stand-ins: each file's content is its path in staging."""
-    staging = contents.serialized.parent
+    staging = contents.staging
     stand_ins = staging / "stand-ins"
     for path in [each for each in staging.rglob("*") if each.is_file()]:
         stand_in = stand_ins / path.relative_to(staging)
@@ -215,10 +218,10 @@ def _outline(contents: Contents) -> Path:
         "--model-name": contents.name,
         "--version": contents.version,
         "--handler": contents.handler,
-        "--serialized-file": contents.serialized.name,
+        "--serialized-file": contents.serialized and contents.serialized.name,
         "--model-file": contents.code and contents.code.name,
         "--config-file": contents.config and contents.config.name,
-        "--extra-files": contents.root.name if contents.root.is_dir() else None,
+        "--extra-files": "root" if (staging / "root").is_dir() else None,
         "--export-path": ".",
     }
     words = [word for option, value in options.items() if value for word in (option, value)]

@@ -27,7 +27,7 @@ from harness.core import console, files
 from harness.core.document import Strict
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.models import adopted, archive, artifact, reference, samples, source
+from harness.models import adopted, archive, artifact, reference, remote, samples, source
 from harness.models.catalog import RECORDED, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, mar_name, write_lock
 
@@ -65,9 +65,15 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
                 console.note(f"! {name}: its archive is not in models/{name}: left alone")
                 _prepare_samples(repository, model)
                 continue
-            inputs = digest(model, repository.models / name)
+            folder = repository.models / name
+            pinned = pinned_sources(model, folder)
+            for text in pinned:
+                _note_license(model, text, remote.pin(text, folder).license)
+            inputs = digest(model, folder)
             record = None if rebuild else _current_record(repository, name, inputs)
             if record is None:
+                for text in pinned:
+                    remote.provide(text, folder)
                 worker = worker or stack.enter_context(_worker())
                 record = _build_in(worker, repository, model, inputs)
             if record.note:
@@ -83,14 +89,23 @@ def digest(model: Model, folder: Path) -> str:
     """SHA-256 over everything that decides what comes out of a build."""
     settings = (path for path in (folder / "model.yaml", folder / RECORDED) if path.is_file())
     parts = {path.name: files.sha256(path) for path in settings}
-    named = [*artifact.sources(model), *reference.sources(model)]
-    parts |= {name: files.sha256(source.resolve(name, folder)) for name in named}
+    parts |= {name: source.digest(name, folder) for name in sources(model)}
     parts |= {name: source.version(name) for name in _PACKAGES}
     if (archived := model.artifact.adopted) and not archived.is_remote:
         parts[archived.archive] = adopted.digest(folder / archived.archive)
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def sources(model: Model) -> list[str]:
+    """Every source that decides the archive or an answer."""
+    return [*artifact.sources(model), *reference.sources(model)]
+
+
+def pinned_sources(model: Model, folder: Path) -> list[str]:
+    """Those that neither Git nor a package pins; ``folder`` is the model's own."""
+    return [text for text in sources(model) if source.is_pinned(text, folder)]
 
 
 def make(repository: Repository, model: Model, inputs: str = "") -> Record:
@@ -139,6 +154,15 @@ def _is_elsewhere(model: Model, folder: Path) -> bool:
     if archived is None or archived.is_remote:
         return False
     return not (folder / archived.archive).exists()
+
+
+def _note_license(model: Model, text: str, license_name: str) -> None:
+    """Say so where a hub and model.yaml name two licenses, or the hub none."""
+    named = model.license.weights if model.license else ""
+    if license_name and license_name.casefold() != named.casefold():
+        console.note(f"! {model.name}: {text} is under {license_name}, model.yaml says {named!r}")
+    elif not license_name and text.startswith("hf://"):
+        console.note(f"! {model.name}: {text} names no license: ask its authors")
 
 
 @contextlib.contextmanager

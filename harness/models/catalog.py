@@ -8,22 +8,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
+from harness.core.suggest import did_you_mean
+from harness.models import handler
 from harness.models.answer import Tolerance
 from harness.models.config import INT_MAX, Config, Positive, Serving
 from harness.models.expectation import Expectation, Recorded
 from harness.models.lock import Name, Version
-from harness.models.source import Source
+from harness.models.source import Source, mention
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
 
 RECORDED = "recorded.yaml"
 Word = Annotated[str, StringConstraints(min_length=1)]
-ArchivePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[\w.-]+)*$")]
+
+
+def _archive_path(path: str) -> str:
+    parts = path.rstrip("/").split("/")
+    if path != "." and ({"", ".", ".."} & set(parts) or not path.isprintable() or "\\" in path):
+        raise ValueError("a path in the archive is needed, such as tokenizer/vocab.txt")
+    if parts[0] == "MAR-INF":
+        raise ValueError("MAR-INF holds the archive's manifest")
+    return "/".join(parts)
+
+
+ArchivePath = Annotated[str, AfterValidator(_archive_path)]
 
 
 def _also(key: str, earlier: str) -> Any:
@@ -46,26 +66,31 @@ class Torchvision(Camel):
     fallback: Fallback | None = None
 
 
-class TorchScript(Camel):
-    """A file that ``torch.jit.save`` wrote."""
+class SavedFile(Camel):
+    """One file that holds the model."""
 
     file: Source
 
 
-class Export(Camel):
-    """A file that ``torch.export.save`` wrote."""
+class Folder(Camel):
+    """A folder of files that the handler reads, in the archive's folder ``into``.
 
-    file: Source
+    ``exclude`` names what stays out, by wildcard: other formats of the same weights, say.
+    """
+
+    folder: Source
+    into: ArchivePath = "model"
+    exclude: tuple[Word, ...] = ()
 
 
 class Eager(Camel):
-    """Code with one ``torch.nn.Module`` class, and its weights.
+    """Code with one ``torch.nn.Module`` class, and its weights if it has any.
 
     ``stateDict`` is one file, or a file for each submodule, merged under the submodule's name.
     """
 
     code: Source
-    state_dict: Source | Mapping[Name, Source]
+    state_dict: Source | Mapping[Name, Source] | None = None
 
 
 class Adopted(Camel):
@@ -91,18 +116,38 @@ class Adopted(Camel):
 
 
 class Artifact(Camel):
-    """How the model's file is made: exactly one of these."""
+    """What the model is, at most one of these; with none the handler brings what it needs.
+
+    torchscript, export, onnx and safetensors are one file: what ``torch.jit.save``,
+    ``torch.export.save`` or AOTInductor, an ONNX exporter and safetensors write. huggingface and
+    diffusers are folders that ``save_pretrained`` wrote; folder is any other.
+    """
 
     torchvision: Torchvision | None = None
-    torchscript: TorchScript | None = None
-    export: Export | None = None
+    torchscript: SavedFile | None = None
+    export: SavedFile | None = None
+    onnx: SavedFile | None = None
+    safetensors: SavedFile | None = None
     eager: Eager | None = None
+    huggingface: Folder | None = None
+    diffusers: Folder | None = None
+    folder: Folder | None = None
     adopted: Adopted | None = None
 
+    @property
+    def saved(self) -> SavedFile | None:
+        """The one file that is the model, if it is one."""
+        return self.torchscript or self.export or self.onnx or self.safetensors
+
+    @property
+    def tree(self) -> Folder | None:
+        """The folder that is the model, if it is one."""
+        return self.huggingface or self.diffusers or self.folder
+
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(kind is not None for _, kind in self) != 1:
-            raise ValueError(f"exactly one of: {', '.join(type(self).model_fields)}")
+    def _at_most_one(self) -> Self:
+        if sum(kind is not None for _, kind in self) > 1:
+            raise ValueError(f"at most one of: {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -149,7 +194,7 @@ class Model(Camel):
     version: Version
     description: Word
     license: Annotated[License | None, _also("license", "licence")] = None
-    artifact: Annotated[Artifact, _also("artifact", "artefact")]
+    artifact: Annotated[Artifact, _also("artifact", "artefact")] = Artifact()
     handler: Source | None = None
     extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
     config: Config | None = None
@@ -179,6 +224,11 @@ class Model(Camel):
             return self
         if self.handler is None or self.license is None:
             raise ValueError("handler and license are needed unless the archive is adopted")
+        eager = self.artifact.eager
+        file = self.artifact.saved.file if self.artifact.saved else eager and eager.state_dict
+        file = file if isinstance(file, str) else None
+        if refusal := handler.refusal(self.handler, file, eager=eager is not None):
+            raise ValueError(refusal)
         return self
 
     @model_validator(mode="after")
@@ -208,6 +258,14 @@ def load_model(path: Path) -> Model:
         InputError: it does not fit the schema, or its name is not its folder's.
     """
     model = document.load(path, Model)
+    code = handler.file(model.handler or "")
+    bare = code is not None and model.handler == code.removesuffix(".py")
+    if code and bare and code not in model.extra_files and not path.with_name(code).is_file():
+        near = did_you_mean(str(model.handler), handler.OWN)
+        raise InputError(
+            f"handler: no file {code}, and {model.handler} is none of TorchServe's own{near}",
+            at=mention(f"handler: {model.handler}", path),
+        )
     if model.name != path.parent.name:
         raise InputError(
             f"name: {model.name} is not the folder's name {path.parent.name}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
+from harness.policy.pods import fits
 from harness.policy.project import Project
 from harness.render.rendered import Environment
 
@@ -13,6 +14,12 @@ from harness.render.rendered import Environment
 # https://aws.amazon.com/ec2/instance-types/ (G4dn, G5, G6, G6e: the same sizes but where named)
 _SIZES = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8, "metal": 8}
 _FAMILIES = ("g4dn", "g5", "g6", "g6e")
+_REQUIRED = (
+    "affinity",
+    "nodeAffinity",
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "nodeSelectorTerms",
+)
 _NODES = 450  # of a managed node group at most: EKS's own quota
 _OTHERS = {
     "p4d.24xlarge": 8,
@@ -76,9 +83,15 @@ class NodeGroup:
         return min(size, _NODES) if isinstance(size, int) else 0
 
     def takes(self, spec: Value) -> bool:
-        """Whether its nodes have the labels that a pod selects."""
+        """Whether its nodes have the labels that a pod selects, or asks for by affinity.
+
+        Nodes have more labels than the file gives them: what affinity says of others is not judged.
+        """
         labels = mapping(self.value, "labels")
-        return mapping(spec, "nodeSelector").items() <= labels.items()
+        terms = items(spec, *_REQUIRED)
+        return mapping(spec, "nodeSelector").items() <= labels.items() and (
+            not terms or any(_has(labels, term) for term in terms)
+        )
 
     def problem(self, message: str, *path: Key) -> Problem:
         return self.cluster.problem(f"node group {self.name}: {message}", *self.path, *path)
@@ -104,6 +117,11 @@ class Cluster:
         """A problem of the file, at the line of ``path``."""
         name = text(self.value, "metadata", "name")
         return Problem(message, self.document.at(path), f"ClusterConfig/{name}")
+
+
+def _has(labels: Value, term: object) -> bool:
+    expressions = map(mapping, items(term, "matchExpressions"))
+    return all(fits(each, labels) for each in expressions if text(each, "key") in labels)
 
 
 def clusters(project: Project) -> Iterator[Cluster]:

@@ -1,7 +1,9 @@
 """The pods that objects make, and their containers: what most rules look at."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from harness.core.problem import Problem
@@ -14,9 +16,12 @@ from harness.render.rendered import Environment
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 SERVERS = ("Deployment", "StatefulSet", "DaemonSet")  # they run until somebody stops them
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-GPU = "nvidia.com/gpu"
+_GPU = re.compile(r"(nvidia|amd)\.com/gpu(\.shared)?|nvidia\.com/mig-(\d)g\..+|gpu\.intel\.com/.+")
+_SLICES = 7  # of a GPU: a MIG device is named for how many it has
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """The label of a namespace that says which pod security standard holds in it."""
+
+_ENDPOINT = "AWS_ENDPOINT_URL_S3"  # of another service that speaks S3
 
 _TEMPLATE: dict[str, KeyPath] = {
     "Pod": (),
@@ -57,6 +62,11 @@ class Container:
             if word.startswith(f"{name}="):
                 return word.removeprefix(f"{name}=")
         return None
+
+    def gpus(self, kind: str) -> dict[str, object]:
+        """Its ``limits`` or ``requests`` of GPUs, by the name that the device plugin gives them."""
+        resources = mapping(self.value, "resources", kind)
+        return {name: each for name, each in resources.items() if _GPU.fullmatch(str(name))}
 
     def port(self, reference: object) -> int | None:
         """The number of the declared port that has this name or number."""
@@ -109,14 +119,29 @@ class Pod:
 
     @property
     def reads_s3(self) -> bool:
-        """Whether a container is given something of S3 to read: it needs AWS credentials."""
-        return any("s3://" in word for each in self.containers for word in each.command)
+        """Whether a container is given something of AWS's S3 to read: it needs a role there."""
+        return any(
+            "s3://" in word
+            for each in self.containers
+            if _ENDPOINT not in [text(variable, "name") for variable in items(each.value, "env")]
+            for word in each.command
+        )
 
     @property
     def gpus(self) -> int:
-        """How many GPUs it takes."""
-        limits = (quantity(each.dig("resources", "limits", GPU)) for each in self.containers)
-        return int(sum(limit or 0 for limit in limits))
+        """How many GPUs it takes, or slices of them."""
+        return int(sum(count for _, count in self._devices))
+
+    @property
+    def whole_gpus(self) -> Fraction:
+        """How much of whole GPUs that is: of a MIG device's seven slices, those it has."""
+        return sum((count * _share(name) for name, count in self._devices), Fraction(0))
+
+    @property
+    def _devices(self) -> Iterator[tuple[str, Fraction]]:
+        for container in self.containers:
+            for name, limit in container.gpus("limits").items():
+                yield name, quantity(limit) or Fraction(0)
 
     def volume(self, name: str) -> tuple[int, Value] | None:
         """The volume of that name, and its index."""
@@ -134,6 +159,13 @@ class Pod:
         return problem(self.owner, message, *self.path, "spec", *path)
 
 
+def _share(device: str) -> Fraction:
+    """How much of a GPU a device is; as many of a size fit as its slices go into seven."""
+    named = _GPU.fullmatch(device)
+    slices = int(named[3] or 0) if named else 0
+    return Fraction(1, _SLICES // slices) if 0 < slices <= _SLICES else Fraction(1)
+
+
 def pod(owner: Object) -> Pod:
     """The pod that a workload makes."""
     return Pod(owner, _TEMPLATE.get(owner.kind, ("spec", "template")))
@@ -148,7 +180,7 @@ def selects(selector: object, labels: Value) -> bool:
     """Whether a label selector (``matchLabels``, ``matchExpressions``) fits; an empty one does."""
     labels_to_match = mapping(selector, "matchLabels")
     return all(labels.get(key) == value for key, value in labels_to_match.items()) and all(
-        _fits(mapping(expression), labels) for expression in items(selector, "matchExpressions")
+        fits(mapping(expression), labels) for expression in items(selector, "matchExpressions")
     )
 
 
@@ -165,7 +197,8 @@ def selects_older(selector: object, labels: Value) -> bool:
     return selects({**mapping(selector), "matchExpressions": expressions}, labels)
 
 
-def _fits(expression: Value, labels: Value) -> bool:
+def fits(expression: Value, labels: Value) -> bool:
+    """Whether labels are as one of ``matchExpressions`` asks."""
     key, values = text(expression, "key"), items(expression, "values")
     match text(expression, "operator"):
         case "In":

@@ -100,14 +100,21 @@ class Server:
 
 
 def servers(environment: Environment) -> Iterator[Server]:
-    """Every TorchServe of the environment."""
+    """Every TorchServe of the environment: one a pod, whatever stands beside it."""
     for subject in pods(environment, "Deployment"):
-        for container in subject.containers:
-            for mount in () if container.init else items(container.value, "volumeMounts"):
-                _, volume = subject.volume(text(mount, "name")) or (0, {})
-                mounted = _files(environment, subject, volume)
-                if CONFIG in mounted and (content := mounted[CONFIG].text):
-                    yield Server(environment, subject, container, mounted, _entries(content))
+        server = next(_serving(environment, subject), None)
+        if server:
+            yield server
+
+
+def _serving(environment: Environment, subject: Pod) -> Iterator[Server]:
+    """The containers of a pod that mount a config.properties: the first one serves."""
+    for container in subject.containers:
+        for mount in () if container.init else items(container.value, "volumeMounts"):
+            _, volume = subject.volume(text(mount, "name")) or (0, {})
+            mounted = _files(environment, subject, volume)
+            if CONFIG in mounted and (content := mounted[CONFIG].text):
+                yield Server(environment, subject, container, mounted, _entries(content))
 
 
 def _files(environment: Environment, subject: Pod, volume: Value) -> dict[str, File]:

@@ -7,8 +7,8 @@ Hooks and Helm tests are rendered too: they run in the cluster like anything els
 import json
 import re
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -47,6 +47,27 @@ _WHOLE_CLUSTER = {
 }
 
 
+Made = tuple[Value, str]
+"""An object, and the path of the template that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostRendering:
+    """The part of a HelmRelease that changes what Helm has made."""
+
+    renderers: Sequence[object] = ()
+    common_metadata: Value = field(default_factory=dict)
+    strategy: str = "combined"
+
+    def __bool__(self) -> bool:
+        return bool(self.renderers or self.common_metadata)
+
+    @property
+    def inputs(self) -> list[object]:
+        """What the result depends on, as JSON has it."""
+        return [list(self.renderers), dict(self.common_metadata), self.strategy]
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """One ``helm template`` to run.
@@ -54,18 +75,28 @@ class Template:
     Attributes:
         chart: the chart's folder in the tree, or its archive.
         values: the merged values.
+        post: what helm-controller changes in the result.
     """
 
     chart: str
     release: str
     namespace: str
     values: Value
+    post: PostRendering = PostRendering()
 
     def key(self, tree: Tree) -> str:
         """Changes with everything that the result depends on."""
         digest = tree.digest(tree.files(self.chart))
-        inputs = [self.chart, self.release, self.namespace, self.values, KUBERNETES]
+        inputs: list[object] = [self.chart, self.release, self.namespace, self.values, KUBERNETES]
+        inputs += self.post.inputs if self.post else []
         return json.dumps(["helm", digest, inputs], sort_keys=True)
+
+
+def post_rendering(release: Object) -> PostRendering:
+    """What a HelmRelease says about it."""
+    spec = mapping(release.value, "spec")
+    strategy = text(spec, "postRenderStrategy") or "combined"
+    return PostRendering(items(spec, "postRenderers"), mapping(spec, "commonMetadata"), strategy)
 
 
 def template(release: Object, values: Value) -> Template:
@@ -78,14 +109,22 @@ def template(release: Object, values: Value) -> Template:
         release=text(spec, "releaseName") or default,
         namespace=target or release.namespace,
         values=values,
+        post=post_rendering(release),
     )
 
 
-def render(program: Path, tree: Tree, request: Template) -> list[list[object]]:
-    """The objects that the chart makes, each as JSON-able ``[value, template's path]``.
+def render(
+    program: Path, tree: Tree, request: Template, post_render: Callable[[list[Made]], list[Made]]
+) -> list[list[object]]:
+    """The objects of the release, each as JSON-able ``[value, template's path]``.
+
+    Args:
+        program: helm.
+        post_render: changes what helm has made; called only where ``request.post`` says so.
 
     Raises:
-        InputError: helm refuses the chart or its values, or takes longer than 8 s.
+        InputError: helm refuses the chart or its values, kustomize a patch, or one of them takes
+            longer than 8 s.
     """
     chart = tree.inside(request.chart)
     with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
@@ -98,7 +137,10 @@ def render(program: Path, tree: Tree, request: Template) -> list[list[object]]:
             output = command.run(argv, timeout=_SECONDS, env=isolated_home(scratch)).stdout
         except command.CommandError as error:
             raise _refusal(error, request) from error
-    return [[value, f"{request.chart}/{name}"] for name, value in _documents(output, request)]
+    objects = [(each, f"{request.chart}/{name}") for name, each in _documents(output, request)]
+    if request.post:
+        objects = post_render(objects)
+    return [[_with_namespace(each, request.namespace), path] for each, path in objects]
 
 
 def read(rendered: object) -> list[tuple[Value, str]]:
@@ -173,7 +215,7 @@ def _from_reference(source: object, key: str, data: str, at: Location) -> dict[s
 
 
 def _documents(output: str, request: Template) -> list[tuple[str, Value]]:
-    documents = []
+    documents: list[tuple[str, Value]] = []
     for chunk in f"\n{output}".split("\n---\n"):
         name = re.search(r"^# Source: [^/]+/(.+)$", chunk, re.MULTILINE)
         try:
@@ -181,13 +223,11 @@ def _documents(output: str, request: Template) -> list[tuple[str, Value]]:
         except yaml.YAMLError as error:
             raise InputError(f"made no YAML: {error}", at=Path(request.chart)) from error
         if isinstance(value, dict):
-            documents.append(
-                (name[1] if name else "Chart.yaml", _with_namespace(value, request.namespace))
-            )
+            documents.append((name[1] if name else "Chart.yaml", value))
     return documents
 
 
-def _with_namespace(value: dict[str, object], namespace: str) -> Value:
+def _with_namespace(value: Value, namespace: str) -> Value:
     """Helm puts an object without a namespace into the release's."""
     metadata = mapping(value, "metadata")
     if "namespace" in metadata or text(value, "kind") in _WHOLE_CLUSTER:

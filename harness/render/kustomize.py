@@ -98,7 +98,7 @@ def build(program: Path, tree: Tree, request: Build) -> list[list[object]]:
                 reason.replace(scratch + "/", "").removeprefix("Error: "), at=Path(request.folder)
             ) from error
     return [
-        [_with_common_metadata(value, request.spec), origin, missing]
+        [with_common_metadata(value, request.spec), origin, missing]
         for value, origin, missing in _documents(output, request)
     ]
 
@@ -203,20 +203,26 @@ def _parse(chunk: str, request: Build) -> tuple[dict[str, object], str]:
         raise InputError(
             f"not YAML after its variables were substituted: {error}", at=Path(request.folder)
         ) from error
-    metadata = mapping(value, "metadata")
+    plain, path = without_origin(value or {})
+    return plain, os.path.normpath(f"{request.folder}/{path}")
+
+
+def without_origin(built: dict[str, object]) -> tuple[dict[str, object], str]:
+    """A built object without the annotation that names its origin, and the file named there."""
+    metadata = mapping(built, "metadata")
     annotations = dict(mapping(metadata, "annotations"))
     annotation = annotations.pop(_ORIGIN, "")
     if not annotation:
-        return value or {}, request.folder
+        return built, ""
     origin = yaml.load(str(annotation), Loader=ManifestLoader)  # noqa: S506
     path = text(origin, "path") or text(origin, "configuredIn")
     plain = {key: inner for key, inner in metadata.items() if key != "annotations"}
     if annotations:
         plain["annotations"] = annotations
-    return {**value, "metadata": plain}, os.path.normpath(f"{request.folder}/{path}")
+    return {**built, "metadata": plain}, path
 
 
-def _with_common_metadata(value: dict[str, object], spec: Value) -> dict[str, object]:
+def with_common_metadata(value: Value, spec: Value) -> Value:
     """``spec.commonMetadata`` on top of an object's own labels and annotations."""
     added = mapping(spec, "commonMetadata")
     if not added:

@@ -79,16 +79,7 @@ class FromKustomize:
 
     def _inline(self, parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot]:
         """Patches written into a kustomization file, and what it generates."""
-        for index, patch in enumerate(items(parsed.value, "patches")):
-            for inner in _inline_documents(patch, parsed.at(("patches", index, "patch"))):
-                if _same(inner.value, value):
-                    yield _spot(inner, value, path)
-                elif not _targets(mapping(patch, "target"), value):
-                    continue
-                elif isinstance(inner.value, list):
-                    yield from _operations(inner, value, path)
-                elif path not in _IDENTITY:
-                    yield dataclasses.replace(_spot(inner, value, path), named=True)
+        yield from _patches(parsed, (), value, path)
         for index, generator in enumerate(items(parsed.value, "configMapGenerator")):
             if text(generator, "name") == stem(text(value, "metadata", "name")):
                 yield _generated_spot(parsed, index, path)
@@ -107,14 +98,43 @@ class FromHelm:
     template: str
     values: Callable[[], "Sources"]
 
-    def __call__(self, value: Value, path: KeyPath) -> Location:
+    def __call__(self, rendered: Value, path: KeyPath) -> Location:
+        return (
+            self._post_renderer(rendered, path)
+            or self._listed(rendered, path)
+            or self._template(rendered, path)
+        )
+
+    def _post_renderer(self, rendered: Value, path: KeyPath) -> Location | None:
+        """The patch of ``spec.postRenderers`` that wrote it."""
+        for parsed, base in self.values():
+            where = ("spec", "postRenderers")
+            for index in range(len(items(parsed.value, *where))) if base else ():
+                for spot in _patches(parsed, (*where, index, "kustomize"), rendered, path):
+                    if spot.equal and spot.depth == len(path):
+                        return spot.location
+        return None
+
+    def _listed(self, rendered: Value, path: KeyPath) -> Location | None:
+        """The value that is a list, of which an item became one of the object's, or all of it."""
+        cuts = [cut for cut in range(len(path), 0, -1) if isinstance(path[cut - 1], int)]
+        for cut in (*cuts, 0):
+            element = mapping(dig(rendered, *path[:cut]))
+            for parsed, base in self.values():
+                for key, listed in mapping(parsed.value, *base).items():
+                    for index, each in enumerate(listed if isinstance(listed, list) else ()):
+                        if _became(mapping(each), element):
+                            return parsed.at(_longest(parsed, (*base, key, index, *path[cut:])))
+        return None
+
+    def _template(self, rendered: Value, path: KeyPath) -> Location:
         read = self.tree.remember(f"template {self.template}", self._read)
-        reached = read.follow(value, path)
+        reached = read.follow(rendered, path)
         if reached is None:
             return Location(Path(self.template), 1)
         rest = path[reached.matched :]
         # What the render has and no value says comes from the template itself.
-        least = len(rest) if dig(value, *path) is not None else 0
+        least = len(rest) if dig(rendered, *path) is not None else 0
         for parsed, base in self.values():
             for value_path in reached.values:
                 longest = _longest(parsed, (*base, *value_path, *rest))
@@ -169,6 +189,28 @@ def _value_documents(tree: Tree, parsed: Document, source: object) -> Sources:
 def may_become(source: object, rendered: object) -> bool:
     """Whether a source value can have become the rendered one: equal, or filled in since."""
     return source == rendered or (isinstance(source, str) and ("${" in source or "UNSET" in source))
+
+
+def _became(source: Value, rendered: Value) -> bool:
+    """Whether an item among the values is a rendered one: its name, and no key that it lacks."""
+    same = [("name",)] if "name" in source else [("kind",), ("metadata", "name")]
+    return source.keys() <= rendered.keys() and all(
+        dig(source, *key) == dig(rendered, *key) is not None for key in same
+    )
+
+
+def _patches(parsed: Document, base: KeyPath, rendered: Value, path: KeyPath) -> Iterator[_Spot]:
+    """The patches at ``base`` of a document that are about an object."""
+    for index, patch in enumerate(items(parsed.value, *base, "patches")):
+        for inner in _inline_documents(patch, parsed.at((*base, "patches", index, "patch"))):
+            if _same(inner.value, rendered):
+                yield _spot(inner, rendered, path)
+            elif not _targets(mapping(patch, "target"), rendered):
+                continue
+            elif isinstance(inner.value, list):
+                yield from _operations(inner, rendered, path)
+            elif path not in _IDENTITY:
+                yield dataclasses.replace(_spot(inner, rendered, path), named=True)
 
 
 def _spot(parsed: Document, value: Value, path: KeyPath) -> _Spot:

@@ -22,7 +22,7 @@ from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, items, mapping, text
-from harness.render import helm, kustomize, placeholders
+from harness.render import helm, kustomize, placeholders, post_renderer
 from harness.render.cache import Cache
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
@@ -35,13 +35,9 @@ LIVE = "live"
 _ROOT = Owner("Kustomization", "flux-system", "flux-system")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OURS = "GitRepository"
-# What helm-controller reads of a HelmRelease and this render does not: what each would change is
+# What helm-controller reads of a HelmRelease and this render does not: what it would change is
 # not in the objects that rules see.
-_UNKNOWN: tuple[KeyPath, ...] = (
-    ("spec", "postRenderers"),
-    ("spec", "commonMetadata"),
-    ("spec", "chart", "spec", "valuesFiles"),
-)
+_UNKNOWN: tuple[KeyPath, ...] = (("spec", "chart", "spec", "valuesFiles"),)
 
 
 class Renderer:
@@ -102,7 +98,11 @@ class Renderer:
         key = f"{self.pins['helm']} {request.key(tree)}"
 
         def make() -> object:
-            return helm.render(tools.find(self.repository, "helm"), tree, request)
+            def post_render(objects: list[helm.Made]) -> list[helm.Made]:
+                program = tools.find(self.repository, "kustomize")
+                return post_renderer.apply(program, objects, request.post)
+
+            return helm.render(tools.find(self.repository, "helm"), tree, request, post_render)
 
         return helm.read(self.cache.get(key, make))
 

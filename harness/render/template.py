@@ -71,11 +71,15 @@ class Template:
         alike = tuple(each for each in value_paths if each[-1] in path[:matched][-1:])
         return Reached(reached, matched, alike or value_paths)
 
-    def _step(self, block: Block, key: Key, around: object) -> tuple[Line, Block] | None:
+    def _step(
+        self, block: Block, key: Key, around: object, above: frozenset[str] = frozenset()
+    ) -> tuple[Line, Block] | None:
+        """The line and the body of a key; ``above`` are the templates that led here."""
         child = _item(block, key, around) if isinstance(key, int) else _child(block, key)
         if child is None:
-            for name in _includes(block):
-                if deeper := self._step(self.named.get(name, ()), key, around):
+            for name in dict.fromkeys(_includes(block)):
+                inner = self.named.get(name, ()) if name not in above else ()
+                if deeper := self._step(inner, key, around, above | {name}):
                     return deeper
         return child
 

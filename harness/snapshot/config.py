@@ -14,11 +14,13 @@ import yaml
 
 from harness.core import document
 from harness.core.errors import InputError, UsageError
-from harness.core.repository import Repository
+from harness.core.repository import FIRST_GROUP, Repository
+from harness.core.values import items
 from harness.models.catalog import Catalog, Model, load_catalog
 from harness.models.lock import Lock, LockedModel, load_lock
-from harness.snapshot import model_snapshot, properties
+from harness.snapshot import model_snapshot, properties, routes
 from harness.snapshot.model_snapshot import Entry, ModelSnapshot
+from harness.snapshot.routes import Group, Protocol
 from harness.snapshot.server import ServerSettings
 from harness.snapshot.serving import ServingSettings, load_settings
 
@@ -88,6 +90,8 @@ class ConfigSnapshot:
     models: ModelSnapshot
     model_files: tuple[ModelFile, ...]
     metrics: str = ""
+    routed: tuple[str, ...] = ()
+    protocols: tuple[Protocol, ...] = ()
 
     def config_properties(self) -> str:
         """The text of config.properties, with the container's values."""
@@ -111,6 +115,21 @@ class ConfigSnapshot:
         if self.metrics:
             values["metricsConfig"] = _Block(self.metrics)
         return _HEADER.format(env=self.env) + yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+
+    def route_files(self, group: str) -> dict[str, str]:
+        """httproute.yaml and grpcroute.yaml of a group, for an environment with a gateway."""
+        routed = Group(
+            name=group,
+            first=group == FIRST_GROUP,
+            models=self.routed,
+            protocols=self.protocols,
+            cors=self.server.cors,
+        )
+        header = _HEADER.format(env=self.env)
+        return {
+            "httproute.yaml": routes.dump(header, routes.http_routes(routed)),
+            "grpcroute.yaml": routes.dump(header, [routes.grpc_route(routed)]),
+        }
 
 
 class _Block(str):
@@ -165,6 +184,11 @@ def stale(
         folder, snapshot = repository.group(env, name), load(repository, env, lock, name)
         generated[folder / "config.properties"] = snapshot.config_properties()
         generated[folder / "model-files.yaml"] = snapshot.model_files_yaml()
+        generated |= {
+            folder / file: text
+            for file, text in snapshot.route_files(name).items()
+            if file in _resources(folder)
+        }
     return {
         path: text
         for path, text in generated.items()
@@ -188,13 +212,30 @@ def build(
     }
     return ConfigSnapshot(
         env=env,
-        server=settings.server,
+        server=_server(settings),
         models=ModelSnapshot(modelCount=len(names), models=entries),
         model_files=tuple(
             _file(catalog.models[name], locked_model) for name, locked_model in locked.items()
         ),
         metrics=metrics,
+        routed=tuple(sorted(settings.models)),
+        protocols=settings.protocols,
     )
+
+
+def _server(settings: ServingSettings) -> ServerSettings:
+    """The server's settings, with the server calls of a protocol that is let through."""
+    server = settings.server
+    if Protocol.OIP in settings.protocols and server.ts_open_inference_protocol is None:
+        return server.model_copy(update={"ts_open_inference_protocol": True})
+    return server
+
+
+def _resources(folder: Path) -> list[object]:
+    """The files that a group's kustomization.yaml lists; none without one."""
+    path = folder / "kustomization.yaml"
+    documents = document.parse(document.read_text(path), path) if path.is_file() else []
+    return [name for each in documents for name in items(each.value, "resources")]
 
 
 def derive(text: str, changes: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from harness.core.document import Camel
 from harness.models.catalog import INT_MAX, Positive
+from harness.snapshot.routes import Cors
 
 METRICS_CONFIG = "/etc/torchserve/metrics.yaml"
 """Where the pods find the file that ``metricsConfig`` names."""
@@ -142,6 +143,22 @@ class ServerSettings(Camel):
                 raise ValueError(f"properties.{key} cannot be set: {why}")
         return self
 
+    @property
+    def cors(self) -> Cors | None:
+        """What the gateway answers to browsers of other origins; None where none is allowed.
+
+        The gateway asks each request for a token, so a browser has to be allowed to send one.
+        """
+        if not self.cors_allowed_origin:
+            return None
+        headers = _listed(self.cors_allowed_headers) or ("authorization", "content-type")
+        lacking = not {"*", "authorization"} & {header.lower() for header in headers}
+        return Cors(
+            origins=_listed(self.cors_allowed_origin),
+            methods=_listed(self.cors_allowed_methods),
+            headers=headers + ("authorization",) * lacking,
+        )
+
     def config_properties(self) -> dict[str, str]:
         """The keys and values of config.properties, in its order."""
         values = self.model_dump(exclude_none=True, exclude={"properties"})
@@ -156,6 +173,10 @@ FIELDS = {
     if name != "properties"
 }
 """Each setting's key in serving.yaml, and in config.properties."""
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in (text or "").split(","))))
 
 
 def camel(key: str) -> str:

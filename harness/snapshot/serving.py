@@ -24,6 +24,7 @@ from harness.core.errors import InputError
 from harness.core.suggest import did_you_mean
 from harness.models.catalog import Catalog, Serving
 from harness.models.lock import Name
+from harness.snapshot.routes import Protocol
 from harness.snapshot.server import ServerSettings
 
 
@@ -32,6 +33,10 @@ class ServingSettings(Camel):
 
     server: ServerSettings
     models: Annotated[Mapping[Name, Serving], Field(min_length=1)]
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (Protocol.TORCHSERVE,)
+    """The families of paths that the gateway lets through; ``oip`` also sets
+    ``tsOpenInferenceProtocol``.
+    """
 
 
 def load_settings(path: Path, catalog: Catalog) -> ServingSettings:

@@ -122,7 +122,12 @@ def test_an_answer_that_nobody_expects_stops_the_build(tiny, edit):
     ("old", "new", "says"),
     [
         ("handler: handler.py", "handler: handlr.py", "model.yaml:10: no file handlr.py"),
-        ("file: tiny.pt", "file: ../../../tiny.pt", "model.yaml:9: ../../../tiny.pt lies outside"),
+        (
+            "handler: handler.py",
+            "handler: image_clasifier",
+            r"model.yaml:10: .* did you mean image_classifier\?",
+        ),
+        ("file: tiny.pt", "file: ../../../tiny.pt", "model.yaml:9: no file ../../../tiny.pt"),
         ("file: tiny.pt", "file: numpy:numpy/none.pt", "model.yaml:9: no file numpy:numpy/none.pt"),
     ],
 )

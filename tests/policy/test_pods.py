@@ -1,5 +1,6 @@
 """What rules ask of pods: selectors, arguments, ports, mounts."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,23 @@ def test_selector(selector: Value, fits: bool) -> None:
 )
 def test_option(args: list[str], value: str | None) -> None:
     assert _container(command=["launcher"], args=args).option("--port") == value
+
+
+@pytest.mark.parametrize(
+    ("limits", "devices", "whole"),
+    [
+        ({"nvidia.com/gpu": "2", "memory": "1Gi"}, 2, 2),
+        ({"nvidia.com/mig-1g.5gb": "3"}, 3, Fraction(3, 7)),
+        ({"nvidia.com/mig-3g.40gb": "1"}, 1, Fraction(1, 2)),
+        ({"nvidia.com/mig-7g.80gb": 1}, 1, 1),
+        ({"amd.com/gpu": "1"}, 1, 1),
+        ({"cpu": "4"}, 0, 0),
+    ],
+)
+def test_gpus_by_every_name_of_a_plugin(limits: Value, devices: int, whole: float) -> None:
+    container = {"name": "main", "resources": {"limits": limits}}
+    subject = pod(_object({"kind": "Pod", "spec": {"containers": [container]}}))
+    assert (subject.gpus, subject.whole_gpus) == (devices, whole)
 
 
 def test_port_by_name_and_by_number() -> None:

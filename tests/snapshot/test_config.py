@@ -165,3 +165,51 @@ def test_the_documentation_has_every_key_and_no_other(
     assert rows == list(properties.parse(config.load(small, "test").config_properties()))
     for key in ("NUM_WORKERS", "load_models", "tsConfigFile", "version", "snapshot_store"):
         assert f"`{key}`" in left_out
+
+
+def test_oip_is_let_through_and_answered_together(small: Repository) -> None:
+    write(
+        small.group("test") / "serving.yaml",
+        """
+        server: {numberOfGpu: 0, jobQueueSize: 100, numberOfNettyThreads: 4}
+        protocols: [torchserve, oip]
+        models: {cat: {}, dog: {}}
+        """,
+    )
+    snapshot = config.load(small, "test")
+    files = snapshot.route_files("torchserve")
+    settings = properties.parse(snapshot.config_properties())
+    assert settings["ts_open_inference_protocol"] == "true"
+    assert "value: /v2/models/cat\n" in files["httproute.yaml"]
+    assert "openinference.GRPCInferenceService" in files["grpcroute.yaml"]
+
+
+def test_a_browser_may_send_the_token_that_the_gateway_asks_for(small: Repository) -> None:
+    write(
+        small.group("test") / "serving.yaml",
+        """
+        server:
+          numberOfGpu: 0
+          jobQueueSize: 100
+          numberOfNettyThreads: 4
+          corsAllowedOrigin: "https://a.example.com, https://b.example.com"
+          corsAllowedMethods: GET, POST
+          corsAllowedHeaders: x-tenant
+        models: {cat: {}, dog: {}}
+        """,
+    )
+    text = config.load(small, "test").route_files("torchserve")["httproute.yaml"]
+    [rule] = yaml.safe_load(text)["spec"]["rules"]
+    assert rule["filters"][0]["cors"] == {
+        "allowOrigins": ["https://a.example.com", "https://b.example.com"],
+        "allowMethods": ["GET", "POST"],
+        "allowHeaders": ["x-tenant", "authorization"],
+    }
+
+
+def test_routes_are_written_where_the_kustomization_lists_them(small: Repository) -> None:
+    folder = small.group("test")
+    assert folder / "httproute.yaml" not in config.stale(small, "test")
+    (folder / "kustomization.yaml").write_text("resources: [httproute.yaml]\n")
+    assert folder / "httproute.yaml" in config.stale(small, "test")
+    assert folder / "grpcroute.yaml" not in config.stale(small, "test")

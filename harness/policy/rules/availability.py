@@ -75,7 +75,8 @@ def production_replicas(project: Project) -> Iterator[Problem]:
 @rule(
     "availability/one-owner-of-replicas",
     why="Helm and an autoscaler would set the number in turn, at each reconciliation",
-    fix="let the chart omit replicas (its value is null) where an autoscaler owns them",
+    fix="autoscaling.enabled: true in the chart's values, at any place: the chart then writes no "
+    "number (Kustomize would drop `replicas: null` of an overlay)",
     like=("kube-score deployment-targeted-by-hpa-does-not-have-replicas-configured",),
 )
 def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:

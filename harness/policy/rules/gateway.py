@@ -1,10 +1,11 @@
 """The gateway: TLS, a known caller, one prediction for one request."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items, mapping, text
+from harness.core.values import Key, KeyPath, dig, items, mapping, text
+from harness.policy.pods import pods_of_service
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -22,6 +23,22 @@ _BUFFERS = (("spec", "connection", "bufferLimit"), ("spec", "http2", "initialStr
 _PROXY_MEMORY = (
     *("spec", "provider", "kubernetes", "envoyDeployment"),
     *("container", "resources", "limits", "memory"),
+)
+# What leads requests to a Service without the gateway: Kubernetes' own, Gateway API's routes of
+# connections, and the kinds of other proxies.
+_OTHER_WAYS = {
+    ("networking.k8s.io", "Ingress"),
+    *(("gateway.networking.k8s.io", f"{kind}Route") for kind in ("TCP", "TLS", "UDP")),
+    ("networking.istio.io", "VirtualService"),
+}
+_OTHER_GROUPS = (
+    "getambassador.io",
+    "k8s.nginx.org",
+    "konghq.com",
+    "projectcontour.io",
+    "route.openshift.io",
+    "traefik.containo.us",
+    "traefik.io",
 )
 _KNOWS = ("apiKeyAuth", "basicAuth", "extAuth", "jwt", "oidc")
 
@@ -91,6 +108,45 @@ def callers_authenticate(environment: Environment) -> Iterator[Problem]:
             if any(mapping(policy.value, "spec", kind) for kind in _KNOWS)
         ):
             yield problem(route, "is open to anyone who reaches the gateway", "metadata", "name")
+
+
+@rule(
+    "gateway/one-way-in",
+    why="what leads to the servers around the gateway has neither its tokens nor its limits, and "
+    "opens TorchServe's other paths",
+    fix="remove it, and use a route of the gateway; where something else keeps strangers out, an "
+    "exception in exceptions.yaml says what, and until when (decision 5)",
+    references=("CIS EKS 5.4.5",),
+)
+def one_way_in(environment: Environment) -> Iterator[Problem]:
+    served = [
+        service
+        for service in environment.of("Service")
+        if any(
+            subject.owner == server.pod.owner
+            for subject in pods_of_service(service, environment)
+            for server in servers(environment)
+        )
+    ]
+    for way in environment.objects:
+        if (way.group, way.kind) in _OTHER_WAYS or way.group.endswith(_OTHER_GROUPS):
+            for service in served:
+                if where := _mention(way.value, service):
+                    yield problem(way, f"leads to {service}", *where)
+
+
+def _mention(part: object, service: Object, path: KeyPath = ()) -> KeyPath:
+    """The first place that names a Service, alone or as a host of the cluster; () if none does."""
+    if isinstance(part, str):
+        host = f"{service.name}.{service.namespace}"
+        return path if part in (service.name, host) or part.startswith(f"{host}.") else ()
+    pairs: Iterable[tuple[Key, object]] = ()
+    if isinstance(part, dict):
+        pairs = ((key, each) for key, each in part.items() if key != "metadata")
+    elif isinstance(part, list):
+        pairs = enumerate(part)
+    places = (_mention(each, service, (*path, key)) for key, each in pairs)
+    return next(filter(None, places), ())
 
 
 @rule(

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy import eks
 from harness.policy.graph import chart
-from harness.policy.pods import GPU, WORKLOADS, Pod, pod, pods
+from harness.policy.pods import WORKLOADS, Pod, pod, pods
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.scale import number_of_pods, replicas, rollout
@@ -19,17 +20,17 @@ from harness.render.rendered import Environment
 @rule(
     "gpu/whole",
     why="the device plugin hands out whole GPUs, and strict schemas refuse the bare number",
-    fix='write nvidia.com/gpu: "1": a whole number in quotes',
+    fix='write nvidia.com/gpu: "1" (or nvidia.com/mig-1g.5gb: "1"): a whole number in quotes',
     kinds=WORKLOADS,
     like=("the API server",),
 )
 def whole(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
         for kind in ("limits", "requests"):
-            value = container.dig("resources", kind, GPU)
-            if value is not None and not (isinstance(value, str) and value.isdecimal()):
-                message = f"{GPU}: {value} is not a quoted whole number"
-                yield container.problem(message, "resources", kind, GPU)
+            for name, value in container.gpus(kind).items():
+                if not (isinstance(value, str) and value.isdecimal()):
+                    message = f"{name}: {value} is not a quoted whole number"
+                    yield container.problem(message, "resources", kind, name)
 
 
 @rule(
@@ -42,11 +43,12 @@ def whole(workload: Object) -> Iterator[Problem]:
 )
 def limits_equal_requests(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
-        limit = container.dig("resources", "limits", GPU)
-        request = container.dig("resources", "requests", GPU)
-        if str(limit) != str(request):
-            message = f"requests {request} GPUs, but its limit is {limit}"
-            yield container.problem(message, "resources")
+        limits, requests = container.gpus("limits"), container.gpus("requests")
+        for name in sorted(limits.keys() | requests.keys()):
+            limit, request = limits.get(name), requests.get(name)
+            if str(limit) != str(request):
+                message = f"requests {request} of {name}, but its limit is {limit}"
+                yield container.problem(message, "resources")
 
 
 @rule(
@@ -134,7 +136,7 @@ def roll_out_fits(project: Project) -> Iterator[Problem]:
         environment, groups = cluster.environment, [each for each in cluster.groups if each.gpus]
         grows = _has_autoscaler(environment)
         nodes = [
-            Node(group, group.gpus)
+            Node(group, Fraction(group.gpus))
             for group in groups
             for _ in range(group.most if grows else group.nodes)
         ]
@@ -146,7 +148,7 @@ def roll_out_fits(project: Project) -> Iterator[Problem]:
             if any(group.takes(subject.spec) for group in groups)  # else: gpu/node-selector
         ]
         # At best: the largest pods first, each on the fullest node with room for it.
-        for subject in sorted(asking, key=lambda each: each.gpus, reverse=True):
+        for subject in sorted(asking, key=lambda each: each.whole_gpus, reverse=True):
             rolling = rollout(subject.owner, replicas(environment, subject.owner)[1])
             waiting = rolling.replicas + rolling.surge
             while waiting > 0 and _place(subject, nodes):
@@ -161,14 +163,15 @@ class Node:
     """A node of a group, and how many of its GPUs are free."""
 
     group: eks.NodeGroup
-    free: int
+    free: Fraction
 
 
 def _place(subject: Pod, nodes: list[Node]) -> bool:
     """Whether one more of these pods finds its GPUs; the node's are taken then."""
-    fit = [each for each in nodes if each.free >= subject.gpus and each.group.takes(subject.spec)]
+    size = subject.whole_gpus
+    fit = [each for each in nodes if each.free >= size and each.group.takes(subject.spec)]
     if fit:
-        min(fit, key=lambda node: node.free).free -= subject.gpus
+        min(fit, key=lambda node: node.free).free -= size
     return bool(fit)
 
 

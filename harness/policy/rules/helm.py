@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
+from harness.policy.chart_values import unread
 from harness.policy.graph import HELM_TIMEOUT
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
@@ -88,3 +89,23 @@ def timeout(environment: Environment) -> Iterator[Problem]:
                 if limit < needed:
                     message = f"gives up after {limit:g} s, {item} may take {needed} s"
                     yield problem(release, message, "spec", "timeout")
+
+
+@rule(
+    "helm/values-read",
+    why="a value that no template of the chart reads changes nothing, and who sets it believes "
+    "that it did",
+    fix="correct its name, use it in a template, or take it out",
+)
+def values_are_read(environment: Environment) -> Iterator[Problem]:
+    for tree, request in environment.charts:
+        documented = tree.documents(f"{request.chart}/values.yaml")
+        for document in documented:
+            for path in unread(tree, request.chart, mapping(document.value)):
+                message = f"no template reads {'.'.join(map(str, path))}"
+                yield Problem(message, document.at(path), request.chart)
+        for release in environment.of("HelmRelease"):
+            if text(release.value, "spec", "releaseName") == request.release:
+                for path in unread(tree, request.chart, mapping(release.value, "spec", "values")):
+                    message = f"no template of {request.chart} reads {'.'.join(map(str, path))}"
+                    yield problem(release, message, "spec", "values", *path)

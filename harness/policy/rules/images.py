@@ -6,49 +6,73 @@ from collections.abc import Iterator
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.pods import WORKLOADS, pod, pods
+from harness.policy.project import Project
 from harness.policy.rule import of_release, problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+# What the admission policies list: registries one by one, and prefixes of site.yaml in one text.
 _LISTED = re.compile(r"'([^'\s]+/)'")
+_PREFIXES = re.compile(r"'([^']*)'\.split\(' '\)")
 _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
+_TAGS = ("data", "IMAGE_TAGS")
 
 
 @rule(
     "images/digest",
     why="a tag can be moved: a pod that restarts tomorrow would run something nobody reviewed",
-    fix="write the image as repository@sha256:<64 hexadecimal digits>",
+    fix="write the image as repository@sha256:<64 hexadecimal digits>; for an image of this "
+    "machine, in an environment that releases do not pass, list its prefix in IMAGE_TAGS of "
+    "site.yaml",
     references=("NSA/CISA C-0055",),
-    kinds=WORKLOADS,
     like=(
         "checkov CKV_K8S_43",
         "kube-linter latest-tag",
     ),
 )
-def digest(workload: Object) -> Iterator[Problem]:
-    for container in pod(workload).containers:
-        image = text(container.value, "image")
-        if not _DIGEST.fullmatch(image):
-            yield container.problem(f"image {image or '(none)'} has no digest", "image")
+def digest(environment: Environment) -> Iterator[Problem]:
+    site = environment.find("ConfigMap", "site", "flux-system")
+    tagged = tuple(text(site and site.value, *_TAGS).split())
+    for subject in pods(environment):
+        for container in subject.containers:
+            image = text(container.value, "image")
+            if not _DIGEST.fullmatch(image) and not (image and image.startswith(tagged)):
+                yield container.problem(f"image {image or '(none)'} has no digest", "image")
+
+
+@rule(
+    "images/tags",
+    why="what was proved under a tag is not what the tag names a day later: a release would be "
+    "promoted that nobody tested",
+    fix="take IMAGE_TAGS out of site.yaml, and write these images by their digests",
+)
+def no_tags_where_releases_pass(project: Project) -> Iterator[Problem]:
+    for env in sorted({*project.sources, *project.sources.values()} & project.environments.keys()):
+        site = project.environments[env].find("ConfigMap", "site", "flux-system")
+        if site and text(site.value, *_TAGS):
+            yield problem(site, f"{env} takes images by tag, and releases pass it", *_TAGS)
 
 
 @rule(
     "images/registry",
     why="the admission policy refuses an image from elsewhere: the rollout stops at its first pod",
-    fix="take the image from REGISTRY of site.yaml, or change image-by-digest in infra/policies",
+    fix="take the image from REGISTRY of site.yaml, or list the prefix of its name in "
+    "IMAGE_REGISTRIES there, spaces between several",
     references=("CIS EKS 5.1.4",),
 )
 def registry(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "image-by-digest")
-    allowed = tuple(_ALLOWED.findall(_text(policy)))
+    expressions = _text(policy)
+    allowed = (*_ALLOWED.findall(expressions), *_prefixes(expressions))
     served = {server.pod.owner.namespace for server in servers(environment)}
     for subject in pods(environment) if allowed else ():
         for container in subject.containers if subject.owner.namespace in served else ():
             image = text(container.value, "image")
             if not image.startswith(allowed):
-                yield container.problem(f"{image} is not from {allowed[0]}", "image")
+                prefixes = " or ".join(dict.fromkeys(allowed))
+                yield container.problem(f"{image} is not from {prefixes}", "image")
 
 
 @rule(
@@ -59,7 +83,8 @@ def registry(environment: Environment) -> Iterator[Problem]:
 )
 def published_charts(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "image-registry")
-    listed = tuple(_LISTED.findall(str(policy.dig("spec", "variables")))) if policy else ()
+    expressions = _text(policy)
+    listed = (*_LISTED.findall(expressions), *_prefixes(expressions))
     workloads = [each for each in environment.third_party if each.kind in WORKLOADS]
     for workload in workloads if listed else ():
         for container in pod(workload).containers:
@@ -74,5 +99,12 @@ def _text(policy: Object | None) -> str:
     if policy is None:
         return ""
     return "\n".join(
-        text(each, "expression") for each in items(policy.value, "spec", "validations")
+        text(each, "expression")
+        for part in ("variables", "validations")
+        for each in items(policy.value, "spec", part)
     )
+
+
+def _prefixes(expressions: str) -> list[str]:
+    """The prefixes that a policy reads from site.yaml."""
+    return [prefix for listed in _PREFIXES.findall(expressions) for prefix in listed.split()]

@@ -10,6 +10,7 @@ from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, step
 from harness.policy.serving import Server, servers
+from harness.render.objects import stem
 from harness.render.rendered import Environment
 
 # Where a container names the ConfigMap that its environment comes from.
@@ -128,12 +129,16 @@ def _longest_request(environment: Environment) -> float:
     why="a ConfigMap changes under pods that run: a pod of the last release that starts again in a "
     "rollout, or after a rollback, reads the next one's settings with the last one's image",
     fix="keep the settings in the pod template's annotations, and mount them by a downwardAPI "
-    "volume",
+    "volume; a ConfigMap of your own is named by its content where kustomize generates it, and "
+    "`env` of the chart's values takes the variables themselves",
 )
 def rolls_with_config(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         for name, path in _config_maps(server):
-            if environment.find("ConfigMap", name, server.pod.owner.namespace):
+            named_by_content = stem(name) != name
+            if not named_by_content and environment.find(
+                "ConfigMap", name, server.pod.owner.namespace
+            ):
                 message = f"reads ConfigMap {name}, which a release changes in place"
                 yield problem(server.pod.owner, message, *path)
 

@@ -42,13 +42,17 @@ def selects_pods(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "networking/service-skips-jobs",
-    why="a Job or a test pod behind the Service gets a share of the requests while it runs",
-    fix="select app.kubernetes.io/component as well",
+    why="a Job, a test pod or another workload behind the Service gets a share of the requests",
+    fix="select app.kubernetes.io/component as well, and give other pods labels of their own",
 )
 def service_skips_jobs(environment: Environment) -> Iterator[Problem]:
+    serving = [server.pod.owner for server in servers(environment)]
     for service in environment.of("Service"):
-        for subject in pods_of_service(service, environment):
-            if subject.owner.kind in ("Job", "CronJob", "Pod"):
+        subjects = pods_of_service(service, environment)
+        is_ours = any(subject.owner in serving for subject in subjects)
+        for subject in subjects:
+            other = is_ours and subject.owner not in serving
+            if other or subject.owner.kind in ("Job", "CronJob", "Pod"):
                 message = f"also sends to {subject.owner}"
                 yield problem(service, message, "spec", "selector")
 
@@ -112,7 +116,8 @@ def _listens(subjects: list[Pod], port: object) -> bool:
 @rule(
     "networking/not-public",
     why="a LoadBalancer or NodePort goes around TLS and authentication of the gateway",
-    fix="type: ClusterIP, and a route of the gateway",
+    fix="type: ClusterIP, and a route of the gateway; where something else keeps strangers out, an "
+    "exception in exceptions.yaml says what, and until when (decision 5)",
     references=("CIS EKS 5.4.5",),
     kinds=("Service",),
     like=(

@@ -3,10 +3,20 @@
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import mapping
-from harness.policy.pods import PROBES, SERVERS, pod, window
+from harness.core.values import dig, items, mapping
+from harness.policy.pods import (
+    PROBES,
+    SERVERS,
+    Container,
+    Pod,
+    pod,
+    pods,
+    pods_of_service,
+    window,
+)
 from harness.policy.rule import rule
 from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 
@@ -15,17 +25,29 @@ _HANDLERS = ("httpGet", "tcpSocket", "grpc")
     "probes/present",
     why="without them traffic reaches a pod that cannot answer, and a hung one is never restarted",
     fix="give the container a startup, a readiness and a liveness probe",
-    kinds=SERVERS,
     like=(
         "kube-linter no-readiness-probe",
         "kube-score pod-probes",
     ),
 )
-def present(workload: Object) -> Iterator[Problem]:
-    for container in pod(workload).containers:
-        for probe in PROBES:
-            if not container.init and not mapping(container.value, probe):
-                yield container.problem(f"has no {probe}", probe)
+def present(environment: Environment) -> Iterator[Problem]:
+    for subject in pods(environment, *SERVERS):
+        containers = [each for each in subject.containers if not each.init]
+        behind_services = [each for each in containers[1:] if _receives(environment, subject, each)]
+        for container in (*containers[:1], *behind_services):
+            for probe in PROBES:
+                if not mapping(container.value, probe):
+                    yield container.problem(f"has no {probe}", probe)
+
+
+def _receives(environment: Environment, subject: Pod, container: Container) -> bool:
+    """Whether a Service sends requests to a container; a sidecar that none does needs no probe."""
+    return any(
+        container.port(dig(port, "targetPort") or dig(port, "port")) is not None
+        for service in environment.of("Service")
+        if subject.owner in [each.owner for each in pods_of_service(service, environment)]
+        for port in items(service.value, "spec", "ports")
+    )
 
 
 @rule(

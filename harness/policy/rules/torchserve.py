@@ -9,6 +9,8 @@ from pathlib import Path
 
 from harness.core.errors import Location
 from harness.core.problem import Problem
+from harness.core.values import items, text
+from harness.policy.finding import Severity
 from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
@@ -68,6 +70,22 @@ def git_alone_decides(environment: Environment) -> Iterator[Problem]:
         for key in ("enable_model_api", "enable_envvars_config", "use_env_allowed_urls"):
             if server.setting(key) == "true":
                 yield server.problem(f"{key} is on", key)
+
+
+@rule(
+    "torchserve/variables",
+    why="TorchServe reads TS_… only where enable_envvars_config is on: the variable does nothing",
+    fix="write the setting into serving.yaml, without TS_ and as TorchServe's file spells it",
+    severity=Severity.WARNING,
+)
+def variables_are_read(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        for index, variable in enumerate(items(server.container.value, "env")):
+            name = text(variable, "name")
+            if name.startswith("TS_") and server.setting("enable_envvars_config") != "true":
+                key = name.removeprefix("TS_").lower()
+                message = f"TorchServe does not read {name}; serving.yaml sets {key}"
+                yield server.container.problem(message, "env", index, "name")
 
 
 @rule(

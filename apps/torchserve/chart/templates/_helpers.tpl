@@ -36,7 +36,17 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- end -}}
 
 {{- define "torchserve.image" -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag }}{{ end }}
+{{- end -}}
+
+{{/* Account of the servers, and of the Helm test. */}}
+{{- define "torchserve.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "torchserve.name" .) -}}
+{{- end -}}
+
+{{/* Whether an autoscaler owns the number of pods. */}}
+{{- define "torchserve.autoscaled" -}}
+{{- if or .Values.autoscaling.enabled (kindIs "invalid" .Values.replicas) -}}true{{- end -}}
 {{- end -}}
 
 {{/* Claim of the volume that the servers read. */}}
@@ -77,7 +87,8 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- if not (kindIs "invalid" .Values.rollout.maxSurge) -}}
 {{- .Values.rollout.maxSurge -}}
 {{- else -}}
-{{- ternary 0 1 (and (gt (int .Values.gpus) 0) (ne (toString .Values.replicas) "1")) -}}
+{{- $several := or (eq (include "torchserve.autoscaled" .) "true") (ne (toString .Values.replicas) "1") -}}
+{{- ternary 0 1 (and (gt (int .Values.gpus) 0) $several) -}}
 {{- end -}}
 {{- end -}}
 
@@ -91,6 +102,14 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- end -}}
 
 {{- define "torchserve.podSecurityContext" -}}
+{{- $context := include "torchserve.restrictedPod" . -}}
+{{- with .Values.podSecurityContext -}}
+{{- $context = include "torchserve.merged" (list ($context | fromYaml) .) -}}
+{{- end -}}
+{{- $context -}}
+{{- end -}}
+
+{{- define "torchserve.restrictedPod" -}}
 runAsNonRoot: true
 runAsUser: 1000
 runAsGroup: 1000
@@ -100,7 +119,42 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
+{{/* A map as YAML, with what another says instead: maps key by key, anything else as a whole; null
+     takes a key out. Call with (list MAP OTHER). */}}
+{{- define "torchserve.merged" -}}
+{{- $merged := index . 0 -}}
+{{- range $key, $new := index . 1 -}}
+{{- $old := get $merged $key -}}
+{{- if kindIs "invalid" $new -}}
+{{- $merged = unset $merged $key -}}
+{{- else if and (kindIs "map" $new) (kindIs "map" $old) -}}
+{{- $merged = set $merged $key (include "torchserve.merged" (list $old $new) | fromYaml) -}}
+{{- else -}}
+{{- $merged = set $merged $key $new -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $merged -}}
+{{- end -}}
+
+{{/* Containers of the values, each with the server's securityContext unless it has its own. Call
+     with (list . CONTAINERS). */}}
+{{- define "torchserve.containers" -}}
+{{- $context := include "torchserve.securityContext" (index . 0) | fromYaml -}}
+{{- range index . 1 }}
+- {{ ternary . (merge (dict "securityContext" $context) .) (hasKey . "securityContext") | toYaml | nindent 2 | trim }}
+{{- end -}}
+{{- end -}}
+
+{{/* What both contexts say comes from podSecurityContext: a container's own would hide it. */}}
 {{- define "torchserve.securityContext" -}}
+{{- $context := include "torchserve.restrictedContainer" . -}}
+{{- with pick .Values.podSecurityContext "runAsUser" "runAsGroup" "runAsNonRoot" "seccompProfile" -}}
+{{- $context = include "torchserve.merged" (list ($context | fromYaml) .) -}}
+{{- end -}}
+{{- $context -}}
+{{- end -}}
+
+{{- define "torchserve.restrictedContainer" -}}
 allowPrivilegeEscalation: false
 privileged: false
 readOnlyRootFilesystem: true
@@ -117,7 +171,8 @@ seccompProfile:
 {{- define "torchserve.tolerations" -}}
 {{- $gpu := list -}}
 {{- if .Values.gpus -}}
-{{- $gpu = list (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") -}}
+{{- $taint := ternary "nvidia.com/gpu" .Values.gpuResource (hasPrefix "nvidia.com/" .Values.gpuResource) -}}
+{{- $gpu = list (dict "key" $taint "operator" "Exists" "effect" "NoSchedule") -}}
 {{- end -}}
 {{- concat $gpu .Values.tolerations | toYaml -}}
 {{- end -}}
@@ -143,7 +198,13 @@ ingress:
       - port: launcher
   {{- end }}
 # A server calls nobody: models, configuration and metrics all come to it.
+{{- with .Values.networkPolicy.egress }}
+egress:
+  {{- include "torchserve.dnsEgress" $ | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- else }}
 egress: []
+{{- end }}
 {{- end -}}
 
 {{- define "torchserve.dnsEgress" -}}
@@ -171,14 +232,37 @@ egress: []
 {{- if not $values.image.repository -}}
 {{- $faults = append $faults "image.repository is empty: name the serving image" -}}
 {{- end -}}
-{{- if not $values.image.digest -}}
-{{- $faults = append $faults "image.digest is empty: give the image's sha256:… (a tag can be moved)" -}}
+{{- if and $values.image.digest $values.image.tag -}}
+{{- $faults = append $faults (printf "image has a digest, and the tag %s: which one? Set the other to \"\"" $values.image.tag) -}}
+{{- else if not (or $values.image.digest $values.image.tag) -}}
+{{- $faults = append $faults "image.digest is empty: give the image's sha256:… (or image.tag, for an image of this machine)" -}}
+{{- end -}}
+{{- range $key := keys $values.podLabels | sortAlpha -}}
+{{- if or (hasPrefix "torchserve/" $key) (has $key (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component")) -}}
+{{- $faults = append $faults (printf "podLabels.%s is the chart's own: Service, policies and budget select by it" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := keys $values.podAnnotations | sortAlpha -}}
+{{- if hasPrefix "torchserve/" $key -}}
+{{- $faults = append $faults (printf "podAnnotations.%s is the chart's own: the server reads its settings there" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $instead := dict "containers" "sidecars, env, resources, …" "initContainers" "initContainers" "volumes" "extraVolumes" "serviceAccountName" "serviceAccount.name" -}}
+{{- if hasKey $values.podSpec $key -}}
+{{- $faults = append $faults (printf "podSpec.%s would replace what the chart writes: use %s" $key $instead) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or $values.serviceAccount.create $values.serviceAccount.name) -}}
+{{- $faults = append $faults "serviceAccount.name is empty: name the account that exists, or let the chart create one" -}}
 {{- end -}}
 {{- if eq (not $values.persistence.existingClaim) (not $values.persistence.create) -}}
 {{- $faults = append $faults "set one of persistence.existingClaim and persistence.create, not both" -}}
 {{- end -}}
 {{- if and $values.modelStore.sync.enabled (not $values.modelStore.sync.source) -}}
 {{- $faults = append $faults "modelStore.sync.source is empty: name the bucket, s3://…" -}}
+{{- end -}}
+{{- if and $values.modelStore.sync.enabled (not (regexMatch "^((s3|gs)://|$)" $values.modelStore.sync.source)) -}}
+{{- $faults = append $faults (printf "modelStore.sync.source %s: the Job reads s3:// (AWS, or modelStore.sync.endpoint) and gs://. Azure's blobs have no S3 interface: put an S3 gateway before them, or mount the container (blob.csi.azure.com) as persistence.existingClaim and leave modelStore.sync.enabled false" $values.modelStore.sync.source) -}}
 {{- end -}}
 {{- if and (eq (include "torchserve.surge" .) "0") (eq (include "torchserve.unavailable" .) "0") -}}
 {{- $faults = append $faults "rollout.maxSurge is 0 (its default where two or more pods have GPUs) and so is rollout.maxUnavailable: no pod could ever be replaced" -}}

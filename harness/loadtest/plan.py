@@ -28,7 +28,7 @@ class Wire(Strict):
 
 class Request(Wire):
     """One request of the mix. ``weight`` over the sum of weights is its fraction of all;
-    ``origin`` is who knows the expected answer.
+    ``origin`` is who knows the expected answer, ``host`` the gRPC host of the model's group.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Request(Wire):
     body: bytes
     expected: Expected
     origin: Origin = "written"
+    host: str | None = None
 
 
 class Plan(Wire):
@@ -79,7 +80,12 @@ def prepare(
         secret(auth)
     prefix = urlsplit(target.url).path.rstrip("/")
     requests = [
-        request.model_copy(update={"path": f"{prefix}{request.path}"})
+        request.model_copy(
+            update={
+                "path": f"{prefix}{request.path}",
+                "host": target.grpc_hosts.get(request.model or ""),
+            }
+        )
         for entry in profile.mix
         for request in _requests(entry, samples, folder)
     ]

@@ -53,7 +53,7 @@ def messages() -> tuple[Any, Any]:
 
 
 class Rpc:
-    """One channel; gRPC itself multiplexes what is in flight over it."""
+    """One channel for each host; gRPC itself multiplexes what is in flight over it."""
 
     def __init__(self, plan: Plan, secret: str | None) -> None:
         grpc_gevent.init_gevent()
@@ -62,30 +62,40 @@ class Rpc:
         self._metadata = (
             ((plan.auth.header.lower(), f"{plan.auth.prefix}{secret}"),) if plan.auth else ()
         )
-        url = urlsplit(plan.url)
-        options = [("grpc.default_authority", plan.host), ("grpc.max_receive_message_length", -1)]
-        if url.scheme == "https":
-            credentials = grpc.ssl_channel_credentials()
-            channel = grpc.secure_channel(url.netloc, credentials, options=options)
-        else:
-            channel = grpc.insecure_channel(url.netloc, options=options)
-        self._call = channel.unary_unary(
-            METHOD, request_serializer=None, response_deserializer=self._response.FromString
-        )
+        self._host = plan.host
+        hosts = {plan.host, *(request.host for request in plan.requests if request.host)}
+        self._calls = {
+            host: _channel(plan.url, host).unary_unary(
+                METHOD, request_serializer=None, response_deserializer=self._response.FromString
+            )
+            for host in hosts
+        }
 
-    def prepare(self, request: Request) -> bytes:
-        """The serialized request."""
+    def prepare(self, request: Request) -> tuple[str, bytes]:
+        """The host that it goes to, and the serialized request."""
         message = self._request(model_name=request.model, input={"data": request.body})
-        return bytes(message.SerializeToString())
+        return request.host or self._host, bytes(message.SerializeToString())
 
-    def send(self, prepared: bytes) -> Response:
+    def send(self, prepared: tuple[str, bytes]) -> Response:
         """Send a request and read its response.
 
         Raises:
             NoResponse: the call ended with any status but OK.
         """
+        host, message = prepared
+        call = self._calls[host]
         try:
-            response = self._call(prepared, timeout=self._timeout, metadata=self._metadata)
+            response = call(message, timeout=self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise NoResponse(f"gRPC {error.code().name}", str(error.details())) from error
         return Response(200, response.prediction)
+
+
+def _channel(target: str, host: str) -> grpc.Channel:
+    """A channel to a URL, whose requests carry a host of their own."""
+    url = urlsplit(target)
+    options = [("grpc.default_authority", host), ("grpc.max_receive_message_length", -1)]
+    if url.scheme == "https":
+        credentials = grpc.ssl_channel_credentials()
+        return grpc.secure_channel(url.netloc, credentials, options=options)
+    return grpc.insecure_channel(url.netloc, options=options)

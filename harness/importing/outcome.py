@@ -25,6 +25,7 @@ _ABSENT = {
     "number_of_netty_threads": "TorchServe counts the cores of its machine",
 }
 _JOB_QUEUE_SIZE = 100  # TorchServe's default
+_GATEWAY = 130  # s: requestTimeout of infra/gateway
 _SMALL = 10_000  # bytes: a limit below that was meant in other units
 
 
@@ -79,6 +80,7 @@ def of(
     chosen = default_versions(startup.models)
     rows += _other_versions(startup.models, chosen)
     rows += _requirements(configuration, startup.models)
+    rows += _gateway(chosen)
     if folder and (workflows := archives.workflows(folder)):
         text = f"/wfpredict/… of {', '.join(workflows)}: workflows are left out (docs/import.md)"
         rows.append(Key("workflows", str(folder), Outcome.LOST, text))
@@ -200,6 +202,18 @@ def _requirements(configuration: Configuration, models: Sequence[Started]) -> It
             if not installed:
                 text += " (not installed before either: install_py_dep_per_model is off)"
             yield Key(f"{model.entry.mar_name}: requirements", "", Outcome.ELSEWHERE, text)
+
+
+def _gateway(models: Mapping[str, Started]) -> Iterator[Key]:
+    """Answers for which the gateway does not wait, whatever TorchServe would do."""
+    slow = {name: each for name, each in models.items() if each.entry.response_timeout > _GATEWAY}
+    for name, each in slow.items():
+        text = (
+            f"drainSeconds of the release; the gateway hangs up after {_GATEWAY} s, until "
+            "requestTimeout in infra/gateway/configs/backendtrafficpolicy.yaml is raised"
+        )
+        key = f"{name}: responseTimeout {each.entry.response_timeout}"
+        yield Key(key, str(each.at), Outcome.ELSEWHERE, text)
 
 
 def _metrics(configuration: Configuration) -> Path | None:

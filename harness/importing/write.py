@@ -5,9 +5,8 @@ serving.yaml, the models that are new, their archives in the lock, the mix of it
 generated snapshot.
 """
 
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from harness.core import files, yamlfile
 from harness.core.errors import InputError, UsageError
 from harness.core.problem import Problem
 from harness.core.repository import Repository
+from harness.importing import adjust
 from harness.importing.outcome import METRICS, Imported
 from harness.importing.startup import Started
 from harness.models.catalog import Model, load_catalog
@@ -25,6 +25,8 @@ from harness.models.config import Serving
 from harness.models.lock import Lock, LockedModel, is_file_name, load_lock, unset, write_lock
 from harness.settings import new_environment
 from harness.snapshot import config
+from harness.snapshot.routes import Protocol
+from harness.snapshot.server import ServerSettings
 from harness.snapshot.serving import load_settings
 
 _SCHEMA = "# yaml-language-server: $schema={}\n"
@@ -114,9 +116,9 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
         changes.write(group / METRICS, yamlfile.read_text(imported.metrics))
     serving = group / "serving.yaml"
     changes.write(serving, _serving_yaml(repository, imported, target))
-    if imported.models:
-        _adjust_loadtest(repository, imported, target, changes)
-    _adjust_release(group / "helmrelease.yaml", imported, changes)
+    cluster = repository.cluster(target.env)
+    for path, text in adjust.texts(group, cluster, imported).items():
+        changes.write(path, text)
     for path, text in config.stale(repository, target.env).items():
         changes.write(path, text)
 
@@ -191,60 +193,19 @@ def _serving_yaml(repository: Repository, imported: Imported, target: Target) ->
         like = repository.group(target.like) / "serving.yaml"
         models = {name: {} for name in load_settings(like, catalog).models}
     server = imported.server.model_dump(by_alias=True, exclude_defaults=True)
-    body = {"server": server, "models": models}
+    body: dict[str, object] = {"server": server, "models": models}
+    if protocols := _protocols(imported.server):
+        body["protocols"] = protocols
     schema = _SCHEMA.format("../../../../schemas/serving.json")
     head = "# Imported by `harness import`.\n"
     return schema + head + yaml.safe_dump(body, sort_keys=False, width=100)
 
 
-def _adjust_loadtest(
-    repository: Repository, imported: Imported, target: Target, changes: Changes
-) -> None:
-    """Send requests to the models that are served, and expect nothing of others."""
-    path = repository.cluster(target.env) / "loadtest.yaml"
-    if not path.is_file():
-        return
-    text = yamlfile.read_text(path)
-    mix = "".join(f"  - model: {name}\n    weight: 1\n" for name in imported.models)
-    text = re.sub(r"(?m)^mix:\n(?:[ #].*\n)*", f"mix:\n{mix}", text)
-    served = "|".join(re.escape(name) for name in imported.models)
-    text = re.sub(rf"(?m)^  - of: (?!(?:{served})\n).*\n(?:    .*\n)*", "", text)
-    changes.write(path, text)
-
-
-def _adjust_release(path: Path, imported: Imported, changes: Changes) -> None:
-    """What the chart has to agree with: the GPUs, and a drain as long as the longest answer."""
-    text = yamlfile.read_text(path)
-    values: dict[str, object] = {}
-    longest = max((m.entry.response_timeout for m in imported.models.values()), default=0)
-    if longest > _drain_seconds(text):
-        values["drainSeconds"] = longest
-    if imported.server.number_of_gpu != 1 or re.search(r"(?m)^    gpus:", text):
-        values["gpus"] = imported.server.number_of_gpu
-    for key, body in values.items():
-        line = f"    {key}: {body}\n"
-        pattern = rf"(?m)^    {key}:.*\n"
-        if re.search(pattern, text):
-            text = re.sub(pattern, line, text)
-        else:
-            text = re.sub(r"(?m)^  values:\n", f"  values:\n{line}", text)
-    if imported.models and (first := next(iter(imported.models))):
-        text = re.sub(r"(?m)^      model: .*$", f"      model: {first}", text)
-        text = re.sub(r"(?m)^ *# A random picture.*\n", "", text)
-        text = re.sub(r"(?m)^      answer: .*\n", "", text)
-    changes.write(path, text)
-
-
-def _drain_seconds(text: str) -> int:
-    match = re.search(r"(?m)^    drainSeconds: (\d+)$", text)
-    return int(match[1]) if match else _DRAIN
-
-
-_DRAIN = 160  # seconds: the chart's default drainSeconds
-
-
-def unwritten(repository: Repository, imported: Imported) -> Iterator[str]:
-    """The models whose model.yaml stays as it is."""
-    for name in imported.models:
-        if (repository.models / name / "model.yaml").exists():
-            yield name
+def _protocols(server: ServerSettings) -> list[str]:
+    """The families of paths that the gateway has to let through; none for its default."""
+    families = [Protocol.TORCHSERVE]
+    if server.service_envelope == "kserve":
+        families.append(Protocol.KSERVE_V1)
+    if server.service_envelope == "kservev2" or server.ts_open_inference_protocol:
+        families.append(Protocol.OIP)
+    return [family.value for family in families] if len(families) > 1 else []

@@ -1,4 +1,4 @@
-"""What else of an environment depends on what it serves: its release, its Flux timeout, its load test.
+"""What else of an environment follows from what it serves: release, Flux timeout, load test.
 
 The files were written for another environment. Only their lines about models and times are changed,
 so that its comments stay.

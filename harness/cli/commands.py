@@ -37,10 +37,12 @@ VERBS: dict[str, Verb] = {
             "verify": "compare the archives with the locks",
             "record": "write a running server's answers as the right ones of a model",
             "push": "upload the locked archives to an environment's bucket",
+            "pull": "download the locked archives that this machine lacks",
             "gc": "list or remove the archives that no release needs",
             "adopt": "lock the archives of a store that was filled by hand",
         },
     ),
+    "requirements": Verb("Build", "Python packages of models, image and harness, as locks"),
     "snapshot": Verb(
         "Build",
         "TorchServe's configuration: config.properties and model-files.yaml",

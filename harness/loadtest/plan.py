@@ -150,7 +150,7 @@ def _requests(
             model=sample.model,
             weight=entry.weight / len(chosen),
             method="POST",
-            path=f"/predictions/{quote(sample.model, safe='')}",
+            path=f"/predictions/{quote(str(entry.model))}",
             headers={"Content-Type": sample.content_type},
             body=sample.body,
             expected=sample.expected,

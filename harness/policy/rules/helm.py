@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy.chart_values import unread
+from harness.policy.finding import Severity
 from harness.policy.graph import HELM_TIMEOUT
-from harness.policy.quantity import seconds
+from harness.policy.pods import Pod, pods
+from harness.policy.quantity import number, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import duration
 from harness.render.objects import Object
 from harness.render.rendered import Environment
+
+_DEADLINE = "MODEL_SYNC_DEADLINE_SECONDS"
 
 
 @rule(
@@ -109,3 +113,30 @@ def values_are_read(environment: Environment) -> Iterator[Problem]:
                 for path in unread(tree, request.chart, mapping(release.value, "spec", "values")):
                     message = f"no template of {request.chart} reads {'.'.join(map(str, path))}"
                     yield problem(release, message, "spec", "values", *path)
+
+
+@rule(
+    "helm/sync-turns",
+    why="sync Jobs of several groups fill one store one after the other: a Job that may not wait "
+    "for all the others fails, and its upgrade with it, when several groups change at once",
+    fix="raise modelStore.sync.waitSeconds to the sum of the other groups' deadlineSeconds (and "
+    "spec.timeout with it), or lower deadlineSeconds",
+    severity=Severity.WARNING,
+)
+def sync_turns(environment: Environment) -> Iterator[Problem]:
+    jobs = [(each.owner, _sync_seconds(each)) for each in pods(environment, "Job")]
+    total = sum(turn for _, turn in jobs)
+    for job, turn in jobs:
+        limit = number(job.dig("spec", "activeDeadlineSeconds"), 0)
+        if turn and limit < total:
+            message = f"has {limit:g} s for its turn and those of other groups, {total:g} s in all"
+            yield problem(job, message, "spec", "activeDeadlineSeconds")
+
+
+def _sync_seconds(job: Pod) -> float:
+    """Seconds that a sync Job may have the store; 0 if it is none."""
+    variables = (each for one in job.containers for each in items(one.value, "env"))
+    return max(
+        (number(dig(each, "value"), 0) for each in variables if dig(each, "name") == _DEADLINE),
+        default=0,
+    )

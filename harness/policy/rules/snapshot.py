@@ -84,14 +84,15 @@ def _within(root: Path, problem: Problem) -> Problem:
 )
 def load(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
-        served = {key.partition("/")[0] for server in servers(environment) for key in server.models}
+        versions = {key for server in servers(environment) for key in server.models}
+        served = {key.partition("/")[0] for key in versions}
         for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
             mix = [text(share, "model") for share in items(profile.value, "mix")]
             for index, model in enumerate(mix):
-                if model and served and model not in served:
+                if model and served and model not in served | versions:
                     where = profile.at(("mix", index, "model"))
                     yield Problem(f"{environment.name} does not serve {model}", where)
-            for missing in sorted(served - set(mix)):
+            for missing in sorted(served - {each.partition("/")[0] for each in mix}):
                 yield Problem(f"leaves out {missing}", profile.at(("mix",)))
 
 

@@ -147,7 +147,7 @@ NUMBERS: Mapping[str, tuple[int, int]] = {
     "default_startup_timeout": _SHORT,
     "unregister_model_timeout": _SHORT,
     "metric_time_interval": _POSITIVE,
-    "io_ratio": (1, 100),
+    "io_ratio": _SHORT,
     "initial_worker_port": _SHORT,
     "initial_distribution_port": _SHORT,
     "grpc_inference_port": (0, 65535),
@@ -165,7 +165,6 @@ LAZY = {
     "default_response_timeout": "a model is registered",
     "default_startup_timeout": "a model is registered",
     "unregister_model_timeout": "a model is stopped",
-    "metric_time_interval": "the system is measured",
     "initial_worker_port": "a worker starts",
     "initial_distribution_port": "torchrun starts a worker",
 }
@@ -193,6 +192,8 @@ def fault(key: str, text: str) -> str:
         return _number_fault(key, text)
     if key in ADDRESSES:
         return _address_fault(text)
+    if key in ("grpc_inference_address", "grpc_management_address") and "://" in text:
+        return "is a host or an address alone, without http://"
     if key == "blacklist_env_vars":
         try:
             re.compile(text)

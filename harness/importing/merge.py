@@ -156,8 +156,7 @@ def _overridden(settings: dict[str, Setting], winner: Setting) -> Iterator[Key]:
 
 
 def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Key]:
-    enabled = settings.get("enable_envvars_config")
-    read = bool(enabled and keys.as_bool(enabled.value))
+    read = _is_true(settings, "enable_envvars_config")
     for name, variable in variables.items():
         key = _CONSTANTS.get(name)
         at = str(variable.at)
@@ -188,12 +187,18 @@ def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:
             late = keys.LAZY.get(key)
             if late and not _has_models(settings):
                 continue
+            if key == "metric_time_interval" and _is_true(settings, "disable_system_metrics"):
+                continue
             yield Problem(f"{key} {why}", setting.at)
     secure = "keystore" in settings or {"certificate_file", "private_key_file"} <= settings.keys()
     for key in sorted(keys.ADDRESSES & settings.keys()):
         if settings[key].value.lower().startswith("https:") and not secure:
             text = "is https, and needs keystore, or certificate_file and private_key_file"
             yield Problem(f"{key} {text}: no JDK since 16 makes TorchServe's own", settings[key].at)
+
+
+def _is_true(settings: dict[str, Setting], key: str) -> bool:
+    return key in settings and keys.as_bool(settings[key].value)
 
 
 def _has_models(settings: dict[str, Setting]) -> bool:

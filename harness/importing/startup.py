@@ -95,6 +95,11 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
             text = f"its archive says version {version}, and that is what TorchServe serves"
             where = f"model_snapshot.{name}.{written}"
             startup.assumed.append(Key(where, str(setting.at), Outcome.NOTHING, text))
+        if entry.min_workers > entry.max_workers:
+            text = f"maxWorkers {entry.max_workers} is below minWorkers, which is what starts"
+            where = f"model_snapshot.{name}.{written}.maxWorkers"
+            startup.assumed.append(Key(where, str(setting.at), Outcome.NOTHING, text))
+            entry = entry.model_copy(update={"max_workers": entry.min_workers})  # noqa: PLW2901
         if folder is None or archive:
             startup.models.append(Started(name, version, entry, setting.at, archive))
         for text, key in _ignored(entry):
@@ -201,11 +206,14 @@ def _entry(
     def number(key: str, default: int) -> int:
         return archive.number(key) or _positive(declared.get(key)) or default
 
+    def timeout(key: str, default: str) -> int:
+        if archive.config:  # any model-config.yaml has 120 s, whatever is declared elsewhere
+            return archive.number(key) or _TIMEOUT
+        return _positive(declared.get(key)) or _seconds(configuration, default)
+
     low, high = (_positive(declared.get(key)) for key in ("minWorkers", "maxWorkers"))
     workers_of_archive = archive.number("minWorkers"), archive.number("maxWorkers")
-    if (
-        workers_of_archive[0] and workers_of_archive[1] >= workers_of_archive[0]
-    ):  # the one without the other, or the wrong way round: ignored
+    if 0 < workers_of_archive[0] <= workers_of_archive[1]:  # else TorchServe ignores both
         low, high = workers_of_archive
     if not (low and high):
         default, why = _default_workers(configuration, workers)
@@ -221,10 +229,8 @@ def _entry(
         maxWorkers=max(low, high),
         batchSize=number("batchSize", 1),
         maxBatchDelay=number("maxBatchDelay", _BATCH_DELAY),
-        responseTimeout=number(
-            "responseTimeout", _seconds(configuration, "default_response_timeout")
-        ),
-        startupTimeout=number("startupTimeout", _seconds(configuration, "default_startup_timeout")),
+        responseTimeout=timeout("responseTimeout", "default_response_timeout"),
+        startupTimeout=timeout("startupTimeout", "default_startup_timeout"),
     )
 
 

@@ -52,6 +52,17 @@ VERBS: dict[str, Verb] = {
             "import": "turn an existing config.properties into models/ and serving.yaml",
         },
     ),
+    "groups": Verb(
+        "Build",
+        "serving groups: which TorchServe of an environment serves which models",
+        {
+            "list": "groups of an environment and their models",
+            "add": "write a group like an existing one, with its models",
+            "remove": "remove a group",
+            "move": "the next of three steps that bring a model to another group",
+            "adopt-layout": "move an overlay from before groups into the group torchserve",
+        },
+    ),
     "generate": Verb("Build", "the chart's schema, README and version, and docs/rules.md"),
     "demo": Verb("Serve", "models → snapshot → TorchServe → load test → report, on this machine"),
     "serve": Verb("Serve", "the real TorchServe on this machine, until Ctrl-C"),

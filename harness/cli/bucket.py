@@ -106,15 +106,22 @@ def _gc_store(repository: Repository, args: argparse.Namespace) -> int:
     from harness.archives import model_store
 
     with console.step("Job in the cluster"):
-        unneeded = model_store.sweep(repository, args.env, args.context, remove=args.yes)
+        garbage = model_store.sweep(repository, args.env, args.context, remove=args.yes)
     if args.json:
-        rows = [{"name": each.name, "size": each.size} for each in unneeded]
-        print(json.dumps({"unneeded": rows, "removed": args.yes}, indent=2))
+        rows = [{"name": each.name, "size": each.size} for each in garbage.archives]
+        answer = {"unneeded": rows, "gone": garbage.gone, "removed": args.yes}
+        print(json.dumps(answer, indent=2))
         return 0
     what = "removed" if args.yes else "to remove with --yes"
-    size = sum(each.size for each in unneeded) / 1e6
-    lines = [each.name for each in unneeded]
-    print("\n".join([*lines, f"store of {args.env}: {len(unneeded)} ({size:,.1f} MB) {what}"]))
+    size = sum(each.size for each in garbage.archives) / 1e6
+    count = f"{len(garbage.archives)} ({size:,.1f} MB)"
+    after = "the next run lists its archives" if args.yes else "--yes forgets it"
+    lines = [
+        *(each.name for each in garbage.archives),
+        *(f"group {each} is gone from the cluster: {after}" for each in garbage.gone),
+        f"store of {args.env}: {count} {what}",
+    ]
+    print("\n".join(lines))
     return 0
 
 

@@ -4,16 +4,19 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.core.suggest import did_you_mean
-from harness.models.audit import Audit, Line, audit, packages_of
 from harness.models.build import store
 from harness.models.catalog import Catalog, Model, load_catalog
 from harness.models.lock import Lock, load_lock
+
+if TYPE_CHECKING:
+    from harness.models.audit import Audit, Line
 
 
 def register(parser: argparse.ArgumentParser, _action: str) -> None:
@@ -28,6 +31,8 @@ def register(parser: argparse.ArgumentParser, _action: str) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from harness.models.audit import audit, packages_of
+
     repository = find_repository()
     packages = packages_of(repository)
     reports = []
@@ -72,7 +77,7 @@ def _of_model(
         raise UsageError(f"{name} is not built", hint="run `harness models build`")
 
 
-def _as_text(report: Audit) -> str:
+def _as_text(report: "Audit") -> str:
     contents, scan = report.contents, report.scan
     size = sum(contents.files.values())
     title = f"{contents.path}: {contents.name or 'no name'} {contents.version}"
@@ -94,10 +99,10 @@ def _flow(settings: object) -> str:
     return json.dumps(settings, ensure_ascii=False, default=str).strip("{}")
 
 
-def _as_json(report: Audit) -> dict[str, object]:
+def _as_json(report: "Audit") -> dict[str, object]:
     contents, scan = report.contents, report.scan
 
-    def rows(lines: tuple[Line, ...]) -> list[dict[str, str]]:
+    def rows(lines: "tuple[Line, ...]") -> list[dict[str, str]]:
         return [{"at": line.at, "message": line.text} for line in lines]
 
     return {

@@ -14,14 +14,15 @@ from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from harness.core.repository import Repository
-from harness.models import archive_contents, handler_code, pickles
+from harness.models import archive_contents, handler_code, packages, pickles
 from harness.models.archive_contents import ArchiveContents
 from harness.models.catalog import Model, PickleException
 from harness.models.handler_code import Import
 from harness.models.pickles import PickleFinding, Scan
 
-_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.MULTILINE)
 _REQUIRED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 _DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
@@ -67,13 +68,13 @@ class Audit:
 
 
 def audit(
-    path: Path, packages: frozenset[str], model: Model | None = None, today: date | None = None
+    path: Path, image: frozenset[str], model: Model | None = None, today: date | None = None
 ) -> Audit:
     """Look into an archive.
 
     Args:
         path: a .mar, a .tar.gz or a folder.
-        packages: normalized names of what the image has.
+        image: canonical names of the packages that it has.
         model: whose exceptions hold, if it is in models/.
         today: the day on which they are looked at.
 
@@ -86,9 +87,9 @@ def audit(
     exceptions = model.pickles if model else ()
     errors, warnings = list(_broken(contents)), list[Line]()
     for each in handler_code.imports(contents.python, _handler_file(contents)):
-        if line := _missing_import(each, packages):
+        if line := _missing_import(each, image):
             (warnings if each.is_optional else errors).append(line)
-    errors += _missing_requirements(contents, packages)
+    errors += _missing_requirements(contents, image)
     errors += _pickle_errors(scan.findings, exceptions, today or datetime.now(UTC).date())
     warnings += [
         Line(f"{each.what}: {_FAILS[each.kind]}", f"{each.file}:{each.line}")
@@ -104,9 +105,9 @@ def audit(
 
 
 def packages_of(repository: Repository) -> frozenset[str]:
-    """The packages that the image has, by their normalized names."""
+    """The packages that the image has, by their canonical names."""
     texts = (repository.root / "apps/torchserve/image").glob("requirements*.txt")
-    return frozenset(_normal(name) for path in texts for name in _PINNED.findall(path.read_text()))
+    return frozenset(name for path in texts for name in packages.pins(path.read_text()))
 
 
 def _handler_file(contents: ArchiveContents) -> str:
@@ -121,24 +122,28 @@ def _broken(contents: ArchiveContents) -> Iterator[Line]:
         yield Line(f"handler {handler} is not in the archive", "MAR-INF/MANIFEST.json")
 
 
-def _missing_import(each: Import, packages: frozenset[str]) -> Line | None:
+def _missing_import(each: Import, image: frozenset[str]) -> Line | None:
     known = _providers().get(each.module, [_DISTRIBUTIONS.get(each.module, each.module)])
-    if any(_normal(name) in packages for name in known):
+    if any(canonicalize_name(name) in image for name in known):
         return None
     needed = "is needed by one path of the code only" if each.is_optional else "is needed"
     text = f"import {each.module}: {needed}, and is not in the image: {_add(known[0])}"
     return Line(text, f"{each.file}:{each.line}")
 
 
-def _missing_requirements(contents: ArchiveContents, packages: frozenset[str]) -> Iterator[Line]:
+def _missing_requirements(contents: ArchiveContents, image: frozenset[str]) -> Iterator[Line]:
     code = handler_code.imports(contents.python, _handler_file(contents))
     imported = {each.module for each in code if not each.is_optional}
-    named = {_normal(name) for module in imported for name in _providers().get(module, [module])}
+    named = {
+        canonicalize_name(name)
+        for module in imported
+        for name in _providers().get(module, [module])
+    }
     for line in contents.requirements:
         match = _REQUIRED.match(line)
         if match is None:
             yield Line(f"{line}: cannot be read as a package", "requirements.txt")
-        elif _normal(match[0]) not in packages | named:
+        elif canonicalize_name(match[0]) not in image | named:
             why = "TorchServe would install it from an index, which no pod reaches"
             yield Line(f"{line}: is not in the image; {why}: {_add(match[0])}", "requirements.txt")
 
@@ -166,7 +171,3 @@ def _add(name: str) -> str:
 def _providers() -> Mapping[str, list[str]]:
     """Import name → the distributions that bring it, of those installed here."""
     return metadata.packages_distributions()
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -26,6 +26,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "import": Verb("Build", "an environment from whatever your TorchServe is started with"),
     "models": Verb(
         "Build",
         "model archives and their lock",

@@ -106,11 +106,11 @@ class Scenario:
         assert old in before, f"{path} has no {old!r}"
         return {path: before.replace(old, new)}
 
-    def release(self, spec: Mapping[str, object]) -> dict[str, str | None]:
-        """Local's HelmRelease patch with ``spec`` merged into its own."""
-        overlay = yaml.safe_load(self.bare.read(OVERLAY))
+    def release(self, spec: Mapping[str, object], path: str = OVERLAY) -> dict[str, str | None]:
+        """A HelmRelease patch, the first group's by default, with ``spec`` merged into its own."""
+        overlay = yaml.safe_load(self.bare.read(path))
         overlay["spec"] = merge(overlay["spec"], spec)
-        return {OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
+        return {path: yaml.safe_dump(overlay, sort_keys=False)}
 
     def pods_that(
         self, life: str = "", *, ready_after: str = "", kind: str = "Deployment"

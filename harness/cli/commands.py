@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
             "adopt": "lock the archives of a store that was filled by hand",
         },
     ),
+    "requirements": Verb("Build", "Python packages of models, image and harness, as locks"),
     "snapshot": Verb(
         "Build",
         "TorchServe's configuration: config.properties and model-files.yaml",
@@ -48,6 +49,17 @@ VERBS: dict[str, Verb] = {
             "write": "generate both files from serving.yaml, models/ and the lock",
             "check": "exit 1 with a diff if the files are stale",
             "import": "turn an existing config.properties into models/ and serving.yaml",
+        },
+    ),
+    "groups": Verb(
+        "Build",
+        "serving groups: which TorchServe of an environment serves which models",
+        {
+            "list": "groups of an environment and their models",
+            "add": "write a group like an existing one, with its models",
+            "remove": "remove a group",
+            "move": "the next of three steps that bring a model to another group",
+            "adopt-layout": "move an overlay from before groups into the group torchserve",
         },
     ),
     "generate": Verb("Build", "the chart's schema, README and version, and docs/rules.md"),

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 
+from .cause import headline
 from .device_error import device_error
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
@@ -106,7 +107,8 @@ class WorkerLog:
                 traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.output)
                 lines = list(takewhile(lambda line: line != _EPILOGUE, traceback))
                 lines = lines or [*worker.output, "killed, for want of memory?"][-20:]
-                return "\n".join([f"{worker.label} cannot be loaded: {lines[-1]}", *lines])
+                reason = headline(lines, worker.label.rpartition("_")[0])
+                return "\n".join([f"{worker.label} cannot be loaded: {reason}", *lines])
         return None
 
     def _read(self, worker: Worker, logger: str, message: str) -> None:

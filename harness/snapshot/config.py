@@ -219,7 +219,7 @@ def build(
         models=ModelSnapshot(modelCount=len(served), models=entries),
         model_files=tuple(each.file() for each in served),
         metrics=metrics,
-        routed=tuple(sorted(settings.models)),
+        routed=settings.routed,
         protocols=settings.protocols,
     )
 

@@ -13,7 +13,8 @@
           "1.0": {maxWorkers: 2}
         defaultVersion: "1.0"   # what answers /predictions/ranker; its own version by default
 
-Names and units are TorchServe's; ``server`` has those of the whole process.
+Names and units are TorchServe's; ``server`` has those of the whole process. A model belongs to one
+group; while it moves, a second one serves it too, with its name under ``unrouted``.
 """
 
 from collections.abc import Mapping
@@ -49,10 +50,17 @@ class ServingSettings(Camel):
 
     server: ServerSettings
     models: Annotated[Mapping[Name, ModelServing], Field(min_length=1)]
+    unrouted: tuple[Name, ...] = ()
+    """Models that get no requests here, since another group serves them: on their way in or out."""
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (Protocol.TORCHSERVE,)
     """The families of paths that the gateway lets through; ``oip`` also sets
     ``tsOpenInferenceProtocol``.
     """
+
+    @property
+    def routed(self) -> tuple[str, ...]:
+        """The models that get their requests here, sorted."""
+        return tuple(sorted(set(self.models) - set(self.unrouted)))
 
 
 def load_settings(path: Path, catalog: Catalog) -> ServingSettings:
@@ -75,6 +83,13 @@ def load_settings(path: Path, catalog: Catalog) -> ServingSettings:
                 hint=f"one of: {', '.join(sorted(catalog.models))}",
             )
         _confirm_versions(name, settings.models[name], catalog.models[name], source)
+    for index, name in enumerate(settings.unrouted):
+        if name not in settings.models:
+            raise InputError(
+                f"unrouted: the group does not serve {name}{did_you_mean(name, settings.models)}",
+                at=source.at(("unrouted", index)),
+                hint="list it under models too, or leave it out here",
+            )
     return settings
 
 

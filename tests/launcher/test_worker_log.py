@@ -63,6 +63,42 @@ def test_a_failed_load_is_told_by_its_traceback() -> None:
     )
 
 
+CHAINED = "During handling of the above exception, another exception occurred:"
+FAILED_IMPORT = "ModuleNotFoundError: No module named '{}'"
+
+
+@pytest.mark.parametrize(
+    ("causes", "headline"),
+    [
+        (["KeyError: 'a'", "RuntimeError: late"], "KeyError: 'a'"),
+        (  # TorchServe looks for a handler of its own when a file's import failed
+            [
+                FAILED_IMPORT.format("onnxruntime.x"),
+                FAILED_IMPORT.format("ts.torch_handler.handler"),
+            ],
+            (
+                "ModuleNotFoundError: No module named 'onnxruntime.x': the image has no package "
+                "with onnxruntime; name it in models/slow/requirements.in, or put its files into "
+                "the archive (extraFiles)"
+            ),
+        ),
+        (
+            [FAILED_IMPORT.format("image_classifier"), "OSError: no such file"],
+            "OSError: no such file",
+        ),
+    ],
+)
+def test_the_first_cause_is_the_headline(causes: list[str], headline: str) -> None:
+    lines = ["Traceback (most recent call last):", causes[0], ""]
+    for cause in causes[1:]:
+        lines += [CHAINED, "", "Traceback (most recent call last):", cause]
+    log = follow(own(STARTED), *(said(line) for line in lines), own(FAILED))
+    log.read(said(END, logger="WorkerLifeCycle"))
+    first, *rest = (log.failure() or "").splitlines()
+    assert first == f"slow_1.0 cannot be loaded: {headline}"
+    assert rest == lines
+
+
 def test_without_a_traceback_the_last_lines_are_told() -> None:
     log = follow(own(STARTED), said("Killed"), own(FAILED), said(END, logger="WorkerLifeCycle"))
     assert log.failure() == (

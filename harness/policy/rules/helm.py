@@ -35,6 +35,27 @@ def placement(release: Object) -> Iterator[Problem]:
 
 
 @rule(
+    "helm/one-owner",
+    why="two HelmReleases that manage one Helm release install over each other, without end",
+    fix="give each its own releaseName: a serving group's is the group's name",
+)
+def one_owner(environment: Environment) -> Iterator[Problem]:
+    owners: dict[tuple[str, str], Object] = {}
+    # Of two that manage one, the one with another name is the copy.
+    releases = [(_release_name(each), each) for each in environment.of("HelmRelease")]
+    for name, release in sorted(releases, key=lambda each: each[0] != each[1].name):
+        namespace = text(release.value, "spec", "storageNamespace") or release.namespace
+        other = owners.setdefault((namespace, name), release)
+        if other is not release:
+            message = f"manages the Helm release {namespace}/{name}, as {other} does"
+            yield problem(release, message, "spec", "releaseName")
+
+
+def _release_name(release: Object) -> str:
+    return text(release.value, "spec", "releaseName") or release.name
+
+
+@rule(
     "helm/drift",
     why="a change made by hand stays until the next release, and nobody sees it",
     fix="driftDetection: {mode: enabled}; ignore /spec/replicas at most",

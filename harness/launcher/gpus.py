@@ -10,13 +10,15 @@ _SECONDS = 30.0  # for a driver that wakes up a large node
 _OTHERS = ("rocm-smi", "xpu-smi")  # AMD's and Intel's GPUs, which are not counted here
 
 
-def missing(asked: int) -> str:
-    """Why fewer GPUs are there than ``asked`` for; empty if they are all there."""
-    if asked == 0 or any(map(shutil.which, _OTHERS)):
+def missing(requested: int) -> str:
+    """Why fewer GPUs are there than are ``requested``; empty if they are all there."""
+    if requested == 0 or any(map(shutil.which, _OTHERS)):
         return ""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return f"number_of_gpu is {asked}, and there is no GPU: nvidia-smi is not in the container"
+        return (
+            f"number_of_gpu is {requested}, and there is no GPU: nvidia-smi is not in the container"
+        )
     try:
         listed = run(
             [program, *_QUERY],
@@ -27,9 +29,11 @@ def missing(asked: int) -> str:
             check=False,
         )
     except (OSError, SubprocessError) as error:
-        return f"number_of_gpu is {asked}, and nvidia-smi cannot be asked: {error}"
+        return f"number_of_gpu is {requested}, and nvidia-smi cannot be asked: {error}"
     count = sum(line.strip().isdigit() for line in listed.stdout.splitlines())
-    if count >= asked:
+    if count >= requested:
         return ""
     why = (listed.stderr or listed.stdout).strip() if listed.returncode else ""
-    return f"number_of_gpu is {asked}, and nvidia-smi lists {count}" + (f": {why}" if why else "")
+    return f"number_of_gpu is {requested}, and nvidia-smi lists {count}" + (
+        f": {why}" if why else ""
+    )

@@ -8,7 +8,7 @@ from tests.support.processes import eventually
 pytestmark = pytest.mark.torchserve
 
 
-def test_memory_time_outs_and_a_handlers_own_metrics_are_told(site: Site, start: Start) -> None:
+def test_memory_timeouts_and_a_handlers_own_metrics_are_told(site: Site, start: Start) -> None:
     snapshot = site.settings["model_snapshot"]
     site.settings["model_snapshot"] = snapshot.replace(
         '"responseTimeout": 120', '"responseTimeout": 1'

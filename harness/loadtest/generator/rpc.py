@@ -1,21 +1,28 @@
 """TorchServe's gRPC inference API, ``org.pytorch.serve.grpc.inference.InferenceAPIsService``.
 
-The wheel ships no stubs, and two messages are all that a prediction needs, so they are described
+The wheel ships no stubs, and two messages are all that predictions need, so they are described
 here field by field, as TorchServe's inference.proto does.
 """
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc.experimental import gevent as grpc_gevent
 
-from harness.loadtest.generator.checker import NoResponse, Response
+from harness.loadtest.generator.checker import NoResponse, Response, now
 from harness.loadtest.plan import Plan, Request
+from harness.loadtest.raw_request import PREDICTIONS
+
+Prepared = tuple[bytes, tuple[tuple[str, str], ...], bool]
+"""A message, its metadata, and whether it is answered by a stream."""
+
+_OF_HTTP = {"content-length", "content-type", "host", "te", "user-agent"}  # gRPC's own
 
 PACKAGE = "org.pytorch.serve.grpc.inference"
 METHOD = f"/{PACKAGE}.InferenceAPIsService/Predictions"
+STREAM = f"/{PACKAGE}.InferenceAPIsService/StreamPredictions"
 
 _Field = descriptor_pb2.FieldDescriptorProto
 
@@ -65,27 +72,43 @@ class Rpc:
         url = urlsplit(plan.url)
         options = [("grpc.default_authority", plan.host), ("grpc.max_receive_message_length", -1)]
         if url.scheme == "https":
-            credentials = grpc.ssl_channel_credentials()
+            credentials = grpc.ssl_channel_credentials(plan.ca.encode() or None)
             channel = grpc.secure_channel(url.netloc, credentials, options=options)
         else:
             channel = grpc.insecure_channel(url.netloc, options=options)
-        self._call = channel.unary_unary(
-            METHOD, request_serializer=None, response_deserializer=self._response.FromString
-        )
+        read = self._response.FromString
+        self._unary = channel.unary_unary(METHOD, None, read)
+        self._stream = channel.unary_stream(STREAM, None, read)
 
-    def prepare(self, request: Request) -> bytes:
-        """The serialized request."""
-        message = self._request(model_name=request.model, input={"data": request.body})
-        return bytes(message.SerializeToString())
+    def prepare(self, request: Request) -> Prepared:
+        """The serialized request, its metadata, and whether the answer is a stream."""
+        model, version = request.model, None
+        if model is None:
+            named = PREDICTIONS.fullmatch(request.path[request.path.rindex("/predictions/") :])
+            model, version = (unquote(part) if part else None for part in named.groups())  # type: ignore[union-attr]
+        inputs = dict(request.fields) or {"data": request.body}
+        message = self._request(model_name=model, model_version=version, input=inputs)
+        ours = {} if request.model else {k.lower(): v for k, v in request.headers.items()}
+        ours = {name: content for name, content in ours.items() if name not in _OF_HTTP}
+        metadata = {**dict(self._metadata), **ours}
+        return bytes(message.SerializeToString()), tuple(metadata.items()), request.stream
 
-    def send(self, prepared: bytes) -> Response:
-        """Send a request and read its response.
+    def send(self, prepared: Prepared) -> Response:
+        """Send a request and read its response: of a stream, all parts as one.
 
         Raises:
             NoResponse: the call ended with any status but OK.
         """
+        message, metadata, is_stream = prepared
+        first, parts = 0.0, []
         try:
-            response = self._call(prepared, timeout=self._timeout, metadata=self._metadata)
+            if is_stream:
+                answers = self._stream(message, timeout=self._timeout, metadata=metadata)
+            else:
+                answers = [self._unary(message, timeout=self._timeout, metadata=metadata)]
+            for part in answers:
+                first = first or now()
+                parts.append(part.prediction)
         except grpc.RpcError as error:
             raise NoResponse(f"gRPC {error.code().name}", str(error.details())) from error
-        return Response(200, response.prediction)
+        return Response(200, b"".join(parts), first or now())

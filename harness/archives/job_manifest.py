@@ -8,7 +8,7 @@ from harness.core.values import Value
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
-_SYNC = "torchserve-model-sync"
+_COMPONENT, _SYNC = "app.kubernetes.io/component", "model-sync"
 
 
 def load(name: str) -> list[Value]:
@@ -17,5 +17,6 @@ def load(name: str) -> list[Value]:
 
 
 def sync_job(environment: Environment) -> Object | None:
-    """Return the Job that fills the store, or None if the environment has none."""
-    return environment.find("Job", _SYNC)
+    """Return a Job that fills the store, of any group; None if the environment has none."""
+    jobs = environment.of("Job")
+    return next((job for job in jobs if job.labels.get(_COMPONENT) == _SYNC), None)

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,10 @@ from harness.settings import site
 
 _NAME = _NAMESPACE = "torchserve"
 _FILES = "model-files.json"
-# The release that is about to run, and one of a chart that kept its settings apart from its pods.
-_LISTS = (f"{_NAME}-model-sync", _NAME)
+# Of each group: the release that is about to run, and one of a chart that kept its settings apart
+# from its pods. A name of the chart's is cut to 50 characters.
+_LISTS = ("{}-model-sync", "{}")
+_LONGEST_NAME = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,21 @@ class Unneeded:
     size: int
 
 
-def sweep(repository: Repository, env: str, context: str | None, *, remove: bool) -> list[Unneeded]:
-    """List what neither a recorded nor a running release needs; with ``remove``, delete it.
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What a store holds for nobody.
+
+    Attributes:
+        archives: those that no release needs.
+        gone: groups that the cluster no longer has, but the store a record of.
+    """
+
+    archives: tuple[Unneeded, ...]
+    gone: tuple[str, ...]
+
+
+def sweep(repository: Repository, env: str, context: str | None, *, remove: bool) -> Garbage:
+    """List what no recorded or running release of any group needs; with ``remove``, delete it.
 
     Raises:
         UsageError: the environment has no EFS file system.
@@ -42,22 +57,37 @@ def sweep(repository: Repository, env: str, context: str | None, *, remove: bool
     """
     settings.load(repository, env)
     cluster = connect.connect(repository, env, context)
-    release = cluster.get(kinds.HELM_RELEASE, _NAME, kinds.FLUX_NAMESPACE)
-    if remove and not (release and reconciliation.ready(release)):
+    # First: a group that has no HelmRelease yet has not begun to fill the store either.
+    releases = _releases(cluster)
+    moving = [name for name, each in releases.items() if not reconciliation.ready(each)]
+    if remove and (moving or not releases):
         raise HarnessError(
-            "the release is not Ready: a rollback may need any archive",
+            f"{', '.join(moving) or 'no group'} is not Ready: a rollback may need any archive",
             hint=f"harness status --env {env}",
         )
     rendered = Renderer(repository).at(env, _applied(cluster))
-    keep = gc.needed(repository) | listed(cluster)
+    keep = gc.needed(repository) | listed(cluster, releases)
     manifest = gc_job.manifest(rendered, remove=remove)
-    result = _parse_result(job.run(cluster, manifest, [gc_job.keep_list(manifest, keep)]))
-    return [Unneeded(**each) for each in result["unneeded"]]
+    lists = gc_job.lists(manifest, keep, releases)
+    result = _parse_result(job.run(cluster, manifest, [lists]))
+    archives = tuple(Unneeded(**each) for each in result["unneeded"])
+    return Garbage(archives, tuple(result["gone"]))
 
 
-def listed(cluster: Api) -> set[str]:
-    """The archives that a release in the cluster lists, each ReplicaSet that can come back too."""
-    lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in _LISTS]
+def _releases(cluster: Api) -> dict[str, Value]:
+    """The HelmRelease of each group, by the group's name: that of its Helm release."""
+    return {
+        text(each, "spec", "releaseName"): each
+        for each in cluster.list_all(kinds.HELM_RELEASE, kinds.FLUX_NAMESPACE)
+        if text(each, "spec", "targetNamespace") == _NAMESPACE
+    }
+
+
+def listed(cluster: Api, groups: Iterable[str]) -> set[str]:
+    """The archives that a group in the cluster lists, each ReplicaSet that can come back too."""
+    names = [each[:_LONGEST_NAME].rstrip("-") for each in groups]
+    maps = [pattern.format(name) for name in names for pattern in _LISTS]
+    lists = [cluster.get(kinds.CONFIG_MAP, name, _NAMESPACE) for name in maps]
     sets = map(server_settings.of, cluster.list_all(kinds.REPLICA_SET, _NAMESPACE))
     texts = [text(each, "data", _FILES) for each in lists] + [each.get(_FILES) for each in sets]
     return {file["name"] for each in texts if each for file in json.loads(each)}

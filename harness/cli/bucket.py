@@ -1,4 +1,4 @@
-"""``harness models push`` and ``gc``: the archives in an environment's bucket and model store."""
+"""``harness models push``, ``pull`` and ``gc``: archives in an environment's bucket and store."""
 
 import argparse
 import json
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
-    """Add the options of push or gc."""
+    """Add the options of push, pull or gc."""
     options.add_shared_env(parser)
-    if action == "push":
-        parser.set_defaults(run=_push)
+    if action in ("push", "pull"):
+        parser.set_defaults(run=_push if action == "push" else _pull)
         return
     parser.add_argument(
         "--store",
@@ -41,7 +41,7 @@ def _push(args: argparse.Namespace) -> int:
     bucket.aws.confirm_account()
     pushed: list[str] = []
     present: list[str] = []
-    for model, locked in load_lock(repository.lock).models.items():
+    for model, locked in load_lock(repository.lock).archives():
         if locked.unset:
             console.note(f"! {model} {locked.version} is UNSET: nothing to push")
             continue
@@ -52,6 +52,26 @@ def _push(args: argparse.Namespace) -> int:
         print(json.dumps({"bucket": bucket.name, "pushed": pushed, "there": present}, indent=2))
     else:
         print(f"s3://{bucket.name}: {len(pushed)} pushed, {len(present)} already present")
+    return 0
+
+
+def _pull(args: argparse.Namespace) -> int:
+    """Download every locked archive that build/models/model-store lacks."""
+    repository = find_repository()
+    bucket = _bucket(repository, args.env)
+    pulled: list[str] = []
+    for _, locked in load_lock(repository.lock).archives():
+        path = model_store_folder(repository) / locked.mar
+        if locked.unset or path.is_file():
+            continue
+        with console.step(locked.mar):
+            bucket.fetch(locked, path)
+        pulled.append(locked.mar)
+    if args.json:
+        print(json.dumps({"bucket": bucket.name, "pulled": pulled}, indent=2))
+    else:
+        print("\n".join([*pulled, f"{len(pulled)} pulled from s3://{bucket.name}"]))
+        console.note("next: harness models build")
     return 0
 
 
@@ -86,15 +106,22 @@ def _gc_store(repository: Repository, args: argparse.Namespace) -> int:
     from harness.archives import model_store
 
     with console.step("Job in the cluster"):
-        unneeded = model_store.sweep(repository, args.env, args.context, remove=args.yes)
+        garbage = model_store.sweep(repository, args.env, args.context, remove=args.yes)
     if args.json:
-        rows = [{"name": each.name, "size": each.size} for each in unneeded]
-        print(json.dumps({"unneeded": rows, "removed": args.yes}, indent=2))
+        rows = [{"name": each.name, "size": each.size} for each in garbage.archives]
+        answer = {"unneeded": rows, "gone": garbage.gone, "removed": args.yes}
+        print(json.dumps(answer, indent=2))
         return 0
     what = "removed" if args.yes else "to remove with --yes"
-    size = sum(each.size for each in unneeded) / 1e6
-    lines = [each.name for each in unneeded]
-    print("\n".join([*lines, f"store of {args.env}: {len(unneeded)} ({size:,.1f} MB) {what}"]))
+    size = sum(each.size for each in garbage.archives) / 1e6
+    count = f"{len(garbage.archives)} ({size:,.1f} MB)"
+    after = "the next run lists its archives" if args.yes else "--yes forgets it"
+    lines = [
+        *(each.name for each in garbage.archives),
+        *(f"group {each} is gone from the cluster: {after}" for each in garbage.gone),
+        f"store of {args.env}: {count} {what}",
+    ]
+    print("\n".join(lines))
     return 0
 
 

@@ -26,6 +26,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "import": Verb("Build", "an environment from whatever your TorchServe is started with"),
     "models": Verb(
         "Build",
         "model archives and their lock",
@@ -36,10 +37,13 @@ VERBS: dict[str, Verb] = {
             "verify": "compare the archives with the locks",
             "record": "write a running server's answers as the right ones of a model",
             "push": "upload the locked archives to an environment's bucket",
+            "pull": "download the locked archives that this machine lacks",
             "gc": "list or remove the archives that no release needs",
+            "audit": "what an archive needs and touches, and what of it would fail here",
             "adopt": "lock the archives of a store that was filled by hand",
         },
     ),
+    "requirements": Verb("Build", "Python packages of models, image and harness, as locks"),
     "snapshot": Verb(
         "Build",
         "TorchServe's configuration: config.properties and model-files.yaml",
@@ -47,6 +51,17 @@ VERBS: dict[str, Verb] = {
             "write": "generate both files from serving.yaml, models/ and the lock",
             "check": "exit 1 with a diff if the files are stale",
             "import": "turn an existing config.properties into models/ and serving.yaml",
+        },
+    ),
+    "groups": Verb(
+        "Build",
+        "serving groups: which TorchServe of an environment serves which models",
+        {
+            "list": "groups of an environment and their models",
+            "add": "write a group like an existing one, with its models",
+            "remove": "remove a group",
+            "move": "the next of three steps that bring a model to another group",
+            "adopt-layout": "move an overlay from before groups into the group torchserve",
         },
     ),
     "generate": Verb("Build", "the chart's schema, README and version, and docs/rules.md"),

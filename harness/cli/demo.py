@@ -29,7 +29,11 @@ def _demo(args: argparse.Namespace) -> int:
     samples = load_samples(repository, lock)
     with embedded_server.running(repository, _ENV) as served:
         with console.step("send every model each of its samples") as update:
-            _request(served.inference_url, [s for of in samples.values() for s in of], update)
+            _request(
+                served.inference_url,
+                [s for path, of in samples.items() for s in of if "/" not in path],
+                update,
+            )
         profile = repository.cluster(_ENV) / "loadtest.yaml"
         out = repository.build / "loadtest" / _ENV
         target = Target(served.inference_url, launcher_url=served.launcher_url, embedded=True)

@@ -3,11 +3,11 @@
 import argparse
 import json
 
-from harness.cli import adopt, bucket, record
+from harness.cli import adopt, bucket, model_audit, record
 from harness.core import console
 from harness.core.repository import find as find_repository
-from harness.models import verify
-from harness.models.build import build
+from harness.models import pins, verify
+from harness.models.build import build, pinned_sources
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, to_commit, write_lock
 
@@ -33,14 +33,21 @@ def _lock(args: argparse.Namespace) -> int:
     repository = find_repository()
     built = build(repository, rebuild=args.rebuild)
     catalog = load_catalog(repository.models)
-    versions = {name: model.version for name, model in catalog.models.items()}
+    versions = {name: model.all_versions for name, model in catalog.models.items()}
     committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
     lock = to_commit(versions, built, committed)
     changed = write_lock(repository.lock, lock)
-    for name, locked in lock.models.items():
+    used = {
+        text
+        for name, model in catalog.models.items()
+        for text in pinned_sources(model, repository.models / name)
+    }
+    if pins.commit(repository.models, used):
+        console.note(f"wrote {pins.NAME}: what the models' addresses hold")
+    for name, locked in lock.archives():
         if locked.unset:
             console.note(f"! {name} {locked.version} stays UNSET: its weights are not available")
-        elif built.models.get(name) != locked:
+        elif built.archive(name, locked.version) != lock.archive(name, locked.version):
             console.note(f"! {name} {locked.version} is kept: it was not built on this machine")
     console.note(f"{'wrote' if changed else 'unchanged:'} {repository.lock.name}")
     _print_lock(lock, as_json=args.json)
@@ -65,10 +72,17 @@ def _print_lock(lock: Lock, *, as_json: bool) -> None:
     if as_json:
         print(lock.model_dump_json(indent=2))
         return
-    for locked in lock.models.values():
+    for _, locked in lock.archives():
         size = "" if locked.unset else f"{locked.size / 1e6:.1f} MB"
         print(f"{locked.mar:60}{size:>10}")
 
 
 _ACTIONS = {"build": _build, "lock": _lock, "list": _list, "verify": _verify}
-_ELSEWHERE = {"push": bucket, "gc": bucket, "adopt": adopt, "record": record}
+_ELSEWHERE = {
+    "push": bucket,
+    "pull": bucket,
+    "gc": bucket,
+    "adopt": adopt,
+    "record": record,
+    "audit": model_audit,
+}

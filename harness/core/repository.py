@@ -63,19 +63,16 @@ class Repository:
         """The names of an environment's serving groups: its folders that have a serving.yaml.
 
         Raises:
-            UsageError: there is no such environment, or its files lie as they did before groups.
+            UsageError: there is no such environment.
         """
         app = self.app(env)
-        if (app / "serving.yaml").is_file():
-            raise UsageError(
-                "belongs into the folder of a group",
-                at=app / "serving.yaml",
-                hint="harness groups adopt-layout (docs/upgrading.md)",
-            )
-        return sorted(path.parent.name for path in app.glob("*/serving.yaml"))
+        flat = {FIRST_GROUP} if (app / "serving.yaml").is_file() else set()
+        return sorted({path.parent.name for path in app.glob("*/serving.yaml")} | flat)
 
     def group(self, env: str, group: str | None = None) -> Path:
         """The folder of a serving group: serving.yaml, its snapshot and its HelmRelease.
+
+        In commits from before groups that is the environment's own.
 
         Args:
             env: the environment.
@@ -91,7 +88,8 @@ class Repository:
                 f"{env} has no group {name!r}",
                 hint=f"one of: {', '.join(groups)}" if groups else "add a serving.yaml to one",
             )
-        return self.app(env) / name
+        app = self.app(env)
+        return app if (app / "serving.yaml").is_file() and name == FIRST_GROUP else app / name
 
     def cluster(self, env: str) -> Path:
         """The Flux entry point of an environment, with its loadtest.yaml."""

@@ -5,9 +5,10 @@ server, and the metrics of every pod by port forwarding: the kubelet connects in
 loopback, where no NetworkPolicy applies. The API server's own proxy would connect from outside,
 from addresses that no policy can name (docs/decisions/0020-figures-by-port-forward.md).
 
-Objects are read by name: HTTPRoute and GRPCRoute in namespace torchserve, HelmRelease
-``torchserve`` and Kustomization ``torchserve`` in flux-system, pods labeled
-``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter (9400).
+What is read: HTTPRoutes and GRPCRoutes in namespace torchserve (those called ``torchserve`` lead to
+the first group), Kustomization ``torchserve`` in flux-system and the HelmReleases that it applies,
+pods labeled ``app.kubernetes.io/name`` torchserve (the launcher's port 8090) and dcgm-exporter
+(9400).
 """
 
 import functools
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from harness.core.errors import HarnessError
 from harness.loadtest import port_forward, reach
@@ -27,7 +29,12 @@ _FLUX = "flux-system"
 _GATEWAY_API = ("gateway.networking.k8s.io", "v1")
 _ROUTES = {"rest": "httproutes", "grpc": "grpcroutes"}
 _NAME = "app.kubernetes.io/name"
-_PORTS = {"torchserve": 8090, "dcgm-exporter": 9400}
+_APP = "torchserve"
+_APPLIED = f"kustomize.toolkit.fluxcd.io/name={_APP}"  # what Flux labels the groups' releases with
+_PREDICTIONS = "/predictions/"
+_PORTS = {_APP: 8090, "dcgm-exporter": 9400}
+# Without the Jobs and test pods of a group, which are called torchserve too and serve nothing.
+_SELECTORS = (f"{_NAME}={_APP},app.kubernetes.io/component=server", f"{_NAME}=dcgm-exporter")
 _TIMEOUT = 5.0  # seconds for the API server: a scrape is due each second
 _AT_ONCE = 32  # pods that are read at the same time
 
@@ -58,6 +65,7 @@ def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
         HarnessError: there is no route to TorchServe with an address.
     """
     route = cluster.route(_ROUTES[protocol])
+    grpc_hosts = cluster.grpc_hosts() if protocol == "grpc" else {}
     gateway = cluster.gateway(route)
     addresses = gateway.get("status", {}).get("addresses", [])
     if not addresses:
@@ -73,7 +81,8 @@ def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
     port = listener["port"]
     address = addresses[0]["value"]
     shown = f"[{address}]" if ":" in address else address
-    return Target(f"{scheme}://{shown}:{port}", host=host, cluster=cluster)
+    url = f"{scheme}://{shown}:{port}"
+    return Target(url, host=host, cluster=cluster, grpc_hosts=grpc_hosts)
 
 
 class KubernetesCluster:
@@ -109,14 +118,30 @@ class KubernetesCluster:
         return str(self._core.api_client.configuration.host)
 
     def route(self, plural: str) -> dict[str, Any]:
-        """The one route to TorchServe of this kind."""
+        """The route of this kind to the first group: the one called torchserve, or the only one."""
         routes = self._list(*_GATEWAY_API, _NAMESPACE, plural)
-        if len(routes) != 1:
+        first = [route for route in routes if route["metadata"]["name"] == _APP]
+        if len(routes) != 1 and not first:
             raise HarnessError(
-                f"{len(routes)} {plural} in namespace {_NAMESPACE} where one is expected",
+                f"{len(routes)} {plural} in namespace {_NAMESPACE}, none of them called {_APP}",
                 hint="give --target URL",
             )
-        return routes[0]
+        return first[0] if first else routes[0]
+
+    def grpc_hosts(self) -> dict[str, str]:
+        """The gRPC host of each model: of the group whose Service its REST path leads to."""
+        hosts = {
+            service: host
+            for route in self._list(*_GATEWAY_API, _NAMESPACE, "grpcroutes")
+            for host in route["spec"].get("hostnames", [])[:1]
+            for _, service in _matches(route)
+        }
+        return {
+            unquote(path.removeprefix(_PREDICTIONS)): hosts[service]
+            for route in self._list(*_GATEWAY_API, _NAMESPACE, "httproutes")
+            for path, service in _matches(route)
+            if path.startswith(_PREDICTIONS) and service in hosts
+        }
 
     def gateway(self, route: Mapping[str, Any]) -> dict[str, Any]:
         """The Gateway that a route hangs on."""
@@ -127,17 +152,16 @@ class KubernetesCluster:
     def release(self) -> Release:
         """What Flux applied last, and the pods that serve it."""
         flux = "toolkit.fluxcd.io"
-        apps = self._get(f"kustomize.{flux}", "v1", _FLUX, "kustomizations", "torchserve")
-        helm = self._get(f"helm.{flux}", "v2", _FLUX, "helmreleases", "torchserve")
+        apps = self._get(f"kustomize.{flux}", "v1", _FLUX, "kustomizations", _APP)
+        groups = self._list(f"helm.{flux}", "v2", _FLUX, "helmreleases", label_selector=_APPLIED)
+        latest = {group["metadata"]["name"]: _latest(group) for group in groups}
+        named = (f"{name}: {fields}" for name, fields in sorted(latest.items()))
         revision = str(apps.get("status", {}).get("lastAppliedRevision", ""))
-        history = helm.get("status", {}).get("history") or [{}]
-        latest = history[0]
-        fields = (f"{key}={latest.get(key)}" for key in ("version", "chartVersion", "configDigest"))
         commit = revision.rpartition(":")[2]
         return Release(
             commit=commit,
             digest=self._digest(commit),
-            helm=" ".join(fields),
+            helm="".join(latest.values()) if len(latest) == 1 else "; ".join(named),
             pods=self._templates(),
         )
 
@@ -148,7 +172,7 @@ class KubernetesCluster:
             HarnessError: the pods cannot be listed.
         """
         pods = [pod for pod in self._pods() if pod.status.phase == "Running"]
-        nodes = {pod.spec.node_name for pod in pods if _app(pod) == "torchserve"}
+        nodes = {pod.spec.node_name for pod in pods if _app(pod) == _APP}
         for pod in pods:
             # A pod that has not answered the last scrape is not read again meanwhile.
             if pod.spec.node_name in nodes and pod.metadata.name not in self._pending:
@@ -182,22 +206,23 @@ class KubernetesCluster:
         """Each pod template that serves, with all its pods' restarts; scaling changes neither."""
         restarts: dict[str, int] = {}
         for pod in self._pods():
-            if _app(pod) == "torchserve":
+            if _app(pod) == _APP:
                 template = (pod.metadata.labels or {}).get("pod-template-hash", "")
                 count = sum(s.restart_count for s in pod.status.container_statuses or [])
                 restarts[template] = restarts.get(template, 0) + count
         return " ".join(f"{template}+{count}" for template, count in sorted(restarts.items()))
 
     def _pods(self) -> Iterator[Any]:
-        for app in _PORTS:
-            selector = f"{_NAME}={app}"
+        for selector in _SELECTORS:
             yield from self._call(
                 self._core.list_pod_for_all_namespaces, label_selector=selector
             ).items
 
-    def _list(self, group: str, version: str, namespace: str, plural: str) -> list[dict[str, Any]]:
+    def _list(
+        self, group: str, version: str, namespace: str, plural: str, **keys: str
+    ) -> list[dict[str, Any]]:
         response = self._call(
-            self._custom.list_namespaced_custom_object, group, version, namespace, plural
+            self._custom.list_namespaced_custom_object, group, version, namespace, plural, **keys
         )
         return list(response["items"])
 
@@ -224,6 +249,21 @@ class KubernetesCluster:
                 f"cluster {self.name} does not answer: {type(error).__name__}",
                 hint="kubectl get nodes, or give --target URL",
             ) from error
+
+
+def _matches(route: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The paths of a route ("" for gRPC), each with the Service behind it."""
+    for rule in route["spec"].get("rules", []):
+        for backend in rule.get("backendRefs", []):
+            for match in rule.get("matches", [{}]):
+                yield match.get("path", {}).get("value", ""), backend["name"]
+
+
+def _latest(release: Mapping[str, Any]) -> str:
+    """What a HelmRelease installed last."""
+    history = release.get("status", {}).get("history") or [{}]
+    keys = ("version", "chartVersion", "configDigest")
+    return " ".join(f"{key}={history[0].get(key)}" for key in keys)
 
 
 def _app(pod: Any) -> str:

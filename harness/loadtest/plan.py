@@ -30,7 +30,7 @@ class Wire(Strict):
 
 class Request(Wire):
     """One request of the mix. ``weight`` over the sum of weights is its fraction of all;
-    ``origin`` is who knows the expected answer.
+    ``origin`` is who knows the expected answer, ``host`` the gRPC host of the model's group.
 
     Attributes:
         also: statuses that are no right answer and no failure either: they are counted apart.
@@ -50,6 +50,7 @@ class Request(Wire):
     fields: tuple[tuple[str, bytes], ...] = ()
     stream: bool = False
     origin: Origin = "written"
+    host: str | None = None
 
 
 class Plan(Wire):
@@ -100,7 +101,12 @@ def prepare(
         secret(auth)
     prefix = urlsplit(target.url).path.rstrip("/")
     requests = [
-        request.model_copy(update={"path": f"{prefix}{request.path}"})
+        request.model_copy(
+            update={
+                "path": f"{prefix}{request.path}",
+                "host": target.grpc_hosts.get(request.model or ""),
+            }
+        )
         for entry in profile.mix
         for request in _requests(entry, samples, folder)
     ]
@@ -180,7 +186,7 @@ def _requests(
             model=sample.model,
             weight=entry.weight / len(chosen),
             method="POST",
-            path=f"/predictions/{quote(sample.model, safe='')}",
+            path=f"/predictions/{quote(str(entry.model))}",
             headers={"Content-Type": sample.content_type},
             body=sample.body,
             expected=sample.expected,

@@ -1,6 +1,7 @@
 """Where the load goes, and what else may be read of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -16,7 +17,8 @@ class Release(BaseModel):
     Attributes:
         commit: of the revision that was applied last.
         digest: of the rendered objects, if it is known.
-        helm: the Helm release's revision, chart version and configuration digest.
+        helm: the Helm release's revision, chart version and configuration digest; with several
+            groups those of each, by its name.
         pods: the templates and restarts of the pods that serve: a rollout shows first in them.
     """
 
@@ -44,6 +46,7 @@ class Target:
         launcher_url: the launcher of the one server behind it, scraped during the run.
         embedded: the server is the harness's own on this machine: never evidence.
         host: the name that the requests carry, if it is not the URL's own.
+        grpc_hosts: the name for a model's gRPC requests, where it differs from ``host``.
         cluster: what a Gateway stands in; None for a URL alone.
         serves: what an embedded server was started from, if that is a commit.
     """
@@ -52,6 +55,7 @@ class Target:
     launcher_url: str | None = None
     embedded: bool = False
     host: str | None = None
+    grpc_hosts: Mapping[str, str] = field(default_factory=dict)
     cluster: Cluster | None = None
     serves: Release | None = None
 

@@ -2,20 +2,23 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from . import SyncError
+from . import SyncError, lock
 
-_MANIFEST = "manifest.json"
+FIRST_GROUP = "torchserve"
+"""The group that an environment always had; charts before December 2026 name none."""
+
+_MANIFEST, _RECORD = "manifest.json", "config.properties"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REASONS = {
@@ -72,21 +75,24 @@ class Store:
         return self.folder.parent / "config"
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Wait until no other Job fills the store; sweep away what a killed one left unfinished.
+    def locked(self, holder: str, seconds: float) -> Iterator[None]:
+        """Wait until no other Job has the store; sweep away what a killed one left unfinished.
+
+        Args:
+            holder: what has the store meanwhile, for those who wait.
+            seconds: how long to wait at most.
 
         Raises:
-            SyncError: the store cannot be written.
+            SyncError: the store cannot be written, or another Job had it all that time.
         """
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("w")
-        with lock:
-            # NFS keeps the lock on the server, and frees it when the client is gone.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as until:
             with self._writing():
-                for partial in self.folder.glob(".*.part"):
-                    partial.unlink()
+                self.folder.mkdir(parents=True, exist_ok=True)
+                pod = f"{holder}, pod {socket.gethostname()},"
+                until.enter_context(lock.held(self.folder / ".lock", pod, seconds))
+                for folder, pattern in ((self.folder, ".*.part"), (self._config, "*/.*.part")):
+                    for partial in folder.glob(pattern):
+                        partial.unlink()
             yield
 
     def fill(self, file: File, read: Callable[[File], Iterable[bytes]]) -> str:
@@ -140,15 +146,24 @@ class Store:
                 if path.is_file() and not path.is_symlink()
             }
 
-    def released(self) -> set[str]:
-        """What the last sync was asked for: every archive that its configuration names."""
+    def records(self) -> dict[str, set[str]]:
+        """What each group was last asked for: every archive that its configuration names.
+
+        A sync before December 2026 left a record that names no group. It is the first group's,
+        which removes it with its next sync; it counts until 2027-06-01.
+        """
         try:
-            text = (self._config / "config.properties").read_text("latin-1")
-        except FileNotFoundError:
-            return set()
+            texts = {path.name: _text(path / _RECORD) for path in self._folders()}
+            texts[FIRST_GROUP] = texts.get(FIRST_GROUP, "") + _text(self._config / _RECORD)
         except OSError as error:
             raise SyncError(f"{self._config}: cannot be read: {error.strerror}") from error
-        return set(_NAME.findall(text))
+        return {group: set(_NAME.findall(text)) for group, text in texts.items() if text}
+
+    def _folders(self) -> list[Path]:
+        """The folders of the groups; a folder that cannot be read is no empty one."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(path for path in self._config.iterdir() if path.is_dir())
+        return []
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove archives.
@@ -164,13 +179,31 @@ class Store:
             for name in sorted(removed):
                 (self.folder / name).unlink(missing_ok=True)
 
-    def keep_config(self, config: Path) -> None:
-        """Copy the released configuration to ``config/`` next to the store, for people to read."""
-        directory = Store(self._config)
+    def record(self, group: str, config: Path) -> None:
+        """Copy a group's configuration to ``config/<group>/`` next to the store.
+
+        It is what gc keeps, and people read.
+        """
+        directory = Store(self._config / group)
         with directory._writing():
-            directory.folder.mkdir(exist_ok=True)
-        with directory._part("config.properties") as part:
+            directory.folder.mkdir(parents=True, exist_ok=True)
+        with directory._part(_RECORD) as part:
             part.write(config.read_bytes())
+        self._remove_old_record(group)
+
+    def forget(self, group: str) -> None:
+        """Remove the record of a group that is gone, and its folder if that is empty."""
+        folder = self._config / group
+        with self._writing():
+            (folder / _RECORD).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        self._remove_old_record(group)
+
+    def _remove_old_record(self, group: str) -> None:
+        if group == FIRST_GROUP:
+            with self._writing():
+                (self._config / _RECORD).unlink(missing_ok=True)
 
     def _sha256(self, path: Path) -> str:
         """The file's SHA-256; empty where there is no file."""
@@ -205,3 +238,9 @@ class Store:
         except OSError as error:
             reason = _REASONS.get(error.errno or 0, error.strerror)
             raise SyncError(f"{self.folder} cannot be written: {reason}") from error
+
+
+def _text(record: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return record.read_text("latin-1")
+    return ""

@@ -54,7 +54,7 @@ class Staging:
             console.note(f"! {self.model.name}: left out of {origin}: {names}")
 
     def link(self, origin: str, name: str = "") -> Path:
-        """Link a file, by default under the name that it has, beside the archive's other files."""
+        """Link a file, by default under the name that it has, next to the archive's other files."""
         basename, path = source.file(origin, self.model)
         name = name or basename
         self._claim(name, origin)

@@ -3,7 +3,7 @@
 build/models/lock.yaml                       what was built
 build/models/model-store/*.mar               the archives, named by content
 build/models/samples/<name>/<version>/       prepared requests with their right answers
-build/models/<name>.json                     the inputs of the last build, and its lock entry
+build/models/<name>[@<version>].json         the inputs of the last build, and its lock entry
 build/models/weights/                        what was downloaded
 """
 
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -29,7 +30,7 @@ from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.models import adopted, archive, artifact, reference, remote, samples, source
 from harness.models.catalog import RECORDED, Model, load_catalog
-from harness.models.lock import Lock, LockedModel, mar_name, write_lock
+from harness.models.lock import Lock, LockedModel, load_lock, mar_name, write_lock
 
 # What decides the bytes of an archive or an answer, besides the model's own files.
 _PACKAGES = ("numpy", "pillow", "torch", "torch-model-archiver", "torchvision")
@@ -57,32 +58,78 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
         HarnessError: something is missing on this machine, or build/ cannot be written.
     """
     catalog = load_catalog(repository.models)
-    records: dict[str, Record] = {}
+    committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
+    models: dict[str, LockedModel] = {}
     with _exclusive(repository.built_models), contextlib.ExitStack() as stack:
-        worker: ProcessPoolExecutor | None = None
+        builder = _Builder(repository, stack, rebuild=rebuild)
         for name, model in catalog.models.items():
-            if _is_elsewhere(model, repository.models / name):
-                console.note(f"! {name}: its archive is not in models/{name}: left alone")
-                _prepare_samples(repository, model)
-                continue
-            folder = repository.models / name
-            pinned = [text for text in sources(model) if source.is_pinned(text, folder)]
-            for text in pinned:
-                remote.pin(text, folder)
-            inputs = digest(model, folder)
-            record = None if rebuild else _current_record(repository, name, inputs)
-            if record is None:
-                for text in pinned:
-                    remote.provide(text, folder)
-                worker = worker or stack.enter_context(_worker())
-                record = _build_in(worker, repository, model, inputs)
-            if record.note:
-                console.note(f"! {name} {record.built.version}: {record.note}")
-            records[name] = record
-        lock = Lock(models={name: record.built for name, record in records.items()})
+            if newest := builder.build(model):
+                others = [builder.build(each, older=True) for each in model.older()]
+                others += [_stored(repository, committed, model, each) for each in model.versions]
+                beside = {each.version: each for each in others if each}
+                ordered = tuple(beside[each] for each in model.versions if each in beside)
+                models[name] = newest.model_copy(update={"others": ordered})
+        lock = Lock(models=models)
         write_lock(repository.built_models / "lock.yaml", lock)
         _prune(repository, lock)
     return lock
+
+
+class _Builder:
+    """Builds what has changed, in one process that starts when it is needed."""
+
+    def __init__(
+        self, repository: Repository, stack: contextlib.ExitStack, *, rebuild: bool
+    ) -> None:
+        self._repository, self._stack, self._rebuild = repository, stack, rebuild
+        self._worker: ProcessPoolExecutor | None = None
+
+    def build(self, model: Model, *, older: bool = False) -> LockedModel | None:
+        """The archive of a model, or None if it lies somewhere else."""
+        folder = self._repository.models / model.name
+        if _is_elsewhere(model, folder):
+            archived = f"{model.name} {model.version}: its archive"
+            console.note(f"! {archived} is not in models/{model.name}: left alone")
+            if not older:
+                _prepare_samples(self._repository, model)
+            return None
+        pinned = pinned_sources(model, folder)
+        for text in pinned:
+            _note_license(model, text, remote.pin(text, folder).license)
+        inputs = digest(model, folder)
+        path = _record_path(self._repository, model, older=older)
+        record = None if self._rebuild else _current_record(self._repository, path, inputs)
+        if record is None:
+            for text in pinned:
+                remote.provide(text, folder)
+            self._worker = self._worker or self._stack.enter_context(_worker())
+            record = _build_in(self._worker, self._repository, model, inputs, older=older)
+            files.write(path, record.model_dump_json(indent=2))
+        if record.note:
+            console.note(f"! {model.name} {record.built.version}: {record.note}")
+        return record.built
+
+
+def _record_path(repository: Repository, model: Model, *, older: bool) -> Path:
+    of_version = f"@{quote(model.version, safe='')}" if older else ""
+    return repository.built_models / f"{model.name}{of_version}.json"
+
+
+def _stored(
+    repository: Repository, committed: Lock, model: Model, version: str
+) -> LockedModel | None:
+    """The archive of another version that an earlier build left here, as the lock has it."""
+    if model.versions[version].archive:
+        return None
+    locked = committed.archive(model.name, version)
+    path = store(repository) / locked.mar if locked else None
+    if locked and path and path.is_file() and path.stat().st_size == locked.size:
+        return locked
+    console.note(
+        f"! {model.name} {version}: its archive is not here: `harness models pull --env …` "
+        "fetches it"
+    )
+    return None
 
 
 def digest(model: Model, folder: Path) -> str:
@@ -103,8 +150,16 @@ def sources(model: Model) -> list[str]:
     return [*artifact.sources(model), *reference.sources(model)]
 
 
-def make(repository: Repository, model: Model, inputs: str = "") -> Record:
-    """Build one model in this process: its archive into the store, its samples next to it."""
+def pinned_sources(model: Model, folder: Path) -> list[str]:
+    """Those that neither Git nor a package pins; ``folder`` is the model's own."""
+    return [text for text in sources(model) if source.is_pinned(text, folder)]
+
+
+def make(repository: Repository, model: Model, inputs: str = "", *, older: bool = False) -> Record:
+    """Build one model in this process: its archive into the store, its samples next to it.
+
+    Of an ``older`` version nobody may know the answers: then it has no samples.
+    """
     note = ""
     folder = repository.models / model.name
     with _staging(repository.built_models) as staging:
@@ -123,7 +178,12 @@ def make(repository: Repository, model: Model, inputs: str = "") -> Record:
                 archive.pack(contents, target)
         sha256, size = files.sha256(packed), packed.stat().st_size
         name = file_name or mar_name(model.name, version, sha256)
-        prepared = reference.prepare(model, folder, version, packed, staging / "unpacked")
+        try:
+            prepared = reference.prepare(model, folder, version, packed, staging / "unpacked")
+        except HarnessError as error:
+            if not older:
+                raise
+            prepared, note = [], f"its right answers are not known: {error}"
         samples.write_samples(samples.folder(repository, model.name, version), prepared)
         store(repository).mkdir(exist_ok=True)
         packed.replace(store(repository) / name)
@@ -149,6 +209,15 @@ def _is_elsewhere(model: Model, folder: Path) -> bool:
     if archived is None or archived.is_remote:
         return False
     return not (folder / archived.archive).exists()
+
+
+def _note_license(model: Model, text: str, license_name: str) -> None:
+    """Say so where a hub and model.yaml name two licenses, or the hub none."""
+    named = model.license.weights if model.license else ""
+    if license_name and license_name.casefold() != named.casefold():
+        console.note(f"! {model.name}: {text} is under {license_name}, model.yaml says {named!r}")
+    elif not license_name and text.startswith("hf://"):
+        console.note(f"! {model.name}: {text} names no license: ask its authors")
 
 
 @contextlib.contextmanager
@@ -196,23 +265,21 @@ def _be_quiet() -> None:
 
 
 def _build_in(
-    worker: ProcessPoolExecutor, repository: Repository, model: Model, inputs: str
+    worker: ProcessPoolExecutor, repository: Repository, model: Model, inputs: str, *, older: bool
 ) -> Record:
     with console.step(f"build {model.name}") as update:
         update("packing it, and asking it for the right answers")
         try:
-            record = worker.submit(make, repository, model, inputs).result()
+            return worker.submit(make, repository, model, inputs, older=older).result()
         except BrokenProcessPool as error:
             hint = "is there enough memory? torch takes about 1 GB"
             raise HarnessError(f"{model.name}: the build was killed", hint=hint) from error
-    files.write(repository.built_models / f"{model.name}.json", record.model_dump_json(indent=2))
-    return record
 
 
-def _current_record(repository: Repository, name: str, inputs: str) -> Record | None:
+def _current_record(repository: Repository, path: Path, inputs: str) -> Record | None:
     """The last build, if its inputs are these and its files are still what they were."""
     try:
-        record = Record.model_validate_json((repository.built_models / f"{name}.json").read_bytes())
+        record = Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
     if record.inputs != inputs:
@@ -226,7 +293,7 @@ def _current_record(repository: Repository, name: str, inputs: str) -> Record | 
 
 def _prune(repository: Repository, lock: Lock) -> None:
     """Remove archives that belong to no model anymore."""
-    current = {locked.mar for locked in lock.models.values()}
+    current = {locked.mar for _, locked in lock.archives()}
     for path in store(repository).glob("*.mar"):
         if path.name not in current:
             path.unlink()

@@ -4,7 +4,9 @@ catalog = load_catalog(repository.models)
 catalog.models["silero_vad"].serving.max_workers
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -115,6 +117,49 @@ class Adopted(Camel):
         return self
 
 
+class OtherVersion(Camel):
+    """A version that a group may serve next to the model's own: an archive that exists.
+
+    Attributes:
+        archive: as in ``Adopted``; without it, the one that models/lock.yaml has already.
+        sha256: of the file; needed for a URL.
+    """
+
+    archive: Word | None = None
+    sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
+
+    @property
+    def adopted(self) -> Adopted | None:
+        """It as an adopted archive, if model.yaml says where it is."""
+        return Adopted(archive=self.archive, sha256=self.sha256) if self.archive else None
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        _ = self.adopted
+        return self
+
+
+class PickleException(Camel):
+    """A finding of `harness models audit` that is accepted, until a day.
+
+    Attributes:
+        file: a path in the archive, as in a shell.
+        name: the global that the pickle names, as in a shell; empty for one that cannot be read.
+        reason: why it is accepted.
+        expires: the last day on which it is.
+    """
+
+    file: Word
+    name: str
+    reason: Word
+    expires: date
+
+    def covers(self, file: str, name: str, today: date) -> bool:
+        """Whether it accepts a finding."""
+        matches = fnmatchcase(file, self.file) and fnmatchcase(name, self.name)
+        return matches and today <= self.expires
+
+
 class Artifact(Camel):
     """What the model is, at most one of these; with none the handler brings what it needs.
 
@@ -192,6 +237,7 @@ class Model(Camel):
 
     name: Name
     version: Version
+    versions: Mapping[Version, OtherVersion] = Field(default_factory=dict)
     description: Word
     license: Annotated[License | None, _also("license", "licence")] = None
     artifact: Annotated[Artifact, _also("artifact", "artefact")] = Artifact()
@@ -203,6 +249,7 @@ class Model(Camel):
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()
     probe: Probe | None = None
+    pickles: tuple[PickleException, ...] = ()
 
     @model_validator(mode="after")
     def _with_workers(self) -> Self:
@@ -217,6 +264,32 @@ class Model(Camel):
             return self.model_copy(update={"serving": self.serving.over(workers)})
         except ValidationError as error:
             raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+    @property
+    def all_versions(self) -> tuple[str, ...]:
+        """Its own version, and those that can be served next to it."""
+        return (self.version, *self.versions)
+
+    def older(self) -> "Iterator[Model]":
+        """The other versions whose archives model.yaml names, each as a model of its own.
+
+        What a person expects of a sample is asked of the model's own version only.
+        """
+        samples = tuple(
+            each.model_copy(update={"expect": None, "recorded": None}) for each in self.samples
+        )
+        for version, other in self.versions.items():
+            if other.adopted:
+                artifact = Artifact(adopted=other.adopted)
+                changes = {"version": version, "versions": {}, "artifact": artifact}
+                changes |= {"handler": None, "extra_files": {}, "samples": samples}
+                yield self.model_copy(update=changes)
+
+    @model_validator(mode="after")
+    def _versions_differ(self) -> Self:
+        if self.version in self.versions:
+            raise ValueError(f"versions: {self.version} is the model's own version already")
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -32,7 +32,7 @@ def file(text: str) -> str | None:
 
 
 def in_manifest(text: str, file: str) -> str:
-    """The handler as TorchServe reads it, its code being the ``file`` beside the manifest's."""
+    """The handler as TorchServe reads it, its code being the ``file`` next to the manifest's."""
     function = _split(text)[1]
     return f"{file.removesuffix('.py')}:{function}" if function else file
 

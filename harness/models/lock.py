@@ -7,13 +7,17 @@
         mar: silero_vad-6.2.3-0f3a….mar
         sha256: 0f3a…
         size: 2241536
+        others:                    # versions that can be served with it, if there are any
+        - version: "6.2.2"
+          mar: silero_vad-6.2.2-91bc….mar
+          …
 
 Two files have this form: ``models/lock.yaml`` is committed and says what the clusters serve;
 ``build/models/lock.yaml`` says what was built on this machine.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -68,12 +72,21 @@ FileName = Annotated[str, AfterValidator(_is_file_name)]
 
 
 class LockedModel(Strict):
-    """One archive. While ``sha256`` is UNSET, ``size`` (bytes) is 0 and ``mar`` ends in UNSET."""
+    """One archive. While ``sha256`` is UNSET, ``size`` (bytes) is 0 and ``mar`` ends in UNSET.
+
+    Attributes:
+        version: of the archive.
+        mar: its file name in the model store.
+        sha256: of its content.
+        size: of it, in bytes.
+        others: the archives of versions that can be served with this one.
+    """
 
     version: Version
     mar: FileName
     sha256: Annotated[str, StringConstraints(pattern=rf"^([0-9a-f]{{64}}|{UNSET})$")]
     size: Annotated[int, Field(ge=0)]
+    others: tuple["LockedModel", ...] = ()
 
     @property
     def unset(self) -> bool:
@@ -85,11 +98,34 @@ class LockedModel(Strict):
             raise ValueError(f"size is 0 exactly while sha256 is {UNSET}")
         return self
 
+    @model_validator(mode="after")
+    def _versions_differ(self) -> Self:
+        versions = [self.version, *(each.version for each in self.others)]
+        if len(set(versions)) != len(versions):
+            raise ValueError("two archives of one version")
+        return self
+
+    def of_version(self, version: str) -> "LockedModel | None":
+        """The archive of a version, its own or another."""
+        return next((each for each in (self, *self.others) if each.version == version), None)
+
 
 class Lock(Strict):
     """Every model's archive, by name."""
 
     models: Mapping[Name, LockedModel] = Field(default_factory=dict)
+
+    def archives(self) -> Iterator[tuple[str, LockedModel]]:
+        """Every archive, with the name of its model: of each version."""
+        for name, locked in self.models.items():
+            for each in (locked, *locked.others):
+                yield name, each
+
+    def archive(self, name: str, version: str) -> LockedModel | None:
+        """The archive of a version of a model, without the others."""
+        locked = self.models.get(name)
+        archive = locked.of_version(version) if locked else None
+        return archive.model_copy(update={"others": ()}) if archive else None
 
 
 def mar_name(name: str, version: str, sha256: str) -> str:
@@ -109,22 +145,24 @@ def unset(name: str, version: str, archive: str = "") -> LockedModel:
     return LockedModel(version=version, mar=mar, sha256=UNSET, size=0)
 
 
-def to_commit(versions: Mapping[str, str], built: Lock, committed: Lock) -> Lock:
-    """The lock to commit: what was built, if its version is the requested one.
+def to_commit(versions: Mapping[str, Sequence[str]], built: Lock, committed: Lock) -> Lock:
+    """The lock to commit: what was built, if its version is a requested one.
 
     Args:
-        versions: each model's version, as its model.yaml names it.
+        versions: each model's versions, as its model.yaml names them, its own first.
         built: what was built here, perhaps with random weights under another version.
         committed: the lock so far; its entry of a requested version stays.
     """
 
     def entry(name: str, version: str) -> LockedModel:
-        for lock in (built, committed):
-            if (locked := lock.models.get(name)) and locked.version == version:
-                return locked
-        return unset(name, version)
+        locked = built.archive(name, version) or committed.archive(name, version)
+        return locked or unset(name, version)
 
-    return Lock(models={name: entry(name, version) for name, version in versions.items()})
+    models = {}
+    for name, (version, *others) in versions.items():
+        beside = tuple(entry(name, other) for other in others)
+        models[name] = entry(name, version).model_copy(update={"others": beside})
+    return Lock(models=models)
 
 
 def load_lock(path: Path) -> Lock:
@@ -142,7 +180,10 @@ def write_lock(path: Path, lock: Lock) -> bool:
     Returns:
         True if the file changed.
     """
-    models = {name: lock.models[name].model_dump() for name in sorted(lock.models)}
+    models = {
+        name: lock.models[name].model_dump(mode="json", exclude_defaults=True)
+        for name in sorted(lock.models)
+    }
     head = "# Written by `harness models`; see harness/models/lock.py.\n"
     body = yaml.safe_dump({"models": models}, sort_keys=False, width=200)
     return files.write(path, head + body)

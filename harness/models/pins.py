@@ -12,7 +12,7 @@ What was fetched here and is pinned by nobody yet stands in build/models/sources
 files themselves lie in the user's cache folder, by their SHA-256, so that they are fetched once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +82,16 @@ def write(path: Path, sources: Mapping[str, Pin]) -> bool:
     return files.write(
         path, head + yaml.safe_dump({"sources": ordered}, sort_keys=False, width=200)
     )
+
+
+def commit(models: Path, used: Collection[str]) -> bool:
+    """Write the pins of the sources that models use into the committed file, and no others.
+
+    Returns:
+        True if the file changed.
+    """
+    known = load(models)
+    return write(models / NAME, {text: known[text] for text in used if text in known})
 
 
 def cached(file: PinnedFile) -> Path:

@@ -44,13 +44,22 @@ class PreparedSample:
 def load_samples(repository: Repository, lock: Lock) -> Mapping[str, tuple[PreparedSample, ...]]:
     """The requests for every model in ``lock``, by model; none for an adopted archive.
 
+    Those for another version than the model's own are under ``model/version``, as in TorchServe's
+    paths; of such a version perhaps no answer is known.
+
     Raises:
         HarnessError: nothing is prepared for a model or its version.
     """
-    return {
+    prepared = {
         name: _load(folder(repository, name, locked.version), name, locked.version)
         for name, locked in lock.models.items()
     }
+    for name, locked in lock.models.items():
+        for other in locked.others:
+            path = folder(repository, name, other.version)
+            known = _load(path, name, other.version) if path.is_dir() else ()
+            prepared[f"{name}/{other.version}"] = known
+    return prepared
 
 
 def folder(repository: Repository, model: str, version: str) -> Path:

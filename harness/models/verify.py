@@ -18,7 +18,7 @@ def problems(repository: Repository) -> list[str]:
     built = load_lock(repository.built_models / "lock.yaml")
     committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
     lines = []
-    for name, locked in built.models.items():
+    for name, locked in built.archives():
         path = store(repository) / locked.mar
         try:
             manifest = read_manifest(path)
@@ -29,7 +29,8 @@ def problems(repository: Repository) -> list[str]:
             lines.append(f"{path}: it is version {version}, {name} is locked as {locked.version}")
         if (sha256 := files.sha256(path)) != locked.sha256:
             lines.append(f"{path}: sha256 {sha256}, not {locked.sha256} as built")
-        other = committed.models.get(name)
-        if other and not other.unset and other.version == locked.version and other != locked:
+        alone = locked.model_copy(update={"others": ()})
+        other = committed.archive(name, locked.version)
+        if other and not other.unset and other != alone:
             lines.append(f"{repository.lock}: {name} is {other.mar}, but {locked.mar} was built")
     return lines

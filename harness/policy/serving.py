@@ -100,7 +100,7 @@ class Server:
 
 
 def servers(environment: Environment) -> Iterator[Server]:
-    """Every TorchServe of the environment: one a pod, whatever stands beside it."""
+    """Every TorchServe of the environment: one a pod, whatever stands next to it."""
     for subject in pods(environment, "Deployment"):
         server = next(_serving(environment, subject), None)
         if server:

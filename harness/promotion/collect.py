@@ -143,7 +143,7 @@ def _findings(
 def _missing(repository: Repository, target: str, new: Environment, lock: Lock) -> Iterator[str]:
     """What the target's bucket and registry lack of a release."""
     bucket = push.find(repository, target)
-    for locked in lock.models.values():
+    for _, locked in lock.archives():
         try:
             if not bucket.has(locked):
                 yield f"s3://{bucket.name} lacks {locked.mar}"

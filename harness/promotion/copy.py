@@ -51,7 +51,7 @@ def copy(repository: Repository, source: str, target: str, commit: str) -> Itera
 
 def _archives(repository: Repository, source: str, target: str, tree: Path) -> Iterator[Item]:
     source_bucket, target_bucket = push.find(repository, source), push.find(repository, target)
-    for locked in load_lock(tree / "models" / "lock.yaml").models.values():
+    for _, locked in load_lock(tree / "models" / "lock.yaml").archives():
         what = f"s3://{target_bucket.name}/{locked.mar}"
         if target_bucket.has(locked):
             yield Item(what, new=False)

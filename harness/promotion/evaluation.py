@@ -147,7 +147,7 @@ def _load_test(inputs: GateInputs) -> str:
             f"{proof.name} is of another profile than clusters/{inputs.source}/loadtest.yaml",
             f"make loadtest ENV={inputs.source}",
         )
-    models = {part.model for part in report.mix if part.requests}
+    models = {part.model.partition("/")[0] for part in report.mix if part.model and part.requests}
     if untested := sorted(set(inputs.candidate.models) - models):
         raise _GateError(
             f"{proof.name} sent nothing to {', '.join(untested)}",

@@ -56,7 +56,7 @@ def _all(program: Path, objects: list[Made], post: PostRendering) -> list[Made]:
 
 
 def _kustomize(program: Path, objects: list[Made], renderer: Value) -> list[Made]:
-    """One object a file, so that the origin of each says which it was."""
+    """One object per file, so that the origin of each says which it was."""
     with tempfile.TemporaryDirectory(prefix="post-renderer-") as scratch:
         files = {f"{number}.yaml": each for number, each in enumerate(objects)}
         for name, (content, _) in files.items():

@@ -64,18 +64,34 @@ class FromKustomize:
                 best = spot
         return best.location
 
-    def _spots(self, value: Value, path: KeyPath) -> Iterator[_Spot]:
+    def documents(self) -> Iterator[Document]:
+        """Everything that was read, as YAML."""
         # The origin last: of two places that say the same, the overlay is the one that decides.
         for file in dict.fromkeys((*self.read, self.origin)):
-            if not file.endswith((".yaml", ".yml")):
-                continue
-            for parsed in _documents(self.tree, file):
-                if _same(parsed.value, value):
-                    yield _spot(parsed, value, path)
-                elif text(parsed.value, "kind") in ("Kustomization", "Component"):
-                    yield from self._inline(parsed, value, path)
-                elif isinstance(parsed.value, list):
-                    yield from _operations(parsed, value, path)
+            if file.endswith((".yaml", ".yml")):
+                yield from _documents(self.tree, file)
+
+    def about(self, rendered: Value) -> list[Document]:
+        """The documents that an object is made of: its origin, and the patches that name it."""
+        kind, name = text(rendered, "kind"), text(rendered, "metadata", "name")
+        documents = [each for each in self.documents() if text(each.value, "kind") == kind]
+        origin = [each for each in documents if str(each.path) == self.origin]
+        named = [each for each in documents if text(each.value, "metadata", "name") == name]
+        if len(origin) == 1:  # whatever its name was there: a patch may have changed it
+            named += origin
+        return [
+            each for each in documents if (each in named if named else _same(each.value, rendered))
+        ]
+
+    def _spots(self, value: Value, path: KeyPath) -> Iterator[_Spot]:
+        about = self.about(value)
+        for parsed in self.documents():
+            if parsed in about:
+                yield _spot(parsed, value, path)
+            elif text(parsed.value, "kind") in ("Kustomization", "Component"):
+                yield from self._inline(parsed, value, path)
+            elif isinstance(parsed.value, list):
+                yield from _operations(parsed, value, path)
 
     def _inline(self, parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot]:
         """Patches written into a kustomization file, and what it generates."""
@@ -161,12 +177,10 @@ class FromHelm:
 
 def value_sources(tree: Tree, release: Object, chart: str) -> Sources:
     """Where the values of a HelmRelease are written, the last word first."""
-    sources: Sources = []
-    read = release.trace.read if isinstance(release.trace, FromKustomize) else ()
-    documents = [parsed for file in read for parsed in _documents(tree, file)]
-    for parsed in documents:
-        if _same(parsed.value, release.value):
-            sources.append((parsed, ("spec", "values")))
+    trace = release.trace if isinstance(release.trace, FromKustomize) else None
+    documents = list(trace.documents()) if trace else []
+    about = trace.about(release.value) if trace else []
+    sources: Sources = [(parsed, ("spec", "values")) for parsed in about]
     for source in reversed(items(release.value, "spec", "valuesFrom")):
         for parsed in documents:
             sources += _value_documents(tree, parsed, source)

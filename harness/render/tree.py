@@ -164,14 +164,14 @@ class Tree:
         if folder in above:
             raise InputError(f"a circle: {' → '.join((*above, folder))}", at=Path(folder))
         file = self.kustomization(folder)
-        reached[file] = None
+        _put_last(reached, file)
         below: dict[str, None] = {}
         for parsed in self.documents(file):
             for name, line in _strings(parsed):
                 path = self._referenced_path(folder, name, Location(Path(file), line))
                 if path and (self.root / path).is_file():
                     self._digest(path)
-                    reached[path] = None
+                    _put_last(reached, path)
                 elif path:
                     below[path] = None
         for path in below:
@@ -209,6 +209,12 @@ def at_commit(repository: Repository, commit: str) -> Tree:
     """
     full = layout.resolve(Git(repository.history), commit)
     return Tree(layout.for_flux(repository, full), full)
+
+
+def _put_last(reached: dict[str, None], path: str) -> None:
+    """Put a file behind all others: a base that two overlays share comes after both."""
+    reached.pop(path, None)
+    reached[path] = None
 
 
 def _strings(parsed: Document) -> Iterator[tuple[str, int | None]]:

@@ -44,19 +44,27 @@ class Expected:
 
     @property
     def lock(self) -> Lock:
-        """The archives as a lock."""
+        """The archives as a lock; each model's default version comes first."""
         files = {file.name: file for file in self.files}
-        return Lock(
-            models={
-                name: LockedModel(
-                    version=version,
-                    mar=entry.mar_name,
-                    sha256=files[entry.mar_name].sha256,
-                    size=files[entry.mar_name].size,
-                )
-                for name, version, entry in self.models.entries()
-            }
-        )
+        archives = {
+            (name, version): LockedModel(
+                version=version,
+                mar=entry.mar_name,
+                sha256=files[entry.mar_name].sha256,
+                size=files[entry.mar_name].size,
+            )
+            for name, version, entry in self.models.entries()
+        }
+        models = {}
+        for name in self.models.models:
+            [default] = self.models.defaults(name)
+            others = tuple(
+                each
+                for (model, _), each in archives.items()
+                if model == name and each.version != default
+            )
+            models[name] = archives[name, default].model_copy(update={"others": others})
+        return Lock(models=models)
 
 
 def by_snapshot(snapshot: ConfigSnapshot) -> Expected:

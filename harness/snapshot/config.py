@@ -6,7 +6,7 @@
 docs/snapshot.md says why each key is there, and why some are not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from harness.core import document
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import FIRST_GROUP, Repository
 from harness.core.values import items
-from harness.models.catalog import Catalog, Model, load_catalog
+from harness.models.catalog import Catalog, Model, Serving, load_catalog
 from harness.models.lock import Lock, LockedModel, load_lock
 from harness.snapshot import model_snapshot, properties, routes
 from harness.snapshot.model_snapshot import Entry, ModelSnapshot
 from harness.snapshot.routes import Group, Protocol
 from harness.snapshot.server import ServerSettings
-from harness.snapshot.serving import ServingSettings, load_settings
+from harness.snapshot.serving import ModelServing, ServingSettings, load_settings
 
 CONTAINER = {
     "inference_address": "http://0.0.0.0:8080",
@@ -205,20 +205,21 @@ def build(
         InputError: a model is not in the lock, or is locked in a version that it does not have.
     """
     names = sorted(settings.models)
-    locked = {name: _lock_entry(lock, catalog.models[name]) for name in names}
-    entries = {
-        name: {locked[name].version: _entry(catalog.models[name], locked[name], settings)}
+    served = [
+        each
         for name in names
-    }
+        for each in _served(lock, catalog.models[name], settings.models[name])
+    ]
+    entries: dict[str, dict[str, Entry]] = {name: {} for name in names}
+    for each in served:
+        entries[each.model.name][each.archive.version] = each.entry()
     return ConfigSnapshot(
         env=env,
         server=_server(settings),
-        models=ModelSnapshot(modelCount=len(names), models=entries),
-        model_files=tuple(
-            _file(catalog.models[name], locked_model) for name, locked_model in locked.items()
-        ),
+        models=ModelSnapshot(modelCount=len(served), models=entries),
+        model_files=tuple(each.file() for each in served),
         metrics=metrics,
-        routed=tuple(sorted(settings.models)),
+        routed=settings.routed,
         protocols=settings.protocols,
     )
 
@@ -252,7 +253,54 @@ def derive(text: str, changes: Mapping[str, str]) -> str:
     return properties.dump({**properties.parse(text), **changes})
 
 
-def _lock_entry(lock: Lock, model: Model) -> LockedModel:
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A version of a model, its archive, and how it runs."""
+
+    model: Model
+    archive: LockedModel
+    serving: Serving
+    is_default: bool
+
+    def entry(self) -> Entry:
+        is_own = self.archive.version not in self.model.versions
+        config = self.model.config if is_own else None  # another's is in its archive alone
+        return Entry.model_validate(
+            {
+                "default_version": self.is_default,
+                "mar_name": self.archive.mar,
+                **{key: getattr(self.serving, key) for key in Serving.model_fields},
+                "parallel_level": config.parallel_level if config else None,
+            },
+            by_name=True,
+        )
+
+    def file(self) -> ModelFile:
+        probe = self.model.probe
+        sample = probe.model_dump(by_alias=True) if probe else None
+        return ModelFile(self.archive.mar, self.archive.sha256, self.archive.size, sample)
+
+
+def _served(lock: Lock, model: Model, serving: ModelServing) -> Iterator[_Served]:
+    """The model's own version, and the others that a group serves, by version."""
+    first = _own_archive(lock, model)
+    default = serving.default_version or model.version
+    archives: dict[str, tuple[LockedModel, Serving]] = {first.version: (first, serving)}
+    for version, settings in serving.versions.items():
+        archive = lock.archive(model.name, version)
+        if archive is None:
+            raise InputError(
+                f"version {version} of model {model.name} is not in the lock",
+                hint="`harness models build`, then `harness models lock`; if its archive is only "
+                "in a bucket, `harness models pull --env …` fetches it",
+            )
+        archives[version] = (archive, settings)
+    for version in sorted(archives):
+        is_default = version == (first.version if default == model.version else default)
+        yield _Served(model, *archives[version], is_default)
+
+
+def _own_archive(lock: Lock, model: Model) -> LockedModel:
     entry = lock.models.get(model.name)
     hint = "`harness models build`, then `harness models lock`"
     if entry is None:
@@ -267,20 +315,3 @@ def _lock_entry(lock: Lock, model: Model) -> LockedModel:
             hint=hint,
         )
     return entry
-
-
-def _file(model: Model, locked: LockedModel) -> ModelFile:
-    sample = model.probe.model_dump(by_alias=True) if model.probe else None
-    return ModelFile(locked.mar, locked.sha256, locked.size, sample)
-
-
-def _entry(model: Model, locked: LockedModel, settings: ServingSettings) -> Entry:
-    return Entry.model_validate(
-        {
-            "default_version": True,
-            "mar_name": locked.mar,
-            **dict(settings.models[model.name]),
-            "parallel_level": model.config.parallel_level if model.config else None,
-        },
-        by_name=True,
-    )

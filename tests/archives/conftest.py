@@ -11,12 +11,14 @@ from harness.archives.push import Bucket
 from harness.aws import ANY, Aws
 from harness.core import console
 from harness.models.lock import LockedModel, mar_name
+from tests.archives import sync_job
 from tests.support import aws_fixtures
 from tests.support.aws_server import Shim
 
 REGION = "us-west-2"
 
 front, shim = aws_fixtures.front, aws_fixtures.shim
+job, pushed = sync_job.job, sync_job.pushed
 
 _numbers = itertools.count()
 

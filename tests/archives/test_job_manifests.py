@@ -46,6 +46,7 @@ def test_gc_runs_as_the_sync_job_does(staging: Environment) -> None:
     assert mine["args"] == [
         "--store=/data/model_store",
         "--keep=/etc/torchserve/keep.json",
+        "--groups=/etc/torchserve/groups.json",
         "--remove",
     ]
     assert "env" not in mine
@@ -78,8 +79,9 @@ def test_no_service_and_no_other_policy_selects_its_pod(staging: Environment) ->
 
 def test_its_list_lies_beside_it(staging: Environment) -> None:
     job = gc_job.manifest(staging, remove=True)
-    listed = gc_job.keep_list(job, {"b.mar", "a.mar"})
+    listed = gc_job.lists(job, {"b.mar", "a.mar"}, {"vision", "torchserve"})
     assert json.loads(text(listed, "data", "keep.json")) == ["a.mar", "b.mar"]
+    assert json.loads(text(listed, "data", "groups.json")) == ["torchserve", "vision"]
     mounted = [text(each, "configMap", "name") for each in items(pod(job), "volumes")]
     assert mapping(listed, "metadata")["name"] in mounted
 

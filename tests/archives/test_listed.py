@@ -27,9 +27,11 @@ def _replica_set(name: str, annotations: dict[str, str]) -> dict:
     return {"kind": "ReplicaSet", "metadata": metadata, "spec": {"template": template}}
 
 
-def test_every_replica_set_that_can_come_back_is_asked(tmp_path: Path) -> None:
+def test_every_group_and_replica_set_that_can_come_back_is_asked(tmp_path: Path) -> None:
     state = State()
     state.add(
+        _config_map("vision-model-sync", "of-a-second-group.mar"),
+        _config_map("gone-model-sync", "of-a-group-that-is-gone.mar"),
         _config_map("torchserve-model-sync", "coming.mar"),
         _config_map("torchserve", "of-an-older-chart.mar"),
         _config_map("kube-root-ca.crt", "not-a-release.mar"),
@@ -38,5 +40,11 @@ def test_every_replica_set_that_can_come_back_is_asked(tmp_path: Path) -> None:
         _replica_set("torchserve-older", {"checksum/config": "1f2e"}),
     )
     with serving(state, tmp_path / "kubeconfig"):
-        listed = model_store.listed(api.connect(tmp_path / "kubeconfig"))
-    assert listed == {"coming.mar", "of-an-older-chart.mar", "new.mar", "old.mar"}
+        listed = model_store.listed(api.connect(tmp_path / "kubeconfig"), ["torchserve", "vision"])
+    assert listed == {
+        "coming.mar",
+        "of-a-second-group.mar",
+        "of-an-older-chart.mar",
+        "new.mar",
+        "old.mar",
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives.test_sync import MODULES
+from tests.archives.sync_job import MODULES
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 

@@ -11,7 +11,7 @@ from harness.archives.push import Bucket
 from harness.core import console
 from harness.core.repository import Repository
 from harness.models import answer, build, samples
-from tests.archives.test_sync import Job, job
+from tests.archives.sync_job import Job, job
 
 __all__ = ["job"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives.test_sync import MODULES
+from tests.archives.sync_job import MODULES
 
 # Ends as if it had been killed: when the first archive is about to be removed.
 KILLED = """

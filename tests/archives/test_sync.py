@@ -8,22 +8,20 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-import harness
 from harness.archives.push import Bucket
 from harness.launcher import BadInput, store
 from harness.model_sync import SyncError
 from harness.model_sync.store import File, Store
 from harness.models.lock import LockedModel
 from tests.archives.conftest import Archive
+from tests.archives.sync_job import Job
 from tests.support.aws_server import Reply, Shim
 
 MEASURED = """
@@ -33,65 +31,6 @@ try:
 finally:
     print(open("/proc/self/status").read())
 """
-MODULES = Path(harness.__file__).parent  # in the image /opt/serving, with nothing else in it
-
-
-@dataclass
-class Job:
-    """A volume, and the Job that fills it."""
-
-    bucket: Bucket
-    folder: Path
-    environment: dict[str, str]
-    argv: list[str] = field(default_factory=list)
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "data" / "model_store"
-
-    @property
-    def files(self) -> Path:
-        return self.folder / "model-files.json"
-
-    def wants(self, *locked: LockedModel) -> "Job":
-        listed = [{"name": each.mar, "sha256": each.sha256, "size": each.size} for each in locked]
-        self.files.write_text(json.dumps(listed))
-        config = self.folder / "config.properties"
-        config.write_text("load_models=all\n")
-        self.argv = [
-            sys.executable, "-m", "model_sync", f"--source=s3://{self.bucket.name}",
-            f"--files={self.files}", f"--config={config}", f"--store={self.store}",
-        ]  # fmt: skip
-        return self
-
-    def start(self, **more: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.argv, cwd=MODULES, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more,
-        )  # fmt: skip
-
-    def run(self, **more: object) -> tuple[int, str]:
-        with self.start(**more) as process:
-            out = process.communicate(timeout=60)[0]
-        return process.returncode, out
-
-    def holds(self) -> list[str]:
-        return sorted(path.name for path in self.store.iterdir() if path.name != ".lock")
-
-
-@pytest.fixture
-def job(bucket: Bucket, shim: Shim, tmp_path: Path) -> Job:
-    (tmp_path / "data").mkdir()
-    saved = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
-    saved["AWS_REGION"] = "us-west-2"
-    return Job(bucket, tmp_path, saved)
-
-
-@pytest.fixture
-def pushed(push: Callable, archive: Callable[..., Archive]) -> LockedModel:
-    built = archive(b"weights" * 300_000)
-    push(built)
-    return built[1]
 
 
 def truncated(to: int) -> Callable:
@@ -118,7 +57,9 @@ def test_it_fills_an_empty_store_that_the_launcher_accepts(job: Job, pushed: Loc
     assert json.loads((job.store / "manifest.json").read_text()) == json.loads(
         job.files.read_text()
     )
-    assert (job.folder / "data/config/config.properties").read_text() == "load_models=all\n"
+    assert (
+        job.folder / "data/config/torchserve/config.properties"
+    ).read_text() == "load_models=all\n"
     assert (job.store / pushed.mar).stat().st_mode & 0o777 == 0o644
 
 
@@ -256,8 +197,9 @@ def test_a_name_that_says_nothing_of_the_content_is_never_overwritten(
 def test_two_at_once_take_turns(job: Job, pushed: LockedModel, shim: Shim) -> None:
     job.wants(pushed)
     with job.start() as first, job.start() as second:
-        lines = [each.communicate(timeout=60)[0].splitlines()[0] for each in (first, second)]
+        outputs = [each.communicate(timeout=60)[0] for each in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0)
+    lines = [line for out in outputs for line in out.splitlines() if line.startswith(pushed.mar)]
     assert sorted(lines) == [f"{pushed.mar}: copied", f"{pushed.mar}: was there"]
     assert shim.calls.count("GetObject") == 1
     assert job.holds() == ["manifest.json", pushed.mar]
@@ -364,7 +306,9 @@ def test_one_whose_half_file_was_swept_away_fails_and_names_nothing(tmp_path: Pa
 
     def swept(_: File) -> Iterator[bytes]:
         yield content
-        with Store(tmp_path).locked():  # the next one, with the lock that was lost
+        with Store(tmp_path).locked(
+            "the next one", 10
+        ):  # the next one, with the lock that was lost
             pass
 
     with pytest.raises(SyncError, match="cannot be written"):

@@ -163,6 +163,19 @@ def test_the_sync_job_runs_as_an_account_of_its_own_or_an_existing_one(render: R
     assert [each["metadata"]["name"] for each in accounts] == ["release"]
 
 
+def test_the_sync_job_ends_by_itself_before_kubernetes_ends_it(render: Render) -> None:
+    """Waiting for other groups comes on top; with one group the Job takes as long as ever."""
+    for wait in (0, 900):
+        job = render("gpu", {"modelStore": {"sync": {"waitSeconds": wait}}})("Job", "-model-sync")
+        [container] = job["spec"]["template"]["spec"]["containers"]
+        variables = {each["name"]: each["value"] for each in container["env"]}
+        total = job["spec"]["activeDeadlineSeconds"]
+        assert total == 1800 + wait
+        assert int(variables["MODEL_SYNC_DEADLINE_SECONDS"]) == 1800 - 30
+        assert int(variables["MODEL_SYNC_WAIT_SECONDS"]) == total - 60
+        assert variables["MODEL_SYNC_GROUP"] == "release"
+
+
 def test_the_claim_is_kept_and_never_replaced(render: Render) -> None:
     annotations = render("gpu")("PersistentVolumeClaim", "-model-store")["metadata"]["annotations"]
     assert annotations["helm.sh/resource-policy"] == "keep"

@@ -31,7 +31,7 @@ def _complete(line: str, folder: Path) -> list[str]:
     [
         ("harness ", list(VERBS)),
         ("harness mo", ["models"]),
-        ("harness models p", ["push"]),
+        ("harness models p", ["push", "pull"]),
         ("harness models build --", ["--help", "--rebuild", "--json"]),
         ("harness serve --e", ["--env"]),
         ("harness serve --env ", ["dev", "prod"]),

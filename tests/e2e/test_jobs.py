@@ -88,7 +88,7 @@ def test_gc_runs_where_the_sync_job_would_and_leaves_nothing(
     cluster: LocalCluster, log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ready(cluster, "True")
-    output = json.dumps({"unneeded": [{"name": "old.mar", "size": 5_000_000}]})
+    output = json.dumps({"unneeded": [{"name": "old.mar", "size": 5_000_000}], "gone": []})
     log.write_text(f"2026-11-26T05:00:00.000000000Z stdout F {output}\n")  # as a runtime keeps it
     assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 0
     assert capsys.readouterr().out == "old.mar\nstore of staging: 1 (5.0 MB) removed\n"

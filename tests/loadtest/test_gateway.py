@@ -28,6 +28,24 @@ GATEWAY_API = "/apis/gateway.networking.k8s.io/v1/namespaces"
 METRICS = 'ts_inference_requests_total{model_name="m"} %d\nlauncher_queue_depth{model_name="m"} 1\n'
 
 
+def _release(name: str) -> dict[str, object]:
+    latest = {"version": 3, "chartVersion": "1.0.0", "configDigest": "sha256:1"}
+    return {"metadata": {"name": name}, "status": {"history": [latest]}}
+
+
+def route(name: str, host: str, service: str, path: str) -> dict[str, object]:
+    """A route of a group, as the API server has it."""
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": path}} if path else {}],
+        "backendRefs": [{"name": service, "port": 8080}],
+    }
+    parent = {"name": "gw", "namespace": "envoy-gateway-system", "sectionName": "http"}
+    return {
+        "metadata": {"name": name, "namespace": "torchserve"},
+        "spec": {"hostnames": [host], "parentRefs": [parent], "rules": [rule]},
+    }
+
+
 class Cluster:
     """What the API server holds; a test changes it as a cluster would change."""
 
@@ -43,7 +61,9 @@ class Cluster:
             {"name": "https", "protocol": "HTTPS", "port": 443, "hostname": "*.example.com"},
             {"name": "http", "protocol": "HTTP", "port": int(port)},
         ]
-        self.route = {
+        self.groups = ["torchserve"]
+        self.grpc_routes: list[dict[str, object]] = []
+        self.route: dict[str, object] = {
             "metadata": {"name": "torchserve", "namespace": "torchserve"},
             "spec": {
                 "hostnames": ["torchserve.example.com"],
@@ -53,24 +73,29 @@ class Cluster:
             },
         }
 
+        self.routes = [self.route]
+
     def answer(self, path: str, selector: str) -> object:
         """The object or list at a path, or None."""
         if path.endswith("/kustomizations/torchserve"):
             commit = self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
             return {"status": {"lastAppliedRevision": f"main@sha1:{commit}"}}
         return {
-            f"{GATEWAY_API}/torchserve/httproutes": {"items": [self.route]},
+            f"{GATEWAY_API}/torchserve/httproutes": {"items": self.routes},
+            f"{GATEWAY_API}/torchserve/grpcroutes": {"items": self.grpc_routes}
+            if self.grpc_routes
+            else None,
             f"{GATEWAY_API}/envoy-gateway-system/gateways/gw": {
                 "metadata": {"name": "gw", "namespace": "envoy-gateway-system"},
                 "spec": {"listeners": self.listeners},
                 "status": {"addresses": self.addresses},
             },
-            "/apis/helm.toolkit.fluxcd.io/v2/namespaces/flux-system/helmreleases/torchserve": {
-                "status": {
-                    "history": [{"version": 3, "chartVersion": "1.0.0", "configDigest": "sha256:1"}]
-                }
+            "/apis/helm.toolkit.fluxcd.io/v2/namespaces/flux-system/helmreleases": {
+                "items": [_release(name) for name in self.groups]
             },
-            "/api/v1/pods": {"items": list(self._pods(selector.partition("=")[2]))},
+            "/api/v1/pods": {
+                "items": list(self._pods(selector.split(",", maxsplit=1)[0].partition("=")[2]))
+            },
         }.get(path)
 
     def figures(self, port: int) -> tuple[int, str]:
@@ -257,6 +282,45 @@ def test_a_gateway_without_an_address_is_said(cluster: Cluster) -> None:
     cluster.addresses = []
     with pytest.raises(HarnessError, match="Gateway gw has no address yet"):
         gateway.find("rest", DIGESTS.get)
+
+
+def test_the_first_groups_route_names_the_host_among_those_of_others(cluster: Cluster) -> None:
+    cluster.routes = [route("vision-models", "x.example.com", "vision", "/predictions/m")]
+    cluster.routes += [cluster.route]
+    assert gateway.find("rest", DIGESTS.get).host == "torchserve.example.com"
+
+
+def test_routes_of_which_none_is_the_first_groups_are_said(cluster: Cluster) -> None:
+    cluster.routes = [route("a", "a.example.com", "a", "/"), route("b", "b.example.com", "b", "/")]
+    with pytest.raises(HarnessError, match="2 httproutes in namespace torchserve, none"):
+        gateway.find("rest", DIGESTS.get)
+
+
+def test_a_models_grpc_host_is_its_groups(cluster: Cluster) -> None:
+    cluster.routes += [
+        route("torchserve-models", "torchserve.example.com", "torchserve", "/predictions/cat"),
+        route("vision-models", "torchserve.example.com", "vision", "/predictions/a%20b"),
+    ]
+    cluster.grpc_routes = [
+        route("torchserve", "torchserve-grpc.example.com", "torchserve", ""),
+        route("vision-models", "vision.torchserve-grpc.example.com", "vision", ""),
+    ]
+    target = gateway.find("grpc", DIGESTS.get)
+    assert target.host == "torchserve-grpc.example.com"
+    assert target.grpc_hosts == {
+        "cat": "torchserve-grpc.example.com",
+        "a b": "vision.torchserve-grpc.example.com",
+    }
+
+
+def test_the_release_of_every_group_is_part_of_what_runs(cluster: Cluster) -> None:
+    one = gateway.find("rest", DIGESTS.get).release()
+    cluster.groups = ["vision", "torchserve"]
+    two = gateway.find("rest", DIGESTS.get).release()
+    assert one
+    assert one.helm == "version=3 chartVersion=1.0.0 configDigest=sha256:1"
+    assert two
+    assert two.helm == f"torchserve: {one.helm}; vision: {one.helm}"
 
 
 def test_no_route_is_said(cluster: Cluster) -> None:

@@ -38,6 +38,8 @@ class Predictions(grpc.GenericRpcHandler):
                 yield b"\x0a" + bytes([len(part)]) + part
 
     def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        if context._rpc_event.call_details.host == b"vision.example.com":  # type: ignore[attr-defined]
+            return b"\x0a\x0d" + b'{"sum": "it"}'
         if ("authorization", f"Bearer {self._secret}") not in context.invocation_metadata():
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
         if request != REQUEST:
@@ -84,6 +86,18 @@ def test_a_prediction_is_asked_for_and_its_answer_checked(
     assert adder.failures == 0
     assert other.failures == other.requests
     assert [group.kind for group in report.failure_groups] == ["gRPC NOT_FOUND"]
+
+
+def test_a_model_of_another_group_is_asked_at_its_host(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    load = profile(protocol="grpc", auth={"env": "TOKEN"}, mix=[{"model": "adder"}, {"model": "b"}])
+    target = Target(address, grpc_hosts={"b": "vision.example.com"})
+    expected = {"adder": (sample("adder", 2),), "b": (sample("b", 2),)}
+    adder, other = loadtest.run(load, target, expected, tmp_path).mix
+    assert adder.failures == 0
+    assert other.failures == other.requests > 0
 
 
 def test_a_wrong_answer_is_a_failure(

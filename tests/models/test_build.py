@@ -210,7 +210,7 @@ def test_an_adopted_archive_of_another_version_is_refused(tiny):
 def test_an_adopted_archive_that_only_its_old_store_has_is_left_out_and_said(tiny, capsys):
     adopt(tiny, "1").unlink()
     assert build.build(tiny).models == {}
-    assert "! tiny: its archive is not in models/tiny: left alone" in capsys.readouterr().err
+    assert "! tiny 1: its archive is not in models/tiny: left alone" in capsys.readouterr().err
 
 
 def test_samples_of_a_version_that_was_not_built_are_refused(tiny, edit):

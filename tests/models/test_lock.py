@@ -26,7 +26,15 @@ def locked(draw) -> LockedModel:
     return LockedModel(version=version, mar=mar, sha256=sha256, size=draw(st.integers(1, 2**40)))
 
 
-@given(models=st.dictionaries(names, locked() | st.builds(unset, names, names), max_size=4))
+@st.composite
+def with_others(draw) -> LockedModel:
+    others = draw(st.lists(locked(), max_size=2, unique_by=lambda each: each.version))
+    archive = draw(locked())
+    beside = tuple(each for each in others if each.version != archive.version)
+    return archive.model_copy(update={"others": beside})
+
+
+@given(models=st.dictionaries(names, with_others() | st.builds(unset, names, names), max_size=4))
 def test_what_is_written_is_read_back(tmp_path_factory, models):
     path = tmp_path_factory.mktemp("lock") / "lock.yaml"
     assert write_lock(path, Lock(models=models))
@@ -40,7 +48,7 @@ def model(version: str, digit: str) -> LockedModel:
 
 def test_the_version_that_is_wanted_is_locked_as_built():
     built, committed = Lock(models={"m": model("1", "a")}), Lock(models={"m": model("1", "b")})
-    assert to_commit({"m": "1"}, built, committed).models["m"] == model("1", "a")
+    assert to_commit({"m": ["1"]}, built, committed).models["m"] == model("1", "a")
 
 
 def test_another_version_that_was_built_leaves_the_committed_one_alone():
@@ -48,11 +56,31 @@ def test_another_version_that_was_built_leaves_the_committed_one_alone():
         Lock(models={"m": model("1-random", "a")}),
         Lock(models={"m": model("1", "b")}),
     )
-    assert to_commit({"m": "1"}, built, committed).models["m"] == model("1", "b")
+    assert to_commit({"m": ["1"]}, built, committed).models["m"] == model("1", "b")
+
+
+def test_a_version_that_was_the_models_own_is_kept_beside_the_new_one():
+    built, committed = Lock(models={"m": model("2", "b")}), Lock(models={"m": model("1", "a")})
+    lock = to_commit({"m": ["2", "1", "0"]}, built, committed)
+    assert lock.models["m"] == model("2", "b").model_copy(
+        update={"others": (model("1", "a"), unset("m", "0"))}
+    )
+    assert [each.version for _, each in lock.archives()] == ["2", "1", "0"]
+    # And when it comes back: nothing has to be built again.
+    assert to_commit({"m": ["1"]}, Lock(), lock).models["m"] == model("1", "a")
+
+
+def test_two_archives_of_one_version_are_refused(tmp_path):
+    path = tmp_path / "lock.yaml"
+    others = (model("1", "b"), model("2", "c"))
+    write_lock(path, Lock(models={"m": model("3", "a").model_copy(update={"others": others})}))
+    path.write_text(path.read_text().replace("version: '3'", "version: '2'"))
+    with pytest.raises(InputError, match=r"lock.yaml:\d+: .*two archives of one version"):
+        load_lock(path)
 
 
 def test_what_nobody_built_stays_unset():
-    entry = to_commit({"m": "2"}, Lock(models={"m": model("2-random", "a")}), Lock()).models["m"]
+    entry = to_commit({"m": ["2"]}, Lock(models={"m": model("2-random", "a")}), Lock()).models["m"]
     assert (entry.mar, entry.sha256, entry.size, entry.unset) == ("m-2-UNSET.mar", "UNSET", 0, True)
 
 

@@ -15,8 +15,8 @@ from harness.loadtest.generator.checker import NoResponse, Response, now
 from harness.loadtest.plan import Plan, Request
 from harness.loadtest.raw_request import PREDICTIONS
 
-Prepared = tuple[bytes, tuple[tuple[str, str], ...], bool]
-"""A message, its metadata, and whether it is answered by a stream."""
+Prepared = tuple[str, bytes, tuple[tuple[str, str], ...], bool]
+"""A host, a message, its metadata, and whether it is answered by a stream."""
 
 _OF_HTTP = {"content-length", "content-type", "host", "te", "user-agent"}  # gRPC's own
 
@@ -60,7 +60,7 @@ def messages() -> tuple[Any, Any]:
 
 
 class Rpc:
-    """One channel; gRPC itself multiplexes what is in flight over it."""
+    """One channel for each host; gRPC itself multiplexes what is in flight over it."""
 
     def __init__(self, plan: Plan, secret: str | None) -> None:
         grpc_gevent.init_gevent()
@@ -69,19 +69,19 @@ class Rpc:
         self._metadata = (
             ((plan.auth.header.lower(), f"{plan.auth.prefix}{secret}"),) if plan.auth else ()
         )
-        url = urlsplit(plan.url)
-        options = [("grpc.default_authority", plan.host), ("grpc.max_receive_message_length", -1)]
-        if url.scheme == "https":
-            credentials = grpc.ssl_channel_credentials(plan.ca.encode() or None)
-            channel = grpc.secure_channel(url.netloc, credentials, options=options)
-        else:
-            channel = grpc.insecure_channel(url.netloc, options=options)
+        self._host = plan.host
+        hosts = {plan.host, *filter(None, map(_host, plan.requests))}
+        channels = {host: _channel(plan, host) for host in hosts}
         read = self._response.FromString
-        self._unary = channel.unary_unary(METHOD, None, read)
-        self._stream = channel.unary_stream(STREAM, None, read)
+        self._unary = {
+            host: each.unary_unary(METHOD, None, read) for host, each in channels.items()
+        }
+        self._stream = {
+            host: each.unary_stream(STREAM, None, read) for host, each in channels.items()
+        }
 
     def prepare(self, request: Request) -> Prepared:
-        """The serialized request, its metadata, and whether the answer is a stream."""
+        """The host, the serialized request, its metadata, and whether the answer is a stream."""
         model, version = request.model, None
         if model is None:
             named = PREDICTIONS.fullmatch(request.path[request.path.rindex("/predictions/") :])
@@ -89,9 +89,10 @@ class Rpc:
         inputs = dict(request.fields) or {"data": request.body}
         message = self._request(model_name=model, model_version=version, input=inputs)
         ours = {} if request.model else {k.lower(): v for k, v in request.headers.items()}
+        host = _host(request) or self._host
         ours = {name: content for name, content in ours.items() if name not in _OF_HTTP}
-        metadata = {**dict(self._metadata), **ours}
-        return bytes(message.SerializeToString()), tuple(metadata.items()), request.stream
+        metadata = tuple({**dict(self._metadata), **ours}.items())
+        return host, bytes(message.SerializeToString()), metadata, request.stream
 
     def send(self, prepared: Prepared) -> Response:
         """Send a request and read its response: of a stream, all parts as one.
@@ -99,16 +100,32 @@ class Rpc:
         Raises:
             NoResponse: the call ended with any status but OK.
         """
-        message, metadata, is_stream = prepared
+        host, message, metadata, is_stream = prepared
         first, parts = 0.0, []
         try:
             if is_stream:
-                answers = self._stream(message, timeout=self._timeout, metadata=metadata)
+                answers = self._stream[host](message, timeout=self._timeout, metadata=metadata)
             else:
-                answers = [self._unary(message, timeout=self._timeout, metadata=metadata)]
+                answers = [self._unary[host](message, timeout=self._timeout, metadata=metadata)]
             for part in answers:
                 first = first or now()
                 parts.append(part.prediction)
         except grpc.RpcError as error:
             raise NoResponse(f"gRPC {error.code().name}", str(error.details())) from error
         return Response(200, b"".join(parts), first or now())
+
+
+def _host(request: Request) -> str | None:
+    """The host of a request's own: of its model's group, or its Host header."""
+    named = {name.lower(): content for name, content in request.headers.items()}
+    return request.host or named.get("host")
+
+
+def _channel(plan: Plan, host: str) -> grpc.Channel:
+    """A channel to the plan's address, whose requests carry a host of their own."""
+    url = urlsplit(plan.url)
+    options = [("grpc.default_authority", host), ("grpc.max_receive_message_length", -1)]
+    if url.scheme == "https":
+        credentials = grpc.ssl_channel_credentials(plan.ca.encode() or None)
+        return grpc.secure_channel(url.netloc, credentials, options=options)
+    return grpc.insecure_channel(url.netloc, options=options)

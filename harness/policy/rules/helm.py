@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy.chart_values import unread
+from harness.policy.finding import Severity
 from harness.policy.graph import HELM_TIMEOUT
-from harness.policy.quantity import seconds
+from harness.policy.pods import Pod, pods
+from harness.policy.quantity import number, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import duration
 from harness.render.objects import Object
 from harness.render.rendered import Environment
+
+_DEADLINE = "MODEL_SYNC_DEADLINE_SECONDS"
 
 
 @rule(
@@ -28,6 +32,27 @@ def placement(release: Object) -> Iterator[Problem]:
     if target and storage and target != storage:
         message = f"keeps its history in {storage}, its objects in {target}"
         yield problem(release, message, "spec", "storageNamespace")
+
+
+@rule(
+    "helm/one-owner",
+    why="two HelmReleases that manage one Helm release install over each other, without end",
+    fix="give each its own releaseName: a serving group's is the group's name",
+)
+def one_owner(environment: Environment) -> Iterator[Problem]:
+    owners: dict[tuple[str, str], Object] = {}
+    # Of two that manage one, the one with another name is the copy.
+    releases = [(_release_name(each), each) for each in environment.of("HelmRelease")]
+    for name, release in sorted(releases, key=lambda each: each[0] != each[1].name):
+        namespace = text(release.value, "spec", "storageNamespace") or release.namespace
+        other = owners.setdefault((namespace, name), release)
+        if other is not release:
+            message = f"manages the Helm release {namespace}/{name}, as {other} does"
+            yield problem(release, message, "spec", "releaseName")
+
+
+def _release_name(release: Object) -> str:
+    return text(release.value, "spec", "releaseName") or release.name
 
 
 @rule(
@@ -109,3 +134,30 @@ def values_are_read(environment: Environment) -> Iterator[Problem]:
                 for path in unread(tree, request.chart, mapping(release.value, "spec", "values")):
                     message = f"no template of {request.chart} reads {'.'.join(map(str, path))}"
                     yield problem(release, message, "spec", "values", *path)
+
+
+@rule(
+    "helm/sync-turns",
+    why="sync Jobs of several groups fill one store one after the other: a Job that may not wait "
+    "for all the others fails, and its upgrade with it, when several groups change at once",
+    fix="raise modelStore.sync.waitSeconds to the sum of the other groups' deadlineSeconds (and "
+    "spec.timeout with it), or lower deadlineSeconds",
+    severity=Severity.WARNING,
+)
+def sync_turns(environment: Environment) -> Iterator[Problem]:
+    jobs = [(each.owner, _sync_seconds(each)) for each in pods(environment, "Job")]
+    total = sum(turn for _, turn in jobs)
+    for job, turn in jobs:
+        limit = number(job.dig("spec", "activeDeadlineSeconds"), 0)
+        if turn and limit < total:
+            message = f"has {limit:g} s for its turn and those of other groups, {total:g} s in all"
+            yield problem(job, message, "spec", "activeDeadlineSeconds")
+
+
+def _sync_seconds(job: Pod) -> float:
+    """Seconds that a sync Job may have the store; 0 if it is none."""
+    variables = (each for one in job.containers for each in items(one.value, "env"))
+    return max(
+        (number(dig(each, "value"), 0) for each in variables if dig(each, "name") == _DEADLINE),
+        default=0,
+    )

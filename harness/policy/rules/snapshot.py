@@ -11,7 +11,8 @@ from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.problem import Location, Problem, Row
 from harness.core.repository import Repository
-from harness.core.values import dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.core.yamlfile import Document
 from harness.policy.finding import changed_line
 from harness.policy.project import Project
 from harness.policy.quantity import number
@@ -77,6 +78,57 @@ def _within(root: Path, problem: Problem) -> Problem:
 
 
 @rule(
+    "snapshot/one-group",
+    why="a model that two groups serve has two routes, of which the older decides; one that no "
+    "group's route leads to answers 404",
+    fix="leave it in one group, or name it under `unrouted` in every other's serving.yaml; "
+    "`harness groups move` does it step by step",
+)
+def one_group(project: Project) -> Iterator[Problem]:
+    for env in project.environments:
+        files = {
+            parsed.path: parsed
+            for group in project.repository.groups(env)
+            for parsed in project.documents(
+                str(_folder(project.repository, env, group) / "serving.yaml")
+            )
+        }
+        for model in sorted({name for each in files.values() for name in _served(each)}):
+            having = [each for each in files.values() if model in _served(each)]
+            routed = [each for each in having if model not in items(each.value, "unrouted")]
+            if len(routed) > 1:
+                message = f"{model} gets requests in {routed[0].path} too"
+                yield Problem(message, routed[1].at(("models", model)))
+            elif not routed:
+                others = ", ".join(str(each.path) for each in having)
+                message = f"{model} gets requests nowhere: unrouted in {others}"
+                yield Problem(message, having[0].at(("unrouted",)))
+
+
+def _served(serving: Document) -> Value:
+    return mapping(serving.value, "models")
+
+
+@rule(
+    "snapshot/listed",
+    why="a group that is in no release is served nowhere, however good its files are",
+    fix="list its folder in apps/torchserve/<env>/kustomization.yaml; its HelmRelease has the "
+    "folder's name",
+)
+def listed(project: Project) -> Iterator[Problem]:
+    for env, environment in project.environments.items():
+        releases = {each.name for each in environment.of("HelmRelease")}
+        for group in project.repository.groups(env):
+            if group not in releases:
+                where = _folder(project.repository, env, group) / "kustomization.yaml"
+                yield Problem(f"{env} has no HelmRelease {group}", Location(where, 1))
+
+
+def _folder(repository: Repository, env: str, group: str) -> Path:
+    return repository.group(env, group).relative_to(repository.root)
+
+
+@rule(
     "snapshot/load",
     why="a load test of a model that is not served fails; one that leaves a model out proves "
     "nothing about it",
@@ -84,14 +136,15 @@ def _within(root: Path, problem: Problem) -> Problem:
 )
 def load(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
-        served = {key.partition("/")[0] for server in servers(environment) for key in server.models}
+        versions = {key for server in servers(environment) for key in server.models}
+        served = {key.partition("/")[0] for key in versions}
         for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
             mix = [text(share, "model") for share in items(profile.value, "mix")]
             for index, model in enumerate(mix):
-                if model and served and model not in served:
+                if model and served and model not in served | versions:
                     where = profile.at(("mix", index, "model"))
                     yield Problem(f"{environment.name} does not serve {model}", where)
-            for missing in sorted(served - set(mix)):
+            for missing in sorted(served - {each.partition("/")[0] for each in mix}):
                 yield Problem(f"leaves out {missing}", profile.at(("mix",)))
 
 
@@ -107,7 +160,9 @@ def queue(project: Project) -> Iterator[Problem]:
         for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
             for server in servers(environment):
                 size = number(server.setting("job_queue_size"), 100)
-                for model, rate in _rates(profile.value).items():
+                served = {key.rpartition("/")[0] for key in server.models}
+                rates = _rates(profile.value)
+                for model, rate in ((name, rates[name]) for name in rates if name in served):
                     latency = _latency_limit(profile.value, model)
                     if size < rate * latency:
                         message = f"{rate:g}/s of {model}, promised within {latency:g} s, need "

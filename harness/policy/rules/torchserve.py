@@ -11,11 +11,13 @@ from harness.core.errors import Location
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.finding import Severity
+from harness.policy.graph import chart
 from harness.policy.quantity import number
-from harness.policy.rule import rule
+from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.rendered import Environment
 
+_CHART = "./apps/torchserve/chart"
 _LOOPBACK = ("", "127.0.0.1", "localhost", "::1")  # empty: TorchServe's own default is loopback
 _ELSEWHERE = (  # where a request could load a model from, were it allowed to
     "https://example.com/model.mar",
@@ -27,19 +29,36 @@ _ELSEWHERE = (  # where a request could load a model from, were it allowed to
 
 @rule(
     "torchserve/served",
-    why="an environment that mounts no config.properties starts TorchServe's defaults: no model",
-    fix="mount the ConfigMap that holds config.properties into the serving container",
+    why="a group that mounts no config.properties starts TorchServe's defaults: no model",
+    fix="let each HelmRelease of the chart make one Deployment, which mounts config.properties; a "
+    "second TorchServe is a group of its own (`harness groups add`)",
 )
 def mounts_config(environment: Environment) -> Iterator[Problem]:
-    serving = list(servers(environment))
-    if len(serving) != 1:
+    groups = [each for each in environment.of("HelmRelease") if chart(each) == _CHART]
+    if not groups:
         where = Location(Path("clusters", environment.name, "apps.yaml"), 1)
-        release = environment.find("HelmRelease", "torchserve")
-        yield Problem(
-            f"{len(serving)} Deployments mount a config.properties of their namespace",
-            release.at("spec", "values") if release else where,
-            str(release or ""),
-        )
+        yield Problem(f"no HelmRelease installs {_CHART}: nothing is served", where)
+    serving = [server.group for server in servers(environment)]
+    for release in groups:
+        if (count := serving.count(release.name)) != 1:
+            message = f"{count} of its Deployments mount a config.properties of their namespace"
+            yield problem(release, message, "spec", "values")
+
+
+@rule(
+    "torchserve/tested",
+    why="the Helm test asks its own group's server: for a model of another one it fails, and the "
+    "release is rolled back",
+    fix="name a model of the group in values.test.model, or none",
+)
+def tests_own_model(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        owner = server.pod.owner.owner
+        release = environment.find("HelmRelease", owner.name, owner.namespace)
+        where = ("spec", "values", "test", "model")
+        model = text(release.value, *where) if release else ""
+        if release and model and model not in {key.rpartition("/")[0] for key in server.models}:
+            yield problem(release, f"{server.group} does not serve {model}", *where)
 
 
 @rule(
@@ -177,3 +196,19 @@ def model_store(environment: Environment) -> Iterator[Problem]:
         elif mount[1].get("readOnly") is not True:
             message = "may write to the model store"
             yield server.container.problem(message, "volumeMounts", mount[0])
+
+
+@rule(
+    "torchserve/envelope-batch",
+    why="TorchServe's envelope kservev2 reads the first request of a batch only: all of them are "
+    "answered 503, number of batch response mismatched",
+    fix="batchSize: 1 for the models of that group; or take serviceEnvelope out, and let the "
+    "handler read v2's JSON",
+)
+def envelope_batch(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        if server.setting("service_envelope") == "kservev2":
+            for name, model in server.models.items():
+                if number(model.get("batchSize"), 1) > 1:
+                    message = f"{name} has batchSize {model['batchSize']}, and kservev2 takes one"
+                    yield server.problem(message, "model_snapshot")

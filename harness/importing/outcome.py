@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -41,6 +41,7 @@ class Imported:
         keys: every key of every source, and what became of it.
         problems: why TorchServe would not start with the sources; nothing is written then.
         questions: what has to be known before anything can be written.
+        environment: variables for the server's container.
     """
 
     server: ServerSettings
@@ -50,6 +51,7 @@ class Imported:
     keys: tuple[Key, ...]
     problems: tuple[Problem, ...]
     questions: tuple[Problem, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def refused(self) -> tuple[Problem, ...]:
@@ -96,6 +98,7 @@ def of(
         keys=(*rows, *startup.assumed, *configuration.passed_over),
         problems=(*configuration.problems, *startup.problems),
         questions=tuple(startup.questions),
+        environment=configuration.environment,
     )
 
 

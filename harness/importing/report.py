@@ -59,6 +59,8 @@ def next_steps(imported: Imported, env: str, folder: Path | None, *, applied: bo
     for name in imported.models:
         steps.append(f"harness models audit {name}   # what its handler needs, and what would fail")
         break
+    if any(each.archive and each.archive.requirements for each in imported.models.values()):
+        steps.append("make requirements   # the packages that its archives name, into the image")
     steps.append("harness check")
     if folder:
         steps.append(f"harness models push --env {env}")
@@ -104,9 +106,9 @@ def _models(imported: Imported) -> str:
     for name, each in _every_version(imported):
         entry = each.entry
         low, high = entry.min_workers, entry.max_workers
-        workers = f"{low} to {high}" if low != high else f"{low}"
+        workers = f"{low} to {high} workers" if low != high else f"{low} worker{'s'[: low != 1]}"
         lines.append(
-            f"  {name} {each.version}: {entry.mar_name}, {workers} workers, batches of "
-            f"{entry.batch_size} within {entry.max_batch_delay} ms, {entry.response_timeout} s"
+            f"  {name} {each.version}: {entry.mar_name}, {workers}, batches of {entry.batch_size} "
+            f"within {entry.max_batch_delay} ms, {entry.response_timeout} s"
         )
     return "\n".join(lines)

@@ -139,6 +139,10 @@ def _write_models(repository: Repository, imported: Imported, changes: Changes) 
         body = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
         schema = _SCHEMA.format("../../schemas/model.json")
         changes.write(path, schema + yaml.safe_dump(body, sort_keys=False))
+        if started.archive and started.archive.requirements:
+            lines = "\n".join(started.archive.requirements)
+            head = f"# What {started.entry.mar_name} names in its own requirements.\n"
+            changes.write(path.with_name("requirements.in"), f"{head}{lines}\n")
         archives = [
             _lock_archive(repository, each, changes) for each in (started, *imported.others[name])
         ]

@@ -39,7 +39,8 @@ def repository(checkout: Repository, tmp_path: Path) -> Repository:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     folder = tmp_path / "store"
-    Made("mnist.mar", "mnist", "2.0", {"minWorkers": 2, "maxWorkers": 3}).write(folder)
+    config = {"minWorkers": 2, "maxWorkers": 3}
+    Made("mnist.mar", "mnist", "2.0", config, "# ours\ntransformers==4.44.0\n").write(folder)
     Made("nlp/ner model.mar", "other", "1.0").write(folder)
     return folder
 
@@ -80,12 +81,16 @@ def test_the_environment_is_whole(repository: Repository, old: Path, store: Path
 
 
 def test_what_depends_on_the_models_follows(repository: Repository, old: Path, store: Path) -> None:
-    write.apply(repository, import_(old, store=store), Target("mine", "staging", store))
+    imported = import_(old, "OMP_NUM_THREADS=1", "HF_TOKEN=secret", store=store)
+    write.apply(repository, imported, Target("mine", "staging", store))
 
     release = yaml.safe_load((repository.group("mine") / "helmrelease.yaml").read_text())["spec"]
     assert release["values"]["drainSeconds"] == 1000
     assert release["values"]["test"] == {"model": "mnist"}
     assert release["timeout"] == "68m"
+    assert release["values"]["env"] == [{"name": "OMP_NUM_THREADS", "value": "1"}]
+    packages = (repository.models / "mnist/requirements.in").read_text()
+    assert packages.splitlines()[1:] == ["transformers==4.44.0"]
     serving = yaml.safe_load((repository.group("mine") / "serving.yaml").read_text())
     assert serving["protocols"] == ["torchserve", "kserve-v1"]
     mix = profile.load_profile(repository.cluster("mine") / "loadtest.yaml").mix

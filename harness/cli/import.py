@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from harness.cli.commands import VERBS
 from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if not imported.refused:
         written = _apply(repository, imported, target, dry_run=not args.apply)
     names = [path.relative_to(repository.root).as_posix() for path in written]
-    steps = report.next_steps(imported, args.env, folder, applied=args.apply)
+    audit = "audit" in VERBS["models"].actions
+    steps = report.next_steps(imported, args.env, folder, applied=args.apply, audit=audit)
     if args.json:
         fields = report.as_json(imported) | {"applied": args.apply and not imported.refused}
         print(json.dumps(fields | {"files": names, "next": steps}, indent=2))

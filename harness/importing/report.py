@@ -46,8 +46,10 @@ def as_json(imported: Imported) -> dict[str, object]:
     }
 
 
-def next_steps(imported: Imported, env: str, folder: Path | None, *, applied: bool) -> list[str]:
-    """What to type after it."""
+def next_steps(
+    imported: Imported, env: str, folder: Path | None, *, applied: bool, audit: bool
+) -> list[str]:
+    """What to type after it; ``audit``: whether archives can be audited."""
     if not applied:
         return ["--apply writes it"]
     steps = []
@@ -56,9 +58,10 @@ def next_steps(imported: Imported, env: str, folder: Path | None, *, applied: bo
         steps.append(
             f"harness models adopt --store FOLDER   # locks the archives of {', '.join(unbuilt)}"
         )
-    for name in imported.models:
+    if len(unbuilt) < len(imported.models):
+        steps.append("harness models lock   # builds what has to be repacked; Git keeps no archive")
+    for name in list(imported.models)[:audit]:
         steps.append(f"harness models audit {name}   # what its handler needs, and what would fail")
-        break
     if any(each.archive and each.archive.requirements for each in imported.models.values()):
         steps.append("make requirements   # the packages that its archives name, into the image")
     steps.append("harness check")

@@ -143,6 +143,11 @@ def _write_models(repository: Repository, imported: Imported, changes: Changes) 
             lines = "\n".join(started.archive.requirements)
             head = f"# What {started.entry.mar_name} names in its own requirements.\n"
             changes.write(path.with_name("requirements.in"), f"{head}{lines}\n")
+        copied = [each for each in (started, *imported.others[name]) if each.archive]
+        if copied:
+            ignored = "".join(f"/{Path(each.entry.mar_name).name}\n" for each in copied)
+            head = "# Too large for Git: models/lock.yaml pins what the bucket has.\n"
+            changes.write(path.with_name(".gitignore"), head + ignored)
         archives = [
             _lock_archive(repository, each, changes) for each in (started, *imported.others[name])
         ]
@@ -174,20 +179,18 @@ def _model(started: Started, others: Sequence[Started]) -> Model:
 
 
 def _lock_archive(repository: Repository, started: Started, changes: Changes) -> LockedModel:
-    """The archive as it lies in the old store; one that no store can hold is copied to be built."""
+    """The archive as it lies in the old store, copied to where a build looks for it; one that no
+    store can hold is locked once it is built.
+    """
     file = Path(started.entry.mar_name).name
     path = started.archive.path if started.archive else None
-    if path and path.is_file() and is_file_name(started.entry.mar_name):
-        return LockedModel(
-            version=started.version,
-            mar=file,
-            sha256=files.sha256(path),
-            size=path.stat().st_size,
-        )
     if path:
         copy = repository.models / started.name / file
         changes.remember(copy)
         shutil.copytree(path, copy) if path.is_dir() else shutil.copyfile(path, copy)
+    if path and path.is_file() and is_file_name(started.entry.mar_name):
+        sha256, size = files.sha256(path), path.stat().st_size
+        return LockedModel(version=started.version, mar=file, sha256=sha256, size=size)
     return unset(started.name, started.version, file)
 
 

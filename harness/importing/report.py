@@ -60,8 +60,9 @@ def next_steps(
         )
     if len(unbuilt) < len(imported.models):
         steps.append("harness models lock   # builds what has to be repacked; Git keeps no archive")
-    for name in list(imported.models)[:audit]:
-        steps.append(f"harness models audit {name}   # what its handler needs, and what would fail")
+    first = next(iter(imported.models), "")
+    if audit and first:
+        steps.append(f"harness models audit {first}   # what its handler needs, what would fail")
     if any(each.archive and each.archive.requirements for each in imported.models.values()):
         steps.append("make requirements   # the packages that its archives name, into the image")
     steps.append("harness check")

@@ -73,6 +73,8 @@ class Target:
     like: str
     folder: Path | None = None
     force: bool = False
+    dry_run: bool = False
+    """Nothing is copied, however large the archives are: only the names of files count."""
 
 
 def apply(repository: Repository, imported: Imported, target: Target) -> list[Path]:
@@ -110,7 +112,7 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
             at=repository.group(target.env) / "serving.yaml",
             hint="--force replaces its serving.yaml and what is generated from it",
         )
-    _write_models(repository, imported, changes)
+    _write_models(repository, imported, changes, dry_run=target.dry_run)
     group = repository.group(target.env)
     if imported.metrics:
         changes.write(group / METRICS, yamlfile.read_text(imported.metrics))
@@ -123,7 +125,9 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
         changes.write(path, text)
 
 
-def _write_models(repository: Repository, imported: Imported, changes: Changes) -> None:
+def _write_models(
+    repository: Repository, imported: Imported, changes: Changes, *, dry_run: bool
+) -> None:
     changes.remember(repository.lock)
     locked = dict(load_lock(repository.lock).models) if repository.lock.is_file() else {}
     problems = []
@@ -149,7 +153,8 @@ def _write_models(repository: Repository, imported: Imported, changes: Changes) 
             head = "# Too large for Git: models/lock.yaml pins what the bucket has.\n"
             changes.write(path.with_name(".gitignore"), head + ignored)
         archives = [
-            _lock_archive(repository, each, changes) for each in (started, *imported.others[name])
+            _lock_archive(repository, each, changes, dry_run=dry_run)
+            for each in (started, *imported.others[name])
         ]
         locked[name] = archives[0].model_copy(update={"others": tuple(archives[1:])})
     if problems:
@@ -178,17 +183,20 @@ def _model(started: Started, others: Sequence[Started]) -> Model:
     )
 
 
-def _lock_archive(repository: Repository, started: Started, changes: Changes) -> LockedModel:
+def _lock_archive(
+    repository: Repository, started: Started, changes: Changes, *, dry_run: bool
+) -> LockedModel:
     """The archive as it lies in the old store, copied to where a build looks for it; one that no
     store can hold is locked once it is built.
     """
     file = Path(started.entry.mar_name).name
     path = started.archive.path if started.archive else None
+    copy = repository.models / started.name / file
     if path:
-        copy = repository.models / started.name / file
         changes.remember(copy)
+    if path and not dry_run:
         shutil.copytree(path, copy) if path.is_dir() else shutil.copyfile(path, copy)
-    if path and path.is_file() and is_file_name(started.entry.mar_name):
+    if path and not dry_run and path.is_file() and is_file_name(started.entry.mar_name):
         sha256, size = files.sha256(path), path.stat().st_size
         return LockedModel(version=started.version, mar=file, sha256=sha256, size=size)
     return unset(started.name, started.version, file)

@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
             "push": "upload the locked archives to an environment's bucket",
             "pull": "download the locked archives that this machine lacks",
             "gc": "list or remove the archives that no release needs",
+            "audit": "what an archive needs and touches, and what of it would fail here",
             "adopt": "lock the archives of a store that was filled by hand",
         },
     ),

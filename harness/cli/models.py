@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from harness.cli import adopt, bucket, record
+from harness.cli import adopt, bucket, model_audit, record
 from harness.core import console
 from harness.core.repository import find as find_repository
 from harness.models import pins, verify
@@ -78,4 +78,11 @@ def _print_lock(lock: Lock, *, as_json: bool) -> None:
 
 
 _ACTIONS = {"build": _build, "lock": _lock, "list": _list, "verify": _verify}
-_ELSEWHERE = {"push": bucket, "pull": bucket, "gc": bucket, "adopt": adopt, "record": record}
+_ELSEWHERE = {
+    "push": bucket,
+    "pull": bucket,
+    "gc": bucket,
+    "adopt": adopt,
+    "record": record,
+    "audit": model_audit,
+}

@@ -97,7 +97,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = ServingSettings.model_validate(
         {
             "server": SERVER,
-            "models": {name: model.serving for name, model in models.items()},
+            "models": {
+                name: model.serving.model_dump(by_alias=True) for name, model in models.items()
+            },
         }
     )
     snapshot = config.build("test", Catalog(models=models), lock, settings)

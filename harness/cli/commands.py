@@ -76,6 +76,7 @@ VERBS: dict[str, Verb] = {
         "open-loop load tests and their reports",
         {
             "run": "send a load profile to an endpoint and evaluate its SLOs",
+            "import": "read curl, ab, hey, HAR and locust scripts as a profile",
             "compare": "exit 1 if a report is worse than an earlier one",
         },
     ),

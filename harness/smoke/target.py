@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import embedded_server, tools
 from harness.core import console
 from harness.core.errors import HarnessError, UsageError
-from harness.core.repository import Repository
+from harness.core.repository import FIRST_GROUP, Repository
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import api, kinds
 from harness.kubernetes.api import Api
@@ -58,7 +58,7 @@ class Target:
         repository: the checkout.
         lacks: what it does not have, and why.
         release: what runs there according to Flux; None for the embedded server.
-        expect: what should run there according to Git.
+        expect: what should run there according to Git, by group.
         servers: those that run now.
         words: the values of the placeholders in the commands of checks.
     """
@@ -68,7 +68,7 @@ class Target:
     repository: Repository
     lacks: Mapping[Need, str]
     release: Release | None
-    expect: Callable[[], Expected]
+    expect: Callable[[], Mapping[str, Expected]]
     servers: Callable[[], list[TorchServe]]
     words: Mapping[str, str]
     cluster: "Cluster | None" = None
@@ -206,7 +206,7 @@ def _embedded(repository: Repository, env: str, served: embedded_server.Server) 
         repository=repository,
         lacks=_LACKS_EMBEDDED,
         release=None,
-        expect=lambda: expected.by_snapshot(config.load(repository, env, lock)),
+        expect=lambda: {FIRST_GROUP: expected.by_snapshot(config.load(repository, env, lock))},
         servers=lambda: [torchserve.embedded(served)],
         words={"env": env, "folder": str(served.folder)},
     )

@@ -216,6 +216,18 @@ def gateway_is_open(at: Installation) -> None:
     at.gateway["status"] = 200
 
 
+@fault(
+    "network",
+    "the gateway accepts every route",
+    "HTTPRoute/torchserve/torchserve is not Accepted: NoMatchingParent: no listener",
+    "get httproutes,grpcroutes",
+)
+def route_is_refused(at: Installation) -> None:
+    route = at.state.one("HTTPRoute", "torchserve")
+    refused = {"status": "False", "reason": "NoMatchingParent", "message": "no listener"}
+    route["status"]["parents"][0]["conditions"][0] |= refused
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_fails_its_check_and_no_other(installation: Installation, name: str) -> None:
     plant, file, why, then = FAULTS[name]

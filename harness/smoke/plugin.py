@@ -7,7 +7,7 @@ import pytest
 from harness.core import console
 from harness.core.errors import HarnessError
 from harness.smoke import check
-from harness.smoke.expected import Expected
+from harness.smoke.expected import Groups
 from harness.smoke.report import Outcome, Result
 from harness.smoke.target import Cluster, Target
 from harness.smoke.torchserve import TorchServe
@@ -49,7 +49,7 @@ class Plugin:
         return servers
 
     @pytest.fixture(scope="session")
-    def expect(self) -> Expected:
+    def expect(self) -> Groups:
         return self._target.expect()
 
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -24,7 +24,7 @@ from testinfra.host import Host
 
 from harness.core.command import run
 from harness.core.errors import HarnessError, InputError
-from harness.core.values import Value, dig, items, text
+from harness.core.values import Value, dig, items, mapping, text
 from harness.embedded_server import CONFIG, FILES, Server
 from harness.snapshot import properties
 
@@ -32,7 +32,7 @@ _SECONDS = 60.0  # for a command there
 _HASHING = 1_200.0  # for one that reads an archive: 10 GB at 10 MB/s
 _RESPONSE = 150.0  # for a request: the gateway gives up after 130 s
 _ANY = range(256)
-_CONTAINER = "torchserve"
+CONTAINER = "torchserve"
 
 Address = IPv4Address | IPv6Address
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -108,6 +108,7 @@ class TorchServe:
 
     Attributes:
         name: of the pod, or of what it is.
+        group: the serving group that it belongs to.
         host: testinfra's view of where it runs.
         config_file: the config.properties that it was started with, there.
         files_file: the list of archives that the launcher has checked, there.
@@ -118,6 +119,7 @@ class TorchServe:
     """
 
     name: str
+    group: str
     host: Host
     config_file: str
     files_file: str
@@ -225,15 +227,16 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
     """The server in a pod of the chart."""
     name, namespace = text(pod, "metadata", "name"), text(pod, "metadata", "namespace")
     backend = KubectlBackend(
-        name, namespace=namespace, container=_CONTAINER, context=kubectl.context
+        name, namespace=namespace, container=CONTAINER, context=kubectl.context
     )
     container = next(
-        each for each in items(pod, "spec", "containers") if text(each, "name") == _CONTAINER
+        each for each in items(pod, "spec", "containers") if text(each, "name") == CONTAINER
     )
     ports = {text(each, "name"): dig(each, "containerPort") for each in items(container, "ports")}
-    where = ("-n", namespace, "-c", _CONTAINER, "exec", "-i", name, "--")
+    where = ("-n", namespace, "-c", CONTAINER, "exec", "-i", name, "--")
     return TorchServe(
         name=name,
+        group=group_of(pod),
         host=_host(backend, kubectl.environment),
         config_file="/etc/torchserve/config.properties",
         files_file="/etc/torchserve/model-files.json",
@@ -244,10 +247,17 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
     )
 
 
+def group_of(pod: Value) -> str:
+    """The serving group of a server's pod; pods of an older chart have the second label alone."""
+    labels = mapping(pod, "metadata", "labels")
+    return text(labels, "torchserve/group") or text(labels, "app.kubernetes.io/instance")
+
+
 def embedded(server: Server) -> TorchServe:
     """The embedded server."""
     return TorchServe(
         name="the embedded server",
+        group=server.group,
         host=_host(LocalBackend(), {}),
         config_file=str(server.folder / CONFIG),
         files_file=str(server.folder / FILES),

@@ -190,8 +190,14 @@ def _program(tmp_path: Path, served: Served, pod: Path) -> Path:
 
 
 def _environment(rendered: list[dict[str, Any]]) -> Environment:
-    owner = Owner("HelmRelease", "flux-system", "torchserve")
-    objects = (Object(each, owner, lambda *_: Location(Path("made.yaml"))) for each in rendered)
+    objects = [
+        Object(
+            each,
+            Owner("HelmRelease", "flux-system", str(each["metadata"]["name"])),
+            lambda *_: Location(Path("made.yaml")),
+        )
+        for each in rendered
+    ]
     return Environment("staging", "candidate", tuple(objects))
 
 
@@ -239,6 +245,7 @@ def _live(gateway: int) -> list[dict[str, Any]]:
     listeners = [{"name": "http", "protocol": "HTTP", "port": gateway}]
     volume = {"name": "model-store", "persistentVolumeClaim": {"claimName": "model-store"}}
     labels = {"app.kubernetes.io/name": "torchserve", "app.kubernetes.io/component": "server"}
+    labels["torchserve/group"] = "torchserve"
     counts = dict.fromkeys(("desiredNumberScheduled", "numberReady", "updatedNumberScheduled"), 1)
     pod = _named("Pod", "v1", POD, labels=labels)
     pod["spec"] = {

@@ -1,6 +1,7 @@
 """Each check passes where all is well, and is the one that fails on the fault it is there for."""
 
 import contextlib
+import copy
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -69,7 +70,7 @@ def settings_were_edited(at: Installation) -> None:
     "cluster",
     "the disruption budget allows a drain",
     "it allows 0 disruptions",
-    "describe poddisruptionbudget torchserve",
+    "describe poddisruptionbudget",
 )
 def budget_allows_nothing(at: Installation) -> None:
     at.state.one("PodDisruptionBudget", "torchserve")["status"]["disruptionsAllowed"] = 0
@@ -269,3 +270,20 @@ def telling_otherwise(url: str, old: bytes, new: bytes) -> Iterator[str]:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listener.server_port}"
         listener.shutdown()
+
+
+def test_a_group_without_servers_fails(installation: Installation) -> None:
+    another = copy.deepcopy(installation.rendered[0])
+    another["metadata"]["name"] = "speech"
+    installation.rendered.append(another)
+    whys = {each.name: each.why for each in installation.check("cluster", "serving").tests}
+    missing = "there is no Deployment torchserve/speech"
+    assert missing in whys["the snapshot in the cluster is that of Git"]
+    assert "no server of speech runs" in whys["every worker is ready"]
+
+
+def test_a_server_of_a_group_that_git_does_not_have_fails(installation: Installation) -> None:
+    installation.state.one("Pod", POD)["metadata"]["labels"]["torchserve/group"] = "old"
+    whys = {each.name: each.why for each in installation.check("store").tests}
+    message = "a server of group 'old' runs; the release has torchserve"
+    assert message in whys["the archives have their checksums"]

@@ -6,7 +6,7 @@ from harness.core.values import text
 from harness.loadtest.gateway import behind
 from harness.smoke import gateway, probe_pod
 from harness.smoke.check import Need, check
-from harness.smoke.expected import Expected
+from harness.smoke.expected import Groups
 from harness.smoke.probe_pod import Port
 from harness.smoke.target import Cluster
 from harness.smoke.torchserve import TorchServe
@@ -69,14 +69,15 @@ def test_other_pods_cannot_go_around_the_gateway(
 
 
 @check(Need.GATEWAY, then="{kubectl} -n envoy-gateway-system describe securitypolicy torchserve")
-def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Expected) -> None:
+def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Groups) -> None:
     endpoint = behind(cluster.gateway, "rest")
-    model = next(name for name, *_ in expect.models.entries())
-    for headers in ({}, {"Authorization": "Bearer nobody"}):
-        status = gateway.post(endpoint, f"/predictions/{model}", headers)
-        who = "a wrong token" if headers else "no token"
-        failure = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
-        assert status in _REFUSED, failure
+    for group in expect.values():
+        model = next(name for name, *_ in group.models.entries())
+        for headers in ({}, {"Authorization": "Bearer nobody"}):
+            status = gateway.post(endpoint, f"/predictions/{model}", headers)
+            who = "a wrong token" if headers else "no token"
+            failure = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
+            assert status in _REFUSED, failure
 
 
 def _closed(server: TorchServe) -> dict[str, int]:

@@ -5,6 +5,7 @@ CI runs):
 
     cli              arguments → one call → what is printed, and the exit code
     bootstrap        an empty AWS account → the first sync, step by step
+    importing        whatever a TorchServe is started with → an environment
     promotion        gates, evidence and the one commit that moves a pointer
     audit            known vulnerabilities of what an image carries
     smoke            live checks of an installation

@@ -58,23 +58,23 @@ def sweep(repository: Repository, env: str, context: str | None, *, remove: bool
     settings.load(repository, env)
     cluster = connect.connect(repository, env, context)
     # First: a group that has no HelmRelease yet has not begun to fill the store either.
-    releases = _releases(cluster)
-    moving = [name for name, each in releases.items() if not reconciliation.ready(each)]
-    if remove and (moving or not releases):
+    groups = releases(cluster)
+    moving = [name for name, each in groups.items() if not reconciliation.ready(each)]
+    if remove and (moving or not groups):
         raise HarnessError(
             f"{', '.join(moving) or 'no group'} is not Ready: a rollback may need any archive",
             hint=f"harness status --env {env}",
         )
     rendered = Renderer(repository).at(env, _applied(cluster))
-    keep = gc.needed(repository) | listed(cluster, releases)
+    keep = gc.needed(repository) | listed(cluster, groups)
     manifest = gc_job.manifest(rendered, remove=remove)
-    lists = gc_job.lists(manifest, keep, releases)
+    lists = gc_job.lists(manifest, keep, groups)
     result = _parse_result(job.run(cluster, manifest, [lists]))
     archives = tuple(Unneeded(**each) for each in result["unneeded"])
     return Garbage(archives, tuple(result["gone"]))
 
 
-def _releases(cluster: Api) -> dict[str, Value]:
+def releases(cluster: Api) -> dict[str, Value]:
     """The HelmRelease of each group, by the group's name: that of its Helm release."""
     return {
         text(each, "spec", "releaseName"): each

@@ -26,6 +26,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "import": Verb("Build", "an environment from whatever your TorchServe is started with"),
     "models": Verb(
         "Build",
         "model archives and their lock",
@@ -38,6 +39,7 @@ VERBS: dict[str, Verb] = {
             "push": "upload the locked archives to an environment's bucket",
             "pull": "download the locked archives that this machine lacks",
             "gc": "list or remove the archives that no release needs",
+            "audit": "what an archive needs and touches, and what of it would fail here",
             "adopt": "lock the archives of a store that was filled by hand",
         },
     ),
@@ -74,6 +76,7 @@ VERBS: dict[str, Verb] = {
         "open-loop load tests and their reports",
         {
             "run": "send a load profile to an endpoint and evaluate its SLOs",
+            "import": "read curl, ab, hey, HAR and locust scripts as a profile",
             "compare": "exit 1 if a report is worse than an earlier one",
         },
     ),

@@ -113,8 +113,10 @@ def _wait_for_releases(cluster: Api, revisions: Mapping[str, str], clock: Clock)
         tokens[_name(release)] = token
 
     def all_ready(objects: list[Value]) -> bool:
+        """Return whether all are, but for those that the commit removes: they are gone."""
         handled = {_name(each): text(each, "status", _HANDLED) for each in objects if ready(each)}
-        return all(handled.get(name) == token for name, token in tokens.items())
+        present = tokens.keys() & map(_name, objects)
+        return all(handled.get(name) == tokens[name] for name in present)
 
     cluster.wait_for(
         kinds.HELM_RELEASE, all_ready, seconds=clock.remaining, what="every release to be Ready"

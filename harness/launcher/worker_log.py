@@ -17,10 +17,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import dropwhile, takewhile
 
-from .cause import headline
 from .device_error import device_error
+from .load_failure import explain
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
 _ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
@@ -28,8 +27,13 @@ _OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b(?:\?limit=1&mark=(\d+)
 _ANSWER = re.compile(r'/\S+ "(\S+) .* HTTP/([\d.]+)" (\d+) \d+')
 _PID = re.compile(r"\[PID\](\d+)")
 _CHATTER = ("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received")
-_EPILOGUE = "Backend worker process died."  # from here on TorchServe speaks of itself
+# What TorchServe throws when a start takes longer than startupTimeout, on a line after its log's.
+_TIMED_OUT = re.compile(
+    r"\S+WorkerInitializationException: "
+    "(Backend worker did not respond in given time|Worker did not load the model within)"
+)
 _OUTPUT_DELAY = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
+_ATTEMPTS, _AT_ONCE = 3, 10.0  # starts, and seconds, until a worker without a word is given up
 _RETRY = 10.0  # seconds for TorchServe to say that it tries again; milliseconds as a rule
 _GRPC_FAILURES = {"2", "13", "14", "15"}  # UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS
 
@@ -42,10 +46,14 @@ class Worker:
     pid: int | None = None
     ready: bool = False
     loaded: bool = False  # at least once
+    started_at: float = 0.0
+    failures: int = 0  # to load
+    timed_out: bool = False  # by TorchServe, when it last stopped
     stopped_at: float | None = None  # when it was last ready, if it is not
     retried: bool = False  # TorchServe has said so since it stopped
     failed_at: float | None = None  # the first load; a later crash is a restart
     restarts: int = 0
+    timeouts: int = 0  # restarts because an answer took longer than responseTimeout
     batches: int = 0  # handed to it so far
     busy: bool = False
     ended: int = 0  # times that the launcher did it
@@ -55,6 +63,19 @@ class Worker:
     failed_in_a_row: int = 0
     device_error: str | None = None  # since it started
     output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
+
+    def is_explained(self) -> bool:
+        """It has said why it failed, or will not, however often it is started.
+
+        TorchServe may close a worker's output before its last lines are read: a start that failed
+        at once is tried again by TorchServe, and heard again.
+        """
+        return (
+            self.timed_out
+            or self.failures >= _ATTEMPTS
+            or (self.failed_at or 0) - self.started_at > _AT_ONCE
+            or any(line.startswith("Traceback") for line in self.output)
+        )
 
     def given_up(self) -> bool:
         """It has stopped, and TorchServe does not say that it tries again."""
@@ -72,6 +93,7 @@ class WorkerLog:
         self._errors: deque[str] = deque(maxlen=10)
         self._tail: deque[str] = deque(maxlen=10)
         self._changed = changed
+        self._last: Worker | None = None  # whose line was read last
 
     def read(self, line: str) -> bool:
         """Take in one line; False if nobody else needs to see it."""
@@ -81,9 +103,12 @@ class WorkerLog:
                 self.mark = max(self.mark, int(call[2] or 0))
                 return False
             if number:
-                self._read(self.workers.setdefault(number, Worker(label)), logger, message)
+                self._last = self.workers.setdefault(number, Worker(label))
+                self._read(self._last, logger, message)
             if message.startswith(_CHATTER):
                 return False
+        elif self._last and _TIMED_OUT.match(line):
+            self._last.timed_out = True
         (self._errors if _ERROR.search(line) else self._tail).append(line)
         return True
 
@@ -103,12 +128,10 @@ class WorkerLog:
         """Why a worker could not load its model, once all that it said has been read."""
         for worker in list(self.workers.values()):
             since = worker.failed_at
-            if since and (worker.drained or time.monotonic() - since > _OUTPUT_DELAY):
-                traceback = dropwhile(lambda line: not line.startswith("Traceback"), worker.output)
-                lines = list(takewhile(lambda line: line != _EPILOGUE, traceback))
-                lines = lines or [*worker.output, "killed, for want of memory?"][-20:]
-                reason = headline(lines, worker.label.rpartition("_")[0])
-                return "\n".join([f"{worker.label} cannot be loaded: {reason}", *lines])
+            if not since or not worker.is_explained():
+                continue
+            if worker.drained or time.monotonic() - since > _OUTPUT_DELAY:
+                return explain(worker.label, worker.output, timed_out=worker.timed_out)
         return None
 
     def _read(self, worker: Worker, logger: str, message: str) -> None:
@@ -141,11 +164,15 @@ class WorkerLog:
             worker.stopped_at, worker.retried = None, False
         elif state == "WORKER_STARTED":
             worker.device_error, worker.failed_in_a_row = None, 0
+            worker.timed_out = worker.drained = False
+            worker.started_at = time.monotonic()
         elif state == "WORKER_STOPPED":
             worker.restarts += worker.ready
+            worker.timeouts += worker.ready and worker.timed_out
             worker.ready = worker.busy = worker.retried = False
             worker.stopped_at = worker.stopped_at or time.monotonic()
             worker.failed_at = None if worker.loaded else time.monotonic()
+            worker.failures += not worker.loaded
         self._changed()
 
 

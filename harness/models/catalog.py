@@ -5,6 +5,8 @@ catalog.models["silero_vad"].serving.max_workers
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -137,6 +139,27 @@ class OtherVersion(Camel):
         return self
 
 
+class PickleException(Camel):
+    """A finding of `harness models audit` that is accepted, until a day.
+
+    Attributes:
+        file: a path in the archive, as in a shell.
+        name: the global that the pickle names, as in a shell; empty for one that cannot be read.
+        reason: why it is accepted.
+        expires: the last day on which it is.
+    """
+
+    file: Word
+    name: str
+    reason: Word
+    expires: date
+
+    def covers(self, file: str, name: str, today: date) -> bool:
+        """Whether it accepts a finding."""
+        matches = fnmatchcase(file, self.file) and fnmatchcase(name, self.name)
+        return matches and today <= self.expires
+
+
 class Artifact(Camel):
     """What the model is, at most one of these; with none the handler brings what it needs.
 
@@ -226,6 +249,7 @@ class Model(Camel):
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()
     probe: Probe | None = None
+    pickles: tuple[PickleException, ...] = ()
 
     @model_validator(mode="after")
     def _with_workers(self) -> Self:

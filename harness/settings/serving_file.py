@@ -96,7 +96,7 @@ class ServingFile:
         return ""
 
     def _checked(self, key: str, block: str, meaning: object) -> "ServingFile":
-        """The file with another block for a key, dumped if the edited text would say otherwise."""
+        """The file with another block for a key, written again if the text says something else."""
         old = self._block(key)
         text = self.text if self.text.endswith("\n") else self.text + "\n"
         edited = replace(self, text=text.replace(old, block))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import InputError, Location
+from harness.core.problem import Problem
 
 _BLANKS = " \t\f"
 _END_OF_LINE = re.compile(r"\r\n|\r|\n")
@@ -27,18 +28,35 @@ _FOLD = "\\\n  "  # a continuation line: the reader drops the newline and the le
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key and value, and the line (from 1) where its key stands."""
+    """One key and value, and the line (from 1) where its key stands.
+
+    ``pieces`` is the value by lines, as they are in the file.
+    """
 
     key: str
     value: str
     line: int
+    pieces: tuple[str, ...] = ()
+
+    @property
+    def last_line(self) -> int:
+        """The line on which the value ends."""
+        return self.line + max(len(self.pieces) - 1, 0)
+
+    def line_at(self, offset: int) -> int:
+        """The line of the file on which the character ``offset`` of the value stands."""
+        for line, piece in enumerate(self.pieces, self.line):
+            offset -= len(_unescape(piece))
+            if offset < 0:
+                return line
+        return self.last_line
 
 
 def read(path: Path) -> list[Entry]:
     """The entries of a file, in its order; of a duplicate key the JVM keeps the last.
 
     Raises:
-        InputError: the file cannot be read, or an escape is malformed.
+        InputError: the file cannot be read, or escapes are malformed: all of them.
     """
     try:
         text = path.read_bytes().decode("latin-1")
@@ -60,14 +78,28 @@ def entries(text: str, path: Path | None = None) -> Iterator[Entry]:
     """Every entry of ``text`` in its order; ``path`` is only for the errors.
 
     Raises:
-        InputError: a ``\\u`` without four hexadecimal digits.
+        InputError: each ``\\u`` without four hexadecimal digits, after the last entry.
     """
-    for line, logical in _logical_lines(text):
-        key, value = _KEY_AND_VALUE.findall(logical)[0]  # it matches any text, from the start
+    malformed = []
+    for line, natural_lines in _logical_lines(text):
+        logical = "".join(natural_lines)
+        pair = _KEY_AND_VALUE.match(logical)
+        assert pair  # noqa: S101 - it matches any text
         try:
-            yield Entry(_unescape(key), _unescape(value), line)
+            value = _unescape(pair[2])
+            pieces = tuple(_pieces(natural_lines, pair.start(2)))
+            yield Entry(_unescape(pair[1]), value, line, pieces)
         except ValueError as error:
-            raise InputError(str(error), at=Location(path or Path("properties"), line)) from error
+            malformed.append(Problem(str(error), Location(path or Path("properties"), line)))
+    if malformed:
+        raise InputError.of(malformed)
+
+
+def _pieces(natural_lines: Sequence[str], start: int) -> Iterator[str]:
+    """What of each line lies behind ``start``, counted in all of them joined."""
+    for content in natural_lines:
+        yield content[max(start, 0) :]
+        start -= len(content)
 
 
 def dump(properties: Mapping[str, str | Sequence[str]]) -> str:
@@ -79,26 +111,27 @@ def dump(properties: Mapping[str, str | Sequence[str]]) -> str:
     return "".join(f"{_escape_key(key)}={_fold(value)}\n" for key, value in properties.items())
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their continuations joined, without blank lines and comments."""
-    logical, start, continued = "", 0, False
+def _logical_lines(text: str) -> Iterator[tuple[int, Sequence[str]]]:
+    """Each line with its continuations, without blank lines and comments."""
+    logical: list[str] = []
+    start, continued = 0, False
     for number, natural in enumerate(_END_OF_LINE.split(text), 1):
         content = natural.lstrip(_BLANKS)
-        if not logical:
+        if not any(logical):
             # Also after a lone backslash: the JVM then looks for a new line, comments included.
             if not content or content[0] in "#!":
                 continued = continued and not content
                 continue
             start = number
+            logical = []
         continued = len(content) - len(content.rstrip("\\")) & 1 == 1
-        if continued:
-            logical += content[:-1]
-        else:
-            yield start, logical + content
-            logical = ""
+        logical.append(content[:-1] if continued else content)
+        if not continued:
+            yield start, logical
+            logical = []
     # The JVM takes a lone backslash at the very end for an entry with an empty key.
-    if logical or (continued and _LAST_BACKSLASH.search(text)):
-        yield start, logical
+    if any(logical) or (continued and _LAST_BACKSLASH.search(text)):
+        yield start, logical or [""]
 
 
 def _unescape(text: str) -> str:

@@ -164,7 +164,7 @@ class ServerSettings(Camel):
         values = self.model_dump(exclude_none=True, exclude={"properties"})
         if self.metrics_config:
             values["metrics_config"] = METRICS_CONFIG
-        return {key: _text(value) for key, value in values.items()} | dict(self.properties)
+        return {key: _text(each) for key, each in values.items()} | dict(self.properties)
 
 
 FIELDS = {
@@ -184,5 +184,5 @@ def camel(key: str) -> str:
     return re.sub(r"_([a-z])", lambda match: match[1].upper(), key)
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(setting: object) -> str:
+    return str(setting).lower() if isinstance(setting, bool) else str(setting)

@@ -59,6 +59,31 @@ def test_evidence_and_what_is_not_committed_count(
     assert gc.needed(Repository(tmp_path)) == {"proved.mar", "newest.mar", "pushed-just-now.mar"}
 
 
+def test_every_group_of_every_commit_keeps_its_archives_and_so_does_the_layout_before_groups(
+    history: Callable[..., str], tmp_path: Path
+) -> None:
+    app = tmp_path / "apps" / "torchserve" / "staging"
+    for path, mar in (
+        ("model-files.yaml", "before-groups.mar"),
+        ("torchserve/model-files.yaml", "of-the-first.mar"),
+        ("vision/model-files.yaml", "of-a-group-that-is-gone.mar"),
+    ):
+        (app / path).parent.mkdir(parents=True, exist_ok=True)
+        (app / path).write_text(f"modelStore:\n  files:\n  - name: {mar}\n")
+        released = history("locked.mar")
+        (app / path).unlink()
+        _git(tmp_path, "tag", path.replace("/", "-"), released)
+    (app / "speech").mkdir()
+    (app / "speech" / "model-files.yaml").write_text("- name: not-committed.mar\n")
+    assert gc.needed(Repository(tmp_path)) == {
+        "locked.mar",
+        "before-groups.mar",
+        "of-the-first.mar",
+        "of-a-group-that-is-gone.mar",
+        "not-committed.mar",
+    }
+
+
 def _git(folder: Path, *words: str) -> str:
     argv = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@localhost", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()

@@ -89,16 +89,16 @@ class Scenario:
         self.cluster.sync(commit)
         self.counted()
 
-    def counted(self) -> None:
+    def counted(self, group: str = NAME) -> None:
         """Wait until the disruption budget has counted the pods, a moment after they are Ready."""
 
         def all_of_them(budget: Value) -> bool:
             status = mapping(budget, "status")
-            return status.get("currentHealthy") == len(self.serving()) and bool(
+            return status.get("currentHealthy") == len(self.serving(group)) and bool(
                 status.get("disruptionsAllowed")
             )
 
-        self.wait_for(kinds.POD_DISRUPTION_BUDGET, NAME, all_of_them)
+        self.wait_for(kinds.POD_DISRUPTION_BUDGET, group, all_of_them)
 
     def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:
         """A file of ``main`` with ``old`` replaced; it has to be there."""
@@ -106,11 +106,11 @@ class Scenario:
         assert old in before, f"{path} has no {old!r}"
         return {path: before.replace(old, new)}
 
-    def release(self, spec: Mapping[str, object]) -> dict[str, str | None]:
-        """Local's HelmRelease patch with ``spec`` merged into its own."""
-        overlay = yaml.safe_load(self.bare.read(OVERLAY))
+    def release(self, spec: Mapping[str, object], path: str = OVERLAY) -> dict[str, str | None]:
+        """A HelmRelease patch, the first group's by default, with ``spec`` merged into its own."""
+        overlay = yaml.safe_load(self.bare.read(path))
         overlay["spec"] = merge(overlay["spec"], spec)
-        return {OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
+        return {path: yaml.safe_dump(overlay, sort_keys=False)}
 
     def pods_that(
         self, life: str = "", *, ready_after: str = "", kind: str = "Deployment"
@@ -151,14 +151,15 @@ class Scenario:
         assert value is not None, f"{kind.name} {name} not found"
         return value
 
-    def pods(self) -> list[Value]:
-        """TorchServe's pods that are not on their way out."""
-        pods = self.api.list_all(kinds.POD, NAME, SERVERS)
+    def pods(self, group: str = NAME) -> list[Value]:
+        """A group's servers that are not on their way out."""
+        labels = f"{SERVERS},app.kubernetes.io/instance={group}"
+        pods = self.api.list_all(kinds.POD, NAME, labels)
         return [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
 
-    def serving(self) -> set[str]:
-        """The uids of the pods that are Ready."""
-        return {text(pod, "metadata", "uid") for pod in self.pods() if self.is_ready(pod)}
+    def serving(self, group: str = NAME) -> set[str]:
+        """The uids of a group's pods that are Ready."""
+        return {text(pod, "metadata", "uid") for pod in self.pods(group) if self.is_ready(pod)}
 
     def settings(self, pod: Value) -> str:
         """config.properties as the kubelet would mount it into a container of a pod that starts."""

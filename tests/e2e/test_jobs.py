@@ -15,7 +15,7 @@ import pytest
 from harness import cli
 from harness.archives import chown_job, model_store
 from harness.core.repository import Repository
-from harness.core.values import mapping, text
+from harness.core.values import mapping, merge, text
 from harness.kubernetes import job, kinds
 from harness.kubernetes.api import ApiError
 from harness.local_cluster import admission, local
@@ -69,7 +69,7 @@ def log(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cluster.folder / "log"
 
 
-def ready(cluster: LocalCluster, status: str) -> None:
+def ready(cluster: LocalCluster, status: str, group: str = "torchserve") -> None:
     at = {"lastTransitionTime": "2026-11-26T05:00:00Z", "reason": "Told", "message": ""}
     status_now = {
         "observedGeneration": 1,
@@ -77,7 +77,7 @@ def ready(cluster: LocalCluster, status: str) -> None:
     }
     cluster.api.patch(
         kinds.HELM_RELEASE,
-        "torchserve",
+        group,
         {"status": status_now},
         kinds.FLUX_NAMESPACE,
         part="status",
@@ -103,6 +103,25 @@ def test_gc_removes_nothing_while_a_release_is_under_way(
     assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 3
     assert "a rollback may need any archive" in capsys.readouterr().err
     assert cluster.api.list_all(kinds.JOB, "torchserve") == []
+
+
+def test_gc_waits_for_every_group_and_names_one_that_is_gone(
+    cluster: LocalCluster, log: Path, staging: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready(cluster, "True")
+    first = staging.find("HelmRelease", "torchserve")
+    assert first is not None
+    second = merge(first.value, {"metadata": {"name": "vision"}, "spec": {"releaseName": "vision"}})
+    with model_store.present(cluster.api, [second]):
+        ready(cluster, "False", "vision")
+        assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 3
+        assert "vision is not Ready" in capsys.readouterr().err
+    cluster.api.wait_for(kinds.HELM_RELEASE, lambda objects: len(objects) == 1, seconds=30)
+    output = json.dumps({"unneeded": [], "gone": ["vision"]})
+    log.write_text(f"2026-11-26T05:00:00.000000000Z stdout F {output}\n")
+    assert cli.main(["models", "gc", "--env", "staging", "--store", "--yes"]) == 0
+    assert "group vision is gone from the cluster" in capsys.readouterr().out
+    cluster.api.wait_for(kinds.POD, lambda pods: not pods, seconds=30, namespace="torchserve")
 
 
 @pytest.fixture

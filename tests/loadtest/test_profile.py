@@ -50,7 +50,7 @@ FAULTS = {
     ),
     "raw-request-over-grpc": (
         GOOD.replace("model: squeezenet1_1", "request: {name: a, path: /a}") + "protocol: grpc\n",
-        "needs protocol: rest",
+        "by gRPC a path is /predictions/NAME",
     ),
 }
 

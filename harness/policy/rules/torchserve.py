@@ -196,3 +196,19 @@ def model_store(environment: Environment) -> Iterator[Problem]:
         elif mount[1].get("readOnly") is not True:
             message = "may write to the model store"
             yield server.container.problem(message, "volumeMounts", mount[0])
+
+
+@rule(
+    "torchserve/envelope-batch",
+    why="TorchServe's envelope kservev2 reads the first request of a batch only: all of them are "
+    "answered 503, number of batch response mismatched",
+    fix="batchSize: 1 for the models of that group; or take serviceEnvelope out, and let the "
+    "handler read v2's JSON",
+)
+def envelope_batch(environment: Environment) -> Iterator[Problem]:
+    for server in servers(environment):
+        if server.setting("service_envelope") == "kservev2":
+            for name, model in server.models.items():
+                if number(model.get("batchSize"), 1) > 1:
+                    message = f"{name} has batchSize {model['batchSize']}, and kservev2 takes one"
+                    yield server.problem(message, "model_snapshot")

@@ -1,0 +1,229 @@
+"""Several sources, merged as TorchServe would: variables over command line over file.
+
+Order of ``ConfigManager``'s constructor in 0.12: the file that ``TS_CONFIG_FILE`` or
+``--ts-config`` names, ``$$NAME$$`` in its values, the command line, and, where
+``enable_envvars_config`` is true, the variables named like its constants.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.core.problem import Problem
+from harness.core.suggest import did_you_mean
+from harness.importing import keys
+from harness.importing.keys import Outcome
+from harness.importing.source import Command, Remark, RunningModel, Setting, Source
+
+_PLACEHOLDER = re.compile(r"\$\$([^$]+[^$])\$\$")
+# Keys that no variable sets, whatever it is called (ConfigManager's constants without TS_).
+_NO_VARIABLE = {
+    *("model_snapshot", "models", "system_metrics_cmd", "metric_time_interval", "version"),
+    *("enable_envvars_config", "use_native_io", "io_ratio", "vmargs", "plugins_path", "python"),
+    *("tsConfigFile", "use_env_allowed_urls"),
+}
+_CONSTANTS = {
+    ("TS_" + key.removeprefix("ts_").upper()): key for key in keys.KNOWN - _NO_VARIABLE
+} | {"TS_TOKEN_EXPIRATION_TIME_MIN": "token_expiration_min"}
+del _CONSTANTS["TS_TOKEN_EXPIRATION_MIN"]
+# Read from the environment whatever the file says.
+_ALWAYS = {"TS_OPEN_INFERENCE_PROTOCOL"}
+_PLACES = {"LOG_LOCATION", "METRICS_LOCATION", "TEMP", "TS_MODEL_SERVER_HOME", "JAVA_HOME"}
+_OF_THE_IMAGE = {
+    *("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "DEBIAN_FRONTEND"),
+    *("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "TMPDIR"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key somewhere in the sources, and what became of it."""
+
+    key: str
+    at: str
+    outcome: Outcome
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What TorchServe would be started with.
+
+    Attributes:
+        settings: the value of each key that counts, with where it stands.
+        passed_over: keys that another source or line wins over, or that nothing reads.
+        problems: why TorchServe would not start.
+        folders: archives, as they lie in a model store.
+        file: the config.properties, if it is one of this machine.
+        metrics: the file of metrics.
+        model_configs: files that are a model-config.yaml, by the model's name.
+        running: what a server serves.
+        environment: variables that handlers may read, without secrets.
+    """
+
+    settings: dict[str, Setting]
+    passed_over: tuple[Key, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    folders: tuple[Path, ...] = ()
+    file: Path | None = None
+    metrics: Path | None = None
+    model_configs: dict[str, Path] = field(default_factory=dict)
+    running: tuple[RunningModel, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def value(self, key: str, default: str = "") -> str:
+        """The value of a key."""
+        setting = self.settings.get(key)
+        return setting.value if setting else default
+
+
+def merge(sources: Sequence[Source]) -> Configuration:
+    """Merge what the sources say; the order of the sources does not matter."""
+    passed_over = [_remark(remark) for source in sources for remark in source.remarks]
+    problems = [problem for source in sources for problem in source.problems]
+    variables = {each.key: each for source in sources for each in source.variables}
+    settings: dict[str, Setting] = {}
+    files = _distinct_files(sources)
+    if len(files) > 1:
+        first, second = files[0].properties[0].at.path, files[1].properties[0].at
+        text = f"a second config.properties: TorchServe reads one, and {first} is another source"
+        problems.append(Problem(text, second))
+    for source in files[:1]:
+        for each in source.properties:
+            if earlier := settings.get(each.key):
+                text = f"stands again in line {each.at.line}, which counts"
+                passed_over.append(Key(each.key, str(earlier.at), Outcome.NOTHING, text))
+            settings[each.key] = each
+    problems += _substitute(settings, variables)
+    commands = [command for source in sources for command in source.commands]
+    for command in commands:
+        for setting in _options(command):
+            passed_over += _overridden(settings, setting)
+            settings[setting.key] = setting
+    passed_over += _apply_variables(settings, variables)
+    problems += _value_problems(settings)
+    return Configuration(
+        settings=settings,
+        passed_over=tuple(passed_over),
+        problems=tuple(problems),
+        folders=tuple(source.folder for source in sources if source.folder),
+        file=next((source.file for source in sources if source.file), None),
+        metrics=next((source.metrics for source in sources if source.metrics), None),
+        model_configs={k: v for source in sources for k, v in source.model_configs.items()},
+        running=tuple(each for source in sources for each in source.running),
+        environment={
+            name: each.value for name, each in variables.items() if _is_for_handlers(name)
+        },
+    )
+
+
+def _distinct_files(sources: Sequence[Source]) -> list[Source]:
+    """The sources with properties, one for each file: a Dockerfile may name what is given too."""
+    distinct: dict[str, Source] = {}
+    for source in sources:
+        if source.properties:
+            distinct.setdefault(str(source.properties[0].at.path.resolve()), source)
+    return list(distinct.values())
+
+
+def _is_for_handlers(name: str) -> bool:
+    is_ours = name.startswith("TS_") or name in _PLACES or name in _OF_THE_IMAGE
+    return not is_ours and not keys.SECRET.search(name)
+
+
+def _remark(remark: Remark) -> Key:
+    outcome = Outcome.LOST if remark.lost else Outcome.ELSEWHERE
+    if "TorchServe ignores" in remark.why or "never restored" in remark.why:
+        outcome = Outcome.LOST if remark.lost else Outcome.NOTHING
+    return Key(remark.what, str(remark.at), outcome, remark.why)
+
+
+def _substitute(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Problem]:
+    for key, setting in list(settings.items()):
+        names = _PLACEHOLDER.findall(setting.value)
+        for name in names:
+            if name not in variables:
+                text = f"{key} needs the variable {name}: add {name}=VALUE as a source"
+                yield Problem(text, setting.at)
+        if names and all(name in variables for name in names):
+            text = _PLACEHOLDER.sub(lambda match: variables[match[1]].value, setting.value)
+            settings[key] = replace(setting, value=text)
+
+
+def _options(command: Command) -> Iterator[Setting]:
+    """What the command line sets, in the order of the constructor."""
+    pairs = {
+        "model_store": command.model_store,
+        "workflow_store": command.workflow_store,
+        "cpp_log_config": command.cpp_log_config,
+        "load_models": ",".join(command.models),
+        "enable_model_api": "true" if command.enable_model_api else "",
+        "disable_token_authorization": "true" if command.disable_token_auth else "",
+        "plugins_path": command.plugins_path,
+    }
+    for key, text in pairs.items():
+        if text:
+            yield Setting(key, text, command.at)
+
+
+def _overridden(settings: dict[str, Setting], winner: Setting) -> Iterator[Key]:
+    earlier = settings.get(winner.key)
+    if earlier and earlier.value != winner.value:
+        text = f"{winner.at} wins over it"
+        yield Key(winner.key, str(earlier.at), Outcome.NOTHING, text)
+
+
+def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Key]:
+    read = _is_true(settings, "enable_envvars_config")
+    for name, variable in variables.items():
+        key = _CONSTANTS.get(name)
+        at = str(variable.at)
+        if name in _ALWAYS and key:
+            settings[key] = replace(variable, key=key, value=str(variable.value == "oip").lower())
+        elif key == "allowed_urls" and not read:
+            yield Key(name, at, Outcome.NOTHING, "enable_envvars_config=true is not set")
+        elif key and read:
+            yield from _overridden(settings, replace(variable, key=key))
+            settings[key] = replace(variable, key=key)
+        elif key:
+            text = "enable_envvars_config=true is not in the file: TorchServe does not read it"
+            yield Key(name, at, Outcome.NOTHING, text)
+        elif name == "TS_CONFIG_FILE" or name in _PLACES:
+            yield Key(name, at, Outcome.ELSEWHERE, "the launcher says where things are")
+        elif name.startswith("TS_"):
+            text = did_you_mean(name, _CONSTANTS)
+            yield Key(name, at, Outcome.NOTHING, f"TorchServe 0.12 does not know it{text}")
+        elif name in _OF_THE_IMAGE:
+            yield Key(name, at, Outcome.ELSEWHERE, "the image has its own")
+        else:
+            text = "the chart's `env`, in helmrelease.yaml"
+            if keys.SECRET.search(name):
+                text += ": add it there with valueFrom, from a Secret"
+            yield Key(name, at, Outcome.ELSEWHERE, text)
+
+
+def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:
+    for key, setting in settings.items():
+        if why := keys.fault(key, setting.value):
+            late = keys.LAZY.get(key)
+            if late and not _has_models(settings):
+                continue
+            if key == "metric_time_interval" and _is_true(settings, "disable_system_metrics"):
+                continue
+            yield Problem(f"{key} {why}", setting.at)
+    secure = "keystore" in settings or {"certificate_file", "private_key_file"} <= settings.keys()
+    for key in sorted(keys.ADDRESSES & settings.keys()):
+        if settings[key].value.lower().startswith("https:") and not secure:
+            text = "is https, and needs keystore, or certificate_file and private_key_file"
+            yield Problem(f"{key} {text}: no JDK since 16 makes TorchServe's own", settings[key].at)
+
+
+def _is_true(settings: dict[str, Setting], key: str) -> bool:
+    return key in settings and keys.as_bool(settings[key].value)
+
+
+def _has_models(settings: dict[str, Setting]) -> bool:
+    return "model_snapshot" in settings or bool(
+        (models := settings.get("load_models")) and models.value
+    )

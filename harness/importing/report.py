@@ -1,0 +1,118 @@
+"""What an import prints: a table of keys by class, the models, what is written, what comes next."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.importing.keys import Outcome
+from harness.importing.merge import Key
+from harness.importing.outcome import Imported
+from harness.importing.startup import Started
+
+_TITLES = {
+    Outcome.LOST: "lost, and it breaks:",
+    Outcome.CARRIED: "carried:",
+    Outcome.ELSEWHERE: "carried elsewhere:",
+    Outcome.NOTHING: "means nothing in TorchServe 0.12:",
+}
+_WIDTH = 110
+
+
+def as_text(imported: Imported) -> str:
+    """The table, and the models."""
+    blocks = [_block(imported, outcome) for outcome in _TITLES]
+    return "\n\n".join(filter(None, [*blocks, _models(imported)])) + "\n"
+
+
+def as_json(imported: Imported) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "keys": [
+            {"key": key.key, "at": key.at, "class": key.outcome.value, "text": key.text}
+            for key in imported.keys
+        ],
+        "lost": len(imported.of(Outcome.LOST)),
+        "models": [
+            {"name": each.name, "version": each.version, **each.entry.model_dump(by_alias=True)}
+            for _, each in _every_version(imported)
+        ],
+        "server": imported.server.model_dump(by_alias=True, exclude_defaults=True),
+        "problems": [
+            {"at": str(problem.location), "text": problem.message} for problem in imported.problems
+        ],
+        "questions": [
+            {"at": str(problem.location), "text": problem.message} for problem in imported.questions
+        ],
+    }
+
+
+def next_steps(
+    imported: Imported, env: str, folder: Path | None, *, applied: bool, audit: bool
+) -> list[str]:
+    """What to type after it; ``audit``: whether archives can be audited."""
+    if not applied:
+        return ["--apply writes it"]
+    steps = []
+    unbuilt = [name for name, each in imported.models.items() if each.archive is None]
+    if unbuilt:
+        steps.append(
+            f"harness models adopt --store FOLDER   # locks the archives of {', '.join(unbuilt)}"
+        )
+    if len(unbuilt) < len(imported.models):
+        steps.append("harness models lock   # builds what has to be repacked; Git keeps no archive")
+    first = next(iter(imported.models), "")
+    if audit and first:
+        steps.append(f"harness models audit {first}   # what its handler needs, what would fail")
+    if any(each.archive and each.archive.requirements for each in imported.models.values()):
+        steps.append("make requirements   # the packages that its archives name, into the image")
+    steps.append("harness check")
+    if folder:
+        steps.append(f"harness models push --env {env}")
+    steps.append(f"harness init --env {env}   # what only its owner knows")
+    return steps
+
+
+def _block(imported: Imported, outcome: Outcome) -> str:
+    rows = imported.of(outcome)
+    if not rows:
+        return ""
+    return "\n".join([f"{_TITLES[outcome]} {len(rows)}", *_rows(rows)])
+
+
+def _rows(rows: Sequence[Key]) -> Iterator[str]:
+    width = min(max(len(row.key) for row in rows), 40)
+    for row in rows:
+        where = f"  ({_place(row.at)})" if row.at else ""
+        lines = textwrap.wrap(f"{row.text}{where}", _WIDTH - width - 4, break_long_words=False)
+        yield f"  {_name(row.key):{width}}  {lines[0] if lines else ''}"
+        yield from (f"  {'':{width}}  {line}" for line in lines[1:])
+
+
+def _place(at: str) -> str:
+    name, colon, line = at.rpartition(":")
+    return f"{Path(name).name}:{line}" if colon and line.isdecimal() else Path(at).name or at
+
+
+def _name(key: str) -> str:
+    return key.encode("ascii", "backslashreplace").decode()
+
+
+def _every_version(imported: Imported) -> Iterator[tuple[str, Started]]:
+    for name, default in imported.models.items():
+        for each in (default, *imported.others[name]):
+            yield name, each
+
+
+def _models(imported: Imported) -> str:
+    if not imported.models:
+        return ""
+    lines = ["models:"]
+    for name, each in _every_version(imported):
+        entry = each.entry
+        low, high = entry.min_workers, entry.max_workers
+        workers = f"{low} to {high} workers" if low != high else f"{low} worker{'s'[: low != 1]}"
+        lines.append(
+            f"  {name} {each.version}: {entry.mar_name}, {workers}, batches of {entry.batch_size} "
+            f"within {entry.max_batch_delay} ms, {entry.response_timeout} s"
+        )
+    return "\n".join(lines)

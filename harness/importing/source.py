@@ -1,0 +1,92 @@
+"""What one source says, before sources are merged.
+
+A source is a file, a folder, an address or a line of text that somebody's TorchServe is started
+with. Each reader of this package turns one into a ``Source``.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.core.errors import Location
+from harness.core.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A key, its value as TorchServe reads it, and where it stands."""
+
+    key: str
+    value: str
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that a source says and that is no key of config.properties."""
+
+    what: str
+    why: str
+    at: Location
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The options of ``torchserve --start``; ``config`` is the file that it names."""
+
+    at: Location
+    config: str = ""
+    model_store: str = ""
+    workflow_store: str = ""
+    models: tuple[str, ...] = ()
+    log_config: str = ""
+    cpp_log_config: str = ""
+    plugins_path: str = ""
+    disable_token_auth: bool = False
+    enable_model_api: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunningModel:
+    """A version of a model as a running server describes it: the keys of a snapshot's entry."""
+
+    name: str
+    version: str
+    entry: dict[str, object]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one source says.
+
+    Attributes:
+        properties: the entries of a config.properties, in its order.
+        file: the config.properties that it is, or names by a path of this machine.
+        commands: how TorchServe is started.
+        variables: the variables of its process.
+        folder: archives, as they lie in a model store.
+        model_configs: files that are a model-config.yaml, by the model's name.
+        running: what a server serves.
+        metrics: a file of metrics.
+        remarks: what else it says.
+        problems: why TorchServe would not start with it, or what could not be read.
+    """
+
+    properties: tuple[Setting, ...] = ()
+    file: Path | None = None
+    commands: tuple[Command, ...] = ()
+    variables: tuple[Setting, ...] = ()
+    folder: Path | None = None
+    model_configs: dict[str, Path] = field(default_factory=dict)
+    running: tuple[RunningModel, ...] = ()
+    metrics: Path | None = None
+    remarks: tuple[Remark, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def together(sources: Sequence[Source]) -> Iterator[Source]:
+    """The sources without those that say nothing."""
+    empty = Source()
+    return (each for each in sources if each != replace(empty))

@@ -1,0 +1,102 @@
+"""What a word after ``harness import`` is: a file of some kind, a folder, an address, a line."""
+
+import re
+from pathlib import Path
+
+from harness.core import document
+from harness.core.errors import InputError, Location, UsageError
+from harness.importing import (
+    command_line,
+    dockerfile,
+    files_there,
+    manifest,
+    properties_file,
+    running,
+)
+from harness.importing.files_there import Files
+from harness.importing.source import Setting, Source
+
+_VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_MODEL_CONFIG = {
+    *("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "deviceType"),
+    *("startupTimeout", "parallelType", "torchrun", "handler", "pt2", "deviceIds"),
+}
+_FORMS = (
+    "a config.properties or *-startup.cfg, a Dockerfile, a compose, Kubernetes, KServe or Helm "
+    "values file, a script, a folder of archives, `torchserve --start …`, NAME=VALUE, or the "
+    "address of a management API"
+)
+
+
+def read(word: str) -> Source:
+    """Read one source.
+
+    Raises:
+        InputError: it cannot be read.
+        UsageError: it is nothing that is known.
+    """
+    if re.match(r"https?://", word):
+        return running.read(word)
+    path = Path(word)
+    name, _, rest = word.partition("=")
+    if path.is_dir():
+        return Source(folder=path)
+    if path.is_file():
+        return _file(path)
+    if command_line.is_start([word]):
+        source = command_line.parse(word, Location(Path("the command line")))
+        return files_there.with_files(source, Files(Path(), {}))
+    if re.fullmatch(r"[\w.-]+", name) and rest.endswith((".yaml", ".yml")) and Path(rest).is_file():
+        return Source(model_configs={name: Path(rest)})
+    if match := _VARIABLE.fullmatch(word):
+        at = Location(Path("the command line"))
+        return Source(variables=(Setting(match[1], match[2], at),))
+    raise UsageError(f"{word!r} is no file, folder, command or address", hint=f"one of: {_FORMS}")
+
+
+def _file(path: Path) -> Source:
+    name = path.name.lower()
+    if name.endswith((".properties", ".cfg", ".conf", ".ini")):
+        return files_there.with_files(properties_file.read(path), Files(path.parent, {}))
+    if name.endswith((".mar", ".tar.gz", ".tgz", ".model", ".war")):
+        raise UsageError(f"{path} is one archive", hint=f"give its folder: --store {path.parent}")
+    text = path.read_text(errors="replace")
+    if "dockerfile" in name or "containerfile" in name or re.match(r"\s*(#.*\n\s*)*FROM\s", text):
+        return dockerfile.read(text, path)
+    if name.endswith((".yaml", ".yml", ".json")):
+        return _yaml(text, path)
+    if name.endswith(".sh") or text.startswith("#!"):
+        source = command_line.parse(text, Location(path))
+        return files_there.with_files(source, Files(path.parent, {}))
+    if name.endswith(".env") or name == ".env":
+        return _variables(text, path)
+    return properties_file.read(path)
+
+
+def _yaml(text: str, path: Path) -> Source:
+    if "{{" in text and not manifest.is_yaml(text, path):
+        raise InputError(
+            "a Helm template is no YAML yet",
+            at=path,
+            hint=f"helm template RELEASE CHART > rendered.yaml, and import that for {path.name}",
+        )
+    documents = document.parse(text, path)
+    node = documents[0].value if len(documents) == 1 else None
+    if isinstance(node, dict) and "metrics" in node and "dimensions" in node:
+        return Source(metrics=path)
+    if isinstance(node, dict) and node.keys() & _MODEL_CONFIG and "kind" not in node:
+        return Source(model_configs={path.parent.name: path})
+    return manifest.read(text, path)
+
+
+def _variables(text: str, path: Path) -> Source:
+    """A file of NAME=VALUE lines, as compose's ``env_file`` has."""
+    settings = []
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _VARIABLE.fullmatch(line.strip().removeprefix("export "))
+        if match and not line.lstrip().startswith("#"):
+            text = match[2].strip()
+            if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+                text = text[1:-1]
+            settings.append(Setting(match[1], text, Location(path, number)))
+    return Source(variables=tuple(settings))

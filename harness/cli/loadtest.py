@@ -27,7 +27,6 @@ from harness.loadtest import (
     swarm,
     terminal,
 )
-from harness.loadtest.profile import Profile
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
 from harness.render import digest, tree

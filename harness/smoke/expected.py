@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.errors import HarnessError, InputError
+from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
 from harness.kubernetes import pod_settings
@@ -16,7 +16,7 @@ from harness.snapshot import model_snapshot, properties
 from harness.snapshot.config import LOCAL_KEYS, ConfigSnapshot, ModelFile
 from harness.snapshot.model_snapshot import ModelSnapshot
 
-NAMESPACE = "torchserve"
+NAME = NAMESPACE = "torchserve"
 _EFS = "efs.csi.aws.com"
 _INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
 _SERVICE_OF_PROXY = ("spec", "provider", "kubernetes", "envoyService")
@@ -25,7 +25,7 @@ _PINNED = re.compile(r"^torchserve==([\w.]+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Expected:
-    """What a group's servers should have been started with.
+    """What a server should have been started with.
 
     Attributes:
         config: config.properties.
@@ -67,42 +67,29 @@ class Expected:
         return Lock(models=models)
 
 
-Groups = Mapping[str, Expected]
-"""What each group of an environment should run, by its name."""
-
-
-def of(groups: Groups, group: str) -> Expected:
-    """What a group should run.
-
-    Raises:
-        InputError: Git has no such group.
-    """
-    if group not in groups:
-        names = ", ".join(groups)
-        raise InputError(f"a server of group {group!r} runs; the release has {names}")
-    return groups[group]
-
-
 def by_snapshot(snapshot: ConfigSnapshot) -> Expected:
     """What the embedded server should run: the snapshot, but for where things are."""
     config = properties.parse(snapshot.config_properties())
     return Expected(config, LOCAL_KEYS, snapshot.model_files)
 
 
-def by_render(environment: Environment) -> Groups:
-    """What the pods of a cluster should run: the settings in the Deployments that Helm makes.
+def by_render(environment: Environment) -> dict[str, Expected]:
+    """What the pods of each group should run: the settings in the Deployments that Helm makes.
 
     Raises:
-        HarnessError: the environment does not render to any, or those of an older chart.
+        HarnessError: the environment does not render to any, or to those of an older chart.
     """
-    return {name: _carried(each, environment) for name, each in deployments(environment).items()}
+    return {
+        group: _by_deployment(manifest, environment.name)
+        for group, manifest in deployments(environment).items()
+    }
 
 
-def _carried(deployment: Value, environment: Environment) -> Expected:
+def _by_deployment(deployment: Value, env: str) -> Expected:
     carried = pod_settings.of(deployment)
-    if "config.properties" not in carried:
+    if not carried:
         raise HarnessError(
-            f"the servers of {environment.name} carry no settings: their chart is an older one",
+            f"the servers of {env} carry no settings: their chart is an older one",
             hint="check them from the commit that runs, or upgrade (docs/upgrading.md)",
         )
     files = tuple(ModelFile(**each) for each in json.loads(carried["model-files.json"]))
@@ -110,33 +97,32 @@ def _carried(deployment: Value, environment: Environment) -> Expected:
 
 
 def deployments(environment: Environment) -> dict[str, Value]:
-    """The Deployment of each group, by the group's name, as Helm makes it.
+    """The Deployment of each group, as Helm makes it; it has the group's name.
 
     Raises:
         HarnessError: there is none, since the environment does not render whole.
     """
-    groups = {
+    manifests = {
         each.name: each.value
         for each in environment.of("Deployment")
-        if each.namespace == NAMESPACE and each.name == each.owner.name
+        if each.namespace == NAMESPACE and each.owner.kind == "HelmRelease"
     }
-    if not groups or not environment.is_complete:
+    if not manifests:
         why = "; ".join(fault.message for fault in environment.faults) or "it is not in Git"
         raise HarnessError(
-            f"the servers' Deployments of {environment.name} cannot be rendered: {why}",
+            f"no Deployment in {NAMESPACE} of {environment.name} can be rendered: {why}",
             hint="harness check",
         )
-    return groups
+    return manifests
 
 
-def gpus(environment: Environment) -> dict[str, int]:
-    """GPUs of each pod, by its group."""
-    return {group: _gpus(each) for group, each in deployments(environment).items()}
-
-
-def _gpus(deployment: Value) -> int:
-    containers = items(deployment, "spec", "template", "spec", "containers")
-    return sum(int(text(each, "resources", "limits", "nvidia.com/gpu") or 0) for each in containers)
+def gpus(environment: Environment) -> int:
+    """GPUs of one pod of each group."""
+    return sum(
+        int(text(container, "resources", "limits", "nvidia.com/gpu") or 0)
+        for deployment in deployments(environment).values()
+        for container in items(deployment, "spec", "template", "spec", "containers")
+    )
 
 
 def has_efs(environment: Environment) -> bool:

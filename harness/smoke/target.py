@@ -32,7 +32,7 @@ from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 from harness.smoke import expected, torchserve
 from harness.smoke.check import Check, Need
-from harness.smoke.expected import Groups
+from harness.smoke.expected import Expected
 from harness.smoke.torchserve import Kubectl, TorchServe
 from harness.snapshot import config
 
@@ -68,7 +68,7 @@ class Target:
     repository: Repository
     lacks: Mapping[Need, str]
     release: Release | None
-    expect: Callable[[], Groups]
+    expect: Callable[[], Mapping[str, Expected]]
     servers: Callable[[], list[TorchServe]]
     words: Mapping[str, str]
     cluster: "Cluster | None" = None
@@ -289,7 +289,7 @@ def lacks_by_git(rendered: Environment) -> Mapping[Need, str]:
         HarnessError: it cannot be rendered whole.
     """
     has = {
-        Need.GPU: (any(expected.gpus(rendered).values()), "its pods ask for no GPU"),
+        Need.GPU: (expected.gpus(rendered) > 0, "its pods ask for no GPU"),
         Need.EFS: (expected.has_efs(rendered), "its model store is not on EFS"),
         Need.GATEWAY: (expected.has_gateway(rendered), "it has no gateway"),
     }

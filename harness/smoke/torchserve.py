@@ -24,6 +24,7 @@ from testinfra.host import Host
 
 from harness.core.command import run
 from harness.core.errors import HarnessError, InputError
+from harness.core.repository import FIRST_GROUP
 from harness.core.values import Value, dig, items, mapping, text
 from harness.embedded_server import CONFIG, FILES, Server
 from harness.snapshot import properties
@@ -32,7 +33,7 @@ _SECONDS = 60.0  # for a command there
 _HASHING = 1_200.0  # for one that reads an archive: 10 GB at 10 MB/s
 _RESPONSE = 150.0  # for a request: the gateway gives up after 130 s
 _ANY = range(256)
-CONTAINER = "torchserve"
+_CONTAINER = "torchserve"
 
 Address = IPv4Address | IPv6Address
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -227,16 +228,19 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
     """The server in a pod of the chart."""
     name, namespace = text(pod, "metadata", "name"), text(pod, "metadata", "namespace")
     backend = KubectlBackend(
-        name, namespace=namespace, container=CONTAINER, context=kubectl.context
+        name, namespace=namespace, container=_CONTAINER, context=kubectl.context
     )
     container = next(
-        each for each in items(pod, "spec", "containers") if text(each, "name") == CONTAINER
+        each for each in items(pod, "spec", "containers") if text(each, "name") == _CONTAINER
     )
     ports = {text(each, "name"): dig(each, "containerPort") for each in items(container, "ports")}
-    where = ("-n", namespace, "-c", CONTAINER, "exec", "-i", name, "--")
+    where = ("-n", namespace, "-c", _CONTAINER, "exec", "-i", name, "--")
+    labels = mapping(pod, "metadata", "labels")
+    # Pods of a release before groups have no label of their own.
+    group = labels.get("torchserve/group") or labels.get("app.kubernetes.io/instance")
     return TorchServe(
         name=name,
-        group=group_of(pod),
+        group=str(group or FIRST_GROUP),
         host=_host(backend, kubectl.environment),
         config_file="/etc/torchserve/config.properties",
         files_file="/etc/torchserve/model-files.json",
@@ -245,12 +249,6 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
         python=(*kubectl.argv, *where, "python"),
         environment=kubectl.environment,
     )
-
-
-def group_of(pod: Value) -> str:
-    """The serving group of a server's pod; pods of an older chart have the second label alone."""
-    labels = mapping(pod, "metadata", "labels")
-    return text(labels, "torchserve/group") or text(labels, "app.kubernetes.io/instance")
 
 
 def embedded(server: Server) -> TorchServe:

@@ -8,8 +8,7 @@ import pytest
 from harness.core import repository
 from harness.core.repository import Repository
 from harness.models import samples
-from harness.models.answer import Expected
-from harness.models.catalog import Tolerance
+from harness.models.answer import Expected, Tolerance
 from harness.models.lock import Lock, LockedModel, write_lock
 from tests.launcher.conftest import archive
 

@@ -43,6 +43,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 POD = "torchserve-7d9c-x2x4z"
 STORE = "/home/model-server/model-store"
 _READY = {"type": "Ready", "status": "True", "reason": "Fine", "message": "fine"}
+_ACCEPTED = {**_READY, "type": "Accepted"}
 _MOUNT = (
     "127.0.0.1:/ {store} nfs4 {mode},relatime,vers=4.1,rsize=1048576,wsize=1048576,namlen=255,hard,"
     "noresvport,proto=tcp,port=20385,timeo=600,retrans=2,sec=sys,addr=127.0.0.1 0 0\n"
@@ -190,14 +191,8 @@ def _program(tmp_path: Path, served: Served, pod: Path) -> Path:
 
 
 def _environment(rendered: list[dict[str, Any]]) -> Environment:
-    objects = [
-        Object(
-            each,
-            Owner("HelmRelease", "flux-system", str(each["metadata"]["name"])),
-            lambda *_: Location(Path("made.yaml")),
-        )
-        for each in rendered
-    ]
+    owner = Owner("HelmRelease", "flux-system", "torchserve")
+    objects = (Object(each, owner, lambda *_: Location(Path("made.yaml"))) for each in rendered)
     return Environment("staging", "candidate", tuple(objects))
 
 
@@ -234,7 +229,13 @@ def _rendered(snapshot: config.ConfigSnapshot) -> list[dict[str, Any]]:
     return [
         _named("Deployment", "apps/v1", "torchserve", spec={"template": template}),
         _named("PersistentVolume", "v1", "torchserve-model-store", spec={"csi": csi}),
-        _named("HTTPRoute", "gateway.networking.k8s.io/v1", "torchserve", spec=route),
+        _named(
+            "HTTPRoute",
+            "gateway.networking.k8s.io/v1",
+            "torchserve",
+            spec=route,
+            status={"parents": [{"conditions": [dict(_ACCEPTED)]}]},
+        ),
     ]
 
 
@@ -245,7 +246,6 @@ def _live(gateway: int) -> list[dict[str, Any]]:
     listeners = [{"name": "http", "protocol": "HTTP", "port": gateway}]
     volume = {"name": "model-store", "persistentVolumeClaim": {"claimName": "model-store"}}
     labels = {"app.kubernetes.io/name": "torchserve", "app.kubernetes.io/component": "server"}
-    labels["torchserve/group"] = "torchserve"
     counts = dict.fromkeys(("desiredNumberScheduled", "numberReady", "updatedNumberScheduled"), 1)
     pod = _named("Pod", "v1", POD, labels=labels)
     pod["spec"] = {

@@ -7,9 +7,8 @@ from harness.core.values import dig, items, text
 from harness.kubernetes import kinds, pod_settings, reconciliation, status
 from harness.kubernetes.api import ApiError
 from harness.smoke.check import Need, check
-from harness.smoke.expected import NAMESPACE, deployments
+from harness.smoke.expected import NAME, NAMESPACE, deployments
 from harness.smoke.target import Cluster, Target
-from harness.smoke.torchserve import CONTAINER
 
 _RESTARTS = 3  # of a server within a release: a few are crashes that healed, more are a loop
 _BLOCKED = 429  # Too Many Requests: the API server's status when a budget forbids an eviction
@@ -40,25 +39,26 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
 @check(Need.CLUSTER, then="harness snapshot check --env {env}; harness status {at}")
 def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
     commit = target.release.commit[:12] if target.release else ""
-    for name, manifest in deployments(cluster.rendered()).items():
-        live = cluster.api.get(kinds.DEPLOYMENT, name, NAMESPACE)
-        assert live, f"there is no Deployment {NAMESPACE}/{name}"
-        rendered, carried = pod_settings.of(manifest), pod_settings.of(live)
+    for group, deployment in deployments(cluster.rendered()).items():
+        live = cluster.api.get(kinds.DEPLOYMENT, group, NAMESPACE)
+        assert live, f"there is no Deployment {NAMESPACE}/{group}"
+        rendered, carried = pod_settings.of(deployment), pod_settings.of(live)
         for key in rendered.keys() | carried.keys():
-            same = rendered.get(key) == carried.get(key)
-            what = f"Deployment {NAMESPACE}/{name}: {key}"
-            assert same, f"{what} is not what commit {commit} makes it"
+            differs = f"Deployment {NAMESPACE}/{group}: {key} is not what commit {commit} makes it"
+            assert rendered.get(key) == carried.get(key), differs
 
 
-@check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget")
+@check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget torchserve")
 def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
     for group in deployments(cluster.rendered()):
         budget = cluster.api.get(kinds.POD_DISRUPTION_BUDGET, group, NAMESPACE)
         assert budget, f"there is no PodDisruptionBudget {NAMESPACE}/{group}"
         allowed = dig(budget, "status", "disruptionsAllowed")
         assert isinstance(allowed, int), f"the pods of {group} have not been counted yet"
-        why = f"it allows {allowed} disruptions: a drained node would wait indefinitely"
-        assert allowed >= 1, f"PodDisruptionBudget {NAMESPACE}/{group}: {why}"
+        forever = (
+            f"{group}: it allows {allowed} disruptions: a drained node would wait indefinitely"
+        )
+        assert allowed >= 1, forever
     pods = cluster.pods()
     assert pods, "no server runs"
     for pod in pods:
@@ -80,7 +80,7 @@ def test_servers_keep_running(
     for pod in pods:
         for container in items(pod, "status", "containerStatuses"):
             count = dig(container, "restartCount")
-            if text(container, "name") != CONTAINER or not isinstance(count, int) or count == 0:
+            if text(container, "name") != NAME or not isinstance(count, int) or count == 0:
                 continue
             last = dig(container, "lastState", "terminated")
             reason = text(last, "reason") or "unknown reason"

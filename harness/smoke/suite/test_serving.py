@@ -8,7 +8,7 @@ from harness.models import answer, samples
 from harness.models.samples import PreparedSample
 from harness.smoke import expected
 from harness.smoke.check import Need, check
-from harness.smoke.expected import Groups
+from harness.smoke.expected import Expected
 from harness.smoke.target import Target
 from harness.smoke.torchserve import TorchServe
 
@@ -38,11 +38,9 @@ def test_torchserve_is_the_pinned_version(target: Target, servers: list[TorchSer
 
 
 @check(Need.SERVER, then=_LOGS)
-def test_every_worker_is_ready(expect: Groups, servers: list[TorchServe]) -> None:
-    idle = sorted(expect.keys() - {server.group for server in servers})
-    assert not idle, f"no server of {', '.join(idle)} runs"
+def test_every_worker_is_ready(expect: Mapping[str, Expected], servers: list[TorchServe]) -> None:
     for server in servers:
-        for name, version, entry in expected.of(expect, server.group).models.entries():
+        for name, version, entry in expect[server.group].models.entries():
             workers = server.describe(name, version)["workers"]
             ready = [worker for worker in workers if worker["status"] == "READY"]
             short = f"{server.name}: {name} has {len(ready)} of {entry.min_workers} workers READY"
@@ -54,16 +52,18 @@ def test_every_worker_is_ready(expect: Groups, servers: list[TorchServe]) -> Non
     then="harness snapshot check --env {env}; harness status {at}",
     embedded="harness snapshot check --env {env}",
 )
-def test_the_servers_run_the_snapshot_of_git(expect: Groups, servers: list[TorchServe]) -> None:
+def test_the_servers_run_the_snapshot_of_git(
+    expect: Mapping[str, Expected], servers: list[TorchServe]
+) -> None:
     for server in servers:
-        group = expected.of(expect, server.group)
-        for key in group.config.keys() | server.config.keys():
-            expected_value, actual_value = group.config.get(key), server.config.get(key)
-            same = actual_value == expected_value or key in group.may_differ
+        git = expect[server.group]
+        for key in git.config.keys() | server.config.keys():
+            expected_value, actual_value = git.config.get(key), server.config.get(key)
+            same = actual_value == expected_value or key in git.may_differ
             assert same, (
                 f"{server.name}: {key} is {actual_value!r}, in Git it is {expected_value!r}"
             )
-        for name, version, entry in group.models.entries():
+        for name, version, entry in git.models.entries():
             described = server.describe(name, version)
             for theirs, ours in _SETTINGS.items():
                 actual_value, expected_value = described[theirs], getattr(entry, ours)
@@ -75,26 +75,26 @@ def test_the_servers_run_the_snapshot_of_git(expect: Groups, servers: list[Torch
 @check(Need.SERVER, then=_LOGS)
 def test_each_model_gives_the_right_answer(
     target: Target,
-    expect: Groups,
+    expect: Mapping[str, Expected],
     servers: list[TorchServe],
     record_property: Callable[[str, object], None],
 ) -> None:
-    prepared = {
-        group: samples.load_samples(target.repository, each.lock) for group, each in expect.items()
+    by_group = {
+        group: samples.load_samples(target.repository, git.lock) for group, git in expect.items()
     }
-    known_models = [pair for of_group in prepared.values() for pair in of_group.items()]
-    for name, model_samples in known_models:
+    prepared = {name: known for models in by_group.values() for name, known in models.items()}
+    for name, model_samples in prepared.items():
         if not model_samples and "/" not in name:
             raise InputError(
                 f"no right answer of {name} is known",
                 hint=f"`harness models record {name} FILE`, or write one under samples in "
                 f"models/{name}/model.yaml; then `harness models build`",
             )
-    recorded = [name for name, known in known_models if any(each.recorded for each in known)]
+    recorded = [name for name, known in prepared.items() if any(each.recorded for each in known)]
     if recorded:
         record_property("note", f"the answers of {', '.join(recorded)} are recorded")
     for server in servers:
-        for path, sample in _requests(prepared[server.group]):
+        for path, sample in _requests(by_group[server.group]):
             reply = server.predict(path, sample.body, sample.content_type)
             what = f"{server.name}: {path}, asked for {sample.name}"
             difference = answer.wrong_response(sample.expected, reply.status, reply.body)
@@ -107,12 +107,12 @@ def test_each_model_gives_the_right_answer(
     then="{kubectl} -n torchserve port-forward deploy/torchserve 8090 & "
     "curl 127.0.0.1:8090/metrics",
 )
-def test_metrics_are_served(expect: Groups, servers: list[TorchServe]) -> None:
+def test_metrics_are_served(expect: Mapping[str, Expected], servers: list[TorchServe]) -> None:
     for server in servers:
         reply = server.request(f"{server.launcher}/metrics")
         figures = reply.body.decode()
         assert reply.status == 200, f"{server.name}: HTTP {reply.status}"
-        for name, version, _ in expected.of(expect, server.group).models.entries():
+        for name, version, _ in expect[server.group].models.entries():
             of = f'launcher_workers_ready{{model_name="{name}",model_version="{version}"}}'
             assert of in figures, f"{server.name}: the launcher has no figures of {name} {version}"
         passed_on = "Requests2XX" in figures

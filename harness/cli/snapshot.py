@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.cli import options
 from harness.core import console, document, files
-from harness.core.errors import UsageError
+from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.importing import reader, write
@@ -102,6 +102,8 @@ def _import(args: argparse.Namespace) -> int:
     target = repository.group(args.env, args.group) / "serving.yaml" if args.env else None
     if target and target.exists() and not args.force:
         raise UsageError("already exists", at=target, hint="--force replaces it")
+    if not args.file.is_file():
+        raise InputError("no such file", at=args.file)
     imported = reader.read([str(args.file)], _LIKE)
     written, serving = write.apply_part(repository, imported, target)
     remarks = [_remark(each) for each in imported.keys]

@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
         "Build",
         "model archives and their lock",
         {
+            "new": "write a model of a file, a folder or an address",
             "build": "build the archives that changed",
             "lock": "write the built archives to models/lock.yaml",
             "list": "versions and sizes of the built archives",
@@ -76,6 +77,7 @@ VERBS: dict[str, Verb] = {
         "open-loop load tests and their reports",
         {
             "run": "send a load profile to an endpoint and evaluate its SLOs",
+            "import": "read curl, ab, hey, HAR and locust scripts as a profile",
             "compare": "exit 1 if a report is worse than an earlier one",
         },
     ),

@@ -19,7 +19,7 @@ _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 class Config:
     """Where TorchServe answers (URLs on loopback; ``http_port`` is None where that is a Unix
     socket), and what it shall serve, by name and version. ``batch_delay`` is the longest time in
-    seconds that a request may wait for a batch.
+    seconds that a request may wait for a batch; ``gpus`` are those that it must have.
     """
 
     path: Path
@@ -32,6 +32,7 @@ class Config:
     vmargs: Sequence[str]
     models: Mapping[tuple[str, str], "ModelConfig"]
     batch_delay: float
+    gpus: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def read(path: Path) -> Config:
                 for key, each in flat.items()
             },
             batch_delay=max((each["maxBatchDelay"] for each in flat.values()), default=0) / 1000,
+            gpus=int(values.get("number_of_gpu", "0")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: {type(error).__name__}: {error}") from error

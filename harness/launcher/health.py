@@ -21,6 +21,7 @@ class Health:
         """
         self.models: Sequence[Model] = ()
         self.useless: dict[str, str] = {}  # models that only fail, whatever was tried, and why
+        self.missing_gpus = ""  # why there are fewer than were asked for
         self.draining = False
         self.unreachable_reason = "it is starting"
         self._log = log
@@ -63,6 +64,8 @@ class Health:
         """
         if self.draining:
             return False, "draining"
+        if self.missing_gpus:
+            return False, self.missing_gpus
         if self.unreachable_reason:
             return False, f"TorchServe does not answer: {self.unreachable_reason}"
         if reason := self._unrecoverable_reason():

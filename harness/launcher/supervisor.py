@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from . import BadInput, Failure, config, endpoints, libraries, store
+from . import BadInput, Failure, config, endpoints, gpus, libraries, store
 from .connections import Unsupported
 from .health import Health
 from .in_flight import InFlight
@@ -64,6 +64,9 @@ class Supervisor:
         log(f"verified {len(archives)} model archives")
         if blind := self._in_flight.blind:
             log(f"connections cannot be looked at: a drain misses uploads and downloads ({blind})")
+        if reason := gpus.missing(self._config.gpus):
+            health.missing_gpus = reason
+            log(f"never ready: {reason}")
         jvm = Jvm(self._config, self._args.work, self._args.jars)
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()

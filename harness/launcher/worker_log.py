@@ -53,6 +53,7 @@ class Worker:
     retried: bool = False  # TorchServe has said so since it stopped
     failed_at: float | None = None  # the first load; a later crash is a restart
     restarts: int = 0
+    timeouts: int = 0  # restarts because an answer took longer than responseTimeout
     batches: int = 0  # handed to it so far
     busy: bool = False
     ended: int = 0  # times that the launcher did it
@@ -167,6 +168,7 @@ class WorkerLog:
             worker.started_at = time.monotonic()
         elif state == "WORKER_STOPPED":
             worker.restarts += worker.ready
+            worker.timeouts += worker.ready and worker.timed_out
             worker.ready = worker.busy = worker.retried = False
             worker.stopped_at = worker.stopped_at or time.monotonic()
             worker.failed_at = None if worker.loaded else time.monotonic()

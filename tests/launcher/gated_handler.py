@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 _GATE = Path(os.environ["GATE"])
 _ASSERT = "CUDA error: device-side assert triggered"
@@ -15,7 +16,7 @@ _LARGE = 6_000_000  # bytes
 _broken: "list[str]" = []  # this process is, for good
 
 
-def handle(data: "list[dict[str, bytes]] | None", _: object) -> "list[dict[str, object]]":
+def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[dict[str, object]]":
     """TorchServe's entry point; without data it is the call to load the model."""
     if data is None:
         if (_GATE / "break-load").exists():
@@ -23,6 +24,8 @@ def handle(data: "list[dict[str, bytes]] | None", _: object) -> "list[dict[str, 
         _wait_for("hold-load")
         return []
     bodies = [bytes(row.get("body") or row["data"]) for row in data]  # REST, or gRPC
+    if b"metric" in bodies:
+        context.metrics.add_counter("AsksOfTheHandler", 1)
     if b"crash" in bodies:
         os._exit(1)
     _broken.extend(_BREAKS[body] for body in bodies if body in _BREAKS)

@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
         "Build",
         "model archives and their lock",
         {
+            "new": "write a model of a file, a folder or an address",
             "build": "build the archives that changed",
             "lock": "write the built archives to models/lock.yaml",
             "list": "versions and sizes of the built archives",

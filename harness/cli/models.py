@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from harness.cli import adopt, bucket, model_audit, record
+from harness.cli import adopt, bucket, model_audit, new_model, record
 from harness.core import console
 from harness.core.repository import find as find_repository
 from harness.models import pins, verify
@@ -82,6 +82,7 @@ def _print_lock(lock: Lock, *, as_json: bool) -> None:
 
 _ACTIONS = {"build": _build, "lock": _lock, "list": _list, "verify": _verify}
 _ELSEWHERE = {
+    "new": new_model,
     "push": bucket,
     "pull": bucket,
     "gc": bucket,

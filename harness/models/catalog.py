@@ -203,6 +203,11 @@ class License(Camel):
     weights: Word
     notice: str = ""
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the code and of the weights."""
+        return self.code, self.weights
+
 
 class Sample(Camel):
     """A request, and what is known of its right answer. With a reference, the whole answer comes

@@ -27,7 +27,15 @@ _BEFORE_GROUPS = "apps/torchserve/local/helmrelease.yaml"
 # Production's pods on production's nodes: a GPU for each and none to spare.
 _ON_GPUS: Value = {"timeout": "60s", "values": {"gpus": 1, "replicas": 3}}
 # Objects that an upgrade takes away on purpose, each named in docs/upgrading.md.
-GONE = frozenset({"NetworkPolicy/smoke/neighbour", "Pod/torchserve/torchserve-test-prediction"})
+GONE = frozenset(
+    {
+        "NetworkPolicy/smoke/neighbour",
+        "Pod/torchserve/torchserve-test-prediction",
+        # Those of the routes: the Gateway has its own, which Flux applies before it prunes these.
+        "BackendTrafficPolicy/torchserve/torchserve",
+        "SecurityPolicy/torchserve/torchserve",
+    }
+)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
         "Build",
         "model archives and their lock",
         {
+            "new": "write a model of a file, a folder or an address",
             "build": "build the archives that changed",
             "lock": "write the built archives to models/lock.yaml",
             "list": "versions and sizes of the built archives",
@@ -76,6 +77,7 @@ VERBS: dict[str, Verb] = {
         "open-loop load tests and their reports",
         {
             "run": "send a load profile to an endpoint and evaluate its SLOs",
+            "import": "read curl, ab, hey, HAR and locust scripts as a profile",
             "compare": "exit 1 if a report is worse than an earlier one",
         },
     ),
@@ -162,18 +164,18 @@ def overview(*, everything: bool = False) -> str:
         if verb.section != section:
             section = verb.section
             lines += ["", section]
-        lines.append(f"  {name:<12}{verb.summary}")
+        lines.append(f"  {name:<14}{verb.summary}")
         if everything:
-            lines += [f"    {action:<11}{summary}" for action, summary in verb.actions.items()]
+            lines += [f"    {action:<14}{summary}" for action, summary in verb.actions.items()]
         elif verb.actions:
-            lines.append(f"  {'':<12}  {' · '.join(verb.actions)}")
+            lines.append(f"  {'':<14}  {' · '.join(verb.actions)}")
     return "\n".join([*lines, "", _EPILOG])
 
 
 def group_page(name: str) -> str:
     """Return the help of a verb that takes an action."""
     verb = VERBS[name]
-    rows = [f"  {action:<11}{summary}" for action, summary in verb.actions.items()]
+    rows = [f"  {action:<14}{summary}" for action, summary in verb.actions.items()]
     return "\n".join(
         [
             f"usage: harness {name} ACTION [OPTIONS]",

@@ -1,33 +1,39 @@
-"""``harness loadtest``: a load profile sent to an endpoint, and two reports compared."""
+"""``harness loadtest``: a load profile sent to an endpoint, scripts read, two reports compared."""
 
 import argparse
 import contextlib
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness import embedded_server
 from harness.cli import options
-from harness.core import console
-from harness.core.errors import HarnessError
+from harness.core import console, document, files
+from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.loadtest import (
+    Profile,
     Release,
     Report,
     Target,
     compare,
     gateway,
     load_profile,
-    report,
     run,
+    scripts,
     swarm,
+    terminal,
 )
 from harness.models.lock import load_lock
 from harness.models.samples import load_samples
 from harness.render import digest, tree
 from harness.render.renderer import Renderer
+from harness.settings.serving_file import ServingFile
 
+_STDIN = Path("-")
 EXIT_CODE = {"pass": 0, "fail": 1, "invalid": 3}
 
 
@@ -44,6 +50,17 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
         )
         parser.set_defaults(run=_compare)
         return
+    if action == "import":
+        parser.add_argument(
+            "files", type=Path, nargs="+", metavar="FILE", help="a script, or - for standard input"
+        )
+        parser.add_argument("--apply", action="store_true", help="write the profile")
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE", help="profile (default: next to the first FILE)"
+        )
+        parser.add_argument("--force", action="store_true", help="replace an existing profile")
+        parser.set_defaults(run=_import)
+        return
     options.add_env(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -56,6 +73,7 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
         action="store_true",
         help="start TorchServe on this machine with the environment's settings, and load that",
     )
+    options.add_group(parser, "group that runs on this machine")
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="profile (default: clusters/ENV/loadtest.yaml)"
     )
@@ -82,6 +100,10 @@ def _run(args: argparse.Namespace) -> int:
     repository = find_repository()
     path = args.profile or repository.cluster(args.env) / "loadtest.yaml"
     profile, workers = load_profile(path), swarm.workers(args.processes, args.remote)
+    if _is_embedded(args):
+        profile = of_group(profile, repository, args.env, args.group)
+    elif args.group:
+        raise UsageError("--group needs --embedded", hint="the gateway leads to every group")
     out = args.out or repository.build / "loadtest" / args.env
     models = any(entry.model for entry in profile.mix)
     built = load_lock(repository.built_models / "lock.yaml") if models else None
@@ -94,17 +116,29 @@ def _run(args: argparse.Namespace) -> int:
 
 def print_report(result: Report, folder: Path, *, as_json: bool = False) -> None:
     """Print the verdict first; ``folder`` is where the report was written."""
-    print(report.brief(result) if as_json else report.text(result, folder))
+    print(terminal.brief(result) if as_json else terminal.text(result, folder))
+
+
+def of_group(profile: Profile, repository: Repository, env: str, group: str | None) -> Profile:
+    """Return the profile without the models of the groups that do not run on this machine."""
+    if len(repository.groups(env)) == 1:
+        return profile
+    serving = ServingFile.read(repository.group(env, group) / "serving.yaml")
+    return profile.of_models(sorted(serving.models))
+
+
+def _is_embedded(args: argparse.Namespace) -> bool:
+    return not args.target and (args.embedded or args.env == "local")
 
 
 @contextlib.contextmanager
 def _target(args: argparse.Namespace, repository: Repository, protocol: str) -> Iterator[Target]:
     if args.target:
         yield Target(args.target)
-    elif args.embedded or args.env == "local":
+    elif _is_embedded(args):
         # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
         serves = _committed(repository, args.env) if args.embedded else None
-        with embedded_server.running(repository, env=args.env) as served:
+        with embedded_server.running(repository, args.env, group=args.group) as served:
             grpc = f"http://{served.grpc_address}"
             url = grpc if protocol == "grpc" else served.inference_url
             yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)
@@ -131,6 +165,47 @@ def _digest(repository: Repository, env: str, commit: str) -> str | None:
     except HarnessError as error:
         console.note(f"no release digest, so the report is not evidence: {error}")
         return None
+
+
+def _import(args: argparse.Namespace) -> int:
+    first, out = args.files[0], args.out
+    out = out or (first.with_suffix(".loadtest.yaml") if first != _STDIN else Path("loadtest.yaml"))
+    script = scripts.Script()
+    for path in args.files:
+        content = sys.stdin.read() if path == _STDIN else document.read_text(path)
+        script.add(scripts.read(path, content))
+    text = script.text(", ".join(path.name for path in args.files))
+    profile = document.load_text(text, out, Profile)
+    left_out = [*dict.fromkeys(script.left_out), *_missing(profile, out.parent)]
+    if args.apply:
+        if out.exists() and not args.force:
+            raise UsageError(f"{out} exists", hint="replace it with --force, or give another --out")
+        files.write(out, text)
+    if args.json:
+        keys = {"profile": profile.content, "target": script.target, "leftOut": left_out}
+        print(json.dumps({**keys, "path": str(out), "written": args.apply}, indent=2))
+        return 0
+    if not args.apply:
+        print(text, end="")
+    for line in left_out:
+        console.note(f"! {line}")
+    target = script.target or "URL"
+    console.note(
+        f"wrote {out}\nnext: harness loadtest run --target {target} --profile {out}"
+        if args.apply
+        else f"next: the same with --apply writes {out}"
+    )
+    return 0
+
+
+def _missing(profile: Profile, folder: Path) -> Iterator[str]:
+    """The files of requests that are not where the profile would be."""
+    for entry in profile.mix:
+        try:
+            if entry.request:
+                entry.request.bodies(folder)
+        except InputError as error:
+            yield f"{error} (needed before the run)"
 
 
 def _compare(args: argparse.Namespace) -> int:

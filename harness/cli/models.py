@@ -3,11 +3,11 @@
 import argparse
 import json
 
-from harness.cli import adopt, bucket, model_audit, record
+from harness.cli import adopt, bucket, model_audit, new_model, record
 from harness.core import console
 from harness.core.repository import find as find_repository
 from harness.models import pins, verify
-from harness.models.build import build, pinned_sources
+from harness.models.build import build, pinned_sources, store
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, to_commit, write_lock
 
@@ -30,9 +30,12 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _lock(args: argparse.Namespace) -> int:
+    from harness.models.audit import refuse_pickles
+
     repository = find_repository()
     built = build(repository, rebuild=args.rebuild)
     catalog = load_catalog(repository.models)
+    refuse_pickles(store(repository), catalog, built)
     versions = {name: model.all_versions for name, model in catalog.models.items()}
     committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
     lock = to_commit(versions, built, committed)
@@ -79,6 +82,7 @@ def _print_lock(lock: Lock, *, as_json: bool) -> None:
 
 _ACTIONS = {"build": _build, "lock": _lock, "list": _list, "verify": _verify}
 _ELSEWHERE = {
+    "new": new_model,
     "push": bucket,
     "pull": bucket,
     "gc": bucket,

@@ -7,6 +7,9 @@ so that its comments stay.
 import re
 from math import ceil
 from pathlib import Path
+from textwrap import indent
+
+import yaml
 
 from harness.core import yamlfile
 from harness.importing.outcome import Imported
@@ -45,6 +48,10 @@ def _release(text: str, imported: Imported) -> str:
     if more := _more_minutes(imported):
         text = re.sub(r"(?m)^  timeout: .*\n", "", text)
         text = re.sub(r"(?m)^spec:\n", f"spec:\n  timeout: {_RELEASE + more}m\n", text, count=1)
+    if imported.environment and "\n    env:" not in text:
+        pairs = [{"name": k, "value": v} for k, v in sorted(imported.environment.items())]
+        listed = yaml.safe_dump({"env": pairs}, sort_keys=False, default_style=None)
+        text = re.sub(r"(?m)^  values:\n", lambda line: line[0] + indent(listed, "    "), text)
     for name in list(imported.models)[:1]:
         text = re.sub(r"(?m)^      model: .*$", f"      model: {name}", text)
         text = re.sub(r"(?m)^ *# A random picture.*\n", "", text)

@@ -30,6 +30,10 @@ del _CONSTANTS["TS_TOKEN_EXPIRATION_MIN"]
 # Read from the environment whatever the file says.
 _ALWAYS = {"TS_OPEN_INFERENCE_PROTOCOL"}
 _PLACES = {"LOG_LOCATION", "METRICS_LOCATION", "TEMP", "TS_MODEL_SERVER_HOME", "JAVA_HOME"}
+_OF_THE_IMAGE = {
+    *("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "DEBIAN_FRONTEND"),
+    *("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "TMPDIR"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,12 @@ class Configuration:
         settings: the value of each key that counts, with where it stands.
         passed_over: keys that another source or line wins over, or that nothing reads.
         problems: why TorchServe would not start.
+        folders: archives, as they lie in a model store.
+        file: the config.properties, if it is one of this machine.
+        metrics: the file of metrics.
+        model_configs: files that are a model-config.yaml, by the model's name.
+        running: what a server serves.
+        environment: variables that handlers may read, without secrets.
     """
 
     settings: dict[str, Setting]
@@ -60,6 +70,7 @@ class Configuration:
     metrics: Path | None = None
     model_configs: dict[str, Path] = field(default_factory=dict)
     running: tuple[RunningModel, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
 
     def value(self, key: str, default: str = "") -> str:
         """The value of a key."""
@@ -101,6 +112,9 @@ def merge(sources: Sequence[Source]) -> Configuration:
         metrics=next((source.metrics for source in sources if source.metrics), None),
         model_configs={k: v for source in sources for k, v in source.model_configs.items()},
         running=tuple(each for source in sources for each in source.running),
+        environment={
+            name: each.value for name, each in variables.items() if _is_for_handlers(name)
+        },
     )
 
 
@@ -111,6 +125,11 @@ def _distinct_files(sources: Sequence[Source]) -> list[Source]:
         if source.properties:
             distinct.setdefault(str(source.properties[0].at.path.resolve()), source)
     return list(distinct.values())
+
+
+def _is_for_handlers(name: str) -> bool:
+    is_ours = name.startswith("TS_") or name in _PLACES or name in _OF_THE_IMAGE
+    return not is_ours and not keys.SECRET.search(name)
 
 
 def _remark(remark: Remark) -> Key:
@@ -175,9 +194,12 @@ def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]
         elif name.startswith("TS_"):
             text = did_you_mean(name, _CONSTANTS)
             yield Key(name, at, Outcome.NOTHING, f"TorchServe 0.12 does not know it{text}")
+        elif name in _OF_THE_IMAGE:
+            yield Key(name, at, Outcome.ELSEWHERE, "the image has its own")
         else:
-            secret = ", from a Secret" if keys.SECRET.search(name) else ""
-            text = f"the chart's `env`, in helmrelease.yaml{secret}"
+            text = "the chart's `env`, in helmrelease.yaml"
+            if keys.SECRET.search(name):
+                text += ": add it there with valueFrom, from a Secret"
             yield Key(name, at, Outcome.ELSEWHERE, text)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -36,18 +36,24 @@ class Imported:
     Attributes:
         server: the settings of the whole server.
         metrics: the file of metrics that goes with them.
-        models: what is served, one version each.
+        models: what is served, each in its default version.
+        others: the versions that are served next to those, by model.
         keys: every key of every source, and what became of it.
         problems: why TorchServe would not start with the sources; nothing is written then.
         questions: what has to be known before anything can be written.
+        environment: variables for the server's container.
+        store: the old model store.
     """
 
     server: ServerSettings
     metrics: Path | None
     models: Mapping[str, Started]
+    others: Mapping[str, tuple[Started, ...]]
     keys: tuple[Key, ...]
     problems: tuple[Problem, ...]
     questions: tuple[Problem, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    store: Path | None = None
 
     @property
     def refused(self) -> tuple[Problem, ...]:
@@ -78,7 +84,6 @@ def of(
     server, rows = _server(configuration, like, metrics)
     rows += _elsewhere(configuration, metrics)
     chosen = default_versions(startup.models)
-    rows += _other_versions(startup.models, chosen)
     rows += _requirements(configuration, startup.models)
     rows += _gateway(chosen)
     if folder and (workflows := archives.workflows(folder)):
@@ -88,9 +93,15 @@ def of(
         server=server,
         metrics=metrics,
         models=chosen,
+        others={
+            name: tuple(each for each in startup.models if each.name == name and each is not model)
+            for name, model in chosen.items()
+        },
         keys=(*rows, *startup.assumed, *configuration.passed_over),
         problems=(*configuration.problems, *startup.problems),
         questions=tuple(startup.questions),
+        environment=configuration.environment,
+        store=folder,
     )
 
 
@@ -183,13 +194,6 @@ def _elsewhere(configuration: Configuration, metrics: Path | None) -> Iterator[K
         if key == "enable_model_api" and keys.as_bool(setting.value):
             text = f"{text}: registering over the network is answered 405"
         yield Key(key, str(setting.at), place.outcome, text)
-
-
-def _other_versions(models: Sequence[Started], chosen: Mapping[str, Started]) -> Iterator[Key]:
-    for model in models:
-        if chosen[model.name] is not model:
-            text = f"/predictions/{model.name}/{model.version}: one version of a model is served"
-            yield Key(f"{model.name} {model.version}", str(model.at), Outcome.LOST, text)
 
 
 def _requirements(configuration: Configuration, models: Sequence[Started]) -> Iterator[Key]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.importing.keys import Outcome
 from harness.importing.merge import Key
 from harness.importing.outcome import Imported
+from harness.importing.startup import Started
 
 _TITLES = {
     Outcome.LOST: "lost, and it breaks:",
@@ -33,7 +34,7 @@ def as_json(imported: Imported) -> dict[str, object]:
         "lost": len(imported.of(Outcome.LOST)),
         "models": [
             {"name": each.name, "version": each.version, **each.entry.model_dump(by_alias=True)}
-            for each in imported.models.values()
+            for _, each in _every_version(imported)
         ],
         "server": imported.server.model_dump(by_alias=True, exclude_defaults=True),
         "problems": [
@@ -45,8 +46,8 @@ def as_json(imported: Imported) -> dict[str, object]:
     }
 
 
-def next_steps(imported: Imported, env: str, folder: Path | None, *, applied: bool) -> list[str]:
-    """What to type after it."""
+def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> list[str]:
+    """What to type after it; ``audit``: whether archives can be audited."""
     if not applied:
         return ["--apply writes it"]
     steps = []
@@ -55,11 +56,15 @@ def next_steps(imported: Imported, env: str, folder: Path | None, *, applied: bo
         steps.append(
             f"harness models adopt --store FOLDER   # locks the archives of {', '.join(unbuilt)}"
         )
-    for name in imported.models:
-        steps.append(f"harness models audit {name}   # what its handler needs, and what would fail")
-        break
+    if len(unbuilt) < len(imported.models):
+        steps.append("harness models lock   # builds what has to be repacked; Git keeps no archive")
+    first = next(iter(imported.models), "")
+    if audit and first:
+        steps.append(f"harness models audit {first}   # what its handler needs, what would fail")
+    if any(each.archive and each.archive.requirements for each in imported.models.values()):
+        steps.append("make requirements   # the packages that its archives name, into the image")
     steps.append("harness check")
-    if folder:
+    if imported.store:
         steps.append(f"harness models push --env {env}")
     steps.append(f"harness init --env {env}   # what only its owner knows")
     return steps
@@ -90,16 +95,22 @@ def _name(key: str) -> str:
     return key.encode("ascii", "backslashreplace").decode()
 
 
+def _every_version(imported: Imported) -> Iterator[tuple[str, Started]]:
+    for name, default in imported.models.items():
+        for each in (default, *imported.others[name]):
+            yield name, each
+
+
 def _models(imported: Imported) -> str:
     if not imported.models:
         return ""
     lines = ["models:"]
-    for name, each in imported.models.items():
+    for name, each in _every_version(imported):
         entry = each.entry
         low, high = entry.min_workers, entry.max_workers
-        workers = f"{low} to {high}" if low != high else f"{low}"
+        workers = f"{low} to {high} workers" if low != high else f"{low} worker{'s'[: low != 1]}"
         lines.append(
-            f"  {name} {each.version}: {entry.mar_name}, {workers} workers, batches of "
-            f"{entry.batch_size} within {entry.max_batch_delay} ms, {entry.response_timeout} s"
+            f"  {name} {each.version}: {entry.mar_name}, {workers}, batches of {entry.batch_size} "
+            f"within {entry.max_batch_delay} ms, {entry.response_timeout} s"
         )
     return "\n".join(lines)

@@ -6,7 +6,7 @@ generated snapshot.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +67,13 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The environment to write, the one it is made like, and the old model store."""
+    """The environment to write, and the one it is made like."""
 
     env: str
     like: str
-    folder: Path | None = None
     force: bool = False
+    dry_run: bool = False
+    """Nothing is copied, however large the archives are: only the names of files count."""
 
 
 def apply(repository: Repository, imported: Imported, target: Target) -> list[Path]:
@@ -97,6 +98,39 @@ def apply(repository: Repository, imported: Imported, target: Target) -> list[Pa
     return sorted({*changes.folders, *inside})
 
 
+def apply_part(
+    repository: Repository, imported: Imported, serving: Path | None
+) -> tuple[list[Path], str]:
+    """Write the models that are new, and one serving.yaml of an environment that exists.
+
+    Args:
+        repository: where both lie.
+        imported: what is written.
+        serving: the file to write; None: only its text is wanted.
+
+    Returns:
+        The files that were written, and the text.
+
+    Raises:
+        InputError: TorchServe would not start with the sources, or they name no model.
+    """
+    if imported.refused:
+        raise InputError.of(imported.refused)
+    if not imported.models:
+        raise InputError("no source names a model", hint="harness import takes more sources")
+    changes = Changes()
+    try:
+        _write_models(repository, imported, changes, dry_run=False)
+        text = _serving_yaml(repository, imported, {})
+        if serving:
+            changes.write(serving, text)
+    except BaseException:
+        changes.undo()
+        raise
+    changed = [path for path, content in changes.before.items() if path.read_bytes() != content]
+    return sorted(changed), text
+
+
 def _within(path: Path, folders: list[Path]) -> bool:
     return any(folder in path.parents for folder in folders)
 
@@ -110,12 +144,14 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
             at=repository.group(target.env) / "serving.yaml",
             hint="--force replaces its serving.yaml and what is generated from it",
         )
-    _write_models(repository, imported, changes)
+    _write_models(repository, imported, changes, dry_run=target.dry_run)
     group = repository.group(target.env)
     if imported.metrics:
         changes.write(group / METRICS, yamlfile.read_text(imported.metrics))
     serving = group / "serving.yaml"
-    changes.write(serving, _serving_yaml(repository, imported, target))
+    like = repository.group(target.like) / "serving.yaml"
+    instead = load_settings(like, load_catalog(repository.models)).models
+    changes.write(serving, _serving_yaml(repository, imported, instead))
     cluster = repository.cluster(target.env)
     for path, text in adjust.texts(group, cluster, imported).items():
         changes.write(path, text)
@@ -123,7 +159,9 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
         changes.write(path, text)
 
 
-def _write_models(repository: Repository, imported: Imported, changes: Changes) -> None:
+def _write_models(
+    repository: Repository, imported: Imported, changes: Changes, *, dry_run: bool
+) -> None:
     changes.remember(repository.lock)
     locked = dict(load_lock(repository.lock).models) if repository.lock.is_file() else {}
     problems = []
@@ -132,14 +170,27 @@ def _write_models(repository: Repository, imported: Imported, changes: Changes) 
         if path.exists():
             continue
         try:
-            model = _model(started)
+            model = _model(started, imported.others[name])
         except ValidationError as error:
             problems += [_problem(started, each["loc"], each["msg"]) for each in error.errors()]
             continue
         body = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
         schema = _SCHEMA.format("../../schemas/model.json")
         changes.write(path, schema + yaml.safe_dump(body, sort_keys=False))
-        locked[name] = _lock_archive(repository, started, changes)
+        if started.archive and started.archive.requirements:
+            lines = "\n".join(started.archive.requirements)
+            head = f"# What {started.entry.mar_name} names in its own requirements.\n"
+            changes.write(path.with_name("requirements.in"), f"{head}{lines}\n")
+        copied = [each for each in (started, *imported.others[name]) if each.archive]
+        if copied:
+            ignored = "".join(f"/{Path(each.entry.mar_name).name}\n" for each in copied)
+            head = "# Too large for Git: models/lock.yaml pins what the bucket has.\n"
+            changes.write(path.with_name(".gitignore"), head + ignored)
+        archives = [
+            _lock_archive(repository, each, changes, dry_run=dry_run)
+            for each in (started, *imported.others[name])
+        ]
+        locked[name] = archives[0].model_copy(update={"others": tuple(archives[1:])})
     if problems:
         raise InputError.of(problems)
     write_lock(repository.lock, Lock(models=locked))
@@ -150,7 +201,7 @@ def _problem(started: Started, loc: tuple[int | str, ...], text: str) -> Problem
     return Problem(f"{started.name} {started.version}: {where}: {text}", started.at)
 
 
-def _model(started: Started) -> Model:
+def _model(started: Started, others: Sequence[Started]) -> Model:
     entry = started.entry.model_dump(by_alias=True)
     return Model.model_validate(
         {
@@ -158,40 +209,48 @@ def _model(started: Started) -> Model:
             "version": started.version,
             "description": f"Imported: {started.entry.mar_name}, version {started.version}.",
             "artifact": {"adopted": {"archive": Path(started.entry.mar_name).name}},
+            "versions": {
+                each.version: {"archive": Path(each.entry.mar_name).name} for each in others
+            },
             "serving": {key: entry[key] for key in _SETTINGS},
         }
     )
 
 
-def _lock_archive(repository: Repository, started: Started, changes: Changes) -> LockedModel:
-    """The archive as it lies in the old store; one that no store can hold is copied to be built."""
+def _lock_archive(
+    repository: Repository, started: Started, changes: Changes, *, dry_run: bool
+) -> LockedModel:
+    """The archive as it lies in the old store, copied to where a build looks for it; one that no
+    store can hold is locked once it is built.
+    """
     file = Path(started.entry.mar_name).name
     path = started.archive.path if started.archive else None
-    if path and path.is_file() and is_file_name(started.entry.mar_name):
-        return LockedModel(
-            version=started.version,
-            mar=file,
-            sha256=files.sha256(path),
-            size=path.stat().st_size,
-        )
+    copy = repository.models / started.name / file
     if path:
-        copy = repository.models / started.name / file
         changes.remember(copy)
+    if path and not dry_run:
         shutil.copytree(path, copy) if path.is_dir() else shutil.copyfile(path, copy)
+    if path and not dry_run and path.is_file() and is_file_name(started.entry.mar_name):
+        sha256, size = files.sha256(path), path.stat().st_size
+        return LockedModel(version=started.version, mar=file, sha256=sha256, size=size)
     return unset(started.name, started.version, file)
 
 
-def _serving_yaml(repository: Repository, imported: Imported, target: Target) -> str:
-    """The serving.yaml; of a model that there is, what differs from its own file."""
+def _serving_yaml(repository: Repository, imported: Imported, instead: Iterable[str]) -> str:
+    """The serving.yaml; of a model that there is, what differs from its own file.
+
+    Where the sources name no model, those of ``instead`` are served.
+    """
     catalog = load_catalog(repository.models)
     models: dict[str, Mapping[str, object]] = {}
     for name, started in imported.models.items():
-        defaults = catalog.models[name].serving.model_dump(by_alias=True)
-        entry = started.entry.model_dump(by_alias=True)
-        models[name] = {key: entry[key] for key in _SETTINGS if entry[key] != defaults[key]}
-    if not models:
-        like = repository.group(target.like) / "serving.yaml"
-        models = {name: {} for name in load_settings(like, catalog).models}
+        model = catalog.models[name]
+        models[name] = _overrides(started, model)
+        others = [each for each in imported.others[name] if each.version in model.versions]
+        if others:
+            versions = {each.version: _overrides(each, model) for each in others}
+            models[name] = {**models[name], "versions": versions}
+    models = models or {name: {} for name in instead}
     server = imported.server.model_dump(by_alias=True, exclude_defaults=True)
     body: dict[str, object] = {"server": server, "models": models}
     if protocols := _protocols(imported.server):
@@ -199,6 +258,13 @@ def _serving_yaml(repository: Repository, imported: Imported, target: Target) ->
     schema = _SCHEMA.format("../../../../schemas/serving.json")
     head = "# Imported by `harness import`.\n"
     return schema + head + yaml.safe_dump(body, sort_keys=False, width=100)
+
+
+def _overrides(started: Started, model: Model) -> dict[str, object]:
+    """The settings in which a version differs from what its model.yaml says."""
+    defaults = model.serving.model_dump(by_alias=True)
+    entry = started.entry.model_dump(by_alias=True)
+    return {key: entry[key] for key in _SETTINGS if entry[key] != defaults[key]}
 
 
 def _protocols(server: ServerSettings) -> list[str]:

@@ -13,7 +13,7 @@ What happens to a profile, in this order:
     validity       the run evaluated (confidence), then
     slo            the server, both as an outcome
     summary        what was measured; all together is the
-    report         which html (charts, plot) shows to people
+    report         which html (charts, plot) shows to people, and terminal prints (advice)
 
 A target is a URL or a gateway; compare says whether a second report is worse than a first.
 """

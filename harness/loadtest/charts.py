@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
 
 from harness.loadtest import histogram
 from harness.loadtest.plot import (
@@ -15,7 +14,7 @@ from harness.loadtest.plot import (
     logarithmic,
     time_axis,
 )
-from harness.loadtest.profile import QUANTILES, Quantile
+from harness.loadtest.profile import QUANTILES
 from harness.loadtest.report import Moment, NamedPart, Report
 from harness.loadtest.scrape import ModelPoint, Point
 
@@ -177,8 +176,8 @@ def _percentiles(report: Report) -> Plot:
         tone = f"s{index % _TONES}"
         lines.append(Line(part.name, list(_curve(part)), tone))
         for slo in report.slo:
-            if slo.of in (part.name, None) and slo.unit == "ms":
-                quantile = QUANTILES[cast("Quantile", slo.metric)]
+            if slo.of in (part.name, None) and slo.metric in QUANTILES:
+                quantile = QUANTILES[slo.metric]
                 text = f"{part.name}: {slo.metric} ≤ {number(slo.limit)} ms"
                 marks.append(Mark(_nines(quantile), slo.limit, tone, text))
     values = [y for line in lines for _, y in line.points if y] + [mark.y for mark in marks]

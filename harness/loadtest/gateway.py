@@ -119,7 +119,7 @@ class KubernetesCluster:
 
     def route(self, plural: str) -> dict[str, Any]:
         """The route of this kind to the first group: the one called torchserve, or the only one."""
-        routes = self._list(*_GATEWAY_API, _NAMESPACE, plural)
+        routes = self.routes(plural)
         first = [route for route in routes if route["metadata"]["name"] == _APP]
         if len(routes) != 1 and not first:
             raise HarnessError(
@@ -128,17 +128,21 @@ class KubernetesCluster:
             )
         return first[0] if first else routes[0]
 
+    def routes(self, plural: str) -> list[dict[str, Any]]:
+        """Every route of a kind: ``httproutes`` or ``grpcroutes``."""
+        return self._list(*_GATEWAY_API, _NAMESPACE, plural)
+
     def grpc_hosts(self) -> dict[str, str]:
         """The gRPC host of each model: of the group whose Service its REST path leads to."""
         hosts = {
             service: host
-            for route in self._list(*_GATEWAY_API, _NAMESPACE, "grpcroutes")
+            for route in self.routes("grpcroutes")
             for host in route["spec"].get("hostnames", [])[:1]
             for _, service in _matches(route)
         }
         return {
             unquote(path.removeprefix(_PREDICTIONS)): hosts[service]
-            for route in self._list(*_GATEWAY_API, _NAMESPACE, "httproutes")
+            for route in self.routes("httproutes")
             for path, service in _matches(route)
             if path.startswith(_PREDICTIONS) and service in hosts
         }

@@ -5,6 +5,7 @@ own secret.
 """
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,8 @@ from pydantic import ConfigDict
 
 from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
-from harness.loadtest.profile import Auth, MixEntry, Profile, RawRequest
+from harness.loadtest.profile import Auth, MixEntry, Profile
+from harness.loadtest.raw_request import RawRequest
 from harness.loadtest.target import Target
 from harness.models.answer import Expected
 from harness.models.samples import Origin, PreparedSample
@@ -29,6 +31,11 @@ class Wire(Strict):
 class Request(Wire):
     """One request of the mix. ``weight`` over the sum of weights is its fraction of all;
     ``origin`` is who knows the expected answer, ``host`` the gRPC host of the model's group.
+
+    Attributes:
+        also: statuses that are no right answer and no failure either: they are counted apart.
+        fields: those of a form, which gRPC sends as the inputs.
+        stream: ask by gRPC's StreamPredictions.
     """
 
     name: str
@@ -39,12 +46,22 @@ class Request(Wire):
     headers: dict[str, str]
     body: bytes
     expected: Expected
+    also: tuple[int, ...] = ()
+    fields: tuple[tuple[str, bytes], ...] = ()
+    stream: bool = False
     origin: Origin = "written"
     host: str | None = None
 
 
 class Plan(Wire):
-    """What the generators do. ``levels`` are the profile's stages as straight pieces."""
+    """What the generators do. ``levels`` are the profile's stages as straight pieces.
+
+    Attributes:
+        count: how many requests users send in the last piece; None where it ends by the clock.
+        pause: the shortest and the longest think time of a user, in seconds.
+        ca: certificates of the authorities to trust, as PEM; empty for this machine's.
+        verify: whether the server's certificate is verified.
+    """
 
     url: str
     host: str
@@ -56,6 +73,10 @@ class Plan(Wire):
     auth: Auth | None
     levels: tuple[tuple[float, float, float], ...]
     requests: tuple[Request, ...]
+    count: int | None = None
+    pause: tuple[float, float] = (0.0, 0.0)
+    ca: str = ""
+    verify: bool = True
 
 
 def prepare(
@@ -67,7 +88,7 @@ def prepare(
     """Turn a profile into what is sent.
 
     Args:
-        folder: where the profile's ``body_file`` and ``auth.file`` are looked for.
+        folder: where the profile's files are looked for.
 
     Raises:
         InputError: the mix names a model or sample that was not built, or a file is missing.
@@ -100,7 +121,22 @@ def prepare(
         auth=auth,
         levels=tuple(piece for stage in profile.stages for piece in stage.levels()),
         requests=tuple(requests),
+        count=profile.count,
+        pause=profile.pause,
+        ca=_authorities(folder / profile.ca_file) if profile.ca_file else "",
+        verify=not profile.insecure,
     )
+
+
+def _authorities(path: Path) -> str:
+    try:
+        pem = path.read_text("ascii")
+        ssl.create_default_context(cadata=pem)
+    except OSError as error:  # ssl's own error is one too
+        raise InputError(f"no certificates of authorities: {error}", at=path) from error
+    except ValueError as error:
+        raise InputError("no certificates: caFile is a PEM file", at=path) from error
+    return pem
 
 
 def secret(auth: Auth) -> str:
@@ -130,7 +166,7 @@ def _requests(
     entry: MixEntry, samples: Mapping[str, Sequence[PreparedSample]], folder: Path
 ) -> Iterator[Request]:
     if entry.request:
-        yield _raw(entry.request, entry.weight, folder)
+        yield from _raw(entry.request, entry.weight, folder)
         return
     chosen = [
         sample
@@ -158,23 +194,25 @@ def _requests(
         )
 
 
-def _raw(request: RawRequest, weight: float, folder: Path) -> Request:
-    body = b""
-    if request.body_file:
-        path = folder / request.body_file
-        try:
-            body = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", at=path) from error
-    return Request(
-        name=request.name,
-        model=None,
-        weight=weight,
-        method=request.method,
-        path=request.path,
-        headers=request.headers,
-        body=body,
-        expected=Expected(
-            status=(request.status,), contains=(request.contains,) if request.contains else ()
-        ),
-    )
+def _raw(request: RawRequest, weight: float, folder: Path) -> Iterator[Request]:
+    bodies = request.bodies(folder)
+    statuses = request.statuses
+    for body in bodies:
+        headers = dict(request.headers)
+        if body.content_type and "content-type" not in {name.lower() for name in headers}:
+            headers["Content-Type"] = body.content_type
+        yield Request(
+            name=request.name,
+            model=None,
+            weight=weight / len(bodies),
+            method=request.verb,
+            path=request.path,
+            headers=headers,
+            body=body.content,
+            fields=body.fields,
+            stream=request.stream,
+            expected=Expected(
+                status=statuses[:1], contains=(request.contains,) if request.contains else ()
+            ),
+            also=statuses[1:],
+        )

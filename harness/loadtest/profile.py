@@ -22,18 +22,22 @@ A stage's level is a ``rate`` in open loop and a number of ``users`` in closed l
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from harness.core import document
 from harness.core.document import Camel
+from harness.core.errors import InputError
+from harness.loadtest.raw_request import PREDICTIONS, RawRequest
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
 Level = Annotated[float, Field(ge=0, le=1_000_000)]
 Quantile = Literal["p50", "p90", "p95", "p99", "p99.9"]
 
+_LONGEST_COUNT = 3600.0  # seconds that users may take for a number of requests
 QUANTILES: dict[Quantile, float] = {
     "p50": 0.50,
     "p90": 0.90,
@@ -94,9 +98,26 @@ class Ramp(_Slope):
 
 
 class Hold(_Flat):
-    """A flat level: the stage that SLOs and stability are judged on."""
+    """A flat level: the stage that SLOs and stability are judged on.
+
+    Attributes:
+        requests: how many are sent. Without ``seconds`` that ends the stage; users who are given
+            both end with the first of them. Only the last stage may count.
+    """
 
     kind: Literal["hold"]
+    requests: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _length(cls, keys: Any) -> Any:
+        if not isinstance(keys, dict) or "seconds" in keys:
+            return keys
+        requests, rate = keys.get("requests"), keys.get("rate")
+        if requests is None:
+            return keys
+        counts = isinstance(requests, int) and isinstance(rate, int | float) and rate > 0
+        return {**keys, "seconds": requests / rate if counts else _LONGEST_COUNT}
 
 
 class Soak(_Flat):
@@ -132,28 +153,6 @@ class Step(_Slope):
 Stage = Annotated[WarmUp | Ramp | Hold | Soak | Spike | Step, Field(discriminator="kind")]
 
 
-class RawRequest(Camel):
-    """A request that names no model.
-
-    Attributes:
-        path: begins with a slash; the query goes with it.
-        body_file: relative to the profile.
-        status: the expected status; any other is a failure.
-        contains: text that the response must contain; without it, the response is incorrect.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=80)]
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
-    path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")]
-    headers: dict[
-        Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")],
-        Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")],
-    ] = Field(default_factory=dict)
-    body_file: str | None = None
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    contains: str | None = None
-
-
 class MixEntry(Camel):
     """One entry of the mix: a model (all its samples, or the one named) or a raw request."""
 
@@ -183,6 +182,7 @@ class Slo(Camel):
         of: a name of the mix; without it, everything that was sent.
         latency: milliseconds from the moment a request was due to its whole correct response; a
             failed request counts as never answered.
+        first_byte: the same to the first byte of a correct response: what a stream is judged by.
         error_rate: the largest fraction of failures, incorrect responses included, from 0 to 1.
         throughput: the fewest correct responses per second.
         dropped: the most requests that were not sent because max_in_flight was reached.
@@ -190,6 +190,7 @@ class Slo(Camel):
 
     of: str | None = None
     latency: dict[Quantile, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    first_byte: dict[Quantile, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     throughput: Annotated[float, Field(gt=0)] | None = None
     dropped: Annotated[int, Field(ge=0)] | None = None
@@ -210,6 +211,19 @@ class Auth(Camel):
         return self
 
 
+class ThinkTime(Camel):
+    """Seconds that a user waits after each response, drawn evenly from between the two."""
+
+    from_: Annotated[float, Field(alias="from", ge=0, le=3600)]
+    to: Annotated[float, Field(ge=0, le=3600)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.from_ > self.to:
+            raise ValueError("from is after to")
+        return self
+
+
 class RunLimits(Camel):
     """What the run itself has to keep, or its verdict on the server does not count.
 
@@ -226,6 +240,23 @@ class RunLimits(Camel):
     drift: Annotated[float, Field(ge=1)] = 1.1
 
 
+_RATES = ("rate", "peak", "from_", "to")
+_Scaled = TypeVar("_Scaled", bound=Camel)
+
+
+def _scaled(settings: _Scaled, share: float, names: Collection[str]) -> _Scaled:
+    """Settings with some of their figures multiplied, where they have them."""
+    figures = {name: getattr(settings, name, None) for name in names}
+    return settings.model_copy(
+        update={name: figure * share for name, figure in figures.items() if figure is not None}
+    )
+
+
+def _model(entry: MixEntry) -> str:
+    """The name of a model, without the version that the entry may ask for."""
+    return str(entry.model).partition("/")[0]
+
+
 class Profile(Camel):
     """A whole profile.
 
@@ -235,6 +266,10 @@ class Profile(Camel):
         timeout: seconds a client waits for a response.
         max_in_flight: requests that may be unanswered at once; one more is dropped, which makes
             the run invalid.
+        think_time: seconds that a user of a closed loop waits after each response.
+        ca_file: PEM file of the authorities that the server's certificate is trusted by, relative
+            to the profile; without it, those of this machine.
+        insecure: do not verify the server's certificate. The report says so.
     """
 
     protocol: Literal["rest", "grpc"] = "rest"
@@ -242,6 +277,9 @@ class Profile(Camel):
     seed: int = 1
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
     max_in_flight: Annotated[int, Field(ge=1, le=20_000)] = 512
+    think_time: Annotated[float, Field(ge=0, le=3600)] | ThinkTime | None = None
+    ca_file: str | None = None
+    insecure: bool = False
     auth: Auth | None = None
     mix: tuple[MixEntry, ...]
     stages: tuple[Stage, ...]
@@ -254,6 +292,26 @@ class Profile(Camel):
         return sum(stage.seconds for stage in self.stages)
 
     @property
+    def count(self) -> int | None:
+        """How many requests its users send in the last stage, if a number ends it."""
+        last = self.stages[-1]
+        closed = self.arrivals == "closed"
+        return last.requests if closed and isinstance(last, Hold) else None
+
+    @property
+    def pause(self) -> tuple[float, float]:
+        """The shortest and the longest think time, in seconds."""
+        if isinstance(self.think_time, ThinkTime):
+            return self.think_time.from_, self.think_time.to
+        return (self.think_time or 0.0, self.think_time or 0.0)
+
+    def lasting(self, seconds: float) -> Self:
+        """The same profile, its last stage ended after this many seconds from the start."""
+        before = sum(stage.seconds for stage in self.stages[:-1])
+        last = self.stages[-1].model_copy(update={"seconds": max(0.001, seconds - before)})
+        return self.model_copy(update={"stages": (*self.stages[:-1], last)})
+
+    @property
     def content(self) -> dict[str, Any]:
         """The profile as plain values, with the keys of the file."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -263,6 +321,25 @@ class Profile(Camel):
         """Of its content as canonical JSON: files that differ only in form have the same digest."""
         canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def of_models(self, models: Collection[str]) -> Self:
+        """What the load puts on some of the models alone: their part of the mix and of the rate.
+
+        Raises:
+            InputError: none of the mix is left.
+        """
+        mix = tuple(each for each in self.mix if not each.model or _model(each) in models)
+        if not mix:
+            names = ", ".join(models)
+            raise InputError(f"the mix names none of {names}", hint="name them in loadtest.yaml")
+        share = sum(each.weight for each in mix) / sum(each.weight for each in self.mix)
+        names_left = {None, *(each.name for each in mix)}
+        slos = tuple(_scaled(slo, share, ("throughput",)) for slo in self.slos if not slo.of)
+        slos += tuple(slo for slo in self.slos if slo.of and slo.of in names_left)
+        stages = self.stages
+        if self.arrivals != "closed":
+            stages = tuple(_scaled(stage, share, _RATES) for stage in stages)
+        return self.model_copy(update={"mix": mix, "slos": slos, "stages": stages})
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -278,9 +355,29 @@ class Profile(Camel):
             raise ValueError(f"arrivals: {self.arrivals} has no {forbidden}")
         if not any(stage.judged for stage in self.stages):
             raise ValueError("no stage is judged: add a hold")
-        if self.protocol == "grpc" and any(entry.request for entry in self.mix):
-            raise ValueError("a raw request needs protocol: rest")
+        if self.protocol == "grpc":
+            _asks_for_predictions([entry.request for entry in self.mix if entry.request])
+        if self.think_time is not None and self.arrivals != "closed":
+            raise ValueError("thinkTime is of users: it needs arrivals: closed")
+        if self.ca_file and self.insecure:
+            raise ValueError("caFile verifies the certificate, insecure does not: which one?")
+        if self.insecure and self.protocol == "grpc":
+            raise ValueError("gRPC always verifies: give caFile the server's own certificate")
+        self._counts_last()
         return self
+
+    def _counts_last(self) -> None:
+        counted = [isinstance(stage, Hold) and stage.requests is not None for stage in self.stages]
+        if any(counted[:-1]):
+            raise ValueError("only the last stage may be a number of requests")
+        if any(counted) and self.arrivals == "poisson":
+            raise ValueError("a number of requests needs arrivals: constant (a rate) or closed")
+
+
+def _asks_for_predictions(requests: list[RawRequest]) -> None:
+    for request in requests:
+        if not PREDICTIONS.fullmatch(request.path):
+            raise ValueError(f"{request.name}: by gRPC a path is /predictions/NAME[/VERSION]")
 
 
 def load_profile(path: Path) -> Profile:

@@ -4,6 +4,7 @@ The schedule is cut into segments: each stage is one, and a judged flat stage th
 its beginning can be compared with its end. A request counts in the segment that it was due in.
 """
 
+import dataclasses
 import math
 from array import array
 from collections.abc import Iterable, Sequence
@@ -38,16 +39,20 @@ class Counts:
 
     Attributes:
         due: requests of the schedule, dropped ones included.
+        others: answers of another status that the profile expects: no failures, no right answers.
         answered: correct responses that arrived within the segment, whenever they were due.
-        response, service: microseconds of the correct responses; see ``generator.dispatcher``.
+        response, first, service: microseconds of the correct responses, ``first`` of their first
+            bytes; see ``generator.dispatcher``.
     """
 
     due: int = 0
     dropped: int = 0
     failures: int = 0
     wrong: int = 0
+    others: int = 0
     answered: int = 0
     response: HdrHistogram = field(default_factory=histogram.empty)
+    first: HdrHistogram = field(default_factory=histogram.empty)
     service: HdrHistogram = field(default_factory=histogram.empty)
 
     def __iadd__(self, other: "Counts") -> Self:
@@ -55,8 +60,10 @@ class Counts:
         self.dropped += other.dropped
         self.failures += other.failures
         self.wrong += other.wrong
+        self.others += other.others
         self.answered += other.answered
         self.response.add(other.response)
+        self.first.add(other.first)
         self.service.add(other.service)
         return self
 
@@ -65,21 +72,28 @@ class Counts:
         """Requests that left."""
         return self.due - self.dropped
 
-    def within(self, milliseconds: float) -> int:
-        """Correct responses that took no longer than this."""
-        limit = milliseconds * (1 + 10**-histogram.DIGITS)
-        return sum(count for value, count in histogram.recorded(self.response) if value <= limit)
+    @property
+    def judged(self) -> int:
+        """Requests that a percentile is taken over: those with an expected other answer are not."""
+        return self.sent - self.others
 
-    def quantile(self, fraction: float) -> float:
+    def within(self, milliseconds: float, times: HdrHistogram | None = None) -> int:
+        """Correct responses that took no longer than this, by ``response`` or ``first``."""
+        times = self.response if times is None else times
+        limit = milliseconds * (1 + 10**-histogram.DIGITS)
+        return sum(count for taken, count in histogram.recorded(times) if taken <= limit)
+
+    def quantile(self, fraction: float, times: HdrHistogram | None = None) -> float:
         """Milliseconds within which a ``fraction`` of all sent requests had a correct response.
 
         Infinite if more than the rest failed: a failed request counts as never answered.
         """
-        rank = math.ceil(fraction * self.sent)
-        correct = self.response.get_total_count()
+        times = self.response if times is None else times
+        rank = math.ceil(fraction * self.judged)
+        correct = times.get_total_count()
         if not correct or rank > correct:
             return math.inf
-        return histogram.quantile(self.response, rank / correct)
+        return histogram.quantile(times, rank / correct)
 
 
 @dataclass(slots=True)
@@ -122,7 +136,8 @@ class Recording:
             (index, name): Counts() for index in range(len(self.segments)) for name in self.names
         }
         self.lateness = histogram.empty()
-        self.width = max(1.0, math.ceil(profile.seconds / _BINS))
+        self._counted = profile.count is not None
+        self.width = 1.0 if self._counted else max(1.0, math.ceil(profile.seconds / _BINS))
         self.bins: dict[tuple[int, str], Bin] = {}
         self.loads: list[Load] = []
         self.checks = Checks()
@@ -135,6 +150,7 @@ class Recording:
         self._of_worker: dict[int, list[Group]] = {}
         self._ends = [segment.end for segment in self.segments]
         self._elapsed: dict[int, float] = {}
+        self._last = 0.0
 
     def add(self, window: Window) -> None:
         """Count a window."""
@@ -145,15 +161,35 @@ class Recording:
         cpu = window.cpu / window.wall if window.wall else 0.0
         self.checks += window.checks
         self.loads.append(Load(elapsed, window.worker, cpu, window.in_flight))
-        for due, late, service, index, outcome in zip(
-            window.due, window.late, window.service, window.index, window.outcome, strict=True
+        for due, late, first, service, index, outcome in zip(
+            window.due,
+            window.late,
+            window.first,
+            window.service,
+            window.index,
+            window.outcome,
+            strict=True,
         ):
             name = self._of_request[index]
             group = groups[outcome - FIRST_GROUP] if outcome >= FIRST_GROUP else None
-            self._count(name, due, late, service, outcome, group)
+            self._last = max(self._last, due + (late + service) / 1e6)
+            self._count(name, due, late, (first, service), outcome, group)
+
+    def finish(self) -> float:
+        """End a stage that a number ended at its last answer; return the end of the schedule."""
+        last = self.segments[-1]
+        if self._counted and last.start < self._last < last.end:
+            self.segments[-1] = dataclasses.replace(last, end=self._last)
+        return self.segments[-1].end
 
     def _count(
-        self, name: str, due: float, late: int, service: int, outcome: int, group: Group | None
+        self,
+        name: str,
+        due: float,
+        late: int,
+        taken: tuple[int, int],
+        outcome: int,
+        group: Group | None,
     ) -> None:
         index = self._segment(due)
         counts, plot_bin = self.counts[index, name], self._bin(due, name)
@@ -166,8 +202,10 @@ class Recording:
         if self.segments[index].judged:
             histogram.record(self.lateness, late)
         if outcome == CORRECT:
+            first, service = taken
             response = late + service
             histogram.record(counts.response, response)
+            histogram.record(counts.first, late + first)
             histogram.record(counts.service, service)
             plot_bin.responses.append(response)
             arrived = due + response / 1e6
@@ -175,10 +213,12 @@ class Recording:
             if arrived < self._ends[-1]:
                 self.counts[self._segment(arrived), name].answered += 1
         elif group:
-            counts.failures += 1
-            counts.wrong += group.wrong
-            plot_bin.failures += 1
             self.groups[group] = self.groups.get(group, 0) + 1
+            counts.others += group.expected
+            if not group.expected:
+                counts.failures += 1
+                counts.wrong += group.wrong
+                plot_bin.failures += 1
 
     def _segment(self, time: float) -> int:
         return next(
@@ -219,7 +259,8 @@ def _segments(profile: Profile) -> list[Segment]:
     segments: list[Segment] = []
     start = 0.0
     for number, stage in enumerate(profile.stages):
-        flat = isinstance(stage, Hold | Soak)
+        counted = profile.count is not None and stage is profile.stages[-1]
+        flat = isinstance(stage, Hold | Soak) and not counted
         parts = _THIRDS if flat and stage.judged else 1
         length = stage.seconds / parts
         segments += [

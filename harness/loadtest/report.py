@@ -40,18 +40,21 @@ class Part(BaseModel):
     failures: int
     wrong_answers: int
     dropped: int
+    other_answers: int = 0
     latency_ms: Latency
+    first_byte_ms: Latency | None = None
     service_ms: Latency
 
 
 class NamedPart(Part):
-    """A name of the mix over the judged stages; the histogram is HDR's own encoding, in µs.
+    """A name of the mix over the judged stages; histograms are in HDR's own encoding, in µs.
     ``answers`` says who knows the right ones.
     """
 
     name: str
     model: str | None
     histogram: str
+    first_byte_histogram: str | None = None
     answers: list[Origin] = []
 
 
@@ -86,13 +89,18 @@ class Moment(BaseModel):
 
 
 class Failures(BaseModel):
-    """Failures of one kind, warm-up included, and the first of them."""
+    """Failures of one kind, warm-up included, the first of them, and what to do about them.
+
+    Where ``expected``, they are none: the profile expects this status too.
+    """
 
     name: str
     kind: str
     wrong_answer: bool
     count: int
     example: str
+    expected: bool = False
+    advice: str = ""
 
 
 class TargetPart(BaseModel):
@@ -102,6 +110,7 @@ class TargetPart(BaseModel):
     host: str | None
     protocol: str
     gateway: str | None
+    verified: bool = True
 
 
 class ProfilePart(BaseModel):
@@ -211,7 +220,9 @@ class Report(BaseModel):
     failures: int
     wrong_answers: int
     dropped: int
+    other_answers: int = 0
     latency_ms: Latency
+    first_byte_ms: Latency | None = None
     service_ms: Latency
     lateness_ms: Latency
     slo: list[Objective]
@@ -246,7 +257,9 @@ class Report(BaseModel):
             failures=total.failures,
             wrong_answers=total.wrong_answers,
             dropped=total.dropped,
+            other_answers=total.other_answers,
             latency_ms=total.latency_ms,
+            first_byte_ms=total.first_byte_ms,
             service_ms=total.service_ms,
             lateness_ms=measured.lateness_ms,
             slo=evaluated.slo,
@@ -309,6 +322,8 @@ def remarks(report: Report) -> list[str]:
         about.append("TorchServe ran the Java libraries in its own JAR, not those of jars.lock")
     if recorded := [part.name for part in report.mix if "recorded" in part.answers]:
         about.append(f"the right answers of {', '.join(recorded)} are recorded: a server gave them")
+    if not report.target.verified:
+        about.append("the server's certificate was not verified (insecure: true)")
     checks = report.generator.checks
     if checks and checks.outside:
         about.append(f"{checks.share_outside:.0%} of the checks ran outside the sending processes")
@@ -342,40 +357,3 @@ def write(report: Report, folder: Path, html: str) -> None:
     files.write(folder / "report.json", report.model_dump_json(indent=1) + "\n")
     files.write(folder / "report.junit.xml", junit(report))
     files.write(folder / "report.html", html)
-
-
-def _checked(report: Report) -> str:
-    checks = report.generator.checks
-    return "not every response" if checks and checks.unchecked else "every response"
-
-
-def brief(report: Report) -> str:
-    """The report as JSON without what only plots and comparisons need."""
-    return report.model_dump_json(
-        indent=2,
-        exclude={"timeline": True, "server": {"timeline"}, "mix": {"__all__": {"histogram"}}},
-    )
-
-
-def text(report: Report, folder: Path) -> str:
-    """What is printed: the verdict, its reasons, each SLO, the path of the page."""
-    about = (*report.reasons, *remarks(report))
-    lines = [f"verdict: {report.verdict}", *(f"  {line}" for line in about), ""]
-    width = max(len(slo.of or "all") for slo in report.slo)
-    for slo in report.slo:
-        observed = "never" if slo.observed is None else quantity(slo.observed, slo.unit)
-        sign, metric = "✓" if slo.met else "✗", slo.metric.replace("_", " ")
-        limit = f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
-        lines.append(f"  {sign} {slo.of or 'all':<{width}}  {metric:<10} {observed:>12}  {limit}")
-    summary = (
-        f"  {report.requests:,} requests, {_checked(report)} checked: {report.failures:,} failed, "
-        f"{report.wrong_answers:,} of them incorrect responses; {report.dropped:,} dropped"
-    )
-    lines += [
-        "",
-        summary,
-        f"  {report.achieved_rps:,.1f} correct responses/s of {report.offered_rps:,.1f} offered",
-        *(f"  ! no figures of {unread}" for unread in report.unread),
-        f"  {folder / 'report.html'}",
-    ]
-    return "\n".join(lines)

@@ -64,6 +64,7 @@ def run(
     if not recording.total(range(len(recording.segments))).due:
         raise HarnessError("not one request was due", hint="give a stage a rate above 0")
     after = target.release()
+    lasted = profile.lasting(recording.finish()) if profile.count else profile
     setup = Setup(
         started=datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat("T", "seconds"),
         target=_target(target, profile),
@@ -75,8 +76,8 @@ def run(
         generator=_generator(recording, workers),
     )
     change = None if before == after else f"{before} → {after}"
-    evaluated = _evaluate(profile, recording, change)
-    report = Report.of(setup, summary.measure(profile, recording), evaluated)
+    evaluated = _evaluate(lasted, recording, change)
+    report = Report.of(setup, summary.measure(lasted, recording), evaluated)
     write(report, out_dir, html.render(report))
     return report
 
@@ -137,6 +138,7 @@ def _target(target: Target, profile: Profile) -> TargetPart:
         host=target.host,
         protocol=profile.protocol,
         gateway=target.cluster.name if target.cluster else None,
+        verified=not profile.insecure,
     )
 
 

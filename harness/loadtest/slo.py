@@ -7,9 +7,12 @@ failure can make a percentile look better.
 import math
 from collections.abc import Iterator
 
+from hdrh.histogram import HdrHistogram
+
 from harness.loadtest import confidence, histogram
+from harness.loadtest.histogram import empty
 from harness.loadtest.outcome import Objective
-from harness.loadtest.profile import QUANTILES, Profile, Slo
+from harness.loadtest.profile import QUANTILES, Profile, Quantile, Slo
 from harness.loadtest.recording import Counts, Recording
 from harness.loadtest.report import NamedPart, Report
 
@@ -52,8 +55,10 @@ def _counts(part: NamedPart, seconds: float) -> Counts:
         dropped=part.dropped,
         failures=part.failures,
         wrong=part.wrong_answers,
+        others=part.other_answers,
         answered=round(part.achieved_rps * seconds),
         response=histogram.decode(part.histogram),
+        first=histogram.decode(part.first_byte_histogram) if part.first_byte_histogram else empty(),
     )
 
 
@@ -67,7 +72,10 @@ def _objectives(slo: Slo, counts: Counts, seconds: float, level: float) -> Itera
         level: the confidence that a percentile takes.
     """
     for name, limit in slo.latency.items():
-        yield _latency(slo.of, name, limit, QUANTILES[name], counts, level)
+        yield _latency(slo.of, name, limit, counts, counts.response, level)
+    for name, limit in slo.first_byte.items():
+        first = _latency(slo.of, name, limit, counts, counts.first, level)
+        yield first.model_copy(update={"metric": f"first byte {name}"})
     counted = [
         ("error_rate", slo.error_rate, "share", counts.failures / max(1, counts.sent)),
         ("throughput", slo.throughput, "1/s", counts.answered / seconds),
@@ -88,10 +96,16 @@ def _objectives(slo: Slo, counts: Counts, seconds: float, level: float) -> Itera
 
 
 def _latency(
-    of: str | None, name: str, limit: float, quantile: float, counts: Counts, level: float
+    of: str | None,
+    name: Quantile,
+    limit: float,
+    counts: Counts,
+    times: HdrHistogram,
+    level: float,
 ) -> Objective:
-    observed = counts.quantile(quantile)
-    violations = counts.sent - counts.within(limit)
+    quantile = QUANTILES[name]
+    observed = counts.quantile(quantile, times)
+    violations = counts.judged - counts.within(limit, times)
     return Objective(
         of=of,
         metric=name,
@@ -99,8 +113,8 @@ def _latency(
         unit="ms",
         observed=observed if math.isfinite(observed) else None,
         met=observed <= limit,
-        requests=counts.sent,
+        requests=counts.judged,
         violations=violations,
         needed=confidence.needed(violations, quantile, level),
-        sure=confidence.carries(violations, counts.sent, quantile, level),
+        sure=confidence.carries(violations, counts.judged, quantile, level),
     )

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from hdrh.histogram import HdrHistogram
 
-from harness.loadtest import histogram
+from harness.loadtest import advice, histogram
 from harness.loadtest.profile import Profile
 from harness.loadtest.recording import Counts, Recording
 from harness.loadtest.report import (
@@ -30,7 +30,9 @@ class _Figures(TypedDict):
     failures: int
     wrong_answers: int
     dropped: int
+    other_answers: int
     latency_ms: Latency
+    first_byte_ms: Latency
     service_ms: Latency
 
 
@@ -71,14 +73,16 @@ def _figures(counts: Counts, seconds: float) -> _Figures:
         "failures": counts.failures,
         "wrong_answers": counts.wrong,
         "dropped": counts.dropped,
-        "latency_ms": _latency(counts),
+        "other_answers": counts.others,
+        "latency_ms": _latency(counts, counts.response),
+        "first_byte_ms": _latency(counts, counts.first),
         "service_ms": percentiles(counts.service),
     }
 
 
-def _latency(counts: Counts) -> Latency:
+def _latency(counts: Counts, times: HdrHistogram) -> Latency:
     def within(fraction: float) -> float | None:
-        value = counts.quantile(fraction)
+        value = counts.quantile(fraction, times)
         return value if math.isfinite(value) else None
 
     return Latency(
@@ -87,7 +91,7 @@ def _latency(counts: Counts) -> Latency:
         p95=within(0.95),
         p99=within(0.99),
         p99_9=within(0.999),
-        max=percentiles(counts.response).max,
+        max=percentiles(times).max,
     )
 
 
@@ -100,6 +104,7 @@ def _mix(profile: Profile, recording: Recording) -> list[NamedPart]:
                 name=entry.name,
                 model=entry.model,
                 histogram=histogram.encode(counts.response),
+                first_byte_histogram=histogram.encode(counts.first),
                 answers=recording.origins[entry.name],
                 **_figures(counts, recording.judged_seconds),
             )
@@ -136,6 +141,8 @@ def _failures(recording: Recording) -> list[Failures]:
             wrong_answer=group.wrong,
             count=count,
             example=group.example,
+            expected=group.expected,
+            advice="" if group.expected else advice.advice(group.kind, group.example),
         )
         for group, count in most_first
     ]

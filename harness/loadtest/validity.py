@@ -30,6 +30,7 @@ def evaluate(
         _lateness(profile.judge, recording),
         _generator(profile.judge, recording.loads),
         _dropped(profile, recording),
+        *_count(profile, recording),
         _sample(profile.judge, slos),
         _steady(profile, recording),
         answers_checked(recording.checks),
@@ -90,6 +91,19 @@ def _dropped(profile: Profile, recording: Recording) -> Check:
         limit="0",
         why=f"more than maxInFlight ({profile.max_in_flight:,}) were unanswered at once",
     )
+
+
+def _count(profile: Profile, recording: Recording) -> Iterator[Check]:
+    """Whether users sent the number that they were given, before their time ended."""
+    if profile.count is not None:
+        sent = recording.total([len(recording.segments) - 1]).sent
+        yield Check(
+            name="number of requests",
+            passed=sent >= profile.count,
+            found=f"{sent:,}",
+            limit=f"{profile.count:,}",
+            why="the stage ended by its seconds before its number was reached",
+        )
 
 
 def _sample(limits: RunLimits, slos: Sequence[Objective]) -> Check:
@@ -169,7 +183,7 @@ def _behind(profile: Profile, thirds: Sequence[Counts]) -> str | None:
     """Correct responses per third, against what was due (open loop) or their mean (closed loop)."""
     mean = sum(third.answered for third in thirds) / len(thirds)
     for third in thirds:
-        due = mean if profile.arrivals == "closed" else third.due
+        due = mean if profile.arrivals == "closed" else third.due - third.others
         apart = abs(third.answered - due)
         if apart > due * (profile.judge.drift - 1) and apart > 3 * math.sqrt(max(due, 1)):
             return f"{third.answered:,} correct responses where {due:,.0f} were due"

@@ -16,7 +16,7 @@ CORRECT = 0
 DROPPED = 1
 FIRST_GROUP = 2
 
-_ARRAYS = {"due": "d", "late": "Q", "service": "Q", "index": "H", "outcome": "H"}
+_ARRAYS = {"due": "d", "late": "Q", "first": "Q", "service": "Q", "index": "H", "outcome": "H"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,14 @@ class Group:
     Attributes:
         wrong: a response came, with the expected status, and its content is incorrect.
         example: the first of them, in full.
+        expected: the profile expects this status as well as the right answer's: no failure at all.
     """
 
     name: str
     kind: str
     wrong: bool
     example: str
+    expected: bool = False
 
 
 @dataclass(slots=True)
@@ -58,18 +60,21 @@ class Checks:
 class Samples:
     """What happened since the last window."""
 
-    __slots__ = ("_cpu", "_due", "_index", "_late", "_outcome", "_service", "_wall")
+    __slots__ = ("_cpu", "_due", "_first", "_index", "_late", "_outcome", "_service", "_wall")
 
     def __init__(self) -> None:
         self._due = array("d")
-        self._late, self._service = array("Q"), array("Q")
+        self._late, self._first, self._service = array("Q"), array("Q"), array("Q")
         self._index, self._outcome = array("H"), array("H")
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
-    def add(self, due: float, late: float, service: float, index: int, outcome: int) -> None:
-        """Record one request; every time is in seconds."""
+    def add(
+        self, due: float, late: float, service: float, index: int, outcome: int, first: float = 0.0
+    ) -> None:
+        """Record one request; every time is in seconds, ``first`` from its sending."""
         self._due.append(due)
         self._late.append(int(late * 1e6) if late > 0 else 0)
+        self._first.append(int(first * 1e6))
         self._service.append(int(service * 1e6))
         self._index.append(index)
         self._outcome.append(outcome)
@@ -95,6 +100,7 @@ class Window:
     checks: Checks
     due: "array[float]"
     late: "array[int]"
+    first: "array[int]"
     service: "array[int]"
     index: "array[int]"
     outcome: "array[int]"

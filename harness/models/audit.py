@@ -16,11 +16,13 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.models import archive_contents, handler_code, packages, pickles
 from harness.models.archive_contents import ArchiveContents
-from harness.models.catalog import Model, PickleException
+from harness.models.catalog import Catalog, Model, PickleException
 from harness.models.handler_code import Import
+from harness.models.lock import Lock
 from harness.models.pickles import PickleFinding, Scan
 
 _REQUIRED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -108,6 +110,28 @@ def packages_of(repository: Repository) -> frozenset[str]:
     """The packages that the image has, by their canonical names."""
     texts = (repository.root / "apps/torchserve/image").glob("requirements*.txt")
     return frozenset(name for path in texts for name in packages.pins(path.read_text()))
+
+
+def refuse_pickles(store: Path, catalog: Catalog, built: Lock) -> None:
+    """Refuse to lock an archive with a pickle that may run anything, unless model.yaml accepts it.
+
+    Args:
+        store: the folder with the archives.
+        catalog: whose exceptions hold.
+        built: the archives.
+
+    Raises:
+        InputError: every finding.
+    """
+    today = datetime.now(UTC).date()
+    refused: list[str] = []
+    for name, locked in built.archives():
+        with archive_contents.opened(store / locked.mar) as files:
+            findings = pickles.scan(files).findings
+        accepted = catalog.models[name].pickles
+        refused += [f"{locked.mar}: {line}" for line in _pickle_errors(findings, accepted, today)]
+    if refused:
+        raise InputError("\n".join(refused), hint="`harness models audit` shows the whole archive")
 
 
 def _handler_file(contents: ArchiveContents) -> str:

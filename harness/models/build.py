@@ -94,6 +94,8 @@ class _Builder:
                 _prepare_samples(self._repository, model)
             return None
         pinned = pinned_sources(model, folder)
+        if model.license and "unknown" in (each.lower() for each in model.license.names):
+            console.note(f"! {model.name}: its license is unknown: ask before you serve it")
         for text in pinned:
             _note_license(model, text, remote.pin(text, folder).license)
         inputs = digest(model, folder)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -203,6 +203,11 @@ class License(Camel):
     weights: Word
     notice: str = ""
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the code and of the weights."""
+        return self.code, self.weights
+
 
 class Sample(Camel):
     """A request, and what is known of its right answer. With a reference, the whole answer comes
@@ -245,6 +250,7 @@ class Model(Camel):
     extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
     config: Config | None = None
     serving: Serving = Serving()
+    requirements: Literal["requirements.in", "requirements.txt"] | None = None  # read unnamed too
     reference: Source | None = None
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()

@@ -73,42 +73,56 @@ def by_snapshot(snapshot: ConfigSnapshot) -> Expected:
     return Expected(config, LOCAL_KEYS, snapshot.model_files)
 
 
-def by_render(environment: Environment) -> Expected:
-    """What the pods of a cluster should run: the settings in the Deployment that Helm makes.
+def by_render(environment: Environment) -> dict[str, Expected]:
+    """What the pods of each group should run: the settings in the Deployments that Helm makes.
 
     Raises:
-        HarnessError: the environment does not render to one, or that of an older chart.
+        HarnessError: the environment does not render to any, or to those of an older chart.
     """
-    carried = pod_settings.of(deployment(environment))
+    return {
+        group: _by_deployment(manifest, environment.name)
+        for group, manifest in deployments(environment).items()
+    }
+
+
+def _by_deployment(deployment: Value, env: str) -> Expected:
+    carried = pod_settings.of(deployment)
     if not carried:
         raise HarnessError(
-            f"the servers of {environment.name} carry no settings: their chart is an older one",
+            f"the servers of {env} carry no settings: their chart is an older one",
             hint="check them from the commit that runs, or upgrade (docs/upgrading.md)",
         )
     files = tuple(ModelFile(**each) for each in json.loads(carried["model-files.json"]))
     return Expected(properties.parse(carried["config.properties"]), frozenset(), files)
 
 
-def deployment(environment: Environment) -> Value:
-    """The Deployment of the release, as Helm makes it.
+def deployments(environment: Environment) -> dict[str, Value]:
+    """The Deployment of each group, as Helm makes it; it has the group's name.
 
     Raises:
         HarnessError: there is none, since the environment does not render whole.
     """
-    manifest = environment.find("Deployment", NAME, NAMESPACE)
-    if manifest is None:
+    manifests = {
+        each.name: each.value
+        for each in environment.of("Deployment")
+        if each.namespace == NAMESPACE and each.owner.kind == "HelmRelease"
+    }
+    if not manifests:
         why = "; ".join(fault.message for fault in environment.faults) or "it is not in Git"
         raise HarnessError(
-            f"Deployment/{NAMESPACE}/{NAME} of {environment.name} cannot be rendered: {why}",
+            f"no Deployment in {NAMESPACE} of {environment.name} can be rendered: {why}",
             hint="harness check",
         )
-    return manifest.value
+    return manifests
 
 
 def gpus(environment: Environment) -> int:
-    """GPUs of each pod."""
-    containers = items(deployment(environment), "spec", "template", "spec", "containers")
-    return sum(int(text(each, "resources", "limits", "nvidia.com/gpu") or 0) for each in containers)
+    """GPUs of one pod of each group."""
+    return sum(
+        int(text(container, "resources", "limits", "nvidia.com/gpu") or 0)
+        for deployment in deployments(environment).values()
+        for container in items(deployment, "spec", "template", "spec", "containers")
+    )
 
 
 def has_efs(environment: Environment) -> bool:

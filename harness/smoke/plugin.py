@@ -1,6 +1,6 @@
 """The pytest plugin of the suite: what the checks are given, which apply, and how they ended."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 import pytest
 
@@ -42,14 +42,18 @@ class Plugin:
 
     @pytest.fixture(scope="session")
     def servers(self) -> list[TorchServe]:
-        """Every server that runs; there has to be one."""
+        """Every server that runs; there has to be one of each group."""
         servers = self._target.servers()
-        if not servers:
-            raise HarnessError("no server runs")
+        running, expect = {server.group for server in servers}, self._target.expect()
+        if missing := sorted(expect.keys() - running):
+            raise HarnessError(f"no server of {', '.join(missing)} runs")
+        if unknown := sorted(running - expect.keys()):
+            names = ", ".join(expect)
+            raise HarnessError(f"a server of group {', '.join(unknown)} runs; Git has {names}")
         return servers
 
     @pytest.fixture(scope="session")
-    def expect(self) -> Expected:
+    def expect(self) -> Mapping[str, Expected]:
         return self._target.expect()
 
     def pytest_configure(self, config: pytest.Config) -> None:

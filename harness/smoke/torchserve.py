@@ -24,7 +24,8 @@ from testinfra.host import Host
 
 from harness.core.command import run
 from harness.core.errors import HarnessError, InputError
-from harness.core.values import Value, dig, items, text
+from harness.core.repository import FIRST_GROUP
+from harness.core.values import Value, dig, items, mapping, text
 from harness.embedded_server import CONFIG, FILES, Server
 from harness.snapshot import properties
 
@@ -108,6 +109,7 @@ class TorchServe:
 
     Attributes:
         name: of the pod, or of what it is.
+        group: the serving group that it belongs to.
         host: testinfra's view of where it runs.
         config_file: the config.properties that it was started with, there.
         files_file: the list of archives that the launcher has checked, there.
@@ -118,6 +120,7 @@ class TorchServe:
     """
 
     name: str
+    group: str
     host: Host
     config_file: str
     files_file: str
@@ -232,8 +235,12 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
     )
     ports = {text(each, "name"): dig(each, "containerPort") for each in items(container, "ports")}
     where = ("-n", namespace, "-c", _CONTAINER, "exec", "-i", name, "--")
+    labels = mapping(pod, "metadata", "labels")
+    # Pods of a release before groups have no label of their own.
+    group = labels.get("torchserve/group") or labels.get("app.kubernetes.io/instance")
     return TorchServe(
         name=name,
+        group=str(group or FIRST_GROUP),
         host=_host(backend, kubectl.environment),
         config_file="/etc/torchserve/config.properties",
         files_file="/etc/torchserve/model-files.json",
@@ -248,6 +255,7 @@ def embedded(server: Server) -> TorchServe:
     """The embedded server."""
     return TorchServe(
         name="the embedded server",
+        group=server.group,
         host=_host(LocalBackend(), {}),
         config_file=str(server.folder / CONFIG),
         files_file=str(server.folder / FILES),

@@ -8,7 +8,7 @@ import pytest
 from harness.core import repository
 from harness.core.repository import Repository
 from harness.models import samples
-from harness.models.catalog import Tolerance
+from harness.models.answer import Expected, Tolerance
 from harness.models.lock import Lock, LockedModel, write_lock
 from tests.launcher.conftest import archive
 
@@ -60,8 +60,9 @@ def fill(checkout: Repository, archive: Path) -> Repository:
     digest = hashlib.sha256(content).hexdigest()
     locked = LockedModel(version="1.0", mar="gated.mar", sha256=digest, size=len(content))
     write_lock(checkout.built_models / "lock.yaml", Lock(models={"gated": locked}))
+    expected = Expected(answer={"ok": True}, tolerance=Tolerance())
     sample = samples.PreparedSample(
-        "gated", "1.0", "ask", "application/octet-stream", b"ask", {"ok": True}, Tolerance()
+        "gated", "1.0", "ask", "application/octet-stream", b"ask", expected
     )
     samples.write_samples(samples.folder(checkout, "gated", "1.0"), [sample])
     return checkout

@@ -100,9 +100,10 @@ services:
     assert_mnist_by(imported, queue=99)
     assert row(imported, "HF_TOKEN") == (
         Outcome.ELSEWHERE,
-        "the chart's `env`, in helmrelease.yaml, from a Secret",
+        "the chart's `env`, in helmrelease.yaml: add it there with valueFrom, from a Secret",
     )
-    assert "hf_secret" not in str(imported.keys)
+    assert "hf_secret" not in str(imported)
+    assert imported.environment == {"OMP_NUM_THREADS": "1"}
 
 
 def test_a_kubernetes_manifest_with_its_config_map(write: Write, store: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from harness.models.lock import load_lock
 from harness.snapshot import config, properties
 from tests.importing.archives import Made
 from tests.importing.conftest import import_
+from tests.importing.forms import entry, snapshot
 
 CONFIG = (
     "inference_address=https://0.0.0.0:8443\nkeystore=/k.p12\nkeystore_pass=hunter2\n"
@@ -37,7 +39,8 @@ def repository(checkout: Repository, tmp_path: Path) -> Repository:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     folder = tmp_path / "store"
-    Made("mnist.mar", "mnist", "2.0", {"minWorkers": 2, "maxWorkers": 3}).write(folder)
+    config = {"minWorkers": 2, "maxWorkers": 3}
+    Made("mnist.mar", "mnist", "2.0", config, "# ours\ntransformers==4.44.0\n").write(folder)
     Made("nlp/ner model.mar", "other", "1.0").write(folder)
     return folder
 
@@ -61,7 +64,7 @@ def files(root: Path) -> dict[str, bytes]:
 def test_the_environment_is_whole(repository: Repository, old: Path, store: Path) -> None:
     imported = import_(old, store=store)
 
-    write.apply(repository, imported, Target("mine", "staging", store))
+    write.apply(repository, imported, Target("mine", "staging"))
 
     assert config.stale(repository, "mine") == {}
     written = properties.parse((repository.group("mine") / "config.properties").read_text())
@@ -78,16 +81,44 @@ def test_the_environment_is_whole(repository: Repository, old: Path, store: Path
 
 
 def test_what_depends_on_the_models_follows(repository: Repository, old: Path, store: Path) -> None:
-    write.apply(repository, import_(old, store=store), Target("mine", "staging", store))
+    imported = import_(old, "OMP_NUM_THREADS=1", "HF_TOKEN=secret", store=store)
+    write.apply(repository, imported, Target("mine", "staging"))
 
     release = yaml.safe_load((repository.group("mine") / "helmrelease.yaml").read_text())["spec"]
     assert release["values"]["drainSeconds"] == 1000
     assert release["values"]["test"] == {"model": "mnist"}
     assert release["timeout"] == "68m"
+    assert release["values"]["env"] == [{"name": "OMP_NUM_THREADS", "value": "1"}]
+    packages = (repository.models / "mnist/requirements.in").read_text()
+    assert packages.splitlines()[1:] == ["transformers==4.44.0"]
     serving = yaml.safe_load((repository.group("mine") / "serving.yaml").read_text())
     assert serving["protocols"] == ["torchserve", "kserve-v1"]
     mix = profile.load_profile(repository.cluster("mine") / "loadtest.yaml").mix
     assert [each.model for each in mix] == ["mnist", "ner"]
+
+
+def test_versions_stay_next_to_each_other(repository: Repository, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    versions = {}
+    for version, default in (("1.0", False), ("2.0", True)):
+        Made(f"r{version}.mar", "ranker", version).write(store)
+        versions[version] = entry(f"r{version}.mar", defaultVersion=default, maxWorkers=3)
+    versions["1.0"]["batchSize"] = 7
+    path = tmp_path / "config.properties"
+    path.write_text(f"model_snapshot={snapshot({'ranker': versions})}\nmodel_store={store}\n")
+
+    write.apply(repository, import_(path), Target("mine", "staging"))
+
+    written = properties.parse((repository.group("mine") / "config.properties").read_text())
+    ranker = json.loads(written["model_snapshot"])["models"]["ranker"]
+    assert {version: each["defaultVersion"] for version, each in ranker.items()} == {
+        "1.0": False,
+        "2.0": True,
+    }
+    assert (ranker["1.0"]["batchSize"], ranker["2.0"]["batchSize"]) == (7, 1)
+    assert (ranker["1.0"]["maxWorkers"], ranker["2.0"]["maxWorkers"]) == (3, 3)
+    [other] = load_lock(repository.lock).models["ranker"].others
+    assert (other.version, other.mar) == ("1.0", "r1.0.mar")
 
 
 def test_an_environment_that_exists_is_changed_by_force_alone(
@@ -97,10 +128,10 @@ def test_an_environment_that_exists_is_changed_by_force_alone(
     before = files(repository.root)
 
     with pytest.raises(UsageError, match="--force replaces its"):
-        write.apply(repository, imported, Target("staging", "staging", store))
+        write.apply(repository, imported, Target("staging", "staging"))
     assert files(repository.root) == before
 
-    write.apply(repository, imported, Target("staging", "staging", store, force=True))
+    write.apply(repository, imported, Target("staging", "staging", force=True))
     assert config.stale(repository, "staging") == {}
 
 
@@ -113,8 +144,8 @@ def test_a_failure_leaves_nothing_behind(repository: Repository, store: Path) ->
         both = {**imported.models, **bad.models}
         write.apply(
             repository,
-            type(imported)(imported.server, None, both, imported.keys, ()),
-            Target("mine", "staging", store),
+            replace(imported, models=both, others={**imported.others, **bad.others}),
+            Target("mine", "staging"),
         )
 
     assert files(repository.root) == before

@@ -12,6 +12,9 @@ It prints its port, then answers:
     GET  /close          closes the connection without a word
     GET  /echo           the request's headers as text
     GET  /count          how many requests came so far
+    GET  /stream/0.2     a first byte at once, the rest after so many seconds
+    GET  /turns/503      200 and that status, in turn
+    GET  /full           503 in the words that TorchServe has for a full queue
 """
 
 import argparse
@@ -56,7 +59,11 @@ class Stub:
                 lines = head.split("\r\n")
                 lengths = [line for line in lines if line.lower().startswith("content-length:")]
                 body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b""
-                answer = await self._answer(lines[0].split()[1], head, body)
+                path = lines[0].split()[1]
+                if path.startswith("/stream/"):
+                    await self._stream(writer, float(path.removeprefix("/stream/")))
+                    continue
+                answer = await self._answer(path, head, body)
                 if answer is None:
                     return
                 status, payload = answer
@@ -68,6 +75,12 @@ class Stub:
             pass
         finally:
             writer.close()
+
+    async def _stream(self, writer: asyncio.StreamWriter, seconds: float) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\na")
+        await writer.drain()
+        await asyncio.sleep(seconds)
+        writer.write(b"b")
 
     async def _answer(self, path: str, head: str, body: bytes) -> tuple[int, bytes] | None:
         self._count += 1
@@ -86,6 +99,12 @@ class Stub:
                 return None
             case "echo":
                 return 200, head.encode()
+            case "turns":
+                return (200, b'{"ok": true}') if self._count % 2 else (int(rest[0]), b"busy")
+            case "full":
+                message = f'Model "{rest[0]}" has no worker to serve inference request.'
+                error = {"code": 503, "type": "ServiceUnavailableException", "message": message}
+                return 503, json.dumps(error).encode()
             case "count":
                 return 200, str(self._count).encode()
         return 200, b'{"ok": true}'

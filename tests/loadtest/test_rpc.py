@@ -25,9 +25,17 @@ class Predictions(grpc.GenericRpcHandler):
         self._secret = secret
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if details.method == METHOD.replace("Predictions", "StreamPredictions"):
+            return grpc.unary_stream_rpc_method_handler(self._parts)
         if details.method != METHOD:
             return None
         return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    def _parts(self, request: bytes, _: grpc.ServicerContext) -> Iterator[bytes]:
+        """The version and each input, in the order of their names."""
+        for part in (b"v1", b"k", b"data"):
+            if part in request:
+                yield b"\x0a" + bytes([len(part)]) + part
 
     def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         if context._rpc_event.call_details.host == b"vision.example.com":  # type: ignore[attr-defined]
@@ -100,3 +108,23 @@ def test_a_wrong_answer_is_a_failure(
     report = loadtest.run(load, Target(address), {"adder": (sample("adder", 3),)}, tmp_path)
     assert report.wrong_answers == report.requests > 0
     assert report.failure_groups[0].example.startswith("sum: 2, not 3")
+
+
+def test_any_model_is_asked_by_its_path_and_as_a_stream(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    raw = {"name": "raw", "path": "/predictions/adder", "body": "two", "contains": '"sum": 2'}
+    form = {"data": "two", "k": "3"}
+    stream = {"name": "stream", "path": "/predictions/adder/v1", "form": form, "stream": True}
+    load = profile(
+        protocol="grpc",
+        auth={"env": "TOKEN"},
+        arrivals="closed",
+        mix=[{"request": raw}, {"request": {**stream, "contains": "v1kdata"}}],
+        stages=[{"kind": "hold", "users": 2, "requests": 20}],
+        judge={"lateness": 500, "drift": 100, "generatorCpu": 1},
+    )
+    report = loadtest.run(load, Target(address), {}, tmp_path)
+    assert report.failure_groups == []
+    assert all(part.requests for part in report.mix)

@@ -10,9 +10,9 @@ import pytest
 from harness import loadtest
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.loadtest import Report, Target, html
-from harness.loadtest.report import text as text_of
 from harness.loadtest.scrape import Server
 from harness.loadtest.swarm import Workers
+from harness.loadtest.terminal import text as text_of
 from tests.loadtest import stub_server
 from tests.loadtest.cases import profile
 

@@ -15,8 +15,9 @@ from harness import cli
 from harness.core.errors import InputError
 from harness.models import archive_contents, pickles
 from harness.models.archive import MANIFEST, text_entry
-from harness.models.audit import Audit, audit
-from harness.models.catalog import Model
+from harness.models.audit import Audit, audit, refuse_pickles
+from harness.models.catalog import Catalog, Model
+from harness.models.lock import Lock, LockedModel
 
 HANDLER = """\
 import json
@@ -210,6 +211,16 @@ def test_a_finding_is_accepted_with_a_reason_until_its_day(tmp_path):
     before, after = date(2027, 1, 31), date(2027, 2, 1)
     assert at(audit(path, IMAGE, model, before).errors, "eval") == []
     assert at(audit(path, IMAGE, model, after).errors, "a way to run any code") == ["a.pkl"]
+
+
+def test_no_archive_with_such_a_finding_is_locked(tmp_path):
+    path = mar(tmp_path / "m.mar", {MANIFEST: FILES[MANIFEST], "a.pkl": pickle.dumps(Evil())})
+    about = {"name": "minilm", "version": "1", "description": "x"}
+    model = Model.model_validate(about | {"artifact": {"adopted": {"archive": "m.mar"}}})
+    locked = LockedModel(version="1", mar=path.name, sha256="0" * 64, size=path.stat().st_size)
+    catalog, lock = Catalog(models={"minilm": model}), Lock(models={"minilm": locked})
+    with pytest.raises(InputError, match=r"m.mar: a.pkl: loading it imports .*\n  → `harness"):
+        refuse_pickles(tmp_path, catalog, lock)
 
 
 def test_a_damaged_archive_is_refused(tmp_path):

@@ -2,73 +2,27 @@
 
 import json
 import shutil
-import tarfile
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from harness import embedded_server
-from harness.core import repository
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.embedded_server import Server
 from harness.models import build, verify
-from harness.models.archive import MANIFEST
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, to_commit, write_lock
 from harness.models.samples import load_samples
 from harness.snapshot import config, properties
-
-NEW = "2024-03-20-18:11"
-HANDLER = "def handle(data, context):\n    return [{text!r} for _ in data or []]\n"
-
-
-def export(folder: Path, version: str) -> Path:
-    """A folder that answers with its version."""
-    (folder / "MAR-INF").mkdir(parents=True)
-    about = {"modelName": "exported", "modelVersion": version, "handler": "handler.py:handle"}
-    (folder / MANIFEST).write_text(json.dumps({"runtime": "python", "model": about}))
-    (folder / "handler.py").write_text(HANDLER.format(text=f"by {version}"))
-    return folder
+from tests.models.ranker import NEW, describe, plant, serve
 
 
 @pytest.fixture(scope="module")
 def ranker(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A checkout with one model in two versions: a .tar.gz, and a MAR under a name of its own."""
-    root = tmp_path_factory.mktemp("ranker")
-    home = root / "models/ranker"
-    home.mkdir(parents=True)
-    with tarfile.open(home / "ranker new.tar.gz", "w:gz") as packed:
-        packed.add(export(root / "new", NEW), "ranker")
-    with zipfile.ZipFile(home / "ranker_v1.mar", "w") as packed:
-        old = export(root / "old", "1.0")
-        for name in (MANIFEST, "handler.py"):
-            packed.write(old / name, name)
-    describe(root, {"1.0": {"archive": "ranker_v1.mar"}})
-    serve(root, {"minWorkers": 1, "maxWorkers": 1, "maxBatchDelay": 0}, {"1.0": {}})
-    jars = root / "apps/torchserve/image/jars.lock"
-    jars.parent.mkdir(parents=True)
-    shutil.copy(repository.find().jars_lock, jars)
-    return Repository(root)
-
-
-def describe(root: Path, versions: dict[str, dict[str, str]], version: str = NEW) -> None:
-    model = {"name": "ranker", "version": version, "versions": versions, "description": "Ranks."}
-    model["artifact"] = {"adopted": {"archive": "ranker new.tar.gz"}}
-    (root / "models/ranker/model.yaml").write_text(yaml.safe_dump(model))
-
-
-def serve(root: Path, model: dict[str, object], versions: object, **more: object) -> None:
-    group = root / "apps/torchserve/local/torchserve"
-    group.mkdir(parents=True, exist_ok=True)
-    (root / "clusters/local").mkdir(parents=True, exist_ok=True)
-    server = {"numberOfGpu": 0, "jobQueueSize": 10, "numberOfNettyThreads": 2}
-    models = {"ranker": {**model, "versions": versions, **more}}
-    (group / "serving.yaml").write_text(yaml.safe_dump({"server": server, "models": models}))
+    return plant(tmp_path_factory.mktemp("ranker"))
 
 
 @pytest.fixture

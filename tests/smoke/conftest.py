@@ -43,6 +43,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 POD = "torchserve-7d9c-x2x4z"
 STORE = "/home/model-server/model-store"
 _READY = {"type": "Ready", "status": "True", "reason": "Fine", "message": "fine"}
+_ACCEPTED = {**_READY, "type": "Accepted"}
 _MOUNT = (
     "127.0.0.1:/ {store} nfs4 {mode},relatime,vers=4.1,rsize=1048576,wsize=1048576,namlen=255,hard,"
     "noresvport,proto=tcp,port=20385,timeo=600,retrans=2,sec=sys,addr=127.0.0.1 0 0\n"
@@ -228,7 +229,13 @@ def _rendered(snapshot: config.ConfigSnapshot) -> list[dict[str, Any]]:
     return [
         _named("Deployment", "apps/v1", "torchserve", spec={"template": template}),
         _named("PersistentVolume", "v1", "torchserve-model-store", spec={"csi": csi}),
-        _named("HTTPRoute", "gateway.networking.k8s.io/v1", "torchserve", spec=route),
+        _named(
+            "HTTPRoute",
+            "gateway.networking.k8s.io/v1",
+            "torchserve",
+            spec=route,
+            status={"parents": [{"conditions": [dict(_ACCEPTED)]}]},
+        ),
     ]
 
 

@@ -37,6 +37,7 @@ REAL = {
     "management is unreachable from another pod": "c",
     "other pods cannot go around the gateway": "c",
     "the gateway refuses who has no credentials": "c",
+    "the gateway accepts every route": "c",
 }
 LACKS = {"c": {}, "l": target._LACKS_LOCAL, "e": target._LACKS_EMBEDDED}
 

@@ -17,8 +17,9 @@ import pytest
 from harness.launcher import libraries
 from harness.models.catalog import Catalog, Model
 from harness.models.lock import Lock
-from harness.snapshot import config, importer, preflight, properties
+from harness.snapshot import config, preflight, properties
 from harness.snapshot.serving import ServingSettings
+from tests.importing.conftest import import_
 from tests.snapshot.archives import write_archive
 
 MODELS = {
@@ -96,7 +97,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = ServingSettings.model_validate(
         {
             "server": SERVER,
-            "models": {name: model.serving for name, model in models.items()},
+            "models": {
+                name: model.serving.model_dump(by_alias=True) for name, model in models.items()
+            },
         }
     )
     snapshot = config.build("test", Catalog(models=models), lock, settings)
@@ -176,14 +179,18 @@ def test_torchserve_writes_back_the_same_settings(ours: Path, written_back: Path
 
 @pytest.mark.torchserve
 def test_what_torchserve_writes_can_be_imported(written_back: Path) -> None:
-    imported = importer.read(written_back)
+    imported = import_(written_back)
 
-    assert {name: model.version for name, model in imported.models.items()} == {
+    assert imported.refused == ()
+    assert {name: each.version for name, each in imported.models.items()} == {
         name: version for name, (version, _) in MODELS.items()
     }
     for name, (_, serving) in MODELS.items():
-        assert imported.models[name].serving.model_dump(by_alias=True).items() >= serving.items()
-    assert imported.server.job_queue_size == 7
+        entry = imported.models[name].entry.model_dump(by_alias=True)
+        assert entry.items() >= serving.items()
+    server = imported.server.model_dump(by_alias=True, exclude_defaults=True)
+    # What it does not know, it keeps; an import names it.
+    assert server == {key: SERVER[key] for key in SERVER if key != "properties"}
 
 
 def entries(

@@ -25,7 +25,7 @@ _VERSIONS = {
     ],
     "apps/v1": ["DaemonSet", "Deployment", "ReplicaSet"],
     "batch/v1": ["Job"],
-    "gateway.networking.k8s.io/v1": ["Gateway", "HTTPRoute"],
+    "gateway.networking.k8s.io/v1": ["Gateway", "GRPCRoute", "HTTPRoute"],
     "helm.toolkit.fluxcd.io/v2": ["HelmRelease"],
     "kustomize.toolkit.fluxcd.io/v1": ["Kustomization"],
     "policy/v1": ["PodDisruptionBudget"],

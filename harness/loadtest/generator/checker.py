@@ -19,10 +19,11 @@ _EXAMPLE = 400  # characters: enough for TorchServe's message, short enough not 
 
 
 class Response(NamedTuple):
-    """A status and a body."""
+    """A status, a body, and the moment of its first byte (``now``)."""
 
     status: int
     body: bytes
+    first: float
 
 
 class NoResponse(Exception):  # noqa: N818 - an outcome, not an error of ours
@@ -57,7 +58,10 @@ class Checker:
             return CORRECT
         if response.status not in expected.status:
             return self._group(
-                index, f"HTTP {response.status}{_type(response.body)}", _text(response.body)
+                index,
+                f"HTTP {response.status}{_type(response.body)}",
+                _text(response.body),
+                expected=response.status in self._requests[index].also,
             )
         try:
             reason = self._wrong(index, response.body)
@@ -91,7 +95,9 @@ class Checker:
         """The outcome of a request without a response."""
         return self._group(index, error.kind, error.example)
 
-    def _group(self, index: int, kind: str, example: str, *, wrong: bool = False) -> int:
+    def _group(
+        self, index: int, kind: str, example: str, *, wrong: bool = False, expected: bool = False
+    ) -> int:
         name = self._requests[index].name
         if len(self._numbers) >= _MAX_GROUPS and (name, kind) not in self._numbers:
             name, kind = "", "failures of further kinds"
@@ -100,7 +106,7 @@ class Checker:
             number = self._numbers[name, kind] = FIRST_GROUP + len(self._numbers)
             if self._secret:
                 example = example.replace(self._secret, "•••")
-            self.new.append(Group(name, kind, wrong, example[:_EXAMPLE]))
+            self.new.append(Group(name, kind, wrong, example[:_EXAMPLE], expected))
         return number
 
 

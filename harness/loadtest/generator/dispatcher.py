@@ -8,6 +8,7 @@ as packed arrays: making histograms here would cost the sending time it is to me
 
 import bisect
 import contextlib
+import dataclasses
 import gc
 import itertools
 import os
@@ -50,6 +51,7 @@ class Dispatcher:
         self._prepared: list[Any] = [self._client.prepare(request) for request in plan.requests]
         self._checker = Checker(plan.requests, token)
         self._in_flight = 0
+        self._remaining: int | None = None
         self._start = 0.0
         self._samples = Samples()
         with contextlib.suppress(PermissionError):
@@ -96,17 +98,33 @@ class Dispatcher:
     def _closed(self) -> None:
         highest = max(max(piece.first, piece.last) for piece in self._pieces)
         users = range(self._worker, min(int(highest), self._plan.max_in_flight), self._workers)
+        self._remaining = self._share(min(int(self._pieces[-1].first), self._plan.max_in_flight))
         gevent.joinall([gevent.spawn(self._user, number) for number in users])
 
+    def _share(self, users: int) -> int | None:
+        """This generator's part of the last piece's count: as many as it has users there."""
+        if self._plan.count is None:
+            return None
+        ours = len(range(self._worker, users, self._workers))
+        before = sum(len(range(each, users, self._workers)) for each in range(self._worker))
+        return self._plan.count * (before + ours) // users - self._plan.count * before // users
+
     def _user(self, number: int) -> None:
-        end = sum(piece.seconds for piece in self._pieces)
+        end, last = sum(piece.seconds for piece in self._pieces), self._pieces[-1].start
         picks = self._picks(f"/{number}")
+        think = random.Random(f"think/{self._plan.seed}/{number}")  # noqa: S311
         while (due := now() - self._start) < end:
-            if arrivals.level(self._pieces, due) > number:
-                self._in_flight += 1
-                self._send(due, next(picks))
-            else:
+            if arrivals.level(self._pieces, due) <= number:
                 gevent.sleep(0.05)
+                continue
+            if due >= last and self._remaining is not None:
+                if not self._remaining:
+                    return
+                self._remaining -= 1
+            self._in_flight += 1
+            self._send(due, next(picks))
+            if self._plan.pause[1]:
+                gevent.sleep(think.uniform(*self._plan.pause))
 
     def _picks(self, stream: str) -> Iterator[int]:
         """Which request comes next: seeded, by weight."""
@@ -122,13 +140,15 @@ class Dispatcher:
             response: Response | NoResponse = self._client.send(self._prepared[index])
         except NoResponse as error:
             response = error
-        answered = now()
+        answered = first = now()
         self._in_flight -= 1
         if isinstance(response, Response):
+            first = response.first
             outcome = self._checker.check(index, response)
         else:
             outcome = self._checker.record_silence(index, response)
-        self._samples.add(due, sent - self._start - due, answered - sent, index, outcome)
+        late, service = sent - self._start - due, answered - sent
+        self._samples.add(due, late, service, index, outcome, first - sent)
 
     def _report_each_second(self) -> None:
         for second in itertools.count(1):
@@ -139,9 +159,7 @@ class Dispatcher:
         samples, self._samples = self._samples, Samples()
         window = samples.pack()
         window["in_flight"] = self._in_flight
-        window["groups"] = [
-            [group.name, group.kind, group.wrong, group.example] for group in self._checker.new
-        ]
+        window["groups"] = [list(dataclasses.astuple(group)) for group in self._checker.new]
         window["checks"] = self._checker.checks.take()
         self._checker.new.clear()
         self._report(window)

@@ -4,6 +4,7 @@ a request than a small model does.
 """
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from gevent import socket, ssl  # type: ignore[import-untyped]
@@ -24,20 +25,25 @@ class Rest:
     def __init__(self, plan: Plan, secret: str | None) -> None:
         url = urlsplit(plan.url)
         self._address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._tls = _tls(plan) if url.scheme == "https" else None
         self._name = plan.host.rsplit(":", 1)[0]
         self._timeout = plan.timeout
-        self._common = [f"Host: {plan.host}", "User-Agent: harness-loadtest"]
+        self._common = {"Host": plan.host, "User-Agent": "harness-loadtest"}
         if plan.auth:
-            self._common.append(f"{plan.auth.header}: {plan.auth.prefix}{secret}")
+            self._common[plan.auth.header] = f"{plan.auth.prefix}{secret}"
         self._idle: list[_Connection] = []
 
     def prepare(self, request: Request) -> tuple[bytes, bool]:
         """The request as it goes over the wire, and whether its response has no body."""
-        lines = [f"{request.method} {request.path} HTTP/1.1", *self._common]
-        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        # A header of the request replaces the common one, and the length is the body's own.
+        headers: dict[str, tuple[str, str]] = {}
+        for name, content in (*self._common.items(), *request.headers.items()):
+            headers[name.lower()] = (name, content)
+        headers.pop("content-length", None)
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
-            lines.append(f"Content-Length: {len(request.body)}")
+            headers["content-length"] = ("Content-Length", str(len(request.body)))
+        lines = [f"{request.method} {request.path} HTTP/1.1"]
+        lines += [f"{name}: {content}" for name, content in headers.values()]
         head = "\r\n".join(lines) + "\r\n\r\n"
         return head.encode("latin-1") + request.body, request.method == "HEAD"
 
@@ -61,7 +67,7 @@ class Rest:
             self._idle.append(connection)
         else:
             connection.close()
-        return Response(response.get_code(), bytes(response.body))
+        return Response(response.get_code(), bytes(response.body), response.first)
 
     def _connect(self) -> "_Connection":
         while self._idle:
@@ -86,6 +92,14 @@ class Rest:
             case _:
                 words = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)
                 return NoResponse(words.removesuffix(" Error").lower(), str(error))
+
+
+def _tls(plan: Plan) -> Any:
+    context = ssl.create_default_context(cadata=plan.ca or None)
+    if not plan.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class _Connection:
@@ -114,6 +128,8 @@ class _Connection:
             data = sock.recv(_BLOCK)
             if not data and not parser.begun:
                 raise ConnectionResetError("the server closed the connection without an answer")
+            if not parser.first:
+                parser.first = now()
             parser.feed(data)
             if not data and not parser.complete:
                 raise ConnectionResetError("the server closed the connection within its answer")
@@ -128,6 +144,7 @@ class _Parser(HTTPResponseParser):
         self.headless = headless
         self.begun = False
         self.complete = False
+        self.first = 0.0
         self.body = bytearray()
 
     def _on_message_begin(self) -> None:

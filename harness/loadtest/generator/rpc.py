@@ -1,21 +1,28 @@
 """TorchServe's gRPC inference API, ``org.pytorch.serve.grpc.inference.InferenceAPIsService``.
 
-The wheel ships no stubs, and two messages are all that a prediction needs, so they are described
+The wheel ships no stubs, and two messages are all that predictions need, so they are described
 here field by field, as TorchServe's inference.proto does.
 """
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc.experimental import gevent as grpc_gevent
 
-from harness.loadtest.generator.checker import NoResponse, Response
+from harness.loadtest.generator.checker import NoResponse, Response, now
 from harness.loadtest.plan import Plan, Request
+from harness.loadtest.raw_request import PREDICTIONS
+
+Prepared = tuple[str, bytes, tuple[tuple[str, str], ...], bool]
+"""A host, a message, its metadata, and whether it is answered by a stream."""
+
+_OF_HTTP = {"content-length", "content-type", "host", "te", "user-agent"}  # gRPC's own
 
 PACKAGE = "org.pytorch.serve.grpc.inference"
 METHOD = f"/{PACKAGE}.InferenceAPIsService/Predictions"
+STREAM = f"/{PACKAGE}.InferenceAPIsService/StreamPredictions"
 
 _Field = descriptor_pb2.FieldDescriptorProto
 
@@ -63,39 +70,60 @@ class Rpc:
             ((plan.auth.header.lower(), f"{plan.auth.prefix}{secret}"),) if plan.auth else ()
         )
         self._host = plan.host
-        hosts = {plan.host, *(request.host for request in plan.requests if request.host)}
-        self._calls = {
-            host: _channel(plan.url, host).unary_unary(
-                METHOD, request_serializer=None, response_deserializer=self._response.FromString
-            )
-            for host in hosts
+        hosts = {plan.host, *filter(None, map(_host, plan.requests))}
+        channels = {host: _channel(plan, host) for host in hosts}
+        read = self._response.FromString
+        self._unary = {
+            host: channel.unary_unary(METHOD, None, read) for host, channel in channels.items()
+        }
+        self._stream = {
+            host: channel.unary_stream(STREAM, None, read) for host, channel in channels.items()
         }
 
-    def prepare(self, request: Request) -> tuple[str, bytes]:
-        """The host that it goes to, and the serialized request."""
-        message = self._request(model_name=request.model, input={"data": request.body})
-        return request.host or self._host, bytes(message.SerializeToString())
+    def prepare(self, request: Request) -> Prepared:
+        """The host, the serialized request, its metadata, and whether the answer is a stream."""
+        named = PREDICTIONS.fullmatch(request.path[request.path.rindex("/predictions/") :])
+        model, version = (unquote(part) if part else None for part in named.groups())  # type: ignore[union-attr]
+        inputs = dict(request.fields) or {"data": request.body}
+        message = self._request(model_name=model, model_version=version, input=inputs)
+        ours = {} if request.model else {k.lower(): v for k, v in request.headers.items()}
+        host = _host(request) or self._host
+        ours = {name: content for name, content in ours.items() if name not in _OF_HTTP}
+        metadata = tuple({**dict(self._metadata), **ours}.items())
+        return host, bytes(message.SerializeToString()), metadata, request.stream
 
-    def send(self, prepared: tuple[str, bytes]) -> Response:
-        """Send a request and read its response.
+    def send(self, prepared: Prepared) -> Response:
+        """Send a request and read its response: of a stream, all parts as one.
 
         Raises:
             NoResponse: the call ended with any status but OK.
         """
-        host, message = prepared
-        call = self._calls[host]
+        host, message, metadata, is_stream = prepared
+        first, parts = 0.0, []
         try:
-            response = call(message, timeout=self._timeout, metadata=self._metadata)
+            if is_stream:
+                answers = self._stream[host](message, timeout=self._timeout, metadata=metadata)
+            else:
+                answers = [self._unary[host](message, timeout=self._timeout, metadata=metadata)]
+            for part in answers:
+                first = first or now()
+                parts.append(part.prediction)
         except grpc.RpcError as error:
             raise NoResponse(f"gRPC {error.code().name}", str(error.details())) from error
-        return Response(200, response.prediction)
+        return Response(200, b"".join(parts), first or now())
 
 
-def _channel(target: str, host: str) -> grpc.Channel:
-    """A channel to a URL, whose requests carry a host of their own."""
-    url = urlsplit(target)
+def _host(request: Request) -> str | None:
+    """The host of a request's own: of its model's group, or its Host header."""
+    named = {name.lower(): content for name, content in request.headers.items()}
+    return request.host or named.get("host")
+
+
+def _channel(plan: Plan, host: str) -> grpc.Channel:
+    """A channel to the plan's address, whose requests carry a host of their own."""
+    url = urlsplit(plan.url)
     options = [("grpc.default_authority", host), ("grpc.max_receive_message_length", -1)]
     if url.scheme == "https":
-        credentials = grpc.ssl_channel_credentials()
+        credentials = grpc.ssl_channel_credentials(plan.ca.encode() or None)
         return grpc.secure_channel(url.netloc, credentials, options=options)
     return grpc.insecure_channel(url.netloc, options=options)

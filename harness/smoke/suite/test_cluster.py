@@ -7,7 +7,7 @@ from harness.core.values import dig, items, text
 from harness.kubernetes import kinds, pod_settings, reconciliation, status
 from harness.kubernetes.api import ApiError
 from harness.smoke.check import Need, check
-from harness.smoke.expected import NAME, NAMESPACE, deployment
+from harness.smoke.expected import NAME, NAMESPACE, deployments
 from harness.smoke.target import Cluster, Target
 
 _RESTARTS = 3  # of a server within a release: a few are crashes that healed, more are a loop
@@ -38,23 +38,27 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
 
 @check(Need.CLUSTER, then="harness snapshot check --env {env}; harness status {at}")
 def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Cluster) -> None:
-    rendered = pod_settings.of(deployment(cluster.rendered()))
-    live = cluster.api.get(kinds.DEPLOYMENT, NAME, NAMESPACE)
-    assert live, f"there is no Deployment {NAMESPACE}/{NAME}"
-    carried = pod_settings.of(live)
     commit = target.release.commit[:12] if target.release else ""
-    for key in rendered.keys() | carried.keys():
-        same = rendered.get(key) == carried.get(key)
-        assert same, f"Deployment {NAMESPACE}/{NAME}: {key} is not what commit {commit} makes it"
+    for group, deployment in deployments(cluster.rendered()).items():
+        live = cluster.api.get(kinds.DEPLOYMENT, group, NAMESPACE)
+        assert live, f"there is no Deployment {NAMESPACE}/{group}"
+        rendered, carried = pod_settings.of(deployment), pod_settings.of(live)
+        for key in rendered.keys() | carried.keys():
+            differs = f"Deployment {NAMESPACE}/{group}: {key} is not what commit {commit} makes it"
+            assert rendered.get(key) == carried.get(key), differs
 
 
 @check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget torchserve")
 def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
-    budget = cluster.api.get(kinds.POD_DISRUPTION_BUDGET, NAME, NAMESPACE)
-    assert budget, f"there is no PodDisruptionBudget {NAMESPACE}/{NAME}"
-    allowed = dig(budget, "status", "disruptionsAllowed")
-    assert isinstance(allowed, int), "its pods have not been counted yet"
-    assert allowed >= 1, f"it allows {allowed} disruptions: a drained node would wait indefinitely"
+    for group in deployments(cluster.rendered()):
+        budget = cluster.api.get(kinds.POD_DISRUPTION_BUDGET, group, NAMESPACE)
+        assert budget, f"there is no PodDisruptionBudget {NAMESPACE}/{group}"
+        allowed = dig(budget, "status", "disruptionsAllowed")
+        assert isinstance(allowed, int), f"the pods of {group} have not been counted yet"
+        forever = (
+            f"{group}: it allows {allowed} disruptions: a drained node would wait indefinitely"
+        )
+        assert allowed >= 1, forever
     pods = cluster.pods()
     assert pods, "no server runs"
     for pod in pods:

@@ -2,7 +2,6 @@
 
 from harness.core.values import Value, dig, text
 from harness.kubernetes import kinds
-from harness.smoke import expected
 from harness.smoke.check import Need, check
 from harness.smoke.target import Cluster
 from harness.smoke.torchserve import TorchServe
@@ -19,7 +18,7 @@ def test_nodes_offer_their_gpus(cluster: Cluster) -> None:
     offered = {text(node, "metadata", "name"): _gpus(node) for node in nodes}
     without = [name for name, gpus in offered.items() if not gpus]
     assert not without, f"{', '.join(without)}: no {_RESOURCE} is allocatable"
-    requested = len(cluster.pods()) * expected.gpus(cluster.rendered())
+    requested = sum(server.gpus for server in cluster.servers())
     assert sum(offered.values()) >= requested, f"{requested} GPUs are requested: {offered}"
 
 

@@ -1,8 +1,10 @@
 """Who reaches what: nothing but inference, and only through the gateway with its credentials."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from harness.core.values import text
+from harness.core.values import items, text
 from harness.loadtest.gateway import behind
 from harness.smoke import gateway, probe_pod
 from harness.smoke.check import Need, check
@@ -10,6 +12,7 @@ from harness.smoke.expected import Expected
 from harness.smoke.probe_pod import Port
 from harness.smoke.target import Cluster
 from harness.smoke.torchserve import TorchServe
+from harness.snapshot.routes import element
 
 _REFUSED = (401, 403)
 
@@ -69,14 +72,31 @@ def test_other_pods_cannot_go_around_the_gateway(
 
 
 @check(Need.GATEWAY, then="{kubectl} -n envoy-gateway-system describe securitypolicy torchserve")
-def test_the_gateway_refuses_who_has_no_credentials(cluster: Cluster, expect: Expected) -> None:
+def test_the_gateway_refuses_who_has_no_credentials(
+    cluster: Cluster, expect: Mapping[str, Expected]
+) -> None:
     endpoint = behind(cluster.gateway, "rest")
-    model = next(name for name, *_ in expect.models.entries())
-    for headers in ({}, {"Authorization": "Bearer nobody"}):
-        status = gateway.post(endpoint, f"/predictions/{model}", headers)
-        who = "a wrong token" if headers else "no token"
-        failure = f"{endpoint.url} answers {status} to {who}, not 401 (Unauthorized)"
-        assert status in _REFUSED, failure
+    models = sorted({name for git in expect.values() for name, *_ in git.models.entries()})
+    for path in [f"/predictions/{element(model)}" for model in models]:
+        for headers in ({}, {"Authorization": "Bearer nobody"}):
+            status = gateway.post(endpoint, path, headers)
+            who = "a wrong token" if headers else "no token"
+            failure = f"{endpoint.url}{path} answers {status} to {who}, not 401 (Unauthorized)"
+            assert status in _REFUSED, failure
+
+
+@check(Need.GATEWAY, then="{kubectl} -n torchserve get httproutes,grpcroutes -o yaml")
+def test_the_gateway_accepts_every_route(cluster: Cluster) -> None:
+    for kind, plural in (("HTTPRoute", "httproutes"), ("GRPCRoute", "grpcroutes")):
+        live = {text(each, "metadata", "name"): each for each in cluster.gateway.routes(plural)}
+        for route in cluster.rendered().of(kind):
+            assert route.name in live, f"there is no {route}"
+            parents = items(live[route.name], "status", "parents")
+            assert parents, f"{route}: no gateway has taken it up"
+            for condition in (each for parent in parents for each in items(parent, "conditions")):
+                why = f"{text(condition, 'reason')}: {text(condition, 'message')}"
+                refused = f"{route} is not {text(condition, 'type')}: {why}"
+                assert text(condition, "status") == "True", refused
 
 
 def _closed(server: TorchServe) -> dict[str, int]:

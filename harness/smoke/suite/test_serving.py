@@ -38,9 +38,9 @@ def test_torchserve_is_the_pinned_version(target: Target, servers: list[TorchSer
 
 
 @check(Need.SERVER, then=_LOGS)
-def test_every_worker_is_ready(expect: Expected, servers: list[TorchServe]) -> None:
+def test_every_worker_is_ready(expect: Mapping[str, Expected], servers: list[TorchServe]) -> None:
     for server in servers:
-        for name, version, entry in expect.models.entries():
+        for name, version, entry in expect[server.group].models.entries():
             workers = server.describe(name, version)["workers"]
             ready = [worker for worker in workers if worker["status"] == "READY"]
             short = f"{server.name}: {name} has {len(ready)} of {entry.min_workers} workers READY"
@@ -52,15 +52,18 @@ def test_every_worker_is_ready(expect: Expected, servers: list[TorchServe]) -> N
     then="harness snapshot check --env {env}; harness status {at}",
     embedded="harness snapshot check --env {env}",
 )
-def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[TorchServe]) -> None:
+def test_the_servers_run_the_snapshot_of_git(
+    expect: Mapping[str, Expected], servers: list[TorchServe]
+) -> None:
     for server in servers:
-        for key in expect.config.keys() | server.config.keys():
-            expected_value, actual_value = expect.config.get(key), server.config.get(key)
-            same = actual_value == expected_value or key in expect.may_differ
+        git = expect[server.group]
+        for key in git.config.keys() | server.config.keys():
+            expected_value, actual_value = git.config.get(key), server.config.get(key)
+            same = actual_value == expected_value or key in git.may_differ
             assert same, (
                 f"{server.name}: {key} is {actual_value!r}, in Git it is {expected_value!r}"
             )
-        for name, version, entry in expect.models.entries():
+        for name, version, entry in git.models.entries():
             described = server.describe(name, version)
             for theirs, ours in _SETTINGS.items():
                 actual_value, expected_value = described[theirs], getattr(entry, ours)
@@ -72,11 +75,14 @@ def test_the_servers_run_the_snapshot_of_git(expect: Expected, servers: list[Tor
 @check(Need.SERVER, then=_LOGS)
 def test_each_model_gives_the_right_answer(
     target: Target,
-    expect: Expected,
+    expect: Mapping[str, Expected],
     servers: list[TorchServe],
     record_property: Callable[[str, object], None],
 ) -> None:
-    prepared = samples.load_samples(target.repository, expect.lock)
+    by_group = {
+        group: samples.load_samples(target.repository, git.lock) for group, git in expect.items()
+    }
+    prepared = {name: known for models in by_group.values() for name, known in models.items()}
     for name, model_samples in prepared.items():
         if not model_samples and "/" not in name:
             raise InputError(
@@ -88,7 +94,7 @@ def test_each_model_gives_the_right_answer(
     if recorded:
         record_property("note", f"the answers of {', '.join(recorded)} are recorded")
     for server in servers:
-        for path, sample in _requests(prepared):
+        for path, sample in _requests(by_group[server.group]):
             reply = server.predict(path, sample.body, sample.content_type)
             what = f"{server.name}: {path}, asked for {sample.name}"
             difference = answer.wrong_response(sample.expected, reply.status, reply.body)
@@ -101,12 +107,12 @@ def test_each_model_gives_the_right_answer(
     then="{kubectl} -n torchserve port-forward deploy/torchserve 8090 & "
     "curl 127.0.0.1:8090/metrics",
 )
-def test_metrics_are_served(expect: Expected, servers: list[TorchServe]) -> None:
+def test_metrics_are_served(expect: Mapping[str, Expected], servers: list[TorchServe]) -> None:
     for server in servers:
         reply = server.request(f"{server.launcher}/metrics")
         figures = reply.body.decode()
         assert reply.status == 200, f"{server.name}: HTTP {reply.status}"
-        for name, version, _ in expect.models.entries():
+        for name, version, _ in expect[server.group].models.entries():
             of = f'launcher_workers_ready{{model_name="{name}",model_version="{version}"}}'
             assert of in figures, f"{server.name}: the launcher has no figures of {name} {version}"
         passed_on = "Requests2XX" in figures

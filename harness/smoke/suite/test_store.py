@@ -1,5 +1,7 @@
 """The model store: mounted as it has to be, with the archives that Git pins."""
 
+from collections.abc import Mapping
+
 from harness.core.errors import InputError
 from harness.core.values import Value, dig, items, text
 from harness.kubernetes import kinds
@@ -42,9 +44,11 @@ _SYNC_AGAIN = (
 
 
 @check(Need.SERVER, then=_SYNC_AGAIN, embedded="harness models verify")
-def test_the_archives_have_their_checksums(expect: Expected, servers: list[TorchServe]) -> None:
+def test_the_archives_have_their_checksums(
+    expect: Mapping[str, Expected], servers: list[TorchServe]
+) -> None:
     for server in servers:
-        for file in expect.files:
+        for file in expect[server.group].files:
             archive = server.host.file(f"{server.config['model_store']}/{file.name}")
             assert archive.exists, f"{server.name}: {file.name} not found"
             sha256 = archive.sha256sum

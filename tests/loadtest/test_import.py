@@ -1,0 +1,179 @@
+"""Load scripts that people have, as profiles: what they send, how fast, and what is left out."""
+
+import ast
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cli import main
+from harness.core import document
+from harness.core.errors import InputError
+from harness.loadtest import Profile
+from harness.loadtest.scripts import Script, read
+
+SCRIPTS = Path(__file__).parents[1] / "testdata" / "loadscripts"
+
+
+def _read(text: str, name: str = "load.sh") -> Script:
+    return read(Path(name), text)
+
+
+def _profile(script: Script) -> Profile:
+    return document.load_text(script.text("a script"), Path("p.yaml"), Profile)
+
+
+def _request(line: str) -> dict[str, object]:
+    [entry] = _profile(_read(line)).content["mix"]
+    return {key: each for key, each in entry["request"].items() if key not in ("status", "stream")}
+
+
+def test_curl_commands_become_requests() -> None:
+    script = _read((SCRIPTS / "commands.sh").read_text())
+    put, form, as_json, urlencoded, options = [
+        entry["request"] for entry in _profile(script).content["mix"]
+    ]
+    assert (put["method"], put["bodyFile"]) == ("PUT", "kitten_small.jpg")
+    assert form["form"] == {"data": "@0.png;type=image/png", "text": "a b"}
+    assert form["headers"] == {"Host": "models.example.com"}
+    assert as_json["json"] == {"instances": [{"data": "aGVsbG8="}]}
+    assert (urlencoded["path"], urlencoded["body"]) == ("/predictions/toxic?k=1", "text=hello")
+    assert urlencoded["headers"] == {"Content-Type": "application/x-www-form-urlencoded"}
+    assert options["method"] == "OPTIONS"
+    assert script.insecure
+    assert script.auth == "TOKEN"
+    assert "eyJhbGciOi" not in script.text("a script")
+
+
+@pytest.mark.parametrize(
+    ("line", "keys"),
+    [
+        ("curl h/p", {"path": "/p"}),
+        ("$ curl -XPOST h/p -d@b.json", {"path": "/p", "bodyFile": "b.json"}),
+        ("curl --json '[1]' h/p", {"path": "/p", "json": [1]}),
+        ("curl -G -d a=1 -d b=2 h/p", {"path": "/p?a=1&b=2"}),
+        ("curl -T a.jpg h/predictions/", {"path": "/predictions/a.jpg", "method": "PUT"}),
+        ("curl --form-string 'data=@x' h/p", {"form": {"data": "@x"}}),
+        ("curl -F 'data=<x.txt' h/p", {"form": {"data": "@x.txt"}}),
+        ("curl -I h/p 2>/dev/null", {"method": "HEAD"}),
+        ('curl --data-raw $\'{"a": "\\u00e4"}\' h/p', {"json": {"a": "ä"}}),
+        ("ab -n1000 -c 10 -p kitten.jpg -T image/jpeg http://h/p", {"bodyFile": "kitten.jpg"}),
+        ("hey -n 9 -m POST -d '{\"a\": 1}' http://h/p", {"json": {"a": 1}}),
+        ("hey -z 30s -host a.example http://h/p", {"headers": {"Host": "a.example"}}),
+        ("wrk -t2 -c100 -d30s --latency http://h/p", {"path": "/p"}),
+    ],
+)
+def test_a_line_becomes_a_request(line: str, keys: dict[str, object]) -> None:
+    assert keys.items() <= _request(line).items()
+
+
+@pytest.mark.parametrize(
+    ("line", "arrivals", "stage"),
+    [
+        ("ab -n 1000 -c 10 http://h/p", "closed", {"users": 10, "requests": 1000}),
+        ("hey http://h/p", "closed", {"users": 50, "requests": 200}),
+        ("hey -z 5m -c 4 http://h/p", "closed", {"users": 4, "seconds": 300}),
+        ("hey -z 10s -c 4 -q 5 http://h/p", "constant", {"rate": 20, "seconds": 10}),
+        ("wrk -c 8 -d 30s http://h/p", "closed", {"users": 8, "seconds": 30}),
+        ("wrk2 -R 100 -d 1m http://h/p", "constant", {"rate": 100, "seconds": 60}),
+        ("curl http://h/p", "closed", {"users": 1, "seconds": 60}),
+    ],
+)
+def test_the_pace_is_carried_over(line: str, arrivals: str, stage: dict[str, float]) -> None:
+    profile = _profile(_read(line))
+    assert profile.arrivals == arrivals
+    assert stage.items() <= profile.content["stages"][0].items()
+
+
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1).filter(
+        lambda body: body[0] not in "@-{["
+    )
+)
+def test_any_text_of_curl_is_sent_as_it_is(body: str) -> None:
+    request = _request(f"curl -d {shlex.quote(body)} http://h/p")
+    assert request["body"] == body
+
+
+def test_a_locustfile_is_read_and_not_executed() -> None:
+    script = _read((SCRIPTS / "locustfile.txt").read_text(), "locustfile.py")
+    profile = _profile(script)
+    mix = {entry["request"]["name"]: entry for entry in profile.content["mix"]}
+    assert mix["coco-model"]["request"]["json"] == {"instances": [{"data": "aGVsbG8="}]}
+    assert mix["coco-model"]["weight"] == 3
+    assert mix["wildlife"]["request"]["form"] == {"data": "@0.png"}
+    assert mix["resnet-18"]["request"]["bodyFiles"] == "images/*.jpg"
+    assert mix["toxic"]["request"]["json"] == {"text": "good"}
+    assert profile.content["thinkTime"] == {"from": 0.5, "to": 2}
+    assert script.target == "http://models.example.com"
+    assert "secret-token" not in script.text("locustfile.py")
+    remarks = "\n".join(script.left_out)
+    assert "make_body(random.random()): only a run would tell" in remarks
+    assert "Stages: its stages are yours to write" in remarks
+    assert "on_start() is no task" in remarks
+
+
+def test_a_har_file_is_read() -> None:
+    entry = {
+        "request": {
+            "method": "POST",
+            "url": "https://models.example.com/predictions/bert?k=1",
+            "headers": [
+                {"name": "Content-Type", "value": "application/json"},
+                {"name": "Cookie", "value": "session=1"},
+                {"name": "User-Agent", "value": "Mozilla"},
+            ],
+            "postData": {"mimeType": "application/json", "text": '{"text": "a"}'},
+        }
+    }
+    script = _read(json.dumps({"log": {"entries": [entry, entry]}}), "browser.har")
+    [only] = _profile(script).content["mix"]
+    assert only["weight"] == 2
+    assert only["request"]["json"] == {"text": "a"}
+    assert only["request"]["headers"] == {"Content-Type": "application/json"}
+    assert "session=1" not in script.text("browser.har")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.sh", "echo hello", "no request is in it"),
+        ("a.js", "import http from 'k6/http'", "is a script of k6"),
+        ("a.sh", "curl 'http://h", "a quote is opened and never closed"),
+        ("a.har", "{", "is no HAR file"),
+        ("a.py", "def (", "is not Python 3"),
+        ("a.sh", "ab -n", "ab: argument -n"),
+    ],
+)
+def test_what_cannot_be_read_says_why(name: str, text: str, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        _read(text, name)
+    assert message in str(refused.value)
+
+
+@given(st.from_regex(r"[a-z_ =().,'\"\[\]{}0-9:\n@]{0,80}", fullmatch=True))
+def test_any_python_is_read_or_refused(source: str) -> None:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return
+    assert isinstance(_read(source, "a.py"), Script)
+
+
+def test_the_command_prints_then_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "load.sh"
+    source.write_text("curl -d @b.json http://h:8080/predictions/m\n")
+    written = tmp_path / "load.loadtest.yaml"
+    assert main(["loadtest", "import", str(source)]) == 0
+    printed = capsys.readouterr()
+    assert "bodyFile: b.json" in printed.out
+    assert "b.json: cannot be read" in printed.err
+    assert not written.exists()
+    assert main(["loadtest", "import", str(source), "--apply"]) == 0
+    assert f"run --target http://h:8080 --profile {written}" in capsys.readouterr().err
+    assert written.read_text() == printed.out
+    assert main(["loadtest", "import", str(source), "--apply"]) == 2
+    assert "exists" in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""`harness models new` writes a model that builds of whatever somebody brings."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import UsageError
+from harness.core.repository import Repository
+from harness.models import artifact, kind, new, remote
+from harness.models.archive import pack
+from harness.models.catalog import load_model
+from harness.models.kind import Kind
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    (tmp_path / "site" / "models").mkdir(parents=True)
+    return Repository(tmp_path / "site")
+
+
+def zipped(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, json.dumps({"model": {"modelName": "mine", "handler": "h.py"}}))
+    return path
+
+
+def made(folder: Path, content: bytes) -> Path:
+    folder.write_bytes(content)
+    return folder
+
+
+def tree(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"architectures": ["BertForSequenceClassification"]}')
+    return folder
+
+
+SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
+BRINGS: dict[str, tuple[Kind, Callable[[Path], Path]]] = {
+    "net.pt": (Kind.TORCHSCRIPT, lambda p: zipped(p, "net/constants.pkl", "net/data.pkl")),
+    "best.pt": (Kind.STATE_DICT, lambda p: zipped(p, "net/data.pkl", "net/data/0")),
+    "old.pth": (Kind.STATE_DICT, lambda p: made(p, b"\x80\x02\x8a\x0a")),
+    "net.pt2": (Kind.EXPORT, lambda p: zipped(p, "net/archive_format", "net/models/model.json")),
+    "aoti.pt2": (
+        Kind.INDUCTOR,
+        lambda p: zipped(p, "net/archive_format", "net/data/aotinductor/model/x.so"),
+    ),
+    "model.safetensors": (Kind.SAFETENSORS, lambda p: made(p, SAFETENSORS)),
+    "net.onnx": (Kind.ONNX, lambda p: made(p, b"\x08\x07onnx")),
+    "forest.json": (Kind.OTHER, lambda p: made(p, b"{}")),
+    "bert": (Kind.HUGGINGFACE, lambda p: tree(p, "config.json", "1_Pooling/config.json")),
+    "sd": (Kind.DIFFUSERS, lambda p: tree(p, "model_index.json", "unet/config.json")),
+    "files": (Kind.FOLDER, lambda p: tree(p, "a.bin", "b/c.bin")),
+}
+
+
+@pytest.mark.parametrize("name", BRINGS)
+def test_whatever_is_brought_becomes_a_model_that_packs(name, repository, tmp_path, monkeypatch):
+    expected, make = BRINGS[name]
+    brought = make(tmp_path / name)
+    assert kind.of_path(brought) == expected
+
+    model = new.write(repository, "mine", str(brought))
+    path = repository.models / "mine" / "model.yaml"
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    contents = artifact.stage(load_model(path), path.parent, staging, tmp_path / "downloads")
+    with (tmp_path / "mine.mar").open("wb") as mar:
+        pack(contents, mar)
+    compile((path.parent / "handler.py").read_text(), "handler.py", "exec")
+    assert "$" not in (path.parent / "handler.py").read_text().replace("${", "")
+    assert model.kind == expected
+    assert any("harness models build" in step for step in model.steps)
+
+
+def test_an_archive_is_adopted(repository, tmp_path):
+    mar = tmp_path / "theirs.mar"
+    with zipfile.ZipFile(mar, "w") as archive:
+        about = {"model": {"modelName": "mine", "modelVersion": "7", "handler": "h.py"}}
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(about))
+    new.write(repository, "mine", str(mar))
+    model = load_model(repository.models / "mine" / "model.yaml")
+    assert (model.version, model.artifact.adopted.archive) == ("7", "theirs.mar")
+    with pytest.raises(UsageError, match="the archive is of mine"):
+        new.write(repository, "other", str(mar))
+
+
+@pytest.mark.parametrize(
+    ("origin", "says"),
+    [
+        ("nothing.pt", r"no file or folder nothing.pt"),
+        ("net.whl", r"net.whl is a package: unpack it"),
+    ],
+)
+def test_what_it_cannot_take_is_said(repository, tmp_path, monkeypatch, origin, says):
+    monkeypatch.chdir(tmp_path)
+    zipped(tmp_path / "net.whl", "net/data.onnx")
+    with pytest.raises(UsageError, match=says):
+        new.write(repository, "mine", origin)
+    assert not (repository.models / "mine").exists()
+
+
+def test_a_model_that_exists_is_left_alone(tiny):
+    before = (tiny.models / "tiny" / "model.yaml").read_bytes()
+    with pytest.raises(UsageError, match="models/tiny is there already"):
+        new.write(tiny, "tiny", str(tiny.models / "tiny" / "tiny.pt"))
+    assert (tiny.models / "tiny" / "model.yaml").read_bytes() == before
+
+
+def test_large_files_stay_where_they_are(repository, tmp_path, monkeypatch):
+    monkeypatch.setattr(new, "_IN_GIT", 4)
+    weights = made(tmp_path / "net.onnx", b"\x08\x07onnx")
+    new.write(repository, "mine", str(weights))
+    folder = repository.models / "mine"
+    assert load_model(folder / "model.yaml").artifact.onnx.file == str(weights)
+    assert not (folder / "net.onnx").exists()
+    assert remote.pin(str(weights), folder).files["net.onnx"].size == 6
+
+
+def test_the_command_says_what_to_do_next(repository, tmp_path):
+    (repository.root / "clusters").mkdir()
+    weights = made(tmp_path / "net.onnx", b"\x08\x07onnx")
+    run = subprocess.run(
+        [sys.executable, "-m", "harness", "models", "new", "mine", "--from", str(weights)],
+        cwd=repository.root,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "wrote models/mine/model.yaml" in run.stdout
+    assert "make requirements && make setup" in run.stdout
+    assert (repository.models / "mine" / "requirements.in").read_text() == "onnxruntime\n"

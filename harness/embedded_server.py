@@ -25,7 +25,7 @@ from pathlib import Path
 
 from harness.core import command, console, files
 from harness.core.errors import HarnessError, InputError
-from harness.core.repository import Repository
+from harness.core.repository import FIRST_GROUP, Repository
 from harness.jars import JarsError, fetch, lock
 from harness.launcher import libraries
 from harness.launcher.jvm import LONGEST_WORK
@@ -58,6 +58,7 @@ class Server:
         grpc_address: ``host:port`` of the inference service.
         launcher_url: base of ``/startup``, ``/ready``, ``/live`` and ``/metrics``.
         pid: the launcher's process.
+        group: the serving group whose settings it has.
         models: the names of what it serves.
         folder: where its configuration, torchserve.log and launcher.log lie.
     """
@@ -66,6 +67,7 @@ class Server:
     grpc_address: str
     launcher_url: str
     pid: int
+    group: str
     models: tuple[str, ...]
     folder: Path
     process: subprocess.Popen[bytes] = field(repr=False)
@@ -82,9 +84,12 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    repository: Repository, env: str = "local", jars: Path = libraries.FOLDER
+    repository: Repository,
+    env: str = "local",
+    jars: Path = libraries.FOLDER,
+    group: str | None = None,
 ) -> Iterator[Server]:
-    """Serve what ``harness models build`` built, with the settings of ``env``, for a while.
+    """Serve what ``harness models build`` built, with the settings of a group, for a while.
 
     A port of the container that is taken here is replaced by a free one, with a notice.
 
@@ -93,16 +98,20 @@ def running(
         env: the environment.
         jars: the Java libraries that run before TorchServe's; by default the Python environment's,
             with a notice where they are not those of jars.lock.
+        group: a group of the environment; by default the only one, or ``torchserve``. What the
+            others serve is left out, with a notice.
 
     Raises:
         InputError: a model cannot be loaded; the text has the worker's own traceback.
         HarnessError: the server could not be started.
     """
-    folder = repository.build / "serve" / env
+    group = repository.group_name(env, group)
+    _note_other_groups(repository, env, group)
+    folder = repository.build / "serve" / (env if group == FIRST_GROUP else f"{env}-{group}")
     with contextlib.ExitStack() as stack:
         stack.enter_context(_exclusive(folder))
         ports = _free_ports()
-        models = _prepare(repository, env, folder, ports)
+        models = _prepare(repository, env, group, folder, ports)
         if jars == libraries.FOLDER:
             _note_missing_libraries(repository)
         process = stack.enter_context(_launcher(folder, ports["launcher"], jars))
@@ -111,6 +120,7 @@ def running(
             grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
             launcher_url=f"http://{_LOOPBACK}:{ports['launcher']}",
             pid=process.pid,
+            group=group,
             models=models,
             folder=folder,
             process=process,
@@ -118,6 +128,12 @@ def running(
         with console.step("start TorchServe") as update:
             _wait_until_started(server, update)
         yield server
+
+
+def _note_other_groups(repository: Repository, env: str, group: str) -> None:
+    others = [each for each in repository.groups(env) if each != group]
+    if others:
+        console.note(f"serves group {group} of {env}, without the models of {', '.join(others)}")
 
 
 @contextlib.contextmanager
@@ -151,13 +167,13 @@ def _free_ports() -> dict[str, int]:
 
 
 def _prepare(
-    repository: Repository, env: str, folder: Path, ports: Mapping[str, int]
+    repository: Repository, env: str, group: str, folder: Path, ports: Mapping[str, int]
 ) -> tuple[str, ...]:
     """Write what the launcher is started with, check it, and return the models' names."""
     built = repository.built_models / "lock.yaml"
     if not built.is_file():
         raise HarnessError("no models are built", at=built, hint="run `harness models build`")
-    snapshot = config.load(repository, env, built)
+    snapshot = config.load(repository, env, built, group)
     gpus = _gpus()
     changes = {
         "inference_address": f"http://{_LOOPBACK}:{ports['inference']}",

@@ -6,7 +6,8 @@ import urllib.request
 from collections.abc import Iterable
 
 from harness import embedded_server
-from harness.cli.loadtest import EXIT_CODE, print_report
+from harness.cli import options
+from harness.cli.loadtest import EXIT_CODE, of_group, print_report
 from harness.core import console
 from harness.core.errors import InputError
 from harness.core.repository import find as find_repository
@@ -19,7 +20,8 @@ _TIMEOUT = 60  # seconds for one response of a server that is ready: far above a
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add no options: the demo is the same for everybody."""
+    """Add the group: an environment may have several TorchServes, and this starts one."""
+    options.add_group(parser, "group to serve")
     parser.set_defaults(run=_demo)
 
 
@@ -27,17 +29,18 @@ def _demo(args: argparse.Namespace) -> int:
     repository = find_repository()
     lock = build.build(repository)
     samples = load_samples(repository, lock)
-    with embedded_server.running(repository, _ENV) as served:
+    with embedded_server.running(repository, _ENV, group=args.group) as served:
         with console.step("send every model each of its samples") as update:
             _request(
                 served.inference_url,
-                [s for path, of in samples.items() for s in of if "/" not in path],
+                [s for path, of in samples.items() for s in of if path in served.models],
                 update,
             )
         profile = repository.cluster(_ENV) / "loadtest.yaml"
         out = repository.build / "loadtest" / _ENV
         target = Target(served.inference_url, launcher_url=served.launcher_url, embedded=True)
-        report = run(load_profile(profile), target, samples, out, source=profile)
+        load = of_group(load_profile(profile), repository, _ENV, args.group)
+        report = run(load, target, samples, out, source=profile)
     print_report(report, out, as_json=args.json)
     return EXIT_CODE[report.verdict]
 

@@ -31,6 +31,7 @@ from harness.models.lock import load_lock
 from harness.models.samples import load_samples
 from harness.render import digest, tree
 from harness.render.renderer import Renderer
+from harness.settings.serving_file import ServingFile
 
 _STDIN = Path("-")
 EXIT_CODE = {"pass": 0, "fail": 1, "invalid": 3}
@@ -72,6 +73,7 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
         action="store_true",
         help="start TorchServe on this machine with the environment's settings, and load that",
     )
+    options.add_group(parser, "group that runs on this machine")
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="profile (default: clusters/ENV/loadtest.yaml)"
     )
@@ -98,6 +100,10 @@ def _run(args: argparse.Namespace) -> int:
     repository = find_repository()
     path = args.profile or repository.cluster(args.env) / "loadtest.yaml"
     profile, workers = load_profile(path), swarm.workers(args.processes, args.remote)
+    if _is_embedded(args):
+        profile = of_group(profile, repository, args.env, args.group)
+    elif args.group:
+        raise UsageError("--group needs --embedded", hint="the gateway leads to every group")
     out = args.out or repository.build / "loadtest" / args.env
     models = any(entry.model for entry in profile.mix)
     built = load_lock(repository.built_models / "lock.yaml") if models else None
@@ -113,14 +119,26 @@ def print_report(result: Report, folder: Path, *, as_json: bool = False) -> None
     print(terminal.brief(result) if as_json else terminal.text(result, folder))
 
 
+def of_group(profile: Profile, repository: Repository, env: str, group: str | None) -> Profile:
+    """Return the profile without the models of the groups that do not run on this machine."""
+    if len(repository.groups(env)) == 1:
+        return profile
+    serving = ServingFile.read(repository.group(env, group) / "serving.yaml")
+    return profile.of_models(sorted(serving.models))
+
+
+def _is_embedded(args: argparse.Namespace) -> bool:
+    return not args.target and (args.embedded or args.env == "local")
+
+
 @contextlib.contextmanager
 def _target(args: argparse.Namespace, repository: Repository, protocol: str) -> Iterator[Target]:
     if args.target:
         yield Target(args.target)
-    elif args.embedded or args.env == "local":
+    elif _is_embedded(args):
         # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
         serves = _committed(repository, args.env) if args.embedded else None
-        with embedded_server.running(repository, env=args.env) as served:
+        with embedded_server.running(repository, args.env, group=args.group) as served:
             grpc = f"http://{served.grpc_address}"
             url = grpc if protocol == "grpc" else served.inference_url
             yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)

@@ -17,12 +17,13 @@ from harness.models.lock import load_lock
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the environment whose settings TorchServe takes."""
     options.add_env(parser)
+    options.add_group(parser, "group to serve")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
     repository = find_repository()
-    with embedded_server.running(repository, args.env) as served:
+    with embedded_server.running(repository, args.env, group=args.group) as served:
         calls = _calls(repository, served)
         if args.json:
             urls = {"inference": served.inference_url, "grpc": served.grpc_address}

@@ -18,6 +18,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="start TorchServe on this machine with the environment's settings, and check that",
     )
+    options.add_group(parser, "group that --embedded serves")
     parser.set_defaults(run=_run)
 
 
@@ -26,7 +27,11 @@ def _run(args: argparse.Namespace) -> int:
     folder = repository.build / "smoke" / args.env
     try:
         with target.find(
-            repository, args.env, context=args.context, embedded=args.embedded
+            repository,
+            args.env,
+            context=args.context,
+            embedded=args.embedded,
+            group=args.group,
         ) as installation:
             result = run.run(installation)
     except UsageError:

@@ -81,6 +81,15 @@ class Repository:
         Raises:
             UsageError: there is no such environment or group.
         """
+        name, app = self.group_name(env, group), self.app(env)
+        return app if (app / "serving.yaml").is_file() and name == FIRST_GROUP else app / name
+
+    def group_name(self, env: str, group: str | None = None) -> str:
+        """The name of a serving group: the given one, the only one, or the first.
+
+        Raises:
+            UsageError: there is no such environment or group.
+        """
         groups = self.groups(env)
         name = group or (groups[0] if len(groups) == 1 else FIRST_GROUP)
         if name not in groups:
@@ -88,8 +97,7 @@ class Repository:
                 f"{env} has no group {name!r}",
                 hint=f"one of: {', '.join(groups)}" if groups else "add a serving.yaml to one",
             )
-        app = self.app(env)
-        return app if (app / "serving.yaml").is_file() and name == FIRST_GROUP else app / name
+        return name
 
     def cluster(self, env: str) -> Path:
         """The Flux entry point of an environment, with its loadtest.yaml."""

@@ -22,13 +22,15 @@ A stage's level is a ``rate`` in open loop and a number of ``users`` in closed l
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from harness.core import document
 from harness.core.document import Camel
+from harness.core.errors import InputError
 from harness.loadtest.raw_request import PREDICTIONS, RawRequest
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
@@ -238,6 +240,23 @@ class RunLimits(Camel):
     drift: Annotated[float, Field(ge=1)] = 1.1
 
 
+_RATES = ("rate", "peak", "from_", "to")
+_Scaled = TypeVar("_Scaled", bound=Camel)
+
+
+def _scaled(settings: _Scaled, share: float, names: Collection[str]) -> _Scaled:
+    """Settings with some of their figures multiplied, where they have them."""
+    figures = {name: getattr(settings, name, None) for name in names}
+    return settings.model_copy(
+        update={name: figure * share for name, figure in figures.items() if figure is not None}
+    )
+
+
+def _model(entry: MixEntry) -> str:
+    """The name of a model, without the version that the entry may ask for."""
+    return str(entry.model).partition("/")[0]
+
+
 class Profile(Camel):
     """A whole profile.
 
@@ -302,6 +321,25 @@ class Profile(Camel):
         """Of its content as canonical JSON: files that differ only in form have the same digest."""
         canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def of_models(self, models: Collection[str]) -> Self:
+        """What the load puts on some of the models alone: their part of the mix and of the rate.
+
+        Raises:
+            InputError: none of the mix is left.
+        """
+        mix = tuple(each for each in self.mix if not each.model or _model(each) in models)
+        if not mix:
+            names = ", ".join(models)
+            raise InputError(f"the mix names none of {names}", hint="name them in loadtest.yaml")
+        share = sum(each.weight for each in mix) / sum(each.weight for each in self.mix)
+        names_left = {None, *(each.name for each in mix)}
+        slos = tuple(_scaled(slo, share, ("throughput",)) for slo in self.slos if not slo.of)
+        slos += tuple(slo for slo in self.slos if slo.of and slo.of in names_left)
+        stages = self.stages
+        if self.arrivals != "closed":
+            stages = tuple(_scaled(stage, share, _RATES) for stage in stages)
+        return self.model_copy(update={"mix": mix, "slos": slos, "stages": stages})
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

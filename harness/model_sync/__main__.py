@@ -35,7 +35,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     """Parse the command line; what an image before December 2026 does not know is in variables."""
     parser = argparse.ArgumentParser(prog="model_sync", description=__doc__)
-    parser.add_argument("--source", required=True, help="s3://bucket or s3://bucket/prefix")
+    parser.add_argument(
+        "--source", required=True, help="s3://bucket or s3://bucket/prefix; gs:// too"
+    )
     parser.add_argument("--files", required=True, type=Path, help="JSON: [{name, sha256, size}]")
     parser.add_argument("--config", required=True, type=Path, help="the config.properties")
     parser.add_argument("--store", required=True, type=Path, help="folder of the archives")

@@ -1,4 +1,9 @@
-"""Reads objects from S3 in pieces. Credentials come from EKS Pod Identity, by boto3's own chain."""
+"""Reads objects in pieces from S3, or from another service that speaks it.
+
+Credentials come by boto3's own chain: on EKS from Pod Identity, elsewhere from AWS_ACCESS_KEY_ID
+and AWS_SECRET_ACCESS_KEY (for gs:// the HMAC keys of Google's interoperability).
+AWS_ENDPOINT_URL_S3 is the other service.
+"""
 
 import os
 import urllib.parse
@@ -12,6 +17,7 @@ from botocore.config import Config
 from . import SyncError
 from .store import File
 
+_GOOGLE = "https://storage.googleapis.com"
 _CHUNK = 1 << 20  # bytes: what is in memory of an archive, however large it is
 _IDLE = 5  # lost connections in a row, without a byte between them, that are one too many
 _LOST = (
@@ -34,15 +40,27 @@ class Bucket:
 
     def __init__(self, source: str) -> None:
         url = urllib.parse.urlsplit(source)
-        if url.scheme != "s3" or not url.netloc:
-            raise SyncError(f"--source is {source!r}, not s3://bucket")
+        if url.scheme not in ("s3", "gs") or not url.netloc:
+            raise SyncError(f"--source is {source!r}, not s3://bucket or gs://bucket")
+        self._scheme = url.scheme
         self._bucket = url.netloc
         self._prefix = f"{url.path.strip('/')}/" if url.path.strip("/") else ""
-        config = Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=30)
+        other = url.scheme == "gs" or "AWS_ENDPOINT_URL_S3" in os.environ
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            read_timeout=30,
+            # Others do not know AWS's checksums, nor names of buckets as hosts; each archive is
+            # compared with its SHA-256 anyway.
+            response_checksum_validation="when_required" if other else "when_supported",
+            s3={"addressing_style": "path" if other else "auto"},
+        )
         self._client: Any = boto3.session.Session().client(
             # boto3 by itself reads AWS_DEFAULT_REGION alone.
             "s3",
-            region_name=os.environ.get("AWS_REGION"),
+            region_name=os.environ.get("AWS_REGION") or ("us-east-1" if other else None),
+            endpoint_url=os.environ.get(
+                "AWS_ENDPOINT_URL_S3", _GOOGLE if url.scheme == "gs" else None
+            ),
             config=config,
         )
 
@@ -86,4 +104,4 @@ class Bucket:
         return response
 
     def _url(self, file: File) -> str:
-        return f"s3://{self._bucket}/{self._prefix}{file.name}"
+        return f"{self._scheme}://{self._bucket}/{self._prefix}{file.name}"

@@ -44,9 +44,12 @@ class Plugin:
     def servers(self) -> list[TorchServe]:
         """Every server that runs; there has to be one of each group."""
         servers = self._target.servers()
-        running = {server.group for server in servers}
-        if missing := sorted(self._target.expect().keys() - running):
+        running, expect = {server.group for server in servers}, self._target.expect()
+        if missing := sorted(expect.keys() - running):
             raise HarnessError(f"no server of {', '.join(missing)} runs")
+        if unknown := sorted(running - expect.keys()):
+            names = ", ".join(expect)
+            raise HarnessError(f"a server of group {', '.join(unknown)} runs; Git has {names}")
         return servers
 
     @pytest.fixture(scope="session")

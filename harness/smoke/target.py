@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import embedded_server, tools
 from harness.core import console
 from harness.core.errors import HarnessError, UsageError
-from harness.core.repository import FIRST_GROUP, Repository
+from harness.core.repository import Repository
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import api, kinds
 from harness.kubernetes.api import Api
@@ -118,7 +118,12 @@ class Cluster:
 
 @contextlib.contextmanager
 def find(
-    repository: Repository, env: str, *, context: str | None = None, embedded: bool = False
+    repository: Repository,
+    env: str,
+    *,
+    context: str | None = None,
+    embedded: bool = False,
+    group: str | None = None,
 ) -> Iterator[Target]:
     """The target of an environment, for as long as the block runs.
 
@@ -128,6 +133,7 @@ def find(
         context: of KUBECONFIG; else the cluster that ``make cluster`` runs for ``env``, else
             KUBECONFIG's current context.
         embedded: start the embedded server instead.
+        group: the one that the embedded server serves; by default the only one, or ``torchserve``.
 
     Raises:
         InputError: the embedded server cannot serve a model.
@@ -137,8 +143,10 @@ def find(
     repository.cluster(env)
     if embedded and context:
         raise UsageError("--embedded and --context are two targets", hint="give one of them")
+    if group and not embedded:
+        raise UsageError("--group needs --embedded", hint="a cluster is checked with every group")
     if embedded:
-        with embedded_server.running(repository, env) as served:
+        with embedded_server.running(repository, env, group=group) as served:
             yield _embedded(repository, env, served)
         return
     cluster = None if context else local.find(repository, env)
@@ -206,7 +214,9 @@ def _embedded(repository: Repository, env: str, served: embedded_server.Server) 
         repository=repository,
         lacks=_LACKS_EMBEDDED,
         release=None,
-        expect=lambda: {FIRST_GROUP: expected.by_snapshot(config.load(repository, env, lock))},
+        expect=lambda: {
+            served.group: expected.by_snapshot(config.load(repository, env, lock, served.group))
+        },
         servers=lambda: [torchserve.embedded(served)],
         words={"env": env, "folder": str(served.folder)},
     )

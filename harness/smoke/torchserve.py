@@ -255,7 +255,7 @@ def embedded(server: Server) -> TorchServe:
     """The embedded server."""
     return TorchServe(
         name="the embedded server",
-        group=FIRST_GROUP,
+        group=server.group,
         host=_host(LocalBackend(), {}),
         config_file=str(server.folder / CONFIG),
         files_file=str(server.folder / FILES),

@@ -314,3 +314,21 @@ def test_one_whose_half_file_was_swept_away_fails_and_names_nothing(tmp_path: Pa
     with pytest.raises(SyncError, match="cannot be written"):
         Store(tmp_path).fill(_file(content), swept)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_another_service_that_speaks_s3_is_read(job: Job, pushed: LockedModel, scheme: str) -> None:
+    endpoint = job.environment.pop("AWS_ENDPOINT_URL")
+    job.environment |= {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": ""}
+    job.wants(pushed)
+    job.argv = [word.replace("s3://", f"{scheme}://") for word in job.argv]
+    assert job.run()[0] == 0
+    assert job.holds() == ["manifest.json", pushed.mar]
+
+
+def test_a_source_of_another_kind_is_refused(job: Job, pushed: LockedModel) -> None:
+    job.wants(pushed)
+    job.argv = [word.replace("s3://", "az://") for word in job.argv]
+    code, out = job.run()
+    assert code == 1
+    assert "not s3://bucket or gs://bucket" in out

@@ -79,3 +79,17 @@ def test_a_staircase_reaches_its_last_level() -> None:
 def test_a_spike_is_the_middle_third() -> None:
     load = profile(stages=[{"kind": "spike", "seconds": 30, "rate": 5, "peak": 50}])
     assert load.stages[0].levels() == [(10, 5, 5), (10, 50, 50), (10, 5, 5)]
+
+
+def test_a_group_gets_its_models_share_of_the_load() -> None:
+    whole = profile(
+        mix=[{"model": "cat", "weight": 3}, {"model": "dog"}],
+        stages=[{"kind": "spike", "seconds": 3, "rate": 4, "peak": 8}],
+        slos=[{"throughput": 4}, {"of": "dog", "errorRate": 0}],
+    )
+    cats = whole.of_models(["cat"])
+    assert [entry.name for entry in cats.mix] == ["cat"]
+    assert [level for _, level, _ in cats.stages[0].levels()] == [3, 6, 3]
+    assert [(slo.of, slo.throughput) for slo in cats.slos] == [(None, 3)]
+    with pytest.raises(InputError, match="the mix names none of cow"):
+        whole.of_models(["cow"])

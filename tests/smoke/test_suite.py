@@ -1,6 +1,7 @@
 """Each check passes where all is well, and is the one that fails on the fault it is there for."""
 
 import contextlib
+import copy
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -281,3 +282,19 @@ def telling_otherwise(url: str, old: bytes, new: bytes) -> Iterator[str]:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listener.server_port}"
         listener.shutdown()
+
+
+def test_a_group_without_servers_fails(installation: Installation) -> None:
+    another = copy.deepcopy(installation.rendered[0])
+    another["metadata"]["name"] = "speech"
+    installation.rendered.append(another)
+    whys = {each.name: each.why for each in installation.check("cluster", "store").tests}
+    missing = "there is no Deployment torchserve/speech"
+    assert missing in whys["the snapshot in the cluster is that of Git"]
+    assert "no server of speech runs" in whys["the archives have their checksums"]
+
+
+def test_a_server_of_a_group_that_git_does_not_have_fails(installation: Installation) -> None:
+    installation.state.one("Pod", POD)["metadata"]["labels"]["torchserve/group"] = "old"
+    whys = {each.name: each.why for each in installation.check("store").tests}
+    assert "no server of torchserve runs" in whys["the archives have their checksums"]

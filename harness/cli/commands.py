@@ -164,18 +164,18 @@ def overview(*, everything: bool = False) -> str:
         if verb.section != section:
             section = verb.section
             lines += ["", section]
-        lines.append(f"  {name:<12}{verb.summary}")
+        lines.append(f"  {name:<14}{verb.summary}")
         if everything:
-            lines += [f"    {action:<11}{summary}" for action, summary in verb.actions.items()]
+            lines += [f"    {action:<14}{summary}" for action, summary in verb.actions.items()]
         elif verb.actions:
-            lines.append(f"  {'':<12}  {' · '.join(verb.actions)}")
+            lines.append(f"  {'':<14}  {' · '.join(verb.actions)}")
     return "\n".join([*lines, "", _EPILOG])
 
 
 def group_page(name: str) -> str:
     """Return the help of a verb that takes an action."""
     verb = VERBS[name]
-    rows = [f"  {action:<11}{summary}" for action, summary in verb.actions.items()]
+    rows = [f"  {action:<14}{summary}" for action, summary in verb.actions.items()]
     return "\n".join(
         [
             f"usage: harness {name} ACTION [OPTIONS]",

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from harness.cli.commands import VERBS
 from harness.core import console
-from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
-from harness.importing import merge, outcome, report, sources, startup, write
+from harness.importing import reader, report, write
 from harness.importing.outcome import Imported
 from harness.importing.write import Target
 from harness.models.catalog import load_catalog
@@ -56,14 +55,16 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show what becomes of the sources, and write it; 1 if TorchServe would not start with them."""
     repository = find_repository()
-    imported, folder = _imported(repository, args)
-    target = Target(args.env, args.like, folder, args.force, dry_run=not args.apply)
+    like = repository.group(args.like) / "serving.yaml"
+    settings = load_settings(like, load_catalog(repository.models))
+    imported = reader.read(args.sources, settings.server, args.store, args.workers)
+    target = Target(args.env, args.like, force=args.force, dry_run=not args.apply)
     written = []
     if not imported.refused:
         written = _apply(repository, imported, target)
     names = [path.relative_to(repository.root).as_posix() for path in written]
     audit = "audit" in VERBS["models"].actions
-    steps = report.next_steps(imported, args.env, folder, applied=args.apply, audit=audit)
+    steps = report.next_steps(imported, args.env, applied=args.apply, audit=audit)
     if args.json:
         fields = report.as_json(imported) | {"applied": args.apply and not imported.refused}
         print(json.dumps(fields | {"files": names, "next": steps}, indent=2))
@@ -80,17 +81,6 @@ def run(args: argparse.Namespace) -> int:
     for number, step in enumerate(steps):
         console.note(f"{'next: ' if number == 0 else '      '}{step}")
     return 0
-
-
-def _imported(repository: Repository, args: argparse.Namespace) -> tuple[Imported, Path | None]:
-    if args.store and not args.store.is_dir():
-        raise UsageError(f"{args.store} is no folder", hint="the old store, mounted or copied")
-    configuration = merge.merge([sources.read(word) for word in args.sources])
-    folder = args.store or next(iter(configuration.folders), None)
-    started = startup.of(configuration, folder, args.workers)
-    like = repository.group(args.like) / "serving.yaml"
-    settings = load_settings(like, load_catalog(repository.models))
-    return outcome.of(configuration, started, settings.server, folder), folder
 
 
 def _apply(repository: Repository, imported: Imported, target: Target) -> list[Path]:

@@ -3,16 +3,22 @@
 import argparse
 import difflib
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from harness.cli import options
 from harness.core import console, document, files
-from harness.core.errors import UsageError
+from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
-from harness.models.catalog import load_catalog
-from harness.snapshot import config, importer
+from harness.importing import reader, write
+from harness.importing.merge import Key
+from harness.snapshot import config
+from harness.snapshot.server import ServerSettings
+
+# Where the file says nothing: one GPU, and as many threads as Netty thinks right.
+_LIKE = ServerSettings.model_validate(
+    {"numberOfGpu": 1, "jobQueueSize": 100, "numberOfNettyThreads": 0}
+)
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
@@ -96,13 +102,11 @@ def _import(args: argparse.Namespace) -> int:
     target = repository.group(args.env, args.group) / "serving.yaml" if args.env else None
     if target and target.exists() and not args.force:
         raise UsageError("already exists", at=target, hint="--force replaces it")
-    imported = importer.read(args.file)
-    existing = importer.existing_models(repository, imported)
-    written = importer.write_models(repository, imported)
-    serving = imported.serving_yaml(load_catalog(repository.models))
-    if target and files.write(target, serving):
-        written.append(target)
-    remarks = [asdict(remark) for remark in (*imported.remarks, *existing)]
+    if not args.file.is_file():
+        raise InputError("no such file", at=args.file)
+    imported = reader.read([str(args.file)], _LIKE)
+    written, serving = write.apply_part(repository, imported, target)
+    remarks = [_remark(each) for each in imported.keys]
     names = [str(path.relative_to(repository.root)) for path in written]
     if args.json:
         print(json.dumps({"written": names, "serving": serving, "remarks": remarks}, indent=2))
@@ -111,6 +115,11 @@ def _import(args: argparse.Namespace) -> int:
         console.note(f"wrote {name}")
     for remark in remarks:
         line = f" (line {remark['line']})" if remark["line"] else ""
-        console.note(f"not carried over: {remark['key']}{line}: {remark['why']}")
+        console.note(f"{remark['key']}{line}: {remark['why']}")
     print(serving, end="")
     return 0
+
+
+def _remark(key: Key) -> dict[str, object]:
+    line = key.at.rpartition(":")[2]
+    return {"key": key.key, "line": int(line) if line.isdecimal() else None, "why": key.text}

@@ -42,6 +42,7 @@ class Imported:
         problems: why TorchServe would not start with the sources; nothing is written then.
         questions: what has to be known before anything can be written.
         environment: variables for the server's container.
+        store: the old model store.
     """
 
     server: ServerSettings
@@ -52,6 +53,7 @@ class Imported:
     problems: tuple[Problem, ...]
     questions: tuple[Problem, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    store: Path | None = None
 
     @property
     def refused(self) -> tuple[Problem, ...]:
@@ -99,6 +101,7 @@ def of(
         problems=(*configuration.problems, *startup.problems),
         questions=tuple(startup.questions),
         environment=configuration.environment,
+        store=folder,
     )
 
 

@@ -46,9 +46,7 @@ def as_json(imported: Imported) -> dict[str, object]:
     }
 
 
-def next_steps(
-    imported: Imported, env: str, folder: Path | None, *, applied: bool, audit: bool
-) -> list[str]:
+def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> list[str]:
     """What to type after it; ``audit``: whether archives can be audited."""
     if not applied:
         return ["--apply writes it"]
@@ -66,7 +64,7 @@ def next_steps(
     if any(each.archive and each.archive.requirements for each in imported.models.values()):
         steps.append("make requirements   # the packages that its archives name, into the image")
     steps.append("harness check")
-    if folder:
+    if imported.store:
         steps.append(f"harness models push --env {env}")
     steps.append(f"harness init --env {env}   # what only its owner knows")
     return steps

@@ -6,7 +6,7 @@ generated snapshot.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,11 +67,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The environment to write, the one it is made like, and the old model store."""
+    """The environment to write, and the one it is made like."""
 
     env: str
     like: str
-    folder: Path | None = None
     force: bool = False
     dry_run: bool = False
     """Nothing is copied, however large the archives are: only the names of files count."""
@@ -99,6 +98,39 @@ def apply(repository: Repository, imported: Imported, target: Target) -> list[Pa
     return sorted({*changes.folders, *inside})
 
 
+def apply_part(
+    repository: Repository, imported: Imported, serving: Path | None
+) -> tuple[list[Path], str]:
+    """Write the models that are new, and one serving.yaml of an environment that exists.
+
+    Args:
+        repository: where both lie.
+        imported: what is written.
+        serving: the file to write; None: only its text is wanted.
+
+    Returns:
+        The files that were written, and the text.
+
+    Raises:
+        InputError: TorchServe would not start with the sources, or they name no model.
+    """
+    if imported.refused:
+        raise InputError.of(imported.refused)
+    if not imported.models:
+        raise InputError("no source names a model", hint="harness import takes more sources")
+    changes = Changes()
+    try:
+        _write_models(repository, imported, changes, dry_run=False)
+        text = _serving_yaml(repository, imported, {})
+        if serving:
+            changes.write(serving, text)
+    except BaseException:
+        changes.undo()
+        raise
+    changed = [path for path, content in changes.before.items() if path.read_bytes() != content]
+    return sorted(changed), text
+
+
 def _within(path: Path, folders: list[Path]) -> bool:
     return any(folder in path.parents for folder in folders)
 
@@ -117,7 +149,9 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
     if imported.metrics:
         changes.write(group / METRICS, yamlfile.read_text(imported.metrics))
     serving = group / "serving.yaml"
-    changes.write(serving, _serving_yaml(repository, imported, target))
+    like = repository.group(target.like) / "serving.yaml"
+    instead = load_settings(like, load_catalog(repository.models)).models
+    changes.write(serving, _serving_yaml(repository, imported, instead))
     cluster = repository.cluster(target.env)
     for path, text in adjust.texts(group, cluster, imported).items():
         changes.write(path, text)
@@ -202,8 +236,11 @@ def _lock_archive(
     return unset(started.name, started.version, file)
 
 
-def _serving_yaml(repository: Repository, imported: Imported, target: Target) -> str:
-    """The serving.yaml; of a model that there is, what differs from its own file."""
+def _serving_yaml(repository: Repository, imported: Imported, instead: Iterable[str]) -> str:
+    """The serving.yaml; of a model that there is, what differs from its own file.
+
+    Where the sources name no model, those of ``instead`` are served.
+    """
     catalog = load_catalog(repository.models)
     models: dict[str, Mapping[str, object]] = {}
     for name, started in imported.models.items():
@@ -213,9 +250,7 @@ def _serving_yaml(repository: Repository, imported: Imported, target: Target) ->
         if others:
             versions = {each.version: _overrides(each, model) for each in others}
             models[name] = {**models[name], "versions": versions}
-    if not models:
-        like = repository.group(target.like) / "serving.yaml"
-        models = {name: {} for name in load_settings(like, catalog).models}
+    models = models or {name: {} for name in instead}
     server = imported.server.model_dump(by_alias=True, exclude_defaults=True)
     body: dict[str, object] = {"server": server, "models": models}
     if protocols := _protocols(imported.server):

@@ -6,7 +6,6 @@ routes          httproute.yaml and grpcroute.yaml: which requests the gateway ha
 model_snapshot  the value of ``model_snapshot``: which models start, and how
 config          config.properties and model-files.yaml, and what a local run changes
 preflight       what TorchServe would get wrong, found before it starts
-importer        an existing config.properties, turned into models/ and serving.yaml
 
 config.build(lock, serving.load(path, catalog)).config_properties()
 """

@@ -155,3 +155,24 @@ def test_in_a_deep_checkout_torchserve_works_elsewhere(
     with pytest.raises(HarnessError, match="/nowhere/bin/java"), embedded_server.running(deep):
         pass
     assert "the path of this clone is long" in capfd.readouterr().err
+
+
+def test_one_group_is_served_and_the_others_are_named(
+    tiny: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny.group("local"), tiny.app("local") / "speech")
+    (tiny.built_models / "lock.yaml").unlink()
+    with (
+        pytest.raises(HarnessError, match="harness models build"),
+        embedded_server.running(tiny, group="speech"),
+    ):
+        pass
+    assert (
+        "serves group speech of local, without the models of torchserve" in capsys.readouterr().err
+    )
+    assert (tiny.build / "serve" / "local-speech").is_dir()
+    with (
+        pytest.raises(HarnessError, match="no group 'vision'"),
+        embedded_server.running(tiny, group="vision"),
+    ):
+        pass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.importing import merge, outcome, sources, startup
+from harness.importing import reader
 from harness.importing.outcome import Imported
 from harness.snapshot.server import ServerSettings
 
@@ -18,9 +18,7 @@ Import = Callable[..., Imported]
 
 def import_(*words: object, store: Path | None = None, workers: int | None = None) -> Imported:
     """What the words of a command line, or paths, become."""
-    configuration = merge.merge([sources.read(str(word)) for word in words])
-    folder = store or next(iter(configuration.folders), None)
-    return outcome.of(configuration, startup.of(configuration, folder, workers), LIKE, folder)
+    return reader.read([str(word) for word in words], LIKE, store, workers)
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def files(root: Path) -> dict[str, bytes]:
 def test_the_environment_is_whole(repository: Repository, old: Path, store: Path) -> None:
     imported = import_(old, store=store)
 
-    write.apply(repository, imported, Target("mine", "staging", store))
+    write.apply(repository, imported, Target("mine", "staging"))
 
     assert config.stale(repository, "mine") == {}
     written = properties.parse((repository.group("mine") / "config.properties").read_text())
@@ -82,7 +82,7 @@ def test_the_environment_is_whole(repository: Repository, old: Path, store: Path
 
 def test_what_depends_on_the_models_follows(repository: Repository, old: Path, store: Path) -> None:
     imported = import_(old, "OMP_NUM_THREADS=1", "HF_TOKEN=secret", store=store)
-    write.apply(repository, imported, Target("mine", "staging", store))
+    write.apply(repository, imported, Target("mine", "staging"))
 
     release = yaml.safe_load((repository.group("mine") / "helmrelease.yaml").read_text())["spec"]
     assert release["values"]["drainSeconds"] == 1000
@@ -128,10 +128,10 @@ def test_an_environment_that_exists_is_changed_by_force_alone(
     before = files(repository.root)
 
     with pytest.raises(UsageError, match="--force replaces its"):
-        write.apply(repository, imported, Target("staging", "staging", store))
+        write.apply(repository, imported, Target("staging", "staging"))
     assert files(repository.root) == before
 
-    write.apply(repository, imported, Target("staging", "staging", store, force=True))
+    write.apply(repository, imported, Target("staging", "staging", force=True))
     assert config.stale(repository, "staging") == {}
 
 
@@ -145,7 +145,7 @@ def test_a_failure_leaves_nothing_behind(repository: Repository, store: Path) ->
         write.apply(
             repository,
             replace(imported, models=both, others={**imported.others, **bad.others}),
-            Target("mine", "staging", store),
+            Target("mine", "staging"),
         )
 
     assert files(repository.root) == before

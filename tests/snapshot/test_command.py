@@ -65,7 +65,7 @@ def test_an_import_says_what_it_wrote_and_what_it_left(
     output = capsys.readouterr()
     assert "mnist: {}" in output.out
     assert "wrote models/mnist/model.yaml" in output.err
-    assert "not carried over: NUM_WORKERS (line 4): TorchServe does not know it" in output.err
+    assert "NUM_WORKERS (line 4): TorchServe 0.12 does not know it" in output.err
     assert (small.models / "squeezenet1_1/model.yaml").is_file()
 
 

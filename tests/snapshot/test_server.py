@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from harness.core.repository import Repository
-from harness.snapshot import config, importer, properties
+from harness.importing import keys
+from harness.snapshot import config, properties
 from harness.snapshot.server import DECIDED, FIELDS, ServerSettings
 from tests.snapshot.conftest import write
 
@@ -16,7 +17,7 @@ def test_every_key_that_torchserve_knows_is_set_here_or_decided_elsewhere() -> N
     places = set(FIELDS.values()) | set(DECIDED)
 
     # TorchServe overwrites the one, and reports whatever text the other has as its own version.
-    assert importer.KNOWN - places == {"tsConfigFile", "version"}
+    assert keys.KNOWN - places == {"tsConfigFile", "version"}
 
 
 def test_a_setting_is_written_as_torchserve_spells_it() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,7 @@ from harness.models.answer import Tolerance
 from harness.models.config import INT_MAX, Config, Positive, Serving
 from harness.models.expectation import Expectation, Recorded
 from harness.models.lock import Name, Version
-from harness.models.source import Source, mention
+from harness.models.source import Source, is_remote, mention
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
 
@@ -43,6 +43,13 @@ def _archive_path(path: str) -> str:
     if parts[0] == "MAR-INF":
         raise ValueError("MAR-INF holds the archive's manifest")
     return "/".join(parts)
+
+
+def _requirements(_value: object) -> object:
+    raise ValueError(
+        "packages stand in requirements.in next to model.yaml: write them there, then run "
+        "`make requirements`"
+    )
 
 
 ArchivePath = Annotated[str, AfterValidator(_archive_path)]
@@ -99,22 +106,17 @@ class Adopted(Camel):
     """An archive that somebody else made: a ``.mar``, a ``.tar.gz`` or a folder.
 
     Attributes:
-        archive: where it lies, by its path from model.yaml, or a URL.
-        sha256: of the file; needed for a URL.
+        archive: where it lies: its path from model.yaml, or an address.
+        sha256: of the file, where it is known beforehand.
     """
 
-    archive: Annotated[Word, _also("archive", "mar")]
+    archive: Annotated[Source, _also("archive", "mar")]
     sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
 
     @property
     def is_remote(self) -> bool:
-        return "://" in self.archive
-
-    @model_validator(mode="after")
-    def _remote_is_pinned(self) -> Self:
-        if self.is_remote and self.sha256 is None:
-            raise ValueError("a URL needs sha256: what lies there may be another file tomorrow")
-        return self
+        """Whether it has to be fetched."""
+        return is_remote(self.archive)
 
 
 class OtherVersion(Camel):
@@ -122,21 +124,16 @@ class OtherVersion(Camel):
 
     Attributes:
         archive: as in ``Adopted``; without it, the one that models/lock.yaml has already.
-        sha256: of the file; needed for a URL.
+        sha256: of the file, where it is known beforehand.
     """
 
-    archive: Word | None = None
+    archive: Source | None = None
     sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
 
     @property
     def adopted(self) -> Adopted | None:
         """It as an adopted archive, if model.yaml says where it is."""
         return Adopted(archive=self.archive, sha256=self.sha256) if self.archive else None
-
-    @model_validator(mode="after")
-    def _can_be_read(self) -> Self:
-        _ = self.adopted
-        return self
 
 
 class PickleException(Camel):
@@ -250,7 +247,7 @@ class Model(Camel):
     extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
     config: Config | None = None
     serving: Serving = Serving()
-    requirements: Literal["requirements.in", "requirements.txt"] | None = None  # read unnamed too
+    requirements: Annotated[object, AfterValidator(_requirements)] = None
     reference: Source | None = None
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()

@@ -75,13 +75,16 @@ class FromKustomize:
         """The documents that an object is made of: its origin, and the patches that name it."""
         kind, name = text(rendered, "kind"), text(rendered, "metadata", "name")
         documents = [each for each in self.documents() if text(each.value, "kind") == kind]
+        exact = {text(each.value, "metadata", "name") for each in documents} & {name}
         origin = [each for each in documents if str(each.path) == self.origin]
-        named = [each for each in documents if text(each.value, "metadata", "name") == name]
-        if len(origin) == 1:  # whatever its name was there: a patch may have changed it
-            named += origin
-        return [
-            each for each in documents if (each in named if named else _same(each.value, rendered))
-        ]
+
+        def is_about(parsed: Document) -> bool:
+            if [parsed] == origin:  # whatever its name was there: a patch may have changed it
+                return True
+            named = text(parsed.value, "metadata", "name")
+            return named == name if exact else _same(parsed.value, rendered)
+
+        return list(filter(is_about, documents))
 
     def _spots(self, value: Value, path: KeyPath) -> Iterator[_Spot]:
         about = self.about(value)
@@ -185,6 +188,22 @@ def value_sources(tree: Tree, release: Object, chart: str) -> Sources:
         for parsed in documents:
             sources += _value_documents(tree, parsed, source)
     return sources + [(parsed, ()) for parsed in _documents(tree, f"{chart}/values.yaml")]
+
+
+def nulls(tree: Tree, release: Object) -> Iterator[tuple[KeyPath, Location]]:
+    """The values of a HelmRelease that its files write as null, and where."""
+    where = ("spec", "values")
+    read = release.trace.read if isinstance(release.trace, FromKustomize) else ()
+    for parsed in (parsed for file in read for parsed in _documents(tree, file)):
+        if _same(parsed.value, release.value):
+            for path in parsed.lines:
+                if path[:2] == where and dig(parsed.value, *path[:-1]) and _is_null(parsed, path):
+                    yield path[2:], parsed.at(path)
+
+
+def _is_null(parsed: Document, path: KeyPath) -> bool:
+    parent = mapping(dig(parsed.value, *path[:-1]))
+    return path[-1] in parent and parent[str(path[-1])] is None
 
 
 def _value_documents(tree: Tree, parsed: Document, source: object) -> Sources:

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from harness.core import files
 from harness.core.errors import InputError
-from harness.models import archive, source, weights
+from harness.models import archive, source
 from harness.models.archive import MANIFEST, Entry, Manifest, parse_manifest
 from harness.models.catalog import Adopted, Model
 from harness.models.lock import is_file_name
@@ -36,14 +36,18 @@ _HANDLER = (
 
 
 def locate(model: Model, adopted: Adopted, folder: Path, downloads: Path) -> Path:
-    """The archive or folder of an adopted model; one at a URL is downloaded, once.
+    """The archive or folder of an adopted model; one at an address has been fetched.
 
     Raises:
         InputError: it is not the one with the SHA-256 that model.yaml names.
-        HarnessError: it cannot be downloaded.
+        HarnessError: it has not been fetched.
     """
     if adopted.is_remote:
-        path = weights.fetch(adopted.archive, downloads / (adopted.sha256 or ""))
+        name, cached = source.file(adopted.archive, folder)
+        path = downloads / cached.name / name  # its name says what it is
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(cached)
     else:
         path = folder / adopted.archive
     if adopted.sha256 and path.is_file() and (actual := files.sha256(path)) != adopted.sha256:

@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM KEY LAG PUSH REPORT ROOT SBOM SEEN SOURCE_STATE TO TORCH UPGRADE
+GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG PUSH REPORT ROOT SBOM SEEN SOURCE_STATE TO TORCH UPGRADE
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # `look` and SEEN are the old names of source-state and SOURCE_STATE; they work until 2027-03-01.
 override SOURCE_STATE := $(or $(value SOURCE_STATE),$(value SEEN))
@@ -42,7 +42,7 @@ demo: $(SETUP) ## models → snapshot → real TorchServe → load test → repo
 
 .PHONY: serve
 serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, until Ctrl-C
-	$(HARNESS) serve --env "$$ENV"
+	$(HARNESS) serve --env "$$ENV" $${GROUP:+--group "$$GROUP"}
 
 .PHONY: models
 models: $(SETUP) ## the model archives, those that changed
@@ -156,7 +156,7 @@ fmt: $(SETUP) ## format and fix what can be fixed
 
 .PHONY: snapshot
 snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
-	$(HARNESS) snapshot write --env "$$ENV"
+	$(HARNESS) snapshot write --env "$$ENV" $${GROUP:+--group "$$GROUP"}
 
 .PHONY: generate
 generate: $(SETUP) ## the chart's schema, README and version

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.cli import options
 from harness.core import console
+from harness.core.repository import FIRST_GROUP
 from harness.core.repository import find as find_repository
 from harness.settings import group_layout, groups
 
@@ -16,6 +17,10 @@ _STEP = {
     2: "{model}'s requests go to {target}; {source} still serves it",
     3: "{model} is served by {target} alone",
 }
+_BY_WAY_OF = (
+    "step 2 changes two routes: for a moment {model}'s requests may go to {first}, which does not "
+    "have it; to lose none, move it to {first} first (docs/groups.md)"
+)
 _NEXT = "next: make check, commit, merge; once harness status --env {env} shows everything Ready: "
 
 
@@ -95,6 +100,8 @@ def _move(args: argparse.Namespace) -> int:
     following = [] if is_last else [_NEXT.format(**names) + again]
     state = _STEP[step.step or 3].format(**names)
     heading = f"step {step.step} of 3: {state}" if step.step else f"nothing to do: {state}"
+    if step.step in (1, 2) and FIRST_GROUP not in (step.source, args.to):
+        following.insert(0, _BY_WAY_OF.format(**names, first=FIRST_GROUP))
     return _report(args, written, {"step": step.step, "state": state}, [heading, *following])
 
 

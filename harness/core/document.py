@@ -10,6 +10,7 @@ a version), and what it refuses is reported as ``file:line`` with the nearest va
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
@@ -88,9 +89,13 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         raise InputError.of(problems) from None
 
 
+_MEMBER = re.compile(r"\[|^constrained-")
+
+
 def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
     loc = tuple(detail["loc"])
-    name = ".".join(str(part) for part in loc)
+    # pydantic puts the members of a union into the path too, such as dict[str,int].
+    name = ".".join(str(part) for part in loc if not _MEMBER.search(str(part)))
     text = detail["msg"]
     if detail["type"] == "extra_forbidden":
         valid = [key for key in _valid_keys(model, loc[:-1]) if key != loc[-1]]

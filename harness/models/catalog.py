@@ -45,6 +45,13 @@ def _archive_path(path: str) -> str:
     return "/".join(parts)
 
 
+def _requirements(_value: object) -> object:
+    raise ValueError(
+        "packages stand in requirements.in next to model.yaml: write them there, then run "
+        "`make requirements`"
+    )
+
+
 ArchivePath = Annotated[str, AfterValidator(_archive_path)]
 
 
@@ -250,6 +257,7 @@ class Model(Camel):
     extra_files: Mapping[ArchivePath, Source] = Field(default_factory=dict)
     config: Config | None = None
     serving: Serving = Serving()
+    requirements: Annotated[object, AfterValidator(_requirements)] = None
     reference: Source | None = None
     tolerance: Tolerance = Tolerance()
     samples: tuple[Sample, ...] = ()

@@ -75,13 +75,16 @@ class FromKustomize:
         """The documents that an object is made of: its origin, and the patches that name it."""
         kind, name = text(rendered, "kind"), text(rendered, "metadata", "name")
         documents = [each for each in self.documents() if text(each.value, "kind") == kind]
+        exact = {text(each.value, "metadata", "name") for each in documents} & {name}
         origin = [each for each in documents if str(each.path) == self.origin]
-        named = [each for each in documents if text(each.value, "metadata", "name") == name]
-        if len(origin) == 1:  # whatever its name was there: a patch may have changed it
-            named += origin
-        return [
-            each for each in documents if (each in named if named else _same(each.value, rendered))
-        ]
+
+        def is_about(parsed: Document) -> bool:
+            if [parsed] == origin:  # whatever its name was there: a patch may have changed it
+                return True
+            named = text(parsed.value, "metadata", "name")
+            return named == name if exact else _same(parsed.value, rendered)
+
+        return list(filter(is_about, documents))
 
     def _spots(self, value: Value, path: KeyPath) -> Iterator[_Spot]:
         about = self.about(value)

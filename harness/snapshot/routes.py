@@ -21,6 +21,8 @@ HOST = "torchserve.${DOMAIN}"
 GRPC_HOST = "torchserve-grpc.${DOMAIN}"
 GRPC_SERVICE = "org.pytorch.serve.grpc.inference.InferenceAPIsService"
 GRPC_OIP_SERVICE = "org.pytorch.serve.grpc.openinference.GRPCInferenceService"
+OIP_SERVICE = "inference.GRPCInferenceService"
+"""The same service as the protocol itself calls it, and all of its clients."""
 
 MATCHES_OF_RULE = 64
 MATCHES_OF_ROUTE = 128
@@ -86,7 +88,8 @@ def http_routes(group: Group) -> list[Object]:
     names = [f"{group.name}-models"]
     if len(parts) > 1:
         names = [f"{names[0]}-{index}-of-{len(parts)}" for index, _ in enumerate(parts, 1)]
-    return [_http_route(group, *part) for part in zip(names, parts, strict=True) if part[1]]
+    routes = [_http_route(group, *part) for part in zip(names, parts, strict=True) if part[1]]
+    return routes + [_renamed_service(group)] * (Protocol.OIP in group.protocols and bool(matches))
 
 
 def grpc_route(group: Group) -> Object:
@@ -171,6 +174,21 @@ def _http_route(group: Group, name: str, matches: Sequence[Object]) -> Object:
         for start in range(0, len(matches), MATCHES_OF_RULE)
     ]
     return _route("HTTPRoute", name, HOST, rules)
+
+
+def _renamed_service(group: Group) -> Object:
+    """A route for clients that come with the Open Inference Protocol's own name of its service.
+
+    A gRPC call is an HTTP/2 request whose path names the service, and the messages are the same; a
+    GRPCRoute cannot rewrite it. Its host is one of its own: kinds may not share one on a listener.
+    """
+    rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": f"/{GRPC_OIP_SERVICE}"}}
+    rule = {
+        "matches": [_prefix(f"/{OIP_SERVICE}")],
+        "filters": [{"type": "URLRewrite", "urlRewrite": rewrite}],
+        "backendRefs": [{"name": group.name, "port": 7070}],
+    }
+    return _route("HTTPRoute", f"{group.name}-v2", f"{group.name}-v2.{GRPC_HOST}", [rule])
 
 
 def _cors(cors: Cors) -> Object:

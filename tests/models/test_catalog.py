@@ -25,6 +25,11 @@ def test_a_model_says_how_it_is_served_and_keeps_defaults_for_the_rest(tiny, edi
         ('version: "1"', "version: 1", '2: version: must be text: quote it as "1"'),
         ("name: tiny", "name: -tiny", "1: name: String should match pattern"),
         ("code: MIT", "code: ''", "5: license.code: String should have at least 1 character"),
+        (
+            "handler:",
+            "requirements: r.txt\nhandler:",
+            "10: requirements: Value error, packages stand",
+        ),
         ("file: tiny.pt", "file: ''", "9: artifact.torchscript.file: Value error, a path, package"),
         ("file: tiny.pt", "file: 'runs:/0a1b/model'", "MLflow's names are not resolved here: give"),
         (

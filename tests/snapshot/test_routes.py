@@ -95,7 +95,10 @@ def test_a_path_ends_at_an_element_and_is_encoded() -> None:
     [
         (Protocol.TORCHSERVE, {"/predictions/cat", "/explanations/cat"}),
         (Protocol.KSERVE_V1, {"/v1/models/cat:predict", "/v1/models/cat:explain"}),
-        (Protocol.OIP, {"/v2", "/v2/health", "/v2/models/cat"}),
+        (
+            Protocol.OIP,
+            {"/v2", "/v2/health", "/v2/models/cat", "/inference.GRPCInferenceService"},
+        ),
         (Protocol.SAGEMAKER, {"/invocations", "/models/cat/invoke"}),
     ],
 )
@@ -136,6 +139,16 @@ def test_the_first_group_has_the_gateways_own_grpc_host() -> None:
         "org.pytorch.serve.grpc.inference.InferenceAPIsService",
         "org.pytorch.serve.grpc.openinference.GRPCInferenceService",
     ]
+
+
+def test_a_client_of_the_open_inference_protocol_is_led_to_torchserves_service() -> None:
+    *_, alias = routes.http_routes(group(["cat"], protocols=[Protocol.OIP]))
+    assert alias["spec"]["hostnames"] == ["vision-v2.torchserve-grpc.${DOMAIN}"]
+    [rule] = alias["spec"]["rules"]
+    assert rule["filters"][0]["urlRewrite"]["path"]["replacePrefixMatch"] == (
+        "/org.pytorch.serve.grpc.openinference.GRPCInferenceService"
+    )
+    assert rule["backendRefs"] == [{"name": "vision", "port": 7070}]
 
 
 def test_a_group_without_models_has_no_route_and_its_file_is_a_comment() -> None:

@@ -39,6 +39,7 @@ SHORT_LIST = {
     'gh release create "production-$GITHUB_RUN_NUMBER" --target "$GITHUB_SHA"'
     ' --title "Production $GITHUB_RUN_NUMBER" --notes-file "$NOTES"': "the same",
     "git diff --output=build/change.patch": "handed from the job that runs code to one that writes",
+    "git add --intent-to-add models && git diff --output=build/change.patch": "the same, new files",
     'git apply --allow-empty "$CHANGE"': "applied by Git alone, which follows no link",
     'git apply --allow-empty --include=models/lock.yaml "$CHANGE"': "the same, where make runs on",
     _NO_LINKS: "the output of a pull request's job, before an action reads it",

@@ -82,10 +82,8 @@ class Rpc:
 
     def prepare(self, request: Request) -> Prepared:
         """The host, the serialized request, its metadata, and whether the answer is a stream."""
-        model, version = request.model, None
-        if model is None:
-            named = PREDICTIONS.fullmatch(request.path[request.path.rindex("/predictions/") :])
-            model, version = (unquote(part) if part else None for part in named.groups())  # type: ignore[union-attr]
+        named = PREDICTIONS.fullmatch(request.path[request.path.rindex("/predictions/") :])
+        model, version = (unquote(part) if part else None for part in named.groups())  # type: ignore[union-attr]
         inputs = dict(request.fields) or {"data": request.body}
         message = self._request(model_name=model, model_version=version, input=inputs)
         ours = {} if request.model else {k.lower(): v for k, v in request.headers.items()}

@@ -18,6 +18,7 @@ _EXPIRES = re.compile(r"\bexp\b")
 _INFERENCE = re.compile(
     r"/(predictions|explanations)(/.+)?|/ping|/api-description|/invocations|/models/[^/]+/invoke"
     r"|/v1/models/[^/]+:(predict|explain)|/v2/models/.+|/v2/health(/.+)?"
+    r"|/inference\.GRPCInferenceService"
 )
 _BUFFERS = (("spec", "connection", "bufferLimit"), ("spec", "http2", "initialStreamWindowSize"))
 _PROXY_MEMORY = (

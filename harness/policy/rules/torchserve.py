@@ -17,7 +17,7 @@ from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.rendered import Environment
 
-_CHART = "./apps/torchserve/chart"
+_CHART = "apps/torchserve/chart"
 _LOOPBACK = ("", "127.0.0.1", "localhost", "::1")  # empty: TorchServe's own default is loopback
 _ELSEWHERE = (  # where a request could load a model from, were it allowed to
     "https://example.com/model.mar",
@@ -34,7 +34,9 @@ _ELSEWHERE = (  # where a request could load a model from, were it allowed to
     "second TorchServe is a group of its own (`harness groups add`)",
 )
 def mounts_config(environment: Environment) -> Iterator[Problem]:
-    groups = [each for each in environment.of("HelmRelease") if chart(each) == _CHART]
+    groups = [
+        each for each in environment.of("HelmRelease") if chart(each).removeprefix("./") == _CHART
+    ]
     if not groups:
         where = Location(Path("clusters", environment.name, "apps.yaml"), 1)
         yield Problem(f"no HelmRelease installs {_CHART}: nothing is served", where)

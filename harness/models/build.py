@@ -170,9 +170,9 @@ def make(repository: Repository, model: Model, inputs: str = "", *, older: bool 
         file_name: str | None = None
         if archived := model.artifact.adopted:
             version = model.version
-            theirs = adopted.locate(model, archived, folder, downloads)
+            name, theirs = adopted.locate(model, archived, folder)
             with files.replacing(packed) as target:
-                file_name = adopted.store(model, theirs, staging / "theirs", target)
+                file_name = adopted.store(model, name, theirs, staging / "theirs", target)
         else:
             contents = artifact.stage(model, folder, staging, downloads)
             version, note = contents.version, contents.note

@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from harness.importing import properties_file
 from harness.importing.source import Source
 
+_LONGEST = 255  # characters: no file system has longer names, and some refuse to look
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
@@ -17,6 +19,8 @@ class Files:
 
     def find(self, name: str) -> Path | None:
         """The file or folder here that ``name`` is there, or that lies here under its name."""
+        if len(name) > _LONGEST:
+            return None
         path = PurePosixPath(name)
         for target in (path, *path.parents):
             if source := self.targets.get(target):

@@ -174,9 +174,12 @@ def _import(args: argparse.Namespace) -> int:
     for path in args.files:
         content = sys.stdin.read() if path == _STDIN else document.read_text(path)
         script.add(scripts.read(path, content))
+    if not script.calls:
+        reasons = "; ".join(script.left_out) or "it sends none by literals"
+        raise InputError(f"no request was understood: {reasons}", at=first)
     text = script.text(", ".join(path.name for path in args.files))
     profile = document.load_text(text, out, Profile)
-    left_out = [*dict.fromkeys(script.left_out), *_missing(profile, out.parent)]
+    left_out = [*script.remarks, *_missing(profile, out.parent)]
     if args.apply:
         if out.exists() and not args.force:
             raise UsageError(f"{out} exists", hint="replace it with --force, or give another --out")

@@ -43,7 +43,8 @@ def _lock(args: argparse.Namespace) -> int:
     used = {
         text
         for name, model in catalog.models.items()
-        for text in pinned_sources(model, repository.models / name)
+        for version in (model, *model.older())
+        for text in pinned_sources(version, repository.models / name)
     }
     if pins.commit(repository.models, used):
         console.note(f"wrote {pins.NAME}: what the models' addresses hold")

@@ -178,7 +178,8 @@ def _requests(
         sample_of = f"sample {entry.sample} of " if entry.sample else ""
         raise InputError(
             f"the mix names {sample_of}{entry.model}: no prepared request (built: {built})",
-            hint="run `harness models build`, or correct the mix",
+            hint="run `harness models build`; a model from elsewhere is a `request` of the mix "
+            "(docs/loadtest.md)",
         )
     for sample in chosen:
         yield Request(

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from harness.core import files
 from harness.core.errors import InputError
-from harness.models import archive, source, weights
+from harness.models import archive, source
 from harness.models.archive import MANIFEST, Entry, Manifest, parse_manifest
 from harness.models.catalog import Adopted, Model
 from harness.models.lock import is_file_name
@@ -35,17 +35,18 @@ _HANDLER = (
 )
 
 
-def locate(model: Model, adopted: Adopted, folder: Path, downloads: Path) -> Path:
-    """The archive or folder of an adopted model; one at a URL is downloaded, once.
+def locate(model: Model, adopted: Adopted, folder: Path) -> tuple[str, Path]:
+    """The name of an adopted archive or folder, and where it lies.
 
     Raises:
         InputError: it is not the one with the SHA-256 that model.yaml names.
-        HarnessError: it cannot be downloaded.
+        HarnessError: it has to be fetched first.
     """
     if adopted.is_remote:
-        path = weights.fetch(adopted.archive, downloads / (adopted.sha256 or ""))
+        name, path = source.file(adopted.archive, folder)  # its copy is named by its content
     else:
         path = folder / adopted.archive
+        name = path.name
     if adopted.sha256 and path.is_file() and (actual := files.sha256(path)) != adopted.sha256:
         raise InputError(
             f"{adopted.archive} has sha256 {actual}, not {adopted.sha256}",
@@ -53,7 +54,7 @@ def locate(model: Model, adopted: Adopted, folder: Path, downloads: Path) -> Pat
             hint=f"somebody replaced it: look at it (`harness models audit {model.name}`), then "
             "write down its new digest, or get the old file back",
         )
-    return path
+    return name, path
 
 
 def digest(path: Path) -> str:
@@ -64,12 +65,13 @@ def digest(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def store(model: Model, path: Path, work: Path, target: IO[bytes]) -> str | None:
+def store(model: Model, name: str, path: Path, work: Path, target: IO[bytes]) -> str | None:
     """Write to ``target`` what the model store gets of the archive at ``path``.
 
     Args:
         model: what model.yaml says of it.
-        path: the archive or folder.
+        name: its file name, which says what it is.
+        path: where it lies.
         work: a folder, not there yet, for what has to be unpacked.
         target: an open file.
 
@@ -79,27 +81,32 @@ def store(model: Model, path: Path, work: Path, target: IO[bytes]) -> str | None
     Raises:
         InputError: it is damaged, or is not what model.yaml says.
     """
-    with entries(path, work) as unpacked:
+    with entries(path, work, name) as unpacked:
         manifest = manifest_of(unpacked, path)
         _confirm_version(model, manifest, path)
-        if _is_storable(path) and manifest.handler and not model.handler:
+        if path.is_file() and is_file_name(name) and manifest.handler and not model.handler:
             with path.open("rb") as file:
                 shutil.copyfileobj(file, target)
-            return path.name
+            return name
         archive.write(_with_manifest(model, unpacked, path), target)
     return None
 
 
 @contextlib.contextmanager
-def entries(path: Path, work: Path) -> Iterator[list[Entry]]:
+def entries(path: Path, work: Path, name: str = "") -> Iterator[list[Entry]]:
     """The files of an archive or folder, as TorchServe unpacks them; readable inside the block.
+
+    Args:
+        path: where it lies.
+        work: a folder, not there yet, for what has to be unpacked.
+        name: its file name, if it lies under another one.
 
     Raises:
         InputError: it is damaged, or has a file that would lie outside of it.
     """
     if path.is_dir():
         yield folder_entries(path)
-    elif path.name.endswith(".mar"):
+    elif (name or path.name).endswith(".mar"):
         with archive.opened(path) as packed:
             unpacked = archive.entries(packed)
             for each in unpacked:
@@ -127,10 +134,6 @@ def manifest_of(unpacked: list[Entry], path: Path) -> Manifest:
     """
     manifest = next((each for each in unpacked if each.name == MANIFEST), None)
     return parse_manifest(manifest, path) if manifest else Manifest()
-
-
-def _is_storable(path: Path) -> bool:
-    return path.is_file() and is_file_name(path.name)
 
 
 def _with_manifest(model: Model, unpacked: list[Entry], path: Path) -> list[Entry]:

@@ -79,6 +79,10 @@ class Staging:
 def sources(model: Model) -> Iterator[str]:
     """Every source of what goes into the archive."""
     artifact = model.artifact
+    if artifact.adopted:  # whose handler is in the archive
+        if artifact.adopted.is_remote:
+            yield artifact.adopted.archive
+        return
     if artifact.eager:
         yield artifact.eager.code
         yield from _parts(artifact.eager).values()

@@ -140,7 +140,7 @@ def digest(model: Model, folder: Path) -> str:
     parts = {path.name: files.sha256(path) for path in settings}
     parts |= {name: source.digest(name, folder) for name in sources(model)}
     parts |= {name: source.version(name) for name in _PACKAGES}
-    if (archived := model.artifact.adopted) and not archived.is_remote:
+    if (archived := model.artifact.adopted) and not archived.is_remote:  # else a source, above
         parts[archived.archive] = adopted.digest(folder / archived.archive)
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}
@@ -170,9 +170,9 @@ def make(repository: Repository, model: Model, inputs: str = "", *, older: bool 
         file_name: str | None = None
         if archived := model.artifact.adopted:
             version = model.version
-            theirs = adopted.locate(model, archived, folder, downloads)
+            name, theirs = adopted.locate(model, archived, folder)
             with files.replacing(packed) as target:
-                file_name = adopted.store(model, theirs, staging / "theirs", target)
+                file_name = adopted.store(model, name, theirs, staging / "theirs", target)
         else:
             contents = artifact.stage(model, folder, staging, downloads)
             version, note = contents.version, contents.note

@@ -28,7 +28,7 @@ from harness.models.answer import Tolerance
 from harness.models.config import INT_MAX, Config, Positive, Serving
 from harness.models.expectation import Expectation, Recorded
 from harness.models.lock import Name, Version
-from harness.models.source import Source, mention
+from harness.models.source import Source, is_remote, mention
 
 __all__ = ["INT_MAX", "Catalog", "Config", "Model", "Positive", "Serving", "load_catalog"]
 
@@ -106,22 +106,17 @@ class Adopted(Camel):
     """An archive that somebody else made: a ``.mar``, a ``.tar.gz`` or a folder.
 
     Attributes:
-        archive: where it lies, by its path from model.yaml, or a URL.
-        sha256: of the file; needed for a URL.
+        archive: where it lies: its path from model.yaml, or an address.
+        sha256: of the file, where it is known beforehand.
     """
 
-    archive: Annotated[Word, _also("archive", "mar")]
+    archive: Annotated[Source, _also("archive", "mar")]
     sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
 
     @property
     def is_remote(self) -> bool:
-        return "://" in self.archive
-
-    @model_validator(mode="after")
-    def _remote_is_pinned(self) -> Self:
-        if self.is_remote and self.sha256 is None:
-            raise ValueError("a URL needs sha256: what lies there may be another file tomorrow")
-        return self
+        """Whether it has to be fetched."""
+        return is_remote(self.archive)
 
 
 class OtherVersion(Camel):
@@ -129,21 +124,16 @@ class OtherVersion(Camel):
 
     Attributes:
         archive: as in ``Adopted``; without it, the one that models/lock.yaml has already.
-        sha256: of the file; needed for a URL.
+        sha256: of the file, where it is known beforehand.
     """
 
-    archive: Word | None = None
+    archive: Source | None = None
     sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
 
     @property
     def adopted(self) -> Adopted | None:
         """It as an adopted archive, if model.yaml says where it is."""
         return Adopted(archive=self.archive, sha256=self.sha256) if self.archive else None
-
-    @model_validator(mode="after")
-    def _can_be_read(self) -> Self:
-        _ = self.adopted
-        return self
 
 
 class PickleException(Camel):

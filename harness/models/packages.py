@@ -28,6 +28,8 @@ from harness.core.repository import Repository
 from harness.models import source
 
 REQUIREMENTS = "requirements.in"
+NAMES = (REQUIREMENTS, "requirements.txt")
+"""What a model's file may be called; the first has priority."""
 ALL = "all"
 _IMAGE = Path("apps/torchserve/image")
 _TIMEOUT = 900.0  # s: a resolution that has to ask an index about everything
@@ -87,9 +89,12 @@ class Resolved:
 
 
 def model_files(repository: Repository) -> dict[str, Path]:
-    """The requirements.in of each model that has one."""
-    paths = sorted(repository.models.glob(f"*/{REQUIREMENTS}"))
-    return {path.parent.name: path for path in paths}
+    """The requirements.in of each model that has one, or its requirements.txt."""
+    return {
+        path.parent.name: path
+        for name in reversed(NAMES)
+        for path in sorted(repository.models.glob(f"*/{name}"))
+    }
 
 
 def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
@@ -153,7 +158,7 @@ class _Job:
 
 
 def _jobs(models: Mapping[str, Path], upgrade: Sequence[str]) -> Iterator[_Job]:
-    of_models = [f"models/{name}/{REQUIREMENTS}" for name in models]
+    of_models = [f"models/{name}/{models[name].name}" for name in sorted(models)]
     upgrades = _upgrades(upgrade)
     yield _Job(
         "requirements.lock",

@@ -26,6 +26,7 @@ from harness.models.catalog import RECORDED, Model, RecordedSamples, Sample, loa
 from harness.models.expectation import Recorded
 
 ROUNDS = 3
+_FEW = 4  # requests: an environment may have larger batches than model.yaml
 _MOST_AT_ONCE = 32  # requests: enough to fill a batch, and no load test
 _HEAD = """\
 # yaml-language-server: $schema=../../schemas/recorded.json
@@ -127,8 +128,8 @@ def _read(path: Path) -> bytes:
 
 
 def _concurrency(model: Model) -> tuple[int, ...]:
-    """How many requests are sent at once: one, two, and a full batch."""
-    return tuple(sorted({1, 2, min(model.serving.batch_size, _MOST_AT_ONCE)}))
+    """How many requests are sent at once: one, two, and a full batch or a few."""
+    return tuple(sorted({1, 2, min(max(model.serving.batch_size, _FEW), _MOST_AT_ONCE)}))
 
 
 def _ask(

@@ -190,6 +190,22 @@ def value_sources(tree: Tree, release: Object, chart: str) -> Sources:
     return sources + [(parsed, ()) for parsed in _documents(tree, f"{chart}/values.yaml")]
 
 
+def nulls(tree: Tree, release: Object) -> Iterator[tuple[KeyPath, Location]]:
+    """The values of a HelmRelease that its files write as null, and where."""
+    where = ("spec", "values")
+    read = release.trace.read if isinstance(release.trace, FromKustomize) else ()
+    for parsed in (parsed for file in read for parsed in _documents(tree, file)):
+        if _same(parsed.value, release.value):
+            for path in parsed.lines:
+                if path[:2] == where and dig(parsed.value, *path[:-1]) and _is_null(parsed, path):
+                    yield path[2:], parsed.at(path)
+
+
+def _is_null(parsed: Document, path: KeyPath) -> bool:
+    parent = mapping(dig(parsed.value, *path[:-1]))
+    return path[-1] in parent and parent[str(path[-1])] is None
+
+
 def _value_documents(tree: Tree, parsed: Document, source: object) -> Sources:
     """The file behind one entry of ``valuesFrom``, where ``parsed`` generates its ConfigMap."""
     key = text(source, "valuesKey") or "values.yaml"

@@ -89,6 +89,25 @@ def test_the_pod_spec_is_merged_key_by_key(render: Render) -> None:
     assert "enableServiceLinks" not in merged.pod
 
 
+def test_containers_and_volumes_are_merged_by_name(render: Render) -> None:
+    server = {"name": "torchserve", "livenessProbe": {"failureThreshold": 9}, "env": [VARIABLE]}
+    other = {"name": "other", "image": "other"}
+    volumes = [{"name": "tmp", "emptyDir": {"sizeLimit": "9Gi"}}, {"name": "more", "emptyDir": {}}]
+    before, after = (
+        render("gpu", {"podSpec": each}).pod
+        for each in ({}, {"containers": [server, other], "volumes": volumes})
+    )
+    [container, last] = after["containers"]
+    probe = before["containers"][0]["livenessProbe"]
+    assert container["livenessProbe"] == probe | {"failureThreshold": 9}
+    assert container["volumeMounts"] == before["containers"][0]["volumeMounts"]
+    assert container["env"] == [VARIABLE]
+    assert last == other
+    names = [each["name"] for each in before["volumes"]]
+    assert [each["name"] for each in after["volumes"]] == [*names, "more"]
+    assert {"name": "tmp", "emptyDir": {"sizeLimit": "9Gi"}} in after["volumes"]
+
+
 def test_without_changes_a_pod_spec_is_what_it_was(render: Render) -> None:
     assert (
         render("gpu", {"podSpec": {"enableServiceLinks": False}}).objects == render("gpu").objects
@@ -147,8 +166,7 @@ def test_the_sync_job_asks_the_service_of_its_source(
         ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "podLabels.app.kubernetes.io/name"),
         ({"podLabels": {"torchserve/group": "mine"}}, "podLabels.torchserve/group is the chart's"),
         ({"podAnnotations": {"torchserve/config.properties": ""}}, "podAnnotations.torchserve/"),
-        ({"podSpec": {"containers": []}}, "podSpec.containers would replace"),
-        ({"podSpec": {"volumes": []}}, "use extraVolumes"),
+        ({"podSpec": {"serviceAccountName": "a"}}, "podSpec.serviceAccountName is serviceAccount"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is empty"),
         ({"modelStore": {"sync": {"source": "az://account/c"}}}, "Azure's blobs have no S3"),
         ({"env": [{"name": "A", "value": 4}]}, "got number, want string"),

@@ -177,3 +177,37 @@ def test_the_command_prints_then_writes(tmp_path: Path, capsys: pytest.CaptureFi
     assert written.read_text() == printed.out
     assert main(["loadtest", "import", str(source), "--apply"]) == 2
     assert "exists" in capsys.readouterr().err
+
+
+def test_commands_are_found_where_people_write_them() -> None:
+    page = """
+        $ curl --request POST 'http://h/predictions/mnist' \\
+        > --data-raw '{
+            "data": [1, 2]
+        }'
+        sudo curl http://h/ping; curl.exe http://h/models | jq .
+        for i in 1 2; do curl -s -o /dev/null http://h/predictions/x -F 'data=@k.jpg'; done
+        Say hey to curl users: don't use ab without -k.
+        time ab -n 10 -c 2 http://h/predictions/resnet
+    """
+    script = _read(page, "README.md")
+    paths = [entry["request"]["path"] for entry in _profile(script).content["mix"]]
+    models = ["mnist", "x", "resnet"]
+    assert paths == [f"/predictions/{models[0]}", "/ping", "/models"] + [
+        f"/predictions/{model}" for model in models[1:]
+    ]
+    assert (script.users, script.requests) == (2, 10)
+
+
+def test_a_script_of_requests_is_read() -> None:
+    source = """
+import os, requests
+URL = os.environ.get("URL", "http://h:8080")
+for name in ["a", "b"]:
+    with open("x.png", "rb") as f:
+        requests.post(f"{URL}/predictions/{name}", files={"data": f}, verify=False)
+"""
+    script = _read(source, "a.py")
+    assert [call.url for call in script.calls] == [f"http://h:8080/predictions/{n}" for n in "ab"]
+    assert script.insecure
+    assert "how many users, and for how long, is not in it: 1 user for 60 s" in script.remarks

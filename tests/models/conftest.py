@@ -1,4 +1,4 @@
-"""A repository with one tiny model, and the three real ones as this checkout builds them."""
+"""A repository with one tiny model, and the real ones as this checkout builds them."""
 
 import zipfile
 from collections.abc import Callable

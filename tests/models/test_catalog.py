@@ -6,7 +6,7 @@ from harness.models.catalog import load_catalog, load_model
 
 def test_the_repositorys_own_models_load(checkout):
     catalog = load_catalog(checkout.models)
-    assert list(catalog.models) == ["mtcnn", "silero_vad", "squeezenet1_1"]
+    assert list(catalog.models) == ["magika", "mtcnn", "silero_vad", "squeezenet1_1"]
     assert all(model.samples for model in catalog.models.values())
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from harness.models.answer import wrong
 from harness.models.samples import PreparedSample, load_samples
 
-MODELS = ["mtcnn", "silero_vad", "squeezenet1_1"]
+MODELS = ["magika", "mtcnn", "silero_vad", "squeezenet1_1"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -59,6 +59,7 @@ def recording(*, rate: int = 16_000, width: int = 2, frames: int = 16_000) -> by
 
 
 BROKEN = {
+    "magika": {b"": "nothing to look at: send the content as the body"},
     "mtcnn": {
         b"": "not a",
         b"no picture": "not a picture",
@@ -81,6 +82,7 @@ BROKEN = {
     },
 }
 FINE = {
+    "magika": [b"few", b"\xff\xfe", b" " * 5_000, picture(40, 40), b"x = 1\n" * 20_000],
     "mtcnn": [picture(40, 4000), picture(33, 33, "JPEG"), picture(64, 64, "GIF")],
     "silero_vad": [recording(rate=8_000), recording(frames=1), recording(frames=100_001)],
     "squeezenet1_1": [picture(8192, 32), picture(33, 33, "JPEG"), picture(225, 1000, "WEBP")],
@@ -102,6 +104,16 @@ def test_a_batch_is_answered_as_the_model_itself_answers_and_bad_input_fails_alo
         assert status == 200
         assert wrong(sample.expected, json.dumps(answer).encode()) is None
     assert [status for status, _ in answers[-len(fine) :]] == [200] * len(fine)
+
+
+def test_a_content_is_what_the_package_itself_says(ask):
+    from magika import Magika
+
+    contents = [b"few", b"\xff\xfe", b" \n" * 3_000, b"a,b\n1,2\n3,4\n", b"\x00" * 9_000]
+    for content, (status, answer) in zip(contents, ask("magika", contents), strict=True):
+        right = Magika().identify_bytes(content).prediction
+        assert (status, answer["label"]) == (200, str(right.output.label))
+        assert answer["score"] == pytest.approx(right.score, abs=1e-4)
 
 
 def test_silence_has_no_speech_and_a_green_field_no_face(ask):

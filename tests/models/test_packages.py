@@ -113,6 +113,12 @@ def test_what_models_ask_for_is_in_both_locks_and_no_pin_moves(repository):
     assert packages.resolve(repository).written == ()
 
 
+def test_a_models_requirements_txt_is_read_too(repository):
+    (repository.models / "toy" / "requirements.txt").write_text("encoder\n")
+    packages.resolve(repository)
+    assert "encoder" in image(repository)
+
+
 def test_what_the_harness_leaves_out_is_not_hidden_from_a_model(repository):
     packages.resolve(repository)
     assert "runtime" not in lock(repository)

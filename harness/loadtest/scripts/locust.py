@@ -45,8 +45,6 @@ def read(source: str) -> Script:
         _Class(each, module, script).read()
     for function in [each for each in tree.body if not isinstance(each, ast.ClassDef)]:
         script.calls += _calls(function, {**module, **dict(_assigned([function]))}, script)
-    if not script.calls:
-        script.left_out.append("no request was understood: write `mix` by hand (docs/loadtest.md)")
     return script
 
 
@@ -122,13 +120,28 @@ def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | File]]:
 
 def _calls(node: ast.AST, names: Names, script: Script) -> list[Call]:
     calls: list[Call] = []
+    loops = [each for each in ast.walk(node) if isinstance(each, ast.For)]
     for each in ast.walk(node):
         if isinstance(each, ast.Call) and (verb := _verb(each)):
             try:
-                calls += _call(each, verb, names, script)
+                for turn in _turns(loops, names):
+                    calls += _call(each, verb, turn, script)
             except _Unknown as unknown:
                 script.left_out.append(f"line {each.lineno}: {unknown}: only a run would tell")
-    return calls
+    return list({json.dumps([each.url, each.keys], default=str): each for each in calls}.values())
+
+
+def _turns(loops: list[ast.For], names: Names) -> Iterator[Names]:
+    """The names in each turn of the first loop over literals; as they are without one."""
+    for loop in loops:
+        match loop:
+            case ast.For(
+                target=ast.Name(id=name), iter=ast.List(elts=turns) | ast.Tuple(elts=turns)
+            ):
+                for turn in turns:
+                    yield {**names, name: turn}
+                return
+    yield names
 
 
 def _verb(call: ast.Call) -> str:
@@ -260,6 +273,8 @@ def _evaluate(node: object, names: Names) -> object:  # noqa: C901
             return _evaluate(opened, names)
         case ast.Call(func=ast.Name(id="Path"), args=[path]):
             return File(str(_evaluate(path, names)))
+        case ast.Call(func=ast.Attribute(attr="get" | "getenv"), args=[_, default]):
+            return _evaluate(default, names)
         case ast.Call(func=ast.Attribute(attr="load"), args=[opened]):
             return _evaluate(opened, names)
         case ast.Call(func=ast.Attribute(attr="dumps"), args=[document, *_]):

@@ -11,9 +11,13 @@ from harness.loadtest.scripts import bench, curl, har, locust
 from harness.loadtest.scripts.script import Script
 
 _ESCAPED = re.compile(r"\$'((?:\\.|[^'\\])*)'", re.DOTALL)
-_END = re.compile(r"\d?[<>]|[|;&]")
 _PART = re.compile(
-    r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|(?<=\s)\d?[<>]|[|;&<>]|['"\\]|\s|[^'"\\|;&<>\s]+""", re.DOTALL
+    r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|\d?[<>]+&?\s*[^\s|;&]+|[|;&]|['"\\]|\s|[^'"\\|;&<>\s]+""",
+    re.DOTALL,
+)
+_PROMPT = re.compile(r"^\s*(?:[$>#%]\s+)?")
+_PREFIX = re.compile(
+    r"^(?:(?:sudo|time|do|then|else|env|exec|nohup|if|while|[{(`!]|\$\(|[A-Za-z_]\w*=\S*)\s+)*[`(]?"
 )
 _TOOLS = ("ab", "hey", "wrk", "wrk2")
 
@@ -46,7 +50,7 @@ def read(path: Path, text: str) -> Script:
         )
     script = Script()
     for words in _commands(text, path):
-        tool = Path(words[0]).name
+        tool = _tool(words[0])
         if tool == "curl":
             script.add(curl.read(words[1:]))
         elif tool in _TOOLS:
@@ -60,15 +64,17 @@ def read(path: Path, text: str) -> Script:
     return script
 
 
-def _first_command(line: str) -> str:
-    """The line up to a pipe, a redirection or the next command."""
+def _split(line: str) -> Iterator[str]:
+    """The commands of a line; pipes and lists end them, redirections are taken out."""
     plain = _ESCAPED.sub(lambda quoted: shlex.quote(_unescape(quoted[1])), line)
-    parts = []
+    command = ""
     for part in _PART.findall(plain):
-        if _END.fullmatch(part):
-            break
-        parts.append(part)
-    return "".join(parts)
+        if part in ("|", ";", "&"):
+            yield command
+            command = ""
+        elif part.lstrip("0123456789")[:1] not in ("<", ">"):
+            command += part
+    yield command
 
 
 def _unescape(text: str) -> str:
@@ -77,20 +83,24 @@ def _unescape(text: str) -> str:
 
 
 def _commands(text: str, path: Path) -> Iterator[list[str]]:
-    """The commands of a shell script or a page that begin with a tool of ours."""
-    joined = text.replace("\\\r\n", " ").replace("\\\n", " ").replace("^\n", " ")
+    """The commands of a shell script or a page whose program is one of ours."""
+    joined = re.sub(r"[\\^`]\r?\n\s*(?:> )?", " ", text)
     pending = ""
     for line in joined.splitlines():
-        pending = f"{pending}\n{line}" if pending else line
-        start = pending.strip().removeprefix("$ ")
-        if start.split(" ")[0].rpartition("/")[2] not in ("curl", *_TOOLS):
-            pending = ""
-            continue
+        pending = f"{pending}\n{_PROMPT.sub('', line)}" if pending else _PROMPT.sub("", line)
+        commands = [_PREFIX.sub("", each.strip()) for each in _split(pending)]
+        ours = [each for each in commands if _tool(each)]
         try:
-            words = shlex.split(_first_command(start))
+            words = [shlex.split(each.rstrip("`)")) for each in ours]
         except ValueError:  # a quote that ends on a later line
             continue
         pending = ""
-        yield words
+        yield from words
     if pending:
         raise InputError("a quote is opened and never closed", at=path)
+
+
+def _tool(command: str) -> str:
+    """The program of a command, if it is one that can be read."""
+    name = Path(command.partition(" ")[0] or "-").name.removesuffix(".exe")
+    return name if name in ("curl", *_TOOLS) else ""

@@ -63,6 +63,13 @@ class Script:
         bases = [_base(call.url) for call in self.calls if _base(call.url)]
         return max(bases, key=bases.count, default="")
 
+    @property
+    def remarks(self) -> list[str]:
+        """What was not carried over, and what had to be assumed, each once."""
+        assumed = "how many users, and for how long, is not in it: 1 user for 60 s"
+        silent = not (self.users or self.rate or self.requests or self.seconds)
+        return list(dict.fromkeys([*self.left_out, *([assumed] if silent else [])]))
+
     def profile(self) -> dict[str, object]:
         """The profile, as plain values in the order of a file."""
         closed = self.users is not None or self.rate is None

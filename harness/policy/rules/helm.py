@@ -12,6 +12,7 @@ from harness.policy.quantity import number, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import duration
 from harness.render.objects import Object
+from harness.render.provenance import nulls
 from harness.render.rendered import Environment
 
 _DEADLINE = "MODEL_SYNC_DEADLINE_SECONDS"
@@ -161,3 +162,23 @@ def _sync_seconds(job: Pod) -> float:
         (number(dig(each, "value"), 0) for each in variables if dig(each, "name") == _DEADLINE),
         default=0,
     )
+
+
+@rule(
+    "helm/nulls-arrive",
+    why="Kustomize takes a null in a patch for `remove this key`: it never reaches the chart, and "
+    "the chart's default holds",
+    fix="write the value that is meant (autoscaling.enabled: true instead of replicas: null), or "
+    "take the line out",
+    severity=Severity.WARNING,
+)
+def nulls_arrive(environment: Environment) -> Iterator[Problem]:
+    for tree, request in environment.charts:
+        for release in environment.of("HelmRelease"):
+            if text(release.value, "spec", "releaseName") != request.release:
+                continue
+            for path, at in nulls(tree, release):
+                around = mapping(release.value, "spec", "values", *path[:-1])
+                if path[-1] not in around:
+                    name = ".".join(map(str, path))
+                    yield Problem(f"{name}: null is dropped by Kustomize", at, str(release))

@@ -119,8 +119,8 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* A map as YAML, with what another says instead: maps key by key, anything else as a whole; null
-     takes a key out. Call with (list MAP OTHER). */}}
+{{/* A map as YAML, with what another says instead: maps key by key, lists of what has names by
+     name, anything else as a whole; null takes a key out. Call with (list MAP OTHER). */}}
 {{- define "torchserve.merged" -}}
 {{- $merged := index . 0 -}}
 {{- range $key, $new := index . 1 -}}
@@ -129,8 +129,31 @@ seccompProfile:
 {{- $merged = unset $merged $key -}}
 {{- else if and (kindIs "map" $new) (kindIs "map" $old) -}}
 {{- $merged = set $merged $key (include "torchserve.merged" (list $old $new) | fromYaml) -}}
+{{- else if and (kindIs "slice" $new) (kindIs "slice" $old) (hasKey (first $new | default dict) "name") -}}
+{{- $merged = set $merged $key (include "torchserve.mergedList" (list $old $new) | fromYamlArray) -}}
 {{- else -}}
 {{- $merged = set $merged $key $new -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $merged -}}
+{{- end -}}
+
+{{/* A list as YAML, each of its items with what another list says of that name, then the new names.
+     Call with (list LIST OTHER). */}}
+{{- define "torchserve.mergedList" -}}
+{{- $changes := dict -}}
+{{- range index . 1 -}}
+{{- $changes = set $changes .name . -}}
+{{- end -}}
+{{- $merged := list -}}
+{{- range index . 0 -}}
+{{- $change := get $changes .name | default dict -}}
+{{- $merged = append $merged (include "torchserve.merged" (list . $change) | fromYaml) -}}
+{{- $changes = unset $changes .name -}}
+{{- end -}}
+{{- range index . 1 -}}
+{{- if hasKey $changes .name -}}
+{{- $merged = append $merged . -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $merged -}}
@@ -247,10 +270,8 @@ egress: []
 {{- $faults = append $faults (printf "podAnnotations.%s is the chart's own: the server reads its settings there" $key) -}}
 {{- end -}}
 {{- end -}}
-{{- range $key, $instead := dict "containers" "sidecars, env, resources, …" "initContainers" "initContainers" "volumes" "extraVolumes" "serviceAccountName" "serviceAccount.name" -}}
-{{- if hasKey $values.podSpec $key -}}
-{{- $faults = append $faults (printf "podSpec.%s would replace what the chart writes: use %s" $key $instead) -}}
-{{- end -}}
+{{- if hasKey $values.podSpec "serviceAccountName" -}}
+{{- $faults = append $faults "podSpec.serviceAccountName is serviceAccount.name: the Helm test needs it too" -}}
 {{- end -}}
 {{- if not (or $values.serviceAccount.create $values.serviceAccount.name) -}}
 {{- $faults = append $faults "serviceAccount.name is empty: name the account that exists, or let the chart create one" -}}

@@ -110,7 +110,7 @@ def _start(stage: _Stage, files: Files) -> Source:
     for form in filter(None, (stage.entrypoint, stage.command)):
         if isinstance(form[0], str) and not stage.entrypoint:
             return _shell(form[0], form[1], stage, files)
-        words += shlex.split(form[0]) if isinstance(form[0], str) else form[0]
+        words += _split(form[0]) if isinstance(form[0], str) else form[0]
         at = form[1]
     if "torchserve" in words:
         words = words[words.index("torchserve") :]
@@ -154,11 +154,15 @@ def _form(rest: str) -> str | list[str]:
     return [str(word) for word in words] if isinstance(words, list) else rest
 
 
-def _pairs(rest: str, *, legacy: bool) -> Iterator[tuple[str, str]]:
+def _split(text: str) -> list[str]:
     try:
-        words = shlex.split(rest)
+        return shlex.split(text)
     except ValueError:
-        words = rest.split()
+        return text.split()
+
+
+def _pairs(rest: str, *, legacy: bool) -> Iterator[tuple[str, str]]:
+    words = _split(rest)
     if legacy and words and "=" not in words[0]:
         yield words[0], " ".join(words[1:])
         return
@@ -175,6 +179,9 @@ def _copy(stage: _Stage, rest: str, folder: Path) -> None:
     *sources, target = words
     whole = PurePosixPath(target)
     for word in sources:
+        if word in (".", "./"):
+            stage.files[whole] = folder
+            continue
         for source in sorted(folder.glob(word)) if not Path(word).is_absolute() else ():
             into = target.endswith("/") or len(sources) > 1 or whole.name in ("", ".")
             named = whole / source.name if into and source.is_file() else whole

@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from harness.importing import properties_file
 from harness.importing.source import Source
 
+_LONGEST = 255  # characters: no file system has longer names, and some refuse to look
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
@@ -17,6 +19,8 @@ class Files:
 
     def find(self, name: str) -> Path | None:
         """The file or folder here that ``name`` is there, or that lies here under its name."""
+        if len(name) > _LONGEST:
+            return None
         path = PurePosixPath(name)
         for target in (path, *path.parents):
             if source := self.targets.get(target):
@@ -35,8 +39,10 @@ class Files:
 
 def with_files(source: Source, files: Files) -> Source:
     """The source, with the config.properties that its command names and its folder of archives."""
-    for command in source.commands:
-        named = command.config and files.find(command.config)
+    names = [each.value for each in source.variables if each.key == "TS_CONFIG_FILE"]
+    names += [command.config for command in source.commands if command.config]
+    for name in names:
+        named = files.find(name)
         if named and named.is_file() and not source.properties:
             text = properties_file.read(named)
             source = replace(

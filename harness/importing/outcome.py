@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from harness.core.problem import Problem
 from harness.importing import archives, keys
+from harness.importing.files_there import Files
 from harness.importing.keys import NUMBERS, Outcome
 from harness.importing.merge import Configuration, Key
 from harness.importing.source import Setting
@@ -227,10 +228,5 @@ def _metrics(configuration: Configuration) -> Path | None:
         return None
     if configuration.metrics:
         return configuration.metrics
-    folders = [setting.at.path.parent]
-    name = Path(setting.value)
-    for folder in folders:
-        for path in (folder / name, folder / name.name):
-            if path.is_file():
-                return path
-    return name if name.is_file() else None
+    path = Files(setting.at.path.parent, {}).find(setting.value)
+    return path if path and path.is_file() else None

@@ -109,8 +109,8 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
 
 def _refusal(detail: ErrorDetails) -> str:
     """What is wrong with a value of model_snapshot, in the words of the file."""
-    _, *where = map(str, detail["loc"]) if detail["loc"][0] == "models" else ("", *detail["loc"])
-    key = ".".join(map(str, where)) or "models"
+    where = [str(part) for part in detail["loc"]]
+    key = ".".join(where[where[:1] == ["models"] and len(where) > 1 :]) or "its value"
     if detail["type"] == "missing":
         return f"model_snapshot: {key} is missing: TorchServe ends with a NullPointerException"
     return f"model_snapshot: {key}: {detail['msg']}"

@@ -197,6 +197,10 @@ def _write_models(
 
 
 def _problem(started: Started, loc: tuple[int | str, ...], text: str) -> Problem:
+    if loc == ("name",):
+        text = "letters, digits and . _ - alone, 100 at most, as torch-model-archiver has it"
+        hint = f"another name for it: load_models=NAME={started.entry.mar_name}"
+        return Problem(f"{started.name!r} is no name for a model here: {text}; {hint}", started.at)
     where = ".".join(map(str, loc))
     return Problem(f"{started.name} {started.version}: {where}: {text}", started.at)
 

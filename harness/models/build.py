@@ -140,7 +140,7 @@ def digest(model: Model, folder: Path) -> str:
     parts = {path.name: files.sha256(path) for path in settings}
     parts |= {name: source.digest(name, folder) for name in sources(model)}
     parts |= {name: source.version(name) for name in _PACKAGES}
-    if (archived := model.artifact.adopted) and not archived.is_remote:
+    if (archived := model.artifact.adopted) and not archived.is_remote:  # else a source, above
         parts[archived.archive] = adopted.digest(folder / archived.archive)
     ours = Path(__file__).parent.glob("*.py")
     parts |= {f"harness.models.{path.stem}": files.sha256(path) for path in ours}

@@ -36,7 +36,7 @@ def create(repository: Repository, env: str, like: str) -> list[Path]:
     Args:
         repository: where both lie.
         env: the new environment.
-        like: the one to copy, which has a cluster on EKS.
+        like: the one to copy; one without a cluster on EKS gives one without.
 
     Returns:
         The folders that were made.
@@ -51,7 +51,9 @@ def create(repository: Repository, env: str, like: str) -> list[Path]:
         )
     sources = (repository.cluster(like), repository.app(like))
     targets = [source.with_name(env) for source in sources]
-    _refuse_unfit(repository, like, targets)
+    for target in targets:
+        if target.exists():
+            raise UsageError(f"{target.relative_to(repository.root)} already exists")
     created: list[Path] = []
     try:
         with tempfile.TemporaryDirectory(dir=repository.root, prefix=".new-") as scratch:
@@ -74,14 +76,6 @@ def discard(folders: list[Path]) -> None:
         shutil.rmtree(folder)
 
 
-def _refuse_unfit(repository: Repository, like: str, targets: list[Path]) -> None:
-    for target in targets:
-        if target.exists():
-            raise UsageError(f"{target.relative_to(repository.root)} already exists")
-    if not (repository.cluster(like) / "eksctl.yaml").is_file():
-        raise UsageError(f"{like} has no cluster on EKS", hint="--like staging")
-
-
 def _copy(source: Path, copy: Path, like: str, env: str) -> None:
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     for path in filter(Path.is_file, copy.rglob("*")):
@@ -100,4 +94,6 @@ def _unset(repository: Repository, env: str) -> None:
     values = site.values(repository, env)
     forgotten = {name: _FORGOTTEN.get(name, site.UNSET) for name in values if name not in _SHARED}
     changed = {name: value for name, value in forgotten.items() if values[name] != value}
-    site.fill(repository, env, {**changed, "CLUSTER_NAME": f"torchserve-{env}"})
+    if "CLUSTER_NAME" in values:
+        changed["CLUSTER_NAME"] = f"torchserve-{env}"
+    site.fill(repository, env, changed)

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.importing import merge, outcome, properties_file, startup
+from harness.importing import keys, merge, outcome, properties_file, startup
 from harness.importing.outcome import Imported
 from harness.models.catalog import Catalog, Model
 from harness.models.lock import Lock, unset
@@ -39,6 +39,20 @@ SERVERS = st.fixed_dictionaries(
         if name != "blacklist_env_vars"
     },
 )
+
+
+SYNTAX = st.text("{}[]\"',:=\\ \t\r\n#!$aé0", max_size=20)
+ENTRIES = st.lists(st.tuples(st.sampled_from(sorted(keys.KNOWN)), SYNTAX), max_size=4)
+
+
+@given(ENTRIES)
+@settings(max_examples=60, deadline=None)
+def test_no_text_breaks_the_reader(pairs: list[tuple[str, str]]) -> None:
+    text = "\n".join(f"{key}={value}" for key, value in pairs)
+
+    imported = imported_from(text)
+
+    assert all(each.at == "" or "config.properties:" in each.at for each in imported.keys)
 
 
 def imported_from(text: str) -> Imported:

@@ -39,12 +39,21 @@ def test_values_of_the_other_installation_are_forgotten(tmp_path: Path) -> None:
     assert not (tmp_path / "clusters/dev/promotion.yaml").exists()
 
 
+def test_an_environment_without_a_cluster_on_eks_gives_one_without(tmp_path: Path) -> None:
+    repository = variation.copy(tmp_path)
+
+    new_environment.create(repository, "lab", "local")
+
+    assert "ENVIRONMENT: lab" in (tmp_path / "clusters/lab/site.yaml").read_text()
+    assert "path: ./apps/torchserve/lab" in (tmp_path / "clusters/lab/apps.yaml").read_text()
+    assert not (tmp_path / "clusters/lab/eksctl.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("env", "like", "message"),
     [
         ("staging", "production", "clusters/staging already exists"),
         ("../dev", "staging", "is not a name for an environment"),
-        ("dev", "local", "local has no cluster on EKS"),
         ("dev", "stagin", "no environment 'stagin'"),
     ],
 )

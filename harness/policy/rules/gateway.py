@@ -32,6 +32,7 @@ _OTHER_WAYS = {
     *(("gateway.networking.k8s.io", f"{kind}Route") for kind in ("TCP", "TLS", "UDP")),
     ("networking.istio.io", "VirtualService"),
 }
+_GENERATED = r"(-grpc|-models(-\d+-of-\d+)?|-v2)?"  # names of routes: harness.snapshot.routes
 _OTHER_GROUPS = (
     "getambassador.io",
     "k8s.nginx.org",
@@ -113,10 +114,11 @@ def callers_authenticate(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "gateway/one-way-in",
-    why="what leads to the servers around the gateway has neither its tokens nor its limits, and "
-    "opens TorchServe's other paths",
-    fix="remove it, and use a route of the gateway; where something else keeps strangers out, an "
-    "exception in exceptions.yaml says what, and until when (decision 5)",
+    why="what leads to the servers around the gateway has neither its tokens nor its limits; a "
+    "route that no snapshot wrote opens what nobody compared with the models",
+    fix="remove it: `make snapshot` writes the routes, `cors` and `protocols` of serving.yaml open "
+    "more; where something else keeps strangers out, an exception in exceptions.yaml says what, "
+    "and until when (decision 5)",
     references=("CIS EKS 5.4.5",),
 )
 def one_way_in(environment: Environment) -> Iterator[Problem]:
@@ -130,10 +132,17 @@ def one_way_in(environment: Environment) -> Iterator[Problem]:
         )
     ]
     for way in environment.objects:
-        if (way.group, way.kind) in _OTHER_WAYS or way.group.endswith(_OTHER_GROUPS):
-            for service in served:
-                if where := _mention(way.value, service):
-                    yield problem(way, f"leads to {service}", *where)
+        for service in served if _is_way(way) else ():
+            known = re.fullmatch(rf"{re.escape(service.name)}{_GENERATED}", way.name)
+            where = _mention(way.value, service)
+            if where and not (known and way.kind in ROUTES):
+                yield problem(way, f"leads to {service}", *where)
+
+
+def _is_way(item: Object) -> bool:
+    """Whether requests come in by an object of this kind."""
+    is_other = (item.group, item.kind) in _OTHER_WAYS or item.group.endswith(_OTHER_GROUPS)
+    return is_other or item.kind in ROUTES
 
 
 def _mention(part: object, service: Object, path: KeyPath = ()) -> KeyPath:

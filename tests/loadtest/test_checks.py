@@ -9,7 +9,8 @@ from harness.loadtest import Target
 from harness.loadtest.generator.checker import Checker, Response
 from harness.loadtest.generator.outside import Outside, Unchecked
 from harness.loadtest.plan import Request
-from harness.loadtest.report import remarks, text
+from harness.loadtest.report import remarks
+from harness.loadtest.terminal import text
 from harness.loadtest.validity import answers_checked
 from harness.loadtest.window import Checks
 from harness.models.answer import Expected, Function
@@ -112,7 +113,7 @@ def test_a_cheap_kind_that_proves_slow_moves_outside():
     checker = Checker((request,), None)
     body = ("[" + ", ".join(["1"] * 20_000) + "]").encode()
     for spaces in range(4):
-        assert checker.check(0, Response(200, body + b" " * (70_000 + spaces))) == 0
+        assert checker.check(0, Response(200, body + b" " * (70_000 + spaces), 0.0)) == 0
     assert checker.checks.inside == 2
     assert checker.checks.outside == 2
     checker.outside.drain(0)

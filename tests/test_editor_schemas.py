@@ -30,7 +30,7 @@ _EDITED = ("apps/**/*.yaml", "clusters/**/*.yaml", "infra/**/*.yaml", "models/*/
 _NO_SCHEMA = ("/chart/", "/evidence/", "model-files.yaml", "namereference.yaml", "template.yaml")
 # Completed by the patch in clusters/<env>/kustomization.yaml, the base, or helm-defaults.
 _COMPLETED = re.compile(
-    r"clusters/[^/]+/(infra|apps)\.yaml|apps/torchserve/(?!base/)[^/]+/helmrelease\.yaml"
+    r"clusters/[^/]+/(infra|apps)\.yaml|apps/torchserve/(?!base/)[^/]+/[^/]+/helmrelease\.yaml"
 )
 
 

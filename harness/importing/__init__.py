@@ -1,8 +1,9 @@
-"""What somebody's TorchServe is configured with, turned into an environment of this repository.
+"""What somebody's TorchServe is started with, turned into an environment of this repository.
 
-    configuration = merge.merge([sources.read("config.properties"), sources.read("Dockerfile")])
-    imported = outcome.of(configuration, ...)    # each key, and what became of it
-    write.apply(repository, imported, ...)       # all or nothing
+    imported = reader.read(["config.properties", "Dockerfile"], like)
+    imported.keys                                # each key, and what became of it
+    write.apply(repository, imported, Target("mine", "staging"))    # all or nothing
 
-docs/import.md says what is read, and what becomes of it.
+docs/import.md says what is read, and what becomes of it. From a word to a source: ``sources``, with
+a reader for each kind; then ``merge``, ``startup`` (the models), ``outcome``, ``write``.
 """

@@ -39,8 +39,10 @@ class Files:
 
 def with_files(source: Source, files: Files) -> Source:
     """The source, with the config.properties that its command names and its folder of archives."""
-    for command in source.commands:
-        named = command.config and files.find(command.config)
+    names = [each.value for each in source.variables if each.key == "TS_CONFIG_FILE"]
+    names += [command.config for command in source.commands if command.config]
+    for name in names:
+        named = files.find(name)
         if named and named.is_file() and not source.properties:
             text = properties_file.read(named)
             source = replace(

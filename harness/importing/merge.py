@@ -205,6 +205,8 @@ def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]
 
 def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:
     for key, setting in settings.items():
+        if _PLACEHOLDER.search(setting.value):
+            continue  # its variable is asked for
         if why := keys.fault(key, setting.value):
             late = keys.LAZY.get(key)
             if late and not _has_models(settings):

@@ -4,8 +4,7 @@ A source is a file, a folder, an address or a line of text that somebody's Torch
 with. Each reader of this package turns one into a ``Source``.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import Location
@@ -84,9 +83,3 @@ class Source:
     metrics: Path | None = None
     remarks: tuple[Remark, ...] = ()
     problems: tuple[Problem, ...] = ()
-
-
-def together(sources: Sequence[Source]) -> Iterator[Source]:
-    """The sources without those that say nothing."""
-    empty = Source()
-    return (each for each in sources if each != replace(empty))

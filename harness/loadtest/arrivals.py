@@ -78,6 +78,15 @@ def level(pieces: Iterable[Piece], time: float) -> float:
     return 0.0
 
 
+def share(count: int, users: int, worker: int, workers: int) -> int:
+    """A generator's part of a number of requests: by how many of the users it has.
+
+    Generator i of n has the users i, i + n, i + 2n, …; the parts of all add up to ``count``.
+    """
+    having = [len(range(each, users, workers)) for each in range(worker + 1)]
+    return count * sum(having) // users - count * sum(having[:-1]) // users
+
+
 def _counts(kind: str, *, seed: int, worker: int, workers: int) -> Iterator[float]:
     """Where L(t) has to arrive for each request."""
     if kind == "constant":

@@ -39,6 +39,24 @@ def test_the_lock_takes_the_name_that_the_file_has(checkout: Repository, old: Pa
     assert [path.name for path in old.iterdir()] == ["faces.mar"]
 
 
+def test_what_the_store_cannot_hold_is_named_with_what_to_do(
+    checkout: Repository, old: Path
+) -> None:
+    (old / "toy.tar.gz").write_bytes(b"")
+    (old / "two words.mar").write_bytes(b"")
+    (old / "folder" / "MAR-INF").mkdir(parents=True)
+    (old / "folder" / "MAR-INF" / "MANIFEST.json").write_text("{}")
+    (old / "notes.txt").write_text("of a person")
+    adopted = adopt(old, load_catalog(checkout.models), Lock())
+    assert adopted.names == (MODEL,)
+    assert [line.partition(":")[0] for line in adopted.skipped] == [
+        "folder",
+        "toy.tar.gz",
+        "two words.mar",
+    ]
+    assert "`harness models build` repacks it" in adopted.skipped[0]
+
+
 def test_two_archives_of_one_model_need_a_decision(checkout: Repository, old: Path) -> None:
     shutil.copy(old / "faces.mar", old / "faces-copy.mar")
     with pytest.raises(InputError, match=r"faces-copy.mar is mtcnn .* remove one"):

@@ -1,4 +1,4 @@
-"""``harness models push`` and ``gc`` as a person types them."""
+"""``harness models push``, ``pull`` and ``gc`` as a person types them."""
 
 import json
 import shutil
@@ -44,6 +44,22 @@ def test_push_puts_up_what_the_lock_names(
     assert f"s3://{bucket.name}: 1 pushed, 0 already present" in capsys.readouterr().out
     assert cli.main(["models", "push", "--env", "staging", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["there"] == [staging[1].mar]
+
+
+def test_what_was_built_on_another_machine_needs_no_file_here_and_can_be_pulled(
+    staging: Archive, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, locked = staging
+    assert cli.main(["models", "push", "--env", "staging"]) == 0
+    stored = Repository(Path.cwd()).built_models / "model-store" / locked.mar
+    stored.unlink()
+    assert cli.main(["models", "push", "--env", "staging"]) == 0
+    assert "0 pushed, 1 already present" in capsys.readouterr().out
+    assert cli.main(["models", "pull", "--env", "staging"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == locked.mar
+    assert stored.read_bytes() == path.read_bytes()
+    assert cli.main(["models", "pull", "--env", "staging", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pulled"] == []
 
 
 def test_gc_lists_and_only_then_removes(

@@ -92,7 +92,7 @@ def test_archives_have_to_be_locked_then_pushed(
     s3 = boto3.client("s3", region_name=REGION, endpoint_url=empty.moto)
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     inspection = release.inspect_models(installation)
-    assert len(inspection.lines) == 3
+    assert len(inspection.lines) == 4
     assert inspection.lines[0].endswith(f"is not in s3://{BUCKET}")
     assert inspection.manual == "make models-push ENV=staging"
     s3.put_object(Bucket=BUCKET, Key="squeezenet1_1-1.0-2222.mar", Body=b"1234")

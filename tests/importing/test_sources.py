@@ -68,6 +68,20 @@ def test_a_dockerfile_without_a_command_runs_the_images_own(write: Write, store:
     assert_mnist_by(import_(path, store=store))
 
 
+def test_the_variable_that_names_the_file_comes_before_the_command(
+    write: Write, store: Path
+) -> None:
+    write("config.properties", CONFIG)
+    write("other.properties", "job_queue_size=1\n")
+    path = write(
+        "Dockerfile",
+        "FROM x\nCOPY *.properties /ts/\nENV TS_CONFIG_FILE=/ts/config.properties\n"
+        "CMD torchserve --start --ts-config /ts/other.properties\n",
+    )
+
+    assert_mnist_by(import_(path, store=store))
+
+
 def test_a_run_that_writes_a_configuration_is_named(write: Write) -> None:
     path = write("Dockerfile", "FROM x\nRUN echo load_models=all > config.properties\nCMD top\n")
 
@@ -212,7 +226,8 @@ def test_variables_in_values_come_from_the_sources(write: Write) -> None:
     config = write("config.properties", "job_queue_size=$$QUEUE$$\n")
 
     assert import_(config, "QUEUE=12").server.job_queue_size == 12
-    assert "add QUEUE=VALUE as a source" in str(import_(config).problems)
+    [problem] = import_(config).problems
+    assert "add QUEUE=VALUE as a source" in problem.message
 
 
 def test_a_file_of_variables(write: Write) -> None:

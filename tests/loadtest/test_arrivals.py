@@ -77,3 +77,10 @@ def test_the_same_seed_sends_at_the_same_times() -> None:
 def test_no_rate_sends_nothing() -> None:
     pieces = arrivals.chain([(2.0, 0.0, 0.0), (1.0, 4.0, 4.0)])
     assert list(arrivals.due_times(pieces, "constant")) == [2.125, 2.375, 2.625, 2.875]
+
+
+@given(st.integers(1, 10_000), st.integers(1, 50), st.integers(1, 8))
+def test_the_parts_of_a_number_add_up_to_it(count: int, users: int, workers: int) -> None:
+    parts = [arrivals.share(count, users, worker, workers) for worker in range(workers)]
+    assert sum(parts) == count
+    assert all(part == 0 for worker, part in enumerate(parts) if worker >= users)

@@ -5,6 +5,7 @@ import http.server
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -212,3 +213,11 @@ def test_a_build_takes_weights_from_the_web_and_names_their_license(site, tiny, 
     requests = len(Site.requests)
     build.build(tiny)
     assert len(Site.requests) == requests
+
+
+def test_a_folder_of_a_hub_becomes_an_archive_with_its_form(site, tiny, edit):
+    edit("torchscript:\n    file: tiny.pt", "huggingface:\n    folder: hf://owner/name")
+    locked = build.build(tiny).models["tiny"]
+    with zipfile.ZipFile(build.store(tiny) / locked.mar) as archive:
+        packed = {name.removeprefix("model/"): archive.read(name) for name in archive.namelist()}
+    assert {name: packed[name] for name in REPOSITORY} == REPOSITORY

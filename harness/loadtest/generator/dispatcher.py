@@ -98,16 +98,10 @@ class Dispatcher:
     def _closed(self) -> None:
         highest = max(max(piece.first, piece.last) for piece in self._pieces)
         users = range(self._worker, min(int(highest), self._plan.max_in_flight), self._workers)
-        self._remaining = self._share(min(int(self._pieces[-1].first), self._plan.max_in_flight))
+        if self._plan.count is not None:
+            last = max(1, min(int(self._pieces[-1].first), self._plan.max_in_flight))
+            self._remaining = arrivals.share(self._plan.count, last, self._worker, self._workers)
         gevent.joinall([gevent.spawn(self._user, number) for number in users])
-
-    def _share(self, users: int) -> int | None:
-        """This generator's part of the last piece's count: as many as it has users there."""
-        if self._plan.count is None:
-            return None
-        ours = len(range(self._worker, users, self._workers))
-        before = sum(len(range(each, users, self._workers)) for each in range(self._worker))
-        return self._plan.count * (before + ours) // users - self._plan.count * before // users
 
     def _user(self, number: int) -> None:
         end, last = sum(piece.seconds for piece in self._pieces), self._pieces[-1].start

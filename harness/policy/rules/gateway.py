@@ -145,6 +145,9 @@ def _is_way(item: Object) -> bool:
     return is_other or item.kind in ROUTES
 
 
+_NO_TARGETS = ("metadata", "parentRefs")
+
+
 def _mention(part: object, service: Object, path: KeyPath = ()) -> KeyPath:
     """The first place that names a Service, alone or as a host of the cluster; () if none does."""
     if isinstance(part, str):
@@ -152,7 +155,8 @@ def _mention(part: object, service: Object, path: KeyPath = ()) -> KeyPath:
         return path if part in (service.name, host) or part.startswith(f"{host}.") else ()
     pairs: Iterable[tuple[Key, object]] = ()
     if isinstance(part, dict):
-        pairs = ((key, each) for key, each in part.items() if key != "metadata")
+        # The Gateway, which the parents of a route name, is called like the first group.
+        pairs = ((key, each) for key, each in part.items() if key not in _NO_TARGETS)
     elif isinstance(part, list):
         pairs = enumerate(part)
     places = (_mention(each, service, (*path, key)) for key, each in pairs)

@@ -47,7 +47,7 @@ def one_owner(environment: Environment) -> Iterator[Problem]:
     for name, release in sorted(releases, key=lambda each: each[0] != each[1].name):
         namespace = text(release.value, "spec", "storageNamespace") or release.namespace
         other = owners.setdefault((namespace, name), release)
-        if other is not release:
+        if str(other) != str(release):
             message = f"manages the Helm release {namespace}/{name}, as {other} does"
             yield problem(release, message, "spec", "releaseName")
 

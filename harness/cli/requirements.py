@@ -23,8 +23,10 @@ def _run(args: argparse.Namespace) -> int:
     from harness.models import packages
 
     repository = find_repository()
+    # `make requirements UPGRADE="a b"` gives them as one argument: no shell may read what it says.
+    upgrades = [name for each in args.upgrade for name in each.split()]
     with console.step("resolve the Python packages"):
-        resolved = packages.resolve(repository, args.upgrade)
+        resolved = packages.resolve(repository, upgrades)
     written = [str(path.relative_to(repository.root)) for path in resolved.written]
     if args.json:
         changes = [{"name": c.name, "old": c.old, "new": c.new} for c in resolved.image]

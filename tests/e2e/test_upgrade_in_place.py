@@ -4,6 +4,7 @@ docs/upgrading.md tells a fork the same, object by object. What is listed here a
 listed there.
 """
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -79,13 +80,16 @@ def _take_first(scenario: Scenario) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         tree = Repository(Path(scratch))
         scenario.bare.export(FIRST, tree.root)
-        tree.build.symlink_to(
-            scenario.cluster.repository.build
-        )  # the same models as this checkout's
+        # The same models as here: settings that change together with the chart roll pods once more.
+        ours = scenario.cluster.repository
+        tree.build.symlink_to(ours.build)
+        shutil.rmtree(tree.models)
+        tree.models.symlink_to(ours.models)
         flat = tree.app("local")
         (flat / NAME).mkdir()
         for each in ("serving.yaml", "config.properties", "model-files.yaml"):
             (flat / each).rename(flat / NAME / each)
+        shutil.copy(ours.group("local", NAME) / "serving.yaml", flat / NAME)
         filled = placeholder_commit.changes(tree, "local", scenario.cluster.url)
         before_groups = {path.replace(f"local/{NAME}/", "local/"): filled[path] for path in filled}
         scenario.bare.commit(before_groups, "Filled in")

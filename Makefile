@@ -170,7 +170,7 @@ lock: $(SETUP) ## models/lock.yaml from what is built, and each snapshot that it
 
 .PHONY: requirements
 requirements: $(SETUP) ## requirements.lock, the image's, uv, Go; pins stay but UPGRADE's (names, or all)
-	$(HARNESS) requirements $${UPGRADE:+--upgrade="$$UPGRADE"}
+	$(HARNESS) requirements $${UPGRADE:+--upgrade "$$UPGRADE"}
 
 .PHONY: jars
 jars: $(SETUP) ## the hashes that jars.lock lacks, and the Java libraries that it pins

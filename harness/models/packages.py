@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, is_normalized_name
 
 from harness.core import files
 from harness.core.command import run
-from harness.core.errors import HarnessError, InputError, Location
+from harness.core.errors import HarnessError, InputError, Location, UsageError
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.models import source
@@ -175,6 +175,9 @@ def _jobs(models: Mapping[str, Path], upgrade: Sequence[str]) -> Iterator[_Job]:
 def _upgrades(names: Sequence[str]) -> tuple[str, ...]:
     if ALL in names:
         return ("--upgrade",)
+    for name in names:
+        if not is_normalized_name(canonicalize_name(name)):
+            raise UsageError(f"{name!r} is not the name of a package", hint="such as numpy, or all")
     return tuple(word for name in names for word in ("--upgrade-package", name))
 
 

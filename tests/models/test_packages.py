@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.core.errors import InputError
+from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
 from harness.models import packages
 
@@ -191,3 +191,8 @@ def test_no_override_hides_a_package_from_a_model(checkout):
     """An override holds for every requirement: a model's would be dropped without a word."""
     assert "override-dependencies" not in (checkout.root / "pyproject.toml").read_text()
     assert "'never'" not in (checkout.root / "requirements.lock").read_text()
+
+
+def test_a_package_to_upgrade_is_a_name_and_no_option(repository):
+    with pytest.raises(UsageError, match="'--index' is not the name of a package"):
+        packages.resolve(repository, ["--index"])

@@ -103,7 +103,9 @@ def _every_version(imported: Imported) -> Iterator[tuple[str, Started]]:
 
 def _models(imported: Imported) -> str:
     if not imported.models:
-        return ""
+        return (
+            "models: none that is here: --store FOLDER adds them, or http://HOST:8081 of the server"
+        )
     lines = ["models:"]
     for name, each in _every_version(imported):
         entry = each.entry

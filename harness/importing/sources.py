@@ -21,6 +21,7 @@ _MODEL_CONFIG = {
     *("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "deviceType"),
     *("startupTimeout", "parallelType", "torchrun", "handler", "pt2", "deviceIds"),
 }
+_METRICS = {"ts_metrics", "model_metrics"}
 _FORMS = (
     "a config.properties or *-startup.cfg, a Dockerfile, a compose, Kubernetes, KServe or Helm "
     "values file, a script, a folder of archives, `torchserve --start …`, NAME=VALUE, or the "
@@ -82,11 +83,18 @@ def _yaml(text: str, path: Path) -> Source:
         )
     documents = document.parse(text, path)
     node = documents[0].value if len(documents) == 1 else None
-    if isinstance(node, dict) and "metrics" in node and "dimensions" in node:
+    if isinstance(node, dict) and node.keys() & _METRICS:
         return Source(metrics=path)
     if isinstance(node, dict) and node.keys() & _MODEL_CONFIG and "kind" not in node:
         return Source(model_configs={path.parent.name: path})
-    return manifest.read(text, path)
+    source = manifest.read(text, path)
+    if source == Source():
+        raise InputError(
+            "nothing in it starts TorchServe: no container runs it, no text is a config.properties",
+            at=path,
+            hint="leave it out; or add the command line as a source: 'torchserve --start …'",
+        )
+    return source
 
 
 def _variables(text: str, path: Path) -> Source:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import InputError, UsageError
+from harness.importing import report
 from harness.importing.keys import Outcome
 from harness.importing.outcome import Imported
+from tests.importing import forms
 from tests.importing.archives import Made
 from tests.importing.conftest import import_
 
@@ -248,7 +250,7 @@ def test_the_metrics_file_goes_along(write: Write) -> None:
     config = write("config.properties", "metrics_config=/home/model-server/m.yaml\n")
     assert row(import_(config), "metrics_config")[0] is Outcome.LOST
 
-    metrics = write("m.yaml", "dimensions: []\nmetrics: {}\n")
+    metrics = write("m.yaml", forms.METRICS)
 
     imported = import_(config, metrics)
     assert imported.metrics == metrics
@@ -258,6 +260,17 @@ def test_the_metrics_file_goes_along(write: Write) -> None:
 def test_an_archive_in_place_of_its_folder(store: Path) -> None:
     with pytest.raises(UsageError, match="give its folder: --store"):
         import_(store / "mnist.mar")
+
+
+def test_a_manifest_that_starts_something_else(write: Write) -> None:
+    redis = write("redis.yaml", "containers: [{name: redis, image: redis:7, args: [--save]}]\n")
+    with pytest.raises(InputError, match="nothing in it starts TorchServe"):
+        import_(redis)
+
+
+def test_no_model_is_said(write: Write) -> None:
+    imported = import_(write("config.properties", "job_queue_size=7\n"))
+    assert "models: none that is here: --store FOLDER adds them" in report.as_text(imported)
 
 
 def test_a_word_that_is_nothing() -> None:

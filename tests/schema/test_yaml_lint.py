@@ -15,6 +15,7 @@ CASES = {
     "tab in text": ("a: 'x\ty'\n", []),
     "broken": ("a: [1\nb: 2\n", [("yaml/unreadable", 2)]),
     "anchor": ("a: &x 1\nb: *x\n", [("yaml/anchor", 1), ("yaml/anchor", 2)]),
+    "anchor in TorchServe's metrics": ("dimensions: [&x Host]\nts_metrics: {d: [*x]}\n", []),
     "on": ("on: push\n", [("yaml/boolean", 1)]),
     "no": ("country: no\n", [("yaml/boolean", 1)]),
     "quoted number": ('a: "${ACCOUNT}"\n', [("yaml/lost-quotes", 1)]),

@@ -4,6 +4,7 @@ What a file that has not changed gave is remembered.
 """
 
 import functools
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -24,9 +25,10 @@ def lint_yaml(renderer: Renderer, environments: Iterable[Environment]) -> Iterat
     """What is surprising in every YAML file."""
     variables = _variables(environments)
     ledger = Ledger(renderer.repository, "yaml-lint")
+    code = hashlib.sha256(Path(yaml_lint.__file__).read_bytes()).hexdigest()
     for path in yaml_lint.files(renderer.tree):
         try:
-            key = renderer.tree.digest((path,)) + str(sorted(variables.items()))
+            key = f"{code} {renderer.tree.digest((path,))} {sorted(variables.items())}"
         except InputError as error:
             yield Problem(error.message, error.at or Location(Path(path)), rule="yaml/unreadable")
             continue

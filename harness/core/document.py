@@ -85,18 +85,28 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         # By way of JSON: strict still, but a list may become a tuple and a string an enum.
         return model.model_validate_json(json.dumps(document.value, default=str))
     except ValidationError as error:
-        problems = [_problem(document, model, detail) for detail in error.errors()]
+        details = error.errors()
+        # Of a union's members, that one has a better reason that the value has the form of.
+        reasons = {_name(each) for each in details if not each["type"].endswith("_type")}
+        problems = [
+            _problem(document, model, each)
+            for each in details
+            if _name(each) not in reasons or not each["type"].endswith("_type")
+        ]
         raise InputError.of(problems) from None
 
 
 _MEMBER = re.compile(r"\[|^constrained-")
 
 
-def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
-    loc = tuple(detail["loc"])
+def _name(detail: ErrorDetails) -> str:
     # pydantic puts the members of a union into the path too, such as dict[str,int].
-    name = ".".join(str(part) for part in loc if not _MEMBER.search(str(part)))
-    text = detail["msg"]
+    return ".".join(str(part) for part in detail["loc"] if not _MEMBER.search(str(part)))
+
+
+def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
+    loc, name = tuple(detail["loc"]), _name(detail)
+    text = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         valid = [key for key in _valid_keys(model, loc[:-1]) if key != loc[-1]]
         text = "unknown key" + did_you_mean(str(loc[-1]), valid)

@@ -189,7 +189,7 @@ def _pickle_errors(
 
 
 def _add(name: str) -> str:
-    return f"add {name} to the model's requirements.in"
+    return f"add {name} to the model's requirements.in and run `make requirements`"
 
 
 def _providers() -> Mapping[str, list[str]]:

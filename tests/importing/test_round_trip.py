@@ -61,7 +61,7 @@ def imported_from(text: str) -> Imported:
     return outcome.of(configuration, started, LIKE, None)
 
 
-def generated(imported: Imported) -> str:
+def generate(imported: Imported) -> str:
     models = {
         name: Model.model_validate(
             {
@@ -97,7 +97,7 @@ def started_by(text: str) -> tuple[dict[str, str], ModelSnapshot]:
     return values, ModelSnapshot.model_validate_json(values.pop("model_snapshot"))
 
 
-def described(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, object]]]:
+def all_versions(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, object]]]:
     """Every version, without what stands in its archive."""
     return sorted(
         (name, version, entry.model_dump(exclude={"parallel_level"}))
@@ -118,6 +118,6 @@ def test_models_workers_and_limits_are_the_same_again(
     imported = imported_from(text)
 
     assert imported.refused == ()
-    values, snapshot_again = started_by(generated(imported))
+    values, snapshot_again = started_by(generate(imported))
     assert {key: values.get(key) for key in settings_} == settings_
-    assert described(snapshot_again) == described(models)
+    assert all_versions(snapshot_again) == all_versions(models)

@@ -27,7 +27,7 @@ def models_() -> Iterator[Form]:
         for name in ("qa", "ocr")
     }
     lists = f"{EVERYWHERE}\nload_models=ocr.mar,qa.mar\nmodel_store=STORE\n"
-    yield Form("models-fold", f"{lists}models={fold(models)}\n", (ocr, qa))
+    yield Form("models-folded", f"{lists}models={fold(models)}\n", (ocr, qa))
     yield Form("models-on-one-line", f"{lists}models={json.dumps(models)}\n", (ocr, qa))
     yield Form(
         "models-without-backslashes", f"{lists}models={json.dumps(models, indent=2)}\n", (ocr, qa)

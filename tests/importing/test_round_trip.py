@@ -14,7 +14,7 @@ from harness.snapshot.model_snapshot import ModelSnapshot
 from harness.snapshot.server import FIELDS, ServerSettings
 from harness.snapshot.serving import ServingSettings
 from tests.importing.conftest import LIKE
-from tests.snapshot.cases import MODEL_SETS
+from tests.snapshot.cases import AT_LEAST_ONE_MODEL
 
 # What an import carries: what the launcher or an exporter does instead is not among it.
 NOT_CARRIED = {"metric_time_interval", "system_metrics_cmd", "install_py_dep_per_model"}
@@ -105,7 +105,7 @@ def all_versions(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, obje
     )
 
 
-@given(MODEL_SETS.filter(lambda each: each.models), SERVERS)
+@given(AT_LEAST_ONE_MODEL, SERVERS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_models_workers_and_limits_are_the_same_again(
     models: ModelSnapshot, server: dict[str, object]

@@ -25,8 +25,8 @@ def run() -> list[Figure]:
     """Stop a server with requests in flight and queued, in both ways in turn."""
     drained, alone = [], []
     for _ in range(RUNS):
-        drained.append(_lost(lambda served: os.kill(served.pid, signal.SIGTERM)))
-        alone.append(_lost(lambda served: _jvm(served).terminate()))
+        drained.append(_lost_requests(lambda served: os.kill(served.pid, signal.SIGTERM)))
+        alone.append(_lost_requests(lambda served: _jvm(served).terminate()))
     value, peer = statistics.median(drained), statistics.median(alone)
     return [
         Figure(
@@ -41,7 +41,7 @@ def run() -> list[Figure]:
     ]
 
 
-def _lost(stop: Callable[[Server], None]) -> int:
+def _lost_requests(stop: Callable[[Server], None]) -> int:
     repository = find_repository()
     prepared = samples.load_samples(repository, build.build(repository))
     sample = prepared["squeezenet1_1"][0]

@@ -39,7 +39,7 @@ def run() -> list[Figure]:
 def _rate() -> Figure:
     with stub_server.running() as url:
         ours = [_highest(url) for _ in range(_RUNS)]
-        closed = [_closed(url, users=50, pace=1000, seconds=5) for _ in range(_RUNS)]
+        closed = [_closed_loop(url, users=50, pace=1000, seconds=5) for _ in range(_RUNS)]
     theirs = statistics.median(len(latencies) / 5 for latencies in closed)
     value = statistics.median(ours)
     return Figure(
@@ -76,7 +76,7 @@ def _stall() -> Iterator[Figure]:
     """A server that stalls 1 s in every 10, at 200 requests/s: arithmetic gives the truth."""
     with stub_server.running("--stall-every", "10", "--stall", "1") as url:
         report = _open(url, rate=200, seconds=20)
-        closed = sorted(_closed(url, users=20, pace=10, seconds=20))
+        closed = sorted(_closed_loop(url, users=20, pace=10, seconds=20))
     for fraction, truth, measured in (
         (0.95, 500, report.latency_ms.p95),
         (0.99, 900, report.latency_ms.p99),
@@ -108,7 +108,7 @@ def _open(url: str, *, rate: float, seconds: float) -> Report:
         return loadtest.run(load, Target(url), {}, Path(folder))
 
 
-def _closed(url: str, *, users: int, pace: float, seconds: int) -> list[float]:
+def _closed_loop(url: str, *, users: int, pace: float, seconds: int) -> list[float]:
     """Every response time in ms, to locust's two digits."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "locustfile.py"

@@ -127,14 +127,14 @@ def find(repository: Repository, name: str) -> Path:
         HarnessError: it cannot be built.
     """
     program = repository.build / "tools" / "bin" / name
-    if not built(repository, name):
+    if not is_built(repository, name):
         with one_builder(repository):
-            if not built(repository, name):
+            if not is_built(repository, name):
                 _provide(repository, _ALL[name], program)
     return program
 
 
-def built(repository: Repository, name: str) -> bool:
+def is_built(repository: Repository, name: str) -> bool:
     """Whether the program is there, as its pin says now."""
     program = repository.build / "tools" / "bin" / name
     return _stamp(program) == fingerprint(repository, name) and program.exists()

@@ -44,7 +44,7 @@ _CODE = re.compile(r"```.*?```|`[^`\n]+(?:\n[^`\n]+)?`|\]\([^)]*\)", re.DOTALL)
 _QUOTES = {"harness/bootstrap/stack.py", "harness/policy/renamed.py"}
 
 
-def _banned(text: str) -> Iterator[str]:
+def _banned_lines(text: str) -> Iterator[str]:
     """Each line with a banned word, code left out: its names may be older than the words."""
     plain = _CODE.sub(lambda code: "\n" * code[0].count("\n"), text)
     for number, line in enumerate(plain.splitlines(), start=1):
@@ -53,19 +53,19 @@ def _banned(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_pages_have_no_banned_word(page: str) -> None:
-    assert list(_banned((_ROOT / page).read_text())) == []
+    assert list(_banned_lines((_ROOT / page).read_text())) == []
 
 
 def test_help_of_make_has_no_banned_word() -> None:
     helps = re.findall(r"^[a-z-]+:.*## (.*)$", (_ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert list(_banned("\n".join(helps))) == []
+    assert list(_banned_lines("\n".join(helps))) == []
 
 
 def test_comments_and_docstrings_have_no_banned_word() -> None:
     banned = []
     for path in sorted(_ROOT.glob("harness/**/*.py")):
         if (name := str(path.relative_to(_ROOT))) not in _QUOTES:
-            banned += [f"{name}:{line}" for line in _banned(_comments(path.read_text()))]
+            banned += [f"{name}:{line}" for line in _banned_lines(_comments(path.read_text()))]
     assert banned == []
 
 
@@ -88,7 +88,7 @@ def test_help_of_harness_has_no_banned_word(
 ) -> None:
     with pytest.raises(SystemExit):
         cli.main([*command.split(), "--help"])
-    assert list(_banned(capsys.readouterr().out)) == []
+    assert list(_banned_lines(capsys.readouterr().out)) == []
 
 
 @pytest.mark.parametrize("page", [each for each in _PAGES if each != "CHANGELOG.md"])

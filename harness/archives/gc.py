@@ -19,7 +19,7 @@ _MAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar\b")
 _ABSENT = "0" * 40  # a blob that is not there, on one side of a difference
 
 
-def needed(repository: Repository) -> set[str]:
+def needed_archives(repository: Repository) -> set[str]:
     """The file names of all archives that a release needs, upstream's newest among them.
 
     Raises:
@@ -34,12 +34,12 @@ def needed(repository: Repository) -> set[str]:
         for path in repository.root.glob(pattern)
         for name in _MAR.findall(path.read_text())
     }
-    commits = [f"{commit}^{{commit}}" for commit in recorded(repository)]
+    commits = [f"{commit}^{{commit}}" for commit in recorded_commits(repository)]
     pins = (entry for commit in commits for entry in git.entries(commit, *_PINS))
     return names.union(*(_MAR.findall(text) for text in _texts(git, pins)))
 
 
-def recorded(repository: Repository) -> set[str]:
+def recorded_commits(repository: Repository) -> set[str]:
     """Every commit that is a branch or a tag, or that production's records name."""
     git = Git(repository.root)
     tips = git.run("for-each-ref", "--format=%(objectname)").split()

@@ -65,8 +65,8 @@ def sweep(repository: Repository, env: str, context: str | None, *, remove: bool
             f"{', '.join(moving) or 'no group'} is not Ready: a rollback may need any archive",
             hint=f"harness status --env {env}",
         )
-    rendered = Renderer(repository).at(env, _applied(cluster))
-    keep = gc.needed(repository) | listed(cluster, groups)
+    rendered = Renderer(repository).at(env, _applied_commit(cluster))
+    keep = gc.needed_archives(repository) | listed_archives(cluster, groups)
     manifest = gc_job.manifest(rendered, remove=remove)
     lists = gc_job.lists(manifest, keep, groups)
     result = _parse_result(job.run(cluster, manifest, [lists]))
@@ -83,7 +83,7 @@ def releases(cluster: Api) -> dict[str, Value]:
     }
 
 
-def listed(cluster: Api, groups: Iterable[str]) -> set[str]:
+def listed_archives(cluster: Api, groups: Iterable[str]) -> set[str]:
     """The archives that a group in the cluster lists, each ReplicaSet that can come back too."""
     names = [each[:_LONGEST_NAME].rstrip("-") for each in groups]
     maps = [pattern.format(name) for name in names for pattern in _LISTS]
@@ -167,7 +167,7 @@ def _parse_result(output: str) -> Any:
         ) from error
 
 
-def _applied(cluster: Api) -> str:
+def _applied_commit(cluster: Api) -> str:
     """The commit whose release Flux has applied."""
     apps = cluster.get(kinds.KUSTOMIZATION, _NAME, kinds.FLUX_NAMESPACE)
     commit = text(apps, "status", "lastAppliedRevision").rpartition(":")[2]

@@ -43,14 +43,14 @@ def inspect_programs(installation: Installation) -> Inspection:
     """Check the programs on PATH and their versions."""
     versions = [_version(each) for each in PROGRAMS]
     unfit = tuple(
-        f"{each.name} {_shown(each.least)} or newer: {version or 'none is on PATH'} ({each.why})"
+        f"{each.name} {_join(each.least)} or newer: {version or 'none is on PATH'} ({each.why})"
         for each, version in zip(PROGRAMS, versions, strict=True)
         if _numbers(version) < each.least
     )
     if unfit:
         return Inspection(unfit, manual=f"install them ({_PAGE})")
     helm = tools.version(installation.repository, "helm")
-    if not tools.built(installation.repository, "helm"):
+    if not tools.is_built(installation.repository, "helm"):
         return Inspection(changes=(f"+ helm {helm}, as tools/helm pins it, into build/tools/bin",))
     names = zip((each.name for each in PROGRAMS), versions, strict=True)
     return Inspection(
@@ -118,5 +118,5 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(each) for each in version.split(".")[:2] if each)
 
 
-def _shown(version: tuple[int, ...]) -> str:
+def _join(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))

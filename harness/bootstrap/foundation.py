@@ -78,13 +78,15 @@ def build(installation: Installation, update: console.Update) -> None:
 
 def inspect_values(installation: Installation) -> Inspection:
     """Check whether site.yaml and eksctl.yaml have the stack's outputs."""
-    changes = tuple(f"~ {name}: {value}" for name, value in _outdated(installation).items())
+    changes = tuple(
+        f"~ {name}: {value}" for name, value in _outdated_settings(installation).items()
+    )
     return Inspection(("site.yaml and eksctl.yaml match the stack",), changes)
 
 
 def write_values(installation: Installation, _: console.Update) -> None:
     """Write the stack's outputs into site.yaml and eksctl.yaml."""
-    site.fill(installation.repository, installation.env, _outdated(installation))
+    site.fill(installation.repository, installation.env, _outdated_settings(installation))
 
 
 def stack_name(installation: Installation) -> str:
@@ -158,7 +160,7 @@ def _reader(installation: Installation) -> Mapping[str, str]:
     return {}
 
 
-def _outdated(installation: Installation) -> dict[str, str]:
+def _outdated_settings(installation: Installation) -> dict[str, str]:
     """Return the settings that differ from the stack's outputs, with the outputs."""
     name = stack_name(installation)
     existing = stack.find(installation.aws, name)

@@ -88,7 +88,7 @@ def _gc(args: argparse.Namespace) -> int:
     aws, name = bucket.aws, bucket.name
     if args.yes:
         aws.confirm_account()
-    needed = gc.needed(repository)
+    needed = gc.needed_archives(repository)
     objects = aws.list_all("s3", "list_objects_v2", "Contents", Bucket=name)
     archives = sorted(each["Key"] for each in objects if each["Key"].endswith(".mar"))
     unneeded = [key for key in archives if key not in needed]

@@ -95,7 +95,7 @@ def _check(repository: Repository) -> Iterator[Row]:
     yield _programs(repository, "programs", tools.TOOLS, "harness tools")
     yield (
         Row("schemas", "ok", "as pinned")
-        if catalog.built(repository)
+        if catalog.is_built(repository)
         else Row("schemas", "automatic", "not built yet", "harness tools")
     )
     yield _git(repository)
@@ -247,7 +247,7 @@ def _release(repository: Repository) -> Iterator[Row]:
 
 
 def _programs(repository: Repository, name: str, programs: Collection[str], command: str) -> Row:
-    absent = [each for each in programs if not tools.built(repository, each)]
+    absent = [each for each in programs if not tools.is_built(repository, each)]
     if absent:
         return Row(name, "automatic", f"to be built: {', '.join(absent)}", command)
     names = ", ".join(programs)

@@ -137,7 +137,7 @@ def _target(args: argparse.Namespace, repository: Repository, protocol: str) -> 
         yield Target(args.target)
     elif _is_embedded(args):
         # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
-        serves = _committed(repository, args.env) if args.embedded else None
+        serves = _committed_release(repository, args.env) if args.embedded else None
         with embedded_server.running(repository, args.env, group=args.group) as served:
             grpc = f"http://{served.grpc_address}"
             url = grpc if protocol == "grpc" else served.inference_url
@@ -150,7 +150,7 @@ def _target(args: argparse.Namespace, repository: Repository, protocol: str) -> 
         )
 
 
-def _committed(repository: Repository, env: str) -> Release | None:
+def _committed_release(repository: Repository, env: str) -> Release | None:
     """Return the release that the working tree is, or None if it has uncommitted changes."""
     git = Git(repository.root)
     commit = git.resolve("HEAD")

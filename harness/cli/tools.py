@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def set_up(repository: Repository) -> dict[str, Path]:
     """Return the paths of the programs and schemas; building leaves nothing else behind."""
-    missing = not all(tools.built(repository, name) for name in tools.TOOLS)
+    missing = not all(tools.is_built(repository, name) for name in tools.TOOLS)
     paths = {name: tools.find(repository, name) for name in tools.TOOLS}
     paths["schemas"] = catalog.find(repository)
     if missing:

@@ -52,7 +52,7 @@ class InputError(HarnessError):
         error.problems = reported
         return error
 
-    def reported(self, default: Location) -> tuple[Problem, ...]:
+    def problems_at(self, default: Location) -> tuple[Problem, ...]:
         """Every problem; of an error without a place, at the ``default`` one."""
         return self.problems or (Problem(self.message, self.at or default),)
 

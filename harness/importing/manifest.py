@@ -48,13 +48,13 @@ def _read(document: Document) -> Source:
     containers = [(where, each) for where, each in _mappings(document.value) if _is_container(each)]
     serving = [(where, each) for where, each in containers if _serves(each)]
     for where, container in serving:
-        source = _merged(source, _container(document, where, container))
+        source = _merge(source, _container(document, where, container))
     remarks = []
     for where, each in _mappings(document.value):
         for key, node in each.items():
             if isinstance(node, str) and _PROPERTY.search(node) and _is_file(str(key), node):
                 first = (document.at((*where, key)).line or 1) + ("\n" in node)
-                source = _merged(source, properties_file.parse(node, document.path, first))
+                source = _merge(source, properties_file.parse(node, document.path, first))
             elif key in _CHARTS and node:
                 why = f"the chart's value of that name, in helmrelease.yaml: {_short(node)}"
                 remarks.append(Remark(str(key), why, document.at((*where, key))))
@@ -68,7 +68,7 @@ def _is_file(key: str, node: str) -> bool:
     return "\n" in node.strip() or key.endswith((".properties", ".cfg"))
 
 
-def _merged(one: Source, other: Source) -> Source:
+def _merge(one: Source, other: Source) -> Source:
     return Source(
         properties=(*one.properties, *other.properties),
         file=one.file or other.file,

@@ -119,7 +119,7 @@ def _server(
         if key == "metrics_config":
             carried = METRICS if metrics else None
         if carried is None or not _fits(name, carried):
-            rows.append(_uncarried(setting, metrics))
+            rows.append(_uncarried_key(setting, metrics))
             continue
         values[name] = carried
         note = keys.read_as(key, setting.value) or _remark(key, carried)
@@ -154,7 +154,7 @@ def _fits(name: str, carried: object) -> bool:
     return True
 
 
-def _uncarried(setting: Setting, metrics: Path | None) -> Key:
+def _uncarried_key(setting: Setting, metrics: Path | None) -> Key:
     key, at = setting.key, str(setting.at)
     if key == "metrics_config" and metrics is None and setting.value:
         text = (

@@ -102,7 +102,7 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
             entry = entry.model_copy(update={"max_workers": entry.min_workers})  # noqa: PLW2901
         if folder is None or archive:
             startup.models.append(Started(name, version, entry, setting.at, archive))
-        for text, key in _ignored(entry):
+        for text, key in _ignored_entries(entry):
             where = f"model_snapshot.{name}.{version}.{key}"
             startup.assumed.append(Key(where, str(setting.at), Outcome.NOTHING, text))
 
@@ -116,7 +116,7 @@ def _refusal(detail: ErrorDetails) -> str:
     return f"model_snapshot: {key}: {detail['msg']}"
 
 
-def _ignored(entry: Entry) -> Iterator[tuple[str, str]]:
+def _ignored_entries(entry: Entry) -> Iterator[tuple[str, str]]:
     for key in entry.model_extra or {}:
         yield "TorchServe ignores it", key
     if entry.runtime_type == "LSP":
@@ -134,7 +134,7 @@ def _archive(folder: Path, file: str, at: Location, startup: Startup) -> Archive
 def _load_models(
     configuration: Configuration, folder: Path | None, workers: int | None, startup: Startup
 ) -> None:
-    declared = _declared(configuration, startup)
+    declared = _model_declarations(configuration, startup)
     named: list[tuple[str | None, str]]
     setting = configuration.settings.get("load_models")
     listed = setting.value if setting else ""
@@ -247,7 +247,7 @@ def _default_workers(configuration: Configuration, workers: int | None) -> tuple
     return 1, "the old machine had as many as GPUs, or cores if it had none: --workers N"
 
 
-def _declared(
+def _model_declarations(
     configuration: Configuration, startup: Startup
 ) -> dict[str, dict[str, dict[str, object]]]:
     """``models={…}``; JSON that is none was reported where the file was read."""

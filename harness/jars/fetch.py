@@ -73,7 +73,7 @@ def renew(path: Path) -> int:
         files = _download(unhashed, Path(scratch))
         digests = {jar: _sha256(file) for jar, file in zip(unhashed, files, strict=True)}
     if digests:
-        text = lock.renewed(path, digests)
+        text = lock.with_digests(path, digests)
         renewed = path.with_name(f".{path.name}.new")
         renewed.write_text(text)
         renewed.replace(path)

@@ -73,7 +73,7 @@ def read(path: Path) -> tuple[Jar, ...]:
     return tuple(jars.values())
 
 
-def renewed(path: Path, digests: Mapping[Jar, str]) -> str:
+def with_digests(path: Path, digests: Mapping[Jar, str]) -> str:
     """The lock's text with the hash of each of ``digests``; all else stays as it is."""
     hashed = {jar.coordinates: digest for jar, digest in digests.items()}
     lines = _text(path).splitlines()

@@ -73,7 +73,7 @@ class Api:
 
     def list_all(self, kind: Kind, namespace: str = "", labels: str = "") -> list[Value]:
         """Every object of the kind, of one namespace or of all."""
-        return self._listed(kind, namespace, labels)[0]
+        return self._list_versioned(kind, namespace, labels)[0]
 
     def apply(self, value: Value, *, dry_run: bool = False, manager: str = FIELD_MANAGER) -> Value:
         """Server-side apply, taking over the fields that another manager holds.
@@ -192,12 +192,12 @@ class Api:
         """
         for kind in {kind for kind, _, _ in removed}:
 
-            def gone(objects: list[Value], kind: Kind = kind) -> bool:
+            def is_gone(objects: list[Value], kind: Kind = kind) -> bool:
                 metadata = [mapping(each, "metadata") for each in objects]
                 existing = {(kind, text(x, "name"), text(x, "namespace")) for x in metadata}
                 return existing.isdisjoint(removed)
 
-            self.wait_for(kind, gone, seconds=seconds, what=f"the deletion of every {kind.name}")
+            self.wait_for(kind, is_gone, seconds=seconds, what=f"the deletion of every {kind.name}")
 
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""
@@ -226,7 +226,7 @@ class Api:
         self, kind: Kind, namespace: str, labels: str, deadline: float
     ) -> Iterator[list[Value]]:
         """All objects as they are now, and again after each change."""
-        objects, version = self._listed(kind, namespace, labels)
+        objects, version = self._list_versioned(kind, namespace, labels)
         known = {_key(each): each for each in objects}
         yield objects
         seconds = max(1, min(_WATCH_SECONDS, int(deadline - time.monotonic())))
@@ -247,7 +247,7 @@ class Api:
                     known[_key(value)] = value
                 yield list(known.values())
 
-    def _listed(self, kind: Kind, namespace: str, labels: str) -> tuple[list[Value], str]:
+    def _list_versioned(self, kind: Kind, namespace: str, labels: str) -> tuple[list[Value], str]:
         query = {"labelSelector": labels} if labels else None
         response = self._ask("GET", self._path(kind, namespace), query=query)
         type_meta = {"apiVersion": kind.api_version, "kind": kind.name}

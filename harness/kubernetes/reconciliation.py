@@ -67,7 +67,7 @@ def wait(cluster: Api, commit: str, *, seconds: float) -> None:
     )
     cluster.wait_for(
         kinds.KUSTOMIZATION,
-        lambda objects: all(_applied(each, revisions) for each in objects if active(each)),
+        lambda objects: all(_is_applied(each, revisions) for each in objects if active(each)),
         seconds=clock.remaining,
         what=f"every Kustomization to apply {commit[:12]}",
     )
@@ -147,7 +147,7 @@ def _revisions(sources: list[Value], commit: str) -> dict[str, str] | None:
     return revisions or None
 
 
-def _applied(kustomization: Value, revisions: Mapping[str, str]) -> bool:
+def _is_applied(kustomization: Value, revisions: Mapping[str, str]) -> bool:
     """Return whether everything is applied, with the health check behind it or under way."""
     message = text(condition(kustomization, "Healthy"), "message")
     checks = (

@@ -134,7 +134,7 @@ def _row(value: Value, kind: Kind, now: datetime.datetime) -> Row:
         kind.name,
         text(value, "metadata", "name"),
         state,
-        _applied(value),
+        _applied_revision(value),
         _seconds(changed, now),
         why
         or ("" if state in ("ready", "suspended") else "its controller has not reconciled it yet"),
@@ -149,7 +149,7 @@ def _state(value: Value, ready: object, *, static: bool) -> str:
     return "reconciling" if text(ready, "status") in ("Unknown", "") else "not ready"
 
 
-def _applied(value: Value) -> str:
+def _applied_revision(value: Value) -> str:
     """What it fetched, applied or released last, short enough for a column."""
     revision = text(value, "status", "artifact", "revision") or text(
         value, "status", "lastAppliedRevision"

@@ -116,7 +116,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     while data:
         length, kind, *_ = _HEADER.unpack_from(data)
         yield kind, data[_HEADER.size : length]
-        data = data[_aligned(length) :]
+        data = data[_align(length) :]
 
 
 def _connection(payload: bytes) -> Connection:
@@ -138,9 +138,9 @@ def _info(attributes: bytes) -> bytes:
         length, kind = _ATTRIBUTE.unpack_from(attributes)
         if kind == _INET_DIAG_INFO:
             return attributes[_ATTRIBUTE.size : length]
-        attributes = attributes[_aligned(length) or _ATTRIBUTE.size :]
+        attributes = attributes[_align(length) or _ATTRIBUTE.size :]
     return b""
 
 
-def _aligned(length: int) -> int:
+def _align(length: int) -> int:
     return (length + 3) & ~3

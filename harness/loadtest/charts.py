@@ -206,7 +206,7 @@ def _curve(part: NamedPart) -> Iterator[tuple[float, float]]:
     values = histogram.decode(part.histogram)
     total = values.get_total_count()
     below, last = 0, -1.0
-    for value, count in histogram.recorded(values):
+    for value, count in histogram.recorded_values(values):
         x = _nines(below / total)
         if x >= last + 0.01:
             last = x

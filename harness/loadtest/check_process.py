@@ -21,7 +21,7 @@ _NICE = 5  # behind the processes that send
 
 def main(frames: IO[bytes], reasons: IO[bytes]) -> None:
     """Answer until the input ends."""
-    expected = _expected(frames)
+    expected = _read_expected(frames)
     while header := frames.readline():
         index, length = map(int, header.split())
         try:
@@ -32,7 +32,7 @@ def main(frames: IO[bytes], reasons: IO[bytes]) -> None:
         reasons.flush()
 
 
-def _expected(frames: IO[bytes]) -> list[Expected]:
+def _read_expected(frames: IO[bytes]) -> list[Expected]:
     texts = json.loads(frames.readline())
     return [Expected.model_validate_json(text) for text in texts]
 

@@ -142,7 +142,7 @@ def _values(block: Sequence[BinPart]) -> Iterator[tuple[float, int]]:
     merged: dict[float, int] = {}
     for part in block:
         if part.histogram:
-            for value, count in histogram.recorded(histogram.decode(part.histogram)):
+            for value, count in histogram.recorded_values(histogram.decode(part.histogram)):
                 merged[value] = merged.get(value, 0) + count
     yield from merged.items()
 

@@ -31,7 +31,7 @@ def carries(violations: int, requests: int, quantile: float, confidence: float) 
     return at_most(violations, requests, 1 - quantile) <= 1 - confidence
 
 
-def needed(violations: int, quantile: float, confidence: float) -> int:
+def smallest_sample(violations: int, quantile: float, confidence: float) -> int:
     """The fewest requests that carry the claim with ``violations`` among them."""
     low, high = violations, max(2, violations * 2)
     while not carries(violations, high, quantile, confidence):

@@ -69,9 +69,9 @@ def _numbers(report: Report) -> str:
         ("achieved of offered", number(report.achieved_rps), f"of {number(report.offered_rps)}/s"),
         ("requests judged", f"{report.requests:,}", ""),
         ("failed", f"{report.failures:,}", f"{report.wrong_answers:,} wrong"),
-        ("p50", *_reached(latency.p50)),
-        ("p95", *_reached(latency.p95)),
-        ("p99", *_reached(latency.p99)),
+        ("p50", *_percentile(latency.p50)),
+        ("p95", *_percentile(latency.p95)),
+        ("p99", *_percentile(latency.p99)),
         ("sent late by, p99", _ms(report.lateness_ms.p99), "ms"),
     ]
     cells = "".join(
@@ -205,7 +205,7 @@ def _footer(report: Report) -> str:
     )
 
 
-def _reached(value: float | None) -> tuple[str, str]:
+def _percentile(value: float | None) -> tuple[str, str]:
     """A percentile and its unit; one that lies among the failures is never reached."""
     return ("never", "") if value is None else (number(value), "ms")
 

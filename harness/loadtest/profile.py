@@ -244,7 +244,7 @@ _RATES = ("rate", "peak", "from_", "to")
 _Scaled = TypeVar("_Scaled", bound=Camel)
 
 
-def _scaled(settings: _Scaled, share: float, names: Collection[str]) -> _Scaled:
+def _scale(settings: _Scaled, share: float, names: Collection[str]) -> _Scaled:
     """Settings with some of their figures multiplied, where they have them."""
     figures = {name: getattr(settings, name, None) for name in names}
     return settings.model_copy(
@@ -334,11 +334,11 @@ class Profile(Camel):
             raise InputError(f"the mix names none of {names}", hint="name them in loadtest.yaml")
         share = sum(each.weight for each in mix) / sum(each.weight for each in self.mix)
         names_left = {None, *(each.name for each in mix)}
-        slos = tuple(_scaled(slo, share, ("throughput",)) for slo in self.slos if not slo.of)
+        slos = tuple(_scale(slo, share, ("throughput",)) for slo in self.slos if not slo.of)
         slos += tuple(slo for slo in self.slos if slo.of and slo.of in names_left)
         stages = self.stages
         if self.arrivals != "closed":
-            stages = tuple(_scaled(stage, share, _RATES) for stage in stages)
+            stages = tuple(_scale(stage, share, _RATES) for stage in stages)
         return self.model_copy(update={"mix": mix, "slos": slos, "stages": stages})
 
     @model_validator(mode="after")

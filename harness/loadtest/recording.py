@@ -81,7 +81,7 @@ class Counts:
         """Correct responses that took no longer than this, by ``response`` or ``first``."""
         times = self.response if times is None else times
         limit = milliseconds * (1 + 10**-histogram.DIGITS)
-        return sum(count for taken, count in histogram.recorded(times) if taken <= limit)
+        return sum(count for taken, count in histogram.recorded_values(times) if taken <= limit)
 
     def quantile(self, fraction: float, times: HdrHistogram | None = None) -> float:
         """Milliseconds within which a ``fraction`` of all sent requests had a correct response.

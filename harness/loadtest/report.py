@@ -291,7 +291,7 @@ class Report(BaseModel):
 
 def decide(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict, list[str]]:
     """The verdict, and its reasons."""
-    missed = [_missed(slo) for slo in slos if not slo.met]
+    missed = [_missed_objective(slo) for slo in slos if not slo.met]
     failed = [check for check in checks if not check.passed]
     spoiled = [check for check in failed if check.spoils]
     if spoiled or (failed and not missed):
@@ -299,7 +299,7 @@ def decide(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict,
     return ("fail", missed) if missed else ("pass", [])
 
 
-def _missed(slo: Objective) -> str:
+def _missed_objective(slo: Objective) -> str:
     observed = "never reached" if slo.observed is None else quantity(slo.observed, slo.unit)
     sign = "≥" if slo.metric == "throughput" else "≤"
     metric = slo.metric.replace("_", " ")
@@ -344,7 +344,7 @@ def junit(report: Report) -> str:
         name = f"{slo.of or 'all'}: {slo.metric} {quantity(slo.limit, slo.unit)}"
         case = ElementTree.SubElement(suite, "testcase", classname="slo", name=name)
         if not slo.met:
-            ElementTree.SubElement(case, "failure", message=_missed(slo))
+            ElementTree.SubElement(case, "failure", message=_missed_objective(slo))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("errors", str(len(suite.findall("*/error"))))

@@ -115,6 +115,6 @@ def _latency(
         met=observed <= limit,
         requests=counts.judged,
         violations=violations,
-        needed=confidence.needed(violations, quantile, level),
+        needed=confidence.smallest_sample(violations, quantile, level),
         sure=confidence.carries(violations, counts.judged, quantile, level),
     )

@@ -7,7 +7,7 @@ from harness.loadtest.report import Report, quantity, remarks
 _SHOWN = 300  # characters of an example: a whole message of TorchServe's
 
 
-def _checked(report: Report) -> str:
+def _coverage(report: Report) -> str:
     checks = report.generator.checks
     return "not every response" if checks and checks.unchecked else "every response"
 
@@ -38,7 +38,7 @@ def text(report: Report, folder: Path) -> str:
             f"  {sign} {slo.of or 'all':<{width}}  {metric:<{widest}} {observed:>12}  {limit}"
         )
     summary = (
-        f"  {report.requests:,} requests, {_checked(report)} checked: {report.failures:,} failed, "
+        f"  {report.requests:,} requests, {_coverage(report)} checked: {report.failures:,} failed, "
         f"{report.wrong_answers:,} of them incorrect responses; {report.dropped:,} dropped"
     )
     lines += [

@@ -29,7 +29,7 @@ def evaluate(
     return [
         _lateness(profile.judge, recording),
         _generator(profile.judge, recording.loads),
-        _dropped(profile, recording),
+        _dropped_requests(profile, recording),
         *_count(profile, recording),
         _sample(profile.judge, slos),
         _steady(profile, recording),
@@ -82,7 +82,7 @@ def _rolling(loads: Sequence[Load]) -> Iterator[float]:
             yield sum(fractions[first : first + length]) / length
 
 
-def _dropped(profile: Profile, recording: Recording) -> Check:
+def _dropped_requests(profile: Profile, recording: Recording) -> Check:
     dropped = recording.total(recording.judged).dropped
     return Check(
         name="requests dropped",

@@ -178,11 +178,13 @@ def _wrong_schema(expected: Expected, body: bytes) -> str | None:
 def _wrong_by_function(expected: Expected, body: bytes) -> str | None:
     if expected.function is None:
         return None
-    return user_code.wrong_by(_compiled(expected.function.path, expected.function.source), body)
+    return user_code.wrong_by(
+        _compile_check(expected.function.path, expected.function.source), body
+    )
 
 
 @lru_cache
-def _compiled(path: str, source: str) -> user_code.Check:
+def _compile_check(path: str, source: str) -> user_code.Check:
     return user_code.load_check(path, source)
 
 

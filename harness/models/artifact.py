@@ -123,7 +123,7 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
         entry = handler.in_manifest(entry, linked.name)
     staged = _stage_model(model, staging, downloads)
     config = None
-    if model.config and (settings := model.config.archived()):
+    if model.config and (settings := model.config.archive_settings()):
         config = staging.write("model-config.yaml", yaml.safe_dump(settings, sort_keys=True))
     return Contents(
         name=model.name,

@@ -87,7 +87,7 @@ def audit(
         contents, scan = archive_contents.describe(path, files), pickles.scan(files)
     code = handler_code.touches(contents.python)
     exceptions = model.pickles if model else ()
-    errors, warnings = list(_broken(contents)), list[Line]()
+    errors, warnings = list(_unreadable_lines(contents)), list[Line]()
     for each in handler_code.imports(contents.python, _handler_file(contents)):
         if line := _missing_import(each, image):
             (warnings if each.is_optional else errors).append(line)
@@ -138,7 +138,7 @@ def _handler_file(contents: ArchiveContents) -> str:
     return contents.handler.partition(":")[0]
 
 
-def _broken(contents: ArchiveContents) -> Iterator[Line]:
+def _unreadable_lines(contents: ArchiveContents) -> Iterator[Line]:
     for file, line, why in handler_code.unreadable(contents.python):
         yield Line(f"not Python 3: {why}", f"{file}:{line}")
     handler = _handler_file(contents)

@@ -65,7 +65,9 @@ def build(repository: Repository, *, rebuild: bool = False) -> Lock:
         for name, model in catalog.models.items():
             if newest := builder.build(model):
                 others = [builder.build(each, older=True) for each in model.older()]
-                others += [_stored(repository, committed, model, each) for each in model.versions]
+                others += [
+                    _stored_version(repository, committed, model, each) for each in model.versions
+                ]
                 beside = {each.version: each for each in others if each}
                 ordered = tuple(beside[each] for each in model.versions if each in beside)
                 models[name] = newest.model_copy(update={"others": ordered})
@@ -117,7 +119,7 @@ def _record_path(repository: Repository, model: Model, *, older: bool) -> Path:
     return repository.built_models / f"{model.name}{of_version}.json"
 
 
-def _stored(
+def _stored_version(
     repository: Repository, committed: Lock, model: Model, version: str
 ) -> LockedModel | None:
     """The archive of another version that an earlier build left here, as the lock has it."""

@@ -167,7 +167,7 @@ class Config(Camel):
     dali: Dali | None = None
     handler: Mapping[str, JsonValue] | None = None
 
-    def archived(self) -> dict[str, JsonValue]:
+    def archive_settings(self) -> dict[str, JsonValue]:
         """The content of the archive's model-config.yaml: what model.yaml says, and no more."""
         settings = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {key: settings[key] for key in settings if key not in config_keys.WORKERS}

@@ -122,16 +122,16 @@ def _touches(file: str, tree: ast.Module) -> Iterator[Touch]:
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=func):
-                for kind in _kinds_of_call(node, _dotted(func)):
+                for kind in _kinds_of_call(node, _dotted_name(func)):
                     variable = _first_text(node) if kind == "variables" else None
-                    yield Touch(kind, variable or _dotted(func), file, node.lineno)
+                    yield Touch(kind, variable or _dotted_name(func), file, node.lineno)
             case ast.Import(names=names):
                 for name in names:
                     yield from _touched_module(file, node.lineno, name.name)
             case ast.ImportFrom(module=str(module), level=0):
                 yield from _touched_module(file, node.lineno, module)
             case ast.Subscript(value=value, slice=ast.Constant(value=str(name))):
-                if _dotted(value) == "os.environ":
+                if _dotted_name(value) == "os.environ":
                     yield Touch("variables", name, file, node.lineno)
 
 
@@ -172,13 +172,13 @@ def _writes(call: ast.Call) -> bool:
     )
 
 
-def _dotted(node: ast.AST) -> str:
+def _dotted_name(node: ast.AST) -> str:
     """``a.b.c``; of what is no plain name, its last parts."""
     match node:
         case ast.Name(id=name):
             return name
         case ast.Attribute(value=value, attr=name):
-            return f"{_dotted(value)}.{name}".lstrip(".")
+            return f"{_dotted_name(value)}.{name}".lstrip(".")
         case _:
             return ""
 
@@ -204,5 +204,5 @@ def _imports(file: str, tree: ast.AST, *, is_optional: bool, is_handler: bool) -
 def _catches_import(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
-    names = {_dotted(each) for each in ast.walk(handler.type)}
+    names = {_dotted_name(each) for each in ast.walk(handler.type)}
     return bool(names & {"ImportError", "ModuleNotFoundError", "Exception"})

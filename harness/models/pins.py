@@ -57,7 +57,7 @@ def load(models: Path) -> Mapping[str, Pin]:
     return {**read(made_here(models)), **read(models / NAME)}
 
 
-def committed(models: Path) -> Mapping[str, Pin]:
+def committed_pins(models: Path) -> Mapping[str, Pin]:
     """The pins in Git."""
     return read(models / NAME)
 
@@ -94,7 +94,7 @@ def commit(models: Path, used: Collection[str]) -> bool:
     return write(models / NAME, {text: known[text] for text in used if text in known})
 
 
-def cached(file: PinnedFile) -> Path:
+def cache_path(file: PinnedFile) -> Path:
     """Where the bytes of a pinned file lie once they have been fetched."""
     return user_cache.folder() / f"weights-{file.sha256}"
 

@@ -43,7 +43,7 @@ def pin(text: str, folder: Path) -> Pin:
             return known
         current = _fetch(text)
     else:
-        committed = pins.committed(models).get(text)
+        committed = pins.committed_pins(models).get(text)
         try:
             tree = source.expand(text, folder)
         except InputError:
@@ -115,16 +115,16 @@ def _bring(text: str, file: "RemoteFile", update: console.Update) -> PinnedFile:
                 _append(file, target, update)
             except ConnectionError as error:
                 if attempt == _ATTEMPTS - 1:
-                    raise _stopped(text, file, target, "the connection ended") from error
+                    raise _stopped_error(text, file, target, "the connection ended") from error
             except OSError as error:
-                raise _stopped(text, file, target, error.strerror or str(error)) from error
+                raise _stopped_error(text, file, target, error.strerror or str(error)) from error
             if file.size is None or target.tell() >= file.size:
                 break
         if file.size is not None and target.tell() != file.size:
-            raise _stopped(text, file, target, "the server ended")
+            raise _stopped_error(text, file, target, "the server ended")
         target.flush()
         pinned = _describe(partial)
-        partial.replace(pins.cached(pinned))
+        partial.replace(pins.cache_path(pinned))
     return pinned
 
 
@@ -156,7 +156,7 @@ def _exclusively(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _stopped(text: str, file: "RemoteFile", target: IO[bytes], reason: str) -> HarnessError:
+def _stopped_error(text: str, file: "RemoteFile", target: IO[bytes], reason: str) -> HarnessError:
     size = f" of {file.size:,}" if file.size is not None else ""
     return HarnessError(
         f"{text}: {reason} after {target.tell():,}{size} bytes of {file.name}",
@@ -169,7 +169,7 @@ def _describe(path: Path) -> PinnedFile:
 
 
 def _is_cached(file: PinnedFile) -> bool:
-    path = pins.cached(file)
+    path = pins.cache_path(file)
     if not path.is_file() or path.stat().st_size != file.size:
         return False
     with contextlib.suppress(OSError):

@@ -119,7 +119,7 @@ def expand(source: str, folder: Path) -> Tree:
         if pin is None:
             hint = "run `harness models build`"
             raise HarnessError(f"{source} has not been fetched", hint=hint)
-        paths = {name: pins.cached(file) for name, file in pin.files.items()}
+        paths = {name: pins.cache_path(file) for name, file in pin.files.items()}
         return Tree(paths, is_folder=pin.is_folder)
     path = _local(source, folder)
     tree = _expand(path)

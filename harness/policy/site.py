@@ -14,9 +14,9 @@ def without(environment: Environment) -> Callable[[str], str]:
     site = environment.find("ConfigMap", "site", "flux-system")
     values = {str(value): name for name, value in mapping(site and site.value, "data").items()}
 
-    def written(text: str) -> str:
+    def with_variables(text: str) -> str:
         for value in sorted(values, key=len, reverse=True):
             text = text.replace(value, f"${{{values[value]}}}")
         return text
 
-    return written
+    return with_variables

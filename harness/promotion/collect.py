@@ -83,7 +83,7 @@ def collect(
         running=running,
         running_digest=digest.release_digest(renderer.at(source, running.commit)),
         reports=reports,
-        reported=_reported(upstream, renderer, source, reports),
+        reported=_reported_commits(upstream, renderer, source, reports),
         signers=signers(upstream),
         profile_sha256=load_profile(repository.cluster(source) / "loadtest.yaml").sha256,
         target_profile=load_profile(repository.cluster(target) / "loadtest.yaml"),
@@ -124,7 +124,7 @@ def candidate(renderer: Renderer, target: str, commit: str, gates: Gates) -> Can
         models=tuple(lock.models),
         # Placeholders exist nowhere.
         missing=() if unset else tuple(_missing(renderer.repository, target, new, lock)),
-        unsigned=() if unset else tuple(_unsigned(renderer.repository, new, gates)),
+        unsigned=() if unset else tuple(_unsigned_images(renderer.repository, new, gates)),
     )
 
 
@@ -154,7 +154,7 @@ def _missing(repository: Repository, target: str, new: Environment, lock: Lock) 
             yield f"image {image} not found"
 
 
-def _unsigned(repository: Repository, new: Environment, gates: Gates) -> Iterator[str]:
+def _unsigned_images(repository: Repository, new: Environment, gates: Gates) -> Iterator[str]:
     """The images without the signature that the gates require."""
     if gates.signed_image is None:
         return
@@ -190,7 +190,7 @@ def _commit_date(upstream: Upstream, commit: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(date)
 
 
-def _reported(
+def _reported_commits(
     upstream: Upstream, renderer: Renderer, source: str, reports: Mapping[Kind, StoredReports]
 ) -> Mapping[str, ReportedCommit]:
     names = {proof.commit for of_kind in reports.values() for proof in of_kind.proofs}

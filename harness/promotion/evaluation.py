@@ -160,11 +160,11 @@ def _load_test(inputs: GateInputs) -> str:
         )
     return (
         f"pass, {report.requests:,} requests, signed by {_signer(inputs, proof) or 'nobody'}"
-        f"{_recorded(report)}{_unreadable(inputs, 'loadtest')}"
+        f"{_recorded_note(report)}{_unreadable(inputs, 'loadtest')}"
     )
 
 
-def _recorded(report: Report) -> str:
+def _recorded_note(report: Report) -> str:
     """Which answers a server gave, and not the model itself or a person."""
     names = [part.name for part in report.mix if "recorded" in part.answers]
     return f"; recorded answers: {', '.join(names)}" if names else ""

@@ -166,7 +166,7 @@ def of(store: EvidenceStore, env: str, digest: str, kind: Kind) -> StoredReports
                     signatures.append(store.read(each) or "")
         with _collecting(unreadable):
             proofs.append(report_file.read(store.read(name) or "", name, signatures))
-    return StoredReports(sorted(proofs, key=_started, reverse=True), unreadable)
+    return StoredReports(sorted(proofs, key=_start_time, reverse=True), unreadable)
 
 
 @contextlib.contextmanager
@@ -178,5 +178,5 @@ def _collecting(unreadable: list[str]) -> Iterator[None]:
         unreadable.append(error.message)
 
 
-def _started(proof: Proof) -> datetime.datetime:
+def _start_time(proof: Proof) -> datetime.datetime:
     return proof.started

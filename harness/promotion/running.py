@@ -68,7 +68,7 @@ def observe(cluster: Api, repository: Repository) -> Running:
         raise HarnessError("the cluster runs no release", hint="harness status says why")
     site = cluster.get(kinds.CONFIG_MAP, _SITE, kinds.FLUX_NAMESPACE)
     broken = [row for row in screen.rows if row.state not in ("ready", "suspended")]
-    since = max(_changed(cluster), default=now)
+    since = max(_change_times(cluster), default=now)
     return Running(
         environment=text(site, "data", "ENVIRONMENT"),
         now=now,
@@ -98,7 +98,7 @@ def read(path: Path) -> Running:
         raise InputError(f"not what `harness release observe` writes: {first}", at=path) from error
 
 
-def _changed(cluster: Api) -> Iterator[datetime.datetime]:
+def _change_times(cluster: Api) -> Iterator[datetime.datetime]:
     """When each object of Flux last applied something else than now."""
     for kustomization in filter(reconciliation.active, cluster.list_all(kinds.KUSTOMIZATION)):
         yield from _changes(items(kustomization, "status", "history"))

@@ -120,7 +120,7 @@ class FromHelm:
     def __call__(self, rendered: Value, path: KeyPath) -> Location:
         return (
             self._post_renderer(rendered, path)
-            or self._listed(rendered, path)
+            or self._list_location(rendered, path)
             or self._template(rendered, path)
         )
 
@@ -134,7 +134,7 @@ class FromHelm:
                         return spot.location
         return None
 
-    def _listed(self, rendered: Value, path: KeyPath) -> Location | None:
+    def _list_location(self, rendered: Value, path: KeyPath) -> Location | None:
         """The value that is a list, of which an item became one of the object's, or all of it."""
         cuts = [cut for cut in range(len(path), 0, -1) if isinstance(path[cut - 1], int)]
         for cut in (*cuts, 0):

@@ -32,14 +32,14 @@ def find(repository: Repository) -> Path:
     Raises:
         HarnessError: a module cannot be downloaded, or is not the pinned one.
     """
-    if not built(repository):
+    if not is_built(repository):
         with tools.one_builder(repository):
-            if not built(repository):
+            if not is_built(repository):
                 _provide(repository, fingerprint(repository))
     return _folder(repository)
 
 
-def built(repository: Repository) -> bool:
+def is_built(repository: Repository) -> bool:
     """Whether the schemas are there, as their pins are now."""
     stamp = _folder(repository) / _STAMP
     return stamp.exists() and stamp.read_text() == fingerprint(repository)

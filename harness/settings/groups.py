@@ -104,10 +104,10 @@ def add(
     if name in serving or (repository.app(env) / name).exists():
         raise UsageError(f"{env} has a group {name!r} already")
     if not names:
-        raise UsageError("a group needs at least one model", hint=_known(repository))
+        raise UsageError("a group needs at least one model", hint=_known_models(repository))
     for model in names:
         if not (repository.models / model / "model.yaml").is_file():
-            hint = _known(repository)
+            hint = _known_models(repository)
             raise UsageError(
                 f"no model {model!r}{did_you_mean(model, _models(repository))}", hint=hint
             )
@@ -115,7 +115,7 @@ def add(
     overrides = {model: routed[model].models[model] if model in routed else {} for model in names}
     file = serving[pattern.name].with_models(overrides).with_unrouted({*names} & {*routed})
     folder = Path("apps/torchserve", env, name)
-    release = _renamed(yamlfile.read_text(pattern / "helmrelease.yaml"), pattern.name, name)
+    release = _rename(yamlfile.read_text(pattern / "helmrelease.yaml"), pattern.name, name)
     kustomization = yamlfile.read_text(pattern / "kustomization.yaml")
     return {
         **_metrics_config(pattern, file, folder),
@@ -220,7 +220,7 @@ def _models(repository: Repository) -> list[str]:
     return sorted(path.parent.name for path in repository.models.glob("*/model.yaml"))
 
 
-def _known(repository: Repository) -> str:
+def _known_models(repository: Repository) -> str:
     return f"one of: {', '.join(_models(repository))}"
 
 
@@ -230,7 +230,7 @@ def _metrics_config(pattern: Path, file: ServingFile, folder: Path) -> Changes:
     return {folder / name: yamlfile.read_text(pattern / name)} if name else {}
 
 
-def _renamed(release: str, old: str, new: str) -> str:
+def _rename(release: str, old: str, new: str) -> str:
     """A helmrelease.yaml with another group's name in it: its own, Helm's, the snapshot's."""
     release = re.sub(rf"(?m)^(  (?:name|releaseName): ){re.escape(old)}$", rf"\g<1>{new}", release)
     return _SNAPSHOT.sub(rf"\g<before>{new}-snapshot", release)

@@ -66,13 +66,13 @@ class ServingFile:
         lines = yaml.safe_dump({name: settings}, sort_keys=False).splitlines()
         block = self._block("models").rstrip("\n")
         added = "\n".join([block, *(f"  {line}" for line in lines)]) + "\n"
-        return self._checked("models", added, {**self.models, name: settings})
+        return self._with_block("models", added, {**self.models, name: settings})
 
     def without_model(self, name: str) -> "ServingFile":
         """The file without a model, whether it got requests or not."""
         entry = re.compile(rf"(?m)^  [\"']?{re.escape(name)}[\"']?:.*\n(?:    .*\n|[ \t]*\n)*")
         rest = {key: each for key, each in self.models.items() if key != name}
-        shorter = self._checked("models", entry.sub("", self._block("models")), rest)
+        shorter = self._with_block("models", entry.sub("", self._block("models")), rest)
         return shorter.with_unrouted(self.unrouted - {name})
 
     def with_unrouted(self, names: Collection[str]) -> "ServingFile":
@@ -86,7 +86,7 @@ class ServingFile:
 
     def with_models(self, models: Mapping[str, object]) -> "ServingFile":
         """The file with other models, each of which gets requests."""
-        return self._checked("models", "", models).with_unrouted(())
+        return self._with_block("models", "", models).with_unrouted(())
 
     def _block(self, key: str) -> str:
         """The text of a top-level key, up to the next one; empty if there is none."""
@@ -95,7 +95,7 @@ class ServingFile:
                 return block
         return ""
 
-    def _checked(self, key: str, block: str, meaning: object) -> "ServingFile":
+    def _with_block(self, key: str, block: str, meaning: object) -> "ServingFile":
         """The file with another block for a key, written again if the text says something else."""
         old = self._block(key)
         text = self.text if self.text.endswith("\n") else self.text + "\n"

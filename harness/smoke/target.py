@@ -147,7 +147,7 @@ def find(
         raise UsageError("--group needs --embedded", hint="a cluster is checked with every group")
     if embedded:
         with embedded_server.running(repository, env, group=group) as served:
-            yield _embedded(repository, env, served)
+            yield _embedded_target(repository, env, served)
         return
     cluster = None if context else local.find(repository, env)
     if cluster:
@@ -206,7 +206,7 @@ def _program(repository: Repository) -> Path:
     return Path(on_path) if on_path else tools.find(repository, "kubectl")
 
 
-def _embedded(repository: Repository, env: str, served: embedded_server.Server) -> Target:
+def _embedded_target(repository: Repository, env: str, served: embedded_server.Server) -> Target:
     lock = repository.built_models / "lock.yaml"
     return Target(
         env=env,
@@ -217,7 +217,7 @@ def _embedded(repository: Repository, env: str, served: embedded_server.Server) 
         expect=lambda: {
             served.group: expected.by_snapshot(config.load(repository, env, lock, served.group))
         },
-        servers=lambda: [torchserve.embedded(served)],
+        servers=lambda: [torchserve.of_embedded_server(served)],
         words={"env": env, "folder": str(served.folder)},
     )
 

@@ -251,7 +251,7 @@ def in_pod(kubectl: Kubectl, pod: Value) -> TorchServe:
     )
 
 
-def embedded(server: Server) -> TorchServe:
+def of_embedded_server(server: Server) -> TorchServe:
     """The embedded server."""
     return TorchServe(
         name="the embedded server",

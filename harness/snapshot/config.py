@@ -208,7 +208,7 @@ def build(
     served = [
         each
         for name in names
-        for each in _served(lock, catalog.models[name], settings.models[name])
+        for each in _served_versions(lock, catalog.models[name], settings.models[name])
     ]
     entries: dict[str, dict[str, Entry]] = {name: {} for name in names}
     for each in served:
@@ -281,7 +281,7 @@ class _Served:
         return ModelFile(self.archive.mar, self.archive.sha256, self.archive.size, sample)
 
 
-def _served(lock: Lock, model: Model, serving: ModelServing) -> Iterator[_Served]:
+def _served_versions(lock: Lock, model: Model, serving: ModelServing) -> Iterator[_Served]:
     """The model's own version, and the others that a group serves, by version."""
     first = _own_archive(lock, model)
     default = serving.default_version or model.version

@@ -151,11 +151,11 @@ class ServerSettings(Camel):
         """
         if not self.cors_allowed_origin:
             return None
-        headers = _listed(self.cors_allowed_headers) or ("authorization", "content-type")
+        headers = _split_list(self.cors_allowed_headers) or ("authorization", "content-type")
         lacking = not {"*", "authorization"} & {header.lower() for header in headers}
         return Cors(
-            origins=_listed(self.cors_allowed_origin),
-            methods=_listed(self.cors_allowed_methods),
+            origins=_split_list(self.cors_allowed_origin),
+            methods=_split_list(self.cors_allowed_methods),
             headers=headers + ("authorization",) * lacking,
         )
 
@@ -175,7 +175,7 @@ FIELDS = {
 """Each setting's key in serving.yaml, and in config.properties."""
 
 
-def _listed(text: str | None) -> tuple[str, ...]:
+def _split_list(text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in (text or "").split(","))))
 
 

@@ -44,7 +44,7 @@ def test_every_commit_that_production_ever_ran_keeps_its_archives(
     second = history("second.mar", pointing_at=first)
     history("never-released.mar", pointing_at=second)
     history("newest.mar")
-    assert gc.needed(Repository(tmp_path)) == {"first.mar", "second.mar", "newest.mar"}
+    assert gc.needed_archives(Repository(tmp_path)) == {"first.mar", "second.mar", "newest.mar"}
 
 
 def test_evidence_and_what_is_not_committed_count(
@@ -56,7 +56,11 @@ def test_evidence_and_what_is_not_committed_count(
     evidence.mkdir()
     (evidence / f"{proved}.json").write_text("{}")
     (tmp_path / "models/lock.yaml").write_text("models:\n  a:\n    mar: pushed-just-now.mar\n")
-    assert gc.needed(Repository(tmp_path)) == {"proved.mar", "newest.mar", "pushed-just-now.mar"}
+    assert gc.needed_archives(Repository(tmp_path)) == {
+        "proved.mar",
+        "newest.mar",
+        "pushed-just-now.mar",
+    }
 
 
 def test_every_group_of_every_commit_keeps_its_archives_and_so_does_the_layout_before_groups(
@@ -75,7 +79,7 @@ def test_every_group_of_every_commit_keeps_its_archives_and_so_does_the_layout_b
         _git(tmp_path, "tag", path.replace("/", "-"), released)
     (app / "speech").mkdir()
     (app / "speech" / "model-files.yaml").write_text("- name: not-committed.mar\n")
-    assert gc.needed(Repository(tmp_path)) == {
+    assert gc.needed_archives(Repository(tmp_path)) == {
         "locked.mar",
         "before-groups.mar",
         "of-the-first.mar",
@@ -101,7 +105,7 @@ def test_attributes_hide_no_pin(
     (tmp_path / ".git/info").mkdir(exist_ok=True)
     (tmp_path / place).write_text(attributes)
     _git(tmp_path, "tag", "kept", "HEAD~1")
-    assert gc.needed(Repository(tmp_path)) == {"first.mar", "second.mar", "third.mar"}
+    assert gc.needed_archives(Repository(tmp_path)) == {"first.mar", "second.mar", "third.mar"}
 
 
 def test_what_main_has_gained_since_the_last_fetch_is_needed(
@@ -111,7 +115,7 @@ def test_what_main_has_gained_since_the_last_fetch_is_needed(
     clone = tmp_path / "clone"
     _git(tmp_path, "clone", "--quiet", f"file://{tmp_path}", str(clone))
     history("gained.mar")
-    assert gc.needed(Repository(clone)) == {"first.mar", "gained.mar"}
+    assert gc.needed_archives(Repository(clone)) == {"first.mar", "gained.mar"}
 
 
 def test_nothing_is_garbage_while_origin_does_not_answer(
@@ -122,4 +126,4 @@ def test_nothing_is_garbage_while_origin_does_not_answer(
     _git(tmp_path, "clone", "--quiet", f"file://{tmp_path}", str(clone))
     _git(clone, "remote", "set-url", "origin", f"file://{tmp_path}/gone")
     with pytest.raises(HarnessError, match="origin cannot be fetched"):
-        gc.needed(Repository(clone))
+        gc.needed_archives(Repository(clone))

@@ -114,12 +114,12 @@ def test_a_group_that_is_gone_loses_its_record_and_then_its_archives(store: Swee
     assert (code, json.loads(out)) == (0, {"unneeded": [], "gone": [SECOND], "removed": True})
     assert [path.name for path in config.iterdir()] == ["torchserve"]
     assert store.run(*options, how=("-c", KILLED))[0] == 9
-    assert store.unneeded(*options) == {f"{SECOND}-1.mar": 7}
+    assert store.unneeded_archives(*options) == {f"{SECOND}-1.mar": 7}
     assert store.holds() == {"torchserve-1.mar", "manifest.json"}
 
 
 def test_without_the_groups_of_the_cluster_no_record_is_removed(store: Sweep) -> None:
-    assert store.unneeded("--remove") == {}
+    assert store.unneeded_archives("--remove") == {}
     (store.folder / "groups.json").write_text("{}")
     code, out = store.run(f"--groups={store.folder / 'groups.json'}", "--remove")
     assert (code, out) == (1, f"✗ {store.folder / 'groups.json'} is not a list of names\n")
@@ -150,7 +150,7 @@ def test_who_waits_says_for_whom_and_not_for_ever(store: Sweep) -> None:
 
 
 def test_who_has_the_store_has_its_name_in_the_lock(store: Sweep) -> None:
-    store.unneeded()
+    store.unneeded_archives()
     assert (store.store / ".lock").read_text().startswith("a garbage collection, pod ")
 
 

@@ -38,14 +38,14 @@ def test_the_bucket_keeps_each_kind(built: Repository) -> None:
     repacked, theirs = sorted(names(built))
     assert repacked.startswith(f"ranker-{NEW.replace(':', '-')}-")
     assert theirs == "ranker_v1.mar"
-    assert gc.needed(built) == {repacked, theirs}
+    assert gc.needed_archives(built) == {repacked, theirs}
 
 
 def test_the_bucket_keeps_a_version_that_exists_as_an_archive_only(built: Repository) -> None:
     describe(built.root, {"1.0": {}})
     (built.models / "ranker" / "ranker_v1.mar").unlink()
     write_lock(built.lock, build.build(built))
-    assert gc.needed(built) == names(built)
+    assert gc.needed_archives(built) == names(built)
 
 
 def test_the_store_keeps_each_version_that_a_group_was_last_asked_for(built: Repository) -> None:

@@ -40,7 +40,9 @@ def test_every_group_and_replica_set_that_can_come_back_is_asked(tmp_path: Path)
         _replica_set("torchserve-older", {"checksum/config": "1f2e"}),
     )
     with serving(state, tmp_path / "kubeconfig"):
-        listed = model_store.listed(api.connect(tmp_path / "kubeconfig"), ["torchserve", "vision"])
+        listed = model_store.listed_archives(
+            api.connect(tmp_path / "kubeconfig"), ["torchserve", "vision"]
+        )
     assert listed == {
         "coming.mar",
         "of-a-second-group.mar",

@@ -50,7 +50,7 @@ class Sweep:
             out = process.communicate(timeout=60)[0]
         return process.returncode, out
 
-    def unneeded(self, *options: str) -> dict[str, int]:
+    def unneeded_archives(self, *options: str) -> dict[str, int]:
         code, out = self.run(*options)
         assert code == 0, out
         return {each["name"]: each["size"] for each in json.loads(out)["unneeded"]}
@@ -80,31 +80,31 @@ def sweep(tmp_path: Path) -> Sweep:
 
 def test_it_only_names_until_it_is_told_to_remove(sweep: Sweep) -> None:
     before = sweep.holds()
-    assert sweep.unneeded() == {"by-hand.mar": 11, "old-1.mar": 9}
+    assert sweep.unneeded_archives() == {"by-hand.mar": 11, "old-1.mar": 9}
     assert sweep.holds() == before
     assert sweep.manifest() == {"new-1.mar", "old-1.mar"}
 
 
 def test_it_removes_archives_and_nothing_else(sweep: Sweep) -> None:
-    sweep.unneeded("--remove")
+    sweep.unneeded_archives("--remove")
     expected = {"new-1.mar", "manifest.json", "notes.txt", "folder.mar", "link.mar"}
     assert sweep.holds() == expected
     assert sweep.manifest() == {"new-1.mar"}
-    assert sweep.unneeded("--remove") == {}
+    assert sweep.unneeded_archives("--remove") == {}
 
 
 def test_what_the_last_sync_was_asked_for_stays(sweep: Sweep) -> None:
     config = sweep.folder / "data" / "config" / "config.properties"
     config.parent.mkdir()
     config.write_text('model_snapshot={"models":{"old":{"1":{"marName":"old-1.mar"}}}}\n')
-    assert sweep.unneeded("--remove") == {"by-hand.mar": 11}
+    assert sweep.unneeded_archives("--remove") == {"by-hand.mar": 11}
     assert "old-1.mar" in sweep.holds()
 
 
 def test_killed_in_the_middle_the_manifest_lists_nothing_that_is_gone(sweep: Sweep) -> None:
     assert sweep.run("--remove", how=("-c", KILLED))[0] == 9
     assert sweep.manifest() == {"new-1.mar"}
-    assert sweep.unneeded("--remove") == {"by-hand.mar": 11, "old-1.mar": 9}
+    assert sweep.unneeded_archives("--remove") == {"by-hand.mar": 11, "old-1.mar": 9}
     assert not sweep.holds() & {"by-hand.mar", "old-1.mar"}
 
 

@@ -33,7 +33,7 @@ finally:
 """
 
 
-def truncated(to: int) -> Callable:
+def truncate(to: int) -> Callable:
     """The object is shorter than it should be."""
 
     def cut(_: object, ask: Callable[[], Reply]) -> Reply:
@@ -154,7 +154,7 @@ def test_a_connection_that_is_lost_is_taken_up_where_it_broke(
 
 
 def test_a_truncated_object_is_refused(job: Job, pushed: LockedModel, shim: Shim) -> None:
-    shim.twists["GetObject"].append(truncated(1_000))
+    shim.twists["GetObject"].append(truncate(1_000))
     code, out = job.wants(pushed).run()
     assert code == 1
     assert f"1000 bytes where {pushed.size} are expected" in out

@@ -32,25 +32,25 @@ def _newer(root: Path, *names: str, **others: bytes) -> tuple[Jar, ...]:
     return (Jar("io.netty", "netty", "2", "", digest, "jars.lock:1"),)
 
 
-def _left(root: Path, pinned: tuple[Jar, ...] = ()) -> dict[str, int]:
+def _loadable_parts(root: Path, pinned: tuple[Jar, ...] = ()) -> dict[str, int]:
     return {part.purl: part.loadable for part in java.find(root, pinned).parts}
 
 
 def test_all_of_it_runs_where_nothing_stands_before_it(tmp_path: Path) -> None:
     _stock(tmp_path)
-    assert _left(tmp_path) == {_OLD: 2, "pkg:maven/a/in@1": 2}
+    assert _loadable_parts(tmp_path) == {_OLD: 2, "pkg:maven/a/in@1": 2}
 
 
 def test_what_a_newer_jar_has_is_not_loaded(tmp_path: Path) -> None:
     _stock(tmp_path)
     pinned = _newer(tmp_path, "io/netty/A", "io/netty/B")
     newer = {"pkg:maven/io.netty/netty@2": 2}
-    assert _left(tmp_path, pinned) == {_OLD: 0, "pkg:maven/a/in@1": 0, **newer}
+    assert _loadable_parts(tmp_path, pinned) == {_OLD: 0, "pkg:maven/a/in@1": 0, **newer}
 
 
 def test_what_only_the_old_jar_has_is_left(tmp_path: Path) -> None:
     _stock(tmp_path)
-    assert _left(tmp_path, _newer(tmp_path, "io/netty/A"))[_OLD] == 1
+    assert _loadable_parts(tmp_path, _newer(tmp_path, "io/netty/A"))[_OLD] == 1
 
 
 def test_a_jar_elsewhere_hides_nothing(tmp_path: Path) -> None:

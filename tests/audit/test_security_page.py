@@ -28,12 +28,12 @@ def test_the_table_says_what_is_in_the_jar_and_what_runs(checkout: Repository) -
         assert (copied if inside else old)[row["package"]] == row["old"]
         if not inside:
             assert new[row["package"]] == row["new"]
-        elif (shaded := _shaded(pinned)).exists():
+        elif (shaded := _shaded_jar(pinned)).exists():
             runs = {_package(purl): _version(purl) for purl in java.copied_netty(shaded)}
             assert runs[row["package"]] == row["new"]
 
 
-def _shaded(pinned: tuple[lock.Jar, ...]) -> Path:
+def _shaded_jar(pinned: tuple[lock.Jar, ...]) -> Path:
     return libraries.FOLDER / next(each.file for each in pinned if "shaded" in each.artifact)
 
 

@@ -40,12 +40,12 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list) else value
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """One value, or a list of them, as a list."""
     return value if isinstance(value, list) else [value]
 
 
-def allowed(statements: Iterable[Statement], call: Call) -> bool:
+def allows(statements: Iterable[Statement], call: Call) -> bool:
     """Whether the statements of a policy let a call through: one allows it, and none denies."""
     effects = {each["Effect"] for each in statements if _concerns(each, call)}
     return effects == {"Allow"}
@@ -56,7 +56,7 @@ def _concerns(statement: Statement, call: Call) -> bool:
         _like_any(call.action, statement["Action"])
         and _like_any(call.resource, statement.get("Resource", "*"))
         and all(
-            _OPERATORS[operator](call.context.get(key), [str(each) for each in listed(expected)])
+            _OPERATORS[operator](call.context.get(key), [str(each) for each in as_list(expected)])
             for operator, keys in statement.get("Condition", {}).items()
             for key, expected in keys.items()
         )
@@ -64,7 +64,7 @@ def _concerns(statement: Statement, call: Call) -> bool:
 
 
 def _like_any(value: str, patterns: Any) -> bool:
-    return any(fnmatch.fnmatchcase(value, pattern) for pattern in listed(patterns))
+    return any(fnmatch.fnmatchcase(value, pattern) for pattern in as_list(patterns))
 
 
 def _like(value: str | None, patterns: list[str]) -> bool:

@@ -16,7 +16,7 @@ from harness.bootstrap import foundation
 from harness.core.repository import Repository
 from harness.efs import policy as efs_policy
 from harness.settings import site
-from tests.bootstrap.iam import Call, allowed, listed, plain
+from tests.bootstrap.iam import Call, allows, as_list, plain
 from tests.workflows.files import WORKFLOWS, Step
 
 ROLES = ("ImageRole", "ModelsRole", "WorkflowRole", "PromotionRole")
@@ -41,14 +41,14 @@ def statements(resources: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [each for document in plain(documents) for each in document["Statement"]]
 
 
-def granted(resources: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+def granted_actions(resources: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
     """Every action that a role or a policy allows, with the resource it is allowed on."""
     for policy in resources[name]["Properties"].get("ManagedPolicyArns", ()):
-        yield from granted(resources, policy["Ref"])
+        yield from granted_actions(resources, policy["Ref"])
     for statement in statements(resources, name):
         assert statement["Effect"] == "Allow"
-        for action in listed(statement["Action"]):
-            for resource in listed(statement["Resource"]):
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
                 yield action, resource
 
 
@@ -90,16 +90,16 @@ def key_policy(resources: dict[str, Any]) -> list[dict[str, Any]]:
 def test_who_may_take_a_grant_on_the_key(
     resources: dict[str, Any], who: str, context: dict[str, str], may: bool
 ) -> None:
-    assert allowed(key_policy(resources), Call("kms:CreateGrant", context)) is may, who
+    assert allows(key_policy(resources), Call("kms:CreateGrant", context)) is may, who
 
 
 def test_whoever_creates_the_cluster_may_describe_its_key(resources: dict[str, Any]) -> None:
     # Beside CreateGrant, all that enable-kms asks for.
-    assert allowed(key_policy(resources), Call("kms:DescribeKey", BY_EKS))
+    assert allows(key_policy(resources), Call("kms:DescribeKey", BY_EKS))
 
 
 def test_no_statement_of_the_key_gives_everything(resources: dict[str, Any]) -> None:
-    assert [each for each in key_policy(resources) if "kms:*" in listed(each["Action"])] == []
+    assert [each for each in key_policy(resources) if "kms:*" in as_list(each["Action"])] == []
 
 
 def test_the_bucket_is_private_versioned_encrypted_and_cheap_to_leave(
@@ -147,7 +147,7 @@ def trust(resources: dict[str, Any], name: str) -> dict[str, Any]:
 def exact(resources: dict[str, Any], name: str) -> dict[str, set[str]]:
     """What a role wants of each claim, and takes nothing else for."""
     claims = trust(resources, name)["Condition"]["StringEquals"]
-    return {key.removeprefix(f"{TOKEN}:"): set(listed(value)) for key, value in claims.items()}
+    return {key.removeprefix(f"{TOKEN}:"): set(as_list(value)) for key, value in claims.items()}
 
 
 @pytest.mark.parametrize("name", ROLES)
@@ -204,10 +204,10 @@ def test_each_job_can_take_its_role_and_no_other(
     written = JOBS[step.workflow, step.job]["environment"]
     environment = "Environment-read" if written.endswith("-read") else "Environment"
     call = Call("sts:AssumeRoleWithWebIdentity", claims_of(step, environment, subject))
-    assert [name for name in ROLES if allowed([trust(resources, name)], call)] == [role]
+    assert [name for name in ROLES if allows([trust(resources, name)], call)] == [role]
     for claim in call.context:  # and each claim counts
         other = Call(call.action, call.context | {claim: "another"})
-        assert not allowed([trust(resources, role)], other), claim
+        assert not allows([trust(resources, role)], other), claim
 
 
 MAR, EVIDENCE, OTHER = "ModelBucket.Arn/x.mar", "ModelBucket.Arn/evidence/x", "ModelBucket.Arn/x"
@@ -264,7 +264,9 @@ def test_who_may_do_what(
     may: list[tuple[str, str]],
     may_not: list[tuple[str, str]],
 ) -> None:
-    patterns = [(a, r.rpartition("AWS::AccountId:")[2]) for a, r in granted(resources, name)]
+    patterns = [
+        (a, r.rpartition("AWS::AccountId:")[2]) for a, r in granted_actions(resources, name)
+    ]
 
     def can(action: str, resource: str) -> bool:
         where = resource.removeprefix("anything:")
@@ -289,7 +291,7 @@ def test_whatever_the_bucket_holds_is_decrypted_by_way_of_s3_alone(
 ) -> None:
     for name in ("ModelSyncPolicy", "FillPolicy", "PromotionRole"):
         for statement in statements(resources, name):
-            if "kms:Decrypt" in listed(statement["Action"]):
+            if "kms:Decrypt" in as_list(statement["Action"]):
                 [how] = list(statement["Condition"].values())
                 assert how["kms:ViaService"].startswith("s3.")
 
@@ -332,7 +334,7 @@ MEANT = [
 def test_a_condition_lets_the_call_through_that_it_is_for(
     resources: dict[str, Any], name: str, call: Call
 ) -> None:
-    assert allowed(statements(resources, name), call)
+    assert allows(statements(resources, name), call)
 
 
 def test_every_condition_of_a_policy_is_asked_above(resources: dict[str, Any]) -> None:
@@ -342,7 +344,7 @@ def test_every_condition_of_a_policy_is_asked_above(resources: dict[str, Any]) -
         if resource["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy")
         for statement in statements(resources, name)
         if "Condition" in statement
-        for action in listed(statement["Action"])
+        for action in as_list(statement["Action"])
     }
     assert conditional == {(name, call.action) for name, call in MEANT}
 
@@ -352,13 +354,13 @@ def test_the_promotion_role_of_another_account_gets_what_it_reads(
 ) -> None:
     reader = {"aws:PrincipalArn": "ReaderRoleArn"}
     by_s3 = {**reader, **BY_S3}
-    assert allowed(key_policy(resources), Call("kms:Decrypt", by_s3))
+    assert allows(key_policy(resources), Call("kms:Decrypt", by_s3))
     bucket = plain(resources["ModelBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"])
     secure = {**reader, "aws:SecureTransport": "true"}
-    assert allowed(bucket, Call("s3:GetObject", secure, "ModelBucket.Arn/x.mar"))
-    assert allowed(bucket, Call("s3:ListBucket", secure, "ModelBucket.Arn"))
+    assert allows(bucket, Call("s3:GetObject", secure, "ModelBucket.Arn/x.mar"))
+    assert allows(bucket, Call("s3:ListBucket", secure, "ModelBucket.Arn"))
     images = plain(resources["Images"]["Properties"])["RepositoryPolicyText"]
-    assert allowed(images["Statement"], Call("ecr:BatchGetImage", reader))
+    assert allows(images["Statement"], Call("ecr:BatchGetImage", reader))
 
 
 def test_the_file_system_lets_its_two_mounts_in_and_one_of_them_write() -> None:
@@ -366,10 +368,10 @@ def test_the_file_system_lets_its_two_mounts_in_and_one_of_them_write() -> None:
     by_server = {**BY_LOADER, "elasticfilesystem:AccessPointArn": "server"}
     mount, write = "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"
     requests = [(mount, BY_LOADER), (write, BY_LOADER), (mount, by_server), (write, by_server)]
-    may = [allowed(policy, Call(action, context, "fs")) for action, context in requests]
+    may = [allows(policy, Call(action, context, "fs")) for action, context in requests]
     assert may == [True, True, True, False]
     in_plain_text = {**BY_LOADER, "aws:SecureTransport": "false"}
-    assert not allowed(policy, Call(mount, in_plain_text, "fs"))
+    assert not allows(policy, Call(mount, in_plain_text, "fs"))
 
 
 def test_every_output_is_a_setting_or_a_role_of_a_workflow(template: dict[str, Any]) -> None:

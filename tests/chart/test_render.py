@@ -202,7 +202,7 @@ def test_the_sync_job_reaches_what_is_public_and_dns_alone(render: Render) -> No
         for port in allowed["ports"]
     ]
 
-    def reached(address: str) -> set[int]:
+    def open_ports(address: str) -> set[int]:
         return {
             port
             for network, shut, port in blocks
@@ -210,13 +210,13 @@ def test_the_sync_job_reaches_what_is_public_and_dns_alone(render: Render) -> No
             and not any(ip_address(address) in ip_network(each) for each in shut)
         }
 
-    assert reached("52.216.1.1") == {443}
-    assert reached("169.254.170.23") == {80}, "the Pod Identity agent"
-    assert reached("169.254.20.10") == {53}, "NodeLocal DNSCache"
-    assert reached("169.254.169.254") == set(), "the instance metadata"
+    assert open_ports("52.216.1.1") == {443}
+    assert open_ports("169.254.170.23") == {80}, "the Pod Identity agent"
+    assert open_ports("169.254.20.10") == {53}, "NodeLocal DNSCache"
+    assert open_ports("169.254.169.254") == set(), "the instance metadata"
     # RFC 1918, and what EKS suggests for pods beyond it.
     for private in ("10.0.0.1", "172.20.0.1", "192.168.0.1", "100.64.0.1", "198.19.0.1"):
-        assert reached(private) == set(), private
+        assert open_ports(private) == set(), private
 
 
 def test_every_pod_is_restricted(render: Render) -> None:

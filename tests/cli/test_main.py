@@ -14,7 +14,7 @@ from harness.core.repository import Repository
 _LEAVES = [f"{verb} {action}".strip() for verb, action in leaves()]
 
 
-def _printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def _help_text(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as exit_:
         main(words)
     assert exit_.value.code == 0
@@ -22,7 +22,7 @@ def _printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_first_page_tells_the_story_without_plumbing(capsys: pytest.CaptureFixture[str]) -> None:
-    page = _printed(["--help"], capsys)
+    page = _help_text(["--help"], capsys)
     sections = [
         line for line in page.splitlines() if line in {each.section for each in VERBS.values()}
     ]
@@ -42,7 +42,7 @@ def test_help_all_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("leaf", _LEAVES)
 def test_every_command_has_help_and_json(leaf: str, capsys: pytest.CaptureFixture[str]) -> None:
-    page = _printed([*leaf.split(), "--help"], capsys)
+    page = _help_text([*leaf.split(), "--help"], capsys)
     assert page.startswith(f"usage: harness {leaf} ")
     assert "--json " in page
     assert main(["help", *leaf.split()]) == 0
@@ -51,7 +51,7 @@ def test_every_command_has_help_and_json(leaf: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.actions])
 def test_help_of_a_verb_lists_its_actions(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    page = _printed([verb, "--help"], capsys)
+    page = _help_text([verb, "--help"], capsys)
     assert all(f"  {action} " in page for action in VERBS[verb].actions)
 
 

@@ -39,7 +39,7 @@ def render(repository: Repository, tree: Path, env: str) -> Environment:
 def differences(cluster: Api, rendered: Environment) -> Iterator[str]:
     """Everything in which the two do not agree, a line each."""
     yield from (f"{fault.object}: {fault.message}" for fault in rendered.faults)
-    applied = dict(_applied(cluster))
+    applied = dict(_applied_objects(cluster))
     hooks = dict(_hooks(cluster))
     expected = {_name(each.value): each for each in rendered.objects}
     for name in sorted(expected.keys() - applied.keys() - hooks.keys()):
@@ -48,22 +48,22 @@ def differences(cluster: Api, rendered: Environment) -> Iterator[str]:
         yield f"{name} was applied and not rendered"
     for name, each in expected.items():
         if name in applied:
-            yield from _compared(name, each, applied[name])
+            yield from _compare_object(name, each, applied[name])
         elif name in hooks:
             yield from (
                 f"{name}: {difference}" for difference in _lacks(each.value, hooks[name], ())
             )
 
 
-def _compared(name: str, rendered: Object, live: Value) -> Iterator[str]:
+def _compare_object(name: str, rendered: Object, live: Value) -> Iterator[str]:
     yield from (f"{name}: {difference}" for difference in _lacks(rendered.value, live, ()))
-    for path in _owned(live):
+    for path in _owned_paths(live):
         empty = isinstance(dig(live, *path), Mapping)  # owned, with nothing of theirs in it
-        if dig(rendered.value, *path) is None and not empty and not _explained(path):
+        if dig(rendered.value, *path) is None and not empty and not _is_explained(path):
             yield f"{name}: Flux owns {'.'.join(map(str, path))}, which was not rendered"
 
 
-def _applied(cluster: Api) -> Iterator[tuple[str, Value]]:
+def _applied_objects(cluster: Api) -> Iterator[tuple[str, Value]]:
     """What the inventories of Kustomizations and the manifests of releases name, as it is."""
     for kustomization in cluster.list_all(kinds.KUSTOMIZATION):
         for entry in items(kustomization, "status", "inventory", "entries"):
@@ -126,7 +126,7 @@ def _quantity(value: object) -> float | None:
     return float(match[1]) * factor
 
 
-def _owned(live: Value) -> Iterator[KeyPath]:
+def _owned_paths(live: Value) -> Iterator[KeyPath]:
     """The paths of fields that Flux's controllers own."""
     for entry in items(live, "metadata", "managedFields"):
         if text(entry, "manager") in _MANAGERS and not text(entry, "subresource"):
@@ -148,7 +148,7 @@ def _paths(fields: Value, actual: object, path: KeyPath) -> Iterator[KeyPath]:
                     yield from _paths(inner, item, (*path, index))
 
 
-def _explained(path: KeyPath) -> bool:
+def _is_explained(path: KeyPath) -> bool:
     """Fields that Flux and Helm add themselves: marks of ownership."""
     last = str(path[-1])
     return bool(_OWNERSHIP.match(last)) or last.startswith(("meta.helm.sh/", "helm.sh/"))

@@ -87,9 +87,9 @@ class Scenario:
 
     def _rest_at(self, commit: str) -> None:
         self.cluster.sync(commit)
-        self.counted()
+        self.wait_for_budget()
 
-    def counted(self, group: str = NAME) -> None:
+    def wait_for_budget(self, group: str = NAME) -> None:
         """Wait until the disruption budget has counted the pods, a moment after they are Ready."""
 
         def all_of_them(budget: Value) -> bool:
@@ -100,7 +100,7 @@ class Scenario:
 
         self.wait_for(kinds.POD_DISRUPTION_BUDGET, group, all_of_them)
 
-    def replaced(self, path: str, old: str, new: str) -> dict[str, str | None]:
+    def replacement(self, path: str, old: str, new: str) -> dict[str, str | None]:
         """A file of ``main`` with ``old`` replaced; it has to be there."""
         before = self.bare.read(path)
         assert old in before, f"{path} has no {old!r}"
@@ -122,7 +122,7 @@ class Scenario:
         patch = {"spec": {"template": {"metadata": metadata}}}
         if kind == "Job":
             patch["spec"]["backoffLimit"] = 0  # type: ignore[assignment]
-        change = {"target": {"kind": kind}, "patch": json.dumps(_named(kind, patch))}
+        change = {"target": {"kind": kind}, "patch": json.dumps(_patch_of(kind, patch))}
         return {"postRenderers": [{"kustomize": {"patches": [change]}}]}
 
     def note(self, name: str, value: str = "1") -> dict[str, str | None]:
@@ -209,7 +209,7 @@ class Scenario:
             reconciliation.condition(self.wait_for(kind, name, says, seconds), "Ready"), "message"
         )
 
-    def healed(self, commit: str, seconds: float = 90) -> None:
+    def wait_until_ready(self, commit: str, seconds: float = 90) -> None:
         """Wait until everything is Ready at ``commit``; nothing but the source is asked to look."""
         reconciliation.request(self.api)
         for name in ("policies", "storage", NAME):
@@ -264,7 +264,7 @@ def _complaints(cluster: LocalCluster) -> Iterator[str]:
         yield from ("", name, *[x for x in lines if '"level":"error"' in x][-_LOG_LINES:])
 
 
-def _named(kind: str, patch: dict[str, object]) -> dict[str, object]:
+def _patch_of(kind: str, patch: dict[str, object]) -> dict[str, object]:
     """A strategic merge patch has a name; with a ``target`` beside it nobody looks at it."""
     api_version = {"Deployment": "apps/v1", "Job": "batch/v1"}[kind]
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "any"}, **patch}

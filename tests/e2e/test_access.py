@@ -16,7 +16,7 @@ class Attempt:
     group: str = ""
     name: str = ""
 
-    def allowed(self, scenario: Scenario) -> bool:
+    def is_allowed(self, scenario: Scenario) -> bool:
         resource, _, part = self.resource.partition("/")
         attributes = {
             "verb": self.verb,
@@ -71,5 +71,5 @@ MAY_NOT = (
 
 
 def test_the_workflows_may_look_and_run_the_smoke_test_and_nothing_else(scenario: Scenario) -> None:
-    assert [each for each in MAY if not each.allowed(scenario)] == []
-    assert [each for each in MAY_NOT if each.allowed(scenario)] == []
+    assert [each for each in MAY if not each.is_allowed(scenario)] == []
+    assert [each for each in MAY_NOT if each.is_allowed(scenario)] == []

@@ -95,7 +95,7 @@ def test_a_hostile_commit_is_laid_out_as_it_is_packed(shared: Scenario) -> None:
     commits = {name: _commit(shared, {**_PLAIN, **files}) for name, files in _HOSTILE.items()}
     with _followed(shared, commits):
         for name, commit in commits.items():
-            packed, laid_out = _packed(shared, name), _laid_out(shared.bare.git, commit)
+            packed, laid_out = _packed_files(shared, name), _laid_out(shared.bare.git, commit)
             assert packed.keys() == laid_out.keys(), name
             assert packed == laid_out, name
     shared.notes["commits compared"] = len(commits)
@@ -161,7 +161,7 @@ def _source(scenario: Scenario, name: str, commit: str) -> Value:
     }
 
 
-def _packed(scenario: Scenario, name: str) -> Packed:
+def _packed_files(scenario: Scenario, name: str) -> Packed:
     """The files in the artifact, each with its content and whether it can be run."""
     source = scenario.wait_for(kinds.GIT_REPOSITORY, _SOURCE.format(name), reconciliation.ready)
     with urllib.request.urlopen(text(source, "status", "artifact", "url"), timeout=10) as answer:

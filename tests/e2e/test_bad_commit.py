@@ -26,12 +26,12 @@ def _stuck(scenario: Scenario) -> Changes:
 
 
 def _invalid_manifest(scenario: Scenario) -> Changes:
-    return scenario.replaced("infra/storage/persistentvolumeclaim.yaml", "5Gi", "plenty")
+    return scenario.replacement("infra/storage/persistentvolumeclaim.yaml", "5Gi", "plenty")
 
 
 def _template_that_fails(scenario: Scenario) -> Changes:
     broken = scenario.bare.read(_TEMPLATE) + "{{ .Values.no.such.value }}\n"
-    return {_TEMPLATE: broken, **scenario.replaced(_CHART, "version: 1.", "version: 2.")}
+    return {_TEMPLATE: broken, **scenario.replacement(_CHART, "version: 1.", "version: 2.")}
 
 
 def _values_against_the_schema(scenario: Scenario) -> Changes:
@@ -71,7 +71,7 @@ def test_bad_commit(scenario: Scenario, break_it: object, kind: Kind, name: str,
     assert name in {row.name for row in shown}, "`harness status` names it"
     assert before <= scenario.serving(), "the pods of the last good release are the ones that serve"
     with scenario.timeline.step("fix → Ready"):
-        scenario.healed(scenario.bare.restore(scenario.base))
+        scenario.wait_until_ready(scenario.bare.restore(scenario.base))
     assert text(scenario.helm_release(), "status", "history", 0, "status") == "deployed"
     assert scenario.serving()
     # A failed hook stays for people to look at, and local's next upgrade has none to replace it.
@@ -99,5 +99,5 @@ def test_fix_need_not_wait_until_a_bad_upgrade_times_out(scenario: Scenario) -> 
     assert "a newer commit waits until that ends" in shown
     scenario.cluster.kill("helm-controller")
     with scenario.timeline.step("killed → fix Ready"):
-        scenario.healed(fix)
+        scenario.wait_until_ready(fix)
     assert scenario.serving() == before, "not one pod of the good release was replaced"

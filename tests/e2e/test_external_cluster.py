@@ -23,11 +23,11 @@ def owner(checkout: Repository) -> Iterator[LocalCluster]:
     """Somebody's cluster, with a node of its own; ours, but for what is not in a fresh one."""
     with local.running(checkout, "e2e-lent", with_flux=False) as cluster, cluster.hold("kwok"):
         cluster.api.apply(_NODE)
-        _furnished(cluster.api)
+        _wait_until_furnished(cluster.api)
         yield cluster
 
 
-def _furnished(api: Api) -> None:
+def _wait_until_furnished(api: Api) -> None:
     """Wait until every namespace has what the controllers put into a new one, in their own time."""
     namespaces = {text(each, "metadata", "name") for each in api.list_all(kinds.NAMESPACE)}
     for kind, name in ((kinds.CONFIG_MAP, "kube-root-ca.crt"), (_ACCOUNT, "default")):

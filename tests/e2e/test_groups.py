@@ -47,11 +47,11 @@ def two(shared: Scenario, both: str) -> Scenario:
     """The shared cluster, Ready with two groups."""
     shared.cluster.sync(shared.bare.restore(both))
     for group in (NAME, SECOND):
-        shared.counted(group)
+        shared.wait_for_budget(group)
     return shared
 
 
-def moved(scenario: Scenario, commit: str) -> None:
+def move_pointer(scenario: Scenario, commit: str) -> None:
     """Move the pointer, as a promotion or a rollback does; everything else is main's."""
     release = scenario.bare.read(_RELEASE)
     head, _, _ = release.partition("  ref:\n")
@@ -70,17 +70,17 @@ def test_smoke_and_garbage_collection_see_both(two: Scenario) -> None:
     served = [pod_settings.of(two.one(kinds.DEPLOYMENT, each, NAME)) for each in releases]
     names = {file["name"] for each in served for file in json.loads(each["model-files.json"])}
     assert names
-    assert names <= model_store.listed(two.api, releases)
+    assert names <= model_store.listed_archives(two.api, releases)
 
 
 def test_a_group_that_never_gets_ready_leaves_the_others_serving(two: Scenario) -> None:
     """They are upgraded meanwhile, too."""
     first, second = two.serving(), two.serving(SECOND)
-    changed = two.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
+    changed = two.replacement(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
     bad = two.release(two.pods_that("crash"), _OVERLAY)
     two.commit({**bad, **changed}, "A bad group, and a good change of the other")
 
-    def upgraded(deployment: Value) -> bool:
+    def is_upgraded(deployment: Value) -> bool:
         config = pod_settings.of(deployment)["config.properties"]
         return "job_queue_size=150" in config and not two.serving() & first
 
@@ -88,7 +88,7 @@ def test_a_group_that_never_gets_ready_leaves_the_others_serving(two: Scenario) 
         return text(reconciliation.condition(release, "Remediated"), "status") == "True"
 
     with two.timeline.step("commit → the other group upgraded"):
-        two.wait_for(kinds.DEPLOYMENT, NAME, upgraded)
+        two.wait_for(kinds.DEPLOYMENT, NAME, is_upgraded)
     two.wait_for(kinds.HELM_RELEASE, NAME, reconciliation.ready)
     assert two.serving(SECOND) == second
     with two.timeline.step("→ rolled back"):
@@ -102,17 +102,17 @@ def test_a_group_comes_with_a_promotion_and_goes_with_a_rollback(
 ) -> None:
     """Neither touches the other group, and it leaves nothing of its own."""
     scenario.bare.restore(scenario.base)
-    moved(scenario, scenario.base)
+    move_pointer(scenario, scenario.base)
     before, pods = _apart(scenario.uids()), scenario.serving()
     scenario.cluster.sync(scenario.bare.commit(_files_of(scenario, both), "A second group"))
     assert not scenario.pods(SECOND), "main has it, the pointer does not"
     with scenario.timeline.step("pointer → second group Ready"):
-        moved(scenario, both)
+        move_pointer(scenario, both)
     assert scenario.serving(SECOND)
     assert scenario.serving() == pods
-    assert _changed(before, scenario) == {}
+    assert _new_uids(before, scenario) == {}
     with scenario.timeline.step("pointer back → second group gone"):
-        moved(scenario, scenario.base)
+        move_pointer(scenario, scenario.base)
         for kind in (kinds.HELM_RELEASE, kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.POD):
             scenario.api.wait_for(kind, _without_second, seconds=60)
     assert scenario.serving() == pods
@@ -134,6 +134,6 @@ def _apart(uids: Mapping[str, str]) -> dict[str, str]:
     return {name: uid for name, uid in uids.items() if "sh.helm.release" not in name}
 
 
-def _changed(before: Mapping[str, str], scenario: Scenario) -> dict[str, str]:
+def _new_uids(before: Mapping[str, str], scenario: Scenario) -> dict[str, str]:
     after = scenario.uids()
     return {name: uid for name, uid in before.items() if after.get(name) != uid}

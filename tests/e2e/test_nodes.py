@@ -47,9 +47,10 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Scenario) -> None:
     assert replicas == _GPUS, "a GPU for each pod and none to spare"
     _with_gpus(draft, replicas, timeout="60s")
     before, fewest = draft.serving(), replicas
-    commit = draft.commit(draft.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150"))
+    changed = draft.replacement(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
+    commit = draft.commit(changed)
 
-    def rolled(objects: list[Value]) -> bool:
+    def is_rolled(objects: list[Value]) -> bool:
         nonlocal fewest
         staying = [pod for pod in objects if not dig(pod, "metadata", "deletionTimestamp")]
         ready = {text(pod, "metadata", "uid") for pod in staying if draft.is_ready(pod)}
@@ -57,8 +58,8 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Scenario) -> None:
         return len(ready) == replicas and not ready & before
 
     with draft.timeline.step("commit → all pods replaced"):
-        draft.api.wait_for(kinds.POD, rolled, seconds=90, namespace=NAME, labels=SERVERS)
-    draft.healed(commit)
+        draft.api.wait_for(kinds.POD, is_rolled, seconds=90, namespace=NAME, labels=SERVERS)
+    draft.wait_until_ready(commit)
     assert fewest == replicas - 1, "one pod at a time makes room"
     draft.notes["fewest pods Ready"] = f"{fewest} of {replicas}"
 
@@ -73,12 +74,12 @@ def test_drain_respects_the_disruption_budget(draft: Scenario) -> None:
     assert "disruption budget" in str(refused.value)
     uids = {text(first, "metadata", "uid"), text(second, "metadata", "uid")}
 
-    def replaced(objects: list[Value]) -> bool:
+    def is_replaced(objects: list[Value]) -> bool:
         return len(draft.serving()) == 2 and len(draft.serving() - uids) == 1
 
     with draft.timeline.step("evicted → replaced"):
-        draft.api.wait_for(kinds.POD, replaced, seconds=60, namespace=NAME)
-    draft.counted()
+        draft.api.wait_for(kinds.POD, is_replaced, seconds=60, namespace=NAME)
+    draft.wait_for_budget()
     draft.api.evict(text(second, "metadata", "name"), NAME)
 
 

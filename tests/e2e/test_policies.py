@@ -87,7 +87,7 @@ def test_source_outside_the_list_is_refused(shared: Scenario) -> None:
 
 def test_release_that_moves_to_another_source_is_refused(scenario: Scenario) -> None:
     scenario.commit(
-        scenario.replaced(
+        scenario.replacement(
             "clusters/local/release.yaml", scenario.cluster.url, "https://example.com/x.git"
         )
     )

@@ -55,7 +55,7 @@ _PATCHES: list[dict[str, object]] = [
 ]
 
 
-def _varied(scenario: Scenario, seed: int) -> dict[str, str | None]:
+def _random_changes(scenario: Scenario, seed: int) -> dict[str, str | None]:
     """One to three changes that an engineer might make, drawn by ``seed``."""
     drawn = random.Random(seed)  # noqa: S311
     changes: dict[str, str | None] = {}
@@ -114,6 +114,6 @@ def test_a_difference_is_seen(
 @pytest.mark.parametrize("seed", range(30))
 def test_render_and_flux_agree_on_a_variation(shared: Scenario, seed: int, tmp_path: Path) -> None:
     shared.bare.restore(shared.base)
-    commit = shared.bare.commit(_varied(shared, seed), f"Variation {seed}")
+    commit = shared.bare.commit(_random_changes(shared, seed), f"Variation {seed}")
     shared.cluster.sync(commit)
     _agree(shared, commit, tmp_path)

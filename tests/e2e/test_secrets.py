@@ -37,7 +37,7 @@ def key(scenario: Scenario, checkout: Repository) -> Iterator[str]:
     scenario.api.delete(kinds.SECRET, KEY, kinds.FLUX_NAMESPACE)
 
 
-def _encrypted(
+def _encrypted_changes(
     scenario: Scenario, checkout: Repository, *, decryption: str
 ) -> dict[str, str | None]:
     """The encrypted Secret beside the volume, and how every Kustomization decrypts."""
@@ -48,13 +48,13 @@ def _encrypted(
             checkout.root / "tests/testdata/sops/secret.yaml"
         ).read_text(),
         STORAGE: yaml.safe_dump(listed),
-    } | scenario.replaced(ROOT, DECRYPTION, decryption)
+    } | scenario.replacement(ROOT, DECRYPTION, decryption)
 
 
 def test_encrypted_secret_arrives_decrypted(
     scenario: Scenario, checkout: Repository, key: str
 ) -> None:
-    scenario.sync(_encrypted(scenario, checkout, decryption=OPENED))
+    scenario.sync(_encrypted_changes(scenario, checkout, decryption=OPENED))
     secret = scenario.one(kinds.SECRET, SECRET, NAME)
     assert secret["data"] == {"token": base64.b64encode(b"not-a-real-one").decode()}
     assert "sops" not in secret
@@ -63,7 +63,9 @@ def test_encrypted_secret_arrives_decrypted(
 def test_secret_without_its_key_stops_its_kustomization_and_nothing_else(
     scenario: Scenario, checkout: Repository
 ) -> None:
-    scenario.commit(scenario.note("beside") | _encrypted(scenario, checkout, decryption=DECRYPTION))
+    scenario.commit(
+        scenario.note("beside") | _encrypted_changes(scenario, checkout, decryption=DECRYPTION)
+    )
     scenario.failing(kinds.KUSTOMIZATION, "storage", why="cannot get sops data key")
     assert scenario.api.get(kinds.SECRET, SECRET, NAME) is None
     assert scenario.serving(), "what ran goes on"
@@ -73,7 +75,7 @@ def test_secret_that_nothing_decrypts_arrives_as_it_lies_in_git(
     scenario: Scenario, checkout: Repository
 ) -> None:
     """Which is why `harness check` finds it: Flux says nothing, and its user gets a wrong token."""
-    scenario.sync(_encrypted(scenario, checkout, decryption=""))
+    scenario.sync(_encrypted_changes(scenario, checkout, decryption=""))
     secret = scenario.one(kinds.SECRET, SECRET, NAME)
     assert base64.b64decode(text(secret, "data", "token")).startswith(b"ENC[AES256_GCM,")
 
@@ -81,7 +83,7 @@ def test_secret_that_nothing_decrypts_arrives_as_it_lies_in_git(
 def test_secret_in_base64_that_nothing_decrypts_stops_its_kustomization(
     scenario: Scenario, checkout: Repository
 ) -> None:
-    changes = _encrypted(scenario, checkout, decryption="")
+    changes = _encrypted_changes(scenario, checkout, decryption="")
     file = "infra/storage/secret.yaml"
     scenario.commit(changes | {file: str(changes[file]).replace("stringData:", "data:", 1)})
     scenario.failing(kinds.KUSTOMIZATION, "storage", why="pull-credential")

@@ -19,7 +19,7 @@ def check(scenario: Scenario) -> Report:
     return run.run(target.on_this_machine(scenario.cluster))
 
 
-def failed(report: Report) -> dict[str, str]:
+def failed_checks(report: Report) -> dict[str, str]:
     return {each.name: each.why for each in report.tests if each.outcome == "failed"}
 
 
@@ -35,7 +35,7 @@ def patched(scenario: Scenario, kind: Kind, change: Value, back: Value) -> Itera
 
 def test_what_is_real_here_passes(scenario: Scenario) -> None:
     report = check(scenario)
-    assert failed(report) == {}
+    assert failed_checks(report) == {}
     passed = {each.name for each in report.tests if each.outcome == "passed"}
     assert passed == {name for name, kinds_ in REAL.items() if "l" in kinds_}
     assert report.release is not None
@@ -53,7 +53,7 @@ def test_settings_that_were_edited_are_found(scenario: Scenario) -> None:
 
     edited = carrying(before + "job_queue_size=1\n", paused=True)  # or its pods would roll
     with patched(scenario, kinds.DEPLOYMENT, edited, carrying(before, paused=False)):
-        failures = failed(check(scenario))
+        failures = failed_checks(check(scenario))
     assert list(failures) == ["the snapshot in the cluster is that of Git"]
     assert f"not what commit {scenario.bare.head()[:12]} makes it" in next(iter(failures.values()))
 
@@ -67,7 +67,7 @@ def test_budget_that_blocks_a_drain_is_found_and_nobody_is_evicted(scenario: Sce
             NAME,
             lambda each: dig(each, "status", "disruptionsAllowed") == 0,
         )
-        failures = failed(check(scenario))
+        failures = failed_checks(check(scenario))
         with pytest.raises(ApiError) as refused:
             scenario.api.evict(text(scenario.pods()[0], "metadata", "name"), NAME, dry_run=True)
     assert refused.value.status == 429
@@ -90,7 +90,7 @@ def test_lost_node_is_found(scenario: Scenario) -> None:
         scenario.api.wait_for(
             kinds.NODE, lambda failures: is_ready(failures, "Unknown"), seconds=30
         )
-        failures = failed(check(scenario))
+        failures = failed_checks(check(scenario))
     scenario.api.wait_for(kinds.NODE, lambda failures: is_ready(failures, "True"), seconds=30)
     assert "gpu-0: NodeStatusUnknown" in failures["every node is ready"]
 

@@ -32,14 +32,15 @@ def test_kustomizations_follow_their_dependencies(scenario: Scenario) -> None:
 
 
 def test_missing_dependency_waits_and_says_so(scenario: Scenario) -> None:
-    scenario.commit(scenario.replaced(APPS, "- name: storage", "- name: not-there"))
+    scenario.commit(scenario.replacement(APPS, "- name: storage", "- name: not-there"))
     message = scenario.failing(kinds.KUSTOMIZATION, NAME, why="not-there")
     assert "not found" in message
     assert scenario.serving(), "what ran goes on"
 
 
 def test_broken_dependency_holds_back_what_follows(scenario: Scenario) -> None:
-    bad = scenario.commit(scenario.replaced(INFRA, "path: ./infra/storage", "path: ./infra/gone"))
+    gone = scenario.replacement(INFRA, "path: ./infra/storage", "path: ./infra/gone")
+    bad = scenario.commit(gone)
     scenario.failing(kinds.KUSTOMIZATION, "storage", why="no such file or directory")
     scenario.failing(kinds.KUSTOMIZATION, NAME, why="is not ready")
     after = scenario.one(kinds.KUSTOMIZATION, NAME, kinds.FLUX_NAMESPACE)

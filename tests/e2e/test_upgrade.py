@@ -34,7 +34,7 @@ def test_upgrade_that_never_gets_ready_is_rolled_back(scenario: Scenario) -> Non
 def test_pods_of_the_last_release_keep_its_settings(draft: Scenario) -> None:
     """Whenever one of them starts: in the middle of a rollout, and after it was rolled back."""
     draft.sync(draft.release({"timeout": "20s", "values": {"replicas": 2}}))
-    changed = draft.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
+    changed = draft.replacement(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
     draft.commit({**draft.release(draft.pods_that("stuck")), **changed}, "A bad commit")
     draft.api.wait_for(kinds.POD, lambda _: len(draft.pods()) == 3, seconds=60, namespace=NAME)
     new = [pod for pod in draft.pods() if not draft.is_ready(pod)]
@@ -55,10 +55,10 @@ def _lose_one(scenario: Scenario) -> None:
     lost = next(pod for pod in scenario.pods() if scenario.is_ready(pod))
     scenario.api.delete(kinds.POD, text(lost, "metadata", "name"), NAME)
 
-    def replaced(_: list[Value]) -> bool:
+    def is_replaced(_: list[Value]) -> bool:
         return len(scenario.serving()) == 2 and len(scenario.serving() - before) == 1
 
-    scenario.api.wait_for(kinds.POD, replaced, seconds=60, namespace=NAME)
+    scenario.api.wait_for(kinds.POD, is_replaced, seconds=60, namespace=NAME)
     started = [pod for pod in scenario.pods() if scenario.is_ready(pod)]
     assert ["job_queue_size=100" in scenario.settings(pod) for pod in started] == [True, True]
 
@@ -113,7 +113,7 @@ def test_changed_setting_rolls_the_pods(scenario: Scenario) -> None:
     before = scenario.serving()
     with scenario.timeline.step("commit → Ready"):
         commit = scenario.sync(
-            scenario.replaced(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
+            scenario.replacement(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
         )
     assert all(
         reconciliation.at(each, commit) for each in scenario.api.list_all(kinds.KUSTOMIZATION)
@@ -126,7 +126,7 @@ def test_changed_setting_rolls_the_pods(scenario: Scenario) -> None:
 def test_changed_model_rolls_the_pods(scenario: Scenario) -> None:
     before = scenario.serving()
     digest = scenario.bare.read(_FILES).partition("sha256: ")[2].split()[0]
-    scenario.sync(scenario.replaced(_FILES, digest, digest[::-1]))
+    scenario.sync(scenario.replacement(_FILES, digest, digest[::-1]))
     assert digest[::-1] in pod_settings.of(scenario.deployment())[_LIST]
     assert scenario.serving()
     assert not scenario.serving() & before

@@ -13,7 +13,7 @@ from tests.importing.forms import (
     TWO,
     Form,
     entry,
-    folded,
+    fold,
     snapshot,
     upstream,
 )
@@ -27,7 +27,7 @@ def models_() -> Iterator[Form]:
         for name in ("qa", "ocr")
     }
     lists = f"{EVERYWHERE}\nload_models=ocr.mar,qa.mar\nmodel_store=STORE\n"
-    yield Form("models-folded", f"{lists}models={folded(models)}\n", (ocr, qa))
+    yield Form("models-folded", f"{lists}models={fold(models)}\n", (ocr, qa))
     yield Form("models-on-one-line", f"{lists}models={json.dumps(models)}\n", (ocr, qa))
     yield Form(
         "models-without-backslashes", f"{lists}models={json.dumps(models, indent=2)}\n", (ocr, qa)
@@ -59,7 +59,7 @@ def models_() -> Iterator[Form]:
     )
     yield Form("named-missing", "load_models=none.mar\nmodel_store=STORE\n", (MNIST,))
     yield Form("load-nothing", "load_models=\nmodel_store=STORE\n", (MNIST,))
-    value = folded(json.loads(snapshot(TWO)))
+    value = fold(json.loads(snapshot(TWO)))
     crlf = f"{LOCAL}\n{THREADS}\nmodel_store=STORE\nmodel_snapshot={value}\n"
     yield Form("windows-line-ends", crlf.replace("\n", "\r\n"), (MNIST, SQUEEZE))
     yield Form("old-mac-line-ends", crlf.replace("\n", "\r"), (MNIST, SQUEEZE))

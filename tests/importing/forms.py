@@ -100,12 +100,12 @@ def snapshot(models: Mapping[str, Mapping[str, object]], **rest: object) -> str:
     return json.dumps({"name": "startup.cfg", "modelCount": count, "models": models, **rest})
 
 
-def folded(value: object, indent: int = 2) -> str:
+def fold(value: object, indent: int = 2) -> str:
     """JSON over several lines, each ended by a backslash, as people write it."""
     return json.dumps(value, indent=indent).replace("\n", "\\\n")
 
 
-def dumped(pairs: Mapping[str, str]) -> str:
+def dump(pairs: Mapping[str, str]) -> str:
     """As ``Properties.store`` of TorchServe's snapshots writes it."""
     lines = ["#Saving snapshot", "#Sat Mar 28 22:53:34 PDT 2020"]
     for key, value in pairs.items():
@@ -151,7 +151,7 @@ def upstream() -> Iterator[Form]:
     yield Form(
         "all-and-models",
         "load_models=all\nmodels="
-        + folded({"my_tc": {"1.0": entry("text.mar", minWorkers=2, maxWorkers=3, batchSize=2000)}})
+        + fold({"my_tc": {"1.0": entry("text.mar", minWorkers=2, maxWorkers=3, batchSize=2000)}})
         + "\n",
         (text,),
     )
@@ -159,7 +159,7 @@ def upstream() -> Iterator[Form]:
         "custom-metrics",
         "metrics_mode=prometheus\nmetrics_config=HERE/metrics.yaml\nmodel_metrics_auto_detect=true\n"
         "models="
-        + folded({"mnist": {"1.0": {"defaultVersion": True, "marName": "mnist.mar"}}})
+        + fold({"mnist": {"1.0": {"defaultVersion": True, "marName": "mnist.mar"}}})
         + "\n",
         (MNIST,),
     )
@@ -208,14 +208,14 @@ def upstream() -> Iterator[Form]:
         "private_key_file=HERE/key.pem\ncertificate_file=HERE/certs.pem\n"
     )
     models = {"noop": {"1.11": entry("noop.mar", batchSize=4)}}
-    yield Form("tests", f"{tests}models={folded(models)}\n", (noop,))
+    yield Form("tests", f"{tests}models={fold(models)}\n", (noop,))
     yield Form("tests-without-models", tests, (noop,))
     socket = tests.replace(
         "management_address=https://127.0.0.1:8081", "management_address=unix:/tmp/m.sock"
     )
     socket = socket.replace("noop.mar", "noop-v0.1,noop-v1.0")
     folders = (Made("noop-v0.1", "noop-v0.1", "0.1"), Made("noop-v1.0", "noop-v1.0", "1.0"))
-    yield Form("tests-socket-and-folders", f"{socket}models={folded(models)}\n", folders)
+    yield Form("tests-socket-and-folders", f"{socket}models={fold(models)}\n", folders)
     settings = {
         "inference_address": "http://127.0.0.1:8080",
         "number_of_gpu": "0",
@@ -235,7 +235,7 @@ def upstream() -> Iterator[Form]:
             for name in names
         }
         value = json.dumps(json.loads(snapshot(written, created=1585457614832)), indent=2)
-        yield Form(f"snapshot-{number}", dumped({**settings, "model_snapshot": value}), (noop,))
+        yield Form(f"snapshot-{number}", dump({**settings, "model_snapshot": value}), (noop,))
     versions = {
         "noop": {
             "1.11": entry("noop.mar"),
@@ -244,7 +244,7 @@ def upstream() -> Iterator[Form]:
     }
     both = (noop, Made("noop-1.2.1.mar", "noop", "1.2.1"))
     value = json.dumps(json.loads(snapshot(versions)), indent=2)
-    yield Form("snapshot-versions", dumped({**settings, "model_snapshot": value}), both)
+    yield Form("snapshot-versions", dump({**settings, "model_snapshot": value}), both)
     cloud = (
         f"{EVERYWHERE}\nenable_metrics_api=true\nmetrics_mode=prometheus\nNUM_WORKERS=1\n"
         f"number_of_gpu=1\n{THREADS}\nmodel_store=STORE\nmodel_snapshot={snapshot(TWO)}\n"

@@ -14,7 +14,7 @@ from harness.snapshot.model_snapshot import ModelSnapshot
 from harness.snapshot.server import FIELDS, ServerSettings
 from harness.snapshot.serving import ServingSettings
 from tests.importing.conftest import LIKE
-from tests.snapshot.cases import MODEL_SETS
+from tests.snapshot.cases import AT_LEAST_ONE_MODEL
 
 # What an import carries: what the launcher or an exporter does instead is not among it.
 NOT_CARRIED = {"metric_time_interval", "system_metrics_cmd", "install_py_dep_per_model"}
@@ -61,7 +61,7 @@ def imported_from(text: str) -> Imported:
     return outcome.of(configuration, started, LIKE, None)
 
 
-def generated(imported: Imported) -> str:
+def generate(imported: Imported) -> str:
     models = {
         name: Model.model_validate(
             {
@@ -97,7 +97,7 @@ def started_by(text: str) -> tuple[dict[str, str], ModelSnapshot]:
     return values, ModelSnapshot.model_validate_json(values.pop("model_snapshot"))
 
 
-def described(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, object]]]:
+def all_versions(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, object]]]:
     """Every version, without what stands in its archive."""
     return sorted(
         (name, version, entry.model_dump(exclude={"parallel_level"}))
@@ -105,7 +105,7 @@ def described(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, object]
     )
 
 
-@given(MODEL_SETS.filter(lambda each: each.models), SERVERS)
+@given(AT_LEAST_ONE_MODEL, SERVERS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_models_workers_and_limits_are_the_same_again(
     models: ModelSnapshot, server: dict[str, object]
@@ -118,6 +118,6 @@ def test_models_workers_and_limits_are_the_same_again(
     imported = imported_from(text)
 
     assert imported.refused == ()
-    values, snapshot_again = started_by(generated(imported))
+    values, snapshot_again = started_by(generate(imported))
     assert {key: values.get(key) for key in settings_} == settings_
-    assert described(snapshot_again) == described(models)
+    assert all_versions(snapshot_again) == all_versions(models)

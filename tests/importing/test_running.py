@@ -20,14 +20,14 @@ PAGES = {
 }
 
 
-def described(version: str, url: str, workers: int) -> dict[str, object]:
+def describe(version: str, url: str, workers: int) -> dict[str, object]:
     numbers = {"minWorkers": workers, "maxWorkers": 4, "batchSize": 8, "maxBatchDelay": 50}
     rest = {"responseTimeout": 33, "startupTimeout": 44, "loadedAtStartup": False, "workers": []}
     return {"modelVersion": version, "modelUrl": url, **numbers, **rest}
 
 
-PAGES["/models/a/all"] = [described("1.0", "a1.mar", 1), described("2.0", "a.mar", 2)]
-PAGES["/models/b%20c/all"] = [described("1.0", "http://x/b.mar", 1)]
+PAGES["/models/a/all"] = [describe("1.0", "a1.mar", 1), describe("2.0", "a.mar", 2)]
+PAGES["/models/b%20c/all"] = [describe("1.0", "http://x/b.mar", 1)]
 
 
 class Handler(BaseHTTPRequestHandler):

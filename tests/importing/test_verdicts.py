@@ -31,7 +31,7 @@ def import_form(form: Form, folder: Path) -> Imported:
     return import_(path, *variables, store=folder / "store", workers=CORES)
 
 
-def described(model: Started) -> dict[str, object]:
+def description(model: Started) -> dict[str, object]:
     entry = model.entry.model_dump(by_alias=True)
     return {key: entry[key] for key in entry if key in described_keys()}
 
@@ -57,7 +57,7 @@ def test_what_torchserve_starts_with_imports_with_its_models(name: str, tmp_path
     }
     for entry in recorded.values():  # fewer at most than at least: those at least are started
         entry["maxWorkers"] = max(entry["minWorkers"], entry["maxWorkers"])
-    models = {(each.name, each.version): described(each) for each in every_version(imported)}
+    models = {(each.name, each.version): description(each) for each in every_version(imported)}
     # Of a server that starts empty, what it has declared, or its store holds, is served.
     assert models == recorded or not recorded
 

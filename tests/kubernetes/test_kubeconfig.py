@@ -10,7 +10,7 @@ from harness.core.errors import InputError, UsageError
 from harness.kubernetes import kubeconfig
 
 
-def written(path: Path, **servers: str) -> Path:
+def write_kubeconfig(path: Path, **servers: str) -> Path:
     value = {
         "clusters": [{"name": name, "cluster": {"server": at}} for name, at in servers.items()],
         "contexts": [{"name": f"me@{name}", "context": {"cluster": name}} for name in servers],
@@ -24,9 +24,9 @@ def test_a_context_is_found_by_its_server_in_any_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [
-        written(tmp_path / "a", one="https://1.example", two="https://2.example"),
+        write_kubeconfig(tmp_path / "a", one="https://1.example", two="https://2.example"),
         tmp_path / "missing",
-        written(tmp_path / "b", three="https://3.example"),
+        write_kubeconfig(tmp_path / "b", three="https://3.example"),
     ]
     monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, files)))
     assert kubeconfig.context_of("https://2.example") == "me@two"

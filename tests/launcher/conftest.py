@@ -64,11 +64,11 @@ class Site:
 
     def list_archive(self, **more: object) -> None:
         """Have the launcher compare the archive with what it is now."""
-        self.files = [{**_listed(self.mar), **more}]
+        self.files = [{**_list_entry(self.mar), **more}]
 
     def list_another(self, archive: Path) -> None:
         """And one that a test has put beside it."""
-        self.files.append(_listed(archive))
+        self.files.append(_list_entry(archive))
 
     def hold(self, what: str) -> None:
         """Close a gate of the model: hold-load, hold-answers or break-load."""
@@ -85,7 +85,7 @@ class Site:
         return next(p for p in self.processes() if "org.pytorch.serve.ModelServer" in p.cmdline())
 
 
-def _listed(archive: Path) -> dict[str, object]:
+def _list_entry(archive: Path) -> dict[str, object]:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     return {"name": archive.name, "sha256": digest, "size": archive.stat().st_size}
 

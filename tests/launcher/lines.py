@@ -24,7 +24,7 @@ def answer(status: int, number: str = "9000") -> str:
     return own(text, number, "ACCESS_LOG")
 
 
-def said(
+def log_line(
     message: str, stream: str = "stdout", logger: str = "MODEL_LOG", number: str = "9000"
 ) -> str:
     """A line that the worker printed, or that was logged of its stream."""

@@ -39,7 +39,7 @@ def test_a_full_pipe_drops_lines_and_says_how_many(pipe: tuple[int, int]) -> Non
     os.set_blocking(pipe[0], False)
     text = ""
 
-    def written() -> bool:
+    def is_written() -> bool:
         nonlocal text
         relay.put("again\n")
         try:
@@ -48,7 +48,7 @@ def test_a_full_pipe_drops_lines_and_says_how_many(pipe: tuple[int, int]) -> Non
             return False
         return "again" in text
 
-    eventually(written, patience=10)
+    eventually(is_written, patience=10)
     # The pipe fills while lines are put, so that a gap may be reported before the last one opens.
     reported = [
         int(each) for each in re.findall(r"launcher: (\d+) lines dropped: nobody read", text)

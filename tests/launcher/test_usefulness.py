@@ -11,7 +11,7 @@ from harness.launcher.store import Sample
 from harness.launcher.torchserve import Model
 from harness.launcher.usefulness import Usefulness
 from harness.launcher.worker_log import Worker, WorkerLog
-from tests.launcher.lines import CRASHED, LOADED, STARTED, answer, own, said
+from tests.launcher.lines import CRASHED, LOADED, STARTED, answer, log_line, own
 
 KEY = ("slow", "1.0")
 SAMPLE = Sample("image/png", b"a picture")
@@ -131,7 +131,7 @@ def test_without_a_sample_a_single_worker_is_reported_once_and_left_alone() -> N
 def test_a_device_error_restarts_a_single_worker_at_once() -> None:
     server = Server(1)
     server.broken.add("9000")
-    server.log.read(said(ASSERT))
+    server.log.read(log_line(ASSERT))
     server.looks(1, True)
     assert server.restarted == ["9000"]
     assert ASSERT in server.lines[0]
@@ -139,7 +139,7 @@ def test_a_device_error_restarts_a_single_worker_at_once() -> None:
 
 def test_a_device_error_that_only_stands_in_the_log_restarts_nothing() -> None:
     server = Server(1)
-    server.log.read(said(ASSERT))
+    server.log.read(log_line(ASSERT))
     server.looks(10, True)
     assert not server.restarted
 
@@ -183,10 +183,10 @@ def test_a_sample_that_fails_beside_bad_input_proves_nothing() -> None:
     """Many handlers fail the whole batch that one bad request is in."""
     server = Server(1, sample=SAMPLE)
 
-    def spoiled(_: Model, __: Sample, count: int) -> list[bool | None]:
+    def spoil_first(_: Model, __: Sample, count: int) -> list[bool | None]:
         return [False, *[True] * (count - 1)]
 
-    server.predict = spoiled  # type: ignore[method-assign, assignment]
+    server.predict = spoil_first  # type: ignore[method-assign, assignment]
     server.looks(50, False)
     assert not server.restarted
 

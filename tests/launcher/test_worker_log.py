@@ -15,8 +15,8 @@ from tests.launcher.lines import (
     STARTED,
     STREAM,
     answer,
+    log_line,
     own,
-    said,
 )
 
 
@@ -46,16 +46,16 @@ def test_a_worker_is_busy_from_a_batch_to_its_answer(messages: list[str], busy: 
 def test_a_failed_load_is_told_by_its_traceback() -> None:
     log = follow(
         own(STARTED),
-        said("import pynvml  # type: ignore[import]", "stderr"),
-        said("Traceback (most recent call last):"),
-        said("ValueError: the weights have the wrong shape"),
-        said("Backend worker process died."),
-        said("Traceback (most recent call last):"),
-        said("RuntimeError: 500 - Unknown exception"),
+        log_line("import pynvml  # type: ignore[import]", "stderr"),
+        log_line("Traceback (most recent call last):"),
+        log_line("ValueError: the weights have the wrong shape"),
+        log_line("Backend worker process died."),
+        log_line("Traceback (most recent call last):"),
+        log_line("RuntimeError: 500 - Unknown exception"),
         own(FAILED),
     )
     assert log.failure() is None  # it may have more to say
-    log.read(said(END, logger="WorkerLifeCycle"))
+    log.read(log_line(END, logger="WorkerLifeCycle"))
     assert log.failure() == (
         "slow_1.0 cannot be loaded: ValueError: the weights have the wrong shape"
     )
@@ -90,13 +90,18 @@ def test_the_first_cause_is_the_headline(causes: list[str], headline: str) -> No
     lines = ["Traceback (most recent call last):", causes[0], ""]
     for cause in causes[1:]:
         lines += [CHAINED, "", "Traceback (most recent call last):", cause]
-    log = follow(own(STARTED), *(said(line) for line in lines), own(FAILED))
-    log.read(said(END, logger="WorkerLifeCycle"))
+    log = follow(own(STARTED), *(log_line(line) for line in lines), own(FAILED))
+    log.read(log_line(END, logger="WorkerLifeCycle"))
     assert log.failure() == f"slow_1.0 cannot be loaded: {headline}"
 
 
 def test_without_a_traceback_the_last_lines_are_told() -> None:
-    attempt = [own(STARTED), said("Killed"), own(FAILED), said(END, logger="WorkerLifeCycle")]
+    attempt = [
+        own(STARTED),
+        log_line("Killed"),
+        own(FAILED),
+        log_line(END, logger="WorkerLifeCycle"),
+    ]
     assert follow(*attempt, *attempt).failure() is None  # a traceback may still be read
     assert follow(*attempt, *attempt, *attempt).failure() == (
         "slow_1.0 cannot be loaded: killed, for want of memory?\nKilled\nKilled\nKilled"
@@ -113,11 +118,11 @@ def test_without_a_traceback_the_last_lines_are_told() -> None:
 def test_a_start_that_took_too_long_is_told_as_such(reason: str) -> None:
     log = follow(
         own(STARTED),
-        said("loading shard 1 of 9"),
+        log_line("loading shard 1 of 9"),
         own("Backend worker error"),
         f"org.pytorch.serve.wlm.WorkerInitializationException: {reason}",
         own(FAILED),
-        said(END, logger="WorkerLifeCycle"),
+        log_line(END, logger="WorkerLifeCycle"),
     )
     assert log.failure() == (
         "slow_1.0 cannot be loaded: not ready in time: raise startupTimeout, in its model.yaml or "
@@ -126,13 +131,13 @@ def test_a_start_that_took_too_long_is_told_as_such(reason: str) -> None:
 
 
 def test_a_crash_after_the_load_is_a_restart_and_no_failure() -> None:
-    log = follow(own(STARTED), own(LOADED), own(CRASHED), said(END, logger="WorkerLifeCycle"))
+    log = follow(own(STARTED), own(LOADED), own(CRASHED), log_line(END, logger="WorkerLifeCycle"))
     assert log.failure() is None
     assert log.workers["9000"].restarts == 1
 
 
 def test_a_model_cannot_speak_for_torchserve() -> None:
-    log = follow(said(f"W-9000-slow_1.0 {FAILED}"), said(BATCH), said(END))
+    log = follow(log_line(f"W-9000-slow_1.0 {FAILED}"), log_line(BATCH), log_line(END))
     assert log.failure() is None
     assert not log.busy()
 
@@ -143,7 +148,7 @@ def test_a_model_cannot_speak_for_torchserve() -> None:
         (own(BATCH), False),
         (own(ANSWERED), False),
         (own(LOADED), True),
-        (said("a line of the model"), True),
+        (log_line("a line of the model"), True),
         (
             '2026-11-23T17:27:02,150 INFO  e-3 ACCESS_LOG - /127.0.0.1:1 "GET /models/a" 200 4',
             False,
@@ -176,7 +181,7 @@ def test_log_tail_is_the_errors_or_else_the_last_lines() -> None:
         ([answer(503), answer(507)], (0, 2, 2)),
         ([answer(503), answer(200), answer(500)], (1, 2, 1)),
         ([own('/[::1]:5 "gRPC o.p.s.InferenceAPIsService/Predictions HTTP/2.0" 0 9')], (0, 0, 0)),
-        ([said('/10.0.0.9:5 "POST /predictions/slow HTTP/1.1" 503 153')], (0, 0, 0)),
+        ([log_line('/10.0.0.9:5 "POST /predictions/slow HTTP/1.1" 503 153')], (0, 0, 0)),
     ],
     ids=["good", "refused", "failed", "mixed", "another logger", "printed"],
 )
@@ -220,14 +225,14 @@ OTHER_ERRORS = [
 
 @pytest.mark.parametrize("line", DEVICE_ERRORS)
 def test_an_error_that_a_process_does_not_get_over_is_known(line: str) -> None:
-    assert follow(said(line)).workers["9000"].device_error == line
-    assert follow(said(line, "stderr")).workers["9000"].device_error == line
-    assert follow(said(line), own(STARTED)).workers["9000"].device_error is None
+    assert follow(log_line(line)).workers["9000"].device_error == line
+    assert follow(log_line(line, "stderr")).workers["9000"].device_error == line
+    assert follow(log_line(line), own(STARTED)).workers["9000"].device_error is None
 
 
 @pytest.mark.parametrize("line", OTHER_ERRORS)
 def test_what_passes_and_what_an_input_can_say_is_no_device_error(line: str) -> None:
-    assert follow(said(line)).workers["9000"].device_error is None
+    assert follow(log_line(line)).workers["9000"].device_error is None
 
 
 def test_a_retry_is_what_torchserve_says_it_is() -> None:

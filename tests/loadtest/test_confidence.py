@@ -16,7 +16,7 @@ LOADGEN = {
     [(quantile, *pair) for quantile, pairs in LOADGEN.items() for pair in pairs.items()],
 )
 def test_as_many_as_loadgen_asks_for(quantile: float, violations: int, requests: int) -> None:
-    assert confidence.needed(violations, quantile, 0.99) == requests
+    assert confidence.smallest_sample(violations, quantile, 0.99) == requests
     assert confidence.carries(violations, requests, quantile, 0.99)
     assert not confidence.carries(violations, requests - 1, quantile, 0.99)
 

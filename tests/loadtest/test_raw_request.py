@@ -19,7 +19,7 @@ def _request(**keys: object) -> RawRequest:
     return RawRequest.model_validate_json(json.dumps({"name": "r", "path": "/r", **keys}))
 
 
-def _sent(folder: Path, **keys: object) -> tuple[Request, ...]:
+def _requests(folder: Path, **keys: object) -> tuple[Request, ...]:
     mix = [{"request": {"name": "r", "path": "/predictions/r", **keys}}]
     return prepare(profile(mix=mix), Target("http://h:1"), {}, folder).requests
 
@@ -55,13 +55,13 @@ def test_any_json_is_sent_as_it_is(document: object) -> None:
 
 def test_a_form_sends_a_file_with_its_name_and_type(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"\x89PNG\r\n")
-    [request] = _sent(tmp_path, form={"data": "@0.png", "size": "3"})
+    [request] = _requests(tmp_path, form={"data": "@0.png", "size": "3"})
     assert request.method == "POST"
     assert b"Content-Type: image/png" in request.body
     parts = _fields(request.body, request.headers["Content-Type"])
     assert parts == {"data": ("0.png", b"\x89PNG\r\n"), "size": (None, b"3")}
     assert request.fields == (("data", b"\x89PNG\r\n"), ("size", b"3"))
-    [typed] = _sent(tmp_path, form={"data": "@0.png;type=image/x;filename=a.x"})
+    [typed] = _requests(tmp_path, form={"data": "@0.png;type=image/x;filename=a.x"})
     assert b'filename="a.x"' in typed.body
     assert b"Content-Type: image/x" in typed.body
 
@@ -71,25 +71,25 @@ def test_every_file_of_a_wildcard_is_a_request_under_one_name(tmp_path: Path) ->
     for number in range(3):
         (tmp_path / f"rows/{number}.csv").write_text(f"{number},a")
     for keys in ({"bodyFiles": "rows/*.csv"}, {"bodyFiles": f"{tmp_path}/rows/*.csv"}):
-        requests = _sent(tmp_path, **keys)
+        requests = _requests(tmp_path, **keys)
         assert [request.body for request in requests] == [b"0,a", b"1,a", b"2,a"]
         assert sum(request.weight for request in requests) == pytest.approx(1)
-    forms = _sent(tmp_path, form={"data": "@rows/*.csv", "k": "@rows/0.csv"})
+    forms = _requests(tmp_path, form={"data": "@rows/*.csv", "k": "@rows/0.csv"})
     assert [dict(request.fields)["data"] for request in forms] == [b"0,a", b"1,a", b"2,a"]
 
 
 def test_every_line_of_a_file_is_a_request(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("1,a\n\n2,b\n")
-    assert [each.body for each in _sent(tmp_path, bodyLines="rows.csv")] == [b"1,a", b"2,b"]
+    assert [each.body for each in _requests(tmp_path, bodyLines="rows.csv")] == [b"1,a", b"2,b"]
 
 
 def test_a_header_of_the_request_is_sent_instead(tmp_path: Path) -> None:
-    [request] = _sent(tmp_path, json={"a": 1}, headers={"content-type": "application/x"})
+    [request] = _requests(tmp_path, json={"a": 1}, headers={"content-type": "application/x"})
     assert request.headers == {"content-type": "application/x"}
 
 
 def test_several_statuses_are_expected_the_first_is_right(tmp_path: Path) -> None:
-    [request] = _sent(tmp_path, status=[200, 503])
+    [request] = _requests(tmp_path, status=[200, 503])
     assert (request.expected.status, request.also) == ((200,), (503,))
 
 
@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_refused(
 def test_a_missing_file_is_named(tmp_path: Path, keys: dict[str, object], message: str) -> None:
     (tmp_path / "empty.csv").write_text("\n")
     with pytest.raises(InputError) as refused:
-        _sent(tmp_path, **keys)
+        _requests(tmp_path, **keys)
     assert message in str(refused.value)
 
 

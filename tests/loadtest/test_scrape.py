@@ -27,7 +27,7 @@ def test_labels_with_quotes_and_commas_are_read() -> None:
     assert "NaN_is_one" in samples
 
 
-def _scraped(*pods_at: tuple[float, dict[str, str]]) -> Scraper:
+def _scraper_after(*pods_at: tuple[float, dict[str, str]]) -> Scraper:
     scraper = Scraper(_nobody)
     for t, pods in pods_at:
         values = {
@@ -39,7 +39,7 @@ def _scraped(*pods_at: tuple[float, dict[str, str]]) -> Scraper:
 
 def test_counters_become_means_and_gauges_stay() -> None:
     later = TEXT.replace("3000.5", "23000.5").replace("} 4.0", "} 14.0")
-    server = summary(_scraped((0, {"a": TEXT}), (2, {"a": later})), [(0, 2)])
+    server = summary(_scraper_after((0, {"a": TEXT}), (2, {"a": later})), [(0, 2)])
     assert server is not None
     face = server.models["face"]
     assert (face.arrivals, face.queue_ms, face.queue_depth) == (5.0, 2.0, 2.0)
@@ -51,7 +51,7 @@ def test_batches_are_filled_by_what_left_the_queue() -> None:
         'ts_inference_requests_total{model_name="m"} %d\n'
         'launcher_queue_depth{model_name="m"} %d\nlauncher_batches_total{model_name="m"} %d'
     )
-    scraper = _scraped((0, {"a": text % (10, 2, 5)}), (1, {"a": text % (30, 6, 9)}))
+    scraper = _scraper_after((0, {"a": text % (10, 2, 5)}), (1, {"a": text % (30, 6, 9)}))
     server = summary(scraper, [(0, 1)])
     assert server is not None
     assert server.models["m"].batch_fill == (20 - 4) / 4
@@ -59,7 +59,7 @@ def test_batches_are_filled_by_what_left_the_queue() -> None:
 
 def test_pods_add_up_and_a_restart_is_no_negative_growth() -> None:
     text = 'ts_inference_requests_total{model_name="m"} %d'
-    scraper = _scraped(
+    scraper = _scraper_after(
         (0, {"a": text % 100, "b": text % 10}),
         (1, {"a": text % 103, "b": text % 2}),
         (2, {"a": text % 104, "b": text % 5, "new": text % 50}),
@@ -71,7 +71,7 @@ def test_pods_add_up_and_a_restart_is_no_negative_growth() -> None:
 
 
 def test_a_counter_that_appears_has_grown_from_zero() -> None:
-    scraper = _scraped(
+    scraper = _scraper_after(
         (0, {"a": "Requests5XX 0"}),
         (1, {"a": 'Requests5XX 0\nts_inference_requests_total{model_name="m"} 3'}),
     )
@@ -93,10 +93,10 @@ def test_nothing_scraped_is_no_figure_and_the_reason_is_kept() -> None:
 
 
 def test_who_lists_no_pod_at_all_says_why() -> None:
-    def refused() -> Reading:
+    def refuse() -> Reading:
         raise HarnessError("staging: 403 Forbidden: pods")
 
-    scraper = Scraper(refused)
+    scraper = Scraper(refuse)
     scraper._scrape(0)
     assert (scraper.missed, scraper.unread[0].source) == (1, "every pod")
     assert scraper.unread[0].why == "staging: 403 Forbidden: pods"
@@ -104,12 +104,14 @@ def test_who_lists_no_pod_at_all_says_why() -> None:
 
 def test_the_pod_with_the_fewest_java_libraries_speaks_for_all() -> None:
     text = "launcher_pinned_java_libraries %d"
-    server = summary(_scraped((0, {"a": text % 40}), (1, {"a": text % 40, "b": text % 0})), [])
+    server = summary(
+        _scraper_after((0, {"a": text % 40}), (1, {"a": text % 40, "b": text % 0})), []
+    )
     assert server is not None
     assert server.pinned_java_libraries == 0
 
 
 def test_a_launcher_that_does_not_say_what_it_runs_is_no_zero() -> None:
-    server = summary(_scraped((0, {"a": "launcher_ready 1"})), [])
+    server = summary(_scraper_after((0, {"a": "launcher_ready 1"})), [])
     assert server is not None
     assert server.pinned_java_libraries is None

@@ -45,7 +45,7 @@ def _until(folder: Path, so: Callable[[State], bool]) -> State:
     pytest.fail(f"not so: {(folder / supervisor.STATE).read_text()}")
 
 
-def _gone(child: process.Process) -> bool:
+def _has_ended(child: process.Process) -> bool:
     deadline = time.monotonic() + _SECONDS
     while child.alive and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -79,7 +79,7 @@ def test_keeps_a_held_component_down(tmp_path: Path) -> None:
         before = _until(tmp_path, lambda state: state.ready).components["one"]
         (tmp_path / "one.hold").touch()
         _until(tmp_path, lambda state: state.components["one"].phase == "held")
-        assert _gone(before.process)
+        assert _has_ended(before.process)
         (tmp_path / "one.hold").unlink()
         _until(tmp_path, lambda state: state.ready)
 
@@ -88,7 +88,7 @@ def test_takes_everything_with_it_when_it_is_killed(tmp_path: Path) -> None:
     with _running(tmp_path, Component(name="one", argv=_SLEEP)) as running:
         one = _until(tmp_path, lambda state: state.ready).components["one"]
         running.kill()
-        assert _gone(one.process)
+        assert _has_ended(one.process)
 
 
 def test_stops_when_its_starter_is_gone(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_stops_when_its_starter_is_gone(tmp_path: Path) -> None:
         assert running.stdin
         running.stdin.close()
         assert running.wait(_SECONDS) == 0
-    assert _gone(one.process)
+    assert _has_ended(one.process)
 
 
 def test_says_what_it_runs(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def folder(path: Path, contents: dict[str, bytes]) -> None:
         (path / name).write_bytes(content)
 
 
-def nested(path: Path, contents: dict[str, bytes]) -> None:
+def nest(path: Path, contents: dict[str, bytes]) -> None:
     folder(path / "export", contents)
 
 
@@ -80,7 +80,7 @@ def adopt(tmp_path: Path) -> Callable[..., Repository]:
     return adopt
 
 
-def built(repository: Repository) -> tuple[LockedModel, dict[str, bytes]]:
+def build_toy(repository: Repository) -> tuple[LockedModel, dict[str, bytes]]:
     """The lock's entry, and the files as TorchServe will unpack them."""
     locked = build.make(repository, build.load_catalog(repository.models).models["toy"]).built
     path = build.store(repository) / locked.mar
@@ -96,7 +96,7 @@ def built(repository: Repository) -> tuple[LockedModel, dict[str, bytes]]:
         ("toy.tgz", tar),
         ("toy.model", partial(tar, top="./")),
         ("toy", folder),
-        ("toy no-archive", nested),
+        ("toy no-archive", nest),
         ("nlp/toy model.mar", mar),
     ],
 )
@@ -105,7 +105,7 @@ def test_every_form_that_torchserve_takes_is_repacked_to_the_same_archive(adopt,
     path = repository.models / "toy" / name
     path.parent.mkdir(exist_ok=True)
     write(path, tree())
-    locked, contents = built(repository)
+    locked, contents = build_toy(repository)
     assert locked.mar == f"toy-1-{locked.sha256[:12]}.mar"
     assert {each: contents[each] for each in CONTENT} == CONTENT
     assert contents.keys() == {*CONTENT, MANIFEST}
@@ -118,7 +118,7 @@ def test_every_form_that_torchserve_takes_is_repacked_to_the_same_archive(adopt,
 def test_a_mar_that_the_store_can_hold_is_served_as_it_is(adopt):
     repository = adopt("theirs_v1.mar")
     mar(theirs := repository.models / "toy" / "theirs_v1.mar", tree())
-    locked, _ = built(repository)
+    locked, _ = build_toy(repository)
     # Its manifest names another model: TorchServe serves it under the name of its configuration.
     assert (locked.mar, locked.sha256) == ("theirs_v1.mar", files.sha256(theirs))
 
@@ -126,14 +126,14 @@ def test_a_mar_that_the_store_can_hold_is_served_as_it_is(adopt):
 def test_an_archive_that_names_no_version_is_torchserves_version(adopt):
     repository = adopt("theirs.mar", version="1.0")
     mar(repository.models / "toy" / "theirs.mar", tree(modelVersion=None))
-    assert built(repository)[0].version == "1.0"
+    assert build_toy(repository)[0].version == "1.0"
 
 
 def test_a_version_of_any_text_is_served_from_a_file_with_a_safe_name(adopt):
     version = "2024-03-20-18:11"
     repository = adopt("theirs.tgz", version=version, samples=[], reference=None)
     tar(repository.models / "toy" / "theirs.tgz", tree(modelVersion=version))
-    locked, contents = built(repository)
+    locked, contents = build_toy(repository)
     assert locked.mar == f"toy-2024-03-20-18-11-{locked.sha256[:12]}.mar"
     assert json.loads(contents[MANIFEST])["model"]["modelVersion"] == version
     assert load_samples(repository, build.build(repository)) == {"toy": ()}
@@ -149,20 +149,20 @@ def test_without_a_manifest_the_handler_comes_from_model_yaml(adopt):
     repository = adopt("plain", version="1.0")
     folder(repository.models / "toy" / "plain", CONTENT)
     with pytest.raises(InputError, match=r"names no handler.*\n  → write `handler:` into model"):
-        built(repository)
+        build_toy(repository)
     repository = adopt("plain", version="1.0", handler="handler.py")
     assert build.build(repository).models["toy"].version == "1.0"
-    _, contents = built(repository)
+    _, contents = build_toy(repository)
     assert json.loads(contents[MANIFEST])["model"]["handler"] == "handler.py"
     with pytest.raises(InputError, match=r"handler other.py is not in the archive"):
-        built(adopt("plain", version="1.0", handler="other.py"))
+        build_toy(adopt("plain", version="1.0", handler="other.py"))
 
 
 def test_a_tar_without_a_folder_at_its_top_is_explained(adopt):
     repository = adopt("flat.tar.gz", version="1.0")
     tar(repository.models / "toy" / "flat.tar.gz", tree(), top="")
     with pytest.raises(InputError, match=r"TorchServe .* drops the first folder of each name"):
-        built(repository)
+        build_toy(repository)
 
 
 @pytest.mark.parametrize(("name", "write"), [("out.tar.gz", tar), ("out.mar", mar)])
@@ -170,7 +170,7 @@ def test_a_file_that_would_lie_outside_is_refused(adopt, name, write):
     repository = adopt(name)
     write(repository.models / "toy" / name, tree() | {"../../escaped.py": b""})
     with pytest.raises(InputError, match=r"escaped.py would lie outside the unpacked archive"):
-        built(repository)
+        build_toy(repository)
     assert not list(repository.root.rglob("escaped.py"))
 
 
@@ -179,7 +179,7 @@ def test_a_truncated_tar_is_refused(adopt):
     tar(path := repository.models / "toy" / "cut.tar.gz", tree())
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"cut.tar.gz: truncated or corrupt: .*\n  → TorchServe"):
-        built(repository)
+        build_toy(repository)
 
 
 def test_a_changed_file_in_a_folder_is_built_again(adopt):

@@ -41,17 +41,17 @@ def prepare(tiny, tmp_path):
 
 
 @pytest.fixture
-def expected(prepare, edit):
+def with_expect(prepare, edit):
     """What the one sample of a model without a reference expects."""
 
-    def expected(yaml: str):
+    def with_expect(yaml: str):
         edit("reference: reference.py\n", "")
         edit(EXPECT, f"    expect: {yaml}\n")
         sample = prepare()
         assert sample.origin == "written"
         return sample.expected
 
-    return expected
+    return with_expect
 
 
 @pytest.mark.parametrize(
@@ -72,28 +72,30 @@ def expected(prepare, edit):
         ("{contains: a, pattern: 'b$'}", b"ab", b"ba", "does not match"),
     ],
 )
-def test_each_kind_tells_a_right_answer_from_a_wrong_one(tiny, expected, yaml, right, false, says):
+def test_each_kind_tells_a_right_answer_from_a_wrong_one(
+    tiny, with_expect, yaml, right, false, says
+):
     folder = tiny.models / "tiny"
     (folder / "schema.json").write_text('{"items": {"type": "integer"}}')
     (folder / "check.py").write_text(
         "def check(body):\n    if len(body) % 2:\n        return f'{len(body)} is odd'\n"
     )
-    known = expected(yaml)
+    known = with_expect(yaml)
     assert wrong(known, right) is None
     assert says in wrong(known, false)
 
 
-def test_a_picture_may_be_off_by_its_distance_and_no_more(tiny, expected):
+def test_a_picture_may_be_off_by_its_distance_and_no_more(tiny, with_expect):
     (tiny.models / "tiny" / "right.png").write_bytes(picture())
-    known = expected("{image: right.png, tolerance: {image: 0.05}}")
+    known = with_expect("{image: right.png, tolerance: {image: 0.05}}")
     assert wrong(known, picture(dots=1)) is None
     assert "distance 0." in wrong(known, picture(dots=20))
     assert "16 × 16 pixels, not 32 × 32" in wrong(known, picture(size=16))
     assert "not a picture" in wrong(known, b"PNG")
 
 
-def test_a_status_alone_is_an_expectation(expected):
-    known = expected("{status: 400}")
+def test_a_status_alone_is_an_expectation(with_expect):
+    known = with_expect("{status: 400}")
     assert wrong_response(known, 400, b"whatever") is None
     assert wrong_response(known, 200, b"fine") == "HTTP 200, not 400: fine"
 
@@ -109,9 +111,9 @@ def test_a_status_alone_is_an_expectation(expected):
         ("{txet: a}", "unknown key; did you mean text?"),
     ],
 )
-def test_an_expectation_that_can_say_nothing_is_refused(expected, yaml, says):
+def test_an_expectation_that_can_say_nothing_is_refused(with_expect, yaml, says):
     with pytest.raises(InputError) as caught:
-        expected(yaml)
+        with_expect(yaml)
     assert says in str(caught.value)
     assert "model.yaml:" in str(caught.value)
 

@@ -19,7 +19,7 @@ paths = st.from_regex(r"[a-z]{1,8}(/[a-z.]{1,8}[a-z]){0,2}", fullmatch=True)
 trees = st.dictionaries(paths, st.binary(max_size=200), max_size=6)
 
 
-def zipped(
+def write_zip(
     path: Path, tree: dict[str, bytes], *, year: int = 2020, method: int = zipfile.ZIP_DEFLATED
 ) -> Path:
     with zipfile.ZipFile(path, "w", method) as archive:
@@ -29,7 +29,9 @@ def zipped(
 
 
 def mar(path: Path, about: object = ABOUT, **files: bytes) -> Path:
-    return zipped(path, {"m.pt": b"weights" * 100, **files, MANIFEST: json.dumps(about).encode()})
+    return write_zip(
+        path, {"m.pt": b"weights" * 100, **files, MANIFEST: json.dumps(about).encode()}
+    )
 
 
 def canonical(path: Path) -> bytes:
@@ -42,14 +44,14 @@ def canonical(path: Path) -> bytes:
 def test_repacking_forgets_order_time_and_compression(tmp_path_factory, tree, year, data):
     folder = tmp_path_factory.mktemp("zip")
     shuffled = dict(data.draw(st.permutations(list(tree.items()))))
-    one = zipped(folder / "one", tree)
-    other = zipped(folder / "other", shuffled, year=year, method=zipfile.ZIP_STORED)
+    one = write_zip(folder / "one", tree)
+    other = write_zip(folder / "other", shuffled, year=year, method=zipfile.ZIP_STORED)
     assert canonical(one) == canonical(other)
 
 
 @given(tree=trees)
 def test_repacking_keeps_every_file(tmp_path_factory, tree):
-    packed = canonical(zipped(tmp_path_factory.mktemp("zip") / "one", tree))
+    packed = canonical(write_zip(tmp_path_factory.mktemp("zip") / "one", tree))
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == tree
 
@@ -114,7 +116,7 @@ def test_a_manifest_that_is_none_is_refused(tmp_path, about):
 
 def test_a_zip_without_a_manifest_is_refused(tmp_path):
     with pytest.raises(InputError, match="is missing or not a manifest"):
-        read_manifest(zipped(tmp_path / "m.mar", {"m.pt": b""}))
+        read_manifest(write_zip(tmp_path / "m.mar", {"m.pt": b""}))
 
 
 def test_an_archive_that_is_not_there_is_refused(tmp_path):
@@ -127,7 +129,9 @@ def test_an_archive_that_is_not_there_is_refused(tmp_path):
     [(MANIFEST, 2 << 20, "larger than 1 MiB"), ("weights.pt", 70 << 20, "times its own size")],
 )
 def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, name, size, message):
-    bomb = zipped(tmp_path / "bomb.mar", {MANIFEST: json.dumps(ABOUT).encode(), name: bytes(size)})
+    bomb = write_zip(
+        tmp_path / "bomb.mar", {MANIFEST: json.dumps(ABOUT).encode(), name: bytes(size)}
+    )
     with pytest.raises(InputError, match=message):
         read_manifest(bomb)
 

@@ -31,7 +31,7 @@ def test_all_of_upstreams_forms_are_there():
 @pytest.mark.parametrize("name", FORMS)
 def test_each_form_of_upstream_passes_whole(name):
     config = Config.model_validate_json(json.dumps(FORMS[name]))
-    assert {**config.archived(), **config.workers()} == FORMS[name]
+    assert {**config.archive_settings(), **config.workers()} == FORMS[name]
 
 
 def test_of_upstreams_keys_only_the_misspelt_one_is_named():
@@ -44,7 +44,7 @@ def test_of_upstreams_keys_only_the_misspelt_one_is_named():
 @given(st.dictionaries(st.text(min_size=1), anything, max_size=4))
 def test_any_other_key_passes_as_it_is(handler):
     config = Config.model_validate({"own": handler, "handler": handler})
-    assert config.archived() == {"own": handler, "handler": handler}
+    assert config.archive_settings() == {"own": handler, "handler": handler}
 
 
 def test_the_known_keys_are_those_that_are_checked():
@@ -57,7 +57,7 @@ def test_worker_settings_go_to_serving_and_not_into_the_archive(edit: Callable[[
     model = load_model(edit("handler: handler.py", f"handler: handler.py\n{lines}"))
     serving = model.serving
     assert (serving.max_batch_delay, serving.batch_size, serving.response_timeout) == (0, 4, 9)
-    assert model.config.archived() == {"pt2": "openvino"}
+    assert model.config.archive_settings() == {"pt2": "openvino"}
 
 
 @pytest.mark.parametrize(

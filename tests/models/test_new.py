@@ -23,14 +23,14 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "site")
 
 
-def zipped(path: Path, *names: str) -> Path:
+def write_zip(path: Path, *names: str) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, json.dumps({"model": {"modelName": "mine", "handler": "h.py"}}))
     return path
 
 
-def made(folder: Path, content: bytes) -> Path:
+def write(folder: Path, content: bytes) -> Path:
     folder.write_bytes(content)
     return folder
 
@@ -45,17 +45,17 @@ def tree(folder: Path, *names: str) -> Path:
 
 SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
 BRINGS: dict[str, tuple[Kind, Callable[[Path], Path]]] = {
-    "net.pt": (Kind.TORCHSCRIPT, lambda p: zipped(p, "net/constants.pkl", "net/data.pkl")),
-    "best.pt": (Kind.STATE_DICT, lambda p: zipped(p, "net/data.pkl", "net/data/0")),
-    "old.pth": (Kind.STATE_DICT, lambda p: made(p, b"\x80\x02\x8a\x0a")),
-    "net.pt2": (Kind.EXPORT, lambda p: zipped(p, "net/archive_format", "net/models/model.json")),
+    "net.pt": (Kind.TORCHSCRIPT, lambda p: write_zip(p, "net/constants.pkl", "net/data.pkl")),
+    "best.pt": (Kind.STATE_DICT, lambda p: write_zip(p, "net/data.pkl", "net/data/0")),
+    "old.pth": (Kind.STATE_DICT, lambda p: write(p, b"\x80\x02\x8a\x0a")),
+    "net.pt2": (Kind.EXPORT, lambda p: write_zip(p, "net/archive_format", "net/models/model.json")),
     "aoti.pt2": (
         Kind.INDUCTOR,
-        lambda p: zipped(p, "net/archive_format", "net/data/aotinductor/model/x.so"),
+        lambda p: write_zip(p, "net/archive_format", "net/data/aotinductor/model/x.so"),
     ),
-    "model.safetensors": (Kind.SAFETENSORS, lambda p: made(p, SAFETENSORS)),
-    "net.onnx": (Kind.ONNX, lambda p: made(p, b"\x08\x07onnx")),
-    "forest.json": (Kind.OTHER, lambda p: made(p, b"{}")),
+    "model.safetensors": (Kind.SAFETENSORS, lambda p: write(p, SAFETENSORS)),
+    "net.onnx": (Kind.ONNX, lambda p: write(p, b"\x08\x07onnx")),
+    "forest.json": (Kind.OTHER, lambda p: write(p, b"{}")),
     "bert": (Kind.HUGGINGFACE, lambda p: tree(p, "config.json", "1_Pooling/config.json")),
     "sd": (Kind.DIFFUSERS, lambda p: tree(p, "model_index.json", "unet/config.json")),
     "files": (Kind.FOLDER, lambda p: tree(p, "a.bin", "b/c.bin")),
@@ -102,7 +102,7 @@ def test_an_archive_is_adopted(repository, tmp_path):
 )
 def test_what_it_cannot_take_is_said(repository, tmp_path, monkeypatch, origin, says):
     monkeypatch.chdir(tmp_path)
-    zipped(tmp_path / "net.whl", "net/data.onnx")
+    write_zip(tmp_path / "net.whl", "net/data.onnx")
     with pytest.raises(UsageError, match=says):
         new.write(repository, "mine", origin)
     assert not (repository.models / "mine").exists()
@@ -117,7 +117,7 @@ def test_a_model_that_exists_is_left_alone(tiny):
 
 def test_large_files_stay_where_they_are(repository, tmp_path, monkeypatch):
     monkeypatch.setattr(new, "_IN_GIT", 4)
-    weights = made(tmp_path / "net.onnx", b"\x08\x07onnx")
+    weights = write(tmp_path / "net.onnx", b"\x08\x07onnx")
     new.write(repository, "mine", str(weights))
     folder = repository.models / "mine"
     assert load_model(folder / "model.yaml").artifact.onnx.file == str(weights)
@@ -127,7 +127,7 @@ def test_large_files_stay_where_they_are(repository, tmp_path, monkeypatch):
 
 def test_the_command_says_what_to_do_next(repository, tmp_path):
     (repository.root / "clusters").mkdir()
-    weights = made(tmp_path / "net.onnx", b"\x08\x07onnx")
+    weights = write(tmp_path / "net.onnx", b"\x08\x07onnx")
     run = subprocess.run(
         [sys.executable, "-m", "harness", "models", "new", "mine", "--from", str(weights)],
         cwd=repository.root,

@@ -47,7 +47,7 @@ def server(answer: Handler) -> Iterator[str]:
 
 
 @pytest.fixture
-def recorded(tiny, edit, monkeypatch, tmp_path):
+def run_record(tiny, edit, monkeypatch, tmp_path):
     """Records one answer of a model without a reference, by the command."""
     edit(
         "reference: reference.py\nsamples:\n  - name: hello\n    file: hello.txt\n"
@@ -59,17 +59,17 @@ def recorded(tiny, edit, monkeypatch, tmp_path):
     request = tmp_path / "request.txt"
     request.write_text("hello")
 
-    def recorded(answer: Handler, *options: str) -> int:
+    def run_record(answer: Handler, *options: str) -> int:
         with server(answer) as url:
             return main(["models", "record", "tiny", str(request), "--url", url, *options])
 
-    return recorded
+    return run_record
 
 
 def test_what_a_server_answers_becomes_the_right_answer_and_another_one_fails(
-    tiny, recorded, capsys
+    tiny, run_record, capsys
 ):
-    assert recorded(lambda body: (200, json.dumps({"length": len(body)}).encode())) == 0
+    assert run_record(lambda body: (200, json.dumps({"length": len(body)}).encode())) == 0
     assert "request: answer · 21 answers" in capsys.readouterr().out
     (sample,) = load_samples(tiny, build.build(tiny))["tiny"]
     assert (sample.name, sample.body, sample.content_type) == ("request", b"hello", "text/plain")
@@ -79,10 +79,10 @@ def test_what_a_server_answers_becomes_the_right_answer_and_another_one_fails(
     assert wrong(sample.expected, b'{"length": 6}') == "length: 6, not 5 ± 0"
 
 
-def test_an_error_is_refused_and_nothing_is_written(tiny, recorded, capsys):
+def test_an_error_is_refused_and_nothing_is_written(tiny, run_record, capsys):
     numbers = itertools.count()
     answer = lambda _: (503, b"queue is full") if next(numbers) == 5 else (200, b"{}")  # noqa: E731
-    assert recorded(answer) == 1
+    assert run_record(answer) == 1
     assert (
         "request: HTTP 503, and an error is not recorded: queue is full" in capsys.readouterr().err
     )
@@ -95,13 +95,13 @@ def test_an_error_is_refused_and_nothing_is_written(tiny, recorded, capsys):
     ]
 
 
-def test_nobody_answers_is_said(tiny, recorded, tmp_path, capsys):
+def test_nobody_answers_is_said(tiny, run_record, tmp_path, capsys):
     request = tmp_path / "request.txt"
     assert main(["models", "record", "tiny", str(request), "--url", "http://127.0.0.1:9"]) == 3
     assert "http://127.0.0.1:9/predictions/tiny does not answer" in capsys.readouterr().err
 
 
-def test_a_batch_is_asked_for_at_once(recorded):
+def test_a_batch_is_asked_for_at_once(run_record):
     """The server holds its answers until as many requests wait as a batch has, for a moment."""
     count = {"now": 0, "most": 0}
     gate = threading.Condition()
@@ -115,20 +115,20 @@ def test_a_batch_is_asked_for_at_once(recorded):
             gate.notify_all()
         return 200, b"{}"
 
-    assert recorded(answer) == 0
+    assert run_record(answer) == 0
     assert count["most"] == 4
 
 
-def test_a_sample_of_model_yaml_is_not_replaced(tiny, recorded, edit, capsys):
+def test_a_sample_of_model_yaml_is_not_replaced(tiny, run_record, edit, capsys):
     edit("handler: handler.py\n", "handler: handler.py\nsamples:\n  - {name: request, "
          "file: hello.txt, contentType: text/plain, expect: {status: 200}}\n")  # fmt: skip
-    assert recorded(lambda _: (200, b"{}")) == 1
+    assert run_record(lambda _: (200, b"{}")) == 1
     assert "there is a sample request already" in capsys.readouterr().err
 
 
-def test_recording_again_replaces_what_was_recorded(tiny, recorded):
-    assert recorded(lambda _: (200, b"one")) == 0
-    assert recorded(lambda _: (200, b"two")) == 0
+def test_recording_again_replaces_what_was_recorded(tiny, run_record):
+    assert run_record(lambda _: (200, b"one")) == 0
+    assert run_record(lambda _: (200, b"two")) == 0
     (sample,) = load_model(tiny.models / "tiny" / "model.yaml").samples
     assert sample.expect.text == "two"
 
@@ -139,24 +139,24 @@ def picture(color: tuple[int, int, int]) -> bytes:
     return target.getvalue()
 
 
-def test_a_picture_is_recorded_with_a_distance(tiny, recorded):
+def test_a_picture_is_recorded_with_a_distance(tiny, run_record):
     greens = itertools.cycle([picture((0, 100, 0)), picture((0, 102, 0))])
-    assert recorded(lambda _: (200, next(greens))) == 0
+    assert run_record(lambda _: (200, next(greens))) == 0
     folder = tiny.models / "tiny"
     (sample,) = reference.prepare(load_model(folder / "model.yaml"), folder, "1", None, folder)
     assert wrong(sample.expected, picture((0, 103, 0))) is None
     assert "distance" in wrong(sample.expected, picture((90, 0, 0)))
 
 
-def test_an_adopted_archive_that_lies_elsewhere_gets_its_samples(tiny, recorded, edit):
+def test_an_adopted_archive_that_lies_elsewhere_gets_its_samples(tiny, run_record, edit):
     edit("  torchscript:\n    file: tiny.pt\n", "  adopted:\n    mar: tiny.mar\n")
-    assert recorded(lambda _: (200, b"Paris")) == 0
+    assert run_record(lambda _: (200, b"Paris")) == 0
     build.build(tiny)
     folder = tiny.built_models / "samples" / "tiny" / "1"
     assert (folder / "request").read_bytes() == b"hello"
 
 
-def derived(*bodies: object, status: int = 200) -> derive.Derived:
+def derive_all(*bodies: object, status: int = 200) -> derive.Derived:
     texts = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
     return derive.derive("x", [Answer(status, text) for text in texts])
 
@@ -175,7 +175,7 @@ def derived(*bodies: object, status: int = 200) -> derive.Derived:
     ],
 )
 def test_what_answers_agree_on_is_kept_and_the_rest_named(bodies, expect, varying):
-    result = derived(*bodies)
+    result = derive_all(*bodies)
     shown = result.expectation.model_dump(by_alias=True, exclude_unset=True)
     assert set(expect) <= set(shown)
     assert all(shown[key] == value for key, value in expect.items() if value is not None)
@@ -192,7 +192,7 @@ values = st.recursive(
 @settings(max_examples=25)
 @given(bodies=st.lists(values, min_size=3, max_size=4) | values.map(lambda value: [value] * 3))
 def test_every_answer_meets_what_was_derived_of_them_all(bodies):
-    result = derived(*bodies)
+    result = derive_all(*bodies)
     expected = resolve(result.expectation, Path())
     for body in bodies:
         assert wrong_response(expected, 200, json.dumps(body).encode()) is None
@@ -201,7 +201,7 @@ def test_every_answer_meets_what_was_derived_of_them_all(bodies):
 @given(value=st.floats(0.01, 1e3), noise=st.floats(0, 0.002))
 def test_a_number_may_be_off_by_four_times_what_was_seen(value, noise):
     spread = value * noise
-    result = derived(value - spread, value, value + spread)
+    result = derive_all(value - spread, value, value + spread)
     tolerance = result.expectation.tolerance
     assert tolerance.absolute + tolerance.relative * value >= 3.9 * spread
     assert tolerance.absolute >= derive.ABSOLUTE
@@ -209,4 +209,4 @@ def test_a_number_may_be_off_by_four_times_what_was_seen(value, noise):
 
 def test_an_answer_with_an_error_status_is_refused():
     with pytest.raises(InputError, match="HTTP 500"):
-        derived({}, status=500)
+        derive_all({}, status=500)

@@ -117,14 +117,16 @@ def test_a_download_that_never_ends_says_where_it_stopped_and_is_resumed(site, f
     assert "the connection ended after" in str(caught.value)
     assert "→ run the command again: it goes on from there" in str(caught.value)
     assert remote.pin(f"{site}/best.pth", folder).files["best.pth"].sha256 == SHA256
-    assert not (pins.cached(remote.pin(f"{site}/best.pth", folder).files["best.pth"])).is_symlink()
+    assert not (
+        pins.cache_path(remote.pin(f"{site}/best.pth", folder).files["best.pth"])
+    ).is_symlink()
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(site, folder):
     address = f"{site}/best.pth"
     pin = remote.pin(address, folder)
     pins.commit(folder.parent, [address])
-    pins.cached(pin.files["best.pth"]).unlink()
+    pins.cache_path(pin.files["best.pth"]).unlink()
     Site.content = b"other"
     with pytest.raises(InputError) as caught:
         remote.provide(address, folder)
@@ -198,7 +200,7 @@ def test_a_file_of_this_machine_is_built_and_pinned(
     edit("file: tiny.pt", f"file: {weights}")
     lock = build.build(tiny)
     pins.commit(tiny.models, [str(weights)])
-    assert pins.committed(tiny.models)[str(weights)].files["best.pt"].sha256 == SHA256
+    assert pins.committed_pins(tiny.models)[str(weights)].files["best.pt"].sha256 == SHA256
     weights.unlink()
     assert build.build(tiny) == lock  # as on a machine that lacks it
     weights.write_bytes(b"other")

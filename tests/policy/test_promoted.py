@@ -45,7 +45,7 @@ class Clone:
         self.git("commit", "--quiet", "--message", "change")
         return self.git("rev-parse", "HEAD")
 
-    def judged(self, commit: str) -> dict[str, str]:
+    def rules_by_place(self, commit: str) -> dict[str, str]:
         """Rule by place of what is found, from a main that is checked out."""
         self.git("checkout", "--quiet", self.main)
         report = promoted.check(self.repository, commit, main=self.main, pinned=self.main)
@@ -63,14 +63,14 @@ def _from_main(clone: Clone) -> None:
 
 
 def test_main_itself_is_let_through(clone: Clone) -> None:
-    assert clone.judged(clone.main) == {}
+    assert clone.rules_by_place(clone.main) == {}
 
 
 def test_a_hidden_template_is_judged_and_so_is_what_hides_it(clone: Clone) -> None:
     (clone.root / EVIL).write_text(BINDING)
     attributes = clone.root / "apps/.gitattributes"
     attributes.write_text("evil.yaml export-ignore\n")
-    findings = clone.judged(clone.commit())
+    findings = clone.rules_by_place(clone.commit())
     assert findings[EVIL].startswith("rbac/")
     assert findings["apps/.gitattributes"] == "artifact/attributes"
 
@@ -83,7 +83,7 @@ def test_a_commit_cannot_excuse_itself(clone: Clone) -> None:
     exceptions_file = clone.root / "exceptions.yaml"
     rule = "  - {rule: artifact/ignore-file, object: '*', reason: nothing to see here, "
     exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: 2099-01-01}}\n")
-    assert clone.judged(clone.commit())["infra/.sourceignore"] == "artifact/ignore-file"
+    assert clone.rules_by_place(clone.commit())["infra/.sourceignore"] == "artifact/ignore-file"
 
 
 def test_the_working_tree_the_index_and_replaced_objects_do_not_count(clone: Clone) -> None:
@@ -91,7 +91,7 @@ def test_the_working_tree_the_index_and_replaced_objects_do_not_count(clone: Clo
     commit = clone.commit()
     clone.git("replace", commit, clone.main)
     try:
-        assert clone.judged(commit) == {"infra/.sourceignore": "artifact/ignore-file"}
+        assert clone.rules_by_place(commit) == {"infra/.sourceignore": "artifact/ignore-file"}
     finally:
         clone.git("replace", "--delete", commit)
 

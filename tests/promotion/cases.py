@@ -65,7 +65,7 @@ def running(**changes: Any) -> Running:
     return replace(Running("staging", NOW, NOW, COMMIT, (), hours_ago(30), ()), **changes)
 
 
-def failed(hours: float) -> Disturbance:
+def oom_killed(hours: float) -> Disturbance:
     """A container that was killed so many hours ago."""
     return Disturbance("Pod torchserve/a, container torchserve,", "was OOMKilled", hours_ago(hours))
 
@@ -146,7 +146,7 @@ def proof(text: str, *signatures: str) -> Proof:
     return report_file.read(text, "staging/report.json", signatures)
 
 
-def stored(*proofs: Proof, unreadable: tuple[str, ...] = ()) -> StoredReports:
+def stored_reports(*proofs: Proof, unreadable: tuple[str, ...] = ()) -> StoredReports:
     return StoredReports(proofs, unreadable)
 
 
@@ -188,7 +188,10 @@ def gate_inputs(**changes: Any) -> GateInputs:
         history=History("", reachable=True, forward=True, committed=hours_ago(100)),
         running=running(),
         running_digest=DIGEST,
-        reports={"loadtest": stored(load_proof()), "smoke": stored(proof(smoke_text()))},
+        reports={
+            "loadtest": stored_reports(load_proof()),
+            "smoke": stored_reports(proof(smoke_text())),
+        },
         reported={COMMIT: ReportedCommit(hours_ago(100), DIGEST)},
         signers=Signers(""),
         profile_sha256=PROFILE.sha256,
@@ -201,5 +204,6 @@ def gate_inputs(**changes: Any) -> GateInputs:
 def with_load(*proofs: Proof, **changes: Any) -> GateInputs:
     """The same with other load tests, the newest first."""
     return gate_inputs(
-        reports={"loadtest": stored(*proofs), "smoke": stored(proof(smoke_text()))}, **changes
+        reports={"loadtest": stored_reports(*proofs), "smoke": stored_reports(proof(smoke_text()))},
+        **changes,
     )

@@ -32,13 +32,13 @@ def problems(repository: Repository) -> list[str]:
     return [f"{each.location} {each.message}" for each in rules.evidence(Project(repository, {}))]
 
 
-def _checked(repository: Repository) -> list[str]:
+def _promotion_findings(repository: Repository) -> list[str]:
     """What `harness check` says of promotions, all rules asked."""
     promotion = (f for f in engine.check(repository).findings if f.rule.startswith("promotion/"))
     return [f"{each.location.path} {each.rule} {each.message}" for each in promotion]
 
 
-def unverified(repository: Repository) -> list[str]:
+def verifiability_problems(repository: Repository) -> list[str]:
     return [each.message for each in rules.evidence_is_verifiable(Project(repository, {}))]
 
 
@@ -98,7 +98,7 @@ def production(clone: Clone, key: Path, monkeypatch: pytest.MonkeyPatch) -> Prod
 
 def test_promotion_is_fine_and_nothing_else_is_said(production: Production) -> None:
     production.clone.merge(BRANCH)
-    assert _checked(production.repository) == []
+    assert _promotion_findings(production.repository) == []
     assert history.pins(production.repository, "production")[0].signed_by == "ada@example.com"
 
 
@@ -116,12 +116,12 @@ def test_promotion_stays_fine_when_its_key_and_its_reports_are_history(
 def test_pointer_that_was_moved_by_hand_is_found(clone: Clone) -> None:
     commit = clone.change(321)
     clone.pin(commit)
-    assert _checked(clone.repository) == [
+    assert _promotion_findings(clone.repository) == [
         f"{POINTER} promotion/evidence no evidence of {commit[:12]}"
     ]
 
 
-def _changed(evidence: Evidence, **changes: object) -> str:
+def _evidence_text(evidence: Evidence, **changes: object) -> str:
     return Evidence.model_validate(evidence.model_dump() | changes).as_text()
 
 
@@ -133,43 +133,45 @@ FORGED: dict[str, tuple[Callable[[Evidence], str], str]] = {
     ),
     "no JSON": (lambda _: "yes\n", ".json:1 Invalid JSON"),
     "a gate that refused": (
-        lambda evidence: _changed(evidence, gates=[REFUSED, *evidence.gates]),
+        lambda evidence: _evidence_text(evidence, gates=[REFUSED, *evidence.gates]),
         "gate soak was not passed: Ready for 0.1 h",
     ),
     "a gate twice": (
-        lambda evidence: _changed(evidence, gates=[*evidence.gates, evidence.gates[0]]),
+        lambda evidence: _evidence_text(evidence, gates=[*evidence.gates, evidence.gates[0]]),
         "duplicate gate checkout",
     ),
     "a gate that was left out": (
-        lambda evidence: _changed(evidence, gates=[x for x in evidence.gates if x.name != "soak"]),
+        lambda evidence: _evidence_text(
+            evidence, gates=[x for x in evidence.gates if x.name != "soak"]
+        ),
         "lacks the gates soak",
     ),
     "another commit": (
-        lambda evidence: _changed(evidence, commit="c" * 40),
+        lambda evidence: _evidence_text(evidence, commit="c" * 40),
         "is evidence of cccccccccccc",
     ),
     "another environment": (
-        lambda evidence: _changed(evidence, environment="staging"),
+        lambda evidence: _evidence_text(evidence, environment="staging"),
         "is evidence of staging, not of production",
     ),
     "another release": (
-        lambda evidence: _changed(evidence, digest="d" * 64),
+        lambda evidence: _evidence_text(evidence, digest="d" * 64),
         "is of release dddddddddddd",
     ),
     "decided a month ago": (
-        lambda evidence: _changed(evidence, decided=cases.hours_ago(720).isoformat()),
+        lambda evidence: _evidence_text(evidence, decided=cases.hours_ago(720).isoformat()),
         "decided 720.2 h before the merge, 24 h are allowed",
     ),
     "decided tomorrow": (
-        lambda evidence: _changed(evidence, decided=cases.hours_ago(-24).isoformat()),
+        lambda evidence: _evidence_text(evidence, decided=cases.hours_ago(-24).isoformat()),
         "decided after the merge",
     ),
     "decided nowhen": (
-        lambda evidence: _changed(evidence, decided="2026-11-26T12:00:00"),
+        lambda evidence: _evidence_text(evidence, decided="2026-11-26T12:00:00"),
         "'2026-11-26T12:00:00' is not a time",
     ),
     "reports of last month": (
-        lambda evidence: _changed(
+        lambda evidence: _evidence_text(
             evidence,
             reports=[
                 x.model_copy(update={"started": cases.hours_ago(720).isoformat()})
@@ -193,7 +195,7 @@ def test_evidence_that_says_something_else_is_found_at_its_line(
 
 
 def test_line_is_that_of_the_key(production: Production) -> None:
-    text = _changed(production.evidence, digest="d" * 64)
+    text = _evidence_text(production.evidence, digest="d" * 64)
     production.move(text, production.key)
     (problem,) = problems(production.repository)
     line = int(problem.split(" ")[0].rpartition(":")[2])
@@ -229,7 +231,7 @@ def test_evidence_without_a_signature_is_found(production: Production) -> None:
 
 def test_evidence_that_is_edited_after_the_merge_is_found(production: Production) -> None:
     production.clone.merge(BRANCH)
-    production.path.write_text(_changed(production.evidence, accepted=["everything"]))
+    production.path.write_text(_evidence_text(production.evidence, accepted=["everything"]))
     (problem,) = problems(production.repository)
     assert "does not match" in problem
 
@@ -260,7 +262,7 @@ def test_signer_of_the_same_pull_request_does_not_count(production: Production) 
 def test_gates_of_the_same_pull_request_do_not_count(production: Production) -> None:
     def change() -> None:
         production.clone.edit(GATES, "signedReports: true", "signedReports: false\nmergeHours: 999")
-        old = _changed(production.evidence, decided=cases.hours_ago(30).isoformat())
+        old = _evidence_text(production.evidence, decided=cases.hours_ago(30).isoformat())
         production.write(old, None)
 
     _pull_request(production, change)
@@ -282,7 +284,7 @@ def test_merge_in_a_freeze_is_found(production: Production) -> None:
     saturday = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
     production.set_clock(saturday)
     decided = (saturday - datetime.timedelta(hours=1)).isoformat()
-    production.move(_changed(production.evidence, decided=decided), production.key)
+    production.move(_evidence_text(production.evidence, decided=decided), production.key)
     (problem,) = problems(production.repository)
     assert "merged at 2026-11-28 12:00 UTC, in a freeze: weekend" in problem
 
@@ -290,7 +292,9 @@ def test_merge_in_a_freeze_is_found(production: Production) -> None:
 def test_freeze_that_was_overridden_is_fine(production: Production) -> None:
     saturday = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
     production.set_clock(saturday)
-    text = _changed(production.evidence, decided=saturday.isoformat(), override="the site is down")
+    text = _evidence_text(
+        production.evidence, decided=saturday.isoformat(), override="the site is down"
+    )
     production.move(text, production.key)
     assert problems(production.repository) == []
 
@@ -304,7 +308,7 @@ def test_what_waits_is_judged_by_the_clock(production: Production) -> None:
     fresh = [x.model_copy(update={"started": now.isoformat()}) for x in production.evidence.reports]
     for decided, message in ((now, []), (now - DAY * 2, ["decided 48.0 h before the merge"])):
         production.write(
-            _changed(production.evidence, decided=decided.isoformat(), reports=fresh),
+            _evidence_text(production.evidence, decided=decided.isoformat(), reports=fresh),
             production.key,
         )
         reported = problems(production.repository)
@@ -315,7 +319,9 @@ def test_evidence_of_version_one_is_verified_with_the_gates_of_its_time(
     production: Production,
 ) -> None:
     first = [x for x in production.evidence.gates if x.name in record.GATES[1]]
-    production.move(_changed(production.evidence, schema_version=1, gates=first), production.key)
+    production.move(
+        _evidence_text(production.evidence, schema_version=1, gates=first), production.key
+    )
     assert problems(production.repository) == []
 
 
@@ -363,7 +369,7 @@ def test_checkout_without_history_says_what_it_cannot_verify(
     url = f"file://{production.clone.origin.folder}"
     Git(tmp_path).run("clone", "--quiet", "--depth=1", url, str(shallow))
     assert problems(Repository(shallow)) == []
-    assert unverified(Repository(shallow)) == [
+    assert verifiability_problems(Repository(shallow)) == [
         f"the evidence of {production.commit[:12]} cannot be verified: a shallow clone"
     ]
     forged = shallow / pointer.evidence("production", production.commit)
@@ -380,9 +386,11 @@ def test_first_commit_that_pins_says_that_nothing_was_before(
     git.run("reset", "--quiet", "--hard", first)
     git.run("push", "--quiet", "--force", "origin", "main")
     assert problems(production.repository) == []
-    (message,) = unverified(production.repository)
+    (message,) = verifiability_problems(production.repository)
     assert message.endswith("the first commit of this history pins it already")
-    assert _checked(production.repository) == [f"{POINTER} promotion/unverified {message}"]
+    assert _promotion_findings(production.repository) == [
+        f"{POINTER} promotion/unverified {message}"
+    ]
     assert not any(
         each.rule.startswith("promotion/") for each in engine.check(production.repository).errors
     ), "reported, and not failed"

@@ -58,7 +58,7 @@ def pod(
     }
 
 
-def killed(hours: float, count: int = 3) -> dict[str, Any]:
+def oom_killed_status(hours: float, count: int = 3) -> dict[str, Any]:
     """A container that was killed for its memory, and runs again."""
     last = {"reason": "OOMKilled", "exitCode": 137, "finishedAt": at(hours)}
     running = {"running": {"startedAt": at(hours + 0.01)}}
@@ -74,7 +74,7 @@ def test_quiet_cluster_has_none() -> None:
 
 
 def test_container_that_was_killed_says_how_often_why_and_when() -> None:
-    (only,) = look(pod(killed(20), ready=20.1))
+    (only,) = look(pod(oom_killed_status(20), ready=20.1))
     who, why = only.split(" was ")
     assert who == "Pod torchserve/a, container server,"
     assert why == "restarted 3 times, the last: OOMKilled (exit code 137), 2026-11-27 08:00 UTC"
@@ -87,7 +87,7 @@ def test_restart_whose_end_nobody_remembers_counts_from_the_start_after_it() -> 
 
 
 def test_sidecar_that_is_an_init_container_counts() -> None:
-    (only,) = look(pod(initContainerStatuses=[killed(5)], ready=0.1))
+    (only,) = look(pod(initContainerStatuses=[oom_killed_status(5)], ready=0.1))
     assert "OOMKilled" in only
 
 
@@ -117,11 +117,11 @@ def test_evicted_pod_that_still_lies_there_counts() -> None:
 def test_what_no_release_brings_and_what_may_try_again_is_left_out(
     changes: dict[str, str],
 ) -> None:
-    assert look(pod(killed(20), ready=20.1, **changes)) == []
+    assert look(pod(oom_killed_status(20), ready=20.1, **changes)) == []
 
 
 def test_pod_that_is_being_removed_is_left_out() -> None:
-    going = pod(killed(20))
+    going = pod(oom_killed_status(20))
     going["metadata"]["deletionTimestamp"] = at(21)
     assert look(going) == []
 
@@ -142,6 +142,8 @@ def test_deployment_that_was_short_of_pods_says_until_when() -> None:
 
 def test_newest_is_first() -> None:
     first, second, third = look(
-        pod(killed(3), ready=0.1), pod(killed(9), ready=0.1), deployments=(deployment(6),)
+        pod(oom_killed_status(3), ready=0.1),
+        pod(oom_killed_status(9), ready=0.1),
+        deployments=(deployment(6),),
     )
     assert ("21:00" in first, "18:00" in second, "15:00" in third) == (True, True, True)

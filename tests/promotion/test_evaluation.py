@@ -25,17 +25,17 @@ from tests.promotion.cases import (
     NOW,
     PROFILE,
     candidate,
-    failed,
     gate_inputs,
     gates,
     hours_ago,
     load_proof,
     load_report,
+    oom_killed,
     profile,
     proof,
     running,
     smoke_text,
-    stored,
+    stored_reports,
     with_load,
 )
 
@@ -107,7 +107,7 @@ SPOILED = {
     "killed meanwhile": (
         "soak",
         "Ready for 2.0 h, 24 h are required: Pod torchserve/a, container torchserve, was OOMKilled",
-        gate_inputs(running=running(disturbances=(failed(2), failed(3)))),
+        gate_inputs(running=running(disturbances=(oom_killed(2), oom_killed(3)))),
     ),
     "no record of pods": (
         "soak",
@@ -229,7 +229,10 @@ FAILED = {"name": "gpus", "outcome": "failed", "seconds": 1}
     ],
 )
 def test_smoke_test_that_does_not_count(changes: dict[str, object], message: str) -> None:
-    reports = {"loadtest": stored(load_proof()), "smoke": stored(proof(smoke_text(**changes)))}
+    reports = {
+        "loadtest": stored_reports(load_proof()),
+        "smoke": stored_reports(proof(smoke_text(**changes))),
+    }
     assert message in refusals(gate_inputs(reports=reports))["smoke test"]
 
 
@@ -265,7 +268,7 @@ def key(tmp_path: Path) -> Path:
     return path
 
 
-def _signed(report: Report, key: Path) -> tuple[str, str]:
+def _sign(report: Report, key: Path) -> tuple[str, str]:
     text = report.model_dump_json()
     return text, signature.sign(text, key, signature.EVIDENCE)
 
@@ -275,38 +278,38 @@ def _strict(key: Path, text: str, *signed: str) -> GateInputs:
     smoke = smoke_text()
     smoke_signed = signature.sign(smoke, key, signature.EVIDENCE)
     reports = {
-        "loadtest": stored(report_file.read(text, "report.json", signed)),
-        "smoke": stored(report_file.read(smoke, "smoke.json", [smoke_signed])),
+        "loadtest": stored_reports(report_file.read(text, "report.json", signed)),
+        "smoke": stored_reports(report_file.read(smoke, "smoke.json", [smoke_signed])),
     }
     return gate_inputs(reports=reports, signers=signers, gates=gates(signedReports=True))
 
 
 def test_signed_report_counts(key: Path) -> None:
-    strict = _strict(key, *_signed(load_report(), key))
+    strict = _strict(key, *_sign(load_report(), key))
     assert refusals(strict) == {}
     assert evaluation.signer_of(strict, strict.reports["loadtest"].proofs[0]) == "ci@example.com"
 
 
 def test_report_edited_by_hand_is_refusals(key: Path) -> None:
-    text, signed = _signed(load_report(verdict="fail", reasons=["slow"]), key)
+    text, signed = _sign(load_report(verdict="fail", reasons=["slow"]), key)
     edited = text.replace('"verdict":"fail"', '"verdict":"pass"')
     assert "does not match" in refusals(_strict(key, edited, signed))["load test"]
 
 
 def test_unsigned_report_is_refusals(key: Path) -> None:
-    text, _ = _signed(load_report(), key)
+    text, _ = _sign(load_report(), key)
     assert "is not signed" in refusals(_strict(key, text))["load test"]
 
 
 def test_report_counts_while_one_of_its_signatures_does(key: Path, tmp_path: Path) -> None:
-    text, signed = _signed(load_report(), key)
+    text, signed = _sign(load_report(), key)
     assert refusals(_strict(key, text, "no signature", signed)) == {}
 
 
 def test_expired_key_signs_nothing_whatever_age_the_report_claims(
     key: Path,
 ) -> None:
-    strict = _strict(key, *_signed(load_report(started=hours_ago(25).isoformat()), key))
+    strict = _strict(key, *_sign(load_report(started=hours_ago(25).isoformat()), key))
     assert refusals(strict) == {}
     yesterday = f'ada valid-before="{hours_ago(24):%Y%m%d%H%M%SZ}"'
     expired = Signers(f"{yesterday} {key.with_suffix('.pub').read_text()}")
@@ -315,18 +318,18 @@ def test_expired_key_signs_nothing_whatever_age_the_report_claims(
 
 def test_unreadable_file_is_left_out_and_reported() -> None:
     junk = ("staging/x.json is no report",)
-    reports = gate_inputs().reports | {"loadtest": stored(load_proof(), unreadable=junk)}
+    reports = gate_inputs().reports | {"loadtest": stored_reports(load_proof(), unreadable=junk)}
     gates = {
         gate.name: gate.found for gate in evaluation.evaluate_gates(gate_inputs(reports=reports))
     }
     assert gates["load test"].endswith("; left out, 1 unreadable: staging/x.json is no report")
-    nothing = gate_inputs().reports | {"smoke": stored(unreadable=junk)}
+    nothing = gate_inputs().reports | {"smoke": stored_reports(unreadable=junk)}
     assert "staging/x.json" in refusals(gate_inputs(reports=nothing))["smoke test"]
 
 
 def test_failure_before_the_soak_is_forgotten() -> None:
     gates = evaluation.evaluate_gates(
-        gate_inputs(running=running(disturbances=(failed(25), failed(29))))
+        gate_inputs(running=running(disturbances=(oom_killed(25), oom_killed(29))))
     )
     assert next(gate for gate in gates if gate.name == "soak").found.startswith("Ready for 25.0 h")
 

@@ -36,7 +36,7 @@ def _file(folder: Path, **changes: object) -> Path:
     return path
 
 
-def _allowed(key: Path, options: str = "") -> Signers:
+def _signers(key: Path, options: str = "") -> Signers:
     return Signers(f"ada {options} {key.with_suffix('.pub').read_text()}")
 
 
@@ -46,7 +46,7 @@ NOBODY = Signers("")
 def test_reports_come_back_newest_first_with_their_signatures(
     store: EvidenceStore, tmp_path: Path, key: Path
 ) -> None:
-    signers = _allowed(key)
+    signers = _signers(key)
     old = evidence_store.add(store, "staging", _file(tmp_path), key, signers)
     later = _file(tmp_path, started=cases.hours_ago(1).isoformat())
     new = evidence_store.add(store, "staging", later, None, signers)
@@ -59,8 +59,8 @@ def test_reports_come_back_newest_first_with_their_signatures(
 
 
 def test_same_report_again_changes_nothing(store: EvidenceStore, tmp_path: Path, key: Path) -> None:
-    first = evidence_store.add(store, "staging", _file(tmp_path), key, _allowed(key))
-    second = evidence_store.add(store, "staging", _file(tmp_path), key, _allowed(key))
+    first = evidence_store.add(store, "staging", _file(tmp_path), key, _signers(key))
+    second = evidence_store.add(store, "staging", _file(tmp_path), key, _signers(key))
     assert first.name == second.name
     assert len(store.names("staging/")) == 2
 
@@ -69,7 +69,7 @@ def test_same_report_again_changes_nothing(store: EvidenceStore, tmp_path: Path,
 def test_key_that_may_not_sign_leaves_nothing_in_the_store(
     store: EvidenceStore, tmp_path: Path, key: Path, options: str | None
 ) -> None:
-    signers = NOBODY if options is None else _allowed(key, options)
+    signers = NOBODY if options is None else _signers(key, options)
     with pytest.raises(InputError, match="may not sign for evidence@torchserve"):
         evidence_store.add(store, "staging", _file(tmp_path), key, signers)
     assert store.names("staging/") == []
@@ -80,7 +80,7 @@ def test_signature_by_another_key_stands_beside_the_first(
 ) -> None:
     other = new_key(tmp_path / "other")
     for each in (other, key):
-        evidence_store.add(store, "staging", _file(tmp_path), each, _allowed(each))
+        evidence_store.add(store, "staging", _file(tmp_path), each, _signers(each))
     (proof,) = evidence_store.of(store, "staging", cases.DIGEST, "loadtest").proofs
     assert len(proof.signatures) == 2
 

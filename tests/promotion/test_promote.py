@@ -32,8 +32,8 @@ def gate_inputs(clone: Clone, commit: str, **changes: object) -> GateInputs:
         running_digest=source_digest,
         reported={commit: cases.ReportedCommit(cases.hours_ago(100), source_digest)},
         reports={
-            "loadtest": cases.stored(cases.load_proof(release=release)),
-            "smoke": cases.stored(cases.proof(cases.smoke_text(release=release))),
+            "loadtest": cases.stored_reports(cases.load_proof(release=release)),
+            "smoke": cases.stored_reports(cases.proof(cases.smoke_text(release=release))),
         },
         candidate=cases.rendered_candidate(clone.repository, commit),
     )
@@ -107,7 +107,7 @@ def test_newer_report_updates_the_branch(clone: Clone) -> None:
     inputs = gate_inputs(clone, commit)
     release = inputs.reports["loadtest"].proofs[0].report.release
     newer = cases.load_proof(started=cases.hours_ago(1).isoformat(), release=release)
-    reports = {**inputs.reports, "loadtest": cases.stored(newer)}
+    reports = {**inputs.reports, "loadtest": cases.stored_reports(newer)}
     second = promote.promote(
         clone.repository, dataclasses.replace(inputs, reports=reports), branch(clone), None
     )
@@ -156,7 +156,7 @@ def test_evidence_has_to_be_signed_where_reports_have_to_be(clone: Clone, key: P
     commit = clone.change(321)
     inputs = gate_inputs(clone, commit)
     signed = {
-        kind: cases.stored(
+        kind: cases.stored_reports(
             cases.proof(each.text, signature.sign(each.text, key, signature.EVIDENCE))
         )
         for kind, reports in inputs.reports.items()

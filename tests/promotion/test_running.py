@@ -42,7 +42,7 @@ def test_failure_in_between_begins_anew() -> None:
 
 
 def test_what_was_seen_is_read_as_it_was_written(tmp_path: Path) -> None:
-    state, path = cases.running(disturbances=(cases.failed(3),)), tmp_path / "seen.json"
+    state, path = cases.running(disturbances=(cases.oom_killed(3),)), tmp_path / "seen.json"
     running.write(state, path)
     assert running.read(path) == state
 
@@ -58,7 +58,7 @@ def test_what_an_older_harness_wrote_says_nothing_of_pods(tmp_path: Path) -> Non
 
 def test_soak_counts_from_the_last_that_failed() -> None:
     def since(*hours: float) -> Running:
-        return cases.running(disturbances=tuple(map(cases.failed, hours)))
+        return cases.running(disturbances=tuple(map(cases.oom_killed, hours)))
 
     assert since().steady_since == cases.hours_ago(30)
     assert since(4, 9).steady_since == cases.hours_ago(4)

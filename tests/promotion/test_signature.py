@@ -31,14 +31,14 @@ def key(tmp_path: Path) -> Callable[[str], Path]:
     return key
 
 
-def allowed(key: Path, options: str = "") -> str:
+def signer_line(key: Path, options: str = "") -> str:
     return f"{key.name}@example.com {options} {key.with_suffix('.pub').read_text()}"
 
 
 def test_signer_is_named(key: Callable[[str], Path]) -> None:
     mine, other = key("mine"), key("other")
     signed = signature.sign(TEXT, mine, EVIDENCE)
-    who = Signers(allowed(other) + allowed(mine)).verify(TEXT, signed, EVIDENCE, NOW)
+    who = Signers(signer_line(other) + signer_line(mine)).verify(TEXT, signed, EVIDENCE, NOW)
     assert who == "mine@example.com"
 
 
@@ -46,19 +46,19 @@ def test_changed_text_is_refused(key: Callable[[str], Path]) -> None:
     mine = key("mine")
     signed = signature.sign(TEXT, mine, EVIDENCE)
     with pytest.raises(InputError, match="does not match"):
-        Signers(allowed(mine)).verify(TEXT.replace("pass", "fail"), signed, EVIDENCE, NOW)
+        Signers(signer_line(mine)).verify(TEXT.replace("pass", "fail"), signed, EVIDENCE, NOW)
 
 
 def test_key_that_may_not_sign_is_refused(key: Callable[[str], Path]) -> None:
     signed = signature.sign(TEXT, key("stranger"), EVIDENCE)
-    for text in (allowed(key("mine")), "", "# nobody\n"):
+    for text in (signer_line(key("mine")), "", "# nobody\n"):
         with pytest.raises(InputError, match="not signed by an allowed signer"):
             Signers(text).verify(TEXT, signed, EVIDENCE, NOW)
 
 
 def test_key_for_reports_signs_no_release(key: Callable[[str], Path]) -> None:
     mine = key("mine")
-    signers = Signers(allowed(mine, f'namespaces="{EVIDENCE}"'))
+    signers = Signers(signer_line(mine, f'namespaces="{EVIDENCE}"'))
     assert signers.verify(TEXT, signature.sign(TEXT, mine, EVIDENCE), EVIDENCE, NOW)
     with pytest.raises(InputError):
         signers.verify(TEXT, signature.sign(TEXT, mine, RELEASE), RELEASE, NOW)
@@ -68,7 +68,7 @@ def test_key_for_reports_signs_no_release(key: Callable[[str], Path]) -> None:
 
 def test_key_counts_while_it_is_valid(key: Callable[[str], Path]) -> None:
     mine = key("mine")
-    signers = Signers(allowed(mine, 'valid-before="20261101"'))
+    signers = Signers(signer_line(mine, 'valid-before="20261101"'))
     signed = signature.sign(TEXT, mine, EVIDENCE)
     assert signers.verify(TEXT, signed, EVIDENCE, NOW - datetime.timedelta(days=60))
     with pytest.raises(InputError):
@@ -78,7 +78,7 @@ def test_key_counts_while_it_is_valid(key: Callable[[str], Path]) -> None:
 @pytest.mark.parametrize("signed", ["", "no signature\n", "-----BEGIN SSH SIGNATURE-----\n"])
 def test_what_is_no_signature_is_refused(key: Callable[[str], Path], signed: str) -> None:
     with pytest.raises(InputError):
-        Signers(allowed(key("mine"))).verify(TEXT, signed, EVIDENCE, NOW)
+        Signers(signer_line(key("mine"))).verify(TEXT, signed, EVIDENCE, NOW)
 
 
 def test_key_by_a_pipe_is_never_a_file(key: Callable[[str], Path], tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_key_by_a_pipe_is_never_a_file(key: Callable[[str], Path], tmp_path: Pat
         written = pool.submit(pipe.write_bytes, mine.read_bytes())
         signed = signature.sign(TEXT, pipe, EVIDENCE)
         written.result()
-    assert Signers(allowed(mine)).verify(TEXT, signed, EVIDENCE, NOW) == "mine@example.com"
+    assert Signers(signer_line(mine)).verify(TEXT, signed, EVIDENCE, NOW) == "mine@example.com"
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.pub", "pipe"}
 
 
@@ -111,7 +111,7 @@ def test_key_that_would_not_count_is_refused_with_its_line(
     key: Callable[[str], Path], options: str | None, namespace: str, message: str
 ) -> None:
     mine = key("mine")
-    signers = Signers("" if options is None else allowed(mine, options))
+    signers = Signers("" if options is None else signer_line(mine, options))
     with pytest.raises(InputError, match=message) as refused:
         signers.require(mine, namespace, NOW)
     kind, public, _ = mine.with_suffix(".pub").read_text().split()
@@ -120,7 +120,7 @@ def test_key_that_would_not_count_is_refused_with_its_line(
 
 def test_key_that_counts_is_named(key: Callable[[str], Path]) -> None:
     mine = key("mine")
-    assert Signers(allowed(mine)).require(mine, RELEASE, NOW) == "mine@example.com"
+    assert Signers(signer_line(mine)).require(mine, RELEASE, NOW) == "mine@example.com"
 
 
 def test_fingerprint_is_of_the_key_and_not_of_what_it_signs(key: Callable[[str], Path]) -> None:

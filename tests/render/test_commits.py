@@ -18,7 +18,7 @@ def committed(miniature: Miniature) -> Miniature:
     return miniature
 
 
-def _crossed(miniature: Miniature) -> list[str]:
+def _version_skews(miniature: Miniature) -> list[str]:
     renderer = Renderer(miniature.repository)
     commit = version_skew.previous(miniature.repository)
     assert commit is not None
@@ -73,7 +73,7 @@ def test_an_old_chart_that_refuses_a_new_value_is_found(committed: Miniature) ->
     schema.write_text(schema.read_text().replace('"port": {}', '"port": {}, "colour": {}'))
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
     assert committed.render().faults == ()
-    (message,) = _crossed(committed)
+    (message,) = _version_skews(committed)
     assert message.startswith("chart of ")
     assert "colour" in message
 
@@ -86,10 +86,10 @@ def test_an_old_chart_never_meets_values_that_come_with_another_spec_of_it(
     committed.commit()
     committed.edit("apps/chart/templates/deployment.yaml", _FORBIDDEN, "app: web\n    spec")
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
-    assert len(_crossed(committed)) == 1
+    assert len(_version_skews(committed)) == 1
     base = "apps/base/helmrelease.yaml"
     committed.edit(base, "chart: ./apps/chart", "chart: ./apps/chart\n      interval: 2m")
-    assert _crossed(committed) == []
+    assert _version_skews(committed) == []
 
 
 _FORBIDDEN = 'app: web\n{{ if .Values.colour }}{{ fail "no colour" }}{{ end }}\n    spec'
@@ -99,7 +99,7 @@ def test_a_new_chart_that_needs_a_new_value_is_found(committed: Miniature) -> No
     committed.edit("apps/chart/templates/deployment.yaml", "app: web\n    spec", _REQUIRED)
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: red")
     assert committed.render().faults == ()
-    (message,) = _crossed(committed)
+    (message,) = _version_skews(committed)
     assert message.startswith("this chart with the values of ")
 
 
@@ -109,7 +109,7 @@ _REQUIRED = 'app: web\n        colour: {{ required "colour" .Values.colour }}\n 
 def test_a_value_with_a_default_crosses_in_peace(committed: Miniature) -> None:
     committed.edit("apps/chart/values.yaml", "replicas: 1", "replicas: 1\ncolour: red")
     committed.edit(HELMRELEASE, "replicas: 2", "replicas: 2\n    colour: blue")
-    assert _crossed(committed) == []
+    assert _version_skews(committed) == []
 
 
 def test_the_difference_names_fields_and_dangers(committed: Miniature) -> None:

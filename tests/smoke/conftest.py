@@ -128,7 +128,7 @@ def installation(served: Served, tmp_path: Path) -> Iterator[Installation]:
     """An installation in which all is well."""
     snapshot = config.load(served.checkout, "local", served.checkout.built_models / "lock.yaml")
     folder = _pod(served, snapshot, tmp_path / "pod")
-    state, rendered = State(), _rendered(snapshot)
+    state, rendered = State(), _rendered_objects(snapshot)
     answers = {"status": 401}
     with _gateway(answers) as port, serving(state, tmp_path / "kubeconfig"):
         state.add(*copy.deepcopy(rendered), *_live(port))
@@ -196,14 +196,14 @@ def _environment(rendered: list[dict[str, Any]]) -> Environment:
     return Environment("staging", "candidate", tuple(objects))
 
 
-def _named(kind: str, version: str, name: str, **rest: Any) -> dict[str, Any]:
+def _object(kind: str, version: str, name: str, **rest: Any) -> dict[str, Any]:
     labels = rest.pop("labels", {})
     where = {"namespace": rest.pop("namespace", "torchserve")}
     metadata = {"name": name, "labels": labels, "generation": 1, **where}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **rest}
 
 
-def _rendered(snapshot: config.ConfigSnapshot) -> list[dict[str, Any]]:
+def _rendered_objects(snapshot: config.ConfigSnapshot) -> list[dict[str, Any]]:
     """What Git says, as far as the suite looks."""
     files = [file.entry() for file in snapshot.model_files]
     carried = {
@@ -227,9 +227,9 @@ def _rendered(snapshot: config.ConfigSnapshot) -> list[dict[str, Any]]:
         "parentRefs": [{"name": "torchserve", "namespace": "envoy-gateway-system"}],
     }
     return [
-        _named("Deployment", "apps/v1", "torchserve", spec={"template": template}),
-        _named("PersistentVolume", "v1", "torchserve-model-store", spec={"csi": csi}),
-        _named(
+        _object("Deployment", "apps/v1", "torchserve", spec={"template": template}),
+        _object("PersistentVolume", "v1", "torchserve-model-store", spec={"csi": csi}),
+        _object(
             "HTTPRoute",
             "gateway.networking.k8s.io/v1",
             "torchserve",
@@ -247,7 +247,7 @@ def _live(gateway: int) -> list[dict[str, Any]]:
     volume = {"name": "model-store", "persistentVolumeClaim": {"claimName": "model-store"}}
     labels = {"app.kubernetes.io/name": "torchserve", "app.kubernetes.io/component": "server"}
     counts = dict.fromkeys(("desiredNumberScheduled", "numberReady", "updatedNumberScheduled"), 1)
-    pod = _named("Pod", "v1", POD, labels=labels)
+    pod = _object("Pod", "v1", POD, labels=labels)
     pod["spec"] = {
         "containers": [
             {
@@ -264,17 +264,17 @@ def _live(gateway: int) -> list[dict[str, Any]]:
     kustomize, helm = "kustomize.toolkit.fluxcd.io/v1", "helm.toolkit.fluxcd.io/v2"
     return [
         pod,
-        _named("Kustomization", kustomize, "torchserve", **copy.deepcopy(flux)),
-        _named("HelmRelease", helm, "torchserve", **copy.deepcopy(flux)),
-        _named("Node", "v1", "gpu-0", labels={"nvidia.com/gpu.present": "true"}, status=gpu_node),
-        _named(
+        _object("Kustomization", kustomize, "torchserve", **copy.deepcopy(flux)),
+        _object("HelmRelease", helm, "torchserve", **copy.deepcopy(flux)),
+        _object("Node", "v1", "gpu-0", labels={"nvidia.com/gpu.present": "true"}, status=gpu_node),
+        _object(
             "DaemonSet", "apps/v1", "nvidia-device-plugin", namespace="nvidia", status=counts,
             labels={"app.kubernetes.io/name": "nvidia-device-plugin"},
         ),
-        _named("PersistentVolumeClaim", "v1", "model-store",
+        _object("PersistentVolumeClaim", "v1", "model-store",
                spec={"volumeName": "torchserve-model-store"}),
-        _named("PodDisruptionBudget", "policy/v1", "torchserve", status={"disruptionsAllowed": 1}),
-        _named("Gateway", "gateway.networking.k8s.io/v1", "torchserve",
+        _object("PodDisruptionBudget", "policy/v1", "torchserve", status={"disruptionsAllowed": 1}),
+        _object("Gateway", "gateway.networking.k8s.io/v1", "torchserve",
                namespace="envoy-gateway-system", spec={"listeners": listeners},
                status={"addresses": [{"type": "IPAddress", "value": "127.0.0.1"}]}),
     ]  # fmt: skip

@@ -29,7 +29,7 @@ def repository(
     return tiny
 
 
-def written(checkout: Repository, env: str = "local") -> dict[str, object]:
+def written_report(checkout: Repository, env: str = "local") -> dict[str, object]:
     folder = checkout.build / "smoke" / env
     assert (folder / "report.junit.xml").is_file()
     report: dict[str, object] = json.loads((folder / "report.json").read_text())
@@ -44,7 +44,7 @@ def test_the_embedded_server_passes(
     output = capsys.readouterr().out
     assert output.startswith("verdict: pass\n")
     assert "– every node is ready: the embedded server stands in no cluster" in output
-    report = written(repository)
+    report = written_report(repository)
     assert (report["target"], report["embedded"], report["release"]) == ("embedded", True, None)
 
 
@@ -57,7 +57,7 @@ def test_a_model_that_cannot_be_served_is_a_failure_of_its_own(
     report = json.loads(capsys.readouterr().out)
     assert (report["verdict"], report["embedded"]) == ("fail", True)
     assert "the weights have the wrong shape" in report["tests"][0]["why"]
-    assert written(repository) == report
+    assert written_report(repository) == report
 
 
 @pytest.mark.torchserve
@@ -73,7 +73,7 @@ def test_without_a_local_cluster_it_says_how(
 ) -> None:
     assert cli.main(["smoke"]) == 3
     assert "make cluster" in capsys.readouterr().out
-    assert written(repository)["verdict"] == "invalid"
+    assert written_report(repository)["verdict"] == "invalid"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_cluster_that_cannot_be_judged_is_no_verdict(
 ) -> None:
     state.add(*objects)
     assert cli.main(["smoke", "--context", "staging"]) == 3
-    report = written(repository)
+    report = written_report(repository)
     assert (report["verdict"], report["target"]) == ("invalid", "staging")
     assert why in str(report["tests"])
 
@@ -150,7 +150,7 @@ def test_a_release_that_this_checkout_lacks_fails_what_compares_with_it(
     subprocess.run(["git", "init", "--quiet"], check=True)
     state.add(site("local"), *flux("c" * 40))
     assert cli.main(["smoke", "--context", "staging"]) == 1
-    report = written(repository)
+    report = written_report(repository)
     release = report["release"]
     assert isinstance(release, dict)
     assert (release["commit"], release["digest"]) == ("c" * 40, None)

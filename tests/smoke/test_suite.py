@@ -76,7 +76,7 @@ def budget_allows_nothing(at: Installation) -> None:
     at.state.one("PodDisruptionBudget", "torchserve")["status"]["disruptionsAllowed"] = 0
 
 
-def restarted(at: Installation, times: int) -> None:
+def restart(at: Installation, times: int) -> None:
     last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     container = {"name": "torchserve", "restartCount": times, "lastState": last}
     at.state.one("Pod", POD)["status"]["containerStatuses"] = [container]
@@ -89,7 +89,7 @@ def restarted(at: Installation, times: int) -> None:
     "logs deploy/torchserve --previous",
 )
 def server_restarts_again_and_again(at: Installation) -> None:
-    restarted(at, 4)
+    restart(at, 4)
 
 
 @fault(
@@ -245,7 +245,7 @@ def test_a_fault_fails_its_check_and_no_other(installation: Installation, name: 
 
 
 def test_a_server_that_restarted_a_few_times_passes_with_a_note(installation: Installation) -> None:
-    restarted(installation, 2)
+    restart(installation, 2)
     report = installation.check("cluster")
     notes = [each.why for each in report.tests if each.name == "servers keep running"]
     assert notes == [f"{POD} restarted 2 times, last: OOMKilled, exit 137"]

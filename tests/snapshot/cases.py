@@ -60,3 +60,8 @@ PAIRS = st.builds(
 MODEL_SETS = st.builds(
     _models, st.text(f"{_NAME}/", max_size=24), st.binary(min_size=1, max_size=12)
 )
+AT_LEAST_ONE_MODEL = st.builds(
+    _models,
+    st.text(f"{_NAME}/", max_size=20).map("a/1/{}".format),
+    st.binary(min_size=1, max_size=12),
+)

@@ -106,7 +106,7 @@ class State:
             for each in self.objects
             if each["kind"] == kind
             and namespace in ("", each["metadata"].get("namespace"))
-            and _selected(each, query.get("labelSelector", [""])[0])
+            and _is_selected(each, query.get("labelSelector", [""])[0])
         ]
         if rest[1:] == ["eviction"]:
             assert query["dryRun"] == ["All"], "a smoke test may not evict anybody"
@@ -136,7 +136,7 @@ class State:
         return 200, named[0]
 
 
-def _selected(value: Object, selector: str) -> bool:
+def _is_selected(value: Object, selector: str) -> bool:
     labels = value["metadata"].get("labels", {})
     pairs = [each.partition("=") for each in selector.split(",") if each]
     return all(labels.get(name) == expected for name, _, expected in pairs)

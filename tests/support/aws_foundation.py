@@ -68,7 +68,9 @@ class Foundation:
         same = {n: v for n, v in request.headers.items() if n.lower() != "content-length"}
         self._forward(Request("POST", "/", {**same, **headers}, body, request.service, ""))
 
-    def _kept(self, request: Request, kind: str, listed: Callable[[dict], object]) -> Reply:
+    def _part_of_cluster(
+        self, request: Request, kind: str, listed: Callable[[dict], object]
+    ) -> Reply:
         """A part of an EKS cluster that moto does not know: made by POST, listed by GET."""
         parts = self._eks[f"{request.path.split('?')[0]}"]
         if request.method == "POST":
@@ -77,13 +79,13 @@ class Foundation:
         return Reply(200, {"content-type": "application/json"}, json.dumps(answer).encode())
 
     def _CreateAddon(self, request: Request) -> Reply:  # noqa: N802
-        return self._kept(request, "addons", lambda part: part["addonName"])
+        return self._part_of_cluster(request, "addons", lambda part: part["addonName"])
 
     def _CreateAccessEntry(self, request: Request) -> Reply:  # noqa: N802
-        return self._kept(request, "accessEntries", lambda part: part["principalArn"])
+        return self._part_of_cluster(request, "accessEntries", lambda part: part["principalArn"])
 
     def _CreatePodIdentityAssociation(self, request: Request) -> Reply:  # noqa: N802
-        return self._kept(request, "associations", lambda part: part)
+        return self._part_of_cluster(request, "associations", lambda part: part)
 
     def _DescribeAddon(self, request: Request) -> Reply:  # noqa: N802
         name = request.path.rpartition("/")[2]

@@ -106,24 +106,28 @@ class Shim(Foundation):
     def lose(self, operation: str, then: Callable[[], object] = lambda: None) -> None:
         """Make the next call of an operation, and never answer."""
 
-        def lost(_: Request, ask: Callable[[], Reply]) -> None:
+        def lose_answer(_: Request, ask: Callable[[], Reply]) -> None:
             ask()
             then()
 
-        self.twists[operation].append(lost)
+        self.twists[operation].append(lose_answer)
 
     def answer(self, request: Request) -> Reply | None:
         with self._lock:
             self.calls.append(request.operation)
             waiting = self.twists[request.operation]
             twist = waiting.pop(0) if waiting else None
-        return twist(request, lambda: self._made(request)) if twist else self._made(request)
+        return (
+            twist(request, lambda: self._serve_alone(request))
+            if twist
+            else self._serve_alone(request)
+        )
 
-    def _made(self, request: Request) -> Reply:
+    def _serve_alone(self, request: Request) -> Reply:
         with self._lock:  # moto's tables are plain dictionaries
-            return self._corrected(request)
+            return self._correct(request)
 
-    def _corrected(self, request: Request) -> Reply:
+    def _correct(self, request: Request) -> Reply:
         fix = getattr(self, f"_{request.operation}", None)
         reply = fix(request) if fix else self._forward(request)
         if request.operation in LISTS and reply.status == 200:
@@ -206,14 +210,14 @@ class Shim(Foundation):
         reply = self._forward(request)
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.path).query))
 
-        def known(match: re.Match[bytes]) -> bytes:
+        def with_checksum(match: re.Match[bytes]) -> bytes:
             checksum = self._parts[query["uploadId"], match[1].decode()].encode()
             return match[0] + b"<ChecksumSHA256>" + checksum + b"</ChecksumSHA256>"
 
         return Reply(
             reply.status,
             reply.headers,
-            re.sub(rb"<PartNumber>(\d+)</PartNumber>", known, reply.body),
+            re.sub(rb"<PartNumber>(\d+)</PartNumber>", with_checksum, reply.body),
         )
 
     def _forward(self, request: Request) -> Reply:
@@ -243,7 +247,7 @@ def shim(moto_url: str) -> Iterator[Shim]:
             if not self.raw_requestline or not self.parse_request():
                 return
             length = int(self.headers.get("Content-Length") or 0)
-            request = named(self.command, self.path, self.headers, self.rfile.read(length))
+            request = parse_request(self.command, self.path, self.headers, self.rfile.read(length))
             reply = new_shim.answer(request)
             if reply is None:
                 self.close_connection = True
@@ -300,7 +304,7 @@ _S3 = {
 }
 
 
-def named(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Request:
+def parse_request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Request:
     """A request with its service and operation, as the signature and the service's model say."""
     scope = re.search(r"/([a-z0-9]+)/aws4_request", headers.get("Authorization", ""))
     service = {"elasticfilesystem": "efs"}.get(scope[1], scope[1]) if scope else ""

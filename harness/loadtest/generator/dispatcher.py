@@ -67,7 +67,7 @@ class Dispatcher:
         self._samples = Samples()
         reporter = gevent.spawn(self._report_each_second)
         if self._plan.arrivals == "closed":
-            self._closed()
+            self._run_closed_loop()
         else:
             self._open()
         while self._in_flight:
@@ -95,7 +95,7 @@ class Dispatcher:
             else:
                 self._samples.add(due, 0.0, 0.0, index, DROPPED)
 
-    def _closed(self) -> None:
+    def _run_closed_loop(self) -> None:
         highest = max(max(piece.first, piece.last) for piece in self._pieces)
         users = range(self._worker, min(int(highest), self._plan.max_in_flight), self._workers)
         if self._plan.count is not None:

@@ -39,12 +39,12 @@ def read(source: str) -> Script:
     """The requests of a locustfile, each with the weight of its task."""
     tree = ast.parse(source)
     script = Script()
-    module = dict(_assigned(tree.body))
+    module = dict(_assignments(tree.body))
     classes = [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]
     for each in classes:
         _Class(each, module, script).read()
     for function in [each for each in tree.body if not isinstance(each, ast.ClassDef)]:
-        script.calls += _calls(function, {**module, **dict(_assigned([function]))}, script)
+        script.calls += _calls(function, {**module, **dict(_assignments([function]))}, script)
     return script
 
 
@@ -57,7 +57,7 @@ class _Class:
     script: Script
 
     def read(self) -> None:
-        attributes = dict(_assigned(self.node.body))
+        attributes = dict(_assignments(self.node.body))
         names = {**self.module, **{f"self.{name}": each for name, each in attributes.items()}}
         if "LoadTestShape" in [ast.unparse(base) for base in self.node.bases]:
             self._leave(self.node, f"{self.node.name}: its stages are yours to write")
@@ -67,7 +67,7 @@ class _Class:
         weight = _number(attributes.get("weight"), names) or 1.0
         for function in [each for each in self.node.body if isinstance(each, ast.FunctionDef)]:
             tasks = [task for each in function.decorator_list if (task := _task(each, names))]
-            local = {**names, **dict(_assigned(function.body))}
+            local = {**names, **dict(_assignments(function.body))}
             for call in _calls(function, local, self.script):
                 call.url = urljoin(host, call.url) if host else call.url
                 call.weight = weight * (tasks[0] if tasks else 1.0)
@@ -101,7 +101,7 @@ def _task(decorator: ast.expr, names: Names) -> float | None:
     return None
 
 
-def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | File]]:
+def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | File]]:
     """The names that statements assign, and the files that they open."""
     for statement in body:
         for node in ast.walk(statement):

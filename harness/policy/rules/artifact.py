@@ -120,14 +120,14 @@ def names(project: Project) -> Iterator[Problem]:
     files = _files(project.repository.root)
     for path in files:
         if why := artifact.unpackable(path):
-            yield Problem(f"{Path(path).name!a}: {why}", Location(_shown(Path(path).parent)))
+            yield Problem(f"{Path(path).name!a}: {why}", Location(_printable(Path(path).parent)))
     for first, second in artifact.alike(files):
         yield Problem(
-            f"is the same name as {first!a} on some disks", Location(_shown(Path(second)))
+            f"is the same name as {first!a} on some disks", Location(_printable(Path(second)))
         )
 
 
-def _shown(path: Path) -> Path:
+def _printable(path: Path) -> Path:
     """A path that every terminal can print."""
     return Path(ascii(str(path))[1:-1])
 

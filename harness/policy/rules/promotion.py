@@ -103,7 +103,7 @@ def _load_gates(repository: Repository, env: str) -> list[Row]:
     except InputError as error:
         return [
             Problem(each.message, dataclasses.replace(at, line=each.location.line or 1)).row
-            for each in error.reported(at)
+            for each in error.problems_at(at)
         ]
     return []
 

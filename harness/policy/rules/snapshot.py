@@ -58,7 +58,7 @@ def _compare(repository: Repository, env: str) -> list[Row]:
     try:
         stale = config.stale(repository, env)
     except InputError as error:
-        problems = error.reported(Location(root / "models/lock.yaml", 1))
+        problems = error.problems_at(Location(root / "models/lock.yaml", 1))
         return [_within(root, each).row for each in problems]
     rows = []
     for path, expected in stale.items():
@@ -93,8 +93,8 @@ def one_group(project: Project) -> Iterator[Problem]:
                 str(_folder(project.repository, env, group) / "serving.yaml")
             )
         }
-        for model in sorted({name for each in files.values() for name in _served(each)}):
-            having = [each for each in files.values() if model in _served(each)]
+        for model in sorted({name for each in files.values() for name in _served_models(each)}):
+            having = [each for each in files.values() if model in _served_models(each)]
             routed = [each for each in having if model not in items(each.value, "unrouted")]
             if len(routed) > 1:
                 message = f"{model} gets requests in {routed[0].path} too"
@@ -105,7 +105,7 @@ def one_group(project: Project) -> Iterator[Problem]:
                 yield Problem(message, having[0].at(("unrouted",)))
 
 
-def _served(serving: Document) -> Value:
+def _served_models(serving: Document) -> Value:
     return mapping(serving.value, "models")
 
 

@@ -27,7 +27,7 @@ def test_management_listens_on_the_loopback_only(servers: list[TorchServe]) -> N
         listening = server.listening()
         management = server.port("management_address")
         assert management in listening, f"{server.name}: nobody listens on {management}"
-        for purpose, port in _closed(server).items():
+        for purpose, port in _closed_ports(server).items():
             for address in listening.get(port, ()):
                 open_ = f"{server.name}: {purpose} (port {port}) is open on {address}"
                 assert address.is_loopback, open_
@@ -41,7 +41,7 @@ def reached(cluster: Cluster, servers: list[TorchServe]) -> list[Port]:
     ports = [
         Port(server.name, addresses[server.name], number, purpose)
         for server in servers
-        for purpose, number in (_closed(server) | _guarded(server)).items()
+        for purpose, number in (_closed_ports(server) | _guarded_ports(server)).items()
     ]
     return probe_pod.reachable_ports(cluster.api, pods[0], ports)
 
@@ -55,7 +55,7 @@ def reached(cluster: Cluster, servers: list[TorchServe]) -> list[Port]:
 def test_management_is_unreachable_from_another_pod(
     servers: list[TorchServe], reached: list[Port]
 ) -> None:
-    closed = _closed(servers[0])
+    closed = _closed_ports(servers[0])
     open_ports = [str(port) for port in reached if port.purpose in closed]
     assert not open_ports, f"another pod reaches {'; '.join(open_ports)}"
 
@@ -64,7 +64,7 @@ def test_management_is_unreachable_from_another_pod(
 def test_other_pods_cannot_go_around_the_gateway(
     servers: list[TorchServe], reached: list[Port]
 ) -> None:
-    guarded = _guarded(servers[0])
+    guarded = _guarded_ports(servers[0])
     open_ports = [str(port) for port in reached if port.purpose in guarded]
     assert not open_ports, (
         f"another pod reaches {'; '.join(open_ports)}: is NetworkPolicy enforced at all?"
@@ -99,7 +99,7 @@ def test_the_gateway_accepts_every_route(cluster: Cluster) -> None:
                 assert text(condition, "status") == "True", refused
 
 
-def _closed(server: TorchServe) -> dict[str, int]:
+def _closed_ports(server: TorchServe) -> dict[str, int]:
     """Ports that only the launcher may reach, by what they are for."""
     return {
         "management": server.port("management_address"),
@@ -108,7 +108,7 @@ def _closed(server: TorchServe) -> dict[str, int]:
     }
 
 
-def _guarded(server: TorchServe) -> dict[str, int]:
+def _guarded_ports(server: TorchServe) -> dict[str, int]:
     """Ports for the gateway or Prometheus alone."""
     return {
         "inference": server.port("inference_address"),

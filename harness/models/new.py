@@ -3,6 +3,7 @@
 written = new.write(repository, "magika", "model.onnx")
 """
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
 from harness.models import archive, kind, source
 from harness.models.kind import Kind
+from harness.models.lock import NAME
 
 _SKELETONS = Path(__file__).parent / "skeletons"
 _IN_GIT = 50 << 20  # bytes; GitHub warns from here on, and refuses 100 MiB
@@ -85,9 +87,11 @@ def write(repository: Repository, name: str, text: str) -> NewModel:
         text: a file or folder of this machine, an address, or package:path.
 
     Raises:
-        UsageError: there is such a model, or nothing of that name to make it of.
+        UsageError: it is no name, there is such a model, or nothing of that name to make it of.
         HarnessError: the address cannot be reached.
     """
+    if not re.fullmatch(NAME, name):
+        raise UsageError(f"{name!r} is no model's name", hint="letters, digits and . _ - alone")
     folder = repository.models / name
     if (folder / "model.yaml").exists():
         raise UsageError(f"models/{name} is there already", hint="take another name")
@@ -162,11 +166,6 @@ def _adopting(name: str, origin: Origin) -> str:
             manifest = archive.read_manifest(origin.copied)
         except InputError:
             manifest = None  # a .tar.gz; the build says what is wrong with it
-        if manifest and manifest.model_name != name:
-            raise UsageError(
-                f"the archive is of {manifest.model_name}",
-                hint=f"harness models new {manifest.model_name} --from {origin.copied}",
-            )
         version = (manifest and manifest.model_version) or version
     return (
         "# yaml-language-server: $schema=../../schemas/model.json\n"

@@ -89,8 +89,7 @@ def test_an_archive_is_adopted(repository, tmp_path):
     new.write(repository, "mine", str(mar))
     model = load_model(repository.models / "mine" / "model.yaml")
     assert (model.version, model.artifact.adopted.archive) == ("7", "theirs.mar")
-    with pytest.raises(UsageError, match="the archive is of mine"):
-        new.write(repository, "other", str(mar))
+    new.write(repository, "served-under-another-name", str(mar))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +105,13 @@ def test_what_it_cannot_take_is_said(repository, tmp_path, monkeypatch, origin, 
     with pytest.raises(UsageError, match=says):
         new.write(repository, "mine", origin)
     assert not (repository.models / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "../mine", "-x", ""])
+def test_what_is_no_name_is_refused(repository, tmp_path, name):
+    weights = write(tmp_path / "net.onnx", b"\x08\x07onnx")
+    with pytest.raises(UsageError, match="is no model's name"):
+        new.write(repository, name, str(weights))
 
 
 def test_a_model_that_exists_is_left_alone(tiny):

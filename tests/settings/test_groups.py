@@ -13,6 +13,9 @@ from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.models.catalog import load_catalog
 from harness.policy import engine
+from harness.promotion import collect
+from harness.render import digest
+from harness.render.renderer import Renderer
 from harness.settings import group_layout, groups
 from harness.settings.serving_file import ServingFile
 from harness.snapshot import config
@@ -223,3 +226,18 @@ def test_a_model_that_comes_and_goes_leaves_the_text_as_it_was(
 def _files(repository: Repository) -> dict[str, str]:
     app = repository.app("staging")
     return {str(path): path.read_text() for path in app.rglob("*") if path.is_file()}
+
+
+def test_a_release_is_all_its_groups(repository: Repository) -> None:
+    """A promotion compares digests and looks for images: neither leaves a group out."""
+    groups.apply(repository, "staging", groups.add(repository, "staging", "speech", ["silero_vad"]))
+    before = Renderer(repository).candidate("staging")
+    release = repository.group("staging", "speech") / "helmrelease.yaml"
+    release.write_text(
+        release.read_text().replace(
+            "  values:\n", f"  values:\n    image:\n      digest: sha256:{'1' * 64}\n", 1
+        )
+    )
+    after = Renderer(repository).candidate("staging")
+    assert digest.release_digest(before) != digest.release_digest(after)
+    assert [len(collect.images(each)) for each in (before, after)] == [1, 2]

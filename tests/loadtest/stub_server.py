@@ -84,7 +84,7 @@ class Stub:
 
     async def _answer(self, path: str, head: str, body: bytes) -> tuple[int, bytes] | None:
         self._count += 1
-        await self._stall()
+        await self._pause()
         _, verb, *rest = path.split("/")
         match verb:
             case "predictions":
@@ -109,7 +109,7 @@ class Stub:
                 return 200, str(self._count).encode()
         return 200, b'{"ok": true}'
 
-    async def _stall(self) -> None:
+    async def _pause(self) -> None:
         """Answer nothing in the last ``stall`` seconds of each cycle."""
         if self._every:
             phase = (time.monotonic() - self._began) % self._every

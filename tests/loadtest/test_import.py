@@ -111,9 +111,39 @@ def test_a_locustfile_is_read_and_not_executed() -> None:
     assert script.target == "http://models.example.com"
     assert "secret-token" not in script.text("locustfile.py")
     remarks = "\n".join(script.left_out)
-    assert "make_body(random.random()): only a run would tell" in remarks
+    assert "make_body(random.random()): only a run would tell, so its request is left" in remarks
     assert "Stages: its stages are yours to write" in remarks
     assert "on_start() is no task" in remarks
+
+
+@pytest.mark.parametrize(
+    ("before", "body"),
+    [
+        ("image = random.choice(IMAGES)", "open(image, 'rb').read()"),
+        ("image = np.random.choice(['a.jpg', 'b.jpg'])", "open(f'{image}', 'rb')"),
+        ("pass", "open(random.choice(IMAGES), 'rb')"),
+    ],
+)
+def test_each_literal_of_a_choice_is_a_request(before: str, body: str) -> None:
+    source = f"""
+IMAGES = ["a.jpg", "b.jpg"]
+class Caller(HttpUser):
+    @task(3)
+    def classify(self):
+        {before}
+        self.client.post("/predictions/resnet", data={body})
+"""
+    mix = _profile(_read(source, "locustfile.py")).content["mix"]
+    assert [entry["request"]["bodyFile"] for entry in mix] == ["a.jpg", "b.jpg"]
+    assert [entry["weight"] for entry in mix] == [1.5, 1.5]
+
+
+def test_of_two_paces_the_one_that_is_left_out_is_named() -> None:
+    remarks = _read("ab -n 9 -c 3 http://h/p\nhey -z 5s -c 4 -q 5 http://h/p").remarks
+    assert "20 requests a second are left out: 3 users count" in remarks
+    assert "9 requests are left out: 5 seconds count" in remarks
+    remarks = _read("ab -n 9 -c 3 http://h/p\nwrk -c 8 -d 30s http://h/p").remarks
+    assert "users: 8 is left out, 3 counts: it came first" in remarks
 
 
 def test_a_har_file_is_read() -> None:

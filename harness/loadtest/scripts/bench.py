@@ -98,7 +98,6 @@ def _pace(tool: str, options: argparse.Namespace) -> Script:
         # hey keeps each of its workers to this rate.
         script.rate = float(options.rate) * ((script.users or 1) if tool == "hey" else 1)
         script.users = None
-        script.left_out.append(f"{tool}'s {script.rate:g} requests a second are an open loop now")
     return script
 
 

@@ -28,11 +28,20 @@ class File:
     path: str
 
 
+@dataclass(slots=True)
+class Pick:
+    """Which member ``random.choice`` of literals is in this reading, and of how many."""
+
+    index: int = 0
+    of: int = 1
+
+
 class _Unknown(Exception):  # noqa: N818 - an expression, not a fault
     """An expression whose value only a run would tell."""
 
 
-Names = Mapping[str, ast.expr | File]
+Names = Mapping[str, ast.expr | File | Pick]
+_PICK = "random.choice"  # among the names, where no variable can have this one
 
 
 def read(source: str) -> Script:
@@ -70,7 +79,7 @@ class _Class:
             local = {**names, **dict(_assignments(function.body))}
             for call in _calls(function, local, self.script):
                 call.url = urljoin(host, call.url) if host else call.url
-                call.weight = weight * (tasks[0] if tasks else 1.0)
+                call.weight *= weight * (tasks[0] if tasks else 1.0)
                 if tasks:
                     self.script.calls.append(call)
                 else:
@@ -125,10 +134,21 @@ def _calls(node: ast.AST, names: Names, script: Script) -> list[Call]:
         if isinstance(each, ast.Call) and (verb := _verb(each)):
             try:
                 for turn in _turns(loops, names):
-                    calls += _call(each, verb, turn, script)
+                    calls += _picks(each, verb, turn, script)
             except _Unknown as unknown:
-                script.left_out.append(f"line {each.lineno}: {unknown}: only a run would tell")
+                why = "only a run would tell, so its request is left out"
+                script.left_out.append(f"line {each.lineno}: {unknown}: {why}")
     return list({json.dumps([each.url, each.keys], default=str): each for each in calls}.values())
+
+
+def _picks(node: ast.Call, verb: str, names: Names, script: Script) -> Iterator[Call]:
+    """The call with each member of what it chooses from, in equal shares."""
+    pick = Pick()
+    while pick.index < pick.of:
+        call = _call(node, verb, {**names, _PICK: pick}, script)
+        call.weight = 1 / pick.of
+        yield call
+        pick.index += 1
 
 
 def _turns(loops: list[ast.For], names: Names) -> Iterator[Names]:
@@ -151,7 +171,7 @@ def _verb(call: ast.Call) -> str:
     return ""
 
 
-def _call(node: ast.Call, verb: str, names: Names, script: Script) -> list[Call]:
+def _call(node: ast.Call, verb: str, names: Names, script: Script) -> Call:
     arguments = list(node.args)
     if verb == "request":
         verb = str(_evaluate(arguments.pop(0), names)).lower()
@@ -167,16 +187,12 @@ def _call(node: ast.Call, verb: str, names: Names, script: Script) -> list[Call]
         for name in options
         if name not in {*_READ, *_IGNORED}
     ]
-    addresses = _choices(options.pop("url"), names)
-    calls = []
-    for address in addresses:
-        call = Call(str(_evaluate(address, names)), weight=1 / len(addresses))
-        settings = {name: _evaluate(options[name], names) for name in _READ if name in options}
-        _put(call, settings, script)
-        if verb != ("post" if call.has_body else "get"):
-            call.keys["method"] = verb.upper()
-        calls.append(call)
-    return calls
+    call = Call(str(_evaluate(options.pop("url"), names)))
+    settings = {name: _evaluate(options[name], names) for name in _READ if name in options}
+    _put(call, settings, script)
+    if verb != ("post" if call.has_body else "get"):
+        call.keys["method"] = verb.upper()
+    return call
 
 
 def _put(call: Call, settings: Mapping[str, Any], script: Script) -> None:
@@ -195,19 +211,6 @@ def _put(call: Call, settings: Mapping[str, Any], script: Script) -> None:
     script.insecure = script.insecure or settings.get("verify") is False
     script.left_out += call.left_out
     script.auth = "TOKEN" if call.bearer else script.auth
-
-
-def _choices(expression: ast.expr, names: Names) -> list[ast.expr]:
-    """The members of ``random.choice([…])`` of literals, or the expression alone."""
-    match expression:
-        case ast.Name(id=name) if isinstance(assigned := names.get(name), ast.expr):
-            return _choices(assigned, names)
-        case ast.Call(func=ast.Attribute(attr="choice"), args=[chosen]):
-            if isinstance(chosen, ast.Name) and isinstance(names.get(chosen.id), ast.expr):
-                chosen = names[chosen.id]  # type: ignore[assignment]
-            if isinstance(chosen, ast.List | ast.Tuple):
-                return list(chosen.elts)
-    return [expression]
 
 
 def _form(files: Any) -> Iterator[tuple[str, str]]:
@@ -284,9 +287,12 @@ def _evaluate(node: object, names: Names) -> object:  # noqa: C901
         case ast.Call(func=ast.Attribute(attr="listdir"), args=[folder]):
             return File(f"{_evaluate(folder, names)}/*")
         case ast.Call(func=ast.Attribute(attr="choice"), args=[many]):
-            chosen = _evaluate(many, names)
+            chosen, pick = _evaluate(many, names), names.get(_PICK)
             if isinstance(chosen, File):
                 return chosen
+            if isinstance(chosen, list | tuple) and chosen and isinstance(pick, Pick):
+                pick.of = max(pick.of, len(chosen))
+                return chosen[pick.index % len(chosen)]
         case ast.Call(func=ast.Attribute(attr="join"), args=parts):
             joined = [_evaluate(part, names) for part in parts]
             if isinstance(joined[-1], File):  # of os.listdir(folder)

@@ -54,8 +54,11 @@ class Script:
         self.left_out += other.left_out
         self.insecure = self.insecure or other.insecure
         for name in ("users", "requests", "seconds", "rate", "think", "timeout", "ca_file", "auth"):
-            if getattr(self, name) is None:
-                setattr(self, name, getattr(other, name))
+            first, second = getattr(self, name), getattr(other, name)
+            if first is None:
+                setattr(self, name, second)
+            elif second not in (None, first):
+                self.left_out.append(f"{name}: {second} is left out, {first} counts: it came first")
 
     @property
     def target(self) -> str:
@@ -66,9 +69,16 @@ class Script:
     @property
     def remarks(self) -> list[str]:
         """What was not carried over, and what had to be assumed, each once."""
-        assumed = "how many users, and for how long, is not in it: 1 user for 60 s"
-        silent = not (self.users or self.rate or self.requests or self.seconds)
-        return list(dict.fromkeys([*self.left_out, *([assumed] if silent else [])]))
+        pace = []
+        if not (self.users or self.rate or self.requests or self.seconds):
+            pace.append("how many users, and for how long, is not in it: 1 user for 60 s")
+        if self.rate and self.users is None:
+            pace.append(f"{self.rate:g} requests a second are an open loop now")
+        if self.rate and self.users is not None:
+            pace.append(f"{self.rate:g} requests a second are left out: {self.users} users count")
+        if self.requests and self.seconds:
+            pace.append(f"{self.requests} requests are left out: {self.seconds:g} seconds count")
+        return list(dict.fromkeys([*self.left_out, *pace]))
 
     def profile(self) -> dict[str, object]:
         """The profile, as plain values in the order of a file."""

@@ -10,7 +10,7 @@ from harness.cli import options
 from harness.core import console
 from harness.core.repository import FIRST_GROUP
 from harness.core.repository import find as find_repository
-from harness.settings import group_layout, groups
+from harness.settings import gates, group_layout, groups
 
 _STEP = {
     1: "{model} is served by {source} and {target}; its requests still go to {source}",
@@ -67,7 +67,11 @@ def _add(args: argparse.Namespace) -> int:
     written = groups.apply(repository, args.env, changes)
     [group] = [each for each in groups.read(repository, args.env) if each.name == args.group]
     following = ["set its replicas, gpus and resources in helmrelease.yaml, then: make check"]
-    following += [f"harness groups add … --env ENV for what {args.env} is promoted to"]
+    following += [
+        f"harness groups add … --env {target}, since {args.env} is promoted to it"
+        for target, source in gates.sources(repository).items()
+        if source == args.env
+    ]
     for model in group.unrouted:
         note = f"another group serves {model}: it gets no requests here yet"
         following.append(f"{note}; harness groups move {model} --to {group.name} --env {args.env}")

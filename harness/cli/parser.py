@@ -30,6 +30,16 @@ class CommandParser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: error: {message}\n  → {self.prog} --help\n")
 
+    def read(self, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Return the arguments in ``words``, and those that are unknown.
+
+        A list of arguments, such as files, may have options between its parts.
+        """
+        args, unknown = self.parse_known_args(words)
+        if unknown and any(each.nargs == "+" and not each.option_strings for each in self._actions):
+            args, unknown = self.parse_known_intermixed_args(words)
+        return args, unknown
+
     def option_helps(self) -> dict[str, str]:
         """Return each long option with its help."""
         return {
@@ -57,7 +67,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """
     name, action, rest = _split(words)
     parser = build(name, action)
-    args, unknown = parser.parse_known_args(rest)
+    args, unknown = parser.read(rest)
     if unknown:
         parser.error(_unknown(unknown, name, action))
     return args

@@ -41,13 +41,17 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _calls(repository: Repository, served: Server) -> list[str]:
-    """Return a working curl line for each model."""
+    """Return a curl line for each model: its first sample, or REQUEST for one that has none."""
     lock = load_lock(repository.built_models / "lock.yaml")
+    prepared = samples.load_samples(repository, lock)
     calls = []
-    for model, prepared in samples.load_samples(repository, lock).items():
-        for sample in prepared[:1] if model in served.models else ():
-            body = samples.folder(repository, model, sample.version) / sample.name
-            header = f"Content-Type: {sample.content_type}"
-            url = f"{served.inference_url}/predictions/{model}"
-            calls.append(shlex.join(["curl", "-H", header, "--data-binary", f"@{body}", url]))
+    for model in served.models:
+        url = f"{served.inference_url}/predictions/{model}"
+        if not prepared.get(model):
+            calls.append(shlex.join(["curl", "-T", "REQUEST", url]))
+            continue
+        sample = prepared[model][0]
+        body = samples.folder(repository, model, sample.version) / sample.name
+        header = f"Content-Type: {sample.content_type}"
+        calls.append(shlex.join(["curl", "-H", header, "--data-binary", f"@{body}", url]))
     return calls

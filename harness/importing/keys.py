@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
     CARRIED = "carried"
     ELSEWHERE = "carried elsewhere"
-    NOTHING = "means nothing"
+    NOTHING = "no effect"
     LOST = "lost, and it breaks"
 
 
@@ -67,7 +67,7 @@ PLACES: Mapping[str, Place] = {
     "disable_system_metrics": _EXPORTERS,
     "system_metrics_cmd": _EXPORTERS,
     "metric_time_interval": _EXPORTERS,
-    "async_logging": _elsewhere("the launcher: always on, where log4j heeds it"),
+    "async_logging": _elsewhere("the launcher: always on, set before log4j starts"),
     "install_py_dep_per_model": _elsewhere(
         "the image: a package that an archive needs is named in models/<name>/requirements.in"
     ),

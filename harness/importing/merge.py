@@ -170,7 +170,7 @@ def _options(command: Command) -> Iterator[Setting]:
 def _overridden(settings: dict[str, Setting], winner: Setting) -> Iterator[Key]:
     earlier = settings.get(winner.key)
     if earlier and earlier.value != winner.value:
-        text = f"{winner.at} wins over it"
+        text = f"{winner.at} overrides it"
         yield Key(winner.key, str(earlier.at), Outcome.NOTHING, text)
 
 

@@ -13,7 +13,7 @@ _TITLES = {
     Outcome.LOST: "lost, and it breaks:",
     Outcome.CARRIED: "carried:",
     Outcome.ELSEWHERE: "carried elsewhere:",
-    Outcome.NOTHING: "means nothing in TorchServe 0.12:",
+    Outcome.NOTHING: "no effect:",
 }
 _WIDTH = 110
 
@@ -64,6 +64,8 @@ def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> l
     if any(each.archive and each.archive.requirements for each in imported.models.values()):
         steps.append("make requirements   # the packages that its archives name, into the image")
     steps.append("harness check")
+    if not unbuilt:
+        steps.append(f"harness serve --env {env}   # the same, on this machine")
     if imported.store:
         steps.append(f"harness models push --env {env}")
     steps.append(f"harness init --env {env}   # what only its owner knows")
@@ -71,7 +73,10 @@ def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> l
 
 
 def _block(imported: Imported, outcome: Outcome) -> str:
-    rows = imported.of(outcome)
+    refused = {str(problem.location) for problem in imported.refused}  # reported as such
+    rows = [
+        row for row in imported.of(outcome) if outcome != Outcome.NOTHING or row.at not in refused
+    ]
     if not rows:
         return ""
     return "\n".join([f"{_TITLES[outcome]} {len(rows)}", *_rows(rows)])

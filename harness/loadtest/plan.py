@@ -216,4 +216,5 @@ def _raw(request: RawRequest, weight: float, folder: Path) -> Iterator[Request]:
                 status=statuses[:1], contains=(request.contains,) if request.contains else ()
             ),
             also=statuses[1:],
+            origin="written" if request.contains else "status",
         )

@@ -9,7 +9,9 @@ _SHOWN = 300  # characters of an example: a whole message of TorchServe's
 
 def _coverage(report: Report) -> str:
     checks = report.generator.checks
-    return "not every response" if checks and checks.unchecked else "every response"
+    by_status = any("status" in part.answers for part in report.mix)
+    unchecked = by_status or (checks and checks.unchecked)
+    return "not every response" if unchecked else "every response"
 
 
 def brief(report: Report) -> str:

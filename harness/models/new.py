@@ -94,7 +94,7 @@ def write(repository: Repository, name: str, text: str) -> NewModel:
         raise UsageError(f"{name!r} is no model's name", hint="letters, digits and . _ - alone")
     folder = repository.models / name
     if (folder / "model.yaml").exists():
-        raise UsageError(f"models/{name} is there already", hint="take another name")
+        raise UsageError(f"models/{name} already exists", hint="take another name")
     origin = _origin(text, folder)
     contents = _contents(name, origin)
     if origin.copied:

@@ -18,8 +18,9 @@ from harness.core.repository import Repository
 from harness.models.answer import Expected
 from harness.models.lock import Lock
 
-Origin = Literal["reference", "written", "recorded"]
-"""Who knows an answer: the model itself, called directly; a person; a server that was asked."""
+Origin = Literal["reference", "written", "recorded", "status"]
+"""Who knows an answer: the model itself, called directly; a person; a server that was asked.
+For ``status`` nobody does: a request of a load profile of which only the status is expected."""
 
 
 @dataclass(frozen=True, slots=True)

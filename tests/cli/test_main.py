@@ -9,6 +9,7 @@ import pytest
 
 from harness.cli import main
 from harness.cli.commands import PLUMBING, VERBS, leaves
+from harness.cli.parser import parse
 from harness.core.repository import Repository
 
 _LEAVES = [f"{verb} {action}".strip() for verb, action in leaves()]
@@ -89,6 +90,11 @@ def test_usage_error_says_what_to_type(
     assert "usage: harness" in printed.err
     assert message in printed.err
     assert not printed.out
+
+
+def test_options_may_stand_between_files() -> None:
+    args = parse(["import", "old.properties", "--env", "mine", "old.env"])
+    assert args.sources == ["old.properties", "old.env"]
 
 
 def test_unknown_command_in_help_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

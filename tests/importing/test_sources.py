@@ -220,7 +220,7 @@ def test_variables_beat_the_command_line_and_that_the_file(write: Write, store: 
     imported = import_("TS_LOAD_MODELS=mnist.mar", command, config)
 
     assert list(imported.models) == ["mnist"]
-    beaten = [key for key in imported.keys if key.key == "load_models" and "wins" in key.text]
+    beaten = [key for key in imported.keys if key.key == "load_models" and "overrides" in key.text]
     assert [Path(key.at).name for key in beaten] == ["config.properties:1", "the command line"]
 
 
@@ -230,6 +230,16 @@ def test_variables_in_values_come_from_the_sources(write: Write) -> None:
     assert import_(config, "QUEUE=12").server.job_queue_size == 12
     [problem] = import_(config).problems
     assert "add QUEUE=VALUE as a source" in problem.message
+
+
+def test_a_line_that_is_refused_is_not_said_to_have_no_effect(write: Write) -> None:
+    config = write("config.properties", "max_request_size=7000 # bytes\ndisable_token_auth=true\n")
+    imported = import_(config)
+    table = report.as_text(imported)
+
+    assert "max_request_size has a comment behind its value" in str(imported.refused)
+    assert "max_request_size" not in table
+    assert "no effect: 1\n  disable_token_auth" in table
 
 
 def test_a_file_of_variables(write: Write) -> None:

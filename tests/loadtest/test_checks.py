@@ -72,7 +72,11 @@ def test_each_kind_of_answer_is_checked_and_who_knows_it_is_reported(stub, tmp_p
     assert any(
         "of the checks ran outside the sending processes" in line for line in remarks(report)
     )
-    assert "every response checked" in text(report, tmp_path)
+    assert "requests, every response checked" in text(report, tmp_path)
+    part = report.mix[0].model_copy(update={"answers": ["status"]})
+    unknown = report.model_copy(update={"mix": [part]})
+    assert "only the status of even was checked: `contains` checks more" in remarks(unknown)
+    assert "requests, not every response checked" in text(unknown, tmp_path)
 
 
 def test_what_waits_when_the_run_is_over_is_unchecked():

@@ -93,6 +93,12 @@ def test_several_statuses_are_expected_the_first_is_right(tmp_path: Path) -> Non
     assert (request.expected.status, request.also) == ((200,), (503,))
 
 
+def test_without_a_text_that_answers_have_only_the_status_is_known(tmp_path: Path) -> None:
+    [alone] = _requests(tmp_path)
+    [text] = _requests(tmp_path, contains="Paris")
+    assert (alone.origin, text.origin) == ("status", "written")
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -116,7 +116,7 @@ def test_what_is_no_name_is_refused(repository, tmp_path, name):
 
 def test_a_model_that_exists_is_left_alone(tiny):
     before = (tiny.models / "tiny" / "model.yaml").read_bytes()
-    with pytest.raises(UsageError, match="models/tiny is there already"):
+    with pytest.raises(UsageError, match="models/tiny already exists"):
         new.write(tiny, "tiny", str(tiny.models / "tiny" / "tiny.pt"))
     assert (tiny.models / "tiny" / "model.yaml").read_bytes() == before
 

@@ -27,7 +27,8 @@ _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per secon
     "snapshot/up-to-date",
     why="TorchServe starts with what the generated files say: stale, they serve other models than "
     "Git shows",
-    fix="correct the file that is named, then run `make snapshot`",
+    fix="correct the file that is named, then run `make snapshot`; for a model that is not in the "
+    "lock, or in another version, `make lock`",
 )
 def fits(project: Project) -> Iterator[Problem]:
     for env in project.environments:

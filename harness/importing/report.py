@@ -58,6 +58,8 @@ def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> l
         )
     if len(unbuilt) < len(imported.models):
         steps.append("harness models lock   # builds what has to be repacked; Git keeps no archive")
+    if imported.models:
+        steps.append(f"harness snapshot write --env {env}   # with what the lock holds now")
     first = next(iter(imported.models), "")
     if audit and first:
         steps.append(f"harness models audit {first}   # what its handler needs, what would fail")

@@ -283,6 +283,12 @@ def test_no_model_is_said(write: Write) -> None:
     assert "models: none that is here: --store FOLDER adds them" in report.as_text(imported)
 
 
+def test_the_lock_is_followed_by_the_snapshot_of_it(store: Path) -> None:
+    steps = report.next_steps(import_(store), "mine", applied=True, audit=False)
+    verbs = [" ".join(step.split()[:3]) for step in steps]
+    assert verbs.index("harness snapshot write") == verbs.index("harness models lock") + 1
+
+
 def test_a_word_that_is_nothing() -> None:
     with pytest.raises(UsageError, match="no file, folder, command or address"):
         import_("nothing.properties")

@@ -19,6 +19,7 @@ from harness.importing.source import Command, Remark, Setting, Source
 _OPERATORS = {"&&", "||", ";", "|", "&", "(", ")"}
 _REDIRECTION = re.compile(r"[0-9&]*[<>]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_REGISTRATION = re.compile(r"/models/?\?(?:.*&)?url=([^&\s]+)")
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
 _IMAGES_OWN = (
     "torchserve --start --ts-config /home/model-server/config.properties --disable-token-auth"
@@ -68,12 +69,14 @@ def parse_words(words: Sequence[str], at: Location) -> Source:
             return parse(script[0], at) if script else Source()
         if len(words) > 1 and " " in word and re.search(r"\btorchserve\s", word):
             return parse(word, at)
-    commands, variables, remarks, problems = [], [], [], []
+    commands, variables, problems = [], [], []
+    remarks: list[Remark] = []
     for part in _parts(words):
         assigned, rest = _assignments(part)
         if not rest or rest[0].rpartition("/")[2] != "torchserve":
             # `export A=1; torchserve …`: a variable of what follows.
             variables += [Setting(k, v, at) for k, v in assigned] if not rest else []
+            remarks += _registrations(rest, at)
             continue
         variables += [Setting(key, text, at) for key, text in assigned]
         if "--start" not in rest and ("--stop" in rest or "--version" in rest or "-v" in rest):
@@ -108,6 +111,13 @@ def _parts(words: Sequence[str]) -> Iterator[list[str]]:
             redirected = False
         else:
             part.append(word)
+
+
+def _registrations(words: Sequence[str], at: Location) -> Iterator[Remark]:
+    """The models that a line of a script registers while the server runs."""
+    for match in filter(None, map(_REGISTRATION.search, words)):
+        why = "not at run time here → add it to --models, or import http://HOST:8081 as it runs"
+        yield Remark(f"POST /models: {match[1]}", why, at, lost=True)
 
 
 def _assignments(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:

@@ -97,6 +97,8 @@ def merge(sources: Sequence[Source]) -> Configuration:
             settings[each.key] = each
     problems += _substitute(settings, variables)
     commands = [command for source in sources for command in source.commands]
+    if not any(source.file or source.properties for source in sources):
+        passed_over += [_absent_file(each) for each in commands if each.config]
     for command in commands:
         for setting in _options(command):
             passed_over += _overridden(settings, setting)
@@ -116,6 +118,11 @@ def merge(sources: Sequence[Source]) -> Configuration:
             name: each.value for name, each in variables.items() if _is_for_handlers(name)
         },
     )
+
+
+def _absent_file(command: Command) -> Key:
+    text = f"{command.config} is not here, and what it sets is unknown → add the file as a source"
+    return Key("--ts-config", str(command.at), Outcome.LOST, text)
 
 
 def _distinct_files(sources: Sequence[Source]) -> list[Source]:

@@ -289,6 +289,27 @@ def test_the_lock_is_followed_by_the_snapshot_of_it(store: Path) -> None:
     assert verbs.index("harness snapshot write") == verbs.index("harness models lock") + 1
 
 
+def test_a_file_that_the_command_names_and_nobody_gave_is_said(write: Write) -> None:
+    command = "torchserve --start --ts-config /elsewhere/config.properties"
+    outcome, text = row(import_(command), "--ts-config")
+    assert outcome is Outcome.LOST
+    assert "/elsewhere/config.properties is not here" in text
+
+    given = import_(command, write("config.properties", "job_queue_size=7\n"))
+    assert not [key for key in given.keys if key.key == "--ts-config"]
+
+
+def test_what_a_script_registers_later_is_said(write: Write) -> None:
+    script = write(
+        "start.sh",
+        "torchserve --start --ncs\n"
+        'curl -X POST "localhost:8081/models?initial_workers=1&url=faces.mar&batch_size=4"\n',
+    )
+    outcome, text = row(import_(script), "POST /models: faces.mar")
+    assert outcome is Outcome.LOST
+    assert "add it to --models" in text
+
+
 def test_a_word_that_is_nothing() -> None:
     with pytest.raises(UsageError, match="no file, folder, command or address"):
         import_("nothing.properties")

@@ -148,14 +148,20 @@ def roll_out_fits(project: Project) -> Iterator[Problem]:
             if any(group.takes(subject.spec) for group in groups)  # else: gpu/node-selector
         ]
         # At best: the largest pods first, each on the fullest node with room for it.
-        for subject in sorted(asking, key=lambda each: each.whole_gpus, reverse=True):
-            rolling = rollout(subject.owner, replicas(environment, subject.owner)[1])
-            waiting = rolling.replicas + rolling.surge
+        asking.sort(key=lambda each: each.whole_gpus, reverse=True)
+        rolling = [rollout(each.owner, replicas(environment, each.owner)[1]) for each in asking]
+        most = [each.replicas + each.surge for each in rolling]
+        asked = sum(number * each.whole_gpus for number, each in zip(most, asking, strict=True))
+        for subject, number in zip(asking, most, strict=True):
+            waiting = number
             while waiting > 0 and _place(subject, nodes):
                 waiting -= 1
             if waiting > 0 and not _has_node_pool(environment, subject):
-                message = f"{waiting} of its pods find no GPU when all roll out: the nodes have "
-                yield problem(subject.owner, f"{message}{has}", *number_of_pods(subject.owner))
+                message = (
+                    f"{waiting} of its pods find no GPU when all roll out: "
+                    f"all pods ask for {asked}, the nodes have {has}"
+                )
+                yield problem(subject.owner, message, *number_of_pods(subject.owner))
 
 
 @dataclass

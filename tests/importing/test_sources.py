@@ -295,8 +295,8 @@ def test_a_file_that_the_command_names_and_nobody_gave_is_said(write: Write) -> 
     assert outcome is Outcome.LOST
     assert "/elsewhere/config.properties is not here" in text
 
-    given = import_(command, write("config.properties", "job_queue_size=7\n"))
-    assert not [key for key in given.keys if key.key == "--ts-config"]
+    imported = import_(command, write("config.properties", "job_queue_size=7\n"))
+    assert not [key for key in imported.keys if key.key == "--ts-config"]
 
 
 def test_what_a_script_registers_later_is_said(write: Write) -> None:

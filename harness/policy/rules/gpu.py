@@ -151,7 +151,7 @@ def roll_out_fits(project: Project) -> Iterator[Problem]:
         asking.sort(key=lambda each: each.whole_gpus, reverse=True)
         rolling = [rollout(each.owner, replicas(environment, each.owner)[1]) for each in asking]
         most = [each.replicas + each.surge for each in rolling]
-        asked = sum(number * each.whole_gpus for number, each in zip(most, asking, strict=True))
+        all_gpus = sum(number * each.whole_gpus for number, each in zip(most, asking, strict=True))
         for subject, number in zip(asking, most, strict=True):
             waiting = number
             while waiting > 0 and _place(subject, nodes):
@@ -159,7 +159,7 @@ def roll_out_fits(project: Project) -> Iterator[Problem]:
             if waiting > 0 and not _has_node_pool(environment, subject):
                 message = (
                     f"{waiting} of its pods find no GPU when all roll out: "
-                    f"all pods ask for {asked}, the nodes have {has}"
+                    f"all pods ask for {all_gpus}, the nodes have {has}"
                 )
                 yield problem(subject.owner, message, *number_of_pods(subject.owner))
 

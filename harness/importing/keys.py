@@ -39,7 +39,7 @@ def _elsewhere(text: str) -> Place:
 
 _MODELS = _elsewhere("each model's own settings under `models:`")
 _CHART = _elsewhere("the chart: its ports and paths are the same everywhere")
-_TLS = _elsewhere("the gateway ends TLS, with a certificate of cert-manager's (docs/gateway.md)")
+_TLS = _elsewhere("the gateway terminates TLS, with a certificate of cert-manager's (docs/gateway.md)")
 _TOKENS = _elsewhere("the gateway authenticates clients: one token for all pods (docs/gateway.md)")
 _METRICS = _elsewhere("the launcher passes the metrics on, in Prometheus' format, port 8090")
 _EXPORTERS = _elsewhere("the node's and the GPU's exporters: each sample would start a process")
@@ -205,7 +205,7 @@ def fault(key: str, text: str) -> str:
 def read_as(key: str, text: str) -> str:
     """What TorchServe takes an odd value for, where that is not what it looks like."""
     if key in BOOLEANS and text.lower() not in ("true", "false"):
-        blank = " (a blank behind it counts)" if text.strip().lower() == "true" else ""
+        blank = " (a space behind it counts)" if text.strip().lower() == "true" else ""
         return f"TorchServe reads {text!r} as false{blank}"
     return ""
 
@@ -225,7 +225,7 @@ def _number_fault(key: str, text: str) -> str:
         if _COMMENT.search(text):
             return "has a comment behind its value, which is part of it: give it a line of its own"
         if text.strip() != text:
-            return "has a blank behind its value, which is part of it: remove it"
+            return "has a space behind its value, which is part of it: remove it"
         return f"is not a whole number: {text!r}"
     if int(text) < low:
         return f"is {text}: at least {low:,}"
@@ -240,7 +240,7 @@ def _address_fault(text: str) -> str:
         if _COMMENT.search(text):
             return "has a comment behind its value, which is part of it: give it a line of its own"
         if text.strip() != text:
-            return "has a blank behind its value, which is part of it: remove it"
+            return "has a space behind its value, which is part of it: remove it"
         return "is no address: http://HOST:PORT, without a slash at its end"
     if match[1] and int(match[1]) >= 65535:
         return f"has the port {match[1]}: at most 65534"

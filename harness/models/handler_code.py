@@ -6,6 +6,7 @@ wrote it. Each has a file and a line of the archive.
 
 import ast
 import re
+import symtable
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,23 @@ def unreadable(python: Mapping[str, str]) -> list[tuple[str, int, str]]:
         except (SyntaxError, ValueError) as error:
             broken.append((file, getattr(error, "lineno", None) or 1, str(error)))
     return broken
+
+
+def entry_fault(code: str) -> str:
+    """Why TorchServe finds no entry point in a handler's file; empty if it finds one, or may.
+
+    It takes the function ``handle``, else the only class (``ts/model_loader.py`` of 0.12).
+    """
+    try:
+        module = symtable.symtable(code, "handler", "exec")
+    except (SyntaxError, ValueError):
+        return ""  # ``unreadable`` names it
+    classes = [each.get_name() for each in module.get_children() if each.get_type() == "class"]
+    names = {each.get_name() for each in module.get_symbols() if each.is_assigned()}
+    imported = {each.get_name() for each in module.get_symbols() if each.is_imported()}
+    if len(classes) < 2 or "handle" in names | imported:
+        return ""
+    return f"{len(classes)} classes ({', '.join(classes)}) and no function handle"
 
 
 def _trees(python: Mapping[str, str]) -> Iterator[tuple[str, ast.Module]]:

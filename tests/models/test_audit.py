@@ -162,6 +162,23 @@ def test_a_handler_that_is_not_there_or_not_python_is_an_error(tmp_path):
     assert at(audit(without, IMAGE).errors, "handler.py is not in the archive") == [MANIFEST]
 
 
+TWO = b"class Features: pass\nclass Handler:\n    def handle(self, data, context): return data\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "places"),
+    [
+        (b"", ["handler.py"]),
+        (b"def handle(data, context): return data\n", []),
+        (b"handle = Handler().handle\n", []),
+        (b"from pre import handle\n", []),
+    ],
+)
+def test_a_handler_of_two_classes_is_an_error(tmp_path, more, places):
+    path = mar(tmp_path / "m.mar", FILES | {"handler.py": TWO + more, "pre.py": TWO})
+    assert at(audit(path, IMAGE).errors, "2 classes (Features, Handler)") == places
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("wrap", [bytes, torch_file], ids=["plain", "torch"])
 def test_a_pickle_that_runs_code_is_found_wherever_it_is(protocol, wrap):

@@ -111,7 +111,7 @@ def _every_version(imported: Imported) -> Iterator[tuple[str, Started]]:
 def _models(imported: Imported) -> str:
     if not imported.models:
         return (
-            "models: none that is here: --store FOLDER adds them, or http://HOST:8081 of the server"
+            "models: none in these sources: add --store FOLDER, or http://HOST:8081 of the server"
         )
     lines = ["models:"]
     for name, each in _every_version(imported):

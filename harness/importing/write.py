@@ -184,7 +184,7 @@ def _write_models(
         copied = [each for each in (started, *imported.others[name]) if each.archive]
         if copied:
             ignored = "".join(f"/{Path(each.entry.mar_name).name}\n" for each in copied)
-            head = "# Too large for Git: models/lock.yaml pins what the bucket has.\n"
+            head = "# Not in Git: models/lock.yaml pins what the bucket has.\n"
             changes.write(path.with_name(".gitignore"), head + ignored)
         archives = [
             _lock_archive(repository, each, changes, dry_run=dry_run)

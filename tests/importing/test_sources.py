@@ -280,7 +280,7 @@ def test_a_manifest_that_starts_something_else(write: Write) -> None:
 
 def test_no_model_is_said(write: Write) -> None:
     imported = import_(write("config.properties", "job_queue_size=7\n"))
-    assert "models: none that is here: --store FOLDER adds them" in report.as_text(imported)
+    assert "models: none in these sources: add --store FOLDER" in report.as_text(imported)
 
 
 def test_the_lock_is_followed_by_the_snapshot_of_it(store: Path) -> None:

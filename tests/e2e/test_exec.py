@@ -76,7 +76,9 @@ def test_the_checks_of_a_server_pass(server: TorchServe, served: Served) -> None
         repository=served.checkout,
         lacks={need: "not here" for need in Need if need is not Need.SERVER},
         release=None,
-        expect=lambda: expected.by_snapshot(config.load(served.checkout, "local", lock)),
+        expect=lambda: {
+            server.group: expected.by_snapshot(config.load(served.checkout, "local", lock=lock))
+        },
         servers=lambda: [server],
         words={"env": "local", "kubectl": "kubectl", "at": "--env local", "folder": "."},
     )

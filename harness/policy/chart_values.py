@@ -19,7 +19,11 @@ def unread(tree: Tree, chart: str, values: Value) -> Iterator[KeyPath]:
     as it is reads everything. What belongs to a chart below this one is left out.
     """
     files = tree.files(chart)
-    read = set(_references(tree.text(file) for file in files if "/templates/" in file))
+    templates = [file for file in files if "/templates/" in file]
+    # Each environment and each release asks about the same chart.
+    read = tree.remember(
+        f"values that {chart} reads", lambda: set(_references(map(tree.text, templates)))
+    )
     others = {"global", *_dependencies(tree, chart, files)}
     for path in _leaves(values):
         if path[0] not in others and not any(

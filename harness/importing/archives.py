@@ -11,14 +11,15 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import yaml
 
 from harness.core.errors import InputError
+from harness.models import adopted
+from harness.models.archive import MANIFEST
 
 _PACKED = (".mar", ".model", ".tar.gz")
-_MANIFEST = "MAR-INF/MANIFEST.json"
 _LARGEST = 1 << 20  # bytes of a manifest, a configuration, a list of requirements
 
 Reader = Callable[[str], bytes | None]
@@ -87,7 +88,7 @@ def default_name(file: str) -> str:
 
 
 def _archive(file: str, path: Path, content: Reader) -> Archive:
-    manifest = _mapping(json.loads(content(_MANIFEST) or b"{}"))
+    manifest = _mapping(json.loads(content(MANIFEST) or b"{}"))
     model = _mapping(manifest.get("model"))
     config = _yaml(content(str(model["configFile"]))) if model.get("configFile") else {}
     requirements = content(str(model["requirementsFile"])) if model.get("requirementsFile") else b""
@@ -148,12 +149,10 @@ def _of_zip(packed: zipfile.ZipFile, name: str) -> bytes | None:
 
 
 def _of_tar(tar: tarfile.TarFile) -> Reader:
-    members = {str(PurePosixPath(each.name)): each for each in tar if each.isfile()}
-    tops = {name.split("/")[0] for name in members}
-    prefix = f"{tops.pop()}/" if len(tops) == 1 and _MANIFEST not in members else ""
+    members = {adopted.unpacked_name(each.name): each for each in tar if each.isfile()}
 
     def content(name: str) -> bytes | None:
-        member = members.get(prefix + name)
+        member = members.get(name)
         opened = tar.extractfile(member) if member else None
         return opened.read(_LARGEST) if opened else None
 

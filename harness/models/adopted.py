@@ -175,13 +175,18 @@ def _confirm_version(model: Model, manifest: Manifest, path: Path) -> None:
         )
 
 
+def unpacked_name(member: str) -> str:
+    """Where TorchServe puts a member of a .tar.gz: it drops the first folder of each name."""
+    return member.partition("/")[2] or member
+
+
 def _unpack_tar(path: Path, work: Path) -> None:
-    """Unpack as TorchServe does: without the first folder of each name, files only."""
+    """Unpack as TorchServe does: files only."""
     work.mkdir(parents=True)
     try:
         with gzip.open(path) as plain, tarfile.open(fileobj=plain, mode="r|") as packed:
             for member in packed:
-                name = member.name.partition("/")[2] or member.name
+                name = unpacked_name(member.name)
                 _confirm_inside(name, path)
                 if member.isdir():
                     continue

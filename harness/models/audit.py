@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.models import archive_contents, handler_code, packages, pickles
+from harness.models.archive import MANIFEST
 from harness.models.archive_contents import ArchiveContents
 from harness.models.catalog import Catalog, Model, PickleException
 from harness.models.handler_code import Import
@@ -143,7 +144,7 @@ def _unreadable_lines(contents: ArchiveContents) -> Iterator[Line]:
         yield Line(f"not Python 3: {why}", f"{file}:{line}")
     handler = _handler_file(contents)
     if handler.endswith(".py") and handler not in contents.files:
-        yield Line(f"handler {handler} is not in the archive", "MAR-INF/MANIFEST.json")
+        yield Line(f"handler {handler} is not in the archive", MANIFEST)
 
 
 def _entry_faults(contents: ArchiveContents) -> Iterator[Line]:

@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from harness.models.archive import MANIFEST
+
 _PICKLE, _ZIP, _GZIP = b"\x80", b"PK\x03\x04", b"\x1f\x8b"
 _ONNX = b"\x08"  # the first field of a ModelProto: its version
 _HEADER_BYTES = 100 << 20  # safetensors' own limit
@@ -52,7 +54,7 @@ def of_path(path: Path) -> Kind:
 def of_names(names: Iterable[str]) -> Kind:
     """The kind of a folder, by the files in it."""
     inside = set(names)
-    if "MAR-INF/MANIFEST.json" in inside:
+    if MANIFEST in inside:
         return Kind.ARCHIVE
     if "model_index.json" in inside:
         return Kind.DIFFUSERS
@@ -101,7 +103,7 @@ _TASKS = {
 
 
 def _of_zip(names: Collection[str]) -> Kind:
-    if "MAR-INF/MANIFEST.json" in names:
+    if MANIFEST in names:
         return Kind.ARCHIVE
     if any("/data/aotinductor/" in name for name in names):
         return Kind.INDUCTOR

@@ -8,7 +8,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.core.errors import Location
-from harness.policy import engine
 from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import (
@@ -121,9 +120,3 @@ def test_a_rule_names_its_like_in_other_tools() -> None:
     rule = Rule("networking/selects", "it refuses", "correct it", like=("kube-linter x",))
     assert "\nlike: kube-linter x" in explain(rule)
     assert "| kube-linter x |" in as_markdown({rule.id: rule})
-
-
-def test_the_rules_that_other_tools_have_are_those_of_decision_8() -> None:
-    like = [each for each in engine.load_rules().values() if each.like]
-    text = Path("docs/decisions/0008-what-other-linters-say.md").read_text()
-    assert f"{len(like)} of the {len(engine.load_rules())} rules" in text

@@ -1,7 +1,8 @@
 """Whether TorchServe has started, is ready and is alive, and why not; the launcher's metrics."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from .torchserve import Model
 from .worker_log import Worker, WorkerLog
@@ -46,6 +47,20 @@ class Health:
     def ready_workers(self, model: Model) -> int:
         """How many have loaded the model, and live."""
         return sum(worker.ready for worker in self.workers(model))
+
+    def responses(self) -> Mapping[tuple[str, str, str, str], int]:
+        """How many were sent, by model, version, protocol and status code; model and version are
+        empty where a request that no worker got does not name one that is served.
+        """
+        count: Counter[tuple[str, str, str, str]] = Counter()
+        for model in self.models:
+            for worker in self.workers(model):
+                count.update({(*model.key, *key): sent for key, sent in worker.responses.items()})
+        names, versions = {each.key[0] for each in self.models}, {each.key for each in self.models}
+        for (name, version, *key), sent in list(self._log.rejected.items()):
+            served = (name if name in names else "", version if (name, version) in versions else "")
+            count[(*served, key[0], key[1])] += sent
+        return count
 
     def all_workers_ready(self) -> bool:
         """Every worker of every model is ready."""

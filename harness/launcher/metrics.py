@@ -1,41 +1,84 @@
 """The launcher's own metrics: what an autoscaler and an alert need next to TorchServe's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .health import Health
+from .histogram import Histogram
+from .torchserve import Model
 
 _KIB = 1024
+_Sample = tuple[str, str, float | Histogram]
+"""A metric's name, its labels as ``key="value"`` pairs with commas, and its value."""
 
 
 def metrics(health: Health, queued: Mapping[str, int], totals: Mapping[str, int]) -> str:
     """Prometheus' text. ``queued`` is by model, and lacks what could not be asked; ``totals`` are
     values of the whole server, by name. docs/launcher.md says what each metric counts.
     """
-    values: dict[str, int] = {"ready": health.ready()[0], "draining": health.draining}
-    values |= {"torchserve_up": not health.unreachable_reason, **totals}
+    lines: dict[str, list[str]] = {}
+    for name, labels, value in _samples(health, queued, totals):
+        lines.setdefault(name, [f"# TYPE launcher_{name} {_kind(name, value)}"])
+        lines[name] += _lines(f"launcher_{name}", labels, value)
+    return "".join(f"{line}\n" for name in sorted(lines) for line in lines[name])
+
+
+def _samples(
+    health: Health, queued: Mapping[str, int], totals: Mapping[str, int]
+) -> Iterator[_Sample]:
+    server = {"ready": health.ready()[0], "draining": health.draining, **totals}
+    for name, value in (server | {"torchserve_up": not health.unreachable_reason}).items():
+        yield name, "", +value
     for model in health.models:
-        labels = '{{model_name="{}",model_version="{}"}}'.format(*model.key)
-        workers = health.workers(model)
-        values |= {
-            f"workers{labels}": model.expected_workers,
-            f"workers_ready{labels}": health.ready_workers(model),
-            f"batches_in_flight{labels}": sum(worker.busy for worker in workers),
-            f"batches_total{labels}": sum(worker.batches for worker in workers),
-            f"worker_restarts_total{labels}": sum(worker.restarts for worker in workers),
-            f"worker_timeouts_total{labels}": sum(worker.timeouts for worker in workers),
-            f"worker_ends_total{labels}": sum(worker.ended for worker in workers),
-            f"answers_total{labels}": sum(worker.answered for worker in workers),
-            f"failures_total{labels}": sum(worker.failed for worker in workers),
-            f"failures_in_a_row{labels}": max((w.failed_in_a_row for w in workers), default=0),
-            f"useless{labels}": model.name in health.useless,
-        }
-        for number in model.workers:
-            if (memory := _resident(health.worker(number).pid)) is not None:
-                values[f'worker_memory_bytes{labels[:-1]},worker="{number}"}}'] = memory
+        labels = 'model_name="{}",model_version="{}"'.format(*model.key)
+        for name, number in _of_model(health, model).items():
+            yield name, labels, number
+        for worker_number in model.workers:
+            worker = health.worker(worker_number)
+            if (memory := _resident(worker.pid)) is not None:
+                yield "worker_memory_bytes", f'{labels},worker="{worker_number}"', memory
         if model.name in queued:
-            values[f"queue_depth{labels}"] = queued[model.name]
-    return "".join(f"launcher_{name} {value:d}\n" for name, value in sorted(values.items()))
+            yield "queue_depth", labels, queued[model.name]
+    for key, count in sorted(health.responses().items()):
+        labels = 'model_name="{}",model_version="{}",protocol="{}",code="{}"'.format(*key)
+        yield "responses_total", labels, count
+
+
+def _of_model(health: Health, model: Model) -> dict[str, float | Histogram]:
+    workers = health.workers(model)
+
+    def total(count: str) -> int:
+        return sum(getattr(worker, count) for worker in workers)
+
+    return {
+        "workers": model.expected_workers,
+        "workers_ready": health.ready_workers(model),
+        "batches_in_flight": total("busy"),
+        "batches_total": total("batches"),
+        "worker_restarts_total": total("restarts"),
+        "worker_timeouts_total": total("timeouts"),
+        "worker_ends_total": total("ended"),
+        "answers_total": total("answered"),
+        "failures_total": total("failed"),
+        "failures_in_a_row": max((worker.failed_in_a_row for worker in workers), default=0),
+        "useless": +(model.name in health.useless),
+        "load_seconds": max((worker.load_seconds for worker in workers), default=0.0),
+        "latency_seconds": Histogram(worker.latency for worker in workers),
+        "queue_seconds": Histogram(worker.queued for worker in workers),
+    }
+
+
+def _kind(name: str, value: float | Histogram) -> str:
+    if isinstance(value, Histogram):
+        return "histogram"
+    return "counter" if name.endswith("_total") else "gauge"
+
+
+def _lines(name: str, labels: str, value: float | Histogram) -> Iterator[str]:
+    if isinstance(value, Histogram):
+        yield from (f"{sample} {count}" for sample, count in value.samples(name, labels))
+    else:
+        yield f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
 
 
 def _resident(pid: int | None) -> int | None:

@@ -4,29 +4,39 @@ how they answered.
     … DEBUG W-9000-slow_1.0 WorkerThread - W-9000-slow_1.0 State change null -> WORKER_STARTED
     … DEBUG W-9000-slow_1.0 WorkerThread - Flushing req.cmd PREDICT repeats 1 to backend at: …
     … INFO  W-9000-slow_1.0 ACCESS_LOG - /10.0.0.9:1 "POST /predictions/slow HTTP/1.1" 200 307
+    … DEBUG W-9000-slow_1.0 RestJob - Waiting time ns: 102841, Backend time ns: 307228103
     … INFO  W-9000-slow_1.0 WorkerThread - Backend response time: 307
     … INFO  W-9000-slow_1.0 WorkerThread - Retry worker: 9000 in 1 seconds.
     … INFO  W-9000-slow_1.0-stdout MODEL_LOG - a line that the model printed
 
 The lines have the pattern of log4j2.xml. REST and gRPC both pass through here; of TorchServe's
-counters only those of REST tell what has been answered.
+counters only those of REST tell what has been answered, and none tells how times are distributed.
+A request that no worker got, such as one for a full queue, is logged by the thread of its
+connection: REST's line names the model in its path, gRPC's does not.
 """
 
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .device_error import device_error
+from .histogram import Histogram
 from .load_failure import explain
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
 _ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
 _OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b(?:\?limit=1&mark=(\d+))?')
-_ANSWER = re.compile(r'/\S+ "(\S+) .* HTTP/([\d.]+)" (\d+) \d+')
+_ANSWER = re.compile(r'/\S+ "\S+ (\S+) HTTP/([\d.]+)" (\d+) \d+')
+_TIMES = re.compile(r"Waiting time ns: (\d+), (?:Backend|Inference) time ns: (\d+)")
+_PREDICTION = re.compile(r"/(?:predictions|explanations)/([^/?]+)(?:/([^/?]+))?")
+_NS = 1e-9  # seconds
 _PID = re.compile(r"\[PID\](\d+)")
-_CHATTER = ("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received")
+_CHATTER = (
+    *("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received"),
+    "Waiting time ns",
+)
 # What TorchServe throws when a start takes longer than startupTimeout, on a line after its log's.
 _TIMED_OUT = re.compile(
     r"\S+WorkerInitializationException: "
@@ -47,6 +57,7 @@ class Worker:
     ready: bool = False
     loaded: bool = False  # at least once
     started_at: float = 0.0
+    load_seconds: float = 0.0  # from the start of its process to the loaded model, the last time
     failures: int = 0  # to load
     timed_out: bool = False  # by TorchServe, when it last stopped
     stopped_at: float | None = None  # when it was last ready, if it is not
@@ -61,6 +72,9 @@ class Worker:
     answered: int = 0  # requests, with what is no failure of the server
     failed: int = 0
     failed_in_a_row: int = 0
+    responses: Counter[tuple[str, str]] = field(default_factory=Counter)  # by protocol and code
+    latency: Histogram = field(default_factory=Histogram)  # from the queue to the response
+    queued: Histogram = field(default_factory=Histogram)  # of it, until its batch was handed out
     device_error: str | None = None  # since it started
     output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
 
@@ -89,6 +103,8 @@ class WorkerLog:
     def __init__(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when a worker changes its state."""
         self.workers: dict[str, Worker] = {}
+        # Responses that no worker gave, by model, version, protocol and code.
+        self.rejected: Counter[tuple[str, str, str, str]] = Counter()
         self.mark = 0  # of the launcher's last call that has been logged
         self._errors: deque[str] = deque(maxlen=10)
         self._tail: deque[str] = deque(maxlen=10)
@@ -105,6 +121,8 @@ class WorkerLog:
             if number:
                 self._last = self.workers.setdefault(number, Worker(label))
                 self._read(self._last, logger, message)
+            elif logger == "ACCESS_LOG":
+                self._reject(message)
             if message.startswith(_CHATTER):
                 return False
         elif self._last and _TIMED_OUT.match(line):
@@ -147,10 +165,22 @@ class WorkerLog:
             worker.batches += 1
         elif message.startswith("Backend response time"):
             worker.busy = False
+        elif times := _TIMES.fullmatch(message):
+            waited, worked = (_NS * int(each) for each in times.groups())
+            worker.queued.observe(waited)
+            worker.latency.observe(waited + worked)
         elif message.startswith("Retry worker"):
             worker.retried = True
         elif " State change " in message:
             self._change(worker, message.rpartition(" ")[2])
+
+    def _reject(self, message: str) -> None:
+        if match := _ANSWER.fullmatch(message):
+            path, protocol, code = match[1], _protocol(match[2]), match[3]
+            model = _PREDICTION.match(path)
+            if model or protocol == "grpc":
+                name, version = model.groups("") if model else ("", "")
+                self.rejected[(name, version, protocol, code)] += 1
 
     def _read_output(self, worker: Worker, line: str) -> None:
         worker.output.append(line)
@@ -161,6 +191,7 @@ class WorkerLog:
     def _change(self, worker: Worker, state: str) -> None:
         if state == "WORKER_MODEL_LOADED":
             worker.ready = worker.loaded = True
+            worker.load_seconds = time.monotonic() - worker.started_at
             worker.stopped_at, worker.retried = None, False
         elif state == "WORKER_STARTED":
             worker.device_error, worker.failed_in_a_row = None, 0
@@ -179,8 +210,14 @@ class WorkerLog:
 def _count(worker: Worker, message: str) -> None:
     """An answer that is no failure of the server is a good one: who sent nonsense is told so."""
     if match := _ANSWER.fullmatch(message):
-        _, protocol, code = match.groups()
-        failed = code in _GRPC_FAILURES if protocol.startswith("2") else int(code) >= 500
+        protocol, code = _protocol(match[2]), match[3]
+        failed = code in _GRPC_FAILURES if protocol == "grpc" else int(code) >= 500
+        worker.responses[(protocol, code)] += 1
         worker.failed += failed
         worker.answered += not failed
         worker.failed_in_a_row = worker.failed_in_a_row + 1 if failed else 0
+
+
+def _protocol(version: str) -> str:
+    """Of HTTP's versions TorchServe speaks 2 for gRPC alone."""
+    return "grpc" if version.startswith("2") else "http"

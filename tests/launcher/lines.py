@@ -8,6 +8,7 @@ BATCH = "Flushing req.cmd PREDICT repeats 1 to backend at: 1795454868810"
 STREAM = "Flushing req.cmd STREAMPREDICT repeats 1 to backend at: 1795454868810"
 LOAD = "Flushing req.cmd LOAD repeats 1 to backend at: 1795454859847"
 ANSWERED = "Backend response time: 307"
+TIMES = "Waiting time ns: 40000000, Backend time ns: 307228103"
 RETRY = "Retry worker: 9000 in 1 seconds."
 END = "Stopped Scanner - W-9000-slow_1.0-stdout"
 

@@ -1,5 +1,7 @@
 """What the probes answer that no real server can be made to show in a test's time."""
 
+import re
+
 import pytest
 
 from harness.launcher import worker_log
@@ -93,8 +95,12 @@ def test_no_models_are_not_ready() -> None:
 def test_lines_of_one_metric_stand_together() -> None:
     judge, _ = health(ONE, TWO)
     text = metrics(judge, {"a 1": 0, "b 1": 7}, {"log_lines_dropped_total": 3})
-    names = [line.partition("{")[0].partition(" ")[0] for line in text.splitlines()]
-    assert names == sorted(names, key=names.index)
+    declared = re.findall(r"^# TYPE (\S+) \w+$", text, re.MULTILINE)
+    assert declared == sorted(set(declared))
+    for family in text.split("# TYPE ")[1:]:
+        declaration, *lines = family.splitlines()
+        assert lines
+        assert all(line.startswith(declaration.split()[0]) for line in lines)
     assert 'launcher_queue_depth{model_name="b",model_version="1"} 7' in text.splitlines()
     assert "launcher_log_lines_dropped_total 3" in text.splitlines()
 

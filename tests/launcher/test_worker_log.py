@@ -14,6 +14,7 @@ from tests.launcher.lines import (
     RETRY,
     STARTED,
     STREAM,
+    TIMES,
     answer,
     log_line,
     own,
@@ -249,3 +250,30 @@ def test_the_launchers_own_call_marks_how_far_the_log_has_come() -> None:
     line = f"2026-11-23T17:27:02,150 INFO  e-3 ACCESS_LOG - {call}"
     log = follow(line.format(7), line.format(6))
     assert log.mark == 7
+
+
+def test_times_of_a_request_are_those_of_its_worker() -> None:
+    log = follow(own(TIMES, logger="RestJob"), own(TIMES, logger="GRPCJob"))
+    worker = log.workers["9000"]
+    assert worker.queued.sum == pytest.approx(0.08)
+    assert worker.latency.sum == pytest.approx(2 * 0.347228103)
+    assert dict(worker.latency.samples("x", "l"))['x_bucket{l,le="0.25"}'] == 0
+    assert dict(worker.latency.samples("x", "l"))['x_bucket{l,le="0.5"}'] == 2
+    assert not follow().read(own(TIMES, logger="RestJob"))  # nobody else needs to see it
+
+
+@pytest.mark.parametrize(
+    ("request_line", "counted"),
+    [
+        ("POST /predictions/slow HTTP/1.1", ("slow", "", "http", "503")),
+        ("POST /predictions/slow/1.0?x=1 HTTP/1.1", ("slow", "1.0", "http", "503")),
+        ("gRPC org.pytorch.serve.grpc.X/Predictions HTTP/2.0", ("", "", "grpc", "503")),
+        ("GET /ping HTTP/1.1", None),
+    ],
+)
+def test_a_request_that_no_worker_got_is_counted(
+    request_line: str, counted: tuple[str, ...] | None
+) -> None:
+    thread = "epollEventLoopGroup-3-1 ACCESS_LOG"
+    line = f'2026-11-23T17:41:14,279 INFO  {thread} - /10.0.0.9:52632 "{request_line}" 503 0'
+    assert list(follow(line).rejected) == ([counted] if counted else [])

@@ -9,7 +9,7 @@ from .torchserve import Model
 
 _KIB = 1024
 _Sample = tuple[str, str, float | Histogram]
-"""A metric's name, its labels as ``key="value"`` pairs with commas, and its value."""
+"""A metric's name, its labels as ``key="amount"`` pairs with commas, and its value."""
 
 
 def metrics(health: Health, queued: Mapping[str, int], totals: Mapping[str, int]) -> str:
@@ -17,9 +17,9 @@ def metrics(health: Health, queued: Mapping[str, int], totals: Mapping[str, int]
     values of the whole server, by name. docs/launcher.md says what each metric counts.
     """
     lines: dict[str, list[str]] = {}
-    for name, labels, value in _samples(health, queued, totals):
-        lines.setdefault(name, [f"# TYPE launcher_{name} {_kind(name, value)}"])
-        lines[name] += _lines(f"launcher_{name}", labels, value)
+    for name, labels, amount in _samples(health, queued, totals):
+        lines.setdefault(name, [f"# TYPE launcher_{name} {_kind(name, amount)}"])
+        lines[name] += _lines(f"launcher_{name}", labels, amount)
     return "".join(f"{line}\n" for name in sorted(lines) for line in lines[name])
 
 
@@ -27,8 +27,8 @@ def _samples(
     health: Health, queued: Mapping[str, int], totals: Mapping[str, int]
 ) -> Iterator[_Sample]:
     server = {"ready": health.ready()[0], "draining": health.draining, **totals}
-    for name, value in (server | {"torchserve_up": not health.unreachable_reason}).items():
-        yield name, "", +value
+    for name, amount in (server | {"torchserve_up": not health.unreachable_reason}).items():
+        yield name, "", +amount
     for model in health.models:
         labels = 'model_name="{}",model_version="{}"'.format(*model.key)
         for name, number in _of_model(health, model).items():
@@ -68,17 +68,17 @@ def _of_model(health: Health, model: Model) -> dict[str, float | Histogram]:
     }
 
 
-def _kind(name: str, value: float | Histogram) -> str:
-    if isinstance(value, Histogram):
+def _kind(name: str, amount: float | Histogram) -> str:
+    if isinstance(amount, Histogram):
         return "histogram"
     return "counter" if name.endswith("_total") else "gauge"
 
 
-def _lines(name: str, labels: str, value: float | Histogram) -> Iterator[str]:
-    if isinstance(value, Histogram):
-        yield from (f"{sample} {count}" for sample, count in value.samples(name, labels))
+def _lines(name: str, labels: str, amount: float | Histogram) -> Iterator[str]:
+    if isinstance(amount, Histogram):
+        yield from (f"{sample} {count}" for sample, count in amount.samples(name, labels))
     else:
-        yield f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
+        yield f"{name}{{{labels}}} {amount}" if labels else f"{name} {amount}"
 
 
 def _resident(pid: int | None) -> int | None:

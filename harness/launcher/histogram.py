@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Upper bounds in seconds: from a small model's answer to TorchServe's default time-out."""
+"""Upper bounds in seconds: from a small model's answer to TorchServe's default timeout."""
 
 
 class Histogram:

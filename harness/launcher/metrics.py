@@ -9,7 +9,7 @@ from .torchserve import Model
 
 _KIB = 1024
 _Sample = tuple[str, str, float | Histogram]
-"""A metric's name, its labels as ``key="amount"`` pairs with commas, and its value."""
+"""A metric's name, its labels as ``key="value"`` pairs with commas, and its value."""
 
 
 def metrics(health: Health, queued: Mapping[str, int], totals: Mapping[str, int]) -> str:

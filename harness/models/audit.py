@@ -16,9 +16,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from harness import image_sets
 from harness.core.errors import InputError
 from harness.core.repository import Repository
-from harness.models import archive_contents, handler_code, packages, pickles
+from harness.models import archive_contents, handler_code, pickles
 from harness.models.archive import MANIFEST
 from harness.models.archive_contents import ArchiveContents
 from harness.models.catalog import Catalog, Model, PickleException
@@ -110,7 +111,7 @@ def audit(
 def packages_of(repository: Repository) -> frozenset[str]:
     """The packages that the image has, by their canonical names."""
     texts = (repository.root / "apps/torchserve/image").glob("requirements*.txt")
-    return frozenset(name for path in texts for name in packages.pins(path.read_text()))
+    return frozenset(name for path in texts for name in image_sets.pins(path.read_text()))
 
 
 def refuse_pickles(store: Path, catalog: Catalog, built: Lock) -> None:

@@ -25,6 +25,7 @@ from harness.core.command import run
 from harness.core.errors import HarnessError, InputError, Location, UsageError
 from harness.core.problem import Problem
 from harness.core.repository import Repository
+from harness.image_sets import Change, changes, pins
 from harness.models import source
 
 REQUIREMENTS = "requirements.in"
@@ -39,7 +40,6 @@ _FOR_IMAGE = (
     *("--constraint", "requirements.lock", "--python-version", "3.13"),
     *("--python-platform", "x86_64-manylinux_2_28", "--no-annotate", "--only-binary", ":all:"),
 )
-_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 _NO_WHEEL = re.compile(r"(\S+==\S+) has no (?:usable wheels|wheels with)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _HASHLESS = {
@@ -65,20 +65,6 @@ class Asked:
     text: str
     by: str  # "model toy", "the image", "the harness"
     at: Location
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A package whose version in the image changes; None is not there."""
-
-    name: str
-    old: str | None
-    new: str | None
-
-    def __str__(self) -> str:
-        if self.old and self.new:
-            return f"{self.name} {self.old} → {self.new}"
-        return f"+ {self.name} {self.new}" if self.new else f"- {self.name} {self.old}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +111,6 @@ def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
         )
     after = pins((repository.root / _IMAGE / "requirements.txt").read_text())
     return Resolved(written, tuple(changes(before, after)))
-
-
-def pins(lock: str) -> dict[str, str]:
-    """Package → version of a lock."""
-    return {canonicalize_name(name): version for name, version in _PIN.findall(lock)}
-
-
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
-    """Packages that come, go or move."""
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            yield Change(name, before.get(name), after.get(name))
 
 
 def _inputs(repository: Repository, models: Mapping[str, Path]) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.core.values import KeyPath, Value, dig, items, text
+from harness.render import rollout
 from harness.render.objects import Object, stem
 from harness.render.rendered import Environment
 
@@ -230,6 +231,8 @@ def as_markdown(old: Environment, new: Environment) -> str:
     if warnings:
         lines += ["", "**Look at these first**", ""]
         lines += [f"- **{each.kind}** {each.object}: {each.message}" for each in warnings]
+    if replaced := list(rollout.lines(old, new, changes)):
+        lines += ["", "**Pods that are replaced**", "", *(f"- {each}" for each in replaced)]
     for change in changes:
         lines += ["", *format_change(change)]
     return "\n".join(lines)
@@ -266,10 +269,28 @@ def _short(value: object) -> str:
 def as_data(old: Environment, new: Environment) -> dict[str, Value | list[object]]:
     """The same as plain data, for JSON."""
     changes = compare(old, new)
+    replaced = rollout.rollouts(old, new, changes)
     return {
         "dangers": [
             {"kind": each.kind, "object": str(each.object), "message": each.message}
             for each in dangers(changes)
+        ],
+        "replaced": [
+            {
+                "object": str(each.object),
+                "group": each.group,
+                "reasons": list(each.reasons),
+                "packages": list(map(str, each.packages)),
+            }
+            for each in replaced
+        ],
+        "replacedByTheNextImage": [
+            {
+                "set": each.image_set,
+                "groups": list(each.groups),
+                "packages": list(map(str, each.packages)),
+            }
+            for each in rollout.next_images(old, new, replaced)
         ],
         "changes": [
             {

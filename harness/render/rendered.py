@@ -5,11 +5,12 @@ for deployment in environment.of("Deployment"):
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.core.errors import InputError
 from harness.core.problem import Location, Problem
+from harness.image_sets import Installed
 from harness.render.helm import Template
 from harness.render.objects import Object
 from harness.render.remote_charts import RemoteChart
@@ -51,6 +52,7 @@ class Environment:
             ``objects``, so that findings about our own do not depend on the network.
         files: every file of the repository that was read for it, by its path.
         released: those of them that are read from the commit that it pins.
+        installed: the packages of its groups' images.
         chart_digests: SHA-256 of the files of each chart in ``charts``, by its folder. Taken when
             it was rendered: a commit that was laid out for that may be gone afterwards.
     """
@@ -66,6 +68,7 @@ class Environment:
     files: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
     chart_digests: tuple[tuple[str, str], ...] = ()
+    installed: Installed = field(default_factory=Installed)
 
     @property
     def is_complete(self) -> bool:

@@ -22,7 +22,7 @@ from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, items, mapping, text
-from harness.render import helm, kustomize, placeholders, post_renderer
+from harness.render import helm, kustomize, placeholders, post_renderer, rollout
 from harness.render.cache import Cache
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
@@ -161,6 +161,7 @@ class _Render:
             tuple(sorted(self.files)),
             tuple(sorted(self.released)),
             tuple(sorted(self.chart_digests.items())),
+            rollout.packages_of_groups(self.release, self.env),
         )
 
     def _together(

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from harness.policy import report
 from harness.policy.report import Report
-from harness.render import diff
+from harness.render import diff, rollout
 from harness.render.diff import Change
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
@@ -83,6 +83,14 @@ def page(checked: Report, compared: Sequence[Pair], since: str) -> str:
     if dangers:
         text.add("### Look at these first")
         text.quote(dangers, rest="harness diff", room=text.remaining // 2)
+    replaced = [
+        f"{pair.title}: {line}"
+        for pair in compared
+        for line in rollout.lines(pair.old, pair.new, pair.changes)
+    ]
+    if replaced:
+        text.add("### Pods that are replaced")
+        text.quote(replaced, rest="harness diff", room=text.remaining // 2)
     if checked.findings:
         text.add("### Findings")
         text.quote(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import image_sets
 from harness.cli import main
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
@@ -97,12 +98,12 @@ def ask(repository: Repository, model: str, *lines: str) -> Path:
 
 
 def lock(repository: Repository) -> dict[str, str]:
-    return packages.pins((repository.root / "requirements.lock").read_text())
+    return image_sets.pins((repository.root / "requirements.lock").read_text())
 
 
 def image(repository: Repository) -> dict[str, str]:
     path = repository.root / "apps" / "torchserve" / "image" / "requirements.txt"
-    return packages.pins(path.read_text())
+    return image_sets.pins(path.read_text())
 
 
 def test_what_models_ask_for_is_in_both_locks_and_no_pin_moves(repository):

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import Key, KeyPath, dig, items, mapping, text
+from harness.core.values import Key, KeyPath, dig, items, text
+from harness.policy.gateway_access import ROUTES, parents
 from harness.policy.pods import pods_of_service
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
@@ -12,14 +13,7 @@ from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
-ROUTES = ("HTTPRoute", "GRPCRoute")
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
-_EXPIRES = re.compile(r"\bexp\b")
-_INFERENCE = re.compile(
-    r"/(predictions|explanations)(/.+)?|/ping|/api-description|/invocations|/models/[^/]+/invoke"
-    r"|/v1/models/[^/]+:(predict|explain)|/v2/models/.+|/v2/health(/.+)?"
-    r"|/inference\.GRPCInferenceService"
-)
 _BUFFERS = (("spec", "connection", "bufferLimit"), ("spec", "http2", "initialStreamWindowSize"))
 _PROXY_MEMORY = (
     *("spec", "provider", "kubernetes", "envoyDeployment"),
@@ -32,6 +26,7 @@ _OTHER_WAYS = {
     *(("gateway.networking.k8s.io", f"{kind}Route") for kind in ("TCP", "TLS", "UDP")),
     ("networking.istio.io", "VirtualService"),
 }
+_TEST_AUTHORITY = "acme-staging"  # https://letsencrypt.org/docs/staging-environment/
 _GENERATED = r"(-grpc|-models(-\d+-of-\d+)?|-v2)?"  # names of routes: harness.snapshot.routes
 _OTHER_GROUPS = (
     "getambassador.io",
@@ -42,13 +37,6 @@ _OTHER_GROUPS = (
     "traefik.containo.us",
     "traefik.io",
 )
-_KNOWS = ("apiKeyAuth", "basicAuth", "extAuth", "jwt", "oidc")
-
-
-def _gateways(environment: Environment, route: Object) -> Iterator[tuple[int, Object | None]]:
-    for index, parent in enumerate(items(route.value, "spec", "parentRefs")):
-        namespace = text(parent, "namespace") or route.namespace
-        yield index, environment.find("Gateway", text(parent, "name"), namespace)
 
 
 @rule(
@@ -59,7 +47,7 @@ def _gateways(environment: Environment, route: Object) -> Iterator[tuple[int, Ob
 )
 def references(environment: Environment) -> Iterator[Problem]:
     for route in environment.of(*ROUTES):
-        for index, gateway in _gateways(environment, route):
+        for index, gateway in parents(environment, route):
             where = ("spec", "parentRefs", index)
             listeners = items(gateway and gateway.value, "spec", "listeners")
             listener = text(route.value, *where, "sectionName")
@@ -91,25 +79,6 @@ def _backends(environment: Environment, route: Object) -> Iterator[Problem]:
                 yield problem(route, f"there is no Service {name}", *where, "name")
             elif port not in [dig(each, "port") for each in ports]:
                 yield problem(route, f"{name} has no port {port}", *where, "port")
-
-
-@rule(
-    "gateway/authenticated",
-    why="TorchServe's own tokens are off: without a policy here anyone has the GPUs for free",
-    fix="name the route in the targetRefs of a SecurityPolicy with jwt or apiKeyAuth",
-    references=("NSA/CISA C-0055",),
-)
-def callers_authenticate(environment: Environment) -> Iterator[Problem]:
-    for route in environment.of(*ROUTES):
-        parents = {gateway.name for _, gateway in _gateways(environment, route) if gateway}
-        if not any(
-            (text(target, "kind"), text(target, "name")) == (route.kind, route.name)
-            or (text(target, "kind") == "Gateway" and text(target, "name") in parents)
-            for policy in environment.of("SecurityPolicy")
-            for target in items(policy.value, "spec", "targetRefs")
-            if any(mapping(policy.value, "spec", kind) for kind in _KNOWS)
-        ):
-            yield problem(route, "is open to anyone who reaches the gateway", "metadata", "name")
 
 
 @rule(
@@ -164,29 +133,11 @@ def _mention(part: object, service: Object, path: KeyPath = ()) -> KeyPath:
 
 
 @rule(
-    "gateway/tokens-expire",
-    why="Envoy takes a token without `exp` for one that never ends: leaked once, it opens the "
-    "gateway until the issuer changes its keys",
-    fix="authorization: defaultAction Deny, and in each Allow rule a cel that asks for exp",
-    kinds=("SecurityPolicy",),
-)
-def tokens_expire(policy: Object) -> Iterator[Problem]:
-    where = ("spec", "authorization")
-    allowing = [
-        rule
-        for rule in items(policy.value, *where, "rules")
-        if text(rule, "action") == "Allow" and not _EXPIRES.search(text(rule, "cel"))
-    ]
-    by_default = not policy.dig(*where) or policy.dig(*where, "defaultAction") == "Allow"
-    if policy.dig("spec", "jwt") and (by_default or allowing):
-        yield problem(policy, "lets in tokens that never expire", *where)
-
-
-@rule(
     "gateway/tls",
     why="the caller's token would cross the network in the clear; a host that the certificate does "
     "not name fails in every client",
-    fix="protocol: HTTPS, and a Certificate of that secretName whose dnsNames cover the routes",
+    fix="protocol: HTTPS, tls.mode Terminate, and a Certificate of that secretName whose dnsNames "
+    "cover the routes",
     references=("CIS EKS 5.4.5",),
 )
 def tls(environment: Environment) -> Iterator[Problem]:
@@ -199,46 +150,35 @@ def tls(environment: Environment) -> Iterator[Problem]:
     ]
     for gateway in environment.of("Gateway"):
         for index, listener in enumerate(items(gateway.value, "spec", "listeners")):
-            where = ("spec", "listeners", index)
-            if text(listener, "protocol") not in ("HTTPS", "TLS"):
-                message = f"listener {text(listener, 'name')} is {text(listener, 'protocol')}"
-                yield problem(gateway, message, *where, "protocol")
-            for at, reference in enumerate(items(listener, "tls", "certificateRefs")):
-                if text(reference, "name") not in issued:
-                    message = f"nothing makes the certificate {text(reference, 'name')}"
-                    yield problem(gateway, message, *where, "tls", "certificateRefs", at, "name")
+            for message, path in _weaknesses(listener, issued):
+                yield problem(gateway, message, "spec", "listeners", index, *path)
+    for issuer in environment.of("ClusterIssuer", "Issuer"):
+        server = text(issuer.value, "spec", "acme", "server")
+        if _TEST_AUTHORITY in server:
+            message = f"{server} is for tests: no client trusts its certificates"
+            yield problem(issuer, message, "spec", "acme", "server")
     for route in environment.of(*ROUTES):
         for index, host in enumerate(items(route.value, "spec", "hostnames")):
             if not any(_names(name, str(host)) for name in names):
                 yield problem(route, f"no certificate names {host}", "spec", "hostnames", index)
 
 
+def _weaknesses(listener: object, issued: list[str]) -> Iterator[tuple[str, KeyPath]]:
+    """What is wrong with the TLS of a listener, and where below it."""
+    if text(listener, "protocol") not in ("HTTPS", "TLS"):
+        yield f"listener {text(listener, 'name')} is {text(listener, 'protocol')}", ("protocol",)
+    if text(listener, "tls", "mode") == "Passthrough":
+        yield "passes connections through: the gateway sees no token", ("tls", "mode")
+    for index, reference in enumerate(items(listener, "tls", "certificateRefs")):
+        if text(reference, "name") not in issued:
+            where = ("tls", "certificateRefs", index, "name")
+            yield f"nothing makes the certificate {text(reference, 'name')}", where
+
+
 def _names(name: str, host: str) -> bool:
     """Whether a certificate's name covers a host: ``*`` is one label (RFC 9525, 6.3)."""
     label, _, domain = host.partition(".")
     return name == host or (name == f"*.{domain}" and label != "*")
-
-
-@rule(
-    "gateway/predictions-only",
-    why="/models, /metrics and the rest of TorchServe's management are for the cluster, not for "
-    "callers",
-    fix="match a path of the inference API: /predictions, /explanations, /ping, /api-description, "
-    "/invocations, /models/NAME/invoke, /v1/models/NAME:predict, /v2/models, /v2/health",
-)
-def predictions_only(environment: Environment) -> Iterator[Problem]:
-    for route in environment.of("HTTPRoute"):
-        for at, choice in enumerate(items(route.value, "spec", "rules")):
-            where = ("spec", "rules", at)
-            matches = items(choice, "matches")
-            for index, match in enumerate(matches):
-                path = text(match, "path", "value")
-                exact = text(match, "path", "type") == "Exact"
-                if not _INFERENCE.fullmatch(path) and not (exact and path == "/v2"):
-                    message = f"opens {path or '/'}"
-                    yield problem(route, message, *where, "matches", index)
-            if not matches and items(choice, "backendRefs"):
-                yield problem(route, "opens every path", *where)
 
 
 @rule(

@@ -12,7 +12,7 @@ from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.core.suggest import did_you_mean
-from harness.policy import engine, report
+from harness.policy import engine, repair, report
 from harness.policy.renamed import current_id
 from harness.policy.report import Report
 from harness.render import tree
@@ -49,6 +49,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="COMMIT",
         help="also write a pull request's comment with the changes since this commit",
     )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="write the edits that findings name into the working tree, and check again",
+    )
     parser.add_argument("--unset", action="store_true", help="list the values that are UNSET")
     parser.set_defaults(run=run)
 
@@ -62,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.since:
         tree.at_commit(repository, args.since)  # a usage error before anything is evaluated
     result = engine.check(repository, strict=args.strict)
+    if args.fix and _repair(repository, result):
+        result = engine.check(repository, strict=args.strict)
     if args.server:
         from harness.local_cluster import (
             admission,  # the kubernetes client: a check without it is fast
@@ -77,6 +84,15 @@ def run(args: argparse.Namespace) -> int:
         for each in result.unset:
             console.note(f"{each.location}: {each.key}")
     return 0 if result.passed else 1
+
+
+def _repair(repository: Repository, before: Report) -> bool:
+    """Write the edits of the findings; commands are left to whoever reads the report."""
+    written = list(repair.apply(repository.root, (each.repair for each in before.findings)))
+    for edit in written:
+        console.note(edit)
+    console.note("`git diff` shows what was written" if written else "no finding names an edit")
+    return bool(written)
 
 
 def _comment(repository: Repository, result: Report, since: str) -> None:

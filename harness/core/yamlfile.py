@@ -4,6 +4,7 @@ Apart from harness.core.document, which puts models on top, because pydantic tak
 second to import and whoever only looks at manifests need not pay it.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from harness.core.errors import InputError, Location
+from harness.core.location import START, YamlPath
 from harness.core.values import KeyPath
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -40,17 +42,24 @@ class TabIndentError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document: its plain value, and the line (from 1) of every key and item."""
+    """One YAML document: its plain value, and the line (from 1) of every key and item.
+
+    Attributes:
+        start: where in the file it begins; None where no edit of a key could be written there.
+    """
 
     path: Path
     value: object
     lines: Mapping[KeyPath, int]
+    start: YamlPath | None = START
 
     def at(self, loc: KeyPath) -> Location:
-        """The place of ``loc``, or of the nearest thing around it that the file has."""
-        while loc and loc not in self.lines:
-            loc = loc[:-1]
-        return Location(self.path, self.lines.get(loc, 1))
+        """The place of ``loc``: its line, or that of the nearest thing around it in the file."""
+        nearest = loc
+        while nearest and nearest not in self.lines:
+            nearest = nearest[:-1]
+        field = self.start and dataclasses.replace(self.start, keys=loc)
+        return Location(self.path, self.lines.get(nearest, 1), field)
 
 
 def read_text(path: Path) -> str:
@@ -86,7 +95,7 @@ def parse(text: str, path: Path) -> list[Document]:
         ) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"not YAML: {error}", at=path) from error
-    return [_Builder(path).document(node) for node in nodes]
+    return [_Builder(path).document(node, YamlPath((), index)) for index, node in enumerate(nodes)]
 
 
 def _character(text: str, mark: yaml.Mark) -> str:
@@ -104,8 +113,8 @@ class _Builder:
         self._lines: dict[KeyPath, int] = {}
         self._nodes = 0
 
-    def document(self, node: yaml.Node) -> Document:
-        return Document(self._path, self._build(node, ()), self._lines)
+    def document(self, node: yaml.Node, start: YamlPath) -> Document:
+        return Document(self._path, self._build(node, ()), self._lines, start)
 
     def _build(self, node: yaml.Node, loc: KeyPath) -> object:
         self._nodes += 1

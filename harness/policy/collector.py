@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from harness.core.errors import HarnessError
+from harness.core.fix import NOTHING
 from harness.core.problem import Problem
-from harness.policy import exceptions, source_files
+from harness.policy import exceptions, repair, source_files
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
@@ -106,6 +108,11 @@ class FindingCollector:
 
     def _finding(self, problem: Problem, environments: list[str]) -> Finding:
         rule = self.known[problem.rule]
+        fix = repair.with_commands(problem.fix) if problem.fix else NOTHING
+        try:
+            replacements = tuple(repair.replacements(self.renderer.repository.root, fix))
+        except HarnessError:  # the file is written in a form that only a person can edit
+            fix, replacements = NOTHING, ()
         return Finding(
             rule.id,
             rule.severity,
@@ -113,7 +120,9 @@ class FindingCollector:
             problem.location,
             problem.object,
             tuple(environments),
-            rule.fix,
+            str(fix) or rule.fix,
+            fix,
+            replacements,
         )
 
 

@@ -3,9 +3,11 @@
 import dataclasses
 import enum
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from harness.core.fix import NOTHING, Fix
 from harness.core.problem import Location
+from harness.policy.repair import Replacement
 
 
 class Severity(enum.StrEnum):
@@ -17,7 +19,13 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem with its rule's severity and fix, and the environments that have it."""
+    """A problem with its rule's severity and fix, and the environments that have it.
+
+    Attributes:
+        fix: for people: what ``repair`` does, or else the rule's own text.
+        repair: the machine form of the fix; empty where only a person knows what to change.
+        replacements: the lines that it changes.
+    """
 
     rule: str
     severity: Severity
@@ -26,6 +34,8 @@ class Finding:
     object: str
     environments: tuple[str, ...]
     fix: str
+    repair: Fix = field(default=NOTHING, compare=False)
+    replacements: tuple[Replacement, ...] = field(default=(), compare=False)
 
     def only(self, *environments: str) -> "Finding":
         """The same finding, of these environments."""

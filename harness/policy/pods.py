@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from harness.core.fix import NOTHING, Fix
 from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.policy.quantity import quantity
@@ -85,9 +86,10 @@ class Container:
         ]
         return max(holding, key=lambda holder: len(text(holder[1], "mountPath")), default=None)
 
-    def problem(self, message: str, *path: Key) -> Problem:
-        """A problem of this container, at ``path`` below it."""
-        return problem(self.owner, f"container {self.name}: {message}", *self.path, *path)
+    def problem(self, message: str, *path: Key, to: object = None, fix: Fix = NOTHING) -> Problem:
+        """A problem of this container, at ``path`` below it; ``to`` and ``fix`` repair it."""
+        message = f"container {self.name}: {message}"
+        return problem(self.owner, message, *self.path, *path, to=to, fix=fix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,9 @@ class Pod:
         """A problem of this pod's labels."""
         return problem(self.owner, message, *self.path, "metadata", "labels")
 
-    def problem(self, message: str, *path: Key) -> Problem:
-        """A problem of this pod, at ``path`` below its spec."""
-        return problem(self.owner, message, *self.path, "spec", *path)
+    def problem(self, message: str, *path: Key, to: object = None, fix: Fix = NOTHING) -> Problem:
+        """A problem of this pod, at ``path`` below its spec; ``to`` and ``fix`` repair it."""
+        return problem(self.owner, message, *self.path, "spec", *path, to=to, fix=fix)
 
 
 def _share(device: str) -> Fraction:

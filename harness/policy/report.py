@@ -220,6 +220,7 @@ def _finding(finding: Finding) -> dict[str, object]:
         "object": finding.object,
         "environments": list(finding.environments),
         "fix": finding.fix,
+        **finding.repair.row,
     }
 
 
@@ -234,7 +235,25 @@ def _sarif(finding: Finding) -> dict[str, object]:
         "level": _LEVELS[finding.severity],
         "message": {"text": f"{who}{finding.message}\n{finding.fix}"},
         "locations": [{"physicalLocation": physical}],
+        **({"fixes": [_sarif_fix(finding)]} if finding.replacements else {}),
     }
+
+
+def _sarif_fix(finding: Finding) -> dict[str, object]:
+    """The lines that a fix changes, as SARIF 2.1.0 has them (3.55)."""
+    by_file: dict[str, list[dict[str, object]]] = {}
+    for each in finding.replacements:
+        region = {"startLine": each.start, "startColumn": 1, "endLine": each.end, "endColumn": 1}
+        replacement = {"deletedRegion": region, "insertedContent": {"text": each.text}}
+        by_file.setdefault(str(each.file), []).append(replacement)
+    changes = [
+        {
+            "artifactLocation": {"uri": file, "uriBaseId": "%SRCROOT%"},
+            "replacements": replacements,
+        }
+        for file, replacements in by_file.items()
+    ]
+    return {"description": {"text": finding.fix}, "artifactChanges": changes}
 
 
 def _cell(text: str) -> str:

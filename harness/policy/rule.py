@@ -10,6 +10,9 @@
     def limits_equal_requests(deployment: Object) -> Iterator[Problem]:
         yield problem(deployment, "asks for no GPU", "spec", "template", "spec")
 
+Where one value is right, the rule says it (``problem(…, *path, to=2)``, or ``fix=set_to(other, 2,
+*path)``): the printed fix is made from it, and ``harness check --fix`` writes it.
+
 What the function is called with follows from the annotation of its one argument: ``Object``
 (every object of every environment, or of ``kinds``), ``Environment`` or ``Project``.
 """
@@ -19,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, get_type_hints
 
+from harness.core.fix import NOTHING, Fix, set_at
 from harness.core.problem import Problem
 from harness.core.values import Key
 from harness.policy.finding import Severity
@@ -89,9 +93,26 @@ def declare(new: Rule) -> Rule:
     return new
 
 
-def problem(subject: Object, message: str, *path: Key) -> Problem:
-    """A problem of an object, at the source line that ``path`` came from."""
-    return Problem(message, subject.at(*path), str(subject))
+def problem(
+    subject: Object, message: str, *path: Key, to: object = None, fix: Fix = NOTHING
+) -> Problem:
+    """A problem of an object, at the source line that ``path`` came from.
+
+    Args:
+        subject: the object.
+        message: what is wrong.
+        path: the field that is wrong.
+        to: the value that would be right there, or ``REMOVED``; None where no single one is.
+        fix: what else to change.
+    """
+    at = subject.at(*path)
+    edit = NOTHING if to is None else set_at(at, to)
+    return Problem(message, at, str(subject), fix=edit + fix)
+
+
+def set_to(subject: Object, to: object, *path: Key) -> Fix:
+    """Another value, or ``REMOVED``, for a field of an object, where its source says it."""
+    return set_at(subject.at(*path), to)
 
 
 def of_release(subject: Object, problem: Problem) -> Problem:

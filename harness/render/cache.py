@@ -16,6 +16,7 @@ from threading import Lock
 from harness.core.repository import Repository
 
 _KEEP_SECONDS = 7 * 24 * 3600
+_FORM = 2  # of the answers: raised when code of today could not read those of yesterday
 
 
 class Cache:
@@ -28,7 +29,7 @@ class Cache:
 
     def get(self, key: str, make: Callable[[], object]) -> object:
         """The answer for ``key``, computed now if it is missing. Errors are not cached."""
-        name = hashlib.sha256(key.encode()).hexdigest()
+        name = hashlib.sha256(f"{_FORM} {key}".encode()).hexdigest()
         with self._making.setdefault(name, Lock()):
             if name not in self._answers:
                 self._answers[name] = self._load(name, make)
@@ -56,7 +57,7 @@ class Ledger:
     """Many small answers in one file: those that the last run used, and no others."""
 
     def __init__(self, repository: Repository, name: str) -> None:
-        self._path = repository.build / "check" / "cache" / name
+        self._path = repository.build / "check" / "cache" / f"{name}-{_FORM}"
         try:
             self._saved: dict[str, object] = json.loads(self._path.read_bytes())
         except (OSError, ValueError):

@@ -143,7 +143,7 @@ class FromHelm:
                 for key, listed in mapping(parsed.value, *base).items():
                     for index, each in enumerate(listed if isinstance(listed, list) else ()):
                         if _became(mapping(each), element):
-                            return parsed.at(_longest(parsed, (*base, key, index, *path[cut:])))
+                            return parsed.at(_in_source(parsed, (*base, key, index, *path[cut:])))
         return None
 
     def _template(self, rendered: Value, path: KeyPath) -> Location:
@@ -156,9 +156,9 @@ class FromHelm:
         least = len(rest) if dig(rendered, *path) is not None else 0
         for parsed, base in self.values():
             for value_path in reached.values:
-                longest = _longest(parsed, (*base, *value_path, *rest))
-                if len(longest) >= len(base) + len(value_path) + least:
-                    return parsed.at(longest)
+                whole = (*base, *value_path, *rest)
+                if len(_longest(parsed, whole)) >= len(base) + len(value_path) + least:
+                    return _of_value(parsed, _in_source(parsed, whole), dig(rendered, *path))
         return Location(Path(reached.line.path), reached.line.number)
 
     def _read(self) -> Template:
@@ -214,9 +214,17 @@ def _value_documents(tree: Tree, parsed: Document, source: object) -> Sources:
             at = _generated_spot(parsed, index, ("data", key)).location
             target = tuple(filter(None, text(source, "targetPath").split(".")))
             if target:
-                return [(Document(at.path, {target[0]: ""}, {target[:1]: 1}), ())]
+                return [(Document(at.path, {target[0]: ""}, {target[:1]: 1}, None), ())]
             return [(each, ()) for each in _documents(tree, str(at.path))]
     return []
+
+
+def _of_value(parsed: Document, path: KeyPath, rendered: object) -> Location:
+    """A place among the values; no edit of it where a template works on what it says."""
+    written = dig(parsed.value, *path)
+    at = parsed.at(path)
+    same = may_become(written, rendered) and not _has_variable(written)
+    return at if same else dataclasses.replace(at, field=None)
 
 
 def may_become(source: object, rendered: object) -> bool:
@@ -235,7 +243,8 @@ def _became(source: Value, rendered: Value) -> bool:
 def _patches(parsed: Document, base: KeyPath, rendered: Value, path: KeyPath) -> Iterator[_Spot]:
     """The patches at ``base`` of a document that are about an object."""
     for index, patch in enumerate(items(parsed.value, *base, "patches")):
-        for inner in _inline_documents(patch, parsed.at((*base, "patches", index, "patch"))):
+        at = parsed.at((*base, "patches", index, "patch"))
+        for inner in _inline_documents(patch, at):
             if _same(inner.value, rendered):
                 yield _spot(inner, rendered, path)
             elif not _targets(mapping(patch, "target"), rendered):
@@ -251,7 +260,10 @@ def _spot(parsed: Document, value: Value, path: KeyPath) -> _Spot:
     complete = len(matched) == len(path)
     equal = complete and may_become(dig(parsed.value, *matched), dig(value, *path))
     named = dig(parsed.value, "metadata", "name") == dig(value, "metadata", "name")
-    return _Spot(len(matched), equal, parsed.at(matched), named)
+    at = parsed.at((*matched, *path[len(matched) :]))
+    if _has_variable(dig(parsed.value, *matched)):
+        at = dataclasses.replace(at, field=None)
+    return _Spot(len(matched), equal, at, named)
 
 
 def _source_path(source: object, rendered: object, path: KeyPath) -> KeyPath:
@@ -284,7 +296,9 @@ def _operations(parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot
         keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer]
         if keys == [str(key) for key in path[: len(keys)]]:
             equal = may_become(dig(operation, "value"), dig(value, *path[: len(keys)]))
-            yield _Spot(len(path), equal, parsed.at((index, "path")))
+            field = parsed.at((index, "value", *path[len(keys) :])).field
+            at = dataclasses.replace(parsed.at((index, "path")), field=field)
+            yield _Spot(len(path), equal, at)
 
 
 def _generated_spot(parsed: Document, index: int, path: KeyPath) -> _Spot:
@@ -304,9 +318,15 @@ def _inline_documents(patch: object, at: Location) -> list[Document]:
         documents = yamlfile.parse(source, at.path)
     except InputError:
         return []
-    start = at.line or 0
+    first = at.line or 0
+    block = at.field and dataclasses.replace(at.field, keys=(), block=at.field.keys)
     return [
-        Document(each.path, each.value, {loc: start + line for loc, line in each.lines.items()})
+        Document(
+            each.path,
+            each.value,
+            {loc: first + line for loc, line in each.lines.items()},
+            block if len(documents) == 1 else None,
+        )
         for each in documents
     ]
 
@@ -332,8 +352,19 @@ def _same(source: object, value: Value) -> bool:
     )
 
 
+def _has_variable(source: object) -> bool:
+    """Whether Flux fills something in, so that the text in the file is not the value."""
+    return isinstance(source, str) and "${" in source
+
+
 def _longest(parsed: Document, path: KeyPath) -> KeyPath:
     return _source_path(parsed.value, parsed.value, path)
+
+
+def _in_source(parsed: Document, path: KeyPath) -> KeyPath:
+    """A path with the indexes that the source has, as far as it has them."""
+    matched = _longest(parsed, path)
+    return (*matched, *path[len(matched) :])
 
 
 def _documents(tree: Tree, file: str) -> list[Document]:

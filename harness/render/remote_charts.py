@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import re
@@ -68,7 +69,10 @@ class FromRelease:
             value_path for value_path, configured in _leaves(values, ()) if configured == rendered
         ]
         best = max(alike, key=lambda value_path: _shared_suffix(value_path, path), default=())
-        return self.value(best if _shared_suffix(best, path) else ())
+        shared = _shared_suffix(best, path)
+        at = self.value(best if shared else ())
+        # One key alike is enough to point at; only more of them say that it is the same value.
+        return at if shared > 1 else dataclasses.replace(at, field=None)
 
     def value(self, path: KeyPath) -> Location:
         """The line of a value; of one that the HelmRelease does not give, what names the chart."""

@@ -310,7 +310,7 @@ def problems(
         def note(keys: KeyPath, raw: Document = raw) -> None:
             unset.append(UnsetValue(".".join(str(key) for key in keys), raw.at(keys)))
 
-        complete = Document(raw.path, placeholders.fill(raw.value, note), raw.lines)
+        complete = Document(raw.path, placeholders.fill(raw.value, note), raw.lines, raw.start)
         try:
             document.validate(complete, ClusterConfig)
         except InputError as error:

@@ -73,7 +73,7 @@ def load_settings(path: Path, catalog: Catalog) -> ServingSettings:
     if len(documents) != 1:
         raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
     [source] = documents
-    complete = Document(path, _with_defaults(source.value, catalog), source.lines)
+    complete = Document(path, _with_defaults(source.value, catalog), source.lines, source.start)
     settings = document.validate(complete, ServingSettings)
     for name in settings.models:
         if name not in catalog.models:

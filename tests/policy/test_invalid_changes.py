@@ -1,11 +1,16 @@
 """Each small fault that a hurried engineer makes is refused, by the right rule, at its line."""
 
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.core.errors import Location
-from harness.policy import engine
+from harness.core.repository import Repository
+from harness.policy import engine, repair
+from harness.policy.finding import Finding
 from harness.policy.rule import Rule
 from tests.support import variation
 
@@ -37,6 +42,28 @@ def test_invalid_change_is_refused(folder: Path, tmp_path: Path) -> None:
     assert any(file == fault.at.file and fault.at.line in line for file, line in places), places
     if fault.environments:
         assert {name for each in matches for name in each.environments} <= set(fault.environments)
+    _assert_repairs_work(tmp_path, findings, matches)
+
+
+def _assert_repairs_work(root: Path, before: Sequence[Finding], matches: list[Finding]) -> None:
+    """What the findings' fixes say is done to the faulty tree: they go away, and none comes."""
+    repaired = [each for each in matches if each.repair]
+    if not repaired:
+        return
+    written = list(repair.apply(root, (each.repair for each in repaired)))
+    commands = {words for each in repaired for words in each.repair.commands}
+    with contextlib.chdir(root):
+        for words in sorted(commands):
+            assert words[0] == "harness", f"no test can run {words}"
+            assert cli.main(words[1:]) == 0
+    assert written or commands
+    after = {_content(each) for each in engine.check(Repository(root)).findings}
+    assert not after & {_content(each) for each in repaired}
+    assert after <= {_content(each) for each in before}
+
+
+def _content(finding: Finding) -> tuple[str, str, str]:
+    return (finding.rule, finding.object, finding.message)
 
 
 def _place(root: Path, location: Location) -> tuple[str, str]:

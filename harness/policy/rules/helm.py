@@ -66,7 +66,7 @@ def _release_name(release: Object) -> str:
 def drift(release: Object) -> Iterator[Problem]:
     where = ("spec", "driftDetection")
     if release.dig(*where, "mode") != "enabled":
-        yield problem(release, "does not repair drift", *where, "mode")
+        yield problem(release, "does not repair drift", *where, "mode", to="enabled")
     for index, ignored in enumerate(items(release.value, *where, "ignore")):
         if set(map(str, items(ignored, "paths"))) - {"/spec/replicas"}:
             yield problem(release, "lets more than replicas drift", *where, "ignore", index)

@@ -3,7 +3,8 @@
     with embedded_server.running(repository.find(), env="local") as served:
         requests.post(f"{served.inference_url}/predictions/squeezenet1_1", data=photograph)
 
-What it is started with, what it writes and its logs lie under ``build/serve/<env>``.
+What it is started with, what it writes and its logs lie under ``build/serve/<env>``, for a group
+other than the first ``build/serve/<env>-<group>``.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -107,27 +108,72 @@ def running(
     """
     group = repository.group_name(env, group)
     _note_other_groups(repository, env, group)
-    folder = repository.build / "serve" / (env if group == FIRST_GROUP else f"{env}-{group}")
+    with _servers(repository, env, [group], jars) as [server]:
+        yield server
+
+
+@contextlib.contextmanager
+def running_groups(
+    repository: Repository, env: str = "local", group: str | None = None
+) -> Iterator[list[Server]]:
+    """Serve every group of an environment, each by a TorchServe of its own; as ``running``.
+
+    Args:
+        repository: whose models and settings.
+        env: the environment.
+        group: the only group to serve.
+
+    Yields:
+        The servers, first the one that answers what no group claims.
+    """
+    if group:
+        with running(repository, env, group=group) as server:
+            yield [server]
+        return
+    names = sorted(repository.groups(env), key=lambda name: name != FIRST_GROUP)
+    with _servers(repository, env, names, libraries.FOLDER) as servers:
+        yield servers
+
+
+@contextlib.contextmanager
+def _servers(
+    repository: Repository, env: str, groups: Sequence[str], jars: Path
+) -> Iterator[list[Server]]:
+    """Start all of them before the first is waited for."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_exclusive(folder))
-        ports = _free_ports()
-        models = _prepare(repository, env, group, folder, ports)
+        folders = [_folder(repository, env, group) for group in groups]
+        for folder in folders:
+            stack.enter_context(_exclusive(folder))
+        ports = _free_ports(len(groups))
+        models = [
+            _prepare(repository, env, *each) for each in zip(groups, folders, ports, strict=True)
+        ]
         if jars == libraries.FOLDER:
             _note_missing_libraries(repository)
-        process = stack.enter_context(_launcher(folder, ports["launcher"], jars))
-        server = Server(
-            inference_url=f"http://{_LOOPBACK}:{ports['inference']}",
-            grpc_address=f"{_LOOPBACK}:{ports['gRPC inference']}",
-            launcher_url=f"http://{_LOOPBACK}:{ports['launcher']}",
-            pid=process.pid,
-            group=group,
-            models=models,
-            folder=folder,
-            process=process,
-        )
-        with console.step("start TorchServe") as update:
-            _wait_until_started(server, update)
-        yield server
+        servers = []
+        for group, folder, of, served in zip(groups, folders, ports, models, strict=True):
+            process = stack.enter_context(_launcher(folder, of["launcher"], jars))
+            servers.append(
+                Server(
+                    inference_url=f"http://{_LOOPBACK}:{of['inference']}",
+                    grpc_address=f"{_LOOPBACK}:{of['gRPC inference']}",
+                    launcher_url=f"http://{_LOOPBACK}:{of['launcher']}",
+                    pid=process.pid,
+                    group=group,
+                    models=served,
+                    folder=folder,
+                    process=process,
+                )
+            )
+        for server in servers:
+            name = f" of group {server.group}" if len(servers) > 1 else ""
+            with console.step(f"start TorchServe{name}") as update:
+                _wait_until_started(server, update)
+        yield servers
+
+
+def _folder(repository: Repository, env: str, group: str) -> Path:
+    return repository.build / "serve" / (env if group == FIRST_GROUP else f"{env}-{group}")
 
 
 def _note_other_groups(repository: Repository, env: str, group: str) -> None:
@@ -149,20 +195,26 @@ def _exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-def _free_ports() -> dict[str, int]:
-    """The container's ports, or a free one for each that is taken here."""
-    ports: dict[str, int] = {}
+def _free_ports(servers: int) -> list[dict[str, int]]:
+    """The container's ports for the first server, or a free one for each that is taken here.
+
+    Every other server gets free ones.
+    """
+    ports: list[dict[str, int]] = []
     with contextlib.ExitStack() as sockets:  # all at once, so that no two are the same
-        for name, preferred in _PORTS.items():
-            listener = sockets.enter_context(socket.socket())
-            # A port that was just left, by a connection that has ended, can be listened on.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((_LOOPBACK, preferred))
-            except OSError:
-                listener.bind((_LOOPBACK, 0))
-                console.note(f"port {preferred} is taken: {name} is on {listener.getsockname()[1]}")
-            ports[name] = listener.getsockname()[1]
+        for number in range(servers):
+            ports.append({})
+            for name, preferred in _PORTS.items():
+                listener = sockets.enter_context(socket.socket())
+                # A port that was just left, by a connection that has ended, can be listened on.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    listener.bind((_LOOPBACK, preferred if number == 0 else 0))
+                except OSError:
+                    listener.bind((_LOOPBACK, 0))
+                    port = listener.getsockname()[1]
+                    console.note(f"port {preferred} is taken: {name} is on {port}")
+                ports[-1][name] = listener.getsockname()[1]
     return ports
 
 

@@ -52,9 +52,14 @@ class Source(_Record):
 
 
 class Figures(_Record):
-    """What a load test measured of one name of its mix; milliseconds, requests per second."""
+    """What a load test measured of one name of its mix; milliseconds, requests per second.
+
+    Attributes:
+        group: the serving group that got its requests; None where the report does not say.
+    """
 
     name: str
+    group: str | None = None
     p50: float | None
     p95: float | None
     p99: float | None

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from harness import embedded_server
 from harness.cli import options
-from harness.cli.loadtest import EXIT_CODE, of_group, print_report
+from harness.cli.loadtest import EXIT_CODE, embedded_target, of_group, print_report
 from harness.core import console
 from harness.core.errors import InputError
 from harness.core.repository import find as find_repository
-from harness.loadtest import Target, load_profile, run
+from harness.loadtest import load_profile, run
 from harness.models import answer, build
 from harness.models.samples import PreparedSample, load_samples
 
@@ -20,8 +20,8 @@ _TIMEOUT = 60  # seconds for one response of a server that is ready: far above a
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the group: an environment may have several TorchServes, and this starts one."""
-    options.add_group(parser, "group to serve")
+    """Add the group, for an environment with several."""
+    options.add_group(parser, "only group to serve", "all")
     parser.set_defaults(run=_demo)
 
 
@@ -29,16 +29,14 @@ def _demo(args: argparse.Namespace) -> int:
     repository = find_repository()
     lock = build.build(repository)
     samples = load_samples(repository, lock)
-    with embedded_server.running(repository, _ENV, group=args.group) as served:
+    with embedded_server.running_groups(repository, _ENV, args.group) as servers:
         with console.step("send every model each of its samples") as update:
-            _request(
-                served.inference_url,
-                [s for path, of in samples.items() for s in of if path in served.models],
-                update,
-            )
+            for server in servers:
+                of_server = [s for path, of in samples.items() for s in of if path in server.models]
+                _request(server.inference_url, of_server, update)
         profile = repository.cluster(_ENV) / "loadtest.yaml"
         out = repository.build / "loadtest" / _ENV
-        target = Target(served.inference_url, launcher_url=served.launcher_url, embedded=True)
+        target = embedded_target(repository, _ENV, servers)
         load = of_group(load_profile(profile), repository, _ENV, args.group)
         report = run(load, target, samples, out, source=profile)
     print_report(report, out, as_json=args.json)

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import embedded_server
@@ -14,10 +14,12 @@ from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.embedded_server import Server
 from harness.loadtest import (
     Profile,
     Release,
     Report,
+    ServingGroup,
     Target,
     compare,
     gateway,
@@ -71,9 +73,9 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
     where.add_argument(
         "--embedded",
         action="store_true",
-        help="start TorchServe on this machine with the environment's settings, and load that",
+        help="start TorchServe on this machine, one for each group, and load that",
     )
-    options.add_group(parser, "group that runs on this machine")
+    options.add_group(parser, "only group to start on this machine, and to load", "all")
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="profile (default: clusters/ENV/loadtest.yaml)"
     )
@@ -120,11 +122,42 @@ def print_report(result: Report, folder: Path, *, as_json: bool = False) -> None
 
 
 def of_group(profile: Profile, repository: Repository, env: str, group: str | None) -> Profile:
-    """Return the profile without the models of the groups that do not run on this machine."""
-    if len(repository.groups(env)) == 1:
+    """Return the profile without the models of other groups, if a group is given."""
+    if not group or len(repository.groups(env)) == 1:
         return profile
     serving = ServingFile.read(repository.group(env, group) / "serving.yaml")
     return profile.of_models(sorted(serving.models))
+
+
+def embedded_target(
+    repository: Repository,
+    env: str,
+    servers: Sequence[Server],
+    protocol: str = "rest",
+    serves: Release | None = None,
+) -> Target:
+    """Servers on this machine as one target, of which each model's group gets its requests.
+
+    Args:
+        repository: whose settings say which models get requests in a group.
+        env: the environment.
+        servers: first the one that answers what no group claims.
+        protocol: ``rest`` or ``grpc``.
+        serves: the release that they were started from, if it is one.
+    """
+    groups = []
+    for server in servers:
+        serving = ServingFile.read(repository.group(env, server.group) / "serving.yaml")
+        models = frozenset(serving.models if len(servers) == 1 else serving.routed)
+        url = f"http://{server.grpc_address}" if protocol == "grpc" else server.inference_url
+        groups.append(ServingGroup(server.group, models, url))
+    return Target(
+        str(groups[0].url),
+        launcher_urls=tuple(server.launcher_url for server in servers),
+        embedded=True,
+        groups=tuple(groups),
+        serves=serves,
+    )
 
 
 def _is_embedded(args: argparse.Namespace) -> bool:
@@ -138,10 +171,8 @@ def _target(args: argparse.Namespace, repository: Repository, protocol: str) -> 
     elif _is_embedded(args):
         # Rendering takes the pinned programs, which `make loadtest ENV=local` does without.
         serves = _committed_release(repository, args.env) if args.embedded else None
-        with embedded_server.running(repository, args.env, group=args.group) as served:
-            grpc = f"http://{served.grpc_address}"
-            url = grpc if protocol == "grpc" else served.inference_url
-            yield Target(url, launcher_url=served.launcher_url, embedded=True, serves=serves)
+        with embedded_server.running_groups(repository, args.env, args.group) as servers:
+            yield embedded_target(repository, args.env, servers, protocol, serves)
     else:
         yield gateway.find(
             protocol,

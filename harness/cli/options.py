@@ -27,9 +27,11 @@ def add_every_env(parser: argparse.ArgumentParser, which: str) -> None:
     either.add_argument("--all", dest="env", action="store_const", const=None, help=which)
 
 
-def add_group(parser: argparse._ActionsContainer, which: str) -> None:
+def add_group(
+    parser: argparse._ActionsContainer, which: str, default: str = "the only one, or torchserve"
+) -> None:
     """Add ``--group``: one serving group of the environment."""
-    parser.add_argument("--group", help=f"{which} (default: the only one, or torchserve)")
+    parser.add_argument("--group", help=f"{which} (default: {default})")
 
 
 def add_context(parser: argparse._ActionsContainer, whose: str = "the cluster") -> None:

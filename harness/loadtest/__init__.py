@@ -21,6 +21,6 @@ A target is a URL or a gateway; compare says whether a second report is worse th
 from harness.loadtest.profile import Profile, load_profile
 from harness.loadtest.report import Report
 from harness.loadtest.run import run
-from harness.loadtest.target import Release, Target
+from harness.loadtest.target import Release, ServingGroup, Target
 
-__all__ = ["Profile", "Release", "Report", "Target", "load_profile", "run"]
+__all__ = ["Profile", "Release", "Report", "ServingGroup", "Target", "load_profile", "run"]

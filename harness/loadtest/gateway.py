@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from harness.core.errors import HarnessError
 from harness.loadtest import port_forward, reach
 from harness.loadtest.scrape import Reading
-from harness.loadtest.target import Release, Target
+from harness.loadtest.target import Release, ServingGroup, Target
+from harness.snapshot.routes import model_of
 
 _NAMESPACE = "torchserve"
 _FLUX = "flux-system"
@@ -31,7 +31,6 @@ _ROUTES = {"rest": "httproutes", "grpc": "grpcroutes"}
 _NAME = "app.kubernetes.io/name"
 _APP = "torchserve"
 _APPLIED = f"kustomize.toolkit.fluxcd.io/name={_APP}"  # what Flux labels the groups' releases with
-_PREDICTIONS = "/predictions/"
 _PORTS = {_APP: 8090, "dcgm-exporter": 9400}
 # Without the Jobs and test pods of a group, which are called torchserve too and serve nothing.
 _SELECTORS = (f"{_NAME}={_APP},app.kubernetes.io/component=server", f"{_NAME}=dcgm-exporter")
@@ -65,7 +64,6 @@ def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
         HarnessError: there is no route to TorchServe with an address.
     """
     route = cluster.route(_ROUTES[protocol])
-    grpc_hosts = cluster.grpc_hosts() if protocol == "grpc" else {}
     gateway = cluster.gateway(route)
     addresses = gateway.get("status", {}).get("addresses", [])
     if not addresses:
@@ -82,7 +80,7 @@ def behind(cluster: "KubernetesCluster", protocol: str) -> Target:
     address = addresses[0]["value"]
     shown = f"[{address}]" if ":" in address else address
     url = f"{scheme}://{shown}:{port}"
-    return Target(url, host=host, cluster=cluster, grpc_hosts=grpc_hosts)
+    return Target(url, host=host, cluster=cluster, groups=cluster.groups(protocol))
 
 
 class KubernetesCluster:
@@ -132,20 +130,24 @@ class KubernetesCluster:
         """Every route of a kind: ``httproutes`` or ``grpcroutes``."""
         return self._list(*_GATEWAY_API, _NAMESPACE, plural)
 
-    def grpc_hosts(self) -> dict[str, str]:
-        """The gRPC host of each model: of the group whose Service its REST path leads to."""
+    def groups(self, protocol: str) -> tuple[ServingGroup, ...]:
+        """The groups that routes lead to: their models by the REST paths, their gRPC hosts."""
+        grpc_routes = self.routes("grpcroutes") if protocol == "grpc" else []
         hosts = {
             service: host
-            for route in self.routes("grpcroutes")
+            for route in grpc_routes
             for host in route["spec"].get("hostnames", [])[:1]
             for _, service in _matches(route)
         }
-        return {
-            unquote(path.removeprefix(_PREDICTIONS)): hosts[service]
-            for route in self.routes("httproutes")
-            for path, service in _matches(route)
-            if path.startswith(_PREDICTIONS) and service in hosts
-        }
+        models: dict[str, set[str]] = {}
+        for route in self.routes("httproutes"):
+            for path, service in _matches(route):
+                if model := model_of(path):
+                    models.setdefault(service, set()).add(model)
+        return tuple(
+            ServingGroup(name, frozenset(of), grpc_host=hosts.get(name))
+            for name, of in sorted(models.items())
+        )
 
     def gateway(self, route: Mapping[str, Any]) -> dict[str, Any]:
         """The Gateway that a route hangs on."""

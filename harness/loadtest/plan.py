@@ -17,7 +17,7 @@ from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
 from harness.loadtest.profile import Auth, MixEntry, Profile
 from harness.loadtest.raw_request import RawRequest
-from harness.loadtest.target import Target
+from harness.loadtest.target import ServingGroup, Target
 from harness.models.answer import Expected
 from harness.models.samples import Origin, PreparedSample
 
@@ -30,9 +30,12 @@ class Wire(Strict):
 
 class Request(Wire):
     """One request of the mix. ``weight`` over the sum of weights is its fraction of all;
-    ``origin`` is who knows the expected answer, ``host`` the gRPC host of the model's group.
+    ``origin`` is who knows the expected answer.
 
     Attributes:
+        url: the server that it goes to; None for the plan's own.
+        host: the name that it carries by gRPC; None for the plan's own.
+        group: the serving group that gets it, if that is known.
         also: statuses that are no right answer and no failure either: they are counted apart.
         fields: those of a form, which gRPC sends as the inputs.
         stream: ask by gRPC's StreamPredictions.
@@ -50,7 +53,9 @@ class Request(Wire):
     fields: tuple[tuple[str, bytes], ...] = ()
     stream: bool = False
     origin: Origin = "written"
+    url: str | None = None
     host: str | None = None
+    group: str | None = None
 
 
 class Plan(Wire):
@@ -101,12 +106,7 @@ def prepare(
         secret(auth)
     prefix = urlsplit(target.url).path.rstrip("/")
     requests = [
-        request.model_copy(
-            update={
-                "path": f"{prefix}{request.path}",
-                "host": target.grpc_hosts.get(request.model or ""),
-            }
-        )
+        _send_to_group(request, target.group_of(request.path), prefix)
         for entry in profile.mix
         for request in _requests(entry, samples, folder)
     ]
@@ -126,6 +126,12 @@ def prepare(
         ca=_authorities(folder / profile.ca_file) if profile.ca_file else "",
         verify=not profile.insecure,
     )
+
+
+def _send_to_group(request: Request, group: ServingGroup | None, prefix: str) -> Request:
+    """A request on its way to the group that gets it."""
+    where = {"url": group.url, "host": group.grpc_host, "group": group.name} if group else {}
+    return request.model_copy(update={"path": f"{prefix}{request.path}", **where})
 
 
 def _authorities(path: Path) -> str:

@@ -32,6 +32,7 @@ from harness.core import document
 from harness.core.document import Camel
 from harness.core.errors import InputError
 from harness.loadtest.raw_request import PREDICTIONS, RawRequest
+from harness.snapshot.routes import model_of
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
 Level = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -166,6 +167,11 @@ class MixEntry(Camel):
         """What the report calls it."""
         return self.request.name if self.request else str(self.model)
 
+    @property
+    def model_name(self) -> str | None:
+        """The model that is asked, without a version: a raw request names it by its path."""
+        return model_of(self.request.path if self.request else f"/predictions/{self.model}")
+
     @model_validator(mode="after")
     def _one_subject(self) -> Self:
         if (self.model is None) == (self.request is None):
@@ -252,11 +258,6 @@ def _scale(settings: _Scaled, share: float, names: Collection[str]) -> _Scaled:
     )
 
 
-def _model(entry: MixEntry) -> str:
-    """The name of a model, without the version that the entry may ask for."""
-    return str(entry.model).partition("/")[0]
-
-
 class Profile(Camel):
     """A whole profile.
 
@@ -328,7 +329,7 @@ class Profile(Camel):
         Raises:
             InputError: none of the mix is left.
         """
-        mix = tuple(each for each in self.mix if not each.model or _model(each) in models)
+        mix = tuple(each for each in self.mix if each.model_name in {None, *models})
         if not mix:
             names = ", ".join(models)
             raise InputError(f"the mix names none of {names}", hint="name them in loadtest.yaml")

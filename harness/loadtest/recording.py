@@ -146,6 +146,8 @@ class Recording:
             name: sorted({each.origin for each in plan.requests if each.name == name})
             for name in self.names
         }
+        # The group of each name, where it is known: all its requests have one path.
+        self.serving = {request.name: request.group for request in plan.requests}
         self._of_request = [request.name for request in plan.requests]
         self._of_worker: dict[int, list[Group]] = {}
         self._ends = [segment.end for segment in self.segments]

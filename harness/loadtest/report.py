@@ -48,11 +48,12 @@ class Part(BaseModel):
 
 class NamedPart(Part):
     """A name of the mix over the judged stages; histograms are in HDR's own encoding, in µs.
-    ``answers`` says who knows the right ones.
+    ``answers`` says who knows the right ones, ``group`` which serving group got the requests.
     """
 
     name: str
     model: str | None
+    group: str | None = None
     histogram: str
     first_byte_histogram: str | None = None
     answers: list[Origin] = []
@@ -104,9 +105,10 @@ class Failures(BaseModel):
 
 
 class TargetPart(BaseModel):
-    """Where the load went."""
+    """Where the load went; ``servers`` are the addresses of groups that have one each."""
 
     url: str
+    servers: dict[str, str] = {}
     host: str | None
     protocol: str
     gateway: str | None
@@ -316,8 +318,11 @@ def quantity(value: float, unit: str) -> str:
 
 
 def remarks(report: Report) -> list[str]:
-    """What a reader of the figures has to know about the server."""
+    """What a reader of the figures has to know about the servers."""
     about = []
+    if len(serving := groups(report)) > 1:
+        names = (f"{group} ({', '.join(of)})" for group, of in serving.items())
+        about.append(f"{len(serving)} groups: {', '.join(names)}")
     if report.server and report.server.pinned_java_libraries == 0:
         about.append("TorchServe ran the Java libraries in its own JAR, not those of jars.lock")
     if recorded := [part.name for part in report.mix if "recorded" in part.answers]:
@@ -332,6 +337,15 @@ def remarks(report: Report) -> list[str]:
     if checks and checks.unchecked:
         about.append(f"{checks.unchecked:,} responses are correct by their status alone")
     return about
+
+
+def groups(report: Report) -> dict[str, list[str]]:
+    """The names of the mix by the serving group that got their requests."""
+    names: dict[str, list[str]] = {}
+    for part in report.mix:
+        if part.group:
+            names.setdefault(part.group, []).append(part.name)
+    return dict(sorted(names.items()))
 
 
 def junit(report: Report) -> str:

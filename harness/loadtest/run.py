@@ -135,6 +135,7 @@ def _status(recording: Recording, now: float) -> str:
 def _target(target: Target, profile: Profile) -> TargetPart:
     return TargetPart(
         url=target.url,
+        servers={group.name: group.url for group in target.groups if group.url},
         host=target.host,
         protocol=profile.protocol,
         gateway=target.cluster.name if target.cluster else None,

@@ -147,15 +147,19 @@ def parse(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
             yield match[1], dict(_LABEL.findall(match[2] or "")), value
 
 
-def url_source(base: str) -> Source:
-    """``/metrics`` of one launcher."""
+def urls_source(bases: Sequence[str]) -> Source:
+    """``/metrics`` of launchers on this machine."""
 
     def read() -> Reading:
-        try:
-            with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as response:  # noqa: S310
-                return Reading({base: response.read().decode("utf-8", "replace")})
-        except (OSError, HTTPException) as error:
-            return Reading({}, {base: f"{type(error).__name__}: {error}"})
+        texts: dict[str, str] = {}
+        unread: dict[str, str] = {}
+        for base in bases:
+            try:
+                with urllib.request.urlopen(f"{base}/metrics", timeout=_TIMEOUT) as response:  # noqa: S310
+                    texts[base] = response.read().decode("utf-8", "replace")
+            except (OSError, HTTPException) as error:
+                unread[base] = f"{type(error).__name__}: {error}"
+        return Reading(texts, unread)
 
     return read
 

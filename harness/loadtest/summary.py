@@ -102,7 +102,8 @@ def _mix(profile: Profile, recording: Recording) -> list[NamedPart]:
         parts.append(
             NamedPart(
                 name=entry.name,
-                model=entry.model,
+                model=entry.model or entry.model_name,
+                group=recording.serving[entry.name],
                 histogram=histogram.encode(counts.response),
                 first_byte_histogram=histogram.encode(counts.first),
                 answers=recording.origins[entry.name],

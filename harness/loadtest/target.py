@@ -1,7 +1,6 @@
 """Where the load goes, and what else may be read of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel
 
 from harness.core.errors import UsageError
 from harness.loadtest import scrape
+from harness.snapshot.routes import model_of
 
 
 class Release(BaseModel):
@@ -38,24 +38,41 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ServingGroup:
+    """A group behind an endpoint, and how its models' requests get there.
+
+    Attributes:
+        name: of the group.
+        models: the names of those that get their requests there.
+        url: its own address, where no gateway stands before the groups.
+        grpc_host: the name that gRPC requests to it carry, where it has one of its own.
+    """
+
+    name: str
+    models: frozenset[str]
+    url: str | None = None
+    grpc_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """An endpoint.
 
     Attributes:
         url: REST's base (a path is kept as a prefix), or gRPC's address as ``http://host:port``.
-        launcher_url: the launcher of the one server behind it, scraped during the run.
-        embedded: the server is the harness's own on this machine: never evidence.
+        launcher_urls: the launchers of the servers behind it, scraped during the run.
+        embedded: the servers are the harness's own on this machine: never evidence.
         host: the name that the requests carry, if it is not the URL's own.
-        grpc_hosts: the name for a model's gRPC requests, where it differs from ``host``.
+        groups: what is known of those behind it; a request of none of them goes to ``url``.
         cluster: what a Gateway stands in; None for a URL alone.
-        serves: what an embedded server was started from, if that is a commit.
+        serves: what embedded servers were started from, if that is a commit.
     """
 
     url: str
-    launcher_url: str | None = None
+    launcher_urls: tuple[str, ...] = ()
     embedded: bool = False
     host: str | None = None
-    grpc_hosts: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[ServingGroup, ...] = ()
     cluster: Cluster | None = None
     serves: Release | None = None
 
@@ -78,4 +95,9 @@ class Target:
         """Where the server's own figures come from, if anywhere."""
         if self.cluster:
             return self.cluster.metrics
-        return scrape.url_source(self.launcher_url) if self.launcher_url else None
+        return scrape.urls_source(self.launcher_urls) if self.launcher_urls else None
+
+    def group_of(self, path: str) -> ServingGroup | None:
+        """The group that gets a request, as the gateway decides: by the model in its path."""
+        model = model_of(path)
+        return next((group for group in self.groups if model in group.models), None)

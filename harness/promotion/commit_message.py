@@ -67,13 +67,22 @@ def _lines(
 def table(evidence: Evidence, before: Evidence | None) -> Iterator[str]:
     """The load test's figures next to the last release's; milliseconds, requests/s."""
     last = {each.name: each for each in _figures(before)} if before else {}
-    yield f"{'Load test':16}{'p50':>9}{'p95':>9}{'p99':>9}{'rate':>9}   p95 of the release before"
-    for each in _figures(evidence):
+    named = {_name(each, evidence): each for each in _figures(evidence)}
+    width = max(16, *(len(name) + 2 for name in named))
+    head = f"{'p50':>9}{'p95':>9}{'p99':>9}{'rate':>9}   p95 of the release before"
+    yield f"{'Load test':{width}}{head}"
+    for name, each in named.items():
         previous = last.get(each.name)
         cells = "".join(
             f"{_number(value):>9}" for value in (each.p50, each.p95, each.p99, each.rate)
         )
-        yield f"{each.name:16}{cells}   {_number(previous.p95) if previous else '-'}"
+        yield f"{name:{width}}{cells}   {_number(previous.p95) if previous else '-'}"
+
+
+def _name(figures: Figures, evidence: Evidence) -> str:
+    """A name of the mix; where there are several serving groups, with its own."""
+    several = len({each.group for each in _figures(evidence)} - {None}) > 1
+    return f"{figures.name} ({figures.group})" if several and figures.group else figures.name
 
 
 def _figures(evidence: Evidence) -> Iterator[Figures]:

@@ -13,7 +13,7 @@ from harness.attestation.record import Gate, Kind
 from harness.core.errors import InputError
 from harness.loadtest import slo
 from harness.loadtest.outcome import Objective
-from harness.loadtest.report import Report, quantity
+from harness.loadtest.report import Report, groups, quantity
 from harness.promotion.gate_inputs import GateInputs
 from harness.promotion.report_file import Proof
 from harness.render.diff import Danger
@@ -159,9 +159,16 @@ def _load_test(inputs: GateInputs) -> str:
             "repair it and test again; only the newest report counts",
         )
     return (
-        f"pass, {report.requests:,} requests, signed by {_signer(inputs, proof) or 'nobody'}"
+        f"pass, {report.requests:,} requests{_groups_note(report)}, "
+        f"signed by {_signer(inputs, proof) or 'nobody'}"
         f"{_recorded_note(report)}{_unreadable(inputs, 'loadtest')}"
     )
+
+
+def _groups_note(report: Report) -> str:
+    """Which serving groups got the requests, where there are several."""
+    names = list(groups(report))
+    return f" to groups {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else ""
 
 
 def _recorded_note(report: Report) -> str:

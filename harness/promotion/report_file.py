@@ -22,7 +22,7 @@ from harness.attestation.pointer import SIGNATURE
 from harness.attestation.record import Figures, Kind
 from harness.attestation.signature import fingerprint
 from harness.core.errors import InputError
-from harness.loadtest.report import Report
+from harness.loadtest.report import Part, Report
 from harness.smoke.report import Report as SmokeReport
 
 
@@ -131,14 +131,18 @@ def file_name(env: str, proof: Proof) -> str:
 
 def figures(report: Report) -> Iterator[Figures]:
     """What a report measured: each model, and all of them together."""
-    parts = [("all", report.latency_ms, report.achieved_rps, report.failures)]
-    parts += [(each.name, each.latency_ms, each.achieved_rps, each.failures) for each in report.mix]
-    for name, latency, rate, failures in parts:
-        yield Figures(
-            name=name,
-            p50=latency.p50,
-            p95=latency.p95,
-            p99=latency.p99,
-            rate=rate,
-            failures=failures,
-        )
+    yield _figures("all", None, report)
+    for part in report.mix:
+        yield _figures(part.name, part.group, part)
+
+
+def _figures(name: str, group: str | None, part: Report | Part) -> Figures:
+    return Figures(
+        name=name,
+        group=group,
+        p50=part.latency_ms.p50,
+        p95=part.latency_ms.p95,
+        p99=part.latency_ms.p99,
+        rate=part.achieved_rps,
+        failures=part.failures,
+    )

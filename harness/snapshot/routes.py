@@ -8,11 +8,12 @@ came first. gRPC names the model inside the message, where no route sees it: eac
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
 
@@ -33,6 +34,12 @@ _SCHEMA = (
     "gateway.networking.k8s.io/{kind}_v1.json\n"
 )
 _SAFE = "-._~!$&'()*+,;=:@"  # what an element of a path may hold as it is: RFC 3986, 3.3
+
+_OF_MODEL = re.compile(
+    r"/(?:predictions|explanations|v2/models)/([^/]+)(?:/.*)?"
+    r"|/v1/models/([^/]+):(?:predict|explain)"
+    r"|/models/([^/]+)/invoke"
+)
 
 Object = dict[str, Any]
 
@@ -110,6 +117,16 @@ def grpc_host(group: Group) -> str:
 def element(model: str) -> str:
     """A model's name as an element of a path."""
     return quote(model, safe=_SAFE)
+
+
+def model_of(path: str) -> str | None:
+    """The model that a request's path names, by any of the protocols; None where it names none."""
+    parts = urlsplit(path)
+    if parts.path == "/invocations":
+        return next(iter(parse_qs(parts.query).get("model_name", [])), None)
+    if matched := _OF_MODEL.fullmatch(parts.path):
+        return unquote(next(filter(None, matched.groups())))
+    return None
 
 
 def dump(header: str, objects: Sequence[Object]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import embedded_server
+from harness.cli.loadtest import embedded_target
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 from harness.launcher import libraries
@@ -156,6 +157,37 @@ def test_in_a_deep_checkout_torchserve_works_elsewhere(
     with pytest.raises(HarnessError, match="/nowhere/bin/java"), embedded_server.running(deep):
         pass
     assert "the path of this clone is long" in capfd.readouterr().err
+
+
+@pytest.mark.torchserve
+def test_every_group_is_served_at_ports_of_its_own(
+    tiny: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = tiny.app("local") / "speech"
+    shutil.copytree(tiny.group("local"), second)
+    with embedded_server.running_groups(tiny) as servers:
+        for server in servers:
+            assert ask(f"{server.inference_url}/predictions/gated", b"ask") == {"ok": True}
+        target = embedded_target(tiny, "local", servers)
+        reading = target.metrics()()  # type: ignore[misc]
+    assert [server.group for server in servers] == ["torchserve", "speech"]
+    assert target.url == servers[0].inference_url
+    assert set(reading.texts) == {server.launcher_url for server in servers}
+    assert "without the models" not in capsys.readouterr().err
+    assert not processes(tiny.build / "serve")
+
+
+def test_of_several_groups_only_one_may_be_asked_for(
+    tiny: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny.group("local"), tiny.app("local") / "speech")
+    (tiny.built_models / "lock.yaml").unlink()
+    with (
+        pytest.raises(HarnessError, match="harness models build"),
+        embedded_server.running_groups(tiny, group="speech"),
+    ):
+        pass
+    assert "without the models of torchserve" in capsys.readouterr().err
 
 
 def test_one_group_is_served_and_the_others_are_named(

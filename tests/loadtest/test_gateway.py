@@ -307,10 +307,21 @@ def test_a_models_grpc_host_is_its_groups(cluster: Cluster) -> None:
     ]
     target = gateway.find("grpc", DIGESTS.get)
     assert target.host == "torchserve-grpc.example.com"
-    assert target.grpc_hosts == {
-        "cat": "torchserve-grpc.example.com",
-        "a b": "vision.torchserve-grpc.example.com",
+    assert {group.name: (group.models, group.grpc_host) for group in target.groups} == {
+        "torchserve": ({"cat"}, "torchserve-grpc.example.com"),
+        "vision": ({"a b"}, "vision.torchserve-grpc.example.com"),
     }
+
+
+def test_a_models_group_is_the_service_that_its_path_leads_to(cluster: Cluster) -> None:
+    cluster.routes += [
+        route("torchserve-models", "torchserve.example.com", "torchserve", "/predictions/cat"),
+        route("vision-models", "torchserve.example.com", "vision", "/v1/models/dog:predict"),
+    ]
+    target = gateway.find("rest", DIGESTS.get)
+    paths = ["/predictions/cat/1.0", "/explanations/dog", "/predictions/cats", "/ping"]
+    names = [group and group.name for group in map(target.group_of, paths)]
+    assert names == ["torchserve", "vision", None, None]
 
 
 def test_the_release_of_every_group_is_part_of_what_runs(cluster: Cluster) -> None:

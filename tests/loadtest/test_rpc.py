@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from harness import loadtest
-from harness.loadtest import Target
+from harness.loadtest import ServingGroup, Target
 from harness.models.answer import Expected, Tolerance
 from harness.models.samples import PreparedSample
 from tests.loadtest.cases import profile
@@ -93,11 +93,27 @@ def test_a_model_of_another_group_is_asked_at_its_host(
 ) -> None:
     monkeypatch.setenv("TOKEN", "hunter2")
     load = profile(protocol="grpc", auth={"env": "TOKEN"}, mix=[{"model": "adder"}, {"model": "b"}])
-    target = Target(address, grpc_hosts={"b": "vision.example.com"})
+    vision = ServingGroup("vision", frozenset("b"), grpc_host="vision.example.com")
+    target = Target(address, groups=(vision,))
     expected = {"adder": (sample("adder", 2),), "b": (sample("b", 2),)}
     adder, other = loadtest.run(load, target, expected, tmp_path).mix
     assert adder.failures == 0
     assert other.failures == other.requests > 0
+    assert (adder.group, other.group) == (None, "vision")
+
+
+def test_groups_with_addresses_of_their_own_are_asked_there(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    load = profile(protocol="grpc", auth={"env": "TOKEN"}, mix=[{"model": "adder"}, {"model": "b"}])
+    elsewhere = ServingGroup("vision", frozenset("b"), url="http://127.0.0.1:9")  # discard: closed
+    expected = {"adder": (sample("adder", 2),), "b": (sample("b", 2),)}
+    report = loadtest.run(load, Target(address, groups=(elsewhere,)), expected, tmp_path)
+    adder, other = report.mix
+    assert adder.failures == 0
+    assert other.failures == other.requests > 0
+    assert [group.kind for group in report.failure_groups] == ["gRPC UNAVAILABLE"]
 
 
 def test_a_wrong_answer_is_a_failure(

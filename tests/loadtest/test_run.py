@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.request
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from harness import loadtest
 from harness.core.errors import HarnessError, InputError, UsageError
-from harness.loadtest import Report, Target, html
+from harness.loadtest import Report, ServingGroup, Target, html
 from harness.loadtest.scrape import Server
 from harness.loadtest.swarm import Workers
 from harness.loadtest.terminal import text as text_of
@@ -200,6 +201,45 @@ def test_a_wait_before_sending_counts_in_the_latency(tmp_path: Path) -> None:
     with stub_server.running("--stall-every", "2", "--stall", "1") as url:
         report = loadtest.run(load, Target(url), {}, tmp_path)
     assert report.latency_ms.p90 == pytest.approx(800, rel=0.1)
+
+
+def test_each_group_gets_its_models_requests_and_is_named(stub: str, tmp_path: Path) -> None:
+    load = profile(
+        mix=[
+            request("first", "/predictions/a", body="1", contains="1"),
+            request("second", "/v1/models/b:predict", body="2", contains="true"),
+            request("nobody's", "/count"),
+        ],
+        stages=[{"kind": "hold", "seconds": 1, "rate": 60}],
+        slos=[{"errorRate": 0}],
+        judge=LENIENT,
+    )
+    with stub_server.running() as other:
+        groups = (
+            ServingGroup("torchserve", frozenset("a"), url=stub),
+            ServingGroup("speech", frozenset("b"), url=other),
+        )
+        before = count(stub), count(other)
+        report = loadtest.run(load, Target(stub, groups=groups), {}, tmp_path)
+        got = count(stub) - before[0], count(other) - before[1]
+    assert report.failures == 0
+    first, second, none = report.mix
+    assert got == (first.requests + none.requests + 1, second.requests + 1)
+    assert [(part.model, part.group) for part in report.mix] == [
+        ("a", "torchserve"),
+        ("b", "speech"),
+        (None, None),
+    ]
+    assert report.target.servers == {"torchserve": stub, "speech": other}
+    line = "2 groups: speech (second), torchserve (first)"
+    assert line in text_of(report, tmp_path)
+    assert line in (tmp_path / "report.html").read_text()
+
+
+def count(url: str) -> int:
+    """How many requests a stub server has had, this one included."""
+    with urllib.request.urlopen(f"{url}/count", timeout=5) as reply:
+        return int(reply.read())
 
 
 def test_refused_connection_is_a_failure_with_a_reason(tmp_path: Path) -> None:

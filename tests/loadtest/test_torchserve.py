@@ -43,7 +43,7 @@ def test_every_model_answers_rightly_under_load(
     protocol: str, checkout: Repository, built: Lock, served: Server, tmp_path: Path
 ) -> None:
     url = served.inference_url if protocol == "rest" else f"http://{served.grpc_address}"
-    target = Target(url, launcher_url=served.launcher_url, embedded=True)
+    target = Target(url, launcher_urls=(served.launcher_url,), embedded=True)
     samples = load_samples(checkout, built)
     report = loadtest.run(profile(protocol=protocol, **LOAD), target, samples, tmp_path)
     assert report.failure_groups == []

@@ -22,6 +22,7 @@ from harness.render.objects import Object, Owner
 from tests.promotion.cases import (
     COMMIT,
     DIGEST,
+    MODELS,
     NOW,
     PROFILE,
     candidate,
@@ -205,6 +206,21 @@ def test_only_the_newest_report_counts() -> None:
     worse = load_proof(verdict="fail", reasons=["slow"])
     assert "load test" in refusals(with_load(worse, load_proof()))
     assert refusals(with_load(load_proof(), worse)) == {}
+
+
+def test_the_groups_that_got_requests_are_part_of_the_evidence() -> None:
+    report = load_report()
+    groups = dict(zip(MODELS, ("torchserve", "speech"), strict=True))
+    mix = [part.model_copy(update={"group": groups[part.name]}) for part in report.mix]
+    inputs = with_load(load_proof(mix=mix))
+    [finding] = [
+        gate.found for gate in evaluation.evaluate_gates(inputs) if gate.name == "load test"
+    ]
+    assert "requests to groups speech and torchserve, signed by" in finding
+    [load] = [proof.load for proof in inputs.reports["loadtest"].proofs]
+    assert load
+    figures = list(report_file.figures(load))
+    assert {each.name: each.group for each in figures} == {"all": None, **groups}
 
 
 def test_failed_requests_count_against_the_targets_slos() -> None:

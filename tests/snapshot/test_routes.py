@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -105,6 +106,28 @@ def test_a_path_ends_at_an_element_and_is_encoded() -> None:
 def test_a_protocol_is_a_family_of_paths(protocol: Protocol, paths: set[str]) -> None:
     objects = routes.http_routes(group(["cat"], protocols=[protocol]))
     assert {match["path"]["value"] for match in matches(objects)} == paths
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@given(model=st.text("a-Z_.09 é%/:", min_size=1).filter(lambda name: name.strip("./:")))
+def test_a_models_requests_name_it_by_every_path(protocol: Protocol, model: str) -> None:
+    for match in routes.http_routes(Group("a", True, (model,), (protocol,)))[0]["spec"]["rules"][0][
+        "matches"
+    ]:
+        path = match["path"]["value"]
+        query = "&".join(
+            f"{each['name']}={quote(each['value'], safe='')}"
+            for each in match.get("queryParams", [])
+        )
+        if not path.startswith("/v2/health") and path != "/v2":
+            assert routes.model_of(f"{path}?{query}") == model
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/ping", "/predictions", "/predictions/", "/v2", "/v2/health/ready", "/models/m"]
+)
+def test_a_path_without_a_model_names_none(path: str) -> None:
+    assert routes.model_of(path) is None
 
 
 def test_every_path_leads_to_the_groups_service() -> None:

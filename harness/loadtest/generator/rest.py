@@ -18,26 +18,31 @@ _BLOCK = 65_536
 _poll = get_original("select", "poll")  # gevent has only a cooperative one
 _POLLIN = 1
 
+Prepared = tuple["_Pool", bytes, bool]
+"""A server, a request's bytes, and whether its response has no body."""
+
 
 class Rest:
-    """A pool of connections to one address, last used first."""
+    """A pool of connections to each server, last used first."""
 
     def __init__(self, plan: Plan, secret: str | None) -> None:
-        url = urlsplit(plan.url)
-        self._address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
-        self._tls = _tls(plan) if url.scheme == "https" else None
-        self._name = plan.host.rsplit(":", 1)[0]
         self._timeout = plan.timeout
-        self._common = {"Host": plan.host, "User-Agent": "harness-loadtest"}
+        self._common = {"User-Agent": "harness-loadtest"}
         if plan.auth:
             self._common[plan.auth.header] = f"{plan.auth.prefix}{secret}"
-        self._idle: list[_Connection] = []
+        self._default_pool = _Pool(plan, plan.url, plan.host)
+        self._pools = {
+            url: _Pool(plan, url, urlsplit(url).netloc)
+            for url in {request.url for request in plan.requests if request.url} - {plan.url}
+        }
 
-    def prepare(self, request: Request) -> tuple[bytes, bool]:
-        """The request as it goes over the wire, and whether its response has no body."""
+    def prepare(self, request: Request) -> Prepared:
+        """The server, the request as it goes over the wire, whether its response has no body."""
+        pool = self._pools.get(request.url or "", self._default_pool)
         # A header of the request replaces the common one, and the length is the body's own.
         headers: dict[str, tuple[str, str]] = {}
-        for name, content in (*self._common.items(), *request.headers.items()):
+        common = {"Host": pool.host, **self._common}
+        for name, content in (*common.items(), *request.headers.items()):
             headers[name.lower()] = (name, content)
         headers.pop("content-length", None)
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
@@ -45,41 +50,29 @@ class Rest:
         lines = [f"{request.method} {request.path} HTTP/1.1"]
         lines += [f"{name}: {content}" for name, content in headers.values()]
         head = "\r\n".join(lines) + "\r\n\r\n"
-        return head.encode("latin-1") + request.body, request.method == "HEAD"
+        return pool, head.encode("latin-1") + request.body, request.method == "HEAD"
 
-    def send(self, prepared: tuple[bytes, bool]) -> Response:
+    def send(self, prepared: Prepared) -> Response:
         """Send a request and read its whole response.
 
         Raises:
             NoResponse: no connection, no response in time, or not HTTP.
         """
-        payload, headless = prepared
+        pool, payload, headless = prepared
         deadline = now() + self._timeout
         connection = None
         try:
-            connection = self._connect()
+            connection = pool.connect()
             response = connection.exchange(payload, headless, deadline)
         except (OSError, HTTPParseError) as error:
             if connection:
                 connection.close()
             raise self._no_response(error) from error
         if response.should_keep_alive():
-            self._idle.append(connection)
+            pool.idle.append(connection)
         else:
             connection.close()
         return Response(response.get_code(), bytes(response.body), response.first)
-
-    def _connect(self) -> "_Connection":
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.stale():
-                return connection
-            connection.close()
-        sock = socket.create_connection(self._address, timeout=self._timeout)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls:
-            sock = self._tls.wrap_socket(sock, server_hostname=self._name)
-        return _Connection(sock)
 
     def _no_response(self, error: Exception) -> NoResponse:
         match error:
@@ -92,6 +85,30 @@ class Rest:
             case _:
                 words = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)
                 return NoResponse(words.removesuffix(" Error").lower(), str(error))
+
+
+class _Pool:
+    """Connections to one server."""
+
+    def __init__(self, plan: Plan, url: str, host: str) -> None:
+        parts = urlsplit(url)
+        self.host = host
+        self.idle: list[_Connection] = []
+        self._address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        self._tls = _tls(plan) if parts.scheme == "https" else None
+        self._timeout = plan.timeout
+
+    def connect(self) -> "_Connection":
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.stale():
+                return connection
+            connection.close()
+        sock = socket.create_connection(self._address, timeout=self._timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls:
+            sock = self._tls.wrap_socket(sock, server_hostname=self.host.rsplit(":", 1)[0])
+        return _Connection(sock)
 
 
 def _tls(plan: Plan) -> Any:

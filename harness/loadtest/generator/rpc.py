@@ -15,8 +15,11 @@ from harness.loadtest.generator.checker import NoResponse, Response, now
 from harness.loadtest.plan import Plan, Request
 from harness.loadtest.raw_request import PREDICTIONS
 
-Prepared = tuple[str, bytes, tuple[tuple[str, str], ...], bool]
-"""A host, a message, its metadata, and whether it is answered by a stream."""
+Server = tuple[str, str]
+"""An address, and the host that requests to it carry."""
+
+Prepared = tuple[Server, bytes, tuple[tuple[str, str], ...], bool]
+"""A server, a message, its metadata, and whether it is answered by a stream."""
 
 _OF_HTTP = {"content-length", "content-type", "host", "te", "user-agent"}  # gRPC's own
 
@@ -60,7 +63,7 @@ def messages() -> tuple[Any, Any]:
 
 
 class Rpc:
-    """One channel for each host; gRPC itself multiplexes what is in flight over it."""
+    """One channel for each server; gRPC itself multiplexes what is in flight over it."""
 
     def __init__(self, plan: Plan, secret: str | None) -> None:
         grpc_gevent.init_gevent()
@@ -69,28 +72,28 @@ class Rpc:
         self._metadata = (
             ((plan.auth.header.lower(), f"{plan.auth.prefix}{secret}"),) if plan.auth else ()
         )
-        self._host = plan.host
-        hosts = {plan.host, *filter(None, map(_host, plan.requests))}
-        channels = {host: _channel(plan, host) for host in hosts}
+        self._plan = plan
+        servers = {_server(plan, request) for request in plan.requests}
+        channels = {server: _channel(plan, *server) for server in servers}
         read = self._response.FromString
         self._unary = {
-            host: channel.unary_unary(METHOD, None, read) for host, channel in channels.items()
+            server: channel.unary_unary(METHOD, None, read) for server, channel in channels.items()
         }
         self._stream = {
-            host: channel.unary_stream(STREAM, None, read) for host, channel in channels.items()
+            server: channel.unary_stream(STREAM, None, read) for server, channel in channels.items()
         }
 
     def prepare(self, request: Request) -> Prepared:
-        """The host, the serialized request, its metadata, and whether the answer is a stream."""
+        """The server, the serialized request, its metadata, and whether the answer is a stream."""
         named = PREDICTIONS.fullmatch(request.path[request.path.rindex("/predictions/") :])
         model, version = (unquote(part) if part else None for part in named.groups())  # type: ignore[union-attr]
         inputs = dict(request.fields) or {"data": request.body}
         message = self._request(model_name=model, model_version=version, input=inputs)
         ours = {} if request.model else {k.lower(): v for k, v in request.headers.items()}
-        host = _host(request) or self._host
         ours = {name: content for name, content in ours.items() if name not in _OF_HTTP}
         metadata = tuple({**dict(self._metadata), **ours}.items())
-        return host, bytes(message.SerializeToString()), metadata, request.stream
+        server = _server(self._plan, request)
+        return server, bytes(message.SerializeToString()), metadata, request.stream
 
     def send(self, prepared: Prepared) -> Response:
         """Send a request and read its response: of a stream, all parts as one.
@@ -98,13 +101,13 @@ class Rpc:
         Raises:
             NoResponse: the call ended with any status but OK.
         """
-        host, message, metadata, is_stream = prepared
+        server, message, metadata, is_stream = prepared
         first, parts = 0.0, []
         try:
             if is_stream:
-                answers = self._stream[host](message, timeout=self._timeout, metadata=metadata)
+                answers = self._stream[server](message, timeout=self._timeout, metadata=metadata)
             else:
-                answers = [self._unary[host](message, timeout=self._timeout, metadata=metadata)]
+                answers = [self._unary[server](message, timeout=self._timeout, metadata=metadata)]
             for part in answers:
                 first = first or now()
                 parts.append(part.prediction)
@@ -113,15 +116,16 @@ class Rpc:
         return Response(200, b"".join(parts), first or now())
 
 
-def _host(request: Request) -> str | None:
-    """The host of a request's own: of its model's group, or its Host header."""
+def _server(plan: Plan, request: Request) -> Server:
+    """Where a request goes; its own Host header comes before the host of its model's group."""
     named = {name.lower(): content for name, content in request.headers.items()}
-    return request.host or named.get("host")
+    host = urlsplit(request.url).netloc if request.url else plan.host
+    return request.url or plan.url, named.get("host") or request.host or host
 
 
-def _channel(plan: Plan, host: str) -> grpc.Channel:
-    """A channel to the plan's address, whose requests carry a host of their own."""
-    url = urlsplit(plan.url)
+def _channel(plan: Plan, address: str, host: str) -> grpc.Channel:
+    """A channel to an address, whose requests carry a host of their own."""
+    url = urlsplit(address)
     options = [("grpc.default_authority", host), ("grpc.max_receive_message_length", -1)]
     if url.scheme == "https":
         credentials = grpc.ssl_channel_credentials(plan.ca.encode() or None)

@@ -158,6 +158,10 @@ fmt: $(SETUP) ## format and fix what can be fixed
 snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
 	$(HARNESS) snapshot write --env "$$ENV" $${GROUP:+--group "$$GROUP"}
 
+.PHONY: instance-types
+instance-types: $(SETUP) ## records EC2's instance types, from the list that moto ships
+	$(VENV)/bin/python -m harness.policy.instance_record
+
 .PHONY: generate
 generate: $(SETUP) ## the chart's schema, README and version
 	$(HARNESS) generate

@@ -1,22 +1,22 @@
 """Fake nodes as an environment's eksctl.yaml describes its node groups."""
 
-import re
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
+from harness.core.suggest import did_you_mean
 from harness.core.values import Value, items, mapping, text
-from harness.policy import eks
+from harness.policy import instances
+from harness.policy.instances import CPU, MEMORY, names
 
 _LOCAL: Value = {  # an environment without eksctl.yaml: this machine, seen as three plain nodes
     "availabilityZones": ["local1a", "local1b", "local1c"],
     "managedNodeGroups": [{"name": "local", "instanceType": "m7i.xlarge", "desiredCapacity": 3}],
 }
-_GIB_PER_CPU = {"c": 2, "m": 4, "g": 4, "r": 8}
-# What the EKS AMI keeps for itself on these sizes: nodeadm's reservations and the eviction margin.
-_RESERVED_CPU, _RESERVED_MIB = 80, 1_200
+_VOLUME = 80  # GiB of each node's disk: eksctl's default
 _READY_TAINT = "agent-not-ready"  # a driver takes it away when it can mount; fakes mount nothing
 
 
@@ -24,7 +24,7 @@ def of(repository: Repository, env: str) -> list[Value]:
     """The nodes that the environment would have at its desired capacity.
 
     Raises:
-        InputError: an instance type whose size is not known from its name.
+        InputError: an instance type that is not known.
     """
     path = repository.cluster(env) / "eksctl.yaml"
     described = yamlfile.parse(yamlfile.read_text(path), path)[0].value if path.exists() else _LOCAL
@@ -68,20 +68,25 @@ def _node(group: object, number: int, zone: str, path: Path) -> Value:
 
 
 def _resources(instance: str, path: Path) -> tuple[Value, Value]:
-    """Capacity and allocatable; sizes double from ``large`` (2 vCPU) on, memory goes with them."""
-    match = re.fullmatch(r"([a-z])[a-z0-9-]*\.(?:(\d*)x)?large", instance)
-    if not match or match[1] not in _GIB_PER_CPU:
+    """Capacity and allocatable of a node with the default volume."""
+    known = instances.find(instance)
+    if not known:
         raise InputError(
-            f"{instance}: its CPU and memory are not known here",
+            f"{instance}: its CPU and memory are not known here{did_you_mean(instance, names())}",
             at=path,
-            hint="add its family to harness/local_cluster/nodes.py",
+            hint="`make instance-types` records what EC2 says of its types",
         )
-    cpu = 2 if match[2] is None else 4 * int(match[2] or 1)
-    mib = cpu * _GIB_PER_CPU[match[1]] * 1024
-    shared = {"ephemeral-storage": "80Gi", "pods": "58"}
-    if gpus := eks.gpus(instance):
-        shared["nvidia.com/gpu"] = str(gpus)
+    room = known.allocatable(_VOLUME, known.pods())
+    shared: dict[str, object] = {
+        "ephemeral-storage": f"{_VOLUME}Gi",
+        "pods": str(known.pods()),
+        **({"nvidia.com/gpu": str(known.gpus)} if known.runs_cuda else {}),
+    }
     return (
-        {**shared, "cpu": str(cpu), "memory": f"{mib}Mi"},
-        {**shared, "cpu": f"{cpu * 1000 - _RESERVED_CPU}m", "memory": f"{mib - _RESERVED_MIB}Mi"},
+        {**shared, "cpu": str(known.cpus), "memory": f"{known.memory}Mi"},
+        {
+            **shared,
+            "cpu": f"{math.floor(room[CPU] * 1000)}m",
+            "memory": f"{math.floor(room[MEMORY] / (1 << 20))}Mi",
+        },
     )

@@ -1,6 +1,7 @@
 """How many pods a workload has: at least, at most, and while it rolls out."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.core.values import KeyPath, dig, mapping, text
@@ -45,12 +46,16 @@ class Rollout:
 
 def scaler(environment: Environment, workload: Object) -> Object | None:
     """The autoscaler that owns a workload's replicas."""
+    return next(scalers(environment, workload), None)
+
+
+def scalers(environment: Environment, workload: Object) -> Iterator[Object]:
+    """Every autoscaler of a workload: more than one is a mistake."""
     for each in environment.of(*_BOUNDS):
-        if each.namespace == workload.namespace and workload.name == text(
-            each.value, "spec", "scaleTargetRef", "name"
-        ):
-            return each
-    return None
+        target = mapping(each.value, "spec", "scaleTargetRef")
+        named = (each.namespace, text(target, "name"), text(target, "kind") or workload.kind)
+        if named == (workload.namespace, workload.name, workload.kind):
+            yield each
 
 
 def replicas(environment: Environment, workload: Object) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from harness.render.objects import Object, stem
 from harness.render.template import Template
 from harness.render.tree import Tree
 
+_POD = ("spec", "template", "spec")
 Sources = list[tuple[Document, KeyPath]]
 """Documents that hold the values of a chart, each with the path of the values in it."""
 _IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
@@ -120,6 +121,7 @@ class FromHelm:
     def __call__(self, rendered: Value, path: KeyPath) -> Location:
         return (
             self._post_renderer(rendered, path)
+            or self._pod_spec(rendered, path)
             or self._list_location(rendered, path)
             or self._template(rendered, path)
         )
@@ -132,6 +134,20 @@ class FromHelm:
                 for spot in _patches(parsed, (*where, index, "kustomize"), rendered, path):
                     if spot.equal and spot.depth == len(path):
                         return spot.location
+        return None
+
+    def _pod_spec(self, rendered: Value, path: KeyPath) -> Location | None:
+        """The line of the value `podSpec`, which the chart merges over the pod that it writes."""
+        if path[: len(_POD)] != _POD:
+            return None
+        for parsed, base in self.values():
+            spec = (*base, "podSpec")
+            matched = _source_path(
+                dig(parsed.value, *spec), dig(rendered, *_POD), path[len(_POD) :]
+            )
+            source = dig(parsed.value, *spec, *matched)
+            if len(_POD) + len(matched) == len(path) and may_become(source, dig(rendered, *path)):
+                return parsed.at((*spec, *matched))
         return None
 
     def _list_location(self, rendered: Value, path: KeyPath) -> Location | None:

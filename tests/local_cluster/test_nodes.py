@@ -32,7 +32,7 @@ def test_instance_of_unknown_size_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "clusters" / "odd"
     folder.mkdir(parents=True)
     (folder / "eksctl.yaml").write_text(
-        "availabilityZones: [a1a]\nmanagedNodeGroups: [{name: x, instanceType: mac2.metal}]\n"
+        "availabilityZones: [a1a]\nmanagedNodeGroups: [{name: x, instanceType: g99.metal}]\n"
     )
-    with pytest.raises(InputError, match=r"mac2\.metal"):
+    with pytest.raises(InputError, match=r"g99\.metal"):
         nodes.of(Repository(tmp_path), "odd")

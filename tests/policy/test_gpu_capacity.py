@@ -75,7 +75,7 @@ def test_workloads_share_the_nodes(check: Check) -> None:
     assert check(_deployment("a", 2, 0), _deployment("b", 1, 0)) == []
     assert check(_deployment("a", 2, 0), _deployment("b", 1, 1)) == ["b"]
     assert check(_deployment("a", 2, 0), _asking("Job", "b", parallelism=2)) == ["b"]
-    assert check(_deployment("a", 3, 0), _asking("DaemonSet", "b")) == []
+    assert check(_deployment("a", 3, 0), _asking("DaemonSet", "b")) == ["a"], "it has every GPU"
 
 
 def test_the_gpus_of_a_pod_are_on_one_node(check: Check) -> None:

@@ -9,7 +9,7 @@ from harness.core.values import dig, items, text
 from harness.policy.pods import pod, pods, selects, selects_older
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.scale import replicas, rollout, scaler, share
+from harness.policy.scale import replicas, rollout, scaler, scalers, share
 from harness.render.rendered import Environment
 
 
@@ -81,7 +81,11 @@ def production_replicas(project: Project) -> Iterator[Problem]:
 )
 def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
     for deployment in environment.of("Deployment"):
-        if scaler(environment, deployment) and deployment.dig("spec", "replicas") is not None:
+        owners = list(scalers(environment, deployment))
+        for each in owners[1:]:
+            message = f"{owners[0]} scales {deployment} already"
+            yield problem(each, message, "spec", "scaleTargetRef")
+        if owners and deployment.dig("spec", "replicas") is not None:
             yield problem(deployment, "an autoscaler owns replicas", "spec", "replicas")
 
 

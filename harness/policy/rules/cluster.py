@@ -1,11 +1,12 @@
 """The cluster itself: eksctl.yaml agrees with what runs on it, and opens nothing."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
-from harness.policy.eks import clusters
-from harness.policy.pods import pods
+from harness.policy.eks import EFS_READY, STARTUP, Cluster, clusters
+from harness.policy.pods import SERVERS, Pod, pods
 from harness.policy.project import Project
 from harness.policy.rule import rule
 
@@ -114,6 +115,51 @@ def gpu_nodes(project: Project) -> Iterator[Problem]:
             label = mapping(group.value, "labels").get("nvidia.com/gpu.present")
             if group.gpus and label != "true":
                 yield group.problem("has GPUs, but no label nvidia.com/gpu.present", "labels")
+
+
+@rule(
+    "cluster/driver-taints",
+    why="without it pods come to a new node before its EFS driver and fail to mount "
+    "(aws-efs-csi-driver, README, agent-not-ready); a misspelt one is never taken away, and keeps "
+    "every pod off",
+    fix="taints of the group: key: efs.csi.aws.com/agent-not-ready, effect: NoExecute",
+)
+def driver_taints(project: Project) -> Iterator[Problem]:
+    for cluster in clusters(project):
+        mounting = [
+            each
+            for each in pods(cluster.environment, *SERVERS)
+            if mapping(each.spec, "nodeSelector") and _mounts_efs(each, cluster)
+        ]
+        for group in cluster.groups:
+            keys = [text(each, "key") for each in items(group.value, "taints")]
+            drivers = {key.partition("/")[0] for key in STARTUP}
+            for index, key in enumerate(keys):
+                near = get_close_matches(key, STARTUP, n=1, cutoff=0.8)
+                known = key.partition("/")[0] in drivers
+                if key not in STARTUP and (near or known):
+                    meant = (near or [each for each in STARTUP if each.split("/")[0] in key])[:1]
+                    hint = "".join(f"; did you mean {each}?" for each in meant)
+                    message = f"no driver takes the taint {key} away{hint}"
+                    yield group.problem(message, "taints", index, "key")
+                    break
+            else:
+                if EFS_READY not in keys and any(group.holds(each.spec) for each in mounting):
+                    message = "its pods mount EFS, but nothing holds them until the driver is ready"
+                    yield group.problem(message, "taints")
+
+
+def _mounts_efs(subject: Pod, cluster: Cluster) -> bool:
+    """Whether a pod mounts a volume of the EFS driver."""
+    volumes = {
+        tuple(text(each.value, "spec", "claimRef", key) for key in ("namespace", "name"))
+        for each in cluster.environment.of("PersistentVolume")
+        if text(each.value, "spec", "csi", "driver") == EFS_READY.partition("/")[0]
+    }
+    return any(
+        (subject.owner.namespace, text(each, "persistentVolumeClaim", "claimName")) in volumes
+        for each in items(subject.spec, "volumes")
+    )
 
 
 @rule(

@@ -1,17 +1,17 @@
 """GPUs: whole, asked for in the one form that schedules, on nodes that are there."""
 
+import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 
-from harness.core.problem import Problem
+from harness.core.problem import Location, Problem
 from harness.core.values import dig, items, mapping, text
-from harness.policy import eks
-from harness.policy.graph import chart
+from harness.policy import eks, instances
+from harness.policy.capacity import made_to_order, shortages
+from harness.policy.instances import GPUS, InstanceType
 from harness.policy.pods import WORKLOADS, Pod, pod, pods
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.scale import number_of_pods, replicas, rollout
+from harness.policy.scale import number_of_pods
 from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
@@ -84,15 +84,21 @@ def shared_memory(environment: Environment) -> Iterator[Problem]:
     "gpu/number-of-gpu",
     why="TorchServe spreads its workers over number_of_gpu: too few leave a paid GPU idle, "
     "too many are dropped without a word",
-    fix="make number_of_gpu in serving.yaml equal the container's nvidia.com/gpu, then "
-    "`make snapshot`",
+    fix="write one number: `gpus` in the HelmRelease's values is what a pod gets, numberOfGpu in "
+    "serving.yaml what TorchServe uses of it (then `make snapshot`); both 0 is a pod on CPUs",
 )
 def number_of_gpu(environment: Environment) -> Iterator[Problem]:
     for server in servers(environment):
         gpus, setting = server.pod.gpus, server.setting("number_of_gpu") or "0"
         if setting != str(gpus):
             message = f"number_of_gpu is {setting}, but the pod has {gpus}"
-            yield server.problem(message, "number_of_gpu")
+            owner = server.pod.owner.owner
+            release = environment.find("HelmRelease", owner.name, owner.namespace)
+            # A number that the release gives itself is the one that somebody has just changed.
+            if release and release.dig("spec", "values", "gpus") is not None:
+                yield problem(release, message, "spec", "values", "gpus")
+            else:
+                yield server.problem(message, "number_of_gpu")
 
 
 @rule(
@@ -104,8 +110,12 @@ def toleration(project: Project) -> Iterator[Problem]:
     for cluster, subject in _on_gpus(project):
         for group in cluster.groups:
             for taint in group.taints:
-                if group.gpus and not any(
-                    eks.tolerates(entry, taint) for entry in items(subject.spec, "tolerations")
+                if (
+                    group.is_for_gpus
+                    and group.takes(subject.spec)
+                    and not any(
+                        eks.tolerates(entry, taint) for entry in items(subject.spec, "tolerations")
+                    )
                 ):
                     key = text(taint, "key")
                     message = f"does not tolerate {key} of node group {group.name}"
@@ -114,14 +124,81 @@ def toleration(project: Project) -> Iterator[Problem]:
 
 @rule(
     "gpu/node-selector",
-    why="without a selector that GPU nodes carry, a pod waits forever or lands elsewhere",
-    fix="select a label of the GPU node group in clusters/<env>/eksctl.yaml",
+    why="without a selector that GPU nodes carry, a pod waits forever or lands elsewhere; with one "
+    "that no node group carries it waits forever",
+    fix="select labels that a node group in clusters/<env>/eksctl.yaml has, for GPUs those of a "
+    "group with GPUs; or give the group the label there",
 )
 def node_selector(project: Project) -> Iterator[Problem]:
-    for cluster, subject in _on_gpus(project):
-        groups = [group for group in cluster.groups if group.gpus and group.takes(subject.spec)]
-        if not (mapping(subject.spec, "nodeSelector") and groups):
-            yield subject.problem("selects no GPU node group of eksctl.yaml", "nodeSelector")
+    for cluster in eks.clusters(project):
+        reported: set[Location] = set()  # servers and their Jobs take one value
+        for subject in pods(cluster.environment):
+            for each in _selection(cluster, subject):
+                if each.location not in reported:
+                    reported.add(each.location)
+                    yield each
+
+
+def _selection(cluster: eks.Cluster, subject: Pod) -> Iterator[Problem]:
+    """What is wrong with the node groups that a pod selects."""
+    offered = [each for each in cluster.groups if not subject.gpus or each.is_for_gpus]
+    selected = mapping(subject.spec, "nodeSelector")
+    unmet = [
+        (label, expected)
+        for label, expected in selected.items()
+        if offered and all(group.lacks(label, expected) for group in offered)
+    ]
+    if made_to_order(cluster.environment, subject.spec):
+        return
+    for label, expected in unmet:
+        what = "GPU node group" if subject.gpus else "node group"
+        message = f"selects {label}: {expected}, which no {what} of eksctl.yaml has"
+        yield subject.problem(
+            f"{message}{_nearest(offered, label, expected)}", "nodeSelector", label
+        )
+    taking = any(group.takes(subject.spec) for group in offered)
+    if not unmet and ((subject.gpus and not selected) or (offered and not taking)):
+        what = "no GPU node group" if subject.gpus else "no node group"
+        yield subject.problem(f"selects {what} of eksctl.yaml", "nodeSelector")
+
+
+def _nearest(groups: list[eks.NodeGroup], label: str, expected: object) -> str:
+    """The label of a group that was probably meant, or its value there; empty without any."""
+    for group in groups:
+        if values := group.values_of(label):
+            return f"; in node group {group.name} it is {' or '.join(map(str, values))}"
+    carried = {
+        f"{key}: {each}": group.name
+        for group in groups
+        for key, each in mapping(group.value, "labels").items()
+    }
+    near = difflib.get_close_matches(f"{label}: {expected}", carried, n=1, cutoff=0.4)
+    return "".join(f"; node group {carried[key]} has {key}" for key in near or [*carried][:1])
+
+
+@rule(
+    "gpu/instance-type",
+    why="the device plugin finds NVIDIA's GPUs alone and the serving image is amd64: on other "
+    "nodes no pod that asks for a GPU ever starts",
+    fix="choose a type with GPUs of NVIDIA and an x86 CPU (g4dn, g5, g6, g6e, p4, p5, …), or take "
+    "the label and the taint nvidia.com/gpu from the group",
+)
+def instance_type(project: Project) -> Iterator[Problem]:
+    for cluster in eks.clusters(project):
+        for group in cluster.groups:
+            for path, name in group.instances.items():
+                known = instances.find(name)
+                if group.is_for_gpus and known and not known.runs_cuda:
+                    yield group.problem(f"{name} has {_instead(known)}", *path)
+
+
+def _instead(known: InstanceType) -> str:
+    """What an instance type has where a GPU of NVIDIA on amd64 is wanted."""
+    if not known.gpus:
+        return "no GPU"
+    if known.gpu_maker != "NVIDIA":
+        return f"GPUs of {known.gpu_maker}, not NVIDIA's"
+    return f"an Arm CPU ({known.architecture}), and the serving image is amd64"
 
 
 @rule(
@@ -133,69 +210,14 @@ def node_selector(project: Project) -> Iterator[Problem]:
 )
 def roll_out_fits(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
-        environment, groups = cluster.environment, [each for each in cluster.groups if each.gpus]
-        grows = _has_autoscaler(environment)
-        nodes = [
-            Node(group, Fraction(group.gpus))
-            for group in groups
-            for _ in range(group.most if grows else group.nodes)
-        ]
-        has = sum(node.free for node in nodes)
-        asking = [
-            subject
-            for subject in pods(environment)
-            if subject.gpus > 0 and subject.owner.kind != "DaemonSet"  # it comes with the node
-            if any(group.takes(subject.spec) for group in groups)  # else: gpu/node-selector
-        ]
-        # At best: the largest pods first, each on the fullest node with room for it.
-        asking.sort(key=lambda each: each.whole_gpus, reverse=True)
-        rolling = [rollout(each.owner, replicas(environment, each.owner)[1]) for each in asking]
-        most = [each.replicas + each.surge for each in rolling]
-        all_gpus = sum(number * each.whole_gpus for number, each in zip(most, asking, strict=True))
-        for subject, number in zip(asking, most, strict=True):
-            waiting = number
-            while waiting > 0 and _place(subject, nodes):
-                waiting -= 1
-            if waiting > 0 and not _has_node_pool(environment, subject):
+        for short in shortages(cluster):
+            if GPUS in short.lacking and (subject := short.demand.pod):
                 message = (
-                    f"{waiting} of its pods find no GPU when all roll out: "
-                    f"all pods ask for {all_gpus}, the nodes have {has}"
+                    f"{short.waiting} of its pods find no GPU when all roll out: all pods ask for "
+                    f"{short.requested[GPUS]}, the nodes have {short.has[GPUS]} "
+                    f"({short.group.describe()})"
                 )
                 yield problem(subject.owner, message, *number_of_pods(subject.owner))
-
-
-@dataclass
-class Node:
-    """A node of a group, and how many of its GPUs are free."""
-
-    group: eks.NodeGroup
-    free: Fraction
-
-
-def _place(subject: Pod, nodes: list[Node]) -> bool:
-    """Whether one more of these pods finds its GPUs; the node's are taken then."""
-    size = subject.whole_gpus
-    fit = [each for each in nodes if each.free >= size and each.group.takes(subject.spec)]
-    if fit:
-        min(fit, key=lambda node: node.free).free -= size
-    return bool(fit)
-
-
-def _has_autoscaler(environment: Environment) -> bool:
-    """Whether the cluster autoscaler is there, which grows node groups up to maxSize."""
-    charts = map(chart, environment.of("HelmRelease"))
-    images = (text(each.value, "image") for pod in pods(environment) for each in pod.containers)
-    return any("cluster-autoscaler" in each for each in (*charts, *images))
-
-
-def _has_node_pool(environment: Environment, subject: Pod) -> bool:
-    """Whether a NodePool (of Karpenter, or of EKS Auto Mode) makes nodes that a pod selects."""
-    selector = mapping(subject.spec, "nodeSelector")
-    templates = (mapping(each.value, "spec", "template") for each in environment.of("NodePool"))
-    return bool(selector) and any(
-        selector.items() <= mapping(template, "metadata", "labels").items()
-        for template in templates
-    )
 
 
 def _on_gpus(project: Project) -> Iterator[tuple[eks.Cluster, Pod]]:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import items
+from harness.core.values import items, text
 from harness.policy import eks
 from harness.policy.graph import chart
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.render.objects import Object
+from harness.render.rendered import Environment
 
 _PLUGINS = ("nvidia-device-plugin", "gpu-operator")
+_CONFIGS = (("config", "name"), ("devicePlugin", "config", "name"))
 _SHARING = ("timeSlicing", "mps:", "'mps'", "renameByDefault")
 
 
@@ -51,9 +52,17 @@ def on_gpu_nodes(project: Project) -> Iterator[Problem]:
     "nvidia/not-shared",
     why="time slicing and MPS isolate neither memory nor faults: one model's crash is everyone's",
     fix="remove the sharing configuration; a smaller model needs a smaller GPU, or MIG",
-    kinds=("HelmRelease",),
 )
-def no_gpu_sharing(release: Object) -> Iterator[Problem]:
-    values = str(release.dig("spec", "values"))
-    if chart(release) in _PLUGINS and any(word in values for word in _SHARING):
-        yield problem(release, "shares GPUs", "spec", "values")
+def no_gpu_sharing(environment: Environment) -> Iterator[Problem]:
+    for release in environment.of("HelmRelease"):
+        if chart(release) not in _PLUGINS:
+            continue
+        where = ("spec", "values")
+        if any(word in str(release.dig(*where)) for word in _SHARING):
+            yield problem(release, "shares GPUs", *where)
+        # The chart's own recipe: values name a ConfigMap of the chart's namespace.
+        for path in _CONFIGS:
+            named = environment.find("ConfigMap", text(release.value, *where, *path))
+            if named and any(word in str(named.dig("data")) for word in _SHARING):
+                message = f"shares GPUs, by {named}"
+                yield problem(release, message, *where, *path)

@@ -18,6 +18,7 @@ from harness.policy.rule import rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
+_PATIENCE = 10  # seconds that a busy process may take to answer, at least
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 
 
@@ -69,9 +70,10 @@ def port(workload: Object) -> Iterator[Problem]:
 
 @rule(
     "probes/liveness-is-patient",
-    why="a liveness probe that asks what readiness asks restarts pods that are only busy, all at "
-    "once when load is high",
-    fix="let liveness ask for less than readiness, or fail much later",
+    why="a liveness probe that asks what readiness asks, or that fails within seconds, restarts "
+    "pods that are only busy, all at once when load is high",
+    fix="let liveness ask for less than readiness, or fail much later: periodSeconds × "
+    "failureThreshold of at least 10 (Kubernetes' own default is 30)",
     kinds=SERVERS,
     like=("kube-score pod-probes-identical",),
 )
@@ -84,3 +86,7 @@ def liveness_is_patient(workload: Object) -> Iterator[Problem]:
         if ready and live and same and window(live) <= window(ready):
             message = "livenessProbe asks what readinessProbe asks, and fails no later"
             yield container.problem(message, "livenessProbe")
+        elif live and (limit := window({**live, "initialDelaySeconds": 0})) < _PATIENCE:
+            key = "periodSeconds" if "periodSeconds" in live else "failureThreshold"
+            message = f"livenessProbe restarts it after {limit} s without an answer"
+            yield container.problem(message, "livenessProbe", key)

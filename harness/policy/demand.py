@@ -1,0 +1,132 @@
+"""What the pods of an environment ask of its nodes: what is rendered here, and the others."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from harness.core.values import Value, dig, items, mapping, text
+from harness.policy import eks
+from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS
+from harness.policy.pods import Container, Pod, pods
+from harness.policy.quantity import quantity
+from harness.policy.scale import replicas, rollout
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+
+Needs = Mapping[str, Fraction]
+"""What one pod takes of each resource."""
+
+_NAMES = {CPU: "cpu", MEMORY: "memory", DISK: "ephemeral-storage"}
+EVERYWHERE: Value = {"tolerations": [{"operator": "Exists"}]}
+"""The spec of a pod that may be on any node."""
+
+_ON_GPUS: Value = {**EVERYWHERE, "nodeSelector": {"nvidia.com/gpu.present": "true"}}
+
+# What EKS's add-ons run, by their own manifests: how many pods (0: one for each node), the cores
+# and the bytes that one requests, and where.
+# https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html
+_ADDONS: dict[str, tuple[tuple[int, str, str, Value], ...]] = {
+    "vpc-cni": ((0, "50m", "0", EVERYWHERE),),
+    "kube-proxy": ((0, "100m", "0", EVERYWHERE),),
+    "eks-pod-identity-agent": ((0, "0", "0", EVERYWHERE),),
+    "aws-efs-csi-driver": ((0, "0", "0", EVERYWHERE), (2, "0", "0", {})),
+    "aws-ebs-csi-driver": ((0, "30m", "120Mi", EVERYWHERE), (2, "60m", "240Mi", {})),
+    "eks-node-monitoring-agent": ((0, "10m", "30Mi", EVERYWHERE), (0, "0", "0", _ON_GPUS)),
+    "coredns": ((2, "100m", "70Mi", {}),),
+    "metrics-server": ((2, "100m", "200Mi", {}),),
+}
+_FLUX = {"source-controller": "50m"}  # the others request 100m; all of them 64Mi
+_PROXY = {"cpu": "100m", "memory": "512Mi"}  # of a proxy whose EnvoyProxy requests nothing
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Pods of one kind.
+
+    Attributes:
+        name: who they are, for people.
+        spec: their pod's spec, as far as it decides where they may be.
+        needs: what one of them takes.
+        count: how many there are at once, those that surge included.
+        every_node: whether there is one on each node instead.
+        pod: the template, where it is rendered here.
+    """
+
+    name: str
+    spec: Value
+    needs: Needs
+    count: int = 1
+    every_node: bool = False
+    pod: Pod | None = field(default=None, compare=False)
+
+
+def demands(cluster: eks.Cluster) -> Iterator[Demand]:
+    """Everything that runs on the nodes of a cluster."""
+    environment = cluster.environment
+    for subject in pods(environment):
+        yield _demand_of(environment, subject)
+    for addon in items(cluster.value, "addons"):
+        for count, cpu, memory, spec in _ADDONS.get(text(addon, "name"), ()):
+            yield _other(text(addon, "name"), spec, {"cpu": cpu, "memory": memory}, count)
+    for instance in environment.of("FluxInstance"):
+        for component in map(str, items(instance.value, "spec", "components")):
+            requested = {"cpu": _FLUX.get(component, "100m"), "memory": "64Mi"}
+            yield _other(component, {}, requested, 1)
+    for proxy in environment.of("EnvoyProxy"):
+        yield _proxies(proxy)
+
+
+def _demand_of(environment: Environment, subject: Pod) -> Demand:
+    rolling = rollout(subject.owner, replicas(environment, subject.owner)[1])
+    return Demand(
+        str(subject.owner),
+        subject.spec,
+        needs(subject),
+        rolling.replicas + rolling.surge,
+        subject.owner.kind == "DaemonSet",
+        subject,
+    )
+
+
+def needs(subject: Pod) -> Needs:
+    """What the scheduler reserves for a pod.
+
+    Init containers run one after the other before the others; a sidecar among them stays.
+    https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
+    """
+    taken: dict[str, Fraction] = {}
+    for resource, name in _NAMES.items():
+        staying = [each for each in subject.containers if not each.init or _stays(each)]
+        starting = [each for each in subject.containers if each.init and not _stays(each)]
+        together = sum((request(each, name) for each in staying), Fraction(0))
+        alone = max((request(each, name) for each in starting), default=Fraction(0))
+        overhead = quantity(dig(subject.spec, "overhead", name)) or Fraction(0)
+        taken[resource] = max(together, alone) + overhead
+    return {**taken, PODS: Fraction(1), GPUS: subject.whole_gpus}
+
+
+def _stays(container: Container) -> bool:
+    return container.dig("restartPolicy") == "Always"
+
+
+def request(container: Container, name: str) -> Fraction:
+    """What a container requests of a resource; its limit, where it requests nothing."""
+    resources = container.dig("resources")
+    amounts = (quantity(dig(resources, kind, name)) for kind in ("requests", "limits"))
+    return next((each for each in amounts if each is not None), Fraction(0))
+
+
+def _other(name: str, spec: Value, requested: Value, count: int) -> Demand:
+    """Pods that something else makes; a count of 0 is one for each node."""
+    taken = {each: quantity(requested.get(key)) or Fraction(0) for each, key in _NAMES.items()}
+    return Demand(name, spec, {**taken, PODS: Fraction(1)}, count, every_node=not count)
+
+
+def _proxies(proxy: Object) -> Demand:
+    """What Envoy Gateway makes of an EnvoyProxy."""
+    kubernetes = mapping(proxy.value, "spec", "provider", "kubernetes")
+    deployment = mapping(kubernetes, "envoyDeployment")
+    requested = {**_PROXY, **mapping(deployment, "container", "resources", "requests")}
+    most = dig(kubernetes, "envoyHpa", "maxReplicas") or dig(deployment, "replicas") or 1
+    count = most if isinstance(most, int) else 1
+    return _other(f"{proxy}'s proxies", mapping(deployment, "pod"), requested, max(1, count))

@@ -117,7 +117,17 @@ AUDIT = {
 }
 """What `make audit` asks for vulnerabilities."""
 
-_ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT
+MONITORING = {
+    # No version to compare: promtool prints that of a release, which a module's build has not.
+    "promtool": Tool(
+        "promtool",
+        "github.com/prometheus/prometheus/cmd/promtool",
+        family="prometheus",
+    )
+}
+"""What evaluates alerts in their tests."""
+
+_ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING
 
 
 def find(repository: Repository, name: str) -> Path:

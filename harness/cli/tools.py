@@ -14,7 +14,9 @@ from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from harness.schema import catalog
 
-_KNOWN = tools.TOOLS | tools.LINTERS | tools.AUDIT | tools.CLUSTER | tools.RELEASE
+_KNOWN = (
+    tools.TOOLS | tools.LINTERS | tools.AUDIT | tools.CLUSTER | tools.RELEASE | tools.MONITORING
+)
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,48 @@
+"""Each alert has its tests, which tests/e2e/test_alerts.py runs, and says what to do."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.core.values import Value, items, mapping, text
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "infra/monitoring/configs/prometheusrule.yaml"
+TESTS = Path(__file__).with_name("alerts.yaml")
+
+
+def rule_groups() -> list[Value]:
+    """As Flux applies them where a site names no other place for the runbooks."""
+    content = RULES.read_text().replace("${RUNBOOKS_URL:-docs/runbooks.md}", "docs/runbooks.md")
+    return [mapping(group) for group in items(yaml.safe_load(content), "spec", "groups")]
+
+
+ALERTS = [text(rule, "alert") for group in rule_groups() for rule in items(group, "rules")]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_is_seen_silent_firing_and_resolved(alert: str) -> None:
+    expectations = [
+        bool(items(case, "exp_alerts"))
+        for test in items(yaml.safe_load(TESTS.read_text()), "tests")
+        for case in items(test, "alert_rule_test")
+        if text(case, "alertname") == alert
+    ]
+    assert expectations[0] is False
+    assert True in expectations
+    assert expectations[-1] is False
+
+
+@pytest.mark.parametrize("group", rule_groups(), ids=lambda group: text(group, "name"))
+def test_an_alert_names_its_section_of_the_runbooks(group: Value) -> None:
+    sections = {
+        re.sub(r"\W", "", title.lower())
+        for title in re.findall(r"^## (.+)$", (ROOT / "docs/runbooks.md").read_text(), re.MULTILINE)
+    }
+    for rule in items(group, "rules"):
+        page, _, section = text(rule, "annotations", "runbook_url").partition("#")
+        assert page == "docs/runbooks.md"
+        assert section in sections
+        assert text(rule, "labels", "severity") in {"page", "ticket"}

@@ -1,6 +1,7 @@
 """docs/install-eks.md says what is so: its commands exist, its steps and quantities are those."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from harness.core.values import text
 from harness.local_cluster import nodes
 
 MOST = 10
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,13 @@ def test_the_table_has_every_step_in_order(page: str) -> None:
     ]
 
 
+def prometheus_disk() -> int:
+    """Gigabytes that its claim asks for."""
+    release = ROOT / "infra/monitoring/controllers/kube-prometheus-stack.yaml"
+    (request,) = re.findall(r"storage: (\d+)Gi", release.read_text())
+    return int(request)
+
+
 def quantities(described: dict[str, Any]) -> dict[str, str]:
     """What an eksctl.yaml makes, as the page counts it."""
     groups = described["managedNodeGroups"]
@@ -77,7 +86,8 @@ def quantities(described: dict[str, Any]) -> dict[str, str]:
         **{f"{name}, on demand": str(count) for name, count in nodes.items()},
         "NAT gateway": gateways,
         "public IPv4 address (of each NAT gateway)": gateways,
-        "EBS gp3, GB": str(disks),
+        "EBS gp3, GB: nodes": str(disks),
+        "EBS gp3, GB: Prometheus ([monitoring](monitoring.md))": str(prometheus_disk()),
         "Network Load Balancer": "1",
         "KMS key": "1",
     }

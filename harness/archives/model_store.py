@@ -69,9 +69,9 @@ def sweep(repository: Repository, env: str, context: str | None, *, remove: bool
     keep = gc.needed_archives(repository) | listed_archives(cluster, groups)
     manifest = gc_job.manifest(rendered, remove=remove)
     lists = gc_job.lists(manifest, keep, groups)
-    result = _parse_result(job.run(cluster, manifest, [lists]))
-    archives = tuple(Unneeded(**each) for each in result["unneeded"])
-    return Garbage(archives, tuple(result["gone"]))
+    listing = _parse_result(job.run(cluster, manifest, [lists]))
+    archives = tuple(Unneeded(**each) for each in listing["unneeded"])
+    return Garbage(archives, tuple(listing["gone"]))
 
 
 def releases(cluster: Api) -> dict[str, Value]:
@@ -121,9 +121,11 @@ def chown_tree(
     manifest = chown_job.job(rendered, apply=apply)
     cluster = connect.connect(repository, env, context)
     with present(cluster, chown_job.prerequisites(rendered, file_system)):
-        result = _parse_result(job.run(cluster, manifest))
-    changed = [f"{each['path']}: {each['before']} → {each['after']}" for each in result["changed"]]
-    return ChownResult(tuple(changed), tuple(result["left"]))
+        ownership = _parse_result(job.run(cluster, manifest))
+    changed = [
+        f"{each['path']}: {each['before']} → {each['after']}" for each in ownership["changed"]
+    ]
+    return ChownResult(tuple(changed), tuple(ownership["left"]))
 
 
 @contextlib.contextmanager

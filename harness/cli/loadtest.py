@@ -243,6 +243,6 @@ def _missing(profile: Profile, folder: Path) -> Iterator[str]:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    result = compare.compare(Report.read(args.a), Report.read(args.b), tolerance=args.tolerance)
-    print(result.model_dump_json(indent=2) if args.json else compare.text(result))
-    return EXIT_CODE[result.verdict]
+    comparison = compare.compare(Report.read(args.a), Report.read(args.b), tolerance=args.tolerance)
+    print(comparison.model_dump_json(indent=2) if args.json else compare.text(comparison))
+    return EXIT_CODE[comparison.verdict]

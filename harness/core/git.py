@@ -95,7 +95,7 @@ class Git:
         Raises:
             CommandError: it failed, or ran out of time.
         """
-        result = command.run(
+        completed = command.run(
             ["git", *words],
             cwd=self.folder,
             timeout=seconds,
@@ -103,7 +103,7 @@ class Git:
             stdin=stdin,
             accept=accept,
         )
-        return result.stdout.rstrip("\n")
+        return completed.stdout.rstrip("\n")
 
     def resolve(self, name: str) -> str | None:
         """The commit that a branch, a tag or a beginning of its name means; None if none does."""
@@ -112,14 +112,14 @@ class Git:
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether ``old`` is in the history of ``new``, or is ``new``."""
-        result = command.run(
+        completed = command.run(
             ["git", "merge-base", "--is-ancestor", old, new],
             cwd=self.folder,
             timeout=_SECONDS,
             env=_ENV,
             accept=(0, 1, 128),
         )
-        return result.returncode == 0
+        return completed.returncode == 0
 
     def uncommitted_changes(self, *paths: str) -> list[str]:
         """What is not committed, a line each; files that nobody added count, whatever the user's

@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "git-receive-pack" in self.path or not any(part in self.path for part in _READ_ONLY):
             self._send(403, {"Content-Type": "text/plain"}, b"fetching only\n")
             return
-        result = subprocess.run(
+        completed = subprocess.run(
             ["git", "http-backend"],
             input=body,
             capture_output=True,
@@ -44,11 +44,11 @@ class _Handler(BaseHTTPRequestHandler):
             timeout=_SECONDS,
             check=False,
         )
-        head, _, payload = result.stdout.partition(b"\r\n\r\n")
+        head, _, payload = completed.stdout.partition(b"\r\n\r\n")
         lines = [line.partition(":") for line in head.decode("latin-1").splitlines()]
         headers = {name: value.strip() for name, _, value in lines if name}
         status = int(headers.pop("Status", "200").split()[0]) if headers else 500
-        self._send(status, headers, payload or result.stderr)
+        self._send(status, headers, payload or completed.stderr)
 
     def _environment(self, path: str, query: str) -> dict[str, str]:
         return {

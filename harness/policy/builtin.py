@@ -24,6 +24,11 @@ _RULES = (
         "add the field's last key to harness/render/placeholders.yaml",
     ),
     (
+        "site/form",
+        "of another form it makes every name, address or host wrong that it is substituted into",
+        "write the value as described; `harness init --env ENV NAME=VALUE` accepts no other",
+    ),
+    (
         "render/not-rendered",
         "what a third-party chart makes was not seen by any rule",
         "`harness tools` fetches it; where it cannot, exceptions.yaml says why, and until when",

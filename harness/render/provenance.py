@@ -156,10 +156,10 @@ class FromHelm:
         for cut in (*cuts, 0):
             element = mapping(dig(rendered, *path[:cut]))
             for parsed, base in self.values():
-                for key, listed in mapping(parsed.value, *base).items():
-                    for index, each in enumerate(listed if isinstance(listed, list) else ()):
+                for where, listed in _lists(mapping(parsed.value, *base), base):
+                    for index, each in enumerate(listed):
                         if _became(mapping(each), element):
-                            return parsed.at(_in_source(parsed, (*base, key, index, *path[cut:])))
+                            return parsed.at(_in_source(parsed, (*where, index, *path[cut:])))
         return None
 
     def _template(self, rendered: Value, path: KeyPath) -> Location:
@@ -248,8 +248,22 @@ def may_become(source: object, rendered: object) -> bool:
     return source == rendered or (isinstance(source, str) and ("${" in source or "UNSET" in source))
 
 
+def _lists(values: Value, base: KeyPath) -> Iterator[tuple[KeyPath, list[object]]]:
+    """The lists among values, at any depth of mappings."""
+    for key, inner in values.items():
+        if isinstance(inner, list):
+            yield (*base, key), inner
+        elif isinstance(inner, dict):
+            yield from _lists(inner, (*base, key))
+
+
 def _became(source: Value, rendered: Value) -> bool:
-    """Whether an item among the values is a rendered one: its name, and no key that it lacks."""
+    """Whether an item among the values is a rendered one: its name, and no key that it lacks.
+
+    One without a name is what it became, whole.
+    """
+    if source and source == rendered:
+        return True
     same = [("name",)] if "name" in source else [("kind",), ("metadata", "name")]
     return source.keys() <= rendered.keys() and all(
         dig(source, *key) == dig(rendered, *key) is not None for key in same

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from harness import tools
 from harness.core.errors import InputError, Location
+from harness.core.fix import NOTHING, set_at
 from harness.core.problem import Problem
 from harness.core.repository import Repository
-from harness.core.values import Key, KeyPath, Value, items, mapping, text
-from harness.render import helm, kustomize, placeholders, post_renderer, rollout
+from harness.core.values import Key, KeyPath, Value, items, mapping, merge, text
+from harness.render import helm, kustomize, placeholders, post_renderer, rollout, site_forms
 from harness.render.cache import Cache
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
@@ -263,11 +264,26 @@ class _Render:
             self.unset.append(UnsetValue(f"{raw}: {key}", raw.at(*path)))
 
         try:
-            value = self.renderer.placeholders.fill(raw.value, note_unset)
+            value = self.renderer.placeholders.fill(self._well_formed(raw), note_unset)
         except InputError as error:
             self.faults.append(Problem(error.message, raw.at(), str(raw), "render/placeholder"))
             return raw
         return raw if value == raw.value else Object(mapping(value), raw.owner, raw.trace)
+
+    def _well_formed(self, raw: Object) -> Value:
+        """The object; of site.yaml with placeholders for values that cannot be right."""
+        if (raw.kind, raw.name) != ("ConfigMap", "site"):
+            return raw.value
+        values = mapping(raw.value, "data")
+        standing_in = {}
+        for name, wrong in site_forms.malformed(values).items():
+            meant = site_forms.corrected(name, values[name])
+            message = f"{name} {wrong}" + (f"; {meant} is meant" if meant else "")
+            at = raw.at("data", name)
+            fix = set_at(at, meant) if meant else NOTHING
+            self.faults.append(Problem(message, at, str(raw), "site/form", fix))
+            standing_in[name] = meant or self.renderer.placeholders.values.get(name, "")
+        return merge(raw.value, {"data": standing_in})
 
     def _helm_release(self, release: Object) -> list[Object]:
         at = release.at("spec", "chart")

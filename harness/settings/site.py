@@ -16,6 +16,7 @@ from harness.core import files, yamlfile
 from harness.core.errors import HarnessError, InputError, Location, UsageError
 from harness.core.repository import Repository
 from harness.core.values import KeyPath, dig
+from harness.render.site_forms import FORMS
 
 UNSET = "UNSET"
 
@@ -54,9 +55,9 @@ class Value:
     at: Location
 
 
-def _site(name: str, what: str, pattern: str, *more: Place) -> tuple[str, Setting]:
+def _site(name: str, what: str, *more: Place) -> tuple[str, Setting]:
     place = Place("clusters/{env}/site.yaml", ("data", name))
-    return name, Setting(what, pattern, (place, *more))
+    return name, Setting(what, FORMS[name].pattern, (place, *more))
 
 
 def _eksctl(name: str, what: str, pattern: str, *path: str | int) -> tuple[str, Setting]:
@@ -70,16 +71,14 @@ SETTINGS: Mapping[str, Setting] = dict(
         _site(
             "GIT_URL",
             "this repository's address, as the cluster reaches it",
-            r"(https|ssh)://[!-~]+",
             Place("clusters/{env}/release.yaml", ("spec", "url")),
             Place("clusters/{env}/flux-system/fluxinstance.yaml", ("spec", "sync", "url")),
             Place("clusters/{env}/flux-system/provider.yaml", ("spec", "address")),
         ),
-        _site("AWS_ACCOUNT_ID", "the AWS account", r"\d{12}"),
+        _site("AWS_ACCOUNT_ID", "the AWS account"),
         _site(
             "AWS_REGION",
             "the AWS region; its zones a, b and c are used unless AWS_ZONE_1 to 3 name others",
-            r"[a-z]{2}(-[a-z]+)+-\d",
             Place("clusters/{env}/eksctl.yaml", ("metadata", "region")),
         ),
         _eksctl("CLUSTER_NAME", "the cluster's name, which EKS cannot change later",
@@ -89,15 +88,15 @@ SETTINGS: Mapping[str, Setting] = dict(
                     r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "availabilityZones", number - 1)
             for number in _ZONES
         ),
-        _site("REGISTRY", "where the serving image is, without its name", r"[\w.:/-]+"),
-        _site("MODEL_BUCKET", "the S3 bucket with the model archives", r"[a-z0-9][a-z0-9.-]{2,62}"),
-        _site("EFS_FILE_SYSTEM_ID", "the model store's file system", r"fs-[0-9a-f]{8,40}"),
-        _site("EFS_LOADER_ACCESS_POINT_ID", "through which it is filled", r"fsap-[0-9a-f]{8,40}"),
-        _site("EFS_SERVER_ACCESS_POINT_ID", "through which it is read", r"fsap-[0-9a-f]{8,40}"),
-        _site("DOMAIN", "torchserve.DOMAIN is the gateway", r"([a-z0-9-]+\.)+[a-z]{2,}"),
-        _site("ACME_EMAIL", "whom the certificate authority may write to", r"[!-~]+@[!-~]+"),
-        _site("JWT_ISSUER", "who signs the tokens of clients", r"https://[!-~]+"),
-        _site("JWT_JWKS_URI", "where the issuer publishes its keys", r"https://[!-~]+"),
+        _site("REGISTRY", "where the serving image is, without its name"),
+        _site("MODEL_BUCKET", "the S3 bucket with the model archives"),
+        _site("EFS_FILE_SYSTEM_ID", "the model store's file system"),
+        _site("EFS_LOADER_ACCESS_POINT_ID", "through which it is filled"),
+        _site("EFS_SERVER_ACCESS_POINT_ID", "through which it is read"),
+        _site("DOMAIN", "torchserve.DOMAIN is the gateway"),
+        _site("ACME_EMAIL", "whom the certificate authority may write to"),
+        _site("JWT_ISSUER", "who signs the tokens of clients"),
+        _site("JWT_JWKS_URI", "where the issuer publishes its keys"),
         _eksctl("KMS_KEY_ARN", "encrypts Kubernetes Secrets", _ARN.format("kms"),
                 "secretsEncryption", "keyARN"),
         _eksctl("ADMIN_CIDR", "from where people administer the cluster", r"[\d.]+/\d+",

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from harness.core.problem import Problem
 from harness.core.values import items, text
-from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, SOURCES, Graph, chart
+from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, Graph, chart
 from harness.policy.pods import pods
 from harness.policy.quantity import seconds
 from harness.policy.rule import problem, rule
@@ -35,16 +35,11 @@ def _by_flux(environment: Environment) -> Iterator[Object]:
 
 @rule(
     "flux/depends-on",
-    why="Flux waits forever for a dependency that is not there, or that waits in turn",
-    fix="correct the name in dependsOn, or remove one of the dependencies of the circle",
+    why="Kustomizations that wait for each other are never applied",
+    fix="remove one of the dependencies of the circle",
     references=("Flux audit: dependsOn is a DAG",),
 )
 def depends_on(environment: Environment) -> Iterator[Problem]:
-    for item in _by_flux(environment):
-        for index, needed in enumerate(items(item.value, "spec", "dependsOn")):
-            if not environment.find(item.kind, text(needed, "name"), item.namespace):
-                message = f"there is no {item.kind} {text(needed, 'name')}"
-                yield problem(item, message, "spec", "dependsOn", index, "name")
     graph = Graph(environment)
     for name, item in graph.kustomizations.items():
         if name in graph.before(name):
@@ -53,20 +48,15 @@ def depends_on(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "flux/source",
-    why="Flux has nothing to apply when the source is not there, and is told to refuse references "
-    "across namespaces",
-    fix="correct the name; everything that Flux refers to lives in flux-system",
+    why="Flux is told to refuse references across namespaces",
+    fix="name no other namespace; everything that Flux refers to lives in flux-system",
     references=("Flux audit: --no-cross-namespace-refs",),
 )
 def source(environment: Environment) -> Iterator[Problem]:
     for item in _by_flux(environment):
         for path in _REFERENCES:
-            kind, name = text(item.value, *path, "kind"), text(item.value, *path, "name")
             if text(item.value, *path, "namespace") not in ("", item.namespace):
                 yield problem(item, "refers to another namespace", *path, "namespace")
-            # A GitRepository that is missing cannot be rendered: that is reported already.
-            elif kind in SOURCES[1:] and not environment.find(kind, name, item.namespace):
-                yield problem(item, f"there is no {kind} {name}", *path, "name")
         for index, needed in enumerate(items(item.value, "spec", "dependsOn")):
             if text(needed, "namespace") not in ("", item.namespace):
                 yield problem(item, "refers to another namespace", "spec", "dependsOn", index)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import Key, KeyPath, dig, items, text
-from harness.policy.gateway_access import ROUTES, parents
+from harness.core.values import Key, KeyPath, items, text
+from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import pods_of_service
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
@@ -13,7 +13,6 @@ from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
-_POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
 _BUFFERS = (("spec", "connection", "bufferLimit"), ("spec", "http2", "initialStreamWindowSize"))
 _PROXY_MEMORY = (
     *("spec", "provider", "kubernetes", "envoyDeployment"),
@@ -37,48 +36,6 @@ _OTHER_GROUPS = (
     "traefik.containo.us",
     "traefik.io",
 )
-
-
-@rule(
-    "gateway/references",
-    why="a route without its Gateway, listener or Service answers nothing, and a policy on a route "
-    "that was renamed protects nothing: none of them says so",
-    fix="correct parentRefs, backendRefs or targetRefs",
-)
-def references(environment: Environment) -> Iterator[Problem]:
-    for route in environment.of(*ROUTES):
-        for index, gateway in parents(environment, route):
-            where = ("spec", "parentRefs", index)
-            listeners = items(gateway and gateway.value, "spec", "listeners")
-            listener = text(route.value, *where, "sectionName")
-            if gateway is None:
-                message = f"there is no Gateway {text(route.value, *where, 'name')}"
-                yield problem(route, message, *where, "name")
-            elif listener and listener not in [text(each, "name") for each in listeners]:
-                message = f"{gateway.name} has no listener {listener}"
-                yield problem(route, message, *where, "sectionName")
-        yield from _backends(environment, route)
-    for policy in environment.of(*_POLICIES):
-        for index, target in enumerate(items(policy.value, "spec", "targetRefs")):
-            kind, name = text(target, "kind"), text(target, "name")
-            if not environment.find(kind, name, policy.namespace):
-                message = f"there is no {kind} {name}"
-                yield problem(policy, message, "spec", "targetRefs", index, "name")
-
-
-def _backends(environment: Environment, route: Object) -> Iterator[Problem]:
-    for at, choice in enumerate(items(route.value, "spec", "rules")):
-        for index, target in enumerate(items(choice, "backendRefs")):
-            where = ("spec", "rules", at, "backendRefs", index)
-            name, port = text(target, "name"), dig(target, "port")
-            service = environment.find(
-                "Service", name, text(target, "namespace") or route.namespace
-            )
-            ports = items(service and service.value, "spec", "ports")
-            if service is None:
-                yield problem(route, f"there is no Service {name}", *where, "name")
-            elif port not in [dig(each, "port") for each in ports]:
-                yield problem(route, f"{name} has no port {port}", *where, "port")
 
 
 @rule(

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
+from harness.policy.pods import Pod, pods, pods_of_service, selects
 from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -16,28 +16,6 @@ _POLICY = ("spec", "podSelector")
 _AGENT = "169.254.170.23"  # the Pod Identity agent of every EKS node
 _GROUP, _INSTANCE = "torchserve/group", "app.kubernetes.io/instance"
 _NEEDED = {53: "DNS", 443: "S3", 80: "the Pod Identity agent"}
-
-
-@rule(
-    "networking/selects",
-    why="a Service whose selector fits no pod refuses every request, a policy protects nothing, "
-    "and both look as if they did their work",
-    fix="make the selector equal the labels of the pod template",
-    like=(
-        "kube-linter dangling-service",
-        "kube-score networkpolicy-targets-pod",
-    ),
-)
-def selects_pods(environment: Environment) -> Iterator[Problem]:
-    for service in environment.of("Service"):
-        if mapping(service.value, "spec", "selector") and not pods_of_service(service, environment):
-            yield problem(service, "selects no pod", "spec", "selector")
-    namespaces = {each.owner.namespace for each in pods(environment)}
-    for policy in environment.of("NetworkPolicy"):
-        # In other namespaces the pods come from charts that are not rendered here.
-        expected = policy.namespace in namespaces and mapping(policy.value, *_POLICY)
-        if expected and not pods_of_policy(policy, environment):
-            yield problem(policy, "selects no pod", *_POLICY)
 
 
 @rule(
@@ -81,36 +59,6 @@ def group_label(environment: Environment) -> Iterator[Problem]:
         for label, values in ((_GROUP, taken), (_INSTANCE, instances)):
             if (namespace, text(subject.labels, label)) in values:
                 yield subject.labels_problem(f"has the {label} of a group's servers")
-
-
-@rule(
-    "networking/ports",
-    why="a Service that sends to a port nobody declares, or a policy that opens another one, makes "
-    "every request time out, with nothing in any log",
-    fix="name a port that the container declares",
-)
-def ports(environment: Environment) -> Iterator[Problem]:
-    for service in environment.of("Service"):
-        subjects = pods_of_service(service, environment)
-        for index, port in enumerate(items(service.value, "spec", "ports")):
-            target = dig(port, "targetPort") or dig(port, "port")
-            if subjects and not _listens(subjects, target):
-                message = f"no pod behind it declares port {target}"
-                yield problem(service, message, "spec", "ports", index, "targetPort")
-    for policy in environment.of("NetworkPolicy"):
-        subjects = pods_of_policy(policy, environment)
-        for at, allowed in enumerate(items(policy.value, "spec", "ingress")):
-            for index, port in enumerate(items(allowed, "ports")):
-                opened = dig(port, "port")
-                if subjects and not _listens(subjects, opened):
-                    message = f"opens {opened}, which the pods do not declare"
-                    yield problem(policy, message, "spec", "ingress", at, "ports", index, "port")
-
-
-def _listens(subjects: list[Pod], port: object) -> bool:
-    return any(
-        container.port(port) is not None for subject in subjects for container in subject.containers
-    )
 
 
 @rule(

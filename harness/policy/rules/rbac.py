@@ -64,8 +64,7 @@ def _grants(granted: object) -> Iterator[tuple[str, str]]:
 
 @rule(
     "rbac/own-account",
-    why="what is granted to `default` is granted to every pod of the namespace; an account that "
-    "is not there keeps the pods from being made",
+    why="what is granted to `default` is granted to every pod of the namespace",
     fix="give the workload a ServiceAccount of its own",
     references=("CIS EKS 4.1.5", "CIS EKS 5.2.1"),
     like=(
@@ -75,8 +74,5 @@ def _grants(granted: object) -> Iterator[tuple[str, str]]:
 )
 def own_account(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):
-        name = text(subject.spec, "serviceAccountName")
-        if name in ("", "default"):
+        if text(subject.spec, "serviceAccountName") in ("", "default"):
             yield subject.problem("runs as the default ServiceAccount", "serviceAccountName")
-        elif not environment.find("ServiceAccount", name, subject.owner.namespace):
-            yield subject.problem(f"there is no ServiceAccount {name}", "serviceAccountName")

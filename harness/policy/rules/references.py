@@ -1,40 +1,30 @@
-"""References: what an object names is there, in the namespace where it is looked for."""
+"""References: what an object names is there, and what Flux reads arrives whole and at once."""
 
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import dig, items, text
-from harness.policy.pods import pods
+from harness.policy.references import references
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object, stem
 from harness.render.rendered import Environment
 
 _FLUX = ("Kustomization", "HelmRelease")
-_VOLUMES: dict[str, tuple[str, str]] = {
-    "ConfigMap": ("configMap", "name"),
-    "Secret": ("secret", "secretName"),
-    "PersistentVolumeClaim": ("persistentVolumeClaim", "claimName"),
-}
 
 
 @rule(
-    "references/pod",
-    why="a pod that names a ConfigMap, Secret, claim or priority class which is not there never "
-    "starts; the reason stands in its events alone",
-    fix="correct the name, or add the object",
+    "references/exists",
+    why="what names something that is not there waits for it or does nothing, without end: a pod "
+    "never starts, a route answers nothing, a policy protects nothing, an Alert tells nobody",
+    fix="correct the name (and namespace), or add the object",
+    references=("Flux audit: references",),
+    like=("kube-linter non-existent-service-account",),
 )
-def of_pods(environment: Environment) -> Iterator[Problem]:
-    for subject in pods(environment):
-        for index, volume in enumerate(items(subject.spec, "volumes")):
-            for kind, path in _VOLUMES.items():
-                name = text(volume, *path)
-                required = name and dig(volume, path[0], "optional") is not True
-                if required and not environment.find(kind, name, subject.owner.namespace):
-                    yield subject.problem(f"there is no {kind} {name}", "volumes", index, *path)
-        name = text(subject.spec, "priorityClassName")
-        built_in = name.startswith("system-") or not name
-        if not built_in and not environment.find("PriorityClass", name):
-            yield subject.problem(f"there is no PriorityClass {name}", "priorityClassName")
+def named_objects_exist(environment: Environment) -> Iterator[Problem]:
+    for reference in references(environment):
+        # A source that is missing cannot be rendered: that is reported already.
+        if reference.kind != "GitRepository" and reference.is_missing:
+            yield reference.problem()
 
 
 @rule(
@@ -84,26 +74,6 @@ def no_substitution(environment: Environment) -> Iterator[Problem]:
                 yield problem(release, message, "spec", "valuesFrom", index)
             if values.annotations.get("kustomize.toolkit.fluxcd.io/substitute") != "disabled":
                 yield problem(values, "Flux substitutes inside it", "metadata", "annotations")
-
-
-@rule(
-    "references/alert",
-    why="an Alert that names a provider or an object which is not there tells nobody anything, and "
-    "what waits for a sync, such as the load test, never runs",
-    fix="correct the name; everything that Flux refers to lives in flux-system",
-    references=("Flux audit: alerts",),
-)
-def of_alerts(environment: Environment) -> Iterator[Problem]:
-    for alert in environment.of("Alert"):
-        provider = text(alert.value, "spec", "providerRef", "name")
-        if not environment.find("Provider", provider, alert.namespace):
-            yield problem(alert, f"there is no Provider {provider}", "spec", "providerRef", "name")
-        for index, source in enumerate(items(alert.value, "spec", "eventSources")):
-            kind, name = text(source, "kind"), text(source, "name")
-            namespace = text(source, "namespace") or alert.namespace
-            if name != "*" and not environment.find(kind, name, namespace):
-                message = f"there is no {kind} {name}"
-                yield problem(alert, message, "spec", "eventSources", index, "name")
 
 
 def _sources(environment: Environment) -> dict[str, Object]:

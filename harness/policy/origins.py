@@ -1,0 +1,154 @@
+"""What exists in a cluster although no file here has it: built in, made by a chart, by hand.
+
+A rule may call a name missing only where this knows everything that could bring it.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.core.values import items, text
+from harness.policy.graph import SOURCES, chart
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+
+# What Kubernetes and the Flux operator bring, by kind. A name that ends in * is a beginning.
+_BUILT_IN: dict[str, tuple[str, ...]] = {
+    "ClusterRole": ("cluster-admin", "admin", "edit", "view", "system:*", "flux-*"),
+    "ConfigMap": ("kube-root-ca.crt",),
+    "GitRepository": ("flux-system",),  # the root sync, which the FluxInstance makes
+    "Kustomization": ("flux-system",),
+    "PriorityClass": ("system-*",),
+    "Role": ("system:*", "extension-apiserver-authentication-reader"),
+    "ServiceAccount": ("default",),
+    # `harness bootstrap` makes the first; docs/workflows.md tells how to make the second.
+    "Secret": ("git-credential", "github-dispatch"),
+}
+_PEOPLE = ("Group", "User")  # names of RBAC that are no objects
+# Objects that make other objects: the kind, the kind that it makes, and where its name is.
+_MAKES = (
+    ("Certificate", "Secret", ("spec", "secretName")),
+    ("ExternalSecret", "Secret", ("spec", "target", "name")),
+    ("ExternalSecret", "Secret", ("metadata", "name")),
+    ("SealedSecret", "Secret", ("metadata", "name")),
+    ("VaultStaticSecret", "Secret", ("spec", "destination", "name")),
+    ("Bundle", "ConfigMap", ("metadata", "name")),
+    ("Canary", "Service", ("metadata", "name")),
+    ("Canary", "Service", ("spec", "service", "name")),
+    ("Canary", "Service", ("spec", "targetRef", "name")),
+    ("Canary", "Deployment", ("spec", "targetRef", "name")),
+    ("Canary", "ScaledObject", ("spec", "autoscalerRef", "name")),
+)
+_VARIANTS = ("", "-canary", "-primary")  # what Flagger appends
+# The remote charts whose objects are known: which kinds without a namespace they bring.
+_CHARTS: dict[str, tuple[str, ...]] = {
+    "cert-manager": ("ClusterRole",),
+    "dcgm-exporter": (),
+    "envoy-gateway": ("ClusterRole",),
+    "flux-operator": ("ClusterRole",),
+    "nvidia-device-plugin": ("ClusterRole",),
+}
+# Kinds that a chart does not bring with a name that others rely on: Flux's own, the gateway's.
+_OURS = (
+    *("Alert", "HelmRelease", "Kustomization", "Provider", "Receiver", *SOURCES),
+    *("Certificate", "EnvoyProxy", "Gateway", "GRPCRoute", "HTTPRoute"),
+)
+# Kinds without a namespace that a cluster of another kind than EKS may bring itself.
+_OF_THE_CLUSTER = ("GatewayClass", "IngressClass", "RuntimeClass", "StorageClass")
+_ALIKE = 0.9  # of two names: one is the other, misspelt
+_GIVEN = {"default", "flux-system", "kube-public", "kube-system"}
+
+
+@dataclass(frozen=True)
+class Origins:
+    """What an environment has or may have, beyond the objects that were rendered."""
+
+    environment: Environment
+
+    def may_have(self, kind: str, name: str, namespace: str, by_hand: bool = False) -> bool:
+        """Whether something outside the render may make an object.
+
+        Args:
+            kind: of the object.
+            name: of the object.
+            namespace: of the object; empty where its kind has none.
+            by_hand: whether people make such an object with kubectl.
+        """
+        if kind in _PEOPLE or _is_listed(name, _BUILT_IN.get(kind, ())):
+            return True
+        if (kind, namespace, name) in self._made or (kind, "", name) in self._made:
+            return True
+        if by_hand:
+            return not misspelt(name, self._secrets)
+        if namespace and namespace not in self.namespaces:
+            return not misspelt(namespace, self.namespaces)
+        if not namespace:
+            brought = {kind for each in self._remote for kind in _CHARTS.get(chart(each), ())}
+            return (
+                kind in brought
+                or any(chart(each) not in _CHARTS for each in self._remote)
+                or (kind in _OF_THE_CLUSTER and not self.is_eks)
+            )
+        return kind not in _OURS and self.is_opaque(namespace)
+
+    def is_opaque(self, namespace: str) -> bool:
+        """Whether a namespace has pods and objects that no file here shows."""
+        targets = {text(each.value, "spec", "targetNamespace") for each in self._remote}
+        return namespace not in self.namespaces or namespace in targets | _GIVEN
+
+    @cached_property
+    def namespaces(self) -> set[str]:
+        """The namespaces that are declared, or that every cluster has."""
+        return {each.name for each in self.environment.of("Namespace")} | _GIVEN
+
+    @cached_property
+    def is_eks(self) -> bool:
+        """Whether the cluster is EKS: what the cluster itself brings is known then."""
+        return any(
+            text(each.value, "spec", "cluster", "type") == "aws"
+            for each in self.environment.of("FluxInstance")
+        )
+
+    @cached_property
+    def _remote(self) -> list[Object]:
+        """The HelmReleases of charts that lie elsewhere."""
+        return [
+            each
+            for each in self.environment.of("HelmRelease")
+            if text(each.value, "spec", "chart", "spec", "sourceRef", "kind") != "GitRepository"
+        ]
+
+    @cached_property
+    def _made(self) -> set[tuple[str, str, str]]:
+        return {
+            (kind, each.namespace, f"{name}{variant}")
+            for maker, kind, path in _MAKES
+            for each in self.environment.of(maker)
+            if (name := text(each.value, *path))
+            for variant in (_VARIANTS if maker == "Canary" else ("",))
+        } | set(self._claims())
+
+    def _claims(self) -> Iterator[tuple[str, str, str]]:
+        """The claims of StatefulSets, one a pod."""
+        for each in self.environment.of("StatefulSet"):
+            count = each.dig("spec", "replicas")
+            for template in items(each.value, "spec", "volumeClaimTemplates"):
+                for number in range(count if isinstance(count, int) else 1):
+                    name = f"{text(template, 'metadata', 'name')}-{each.name}-{number}"
+                    yield "PersistentVolumeClaim", each.namespace, name
+
+    @cached_property
+    def _secrets(self) -> set[str]:
+        rendered = {each.name for each in self.environment.of("Secret")}
+        made = {name for kind, _, name in self._made if kind == "Secret"}
+        return rendered | made | set(_BUILT_IN["Secret"])
+
+
+def misspelt(name: str, names: set[str] | Sequence[str]) -> str:
+    """The name of which another one is a misspelling; empty if it is none."""
+    return next(iter(difflib.get_close_matches(name, sorted(names), 1, _ALIKE)), "")
+
+
+def _is_listed(name: str, names: Sequence[str]) -> bool:
+    return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in names)

@@ -1,0 +1,160 @@
+"""The pods of an environment: those of its own workloads, and the gateway's, which no file has."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.core.values import Value, dig, items, mapping, text
+from harness.policy.graph import chart
+from harness.policy.origins import Origins, misspelt
+from harness.policy.pods import pods, selects
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+
+NAME = "kubernetes.io/metadata.name"
+"""The label that Kubernetes gives every namespace."""
+
+_OWNING = "gateway.envoyproxy.io/owning-gateway"
+_ENVOY = "gateway.envoyproxy.io/"
+_CONTROLLER = ("envoy-gateway", "gateway-helm")  # names of its chart
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A pod, or as many as its workload makes.
+
+    Attributes:
+        is_proxy: whether it is a proxy of ``owner``, which is a Gateway then.
+    """
+
+    owner: Object
+    namespace: str
+    labels: Mapping[str, object]
+    is_proxy: bool = False
+
+    def __str__(self) -> str:
+        return f"the proxies of {self.owner}" if self.is_proxy else str(self.owner)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Every pod that is known, and whether there may be others."""
+
+    environment: Environment
+
+    @cached_property
+    def origins(self) -> Origins:
+        return Origins(self.environment)
+
+    @cached_property
+    def residents(self) -> list[Resident]:
+        """The pods of workloads, the proxies, and the controller of the proxies."""
+        own = [
+            Resident(each.owner, each.owner.namespace, each.labels)
+            for each in pods(self.environment)
+        ]
+        return [*own, *self.proxies, *self.controllers]
+
+    @cached_property
+    def proxies(self) -> list[Resident]:
+        """What Envoy Gateway runs for each Gateway of its class, labeled as it labels them.
+
+        https://github.com/envoyproxy/gateway internal/infrastructure/kubernetes/proxy
+        """
+        return [
+            Resident(
+                gateway, self._namespace_of_proxies(gateway), self._labels(gateway), is_proxy=True
+            )
+            for gateway in self.environment.of("Gateway")
+            if self._is_envoy(gateway)
+        ]
+
+    @cached_property
+    def controllers(self) -> list[Resident]:
+        """Envoy Gateway itself, as its chart labels it."""
+        return [
+            Resident(
+                release,
+                text(release.value, "spec", "targetNamespace"),
+                {
+                    "control-plane": "envoy-gateway",
+                    "app.kubernetes.io/name": "gateway-helm",
+                    "app.kubernetes.io/instance": text(release.value, "spec", "releaseName"),
+                },
+            )
+            for release in self.environment.of("HelmRelease")
+            if chart(release) in _CONTROLLER
+        ]
+
+    def parameters(self, gateway: Object) -> Object | None:
+        """The EnvoyProxy that a Gateway names."""
+        reference = mapping(gateway.value, "spec", "infrastructure", "parametersRef")
+        if text(reference, "kind") != "EnvoyProxy":
+            return None
+        return self.environment.find("EnvoyProxy", text(reference, "name"), gateway.namespace)
+
+    def namespaces(self, selector: object) -> set[str]:
+        """The declared namespaces that a selector of namespaces fits."""
+        labels: dict[str, Value] = {name: {} for name in self.origins.namespaces}
+        labels |= {each.name: each.labels for each in self.environment.of("Namespace")}
+        return {name for name, own in labels.items() if selects(selector, {NAME: name, **own})}
+
+    def select(self, selector: object, namespaces: Iterable[str]) -> list[Resident]:
+        """The known pods of some namespaces that a selector fits."""
+        where = set(namespaces)
+        return [
+            each
+            for each in self.residents
+            if each.namespace in where and selects(selector, each.labels)
+        ]
+
+    def selects_nothing(self, selector: object, namespaces: set[str]) -> bool:
+        """Whether it is certain that a selector fits no pod of some namespaces.
+
+        Pods of third-party charts have labels that nothing here shows; those that Envoy Gateway
+        gives are known wherever it runs.
+        """
+        if not selector or self.select(selector, namespaces):
+            return False
+        known = any(key.startswith(_ENVOY) for key in _keys(selector)) and self.proxies
+        return bool(known) or not any(map(self.origins.is_opaque, namespaces))
+
+    def misspelt_namespace(self, selector: object) -> str:
+        """The namespace that a selector means to name; empty if it may name another one."""
+        name = text(selector, "matchLabels", NAME)
+        declared = self.origins.namespaces
+        return misspelt(name, declared) if name and name not in declared else ""
+
+    def _is_envoy(self, gateway: Object) -> bool:
+        name = text(gateway.value, "spec", "gatewayClassName")
+        by = self.environment.find("GatewayClass", name)
+        parameters = self.parameters(gateway)
+        is_merged = bool(parameters and parameters.dig("spec", "mergeGateways"))
+        # Merged Gateways share proxies, which have the class's name.
+        return text(by and by.value, "spec", "controllerName").startswith(_ENVOY) and not is_merged
+
+    def _namespace_of_proxies(self, gateway: Object) -> str:
+        where = ("config", "envoyGateway", "provider", "kubernetes", "deploy", "type")
+        for each in self.environment.of("HelmRelease"):
+            deploy = dig(each.value, "spec", "values", *where)
+            if chart(each) in _CONTROLLER and deploy != "GatewayNamespace":
+                return text(each.value, "spec", "targetNamespace")
+        return gateway.namespace
+
+    def _labels(self, gateway: Object) -> dict[str, object]:
+        parameters = self.parameters(gateway)
+        where = ("spec", "provider", "kubernetes", "envoyDeployment", "pod", "labels")
+        return {
+            "app.kubernetes.io/name": "envoy",
+            "app.kubernetes.io/component": "proxy",
+            "app.kubernetes.io/managed-by": "envoy-gateway",
+            f"{_OWNING}-name": gateway.name,
+            f"{_OWNING}-namespace": gateway.namespace,
+            **mapping(gateway.value, "spec", "infrastructure", "labels"),
+            **mapping(parameters and parameters.value, *where),
+        }
+
+
+def _keys(selector: object) -> Iterator[str]:
+    yield from mapping(selector, "matchLabels")
+    yield from (text(each, "key") for each in items(selector, "matchExpressions"))

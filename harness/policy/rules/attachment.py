@@ -1,0 +1,189 @@
+"""Routes that really attach: to a listener that takes them, with hosts that it answers for."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.core.problem import Problem
+from harness.core.values import KeyPath, dig, items, mapping, text
+from harness.policy.gateway_access import ROUTES
+from harness.policy.pods import selects
+from harness.policy.population import NAME
+from harness.policy.rule import problem, rule
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+
+_SAME = {"sectionName": "name", "port": "port"}  # of a parent, and of its listener
+# What a listener of these protocols takes: no HTTP (Gateway API, ListenerSpec).
+_OTHER_PROTOCOLS = ("TCP", "TLS", "UDP")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A route and a Gateway that it names; ``where`` leads to the name in the route."""
+
+    route: Object
+    gateway: Object
+    where: KeyPath
+
+    @property
+    def listeners(self) -> Iterator[tuple[int, object]]:
+        """The listeners that the route means: of a name, of a port, or all."""
+        section = text(self.route.value, *self.where, "sectionName")
+        port = self.route.dig(*self.where, "port")
+        for index, listener in enumerate(items(self.gateway.value, "spec", "listeners")):
+            if section in ("", text(listener, "name")) and port in (None, dig(listener, "port")):
+                yield index, listener
+
+
+def attachments(environment: Environment) -> Iterator[Attachment]:
+    """Every route with each Gateway of its parents that is there."""
+    for route in environment.of(*ROUTES):
+        for index, parent in enumerate(items(route.value, "spec", "parentRefs")):
+            namespace = text(parent, "namespace") or route.namespace
+            gateway = environment.find("Gateway", text(parent, "name"), namespace)
+            if gateway and text(parent, "kind") in ("", "Gateway"):
+                yield Attachment(route, gateway, ("spec", "parentRefs", index))
+
+
+@rule(
+    "gateway/attaches",
+    why="a route that no listener takes, or whose host none answers for, answers 404 for all, and "
+    "only its status says so",
+    fix="let a listener of the Gateway take it: its name and port in parentRefs, allowedRoutes for "
+    "the route's namespace and kind, a hostname that covers the route's; gRPC and REST have hosts "
+    "of their own",
+    references=("https://gateway-api.sigs.k8s.io/reference/spec/#allowedroutes",),
+)
+def routes_attach(environment: Environment) -> Iterator[Problem]:
+    for each in attachments(environment):
+        listeners = list(each.listeners)
+        if not listeners:
+            key = "port" if each.route.dig(*each.where, "port") else "sectionName"
+            name = each.route.dig(*each.where, key)
+            known = [dig(one, _SAME[key]) for one in items(each.gateway.value, "spec", "listeners")]
+            message = f"{each.gateway.name} has no listener {name}"
+            only = known[0] if len(known) == 1 else None
+            yield problem(each.route, message, *each.where, key, to=only)
+            continue
+        refusals = [_refusal(environment, each, index) for index, _ in listeners]
+        taking = [
+            listener
+            for refusal, (_, listener) in zip(refusals, listeners, strict=True)
+            if refusal is None
+        ]
+        if not taking:
+            yield from (refusal for refusal in refusals[:1] if refusal)
+            continue
+        for index, host in enumerate(items(each.route.value, "spec", "hostnames")):
+            if not any(overlap(text(listener, "hostname"), str(host)) for listener in taking):
+                message = f"no listener of {each.gateway.name} answers for {host}"
+                yield problem(each.route, message, "spec", "hostnames", index)
+    yield from _shared_hosts(environment)
+    yield from _sections(environment)
+
+
+def _refusal(environment: Environment, attached: Attachment, index: int) -> Problem | None:
+    """Why a listener does not take a route, whatever its hosts."""
+    gateway, route = attached.gateway, attached.route
+    where = ("spec", "listeners", index)
+    allowed = mapping(gateway.value, *where, "allowedRoutes")
+    kinds = [text(each, "kind") for each in items(allowed, "kinds")]
+    protocol = text(gateway.value, *where, "protocol")
+    if route.kind not in (kinds or ROUTES) or protocol in _OTHER_PROTOCOLS:
+        message = f"listener {text(gateway.value, *where, 'name')} takes no {route.kind}"
+        return problem(gateway, message, *where, "allowedRoutes", "kinds")
+    how = text(allowed, "namespaces", "from") or "Same"
+    selector = dig(allowed, "namespaces", "selector")
+    namespace = environment.find("Namespace", route.namespace)
+    labels = {NAME: route.namespace, **(namespace.labels if namespace else {})}
+    takes = {
+        "All": True,
+        "None": False,
+        "Same": route.namespace == gateway.namespace,
+        # Of a namespace that is not declared here only the name is known.
+        "Selector": selects(selector, labels) or (not namespace and NAME not in str(selector)),
+    }
+    if takes.get(how, True):
+        return None
+    key = "selector" if how == "Selector" else "from"
+    message = f"listener {text(gateway.value, *where, 'name')} takes no route of {route.namespace}"
+    return problem(gateway, message, *where, "allowedRoutes", "namespaces", key)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two hosts have a name in common; ``*.`` stands for one or more labels."""
+    if not one or not other or one == other:
+        return True
+    wide, narrow = (one, other) if one.startswith("*.") else (other, one)
+    return wide.startswith("*.") and narrow.removeprefix("*").endswith(wide[1:])
+
+
+def _shared_hosts(environment: Environment) -> Iterator[Problem]:
+    """Of an HTTPRoute and a GRPCRoute with one host a listener takes the older one alone."""
+    hosts: Counter[tuple[str, str, str]] = Counter()
+    places: dict[tuple[str, str, str], list[tuple[Object, int]]] = {}
+    for each in attachments(environment):
+        for index, host in enumerate(items(each.route.value, "spec", "hostnames")):
+            key = (each.route.kind, str(each.gateway), str(host))
+            hosts[key] += 1
+            places.setdefault(key, []).append((each.route, index))
+    for (kind, gateway, host), count in hosts.items():
+        for (other_kind, other_gateway, other), others in hosts.items():
+            clash = (kind, other_kind) == ROUTES and gateway == other_gateway
+            if clash and overlap(host, other):
+                # The fewer routes are the ones that came to the other kind's host.
+                rest = (kind, gateway, host) if count < others else (other_kind, gateway, other)
+                for route, index in places[rest]:
+                    message = f"{rest[2]} is a host of {kind if rest[0] != kind else other_kind}s"
+                    yield problem(route, f"{message} too", "spec", "hostnames", index)
+
+
+def _sections(environment: Environment) -> Iterator[Problem]:
+    """Policies that are for a listener which is not there."""
+    kinds = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
+    for policy in environment.of(*kinds):
+        for index, target in enumerate(items(policy.value, "spec", "targetRefs")):
+            section = text(target, "sectionName")
+            gateway = environment.find("Gateway", text(target, "name"), policy.namespace)
+            if text(target, "kind") == "Gateway" and gateway and section:
+                names = [text(each, "name") for each in items(gateway.value, "spec", "listeners")]
+                if section not in names:
+                    message = f"{gateway.name} has no listener {section}"
+                    where = ("spec", "targetRefs", index, "sectionName")
+                    yield problem(policy, message, *where)
+
+
+@rule(
+    "gateway/granted",
+    why="a route may send to a Service of another namespace only where that namespace allows it: "
+    "without a ReferenceGrant it answers 500",
+    fix="add a ReferenceGrant to the Service's namespace: from the route's kind and namespace, to "
+    "Service",
+    references=("https://gateway-api.sigs.k8s.io/api-types/referencegrant/",),
+)
+def backends_are_granted(environment: Environment) -> Iterator[Problem]:
+    for route in environment.of(*ROUTES):
+        for at, choice in enumerate(items(route.value, "spec", "rules")):
+            for index, target in enumerate(items(choice, "backendRefs")):
+                namespace = text(target, "namespace") or route.namespace
+                service = environment.find("Service", text(target, "name"), namespace)
+                if service and not _is_granted(environment, route, service):
+                    message = f"nothing in {namespace} lets it send to {service.name}"
+                    where = ("spec", "rules", at, "backendRefs", index, "namespace")
+                    yield problem(route, message, *where)
+
+
+def _is_granted(environment: Environment, route: Object, service: Object) -> bool:
+    return route.namespace == service.namespace or any(
+        grant.namespace == service.namespace
+        and any(
+            (text(each, "kind"), text(each, "namespace")) == (route.kind, route.namespace)
+            for each in items(grant.value, "spec", "from")
+        )
+        and any(
+            text(each, "kind") == "Service" and text(each, "name") in ("", service.name)
+            for each in items(grant.value, "spec", "to")
+        )
+        for grant in environment.of("ReferenceGrant")
+    )

@@ -1,0 +1,320 @@
+"""Who reaches whom: selectors that select, ports that somebody listens on, policies that let in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.core.problem import Problem
+from harness.core.values import KeyPath, dig, items, mapping, text
+from harness.policy.gateway_access import ROUTES
+from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
+from harness.policy.population import NAME, Population, Resident
+from harness.policy.rule import problem, rule
+from harness.policy.rules.attachment import attachments
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+
+_GRPC = ("grpc", "kubernetes.io/h2c")  # appProtocol of a port that speaks gRPC
+_SHIFTED = 10000  # Envoy Gateway adds it to a listener's port below 1024
+_XDS = 18000  # where Envoy Gateway's proxies ask it for configuration
+
+
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """A selector of pods, and the namespaces in which it looks for them."""
+
+    holder: Object
+    where: KeyPath
+    selector: object
+    namespaces: set[str]
+
+
+def _selectors(environment: Environment) -> Iterator[_Selector]:
+    for service in environment.of("Service"):
+        labels = {"matchLabels": mapping(service.value, "spec", "selector")}
+        if labels["matchLabels"]:
+            yield _Selector(service, ("spec", "selector"), labels, {service.namespace})
+    for policy in environment.of("NetworkPolicy"):
+        chosen = policy.dig("spec", "podSelector")
+        yield _Selector(policy, ("spec", "podSelector"), chosen, {policy.namespace})
+    for monitor in environment.of("PodMonitor"):
+        listed = items(monitor.value, "spec", "namespaceSelector", "matchNames")
+        if not monitor.dig("spec", "namespaceSelector", "any"):
+            chosen = monitor.dig("spec", "selector")
+            names = {str(each) for each in listed} or {monitor.namespace}
+            yield _Selector(monitor, ("spec", "selector"), chosen, names)
+    for subject in pods(environment):
+        where = ("affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+        for index, term in enumerate(items(subject.spec, *where)):
+            names = {str(each) for each in items(term, "namespaces")} or {subject.owner.namespace}
+            if dig(term, "namespaceSelector") is None:
+                place = (*subject.path, "spec", *where, index, "labelSelector")
+                yield _Selector(subject.owner, place, dig(term, "labelSelector"), names)
+
+
+@rule(
+    "networking/selects",
+    why="a Service whose selector fits no pod refuses every request, a policy or a peer that fits "
+    "none protects nothing or lets nobody in, and all look as if they did their work",
+    fix="make the selector equal the labels of the pod template; where namespaceSelector and "
+    "podSelector belong together, only the first of them has a dash",
+    like=(
+        "kube-linter dangling-service",
+        "kube-score networkpolicy-targets-pod",
+    ),
+)
+def selectors_select(environment: Environment) -> Iterator[Problem]:
+    population = Population(environment)
+    for each in _selectors(environment):
+        if population.selects_nothing(each.selector, each.namespaces):
+            places = ", ".join(sorted(each.namespaces))
+            yield problem(each.holder, f"selects no pod of {places}", *each.where)
+    for policy in environment.of("NetworkPolicy"):
+        yield from _peers(policy, population)
+    yield from _monitors(environment, population)
+
+
+def _peers(policy: Object, population: Population) -> Iterator[Problem]:
+    """Peers that mean something else than they say: a misspelt namespace, a dash too many."""
+    for direction, key in (("ingress", "from"), ("egress", "to")):
+        for at, allowed in enumerate(items(policy.value, "spec", direction)):
+            peers = [mapping(each) for each in items(allowed, key)]
+            for index, peer in enumerate(peers):
+                where = ("spec", direction, at, key, index)
+                if meant := population.misspelt_namespace(dig(peer, "namespaceSelector")):
+                    message = f"there is no such namespace; {meant} is meant?"
+                    named = (*where, "namespaceSelector", "matchLabels", NAME)
+                    yield problem(policy, message, *named, to=meant)
+                beside = [set(each) for each in peers[max(index - 1, 0) : index + 2]]
+                is_split = set(peer) == {"podSelector"} and {"namespaceSelector"} in beside
+                if is_split and population.selects_nothing(peer["podSelector"], {policy.namespace}):
+                    message = f"selects no pod of {policy.namespace}: with the namespaceSelector "
+                    message += "beside it one peer is meant, so that only one of them has a dash"
+                    yield problem(policy, message, *where, "podSelector")
+
+
+def _monitors(environment: Environment, population: Population) -> Iterator[Problem]:
+    """ServiceMonitors whose Services are all of this repository, and none fits."""
+    for monitor in environment.of("ServiceMonitor"):
+        spec = mapping(monitor.value, "spec")
+        names = {str(each) for each in items(spec, "namespaceSelector", "matchNames")}
+        names = names or {monitor.namespace}
+        services = [
+            each
+            for each in environment.of("Service")
+            if each.namespace in names and selects(dig(spec, "selector"), each.labels)
+        ]
+        is_open = bool(dig(spec, "namespaceSelector", "any"))
+        if not services and not is_open and not any(map(population.origins.is_opaque, names)):
+            yield problem(monitor, "selects no Service", "spec", "selector")
+        ports = {
+            text(port, "name") for each in services for port in items(each.value, "spec", "ports")
+        }
+        for index, endpoint in enumerate(items(spec, "endpoints")):
+            port = text(endpoint, "port")
+            if services and port and port not in ports:
+                message = f"no Service that it selects has a port {port}"
+                yield problem(monitor, message, "spec", "endpoints", index, "port")
+
+
+@rule(
+    "networking/ports",
+    why="a Service that sends to a port nobody declares, or a policy that opens another one, makes "
+    "every request time out, with nothing in any log",
+    fix="name a port that the container declares",
+)
+def ports(environment: Environment) -> Iterator[Problem]:
+    for service in environment.of("Service"):
+        subjects = pods_of_service(service, environment)
+        for index, port in enumerate(items(service.value, "spec", "ports")):
+            target = dig(port, "targetPort") or dig(port, "port")
+            numbers = _numbers(subjects, target)
+            meant = _numbers(subjects, text(port, "name")) if text(port, "name") else set()
+            where = ("spec", "ports", index, "targetPort")
+            if subjects and not numbers:
+                yield problem(service, f"no pod behind it declares port {target}", *where)
+            elif meant and not meant & numbers:
+                message = (
+                    f"sends {text(port, 'name')} to {target}, which is another port of its pods"
+                )
+                yield problem(service, message, *where)
+    for policy in environment.of("NetworkPolicy"):
+        subjects = pods_of_policy(policy, environment)
+        for at, allowed in enumerate(items(policy.value, "spec", "ingress")):
+            for index, port in enumerate(items(allowed, "ports")):
+                opened = dig(port, "port")
+                if subjects and not _numbers(subjects, opened):
+                    message = f"opens {opened}, which the pods do not declare"
+                    yield problem(policy, message, "spec", "ingress", at, "ports", index, "port")
+    yield from _backends(environment)
+
+
+def _numbers(subjects: list[Pod], port: object) -> set[int]:
+    """The numbers of the ports that pods declare by this name or number."""
+    declared = (container.port(port) for each in subjects for container in each.containers)
+    return {number for number in declared if number is not None}
+
+
+def _backends(environment: Environment) -> Iterator[Problem]:
+    """Routes that send to a port which their Service lacks, or which speaks something else."""
+    for route in environment.of(*ROUTES):
+        for at, choice in enumerate(items(route.value, "spec", "rules")):
+            for index, target in enumerate(items(choice, "backendRefs")):
+                where = ("spec", "rules", at, "backendRefs", index, "port")
+                name, port = text(target, "name"), dig(target, "port")
+                namespace = text(target, "namespace") or route.namespace
+                service = environment.find("Service", name, namespace)
+                ports = items(service and service.value, "spec", "ports")
+                chosen = [each for each in ports if dig(each, "port") == port]
+                grpc = [each for each in ports if _speaks_grpc(each)]
+                if service and not chosen:
+                    yield problem(route, f"{name} has no port {port}", *where)
+                elif grpc and len(grpc) < len(ports):
+                    # Only where the Service has both is it known which one is meant.
+                    is_wrong = _speaks_grpc(chosen[0]) != (route.kind == "GRPCRoute")
+                    if is_wrong:
+                        right = [each for each in ports if (each in grpc) != (chosen[0] in grpc)]
+                        meant = dig(right[0], "port")
+                        message = (
+                            f"{port} of {name} is {text(chosen[0], 'name')}; {meant} is meant?"
+                        )
+                        yield problem(route, message, *where, to=meant)
+
+
+def _speaks_grpc(port: object) -> bool:
+    return text(port, "appProtocol") in _GRPC or text(port, "name").startswith("grpc")
+
+
+@rule(
+    "networking/reaches",
+    why="packets that a NetworkPolicy does not let through are dropped without a word: the gateway "
+    "answers 503 after a while, or clients wait for a connection",
+    fix="let them through: the listener's port (plus 10000 below 1024) at the proxies, and at the "
+    "servers the proxies' namespace and labels, as one peer",
+    references=("https://kubernetes.io/docs/concepts/services-networking/network-policies/",),
+)
+def traffic_gets_through(environment: Environment) -> Iterator[Problem]:
+    population = Population(environment)
+    for proxies in population.proxies:
+        yield from _clients_reach(environment, population, proxies)
+        for controller in population.controllers:
+            yield from _blocked(environment, proxies, controller, {_XDS})
+        served: dict[str, tuple[Resident, set[int]]] = {}
+        for each in attachments(environment):
+            for server, port in _served(environment, each.route):
+                resident = Resident(server.owner, server.owner.namespace, server.labels)
+                if each.gateway is proxies.owner:
+                    served.setdefault(str(server.owner), (resident, set()))[1].add(port)
+        for resident, ports in served.values():
+            yield from _blocked(environment, proxies, resident, ports)
+
+
+def _served(environment: Environment, route: Object) -> Iterator[tuple[Pod, int]]:
+    """The pods behind a route, each with the port that it sends to."""
+    for choice in items(route.value, "spec", "rules"):
+        for target in items(choice, "backendRefs"):
+            namespace = text(target, "namespace") or route.namespace
+            service = environment.find("Service", text(target, "name"), namespace)
+            for port in items(service and service.value, "spec", "ports"):
+                if service and dig(port, "port") == dig(target, "port"):
+                    goal = dig(port, "targetPort") or dig(port, "port")
+                    for subject in pods_of_service(service, environment):
+                        for number in _numbers([subject], goal):
+                            yield subject, number
+
+
+def _clients_reach(
+    environment: Environment, population: Population, proxies: Resident
+) -> Iterator[Problem]:
+    """Whether somebody gets to each listener of a Gateway: from where, is its policies' matter."""
+    where = ("spec", "provider", "kubernetes", "useListenerPortAsContainerPort")
+    parameters = population.parameters(proxies.owner)
+    policies = _policies(environment, proxies, "Ingress")
+    for index, listener in enumerate(items(proxies.owner.value, "spec", "listeners")):
+        port = dig(listener, "port")
+        if not isinstance(port, int):
+            continue
+        as_is = port >= 1024 or (parameters and parameters.dig(*where) is True)
+        number = port if as_is else port + _SHIFTED
+        opened = [
+            allowed
+            for policy in policies
+            for allowed in items(policy.value, "spec", "ingress")
+            if _opens(allowed, number)
+        ]
+        if policies and not opened:
+            names = " and ".join(map(str, policies))
+            message = f"proxies listen on {number}, which {names} does not open"
+            yield problem(proxies.owner, message, "spec", "listeners", index, "port")
+
+
+def _blocked(
+    environment: Environment, source: Resident, target: Resident, ports: set[int]
+) -> Iterator[Problem]:
+    """The policies that keep packets from a pod to another one, at either end."""
+    ends = (
+        (target, source, "Ingress", "ingress", "from"),
+        (source, target, "Egress", "egress", "to"),
+    )
+    for end, other, direction, key, peers in ends:
+        policies = _policies(environment, end, direction)
+        shut: dict[tuple[str, KeyPath], tuple[Object, list[int]]] = {}
+        for port in sorted(ports) if policies else ():
+            near: list[tuple[Object, KeyPath]] = [
+                (policy, ("spec", key, index, peers))
+                for policy in policies
+                for index, allowed in enumerate(items(policy.value, "spec", key))
+                if _opens(allowed, port)
+            ]
+            if not any(_admits(environment, *each, other) for each in near):
+                # What opens the port to somebody else is what to correct.
+                first = near[0] if near else (policies[0], ("spec", key))
+                shut.setdefault((str(first[0]), first[1]), (first[0], []))[1].append(port)
+        for (_, where), (policy, numbers) in shut.items():
+            way = "from" if direction == "Ingress" else "to"
+            listed = " and ".join(map(str, numbers))
+            message = f"lets nothing through {way} {other} on {listed}"
+            yield problem(policy, message, *where, *([0] if policy.dig(*where, 0) else []))
+
+
+def _admits(environment: Environment, policy: Object, where: KeyPath, other: Resident) -> bool:
+    """Whether the peers of a rule mean a pod; a rule without any means all."""
+    peers = items(policy.value, *where)
+    return not peers or any(_fits(environment, policy, peer, other) for peer in peers)
+
+
+def _policies(environment: Environment, end: Resident, direction: str) -> list[Object]:
+    return [
+        policy
+        for policy in environment.of("NetworkPolicy")
+        if policy.namespace == end.namespace
+        and direction in items(policy.value, "spec", "policyTypes")
+        and selects(policy.dig("spec", "podSelector"), end.labels)
+    ]
+
+
+def _opens(allowed: object, number: int) -> bool:
+    """Whether a rule of a policy is about a port; one by its name may be."""
+    ports = items(allowed, "ports")
+    return not ports or any(
+        isinstance(port := dig(each, "port"), str)
+        or port in (None, number)
+        or (isinstance(port, int) and port <= number <= _last(each))
+        for each in ports
+    )
+
+
+def _last(port: object) -> int:
+    """The end of a range of ports; 0 where it is one port."""
+    end = dig(port, "endPort")
+    return end if isinstance(end, int) else 0
+
+
+def _fits(environment: Environment, policy: Object, peer: object, other: Resident) -> bool:
+    """Whether a peer of a policy means a pod; of addresses nobody knows whose they are."""
+    if dig(peer, "ipBlock") is not None:
+        return True
+    within = dig(peer, "namespaceSelector")
+    namespaces = (
+        {policy.namespace} if within is None else Population(environment).namespaces(within)
+    )
+    return other.namespace in namespaces and selects(dig(peer, "podSelector"), other.labels)

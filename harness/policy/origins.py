@@ -25,7 +25,8 @@ _BUILT_IN: dict[str, tuple[str, ...]] = {
     # `harness bootstrap` makes the first; docs/workflows.md tells how to make the second.
     "Secret": ("git-credential", "github-dispatch"),
 }
-_PEOPLE = ("Group", "User")  # names of RBAC that are no objects
+# Names of RBAC that are no objects, and what comes with the image of a node.
+_ELSEWHERE = ("Group", "User", "RuntimeClass")
 # Objects that make other objects: the kind, the kind that it makes, and where its name is.
 _MAKES = (
     ("Certificate", "Secret", ("spec", "secretName")),
@@ -55,7 +56,7 @@ _OURS = (
     *("Certificate", "EnvoyProxy", "Gateway", "GRPCRoute", "HTTPRoute"),
 )
 # Kinds without a namespace that a cluster of another kind than EKS may bring itself.
-_OF_THE_CLUSTER = ("GatewayClass", "IngressClass", "RuntimeClass", "StorageClass")
+_OF_THE_CLUSTER = ("GatewayClass", "IngressClass", "StorageClass")
 _ALIKE = 0.9  # of two names: one is the other, misspelt
 _GIVEN = {"default", "flux-system", "kube-public", "kube-system"}
 
@@ -75,7 +76,7 @@ class Origins:
             namespace: of the object; empty where its kind has none.
             by_hand: whether people make such an object with kubectl.
         """
-        if kind in _PEOPLE or _is_listed(name, _BUILT_IN.get(kind, ())):
+        if kind in _ELSEWHERE or _is_listed(name, _BUILT_IN.get(kind, ())):
             return True
         if (kind, namespace, name) in self._made or (kind, "", name) in self._made:
             return True
@@ -141,8 +142,8 @@ class Origins:
     @cached_property
     def _secrets(self) -> set[str]:
         rendered = {each.name for each in self.environment.of("Secret")}
-        made = {name for kind, _, name in self._made if kind == "Secret"}
-        return rendered | made | set(_BUILT_IN["Secret"])
+        by_others = {name for kind, _, name in self._made if kind == "Secret"}
+        return rendered | by_others | set(_BUILT_IN["Secret"])
 
 
 def misspelt(name: str, names: set[str] | Sequence[str]) -> str:

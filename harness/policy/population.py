@@ -49,11 +49,11 @@ class Population:
     @cached_property
     def residents(self) -> list[Resident]:
         """The pods of workloads, the proxies, and the controller of the proxies."""
-        own = [
+        workloads = [
             Resident(each.owner, each.owner.namespace, each.labels)
             for each in pods(self.environment)
         ]
-        return [*own, *self.proxies, *self.controllers]
+        return [*workloads, *self.proxies, *self.controllers]
 
     @cached_property
     def proxies(self) -> list[Resident]:
@@ -97,7 +97,9 @@ class Population:
         """The declared namespaces that a selector of namespaces fits."""
         labels: dict[str, Value] = {name: {} for name in self.origins.namespaces}
         labels |= {each.name: each.labels for each in self.environment.of("Namespace")}
-        return {name for name, own in labels.items() if selects(selector, {NAME: name, **own})}
+        return {
+            name for name, carried in labels.items() if selects(selector, {NAME: name, **carried})
+        }
 
     def select(self, selector: object, namespaces: Iterable[str]) -> list[Resident]:
         """The known pods of some namespaces that a selector fits."""

@@ -8,13 +8,12 @@ A name is only missed where everything that could make it was rendered: what a t
 controller or a person may have made is unknown, and no problem.
 """
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, dig, mapping, text
-from harness.policy.origins import Origins
+from harness.policy.origins import Origins, misspelt
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.rule import problem
 from harness.render.objects import Object
@@ -251,4 +250,4 @@ def closest(name: str, names: list[str]) -> str:
     """The name that was probably meant: one like it, or the only one; empty if nobody can know."""
     if len(set(names)) == 1:
         return names[0]
-    return next(iter(difflib.get_close_matches(name, names, 1, 0.75)), "")
+    return misspelt(name, names)

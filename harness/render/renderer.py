@@ -276,8 +276,8 @@ class _Render:
             return raw.value
         values = mapping(raw.value, "data")
         standing_in = {}
-        for name, wrong in site_forms.malformed(values).items():
-            meant = site_forms.corrected(name, values[name])
+        for name, wrong in site_forms.wrong_values(values).items():
+            meant = site_forms.meant_value(name, values[name])
             message = f"{name} {wrong}" + (f"; {meant} is meant" if meant else "")
             at = raw.at("data", name)
             fix = set_at(at, meant) if meant else NOTHING

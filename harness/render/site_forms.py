@@ -72,7 +72,7 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def malformed(values: Mapping[str, object]) -> dict[str, str]:
+def wrong_values(values: Mapping[str, object]) -> dict[str, str]:
     """What is wrong with a site's values, by their names; nothing of what is UNSET.
 
     A name that is not in FORMS may have any value that is not wrapped by accident.
@@ -93,7 +93,7 @@ def malformed(values: Mapping[str, object]) -> dict[str, str]:
     return wrong
 
 
-def corrected(name: str, written: object) -> str | None:
+def meant_value(name: str, written: object) -> str | None:
     """The value that was meant, where a slip of the pen hides it; None where nobody can know."""
     form = FORMS.get(name)
     if form is None or not isinstance(written, str):

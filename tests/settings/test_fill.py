@@ -25,7 +25,7 @@ _GIVEN = {
     "EFS_LOADER_ACCESS_POINT_ID": "fsap-0a1b2c3d4e5f60719",
     "EFS_SERVER_ACCESS_POINT_ID": "fsap-0a1b2c3d4e5f6071a",
     "DOMAIN": "ml.example.org",
-    "ACME_EMAIL": "ml@example.org",
+    "ACME_EMAIL": "ml@team.example",
     "JWT_ISSUER": "https://login.example.org",
     "JWT_JWKS_URI": "https://login.example.org/keys",
     "KMS_KEY_ARN": "arn:aws:kms:eu-central-1:012345678901:key/1",

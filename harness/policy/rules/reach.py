@@ -1,10 +1,11 @@
 """Who reaches whom: selectors that select, ports that somebody listens on, policies that let in."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.core.problem import Problem
-from harness.core.values import KeyPath, dig, items, mapping, text
+from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
 from harness.policy.population import NAME, Population, Resident
@@ -84,12 +85,23 @@ def _peers(policy: Object, population: Population) -> Iterator[Problem]:
                     message = f"there is no such namespace; {meant} is meant?"
                     named = (*where, "namespaceSelector", "matchLabels", NAME)
                     yield problem(policy, message, *named, to=meant)
-                beside = [set(each) for each in peers[max(index - 1, 0) : index + 2]]
-                is_split = set(peer) == {"podSelector"} and {"namespaceSelector"} in beside
-                if is_split and population.selects_nothing(peer["podSelector"], {policy.namespace}):
+                around = peers[max(index - 1, 0) : index + 2]
+                is_split = {"podSelector"} == set(peer) and any(
+                    {"namespaceSelector"} == set(each) and any(each.values()) for each in around
+                )
+                if is_split and _is_foreign(policy, peer, population):
                     message = f"selects no pod of {policy.namespace}: with the namespaceSelector "
                     message += "beside it one peer is meant, so that only one of them has a dash"
                     yield problem(policy, message, *where, "podSelector")
+
+
+def _is_foreign(policy: Object, peer: Value, population: Population) -> bool:
+    """Whether a peer's labels are those of no pod near a policy, not even one by one."""
+    chosen, near = peer["podSelector"], {policy.namespace}
+    each_label = [{"matchLabels": {k: v}} for k, v in mapping(chosen, "matchLabels").items()]
+    return population.selects_nothing(chosen, near) and not any(
+        population.select(label, near) for label in each_label
+    )
 
 
 def _monitors(environment: Environment, population: Population) -> Iterator[Problem]:
@@ -168,16 +180,23 @@ def _backends(environment: Environment) -> Iterator[Problem]:
                 grpc = [each for each in ports if _speaks_grpc(each)]
                 if service and not chosen:
                     yield problem(route, f"{name} has no port {port}", *where)
-                elif grpc and len(grpc) < len(ports):
-                    # Only where the Service has both is it known which one is meant.
-                    is_wrong = _speaks_grpc(chosen[0]) != (route.kind == "GRPCRoute")
-                    if is_wrong:
-                        right = [each for each in ports if (each in grpc) != (chosen[0] in grpc)]
-                        meant = dig(right[0], "port")
-                        message = (
-                            f"{port} of {name} is {text(chosen[0], 'name')}; {meant} is meant?"
-                        )
-                        yield problem(route, message, *where, to=meant)
+                # Only where the Service has both is it known which one is meant.
+                elif 0 < len(grpc) < len(ports) and _is_another(chosen[0], route, choice):
+                    right = [each for each in ports if (each in grpc) != (chosen[0] in grpc)]
+                    meant = dig(right[0], "port")
+                    message = f"{port} of {name} is {text(chosen[0], 'name')}; {meant} is meant?"
+                    yield problem(route, message, *where, to=meant)
+
+
+def _is_another(port: object, route: Object, choice: object) -> bool:
+    """Whether a port is not for the protocol of a route's rule.
+
+    An HTTPRoute carries gRPC too, where a path of the rule names a service.
+    """
+    if route.kind == "GRPCRoute":
+        return not _speaks_grpc(port)
+    paths = f"{[dig(each, 'path') for each in items(choice, 'matches')]} {dig(choice, 'filters')}"
+    return _speaks_grpc(port) and re.search(r"/(\w+\.)+\w+", paths) is None
 
 
 def _speaks_grpc(port: object) -> bool:
@@ -197,18 +216,18 @@ def traffic_gets_through(environment: Environment) -> Iterator[Problem]:
     for proxies in population.proxies:
         yield from _clients_reach(environment, population, proxies)
         for controller in population.controllers:
-            yield from _blocked(environment, proxies, controller, {_XDS})
+            yield from _blocking(environment, proxies, controller, {_XDS})
         served: dict[str, tuple[Resident, set[int]]] = {}
         for each in attachments(environment):
-            for server, port in _served(environment, each.route):
+            for server, port in _pods_behind(environment, each.route):
                 resident = Resident(server.owner, server.owner.namespace, server.labels)
                 if each.gateway is proxies.owner:
                     served.setdefault(str(server.owner), (resident, set()))[1].add(port)
         for resident, ports in served.values():
-            yield from _blocked(environment, proxies, resident, ports)
+            yield from _blocking(environment, proxies, resident, ports)
 
 
-def _served(environment: Environment, route: Object) -> Iterator[tuple[Pod, int]]:
+def _pods_behind(environment: Environment, route: Object) -> Iterator[tuple[Pod, int]]:
     """The pods behind a route, each with the port that it sends to."""
     for choice in items(route.value, "spec", "rules"):
         for target in items(choice, "backendRefs"):
@@ -247,7 +266,7 @@ def _clients_reach(
             yield problem(proxies.owner, message, "spec", "listeners", index, "port")
 
 
-def _blocked(
+def _blocking(
     environment: Environment, source: Resident, target: Resident, ports: set[int]
 ) -> Iterator[Problem]:
     """The policies that keep packets from a pod to another one, at either end."""

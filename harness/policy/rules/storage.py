@@ -25,10 +25,7 @@ _HANDLE = re.compile(r"(efs:)?fs-[0-9a-f]{8,17}::fsap-[0-9a-f]{8,17}")
 def binding(environment: Environment) -> Iterator[Problem]:
     for claim in environment.of("PersistentVolumeClaim"):
         name = text(claim.value, "spec", "volumeName")
-        volume = environment.find("PersistentVolume", name) if name else None
-        if name and not volume:
-            yield problem(claim, f"there is no volume {name}", "spec", "volumeName")
-        elif volume:
+        if name and (volume := environment.find("PersistentVolume", name)):
             yield from _fits(claim, volume)
 
 

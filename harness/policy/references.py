@@ -184,7 +184,9 @@ class Reference:
         if elsewhere := next((each for each in candidates if each.name == self.name), None):
             message += f" in {self.namespace}: it is in {elsewhere.namespace}"
         elif meant := closest(self.name, near):
-            return problem(self.source, f"{message}; {meant} is meant?", *self.path, to=meant)
+            # Where it is only the one that there is, a person decides.
+            to = meant if misspelt(self.name, near) else None
+            return problem(self.source, f"{message}; {meant} is meant?", *self.path, to=to)
         return problem(self.source, message, *self.path)
 
 

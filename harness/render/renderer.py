@@ -264,11 +264,11 @@ class _Render:
             self.unset.append(UnsetValue(f"{raw}: {key}", raw.at(*path)))
 
         try:
-            value = self.renderer.placeholders.fill(self._well_formed(raw), note_unset)
+            filled = self.renderer.placeholders.fill(self._well_formed(raw), note_unset)
         except InputError as error:
             self.faults.append(Problem(error.message, raw.at(), str(raw), "render/placeholder"))
             return raw
-        return raw if value == raw.value else Object(mapping(value), raw.owner, raw.trace)
+        return raw if filled == raw.value else Object(mapping(filled), raw.owner, raw.trace)
 
     def _well_formed(self, raw: Object) -> Value:
         """The object; of site.yaml with placeholders for values that cannot be right."""

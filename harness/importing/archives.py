@@ -1,28 +1,20 @@
 """The archives of somebody's model store: what each says of itself, and its own settings.
 
-A ``.mar`` is a zip; ``.model`` and ``.tar.gz`` are gzipped tars; a folder is an archive that was
-not packed. Names and versions that are missing are what TorchServe takes for them (ModelServer,
+Names that are missing are what TorchServe takes for them (ModelServer,
 ``ModelManager.createModelArchive`` of 0.12).
 """
 
-import json
 import re
-import tarfile
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from harness.core.errors import InputError
-from harness.models import adopted
-from harness.models.archive import MANIFEST
+from harness.models import archive_contents
 
 _PACKED = (".mar", ".model", ".tar.gz")
-_LARGEST = 1 << 20  # bytes of a manifest, a configuration, a list of requirements
-
-Reader = Callable[[str], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +25,6 @@ class Archive:
     path: Path
     name: str
     version: str
-    runtime: str = "python"
     handler: str = ""
     config: Mapping[str, object] = field(default_factory=dict)
     requirements: tuple[str, ...] = ()
@@ -67,16 +58,16 @@ def read(folder: Path, file: str) -> Archive:
     path = folder / file
     if not path.exists():
         raise InputError(f"no archive {file}", at=folder)
-    try:
-        if path.is_dir():
-            return _archive(file, path, lambda name: _of_folder(path, name))
-        if file.endswith(".mar"):
-            with zipfile.ZipFile(path) as packed:
-                return _archive(file, path, lambda name: _of_zip(packed, name))
-        with tarfile.open(path) as tar:
-            return _archive(file, path, _of_tar(tar))
-    except (OSError, ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise InputError(f"cannot be read: {error}", at=path) from error
+    contents = archive_contents.read(path)
+    return Archive(
+        file=file,
+        path=path,
+        name=contents.name or default_name(file),
+        version=contents.version,
+        handler=contents.handler,
+        config=contents.settings,
+        requirements=contents.requirements,
+    )
 
 
 def default_name(file: str) -> str:
@@ -87,27 +78,6 @@ def default_name(file: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]|^_", "_", last)
 
 
-def _archive(file: str, path: Path, content: Reader) -> Archive:
-    manifest = _mapping(json.loads(content(MANIFEST) or b"{}"))
-    model = _mapping(manifest.get("model"))
-    config = _yaml(content(str(model["configFile"]))) if model.get("configFile") else {}
-    requirements = content(str(model["requirementsFile"])) if model.get("requirementsFile") else b""
-    return Archive(
-        file=file,
-        path=path,
-        name=str(model.get("modelName") or default_name(file)),
-        version=str(model.get("modelVersion") or "1.0"),
-        runtime=str(manifest.get("runtime") or "python"),
-        handler=str(model.get("handler") or ""),
-        config=config,
-        requirements=tuple(
-            line.strip()
-            for line in (requirements or b"").decode(errors="replace").splitlines()
-            if line.strip() and not line.lstrip().startswith("#")
-        ),
-    )
-
-
 def config_file(path: Path) -> Mapping[str, object]:
     """A model-config.yaml that lies by itself.
 
@@ -115,45 +85,9 @@ def config_file(path: Path) -> Mapping[str, object]:
         InputError: it cannot be read.
     """
     try:
-        return _yaml(path.read_bytes())
+        settings = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError:
+        return {}  # what TorchServe cannot read of it, it logs and leaves out
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", at=path) from error
-
-
-def _yaml(content: bytes | None) -> Mapping[str, object]:
-    # What TorchServe cannot read of it, it logs and leaves out.
-    try:
-        return _mapping(yaml.safe_load(content or b""))
-    except yaml.YAMLError:
-        return {}
-
-
-def _mapping(node: object) -> dict[str, object]:
-    return node if isinstance(node, dict) else {}
-
-
-def _of_folder(folder: Path, name: str) -> bytes | None:
-    inner = list(folder.iterdir())
-    # An archive may have one folder around all (ModelArchive.downloadModel).
-    root = inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
-    path = root / name
-    return path.read_bytes()[:_LARGEST] if path.is_file() else None
-
-
-def _of_zip(packed: zipfile.ZipFile, name: str) -> bytes | None:
-    try:
-        with packed.open(name) as content:
-            return content.read(_LARGEST)
-    except KeyError:
-        return None
-
-
-def _of_tar(tar: tarfile.TarFile) -> Reader:
-    members = {adopted.unpacked_name(each.name): each for each in tar if each.isfile()}
-
-    def content(name: str) -> bytes | None:
-        member = members.get(name)
-        opened = tar.extractfile(member) if member else None
-        return opened.read(_LARGEST) if opened else None
-
-    return content
+    return settings if isinstance(settings, dict) else {}

@@ -110,7 +110,7 @@ def entries(path: Path, work: Path, name: str = "") -> Iterator[list[Entry]]:
         with archive.opened(path) as packed:
             unpacked = archive.entries(packed)
             for each in unpacked:
-                _confirm_inside(each.name, path)
+                confirm_inside(each.name, path)
             yield unpacked
     else:
         _unpack_tar(path, work)
@@ -183,21 +183,35 @@ def unpacked_name(member: str) -> str:
 def _unpack_tar(path: Path, work: Path) -> None:
     """Unpack as TorchServe does: files only."""
     work.mkdir(parents=True)
+    with (
+        refuse_damaged(path),
+        gzip.open(path) as plain,
+        tarfile.open(fileobj=plain, mode="r|") as packed,
+    ):
+        for member in packed:
+            name = unpacked_name(member.name)
+            confirm_inside(name, path)
+            if member.isdir():
+                continue
+            target = work / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                # A link becomes an empty file: TorchServe makes no links either.
+                if content := packed.extractfile(member) if member.isfile() else None:
+                    shutil.copyfileobj(content, file)
+        while plain.read(1 << 20):  # to its end, where its checksum is
+            pass
+
+
+@contextlib.contextmanager
+def refuse_damaged(path: Path) -> Iterator[None]:
+    """Read the .tar.gz at ``path`` in the block.
+
+    Raises:
+        InputError: it is missing, truncated or corrupt.
+    """
     try:
-        with gzip.open(path) as plain, tarfile.open(fileobj=plain, mode="r|") as packed:
-            for member in packed:
-                name = unpacked_name(member.name)
-                _confirm_inside(name, path)
-                if member.isdir():
-                    continue
-                target = work / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as file:
-                    # A link becomes an empty file: TorchServe makes no links either.
-                    if content := packed.extractfile(member) if member.isfile() else None:
-                        shutil.copyfileobj(content, file)
-            while plain.read(1 << 20):  # to its end, where its checksum is
-                pass
+        yield
     except FileNotFoundError as error:
         raise InputError("no such archive", at=path) from error
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
@@ -208,7 +222,12 @@ def _unpack_tar(path: Path, work: Path) -> None:
         ) from error
 
 
-def _confirm_inside(name: str, path: Path) -> None:
+def confirm_inside(name: str, path: Path) -> None:
+    """Refuse a file of an archive that would lie outside the folder that it is unpacked into.
+
+    Raises:
+        InputError: it would.
+    """
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
         raise InputError(

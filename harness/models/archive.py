@@ -46,7 +46,8 @@ class Manifest(BaseModel):
     it, as version 1.0, by ``default_service_handler``.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    # TorchServe's parser takes a number for a text, too.
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
 
     model_name: str = Field("", alias="modelName")
     model_version: str = Field("", alias="modelVersion")
@@ -80,8 +81,9 @@ def parse_manifest(manifest: "Entry", path: Path) -> Manifest:
         raise InputError(f"{MANIFEST} is larger than 1 MiB", at=path, hint=_REBUILD)
     try:
         with manifest.open() as file:
-            return Manifest.model_validate(json.loads(file.read())["model"])
-    except (KeyError, TypeError, ValidationError, ValueError) as error:
+            model = json.loads(file.read())["model"]
+        return Manifest.model_validate({k: v for k, v in model.items() if v is not None})
+    except (AttributeError, KeyError, TypeError, ValidationError, ValueError) as error:
         message = f"{MANIFEST} is missing or not a manifest"
         raise InputError(message, at=path, hint=_REBUILD) from error
 

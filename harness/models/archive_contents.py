@@ -3,23 +3,35 @@
     contents = read(Path("toy.mar"))
     contents.settings["deviceType"], contents.requirements, contents.python
 
-Of a ``.tar.gz`` that is not so: it has to be unpacked, into a folder that goes again.
+A ``.mar`` is a zip, any other file a gzipped tar, and a folder is an archive that was not packed:
+the names are those that TorchServe gives the files.
 """
 
 import contextlib
-import tempfile
-from collections.abc import Iterator, Mapping
+import gzip
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import yaml
 
 from harness.core.errors import InputError
-from harness.models import adopted
+from harness.models import adopted, archive
 from harness.models.archive import MANIFEST, Entry
 
 _TEXT_BYTES = 4 << 20  # of a handler or a list; more is no text that a person wrote
+_COMMENT = re.compile(r"(^|\s)#.*")  # pip's: an address may hold one
+_DAMAGED = (
+    *(OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile),
+    *(NotImplementedError, RuntimeError),  # zipfile's, of what it cannot unpack or decrypt
+)
 _LISTS = ("requirements.txt", "requirements.in")
 
 
@@ -32,7 +44,8 @@ class ArchiveContents:
         name: of the model, as its manifest says; empty if it says none.
         version: as TorchServe serves it.
         handler: the file with the handler, or one of TorchServe's own.
-        settings: its model-config.yaml.
+        settings: its model-config.yaml; empty where TorchServe cannot read it.
+        settings_fault: why it cannot be read, or "".
         requirements: the lines of its list of packages.
         python: path in the archive → source code.
         files: path in the archive → size in bytes.
@@ -43,6 +56,7 @@ class ArchiveContents:
     version: str
     handler: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    settings_fault: str = ""
     requirements: tuple[str, ...] = ()
     python: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, int] = field(default_factory=dict)
@@ -51,40 +65,90 @@ class ArchiveContents:
 def read(path: Path) -> ArchiveContents:
     """Look into a .mar, a .tar.gz or a folder.
 
+    Only what is looked at is read: a large archive may be damaged elsewhere.
+
     Raises:
-        InputError: it is damaged, or its model-config.yaml is not YAML.
+        InputError: it is damaged, or its manifest is none.
     """
-    with opened(path) as files:
-        return describe(path, files)
+    try:
+        with opened(path, verify=False) as files:
+            return describe(path, files)
+    except _DAMAGED as error:
+        raise InputError(f"truncated or corrupt: {error}", at=path) from error
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[list[Entry]]:
-    """The files of an archive, readable inside the block."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        adopted.entries(path, Path(folder, "unpacked")) as files,
-    ):
+def opened(path: Path, *, verify: bool = True) -> Iterator[list[Entry]]:
+    """The files of an archive, as TorchServe unpacks them; readable inside the block.
+
+    Args:
+        path: where it lies.
+        verify: read every byte of it first.
+
+    Raises:
+        InputError: it is damaged, or has a file that would lie outside of it.
+    """
+    with contextlib.ExitStack() as stack:
+        if path.is_dir():
+            files = adopted.folder_entries(path)
+        elif path.name.endswith(".mar"):
+            files = archive.entries(stack.enter_context(_zip(path, verify=verify)))
+        else:
+            with adopted.refuse_damaged(path):
+                plain = stack.enter_context(gzip.open(path))
+                files = _tar_entries(stack.enter_context(tarfile.open(fileobj=plain, mode="r:")))
+                while verify and plain.read(1 << 20):  # to its end, where its checksum is
+                    pass
+        for each in files:
+            adopted.confirm_inside(each.name, path)
         yield files
 
 
+@contextlib.contextmanager
+def _zip(path: Path, *, verify: bool) -> Iterator[zipfile.ZipFile]:
+    with archive.opened(path) if verify else archive.unpackable(path) as packed:
+        yield packed
+
+
+def _tar_entries(packed: tarfile.TarFile) -> list[Entry]:
+    """The files of a tar; of two with one name the later one, as TorchServe unpacks them."""
+    entries: dict[str, Entry] = {}
+    for member in packed:
+        if not member.isdir():
+            name = adopted.unpacked_name(member.name)
+            entries[name] = _tar_entry(packed, name, member)
+    return list(entries.values())
+
+
+def _tar_entry(packed: tarfile.TarFile, name: str, member: tarfile.TarInfo) -> Entry:
+    if not member.isfile():  # a link becomes an empty file: TorchServe makes no links either
+        return Entry(name, 0, io.BytesIO)
+    content = cast("Callable[[], IO[bytes]]", partial(packed.extractfile, member))
+    return Entry(name, member.size, content)
+
+
 def describe(path: Path, files: list[Entry]) -> ArchiveContents:
-    """What stands in the files of the archive at ``path``; raises what ``read`` raises."""
+    """What stands in the files of the archive at ``path``.
+
+    Raises:
+        InputError: its manifest is none.
+    """
     manifest = adopted.manifest_of(files, path)
-    config = manifest.config_file or "model-config.yaml"
     listed = manifest.requirements_file
     lists = [each for each in files if each.name == listed or each.name in _LISTS]
+    settings, fault = _settings(files, manifest.config_file or "")
     return ArchiveContents(
         path=path,
         name=manifest.model_name,
         version=manifest.model_version or adopted.DEFAULT_VERSION,
         handler=manifest.handler,
-        settings=next((_settings(path, each) for each in files if each.name == config), {}),
+        settings=settings,
+        settings_fault=fault,
         requirements=tuple(
             line
             for each in lists
             for raw in (_text(each) or "").splitlines()
-            if (line := raw.partition("#")[0].strip())
+            if (line := _COMMENT.sub("", raw).strip())
         ),
         python={
             each.name: text
@@ -95,12 +159,14 @@ def describe(path: Path, files: list[Entry]) -> ArchiveContents:
     )
 
 
-def _settings(path: Path, entry: Entry) -> Mapping[str, Any]:
+def _settings(files: list[Entry], name: str) -> tuple[Mapping[str, Any], str]:
+    """The settings in a file of an archive, and why they cannot be read, or ""."""
+    text = next((_text(each) for each in files if each.name == name), "")
     try:
-        settings = yaml.safe_load(_text(entry) or "")
+        settings = yaml.safe_load(text or "")
     except yaml.YAMLError as error:
-        raise InputError(f"{entry.name} is not YAML: {error}", at=path) from error
-    return settings if isinstance(settings, dict) else {}
+        return {}, f"{name} is not YAML: {error}"
+    return (settings, "") if isinstance(settings, dict) else ({}, "")
 
 
 def _text(entry: Entry) -> str | None:

@@ -87,6 +87,8 @@ def audit(
     """
     with archive_contents.opened(path) as files:
         contents, scan = archive_contents.describe(path, files), pickles.scan(files)
+    if contents.settings_fault:
+        raise InputError(contents.settings_fault, at=path)
     code = handler_code.touches(contents.python)
     exceptions = model.pickles if model else ()
     errors, warnings = [*_unreadable_lines(contents), *_entry_faults(contents)], list[Line]()

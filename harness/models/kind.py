@@ -6,7 +6,9 @@ import zipfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from harness.models import pickled
 from harness.models.archive import MANIFEST
+from harness.models.pickled import Content, Pickled
 
 _PICKLE, _ZIP, _GZIP = b"\x80", b"PK\x03\x04", b"\x1f\x8b"
 _ONNX = b"\x08"  # the first field of a ModelProto: its version
@@ -20,6 +22,8 @@ class Kind(enum.StrEnum):
     EXPORT = "export"
     INDUCTOR = "inductor"  # AOTInductor's package
     STATE_DICT = "state_dict"
+    CHECKPOINT = "checkpoint"  # a state dict among what training goes on with
+    MODULE = "module"  # a pickled object of a class, which only its own code can load
     SAFETENSORS = "safetensors"
     ONNX = "onnx"
     HUGGINGFACE = "huggingface"
@@ -37,18 +41,31 @@ def of_path(path: Path) -> Kind:
         start = file.read(9)
     if start.startswith(_ZIP) and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            return _of_zip(archive.namelist())
+            of_zip = _of_zip(archive.namelist())
+        return _of_pickle(path) if of_zip == Kind.STATE_DICT else of_zip
     if start.startswith(_GZIP):
         return Kind.ARCHIVE
     if path.suffix == ".so":
         return Kind.INDUCTOR
     if start.startswith(_PICKLE):
-        return Kind.STATE_DICT
+        return _of_pickle(path)
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") < _HEADER_BYTES:
         return Kind.SAFETENSORS
     if path.suffix == ".onnx" and start.startswith(_ONNX):
         return Kind.ONNX
     return Kind.OTHER
+
+
+def _of_pickle(path: Path) -> Kind:
+    match pickled.look(path):
+        case Pickled(Content.TENSORS, keys) if keys:
+            return Kind.CHECKPOINT
+        case Pickled(Content.MODULE):
+            return Kind.MODULE
+        case Pickled(Content.OBJECT):
+            return Kind.OTHER
+        case _:
+            return Kind.STATE_DICT
 
 
 def of_names(names: Iterable[str]) -> Kind:
@@ -69,7 +86,7 @@ def of_name(name: str) -> Kind:
         ".pt2": Kind.EXPORT,
         ".pth": Kind.STATE_DICT,
         ".bin": Kind.STATE_DICT,
-        ".ckpt": Kind.STATE_DICT,
+        ".ckpt": Kind.CHECKPOINT,
         ".pt": Kind.TORCHSCRIPT,
         ".jit": Kind.TORCHSCRIPT,
         ".safetensors": Kind.SAFETENSORS,

@@ -6,13 +6,13 @@ written = new.write(repository, "magika", "model.onnx")
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from harness.core import files
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
-from harness.models import archive, kind, source
+from harness.models import archive, kind, pickled, source
 from harness.models.kind import Kind
 from harness.models.lock import NAME
 
@@ -25,6 +25,7 @@ _PACKAGES = {
     Kind.HUGGINGFACE: "transformers\n",
     Kind.DIFFUSERS: "accelerate\ndiffusers\ntransformers\n",
 }
+_EAGER = (Kind.STATE_DICT, Kind.CHECKPOINT, Kind.SAFETENSORS)  # numbers without their network
 _KEYS = {Kind.INDUCTOR: "export"}  # where the artifact's key is not the kind's name
 _NETWORK = """Network()
         self.model.load_state_dict({})
@@ -43,6 +44,10 @@ _LOAD = {
         "from network import Network\n",
         _NETWORK.format('torch.load(file, map_location="cpu", weights_only=True)'),
     ),
+    Kind.CHECKPOINT: (
+        "from network import Network\n",
+        _NETWORK.format('torch.load(file, map_location="cpu", weights_only=True)$STATE'),
+    ),
     Kind.SAFETENSORS: (
         "from network import Network\nfrom safetensors.torch import load_file\n",
         _NETWORK.format("load_file(file)"),
@@ -60,6 +65,7 @@ class Origin:
         license: what its hub says.
         task: of a HuggingFace folder.
         copied: the file or folder that is copied next to model.yaml.
+        keys: those that lead to the state dict in a checkpoint.
     """
 
     source: str
@@ -67,6 +73,12 @@ class Origin:
     license: str = ""
     task: str = ""
     copied: Path | None = None
+    keys: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """What Python writes after the name of a checkpoint to get its state dict."""
+        return "".join(f"[{key!r}]".replace("'", '"') for key in self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +134,27 @@ def _origin(text: str, folder: Path) -> Origin:
             hint=f"python -m zipfile -e {text} FOLDER",
         )
     content = kind.of_path(path)
+    keys = _look_into(path, content) if content in (Kind.CHECKPOINT, Kind.MODULE) else ()
     task = kind.task((path / "config.json").read_bytes()) if content == Kind.HUGGINGFACE else ""
+    origin = Origin(str(path), content, task=task, keys=keys)
     if path.is_relative_to(folder):
-        return Origin(path.relative_to(folder).as_posix(), content, task=task)
-    if _size(path) <= _IN_GIT:
-        return Origin(path.name, content, task=task, copied=path)
-    return Origin(str(path), content, task=task)
+        return replace(origin, source=path.relative_to(folder).as_posix())
+    return replace(origin, source=path.name, copied=path) if _size(path) <= _IN_GIT else origin
+
+
+def _look_into(path: Path, content: Kind) -> tuple[str, ...]:
+    """The keys that lead to the state dict in a checkpoint."""
+    saved = pickled.look(path)
+    if content == Kind.CHECKPOINT:
+        return saved.path
+    state = Origin("", content, keys=saved.path).state
+    raise UsageError(
+        f"{path.name} is a whole module, pickled: it can be loaded only where the code of "
+        f"{saved.class_name} is, and to load it is to run it",
+        hint="there, take its numbers out, and name weights.pt here: "
+        f"""python -c 'import torch; net = torch.load("{path.name}", weights_only=False){state}; """
+        """torch.save(net.state_dict(), "weights.pt")'""",
+    )
 
 
 def _at_address(text: str) -> Origin:
@@ -135,11 +162,13 @@ def _at_address(text: str) -> Origin:
 
     listing = look(text)
     if not listing.is_folder:
-        return Origin(text, kind.of_name(listing.files[0].name), listing.license)
+        content = kind.of_name(listing.files[0].name)
+        keys = ("state_dict",) if content == Kind.CHECKPOINT else ()  # as Lightning calls it
+        return Origin(text, content, listing.license, keys=keys)
     kinds = kind.of_names(file.name for file in listing.files)
     config = next((file for file in listing.files if file.name == "config.json"), None)
-    content = b"".join(config.read(0)[1]) if config and kinds == Kind.HUGGINGFACE else b""
-    return Origin(text, kinds, listing.license, kind.task(content))
+    settings = b"".join(config.read(0)[1]) if config and kinds == Kind.HUGGINGFACE else b""
+    return Origin(text, kinds, listing.license, kind.task(settings))
 
 
 def _size(path: Path) -> int:
@@ -152,7 +181,7 @@ def _contents(name: str, origin: Origin) -> Mapping[str, str]:
     if origin.kind == Kind.ARCHIVE:
         return {"model.yaml": _adopting(name, origin)}
     contents = {"model.yaml": _model_yaml(name, origin), "handler.py": _handler(origin)}
-    if origin.kind in (Kind.STATE_DICT, Kind.SAFETENSORS):
+    if origin.kind in _EAGER:
         contents["network.py"] = _skeleton("network", FILE=_basename(origin))
     if packages := _PACKAGES.get(origin.kind):
         contents["requirements.in"] = packages
@@ -188,7 +217,7 @@ def _model_yaml(name: str, origin: Origin) -> str:
 def _artifact(origin: Origin) -> str:
     quoted = f'"{origin.source}"'
     match origin.kind:
-        case Kind.STATE_DICT | Kind.SAFETENSORS:
+        case Kind.STATE_DICT | Kind.CHECKPOINT | Kind.SAFETENSORS:
             return f"artifact:\n  eager:\n    code: network.py\n    stateDict: {quoted}\n"
         case Kind.HUGGINGFACE | Kind.DIFFUSERS | Kind.FOLDER:
             return (
@@ -212,7 +241,8 @@ def _extra_files(origin: Origin) -> str:
 def _handler(origin: Origin) -> str:
     if origin.kind in _LOAD:
         imports, load = _LOAD[origin.kind]
-        return _skeleton("torch", IMPORTS=imports, LOAD=f"        self.model = {load}")
+        load = f"        self.model = {load}".replace("$STATE", origin.state)
+        return _skeleton("torch", IMPORTS=imports, LOAD=load)
     if origin.kind == Kind.FOLDER:
         return _skeleton("other", FILE="model")
     task = origin.task or "text-classification"
@@ -235,8 +265,10 @@ def _skeleton(name: str, **words: str) -> str:
 
 def _steps(name: str, origin: Origin) -> tuple[str, ...]:
     packages = ("make requirements && make setup",) if origin.kind in _PACKAGES else ()
+    network = ("copy the network's code into network.py",) if origin.kind in _EAGER else ()
     return (
         *packages,
+        *network,
         "harness models build",
         f"add `{name}: {{}}` under models: in apps/torchserve/local/torchserve/serving.yaml",
         "harness serve --env local",

@@ -37,8 +37,10 @@ def test_the_first_folder_of_a_tar_is_dropped_for_import_and_build_alike(
 
 @pytest.mark.parametrize("form", ["toy.mar", "toy.tar.gz", "toy"])
 def test_an_import_and_an_audit_read_every_form_alike(tmp_path: Path, form: str) -> None:
-    made = Made(form, "toy", "2.0", {"minWorkers": 3}, "a==1  # ours\nb @ https://c/d#egg=b\n#x\n")
-    path = made.write(tmp_path)
+    archive = Made(
+        form, "toy", "2.0", {"minWorkers": 3}, "a==1  # ours\nb @ https://c/d#egg=b\n#x\n"
+    )
+    path = archive.write(tmp_path)
 
     imported, audited = archives.read(tmp_path, form), archive_contents.read(path)
 

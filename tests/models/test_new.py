@@ -1,13 +1,17 @@
 """`harness models new` writes a model that builds of whatever somebody brings."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
@@ -79,6 +83,103 @@ def test_whatever_is_brought_becomes_a_model_that_packs(name, repository, tmp_pa
     assert "$" not in (path.parent / "handler.py").read_text().replace("${", "")
     assert model.kind == expected
     assert any("harness models build" in step for step in model.steps)
+
+
+class Network(torch.nn.Module):
+    """A small network, which its pickle only names."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+
+class Loud:
+    """A pickle of it runs a command when it is loaded."""
+
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def _adam():
+    network = Network()
+    optimizer = torch.optim.Adam(network.parameters())
+    network.layer(torch.ones(2)).backward()
+    optimizer.step()
+    return optimizer.state_dict()
+
+
+NUMBERS = Network().state_dict()
+SAVED = {
+    "a state dict": (NUMBERS, Kind.STATE_DICT, ""),
+    "of another form": ({**NUMBERS, "_extra_state": {"scale": 1}}, Kind.STATE_DICT, ""),
+    "of parameters": (dict(Network().named_parameters()), Kind.STATE_DICT, ""),
+    "Lightning's": (
+        {"epoch": 3, "optimizer_states": [_adam()], "state_dict": NUMBERS, "callbacks": {}},
+        Kind.CHECKPOINT,
+        '["state_dict"]',
+    ),
+    "of a training loop": (
+        {"model_state_dict": NUMBERS, "optimizer_state_dict": _adam(), "loss": torch.ones(1)},
+        Kind.CHECKPOINT,
+        '["model_state_dict"]',
+    ),
+    "its average too": ({"ema": NUMBERS, "model": NUMBERS}, Kind.CHECKPOINT, '["model"]'),
+    "deeper": ({"best": {"params": NUMBERS}, "step": 1}, Kind.CHECKPOINT, '["best"]["params"]'),
+    "numbers beside a module": (
+        {"net": Network(), "state_dict": NUMBERS},
+        Kind.CHECKPOINT,
+        '["state_dict"]',
+    ),
+    "an optimizer alone": (_adam(), Kind.STATE_DICT, ""),
+    "a module": (Network(), Kind.MODULE, ""),
+    "YOLO's": ({"model": Network(), "mean": {"all": torch.ones(1)}}, Kind.MODULE, '["model"]'),
+    "of another library": (Fraction(1, 2), Kind.OTHER, ""),
+    "a command": (Loud(), Kind.OTHER, ""),
+    "a command in a checkpoint": (
+        {"hyper_parameters": Loud(), "state_dict": NUMBERS},
+        Kind.CHECKPOINT,
+        '["state_dict"]',
+    ),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old"])
+@pytest.mark.parametrize("name", SAVED)
+def test_what_pytorch_saved_is_told_apart_without_running_it(
+    name, zipped, repository, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    saved, expected, keys = SAVED[name]
+    path = tmp_path / "best.pt"
+    torch.save(saved, path, _use_new_zipfile_serialization=zipped)
+    assert kind.of_path(path) == expected
+    if expected == Kind.MODULE:
+        with pytest.raises(
+            UsageError, match=r"is a whole module, pickled.*test_new\.Network"
+        ) as why:
+            new.write(repository, "mine", str(path))
+        assert f'torch.load("best.pt", weights_only=False){keys}; ' in why.value.hint
+    else:
+        new.write(repository, "mine", str(path))
+        handler = (repository.models / "mine" / "handler.py").read_text()
+        assert expected == Kind.OTHER or f"weights_only=True){keys})" in handler
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoints_handler_loads_its_numbers(repository, tmp_path, monkeypatch):
+    path = tmp_path / "best.ckpt"
+    torch.save({"epoch": 1, "state_dict": NUMBERS}, path)
+    model = new.write(repository, "mine", str(path))
+    assert "copy the network's code into network.py" in model.steps
+    monkeypatch.syspath_prepend(repository.models / "mine")
+    monkeypatch.setitem(sys.modules, "network", SimpleNamespace(Network=Network))
+    namespace = {}
+    exec((repository.models / "mine" / "handler.py").read_text(), namespace)  # noqa: S102
+    handler = namespace["Handler"]()
+    manifest = {"model": {"serializedFile": "best.ckpt"}}
+    folder = {"model_dir": str(repository.models / "mine"), "gpu_id": None}
+    handler.initialize(SimpleNamespace(system_properties=folder, manifest=manifest))
+    assert handler.model.layer.weight.tolist() == NUMBERS["layer.weight"].tolist()
 
 
 def test_an_archive_is_adopted(repository, tmp_path):

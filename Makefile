@@ -111,7 +111,7 @@ diff: $(SETUP) ## what changes in ENV since BASE, rendered, the dangerous first
 .PHONY: test
 test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit under build/
 	$(HARNESS) tools
-	$(HARNESS) tools trivy-match
+	$(HARNESS) tools api-validator trivy-match
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
 	@# Tests that judge latencies or start TorchServe need the machine for themselves; the rest share it.

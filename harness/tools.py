@@ -127,7 +127,15 @@ MONITORING = {
 }
 """What evaluates alerts in their tests."""
 
-_ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING
+API = {
+    # The API server's own code, for `check`: beside the server, whose packages it shares.
+    "api-validator": Tool(
+        "api-validator", "./api-validator", family="kubernetes", pin="k8s.io/kubernetes"
+    )
+}
+"""What check uses where somebody has built it: `harness tools api-validator` takes minutes."""
+
+ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API
 
 
 def find(repository: Repository, name: str) -> Path:
@@ -140,7 +148,18 @@ def find(repository: Repository, name: str) -> Path:
     if not is_built(repository, name):
         with one_builder(repository):
             if not is_built(repository, name):
-                _provide(repository, _ALL[name], program)
+                _provide(repository, ALL[name], program)
+    return program
+
+
+def at_hand(repository: Repository, name: str) -> Path | None:
+    """The program, if it was built for this checkout or for another of this user; else None."""
+    program = repository.build / "tools" / "bin" / name
+    if not is_built(repository, name):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        if not user_cache.restore(_cache_name(repository, name), program):
+            return None
+        files.write(program.with_suffix(".pin"), fingerprint(repository, name))
     return program
 
 
@@ -152,12 +171,13 @@ def is_built(repository: Repository, name: str) -> bool:
 
 def fingerprint(repository: Repository, name: str) -> str:
     """Changes when the pin of a tool does."""
-    tool = _ALL[name]
+    tool = ALL[name]
     folder = repository.root / "tools" / tool.folder
+    sources = folder / tool.package if tool.package.startswith(".") else folder
     try:
         pins = b"".join(
             path.read_bytes()
-            for path in (folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*.go")))
+            for path in (folder / "go.mod", folder / "go.sum", *sorted(sources.glob("*.go")))
         )
     except OSError as error:
         raise HarnessError(f"the pin is missing: {error.strerror}", at=folder) from error
@@ -173,8 +193,8 @@ def built_in(repository: Repository, name: str) -> float | None:
 
 def version(repository: Repository, name: str) -> str:
     """The pinned version, such as ``5.8.1``."""
-    pin = repository.root / "tools" / _ALL[name].folder / "go.mod"
-    requirement = re.search(rf"{re.escape(_ALL[name].module)} v(\S+)", pin.read_text())
+    pin = repository.root / "tools" / ALL[name].folder / "go.mod"
+    requirement = re.search(rf"{re.escape(ALL[name].module)} v(\S+)", pin.read_text())
     if requirement is None:
         raise HarnessError("does not pin the tool", at=pin)
     return requirement[1]

@@ -14,10 +14,6 @@ from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from harness.schema import catalog
 
-_KNOWN = (
-    tools.TOOLS | tools.LINTERS | tools.AUDIT | tools.CLUSTER | tools.RELEASE | tools.MONITORING
-)
-
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add which programs."""
@@ -27,7 +23,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="NAME",
-        help=f"programs: {', '.join(_KNOWN)} (default: what check needs)",
+        help=f"programs: {', '.join(tools.ALL)} (default: what check needs)",
     )
     which.add_argument(
         "--cluster", action="store_true", help="the programs that `harness cluster up` needs"
@@ -63,8 +59,8 @@ def set_up(repository: Repository) -> dict[str, Path]:
 
 
 def _find(repository: Repository, name: str) -> Path:
-    if name not in _KNOWN:
-        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(_KNOWN)}")
+    if name not in tools.ALL:
+        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(tools.ALL)}")
     return tools.find(repository, name)
 
 

@@ -64,6 +64,21 @@ _RULES = (
         "correct the field; see eksctl's schema of ClusterConfig",
     ),
     (
+        "api/refused",
+        "Flux would stop here: the API server does not take the object",
+        "correct the field as the API server says",
+    ),
+    (
+        "api/immutable",
+        "the API server refuses to change it in an object that exists: Flux would stop here",
+        "keep the value that the previous release has, or give the object another name",
+    ),
+    (
+        "admission/refused",
+        "the API server does not let the pod in, and nothing is started",
+        "correct the pod as the message says; its namespace's labels and infra/policies decide",
+    ),
+    (
         "yaml/unreadable",
         "no tool can read the file",
         "correct the YAML; most often it is the indentation above the line",

@@ -15,9 +15,11 @@ from harness.policy.report import Report
 from harness.policy.rule import Rule, of_release
 from harness.render.rendered import Environment, UnsetValue
 from harness.render.renderer import Renderer
-from harness.schema import validator
+from harness.schema import api_validator, validator
 
 _NOT_RENDERED = "render/not-rendered"
+# Rules that ask of pods what admission asks of them too.
+_ABOUT_PODS = ("images/", "namespaces/", "pod-security/")
 
 
 @dataclass
@@ -28,6 +30,7 @@ class FindingCollector:
     known: dict[str, Rule]
     environments_by_problem: dict[Problem, list[str]] = field(default_factory=dict)
     unset: dict[UnsetValue, None] = field(default_factory=dict)
+    not_validated: int = 0
 
     def add(self, problem: Problem, environment: str = "") -> None:
         """Add a problem; empty is the environment of what concerns no single one."""
@@ -67,6 +70,36 @@ class FindingCollector:
             reported = of_release(subject, problem) if id(subject) in third_party else problem
             self.add(reported, names[id(subject)])
 
+    def collect_refusals(self, pairs: Sequence[tuple[Environment, Environment | None]]) -> None:
+        """What the API server's own code refuses, where nothing else has said the same.
+
+        Args:
+            pairs: each environment, with what it was before.
+        """
+        program = api_validator.program(self.renderer.repository)
+        if program is None:
+            self.not_validated = sum(len(new.objects) + len(new.third_party) for new, _ in pairs)
+            return
+        named = {
+            each.location
+            for each in self.environments_by_problem
+            if self.known[each.rule].severity is Severity.ERROR
+        }
+        pods = {
+            each.object
+            for each in self.environments_by_problem
+            if each.rule.startswith(_ABOUT_PODS)
+        }
+        for environment, subject, problem in api_validator.validate(
+            self.renderer.repository, program, pairs
+        ):
+            reported = problem if subject in environment.objects else of_release(subject, problem)
+            known = reported.location in named
+            if reported.rule == api_validator.ADMISSION:
+                known = known or reported.object in pods
+            if not known:
+                self.add(reported, str(environment))
+
     def report(
         self,
         *,
@@ -99,6 +132,7 @@ class FindingCollector:
             unset=tuple(self.unset),
             objects={str(each): len(each.objects) + len(each.third_party) for each in environments},
             rules=tuple(self.known.values()),
+            not_validated=self.not_validated,
             seconds=time.monotonic() - started,
         )
 

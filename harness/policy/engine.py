@@ -11,7 +11,7 @@ import datetime
 import importlib
 import pkgutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,7 +66,8 @@ def check(
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live = [each for each in (future.result() for future in pinning) if each]
-        skew = pool.submit(_version_skew, renderer, candidates.values(), before)
+        replaced = pool.submit(_replaced, renderer, candidates.values(), before)
+        skew = pool.submit(_version_skew, renderer, candidates.values(), replaced.result)
         collector = FindingCollector(renderer, known)
         collector.collect_files(candidates.values())
         collector.collect_environments([*candidates.values(), *live])
@@ -75,6 +76,8 @@ def check(
             collector.add(problem, environment)
         for environment, problem in skew.result():
             collector.add(problem, environment)
+        running = replaced.result() | {each.name: each for each in live}
+        collector.collect_refusals([(each, running.get(name)) for name, each in candidates.items()])
     renderer.cache.prune()
     return collector.report(
         strict=strict,
@@ -84,16 +87,24 @@ def check(
     )
 
 
-def _version_skew(
+def _replaced(
     renderer: Renderer, environments: Iterable[Environment], before: str | None
-) -> list[tuple[str, Problem]]:
+) -> dict[str, Environment]:
+    """What a merge would replace: each environment at the commit below it."""
     commit = before or version_skew.previous(renderer.repository)
-    if commit is None:
-        return []
+    return {each.name: renderer.at(each.name, commit) for each in environments if commit}
+
+
+def _version_skew(
+    renderer: Renderer,
+    environments: Iterable[Environment],
+    replaced: Callable[[], Mapping[str, Environment]],
+) -> list[tuple[str, Problem]]:
     return [
         (str(environment), problem)
         for environment in environments
-        for problem in version_skew.cross(renderer, environment, commit)
+        if (old := replaced().get(environment.name))
+        for problem in version_skew.cross(renderer, environment, old)
     ]
 
 

@@ -30,6 +30,8 @@ class Report:
         objects: how many objects each environment has.
         rules: every rule that was asked.
         seconds: how long it took.
+        not_validated: how many objects the API server's own code was not asked about, since
+            nobody has built it here.
     """
 
     findings: tuple[Finding, ...]
@@ -38,6 +40,7 @@ class Report:
     objects: Mapping[str, int]
     rules: tuple[Rule, ...]
     seconds: float
+    not_validated: int = 0
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -82,9 +85,14 @@ def summary(report: Report) -> str:
         f"{len(report.rules)} rules",
         f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
         f"{len(report.unset)} values UNSET",
+        *_not_validated(report),
         f"{report.seconds:.2f} s",
     ]
     return " · ".join(parts)
+
+
+def _not_validated(report: Report) -> list[str]:
+    return ["API validation not run"] if report.not_validated else []
 
 
 def as_json(report: Report) -> str:
@@ -96,6 +104,7 @@ def as_json(report: Report) -> str:
             "seconds": round(report.seconds, 3),
             "environments": dict(report.objects),
             "rules": len(report.rules),
+            "not_validated": report.not_validated,
             "findings": [_finding(each) for each in report.findings],
             "excused": [
                 {

@@ -1,5 +1,7 @@
 """A rendered object, which knows the source line that each of its fields came from."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,6 +62,11 @@ class Object:
     def stem(self) -> str:
         """Its name without the hash of its content, which no other environment or commit shares."""
         return stem(self.name)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its content."""
+        return hashlib.sha256(json.dumps(self.value, default=str).encode()).hexdigest()
 
     @property
     def group(self) -> str:

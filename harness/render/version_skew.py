@@ -37,19 +37,16 @@ def previous(repository: Repository) -> str | None:
     return base if base and base != head else git.resolve("HEAD^")
 
 
-def cross(renderer: Renderer, new: Environment, commit: str) -> Iterator[Problem]:
+def cross(renderer: Renderer, new: Environment, old: Environment) -> Iterator[Problem]:
     """What does not render when the charts and values of two commits meet."""
-    if not new.charts or not (renderer.repository.root / "clusters" / new.name).is_dir():
-        return
-    old = renderer.at(new.name, commit)
     before = {(request.namespace, request.release): (tree, request) for tree, request in old.charts}
     for tree, request in new.charts:
         if (request.namespace, request.release) not in before:
             continue
         old_tree, old_request = before[request.namespace, request.release]
-        pairs = [(f"this chart with the values of {commit[:12]}", tree, old_request, request.chart)]
+        pairs = [(f"this chart with the values of {old.variant}", tree, old_request, request.chart)]
         if _chart_spec(new, request) == _chart_spec(old, old_request):
-            what = f"chart of {commit[:12]} with these values"
+            what = f"chart of {old.variant} with these values"
             pairs.append((what, old_tree, request, old_request.chart))
         for what, chart_tree, values, chart in pairs:
             try:

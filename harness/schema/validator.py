@@ -1,6 +1,5 @@
 """Validates objects by their schemas with kubeconform; results are kept by an object's content."""
 
-import hashlib
 import json
 import os
 import re
@@ -37,7 +36,7 @@ def validate(repository: Repository, objects: Sequence[Object]) -> list[tuple[Ob
     schemas = catalog.find(repository)
     pins = catalog.fingerprint(repository)
     ledger = Ledger(repository, "violations")
-    keys = [f"{pins} {_digest(each)}" for each in objects]
+    keys = [f"{pins} {each.digest}" for each in objects]
     new = {key: each for key, each in zip(keys, objects, strict=True) if key not in ledger}
     if new:
         results = validate_values(repository, schemas, [each.value for each in new.values()])
@@ -63,21 +62,17 @@ def _problem(subject: Object, violation: Violation) -> Problem:
     )
 
 
-def _without_null(value: object) -> object:
+def without_null(value: object) -> object:
     """A key that is null is no key to the API server."""
     if isinstance(value, Mapping):
-        return {key: _without_null(each) for key, each in value.items() if each is not None}
-    return [_without_null(each) for each in value] if isinstance(value, list) else value
+        return {key: without_null(each) for key, each in value.items() if each is not None}
+    return [without_null(each) for each in value] if isinstance(value, list) else value
 
 
 def _without_sops(value: Value) -> Value:
     """What the API server gets of an object that SOPS encrypted: Flux takes the metadata away."""
     encrypted = text(value, "sops", "mac")
     return {key: each for key, each in value.items() if key != "sops"} if encrypted else value
-
-
-def _digest(each: Object) -> str:
-    return hashlib.sha256(json.dumps(each.value).encode()).hexdigest()
 
 
 def validate_values(
@@ -92,7 +87,7 @@ def validate_values(
     with tempfile.TemporaryDirectory(prefix="kubeconform-") as scratch:
         for number, each in enumerate(values):
             Path(scratch, f"{number}.json").write_text(
-                json.dumps(_without_null(_without_sops(each)))
+                json.dumps(without_null(_without_sops(each)))
             )
         argv: list[str | Path] = [program, "-strict", "-output", "json"]
         argv += ["-schema-location", str(schemas / _LOCATION), "-n", str(os.cpu_count() or 1)]

@@ -1,0 +1,162 @@
+"""What an API server would refuse, asked of its own code: tools/kubernetes/api-validator.
+
+    problems = api_validator.validate(repository, program, [(staging, staging_before)])
+
+The program is Kubernetes' registry, CEL and admission, compiled without a server around them
+(docs/decisions/0024-api-server-offline.md). What it answered is kept by content.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from harness import tools
+from harness.core import command
+from harness.core.problem import Problem
+from harness.core.repository import Repository
+from harness.core.values import Key, Value, items, text
+from harness.render.cache import Ledger
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+from harness.schema import catalog, validator
+
+REFUSED, IMMUTABLE, ADMISSION = "api/refused", "api/immutable", "admission/refused"
+_RULES = {"invalid": REFUSED, "immutable": IMMUTABLE, "admission": ADMISSION}
+_SECONDS = 120.0  # a thousand objects take one
+_POLICIES = {
+    "policies": "ValidatingAdmissionPolicy",
+    "bindings": "ValidatingAdmissionPolicyBinding",
+}
+
+# Made anew instead of being changed: hooks by Helm, the others where Flux is told to. What Flux
+# leaves as it is once it exists is no change either.
+_HOOK = "helm.sh/hook"
+_FORCE, _ASSIDE = "kustomize.toolkit.fluxcd.io/force", "kustomize.toolkit.fluxcd.io/ssa"
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A request to the program, and whom its answer is about.
+
+    Attributes:
+        key: what the answer depends on.
+        request: the line that the program reads.
+        policies: those that are in force, as the program reads them; empty where none are asked.
+    """
+
+    environment: Environment
+    subject: Object
+    key: str
+    request: Value
+    policies: str = ""
+
+
+def program(repository: Repository) -> Path | None:
+    """The program, if it is there or was built before; nothing is built now."""
+    return tools.at_hand(repository, "api-validator")
+
+
+def validate(
+    repository: Repository,
+    program: Path,
+    pairs: Iterable[tuple[Environment, Environment | None]],
+) -> list[tuple[Environment, Object, Problem]]:
+    """What the API server would refuse of each environment.
+
+    Args:
+        repository: where the schemas and the answers are kept.
+        program: the validator.
+        pairs: each environment, with what it was before, as far as anybody knows.
+
+    Raises:
+        HarnessError: the program failed.
+    """
+    pins = f"{tools.fingerprint(repository, program.name)} {catalog.fingerprint(repository)}"
+    questions = [each for new, old in pairs for each in _questions(new, old, pins)]
+    ledger = Ledger(repository, "api")
+    _ask(repository, program, {each.key: each for each in questions}, ledger)
+    problems = [
+        (each.environment, each.subject, _problem(each.subject, refusal))
+        for each in questions
+        for refusal in cast("list[Value]", ledger[each.key])
+    ]
+    ledger.save()
+    return problems
+
+
+def _questions(new: Environment, old: Environment | None, pins: str) -> Iterator[_Question]:
+    before = {_identity(each): each for each in old.objects} if old else {}
+    namespaces = {each.name: each.labels for each in new.of("Namespace")}
+    policies = json.dumps(
+        {key: [each.value for each in new.of(kind)] for key, kind in _POLICIES.items()}
+    )
+    policy_digest = hashlib.sha256(policies.encode()).hexdigest()
+    forced = {
+        (each.kind, each.namespace, each.name)
+        for each in new.of("Kustomization")
+        if each.dig("spec", "force") is True
+    }
+    for subject in (*new.objects, *new.third_party):
+        if text(subject.value, "sops", "mac"):
+            continue  # Flux decrypts it first
+        owner = (subject.owner.kind, subject.owner.namespace, subject.owner.name)
+        stored: dict[str, object] = {"object": validator.without_null(subject.value)}
+        key = f"{pins} {subject.digest}"
+        previous = before.get(_identity(subject))
+        is_new = owner in forced or _is_made_anew(subject)
+        if previous and previous.value != subject.value and not is_new:
+            stored["old"] = validator.without_null(previous.value)
+            key += f" {previous.digest}"
+        yield _Question(new, subject, key, stored)
+        labels = namespaces.get(subject.namespace, {})
+        admitted = {"admit": stored["object"], "labels": labels}
+        key = f"{pins} {subject.digest} {policy_digest} {json.dumps(labels)}"
+        yield _Question(new, subject, key, admitted, policies)
+
+
+def _identity(each: Object) -> tuple[str, str, str, str]:
+    return (each.group, each.kind, each.namespace, each.name)
+
+
+def _is_made_anew(each: Object) -> bool:
+    notes = each.annotations
+    return (
+        _HOOK in notes
+        or str(notes.get(_FORCE)).lower() == "enabled"
+        or str(notes.get(_ASSIDE)).lower() in ("ifnotpresent", "ignore")
+    )
+
+
+def _ask(
+    repository: Repository, program: Path, questions: dict[str, _Question], ledger: Ledger
+) -> None:
+    """Put the answers into the ledger that it lacks."""
+    new = {key: each for key, each in questions.items() if key not in ledger}
+    if not new:
+        return
+    lines, policies = [], ""
+    for each in new.values():
+        if each.policies and each.policies != policies:
+            policies = each.policies
+            lines.append(policies)
+        lines.append(json.dumps(each.request))
+    crds = catalog.find(repository) / catalog.CRDS
+    output = command.run(
+        [program, crds], stdin="\n".join(lines) + "\n", timeout=_SECONDS, env=tools.QUICK
+    )
+    for key, line in zip(new, output.stdout.splitlines(), strict=True):
+        ledger[key] = json.loads(line)
+
+
+def _problem(subject: Object, refusal: Value) -> Problem:
+    field, message = text(refusal, "field"), text(refusal, "message")
+    path = cast("list[Key]", items(refusal, "path"))
+    return Problem(
+        f"{field}: {message}" if field else message,
+        subject.at(*path),
+        str(subject),
+        _RULES[text(refusal, "reason")],
+    )

@@ -1,0 +1,130 @@
+// api-validator says what an API server would refuse, without one: it is the server's own code.
+//
+//	api-validator CRDS < requests > verdicts
+//
+// CRDS is a folder of CustomResourceDefinitions. A request is a line of JSON with one of these keys:
+//
+//	{"object": {…}, "old": {…}}           would the object be stored (in place of the old one)?
+//	{"admit": {…}, "labels": {…}}         would the policies let it, and a pod of its template, into
+//	                                      a namespace with these labels?
+//	{"policies": […], "bindings": […]}    the policies of the requests that follow; has no verdict
+//
+// A verdict is a line of JSON: a list of refusals, which is empty for what is taken and for a kind
+// that nobody knows.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/klog/v2"
+)
+
+// object is a Kubernetes object as JSON has it.
+type object = map[string]any
+
+type request struct {
+	Object   object
+	Old      object
+	Admit    object
+	Labels   map[string]string
+	Policies []json.RawMessage
+	Bindings []json.RawMessage
+}
+
+// refusal is one reason why an object is refused.
+type refusal struct {
+	// Path leads to the field that is at fault.
+	Path []any `json:"path"`
+	// Field is the same in the server's own words; empty if the server names none.
+	Field string `json:"field"`
+	// Message is what the server says.
+	Message string `json:"message"`
+	// Reason is "invalid", "immutable" (the old object stands in the way) or "admission".
+	Reason string `json:"reason"`
+}
+
+func main() {
+	klog.SetOutput(io.Discard)
+	klog.LogToStderr(false)
+	if len(os.Args) != 2 {
+		fail(errors.New("usage: api-validator CRDS < requests > verdicts"))
+	}
+	out := bufio.NewWriter(os.Stdout)
+	if err := answer(os.Args[1], bufio.NewReader(os.Stdin), json.NewEncoder(out)); err != nil {
+		fail(err)
+	}
+	if err := out.Flush(); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func answer(crds string, in *bufio.Reader, out *json.Encoder) error {
+	registry := newRegistry(crds)
+	gate := &gate{}
+	for {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		refusals := []refusal{}
+		ask, err := parse(line)
+		switch {
+		case err != nil:
+			return err
+		case ask.Object != nil:
+			refusals = append(refusals, registry.validate(ask.Object, ask.Old)...)
+		case ask.Admit != nil:
+			refusals = append(refusals, gate.validate(ask.Admit, ask.Labels)...)
+		default:
+			if gate, err = newGate(ask.Policies, ask.Bindings); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := out.Encode(refusals); err != nil {
+			return err
+		}
+	}
+}
+
+// parse reads a request; whole numbers stay whole, as they do in the server.
+func parse(line []byte) (request, error) {
+	var ask request
+	var nested struct{ Object, Old, Admit json.RawMessage }
+	if err := json.Unmarshal(line, &struct {
+		*request
+		Object, Old, Admit any
+	}{request: &ask}); err != nil {
+		return ask, err
+	}
+	if err := json.Unmarshal(line, &nested); err != nil {
+		return ask, err
+	}
+	for raw, into := range map[*json.RawMessage]*object{
+		&nested.Object: &ask.Object, &nested.Old: &ask.Old, &nested.Admit: &ask.Admit,
+	} {
+		if len(*raw) == 0 {
+			continue
+		}
+		value := unstructured.Unstructured{}
+		if err := value.UnmarshalJSON(*raw); err != nil {
+			return ask, fmt.Errorf("%w: %.200s", err, *raw)
+		}
+		*into = value.Object
+	}
+	return ask, nil
+}

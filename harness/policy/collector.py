@@ -18,8 +18,8 @@ from harness.render.renderer import Renderer
 from harness.schema import api_validator, validator
 
 _NOT_RENDERED = "render/not-rendered"
-# Rules that ask of pods what admission asks of them too.
-_ABOUT_PODS = ("images/", "namespaces/", "pod-security/")
+# Rules that ask what admission policies and Pod Security ask too.
+_AS_ADMISSION = ("images/", "namespaces/", "pod-security/", "sources/")
 
 
 @dataclass
@@ -88,7 +88,7 @@ class FindingCollector:
         pods = {
             each.object
             for each in self.environments_by_problem
-            if each.rule.startswith(_ABOUT_PODS)
+            if each.rule.startswith(_AS_ADMISSION)
         }
         for environment, subject, problem in api_validator.validate(
             self.renderer.repository, program, pairs

@@ -15,9 +15,9 @@ from typing import cast
 
 from harness import tools
 from harness.core import command
-from harness.core.problem import Problem
+from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
-from harness.core.values import Key, Value, items, text
+from harness.core.values import Key, KeyPath, Value, items, text
 from harness.render.cache import Ledger
 from harness.render.objects import Object
 from harness.render.rendered import Environment
@@ -44,6 +44,7 @@ class _Question:
     Attributes:
         key: what the answer depends on.
         request: the line that the program reads.
+        previous: the object before, where there was one.
         policies: those that are in force, as the program reads them; empty where none are asked.
     """
 
@@ -51,6 +52,7 @@ class _Question:
     subject: Object
     key: str
     request: Value
+    previous: Object | None = None
     policies: str = ""
 
 
@@ -79,7 +81,7 @@ def validate(
     ledger = Ledger(repository, "api")
     _ask(repository, program, {each.key: each for each in questions}, ledger)
     problems = [
-        (each.environment, each.subject, _problem(each.subject, refusal))
+        (each.environment, each.subject, _problem(each, refusal))
         for each in questions
         for refusal in cast("list[Value]", ledger[each.key])
     ]
@@ -110,11 +112,11 @@ def _questions(new: Environment, old: Environment | None, pins: str) -> Iterator
         if previous and previous.value != subject.value and not is_new:
             stored["old"] = validator.without_null(previous.value)
             key += f" {previous.digest}"
-        yield _Question(new, subject, key, stored)
+        yield _Question(new, subject, key, stored, previous)
         labels = namespaces.get(subject.namespace, {})
         admitted = {"admit": stored["object"], "labels": labels}
         key = f"{pins} {subject.digest} {policy_digest} {json.dumps(labels)}"
-        yield _Question(new, subject, key, admitted, policies)
+        yield _Question(new, subject, key, admitted, previous, policies)
 
 
 def _identity(each: Object) -> tuple[str, str, str, str]:
@@ -151,12 +153,23 @@ def _ask(
         ledger[key] = json.loads(line)
 
 
-def _problem(subject: Object, refusal: Value) -> Problem:
+def _problem(question: _Question, refusal: Value) -> Problem:
     field, message = text(refusal, "field"), text(refusal, "message")
-    path = cast("list[Key]", items(refusal, "path"))
+    subject = question.subject
+    paths = [tuple(cast("list[Key]", path)) for path in items(refusal, "paths")]
+    places = [(subject.at(*path), subject.dig(*path), path) for path in paths]
+    place = min(places, key=lambda each: _unlikely(question, *each))
     return Problem(
         f"{field}: {message}" if field else message,
-        subject.at(*path),
+        place[0],
         str(subject),
         _RULES[text(refusal, "reason")],
     )
+
+
+def _unlikely(
+    question: _Question, at: Location, value: object, path: KeyPath
+) -> tuple[bool, bool, bool]:
+    """Orders the parts that may be at fault: first what is new, then what lies nearest to a user."""
+    same = question.previous is not None and question.previous.dig(*path) == value
+    return (same, "chart" in at.path.parts, "base" in at.path.parts)

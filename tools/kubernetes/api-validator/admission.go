@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -30,13 +30,13 @@ import (
 
 // templates lead to the pod template of each kind that makes pods.
 var templates = map[schema.GroupKind][]any{
-	{Group: "apps", Kind: "DaemonSet"}:       {"spec", "template"},
-	{Group: "apps", Kind: "Deployment"}:      {"spec", "template"},
-	{Group: "apps", Kind: "ReplicaSet"}:      {"spec", "template"},
-	{Group: "apps", Kind: "StatefulSet"}:     {"spec", "template"},
-	{Group: "batch", Kind: "CronJob"}:        {"spec", "jobTemplate", "spec", "template"},
-	{Group: "batch", Kind: "Job"}:            {"spec", "template"},
-	{Kind: "ReplicationController"}:          {"spec", "template"},
+	{Group: "apps", Kind: "DaemonSet"}:   {"spec", "template"},
+	{Group: "apps", Kind: "Deployment"}:  {"spec", "template"},
+	{Group: "apps", Kind: "ReplicaSet"}:  {"spec", "template"},
+	{Group: "apps", Kind: "StatefulSet"}: {"spec", "template"},
+	{Group: "batch", Kind: "CronJob"}:    {"spec", "jobTemplate", "spec", "template"},
+	{Group: "batch", Kind: "Job"}:        {"spec", "template"},
+	{Kind: "ReplicationController"}:      {"spec", "template"},
 }
 
 // gate is what stands before a cluster: its admission policies, and Pod Security.
@@ -44,33 +44,34 @@ type gate struct {
 	hooks []validating.PolicyHook
 }
 
-// newGate compiles the policies. Those with parameters are left out: nobody knows them here.
-func newGate(policies, bindings []json.RawMessage) (*gate, error) {
+// newGate compiles the policies that the server would take. Those with parameters are left out:
+// nobody knows them here.
+func (r *registry) newGate(policies, bindings []object) *gate {
 	made := &gate{}
-	for _, raw := range policies {
+	for _, value := range policies {
 		read := &admissionv1.ValidatingAdmissionPolicy{}
-		if err := into(raw, read); err != nil || read.Spec.ParamKind != nil {
-			continue // the policy itself has been refused
+		if len(r.validate(value, nil)) > 0 || !into(value, read) || read.Spec.ParamKind != nil {
+			continue
 		}
 		hook := validating.PolicyHook{Policy: read, Evaluator: compile(read)}
-		for _, raw := range bindings {
+		for _, value := range bindings {
 			binding := &admissionv1.ValidatingAdmissionPolicyBinding{}
-			if err := into(raw, binding); err == nil && binding.Spec.PolicyName == read.Name {
+			if into(value, binding) && binding.Spec.PolicyName == read.Name {
 				hook.Bindings = append(hook.Bindings, binding)
 			}
 		}
 		made.hooks = append(made.hooks, hook)
 	}
-	return made, nil
+	return made
 }
 
 // into reads a versioned object with its defaults.
-func into(raw json.RawMessage, target runtime.Object) error {
-	if err := json.Unmarshal(raw, target); err != nil {
-		return err
+func into(value object, target runtime.Object) bool {
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(value, target) != nil {
+		return false
 	}
 	legacyscheme.Scheme.Default(target)
-	return nil
+	return true
 }
 
 // compile makes a policy ready to be asked, as compilePolicy of the admission plugin does.
@@ -128,10 +129,8 @@ func (g *gate) validate(value object, labels map[string]string) []refusal {
 	}
 	template, _ := dig(value, path).(object)
 	for _, each := range g.validate(podOf(value, template), labels) {
-		if len(each.Path) > 0 {
-			each.Path = append(append([]any{}, path...), each.Path...)
-		} else {
-			each.Path = append([]any{}, path...)
+		for at := range each.Paths {
+			each.Paths[at] = append(slices.Clone(path), each.Paths[at]...)
 		}
 		refused = append(refused, each)
 	}
@@ -161,10 +160,9 @@ func (g *gate) policies(value object, labels map[string]string) []refusal {
 	var decoded runtime.Object = &unstructured.Unstructured{Object: value}
 	if legacyscheme.Scheme.Recognizes(gvk) {
 		typed, err := legacyscheme.Scheme.New(gvk)
-		if err != nil || runtime.DefaultUnstructuredConverter.FromUnstructured(value, typed) != nil {
+		if err != nil || !into(value, typed) {
 			return nil
 		}
-		legacyscheme.Scheme.Default(typed)
 		decoded = typed
 	}
 	known := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
@@ -189,7 +187,7 @@ func (g *gate) policies(value object, labels map[string]string) []refusal {
 	if !found {
 		message = err.Error()
 	}
-	return []refusal{{Message: message, Reason: "admission"}}
+	return []refusal{{Message: firstLine(message), Reason: "admission"}}
 }
 
 // withName adds the label that the server gives to every namespace.

@@ -1,33 +1,49 @@
 package main
 
 import (
+	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
 var step = regexp.MustCompile(`[^.\[\]]+|\[[^\]]*\]`)
 
-// locate gives each refusal the path of its field. Where the server names none, or one with more
-// below it, the path goes on to the smallest part without which (or with whose old value) the
-// server has nothing to say.
+// locate gives each refusal the paths of the parts that it may come from: below the field that the
+// server names, or beside it (of a limit and a request, either may be wrong). A part is at fault if
+// the server has nothing to say once it is away, or has its old value again.
 func locate(refused []refusal, value, old object, ask func(object) []refusal) []refusal {
 	for at, each := range refused {
-		each.Path = parsePath(each.Field, value)
-		if each.Field == "" || old != nil {
-			still := func(changed object) bool {
-				for _, next := range ask(changed) {
-					if next.Field == each.Field && next.Reason == each.Reason {
-						return true
-					}
+		named := parsePath(each.Field, value)
+		unreadable := each.Field == "" && each.Reason == "invalid" // and so nothing else was looked at
+		cured := func(changed object) bool {
+			for _, next := range ask(changed) {
+				if next.is(each) || !unreadable && !slices.ContainsFunc(refused, next.is) {
+					return false
 				}
-				return false
 			}
-			each.Path = blame(value, old, each.Path, still)
+			return true
 		}
-		refused[at] = each
+		paths := [][]any{blame(value, old, named, cured)}
+		if len(named) > 1 {
+			parent := named[:len(named)-1]
+			for _, key := range keys(dig(value, parent)) {
+				if key == named[len(named)-1] {
+					continue
+				}
+				if beside := below(parent, key); isCure(value, old, beside, cured) {
+					paths = append(paths, blame(value, old, beside, cured))
+				}
+			}
+		}
+		refused[at].Paths = paths
 	}
 	return refused
+}
+
+func (r refusal) is(other refusal) bool {
+	return r.Field == other.Field && r.Message == other.Message && r.Reason == other.Reason
 }
 
 // parsePath reads a field as the server writes it: spec.containers[0].ports, data[a.key].
@@ -45,36 +61,42 @@ func parsePath(field string, value any) []any {
 		}
 		value = dig(value, []any{key})
 		if value == nil && name[0] == '[' {
-			return path // a map's value, quoted in the place of its key
+			return path // a value, where the server has no name for its place
 		}
 		path = append(path, key)
 	}
 	return path
 }
 
-// blame is the smallest part of an object, at or below a path, that a refusal comes from.
-func blame(value, old object, path []any, still func(object) bool) []any {
+// blame is the smallest part, at or below a path, that is a cure.
+func blame(value, old object, path []any, cured func(object) bool) []any {
 	for _, key := range keys(dig(value, path)) {
-		below := append(append([]any{}, path...), key)
-		before := dig(old, below)
-		if old != nil && reflect.DeepEqual(before, dig(value, below)) {
-			continue
-		}
-		if len(below) == 1 && (key == "apiVersion" || key == "kind") || len(below) == 2 && key == "name" && below[0] == "metadata" {
-			continue
-		}
-		if changed, ok := replace(value, below, before).(object); ok && !still(changed) {
-			return blame(value, old, below, still)
+		if next := below(path, key); isCure(value, old, next, cured) {
+			return blame(value, old, next, cured)
 		}
 	}
 	return path
 }
 
+func isCure(value, old object, path []any, cured func(object) bool) bool {
+	before := dig(old, path)
+	if old != nil && reflect.DeepEqual(before, dig(value, path)) {
+		return false
+	}
+	changed, ok := replace(value, path, before).(object)
+	return ok && cured(changed)
+}
+
+func below(path []any, key any) []any {
+	return append(slices.Clone(path), key)
+}
+
+// keys of an object, in order, or indexes of a list.
 func keys(value any) []any {
 	found := []any{}
 	switch value := value.(type) {
 	case object:
-		for key := range value {
+		for _, key := range slices.Sorted(maps.Keys(value)) {
 			found = append(found, key)
 		}
 	case []any:
@@ -109,10 +131,7 @@ func replace(value any, path []any, part any) any {
 	}
 	switch value := value.(type) {
 	case object:
-		changed := object{}
-		for key, each := range value {
-			changed[key] = each
-		}
+		changed := maps.Clone(value)
 		key, _ := path[0].(string)
 		if next := replace(value[key], path[1:], part); next != nil {
 			changed[key] = next
@@ -122,7 +141,7 @@ func replace(value any, path []any, part any) any {
 		return changed
 	case []any:
 		index, _ := path[0].(int)
-		changed := append([]any{}, value...)
+		changed := slices.Clone(value)
 		if next := replace(value[index], path[1:], part); next != nil {
 			changed[index] = next
 			return changed

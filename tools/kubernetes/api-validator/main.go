@@ -21,7 +21,8 @@ import (
 	"io"
 	"os"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/klog/v2"
 )
 
@@ -29,19 +30,19 @@ import (
 type object = map[string]any
 
 type request struct {
-	Object   object
-	Old      object
-	Admit    object
-	Labels   map[string]string
-	Policies []json.RawMessage
-	Bindings []json.RawMessage
+	Object   object            `json:"object"`
+	Old      object            `json:"old"`
+	Admit    object            `json:"admit"`
+	Labels   map[string]string `json:"labels"`
+	Policies []object          `json:"policies"`
+	Bindings []object          `json:"bindings"`
 }
 
 // refusal is one reason why an object is refused.
 type refusal struct {
-	// Path leads to the field that is at fault.
-	Path []any `json:"path"`
-	// Field is the same in the server's own words; empty if the server names none.
+	// Paths lead to the parts that it may come from, the likeliest first.
+	Paths [][]any `json:"paths"`
+	// Field is what the server names; empty if it names none.
 	Field string `json:"field"`
 	// Message is what the server says.
 	Message string `json:"message"`
@@ -90,9 +91,7 @@ func answer(crds string, in *bufio.Reader, out *json.Encoder) error {
 		case ask.Admit != nil:
 			refusals = append(refusals, gate.validate(ask.Admit, ask.Labels)...)
 		default:
-			if gate, err = newGate(ask.Policies, ask.Bindings); err != nil {
-				return err
-			}
+			gate = registry.newGate(ask.Policies, ask.Bindings)
 			continue
 		}
 		if err := out.Encode(refusals); err != nil {
@@ -104,27 +103,9 @@ func answer(crds string, in *bufio.Reader, out *json.Encoder) error {
 // parse reads a request; whole numbers stay whole, as they do in the server.
 func parse(line []byte) (request, error) {
 	var ask request
-	var nested struct{ Object, Old, Admit json.RawMessage }
-	if err := json.Unmarshal(line, &struct {
-		*request
-		Object, Old, Admit any
-	}{request: &ask}); err != nil {
+	var fields object
+	if err := utiljson.Unmarshal(line, &fields); err != nil {
 		return ask, err
 	}
-	if err := json.Unmarshal(line, &nested); err != nil {
-		return ask, err
-	}
-	for raw, into := range map[*json.RawMessage]*object{
-		&nested.Object: &ask.Object, &nested.Old: &ask.Old, &nested.Admit: &ask.Admit,
-	} {
-		if len(*raw) == 0 {
-			continue
-		}
-		value := unstructured.Unstructured{}
-		if err := value.UnmarshalJSON(*raw); err != nil {
-			return ask, fmt.Errorf("%w: %.200s", err, *raw)
-		}
-		*into = value.Object
-	}
-	return ask, nil
+	return ask, runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &ask)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -274,10 +275,12 @@ func refusals(err error, reason string) []refusal {
 	return found
 }
 
-// firstLine leaves out the objects that some messages print below it.
+var quoted = regexp.MustCompile(`^(Invalid value|Unsupported value): (".{80,}?"|\{.*?\}|\[.*?\]): `)
+
+// firstLine leaves out the objects that some messages print, below it or within.
 func firstLine(message string) string {
 	line, _, _ := strings.Cut(message, "\n")
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(quoted.ReplaceAllString(line, ""))
 }
 
 // text is the string at a path, or none.

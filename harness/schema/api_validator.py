@@ -34,7 +34,7 @@ _POLICIES = {
 # Made anew instead of being changed: hooks by Helm, the others where Flux is told to. What Flux
 # leaves as it is once it exists is no change either.
 _HOOK = "helm.sh/hook"
-_FORCE, _ASSIDE = "kustomize.toolkit.fluxcd.io/force", "kustomize.toolkit.fluxcd.io/ssa"
+_FORCE, _APPLY = "kustomize.toolkit.fluxcd.io/force", "kustomize.toolkit.fluxcd.io/ssa"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _is_made_anew(each: Object) -> bool:
     return (
         _HOOK in notes
         or str(notes.get(_FORCE)).lower() == "enabled"
-        or str(notes.get(_ASSIDE)).lower() in ("ifnotpresent", "ignore")
+        or str(notes.get(_APPLY)).lower() in ("ifnotpresent", "ignore")
     )
 
 
@@ -170,6 +170,6 @@ def _problem(question: _Question, refusal: Value) -> Problem:
 def _unlikely(
     question: _Question, at: Location, value: object, path: KeyPath
 ) -> tuple[bool, bool, bool]:
-    """Orders the parts that may be at fault: first what is new, then what lies nearest to a user."""
+    """Orders the parts that may be at fault: what is new, then what lies nearest to a user."""
     same = question.previous is not None and question.previous.dig(*path) == value
     return (same, "chart" in at.path.parts, "base" in at.path.parts)

@@ -8,6 +8,9 @@ import (
 	"strconv"
 )
 
+// depth is how far below a field parts are tried whose whole is no cure.
+const depth = 2
+
 var step = regexp.MustCompile(`[^.\[\]]+|\[[^\]]*\]`)
 
 // locate gives each refusal the paths of the parts that it may come from: below the field that the
@@ -25,15 +28,19 @@ func locate(refused []refusal, value, old object, ask func(object) []refusal) []
 			}
 			return true
 		}
-		paths := [][]any{blame(value, old, named, cured)}
+		paths := cures(value, old, named, depth, cured)
+		if len(paths) == 0 {
+			paths = [][]any{named}
+		}
 		if len(named) > 1 {
 			parent := named[:len(named)-1]
 			for _, key := range keys(dig(value, parent)) {
-				if key == named[len(named)-1] {
-					continue
-				}
-				if beside := below(parent, key); isCure(value, old, beside, cured) {
-					paths = append(paths, blame(value, old, beside, cured))
+				if beside := below(parent, key); key != named[len(named)-1] {
+					if isCure(value, old, beside, cured) {
+						paths = append(paths, blame(value, old, beside, cured))
+					} else {
+						paths = append(paths, cures(value, old, beside, 1, cured)...)
+					}
 				}
 			}
 		}
@@ -68,6 +75,19 @@ func parsePath(field string, value any) []any {
 	return path
 }
 
+// cures are the smallest parts below a path that are one, down to a depth.
+func cures(value, old object, path []any, depth int, cured func(object) bool) [][]any {
+	found := [][]any{}
+	for _, key := range keys(dig(value, path)) {
+		if next := below(path, key); isCure(value, old, next, cured) {
+			found = append(found, blame(value, old, next, cured))
+		} else if depth > 0 {
+			found = append(found, cures(value, old, next, depth-1, cured)...)
+		}
+	}
+	return found
+}
+
 // blame is the smallest part, at or below a path, that is a cure.
 func blame(value, old object, path []any, cured func(object) bool) []any {
 	for _, key := range keys(dig(value, path)) {
@@ -79,6 +99,9 @@ func blame(value, old object, path []any, cured func(object) bool) []any {
 }
 
 func isCure(value, old object, path []any, cured func(object) bool) bool {
+	if len(path) == 1 && (path[0] == "apiVersion" || path[0] == "kind") {
+		return false // nobody can be asked about an object of no kind
+	}
 	before := dig(old, path)
 	if old != nil && reflect.DeepEqual(before, dig(value, path)) {
 		return false

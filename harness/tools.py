@@ -128,7 +128,7 @@ MONITORING = {
 """What evaluates alerts in their tests."""
 
 API = {
-    # The API server's own code, for `check`: beside the server, whose packages it shares.
+    # The API server's own code, for `check`: next to the server, whose packages it shares.
     "api-validator": Tool(
         "api-validator", "./api-validator", family="kubernetes", pin="k8s.io/kubernetes"
     )

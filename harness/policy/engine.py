@@ -66,7 +66,7 @@ def check(
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live = [each for each in (future.result() for future in pinning) if each]
-        replaced = pool.submit(_replaced, renderer, candidates.values(), before)
+        replaced = pool.submit(_environments_before, renderer, candidates.values(), before)
         skew = pool.submit(_version_skew, renderer, candidates.values(), replaced.result)
         collector = FindingCollector(renderer, known)
         collector.collect_files(candidates.values())
@@ -87,7 +87,7 @@ def check(
     )
 
 
-def _replaced(
+def _environments_before(
     renderer: Renderer, environments: Iterable[Environment], before: str | None
 ) -> dict[str, Environment]:
     """What a merge would replace: each environment at the commit below it."""

@@ -31,7 +31,7 @@ _POLICIES = {
     "bindings": "ValidatingAdmissionPolicyBinding",
 }
 
-# Made anew instead of being changed: hooks by Helm, the others where Flux is told to. What Flux
+# Recreated instead of being changed: hooks by Helm, the others where Flux is told to. What Flux
 # leaves as it is once it exists is no change either.
 _HOOK = "helm.sh/hook"
 _FORCE, _APPLY = "kustomize.toolkit.fluxcd.io/force", "kustomize.toolkit.fluxcd.io/ssa"
@@ -108,7 +108,7 @@ def _questions(new: Environment, old: Environment | None, pins: str) -> Iterator
         stored: dict[str, object] = {"object": validator.without_null(subject.value)}
         key = f"{pins} {subject.digest}"
         previous = before.get(_identity(subject))
-        is_new = owner in forced or _is_made_anew(subject)
+        is_new = owner in forced or _is_recreated(subject)
         if previous and previous.value != subject.value and not is_new:
             stored["old"] = validator.without_null(previous.value)
             key += f" {previous.digest}"
@@ -123,7 +123,7 @@ def _identity(each: Object) -> tuple[str, str, str, str]:
     return (each.group, each.kind, each.namespace, each.name)
 
 
-def _is_made_anew(each: Object) -> bool:
+def _is_recreated(each: Object) -> bool:
     notes = each.annotations
     return (
         _HOOK in notes

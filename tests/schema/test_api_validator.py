@@ -197,10 +197,10 @@ AROUND = """
 
 @pytest.fixture(scope="module")
 def program(checkout: Repository) -> Path:
-    found = tools.at_hand(checkout, "api-validator")
-    if found is None:
+    built = tools.at_hand(checkout, "api-validator")
+    if built is None:
         pytest.skip("not built here: harness tools api-validator")
-    return found
+    return built
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_refusal_has_its_rule_its_place_and_the_servers_words(
     ],
     ids=["hook", "forced", "left alone", "another object"],
 )
-def test_what_is_made_anew_may_differ(
+def test_what_is_recreated_may_differ(
     repository: Repository, program: Path, changed: dict[str, dict[str, object]]
 ) -> None:
     new, old = _documents(REFUSED["another priority"][0])
@@ -273,6 +273,4 @@ def test_a_kind_that_nobody_knows_and_a_null_are_no_refusal(
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: b, annotations: null}, data: null}
 """)
-    assert (
-        api_validator.validate(repository, program, [(_environment(unknown, null), None)]) == []
-    )
+    assert api_validator.validate(repository, program, [(_environment(unknown, null), None)]) == []

@@ -110,6 +110,12 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
     if detail["type"] == "extra_forbidden":
         valid = [key for key in _valid_keys(model, loc[:-1]) if key != loc[-1]]
         text = "unknown key" + did_you_mean(str(loc[-1]), valid)
+    elif detail["type"] == "union_tag_invalid":
+        key, tag = str(detail["ctx"]["discriminator"]).strip("'"), str(detail["ctx"]["tag"])
+        tags = str(detail["ctx"]["expected_tags"]).replace("'", "").split(", ")
+        near = did_you_mean(tag, tags)
+        text = f"unknown {key} {tag}{near or '; one of: ' + ', '.join(tags)}"
+        loc = (*loc, key)
     elif detail["type"] == "string_type":
         text = f'must be text: quote it as "{detail["input"]}"'
     return Problem(f"{name}: {text}" if name else text, document.at(loc))

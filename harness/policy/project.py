@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.repository import Repository
+from harness.core.suggest import did_you_mean
 from harness.core.values import text
 from harness.core.yamlfile import Document
 from harness.render.rendered import Environment
@@ -55,10 +56,29 @@ class Project:
 
     @property
     def promotions(self) -> Iterator[tuple[Environment, Environment]]:
-        """Each environment that proves releases, with the one that takes them."""
+        """Each environment that can prove releases, with the one that takes them."""
         for target, source in self.sources.items():
-            if source in self.environments:
+            if not self.unproven(target):
                 yield self.environments[source], self.environments[target]
+
+    def unproven(self, target: str) -> str:
+        """Why what ``from`` names proves nothing to an environment; empty if it can."""
+        source = self.sources[target]
+        if source not in self.environments:
+            return f"there is no environment {source}{did_you_mean(source, self.environments)}"
+        proving, chain = source, [target]
+        while proving and proving not in chain:
+            chain.append(proving)
+            proving = self.sources.get(proving, "")
+        if proving:
+            return f"{' is proved by '.join([*chain, proving])}"
+        if self.has_cluster(target) and not self.has_cluster(source):
+            return f"{source} has no cluster of its own: clusters/{source}/eksctl.yaml is not there"
+        return ""
+
+    def has_cluster(self, env: str) -> bool:
+        """Whether an environment is a cluster that stays, not one of this machine."""
+        return bool(self.documents(f"clusters/{env}/eksctl.yaml"))
 
     def text(self, path: str) -> str:
         """A file of the checkout as text; empty where it is missing or unreadable."""

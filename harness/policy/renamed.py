@@ -11,6 +11,7 @@ FORMER_IDS = {
     "helm/chart-version": "helm/reconcile-strategy",
     "helm/placement": "helm/release-identity",
     "helm/recovers": "helm/remediation",
+    "promotion/readable": "files/readable",
     "rbac/least": "rbac/least-privilege",
     "references/alert": "references/exists",
     "references/pod": "references/exists",

@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 import yaml
 
+from harness.attestation import signature
 from harness.core import command
 from harness.core.git import Git
 from tests.e2e.two_clusters import BOTH, REGION, TwoClusters, bucket
@@ -167,7 +168,8 @@ def prepare(two_clusters: TwoClusters, folder: Path, endpoint: str) -> UserClone
     for name, value in (("user.name", "Ada"), ("user.email", "ada@example.com")):
         clone.git.run("config", name, value)
     shutil.copy(two_clusters.registry.public_key, root / "clusters" / "cosign.pub")
-    signer = f"ada@example.com {key.with_suffix('.pub').read_text()}"
+    signs = f'namespaces="{signature.EVIDENCE},{signature.RELEASE}"'
+    signer = f"ada@example.com {signs} {key.with_suffix('.pub').read_text()}"
     (root / "clusters" / "allowed_signers").write_text(signer)
     # Production's first release is pinned by hand; nothing comes from the network here.
     clone.excuse(_FIRST)

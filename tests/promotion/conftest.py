@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.attestation.signature import EVIDENCE, RELEASE
 from harness.core import files
 from harness.core.git import Git
 from harness.core.repository import Repository
@@ -19,6 +20,7 @@ from tests.support import aws_fixtures
 front, shim = aws_fixtures.front, aws_fixtures.shim
 
 POINTER = "clusters/production/release.yaml"
+_SIGNS = f'namespaces="{EVIDENCE},{RELEASE}"'
 _COPIED = ("apps", "clusters", "infra", "models", "exceptions.yaml")
 _WHO = {
     f"GIT_{role}_{what}": value
@@ -148,13 +150,13 @@ def new_key(path: Path) -> Path:
     return path
 
 
-def allow(clone: Clone, key: Path, options: str = "") -> None:
+def allow(clone: Clone, key: Path, options: str = _SIGNS) -> None:
     """Let a key sign, on main."""
     list_signer(clone, key, options)
     clone.commit("Allow a signer")
 
 
-def list_signer(clone: Clone, key: Path, options: str = "") -> None:
+def list_signer(clone: Clone, key: Path, options: str = _SIGNS) -> None:
     """Let a key sign, in the working tree."""
     line = f"ada@example.com {options} {key.with_suffix('.pub').read_text()}"
     (clone.root / "clusters" / "allowed_signers").write_text(line)

@@ -1,24 +1,20 @@
 """Promotion: production's gates are closed, and its pointer was moved through them."""
 
 import contextlib
-import dataclasses
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from harness.attestation import pointer
 from harness.core.errors import InputError
-from harness.core.problem import Location, Problem, Row
-from harness.core.repository import Repository
-from harness.core.values import KeyPath, dig, text
+from harness.core.problem import Location, Problem
+from harness.core.values import KeyPath, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.policy.finding import Severity
 from harness.policy.project import Project
+from harness.policy.quantity import number
 from harness.policy.rule import rule
-from harness.render.cache import Cache
 
 _GATES = "clusters/{}/promotion.yaml"
 _SUBJECT = "GitRepository/flux-system/release"
@@ -73,39 +69,41 @@ def _open(parsed: Document) -> Iterator[tuple[str, str]]:
 
 
 @rule(
-    "promotion/readable",
-    why="`harness release promote` reads the gates first: a typo in them stops every promotion",
-    fix="correct the file; docs/promotion.md describes every key",
+    "promotion/source",
+    why="what proves nothing lets everything pass: an environment that is not there, the same one, "
+    "or one without a cluster",
+    fix="name in `from` the environment that runs a release first, usually staging; for a "
+    "rehearsal on this machine take an exception",
 )
-def readable(project: Project) -> Iterator[Problem]:
+def source(project: Project) -> Iterator[Problem]:
+    for env, named in project.sources.items():
+        if named and (message := project.unproven(env)):
+            for parsed in project.documents(_GATES.format(env)):
+                yield Problem(message, parsed.at(("from",)), "promotion.yaml/from")
+
+
+@rule(
+    "promotion/slos",
+    why="promotion compares staging's report with the SLOs of the environment that takes the "
+    "release: without one, every report passes",
+    fix="write `slos` into clusters/<env>/loadtest.yaml: a latency and an errorRate below 0.5",
+)
+def slos(project: Project) -> Iterator[Problem]:
     for env in project.sources:
-        yield from map(Problem.from_row, _gates_problems(project.repository, env))
-
-
-def _gates_problems(repository: Repository, env: str) -> list[Row]:
-    """What the typed model refuses; kept, since pydantic takes a third of a second to import."""
-    file = repository.root / _GATES.format(env)
-    read = (file, *(Path(__file__).parents[2] / each for each in _READERS))
-    state = hashlib.sha256(b"\0".join(file.read_bytes() for file in read)).hexdigest()
-    answer = Cache(repository).get(f"gates {env} {state}", lambda: _load_gates(repository, env))
-    return cast("list[Row]", answer)
-
-
-_READERS = ("settings/gates.py", "settings/freeze.py")
-
-
-def _load_gates(repository: Repository, env: str) -> list[Row]:
-    from harness.settings import gates as settings
-
-    at = Location(Path(_GATES.format(env)), 1)
-    try:
-        settings.load(repository, env)
-    except InputError as error:
-        return [
-            Problem(each.message, dataclasses.replace(at, line=each.location.line or 1)).row
-            for each in error.problems_at(at)
-        ]
-    return []
+        path = f"clusters/{env}/loadtest.yaml"
+        profiles = project.documents(path)
+        if not profiles:
+            yield Problem(f"{env} has no load profile", Location(Path(_GATES.format(env)), 1))
+        for profile in profiles:
+            limits = [mapping(each) for each in items(profile.value, "slos")]
+            lax = [i for i, each in enumerate(limits) if number(each.get("errorRate"), 0) >= 0.5]
+            for index in lax:
+                where = profile.at(("slos", index, "errorRate"))
+                yield Problem("lets half of all requests fail", where)
+            if not any({"latency", "firstByte"} & each.keys() for each in limits):
+                yield Problem(f"{env} limits no latency", profile.at(("slos",)))
+            elif not any("errorRate" in each for each in limits):
+                yield Problem(f"{env} limits no error rate", profile.at(("slos",)))
 
 
 @rule(

@@ -10,6 +10,7 @@ from harness.core.repository import Repository
 from harness.core.suggest import did_you_mean
 from harness.core.values import text
 from harness.core.yamlfile import Document
+from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 
@@ -86,3 +87,10 @@ class Project:
             return yamlfile.read_text(self.repository.root / path)
         except InputError:
             return ""
+
+
+def twins(source: Environment, target: Environment, *kinds: str) -> Iterator[tuple[Object, Object]]:
+    """The source's objects of these kinds, each with the target's of the same name."""
+    for proving in source.of(*kinds):
+        if taking := target.find(proving.kind, proving.name, proving.namespace):
+            yield proving, taking

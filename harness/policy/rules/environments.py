@@ -10,12 +10,11 @@ from harness.core.errors import Location
 from harness.core.problem import Problem
 from harness.core.values import mapping, text
 from harness.policy.pods import PROBES, WORKLOADS, Container, pod
-from harness.policy.project import Project
+from harness.policy.project import Project, twins
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.policy.site import without
 from harness.render.objects import Object
-from harness.render.rendered import Environment
 
 _GUARDS = (
     "NetworkPolicy",
@@ -28,15 +27,6 @@ _CONTEXT = "securityContext"
 
 
 _ONE_SIDED = {"promotion.yaml"}  # what a release must have shown before it comes here
-
-
-def _twins(
-    source: Environment, target: Environment, *kinds: str
-) -> Iterator[tuple[Object, Object]]:
-    """The source's objects of these kinds, each with the target's of the same name."""
-    for item in source.of(*kinds):
-        if twin := target.find(item.kind, item.name, item.namespace):
-            yield item, twin
 
 
 @rule(
@@ -67,10 +57,10 @@ def same_files(project: Project) -> Iterator[Problem]:
 def same_objects(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
         names = {str(each) for each in target.objects}
-        for item in source.objects:
+        for subject in source.objects:
             # What a HelmRelease makes is missing with it: one finding says so.
-            if str(item) not in names and _has_owner(item, names):
-                yield problem(item, f"is not in {target.name}", "metadata", "name")
+            if str(subject) not in names and _has_owner(subject, names):
+                yield problem(subject, f"is not in {target.name}", "metadata", "name")
 
 
 def _has_owner(subject: Object, names: set[str]) -> bool:
@@ -86,11 +76,11 @@ def _has_owner(subject: Object, names: set[str]) -> bool:
 )
 def protection(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
-        for item, twin in _twins(source, target, *WORKLOADS):
-            ours, theirs = pod(item), pod(twin)
-            for key, value in mapping(ours.spec, _CONTEXT).items():
-                if mapping(theirs.spec, _CONTEXT).get(key) != value:
-                    yield theirs.problem(f"{key} is {value} in {source.name}", _CONTEXT, key)
+        for proving, taking in twins(source, target, *WORKLOADS):
+            ours, theirs = pod(proving), pod(taking)
+            for key, setting in mapping(ours.spec, _CONTEXT).items():
+                if mapping(theirs.spec, _CONTEXT).get(key) != setting:
+                    yield theirs.problem(f"{key} is {setting} in {source.name}", _CONTEXT, key)
             twins = {each.name: each for each in theirs.containers}
             for container in ours.containers:
                 if twin_container := twins.get(container.name):
@@ -98,9 +88,9 @@ def protection(project: Project) -> Iterator[Problem]:
 
 
 def _weaker(container: Container, twin: Container, source: str) -> Iterator[Problem]:
-    for key, value in mapping(container.value, _CONTEXT).items():
-        if mapping(twin.value, _CONTEXT).get(key) != value:
-            yield twin.problem(f"{key} is {value} in {source}", _CONTEXT, key)
+    for key, setting in mapping(container.value, _CONTEXT).items():
+        if mapping(twin.value, _CONTEXT).get(key) != setting:
+            yield twin.problem(f"{key} is {setting} in {source}", _CONTEXT, key)
     for probe in PROBES:
         if mapping(container.value, probe) and not mapping(twin.value, probe):
             yield twin.problem(f"has no {probe}; {source} has", probe)
@@ -114,11 +104,11 @@ def _weaker(container: Container, twin: Container, source: str) -> Iterator[Prob
 def guards(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
         ours, theirs = without(source), without(target)
-        for item, twin in _twins(source, target, *_GUARDS):
-            proven, spec = mapping(item.value, "spec"), mapping(twin.value, "spec")
+        for proving, taking in twins(source, target, *_GUARDS):
+            proven, spec = mapping(proving.value, "spec"), mapping(taking.value, "spec")
             for key in sorted(set(proven) | set(spec)):
                 if ours(str(proven.get(key))) != theirs(str(spec.get(key))):
-                    yield problem(twin, f"{key} differs from {source.name}'s", "spec", key)
+                    yield problem(taking, f"{key} differs from {source.name}'s", "spec", key)
 
 
 @rule(
@@ -128,11 +118,11 @@ def guards(project: Project) -> Iterator[Problem]:
 )
 def not_smaller(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
-        for item, twin in _twins(source, target, "Deployment", "StatefulSet"):
-            ours, theirs = item.dig("spec", "replicas"), twin.dig("spec", "replicas")
+        for proving, taking in twins(source, target, "Deployment", "StatefulSet"):
+            ours, theirs = proving.dig("spec", "replicas"), taking.dig("spec", "replicas")
             if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
                 message = f"has {theirs} replicas, {source.name} {ours}"
-                yield problem(twin, message, "spec", "replicas")
+                yield problem(taking, message, "spec", "replicas")
 
 
 @rule(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.core.problem import Location, Problem
 from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
-from harness.policy.project import Project
+from harness.policy.project import Project, twins
 from harness.policy.rule import problem, rule
 from harness.policy.serving import Server, servers
 from harness.policy.site import without
@@ -73,7 +73,7 @@ _FIX = (
 def proven_settings(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
         for kind, paths in _FIELDS.items():
-            for proving, taking in _twins(source, target, kind):
+            for proving, taking in twins(source, target, kind):
                 for path in paths:
                     yield from _differing(_Side(source, proving), _Side(target, taking), path)
         yield from _servers(project, source, target)
@@ -89,12 +89,6 @@ class _Side:
 
     def problem(self, message: str, path: KeyPath) -> Problem:
         return problem(self.subject, message, *path)
-
-
-def _twins(source: Environment, target: Environment, kind: str) -> Iterator[tuple[Object, Object]]:
-    for proving in source.of(kind):
-        if taking := target.find(kind, proving.name, proving.namespace):
-            yield proving, taking
 
 
 def _differing(source: _Side, target: _Side, path: KeyPath) -> Iterator[Problem]:
@@ -227,7 +221,7 @@ def _values(server: Server) -> dict[str, str]:
 def proven_versions(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
         for kind, path in _VERSIONS.items():
-            for proving, taking in _twins(source, target, kind):
+            for proving, taking in twins(source, target, kind):
                 if message := _ahead(proving.dig(*path), taking.dig(*path), source.name):
                     yield problem(taking, message, *path)
         ours, theirs = (_cluster(project, each.name) for each in (source, target))

@@ -81,9 +81,9 @@ def protection(project: Project) -> Iterator[Problem]:
             for key, setting in mapping(ours.spec, _CONTEXT).items():
                 if mapping(theirs.spec, _CONTEXT).get(key) != setting:
                     yield theirs.problem(f"{key} is {setting} in {source.name}", _CONTEXT, key)
-            twins = {each.name: each for each in theirs.containers}
+            by_name = {each.name: each for each in theirs.containers}
             for container in ours.containers:
-                if twin_container := twins.get(container.name):
+                if twin_container := by_name.get(container.name):
                     yield from _weaker(container, twin_container, source.name)
 
 

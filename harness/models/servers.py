@@ -5,6 +5,7 @@ Credentials come from where each library looks for them (``HF_TOKEN``, ``AWS_PRO
 huggingface_hub knows are fsspec's: gs:// needs gcsfs, az:// adlfs, in this Python environment.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ from harness.core.errors import HarnessError, InputError
 _CONNECT, _STALL = 10.0, 60.0  # s for an answer; s without a byte until a download counts as broken
 _CHUNK = 1 << 20  # bytes
 _PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
+_ACCOUNTS = {
+    "gcsfs": "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS",
+    "adlfs": "AZURE_STORAGE_ACCOUNT_NAME with a key, or AZURE_STORAGE_CONNECTION_STRING",
+}
 _GONE, _CLOSED = (404, 410), (401, 403)
 
 Read = Callable[[int], tuple[int, Iterator[bytes]]]
@@ -217,10 +222,9 @@ def _hub(address: str, revision: str) -> Listing:
 def _other(address: str, scheme: str) -> Listing:
     import fsspec
 
+    logging.getLogger("gcsfs").setLevel(logging.ERROR)  # what it tries before it works
     try:
-        system, path = fsspec.url_to_fs(address)
-        is_folder = system.isdir(path)
-        infos = system.find(path, detail=True) if is_folder else {path: system.info(path)}
+        fsspec.get_filesystem_class(scheme)
     except (ImportError, ValueError) as error:
         package = _PACKAGES.get(scheme, "")
         hint = f"`.venv/bin/uv pip install {package}`: it is not locked, so each machine needs it"
@@ -228,10 +232,17 @@ def _other(address: str, scheme: str) -> Listing:
             f"{address}: {package or 'a package of fsspec'} is not installed",
             hint=hint if package else "fsspec's documentation names the package of each address",
         ) from error
+    try:
+        system, path = fsspec.url_to_fs(address)
+        is_folder = system.isdir(path)
+        infos = system.find(path, detail=True) if is_folder else {path: system.info(path)}
     except FileNotFoundError as error:
         raise InputError(f"{address}: not there") from error
     except Exception as error:  # each of fsspec's packages has its own
-        raise HarnessError(f"{address}: {type(error).__name__}: {error}") from error
+        hint = _ACCOUNTS.get(_PACKAGES.get(scheme, ""), "")
+        raise HarnessError(f"{address}: {type(error).__name__}: {error}", hint=hint) from error
+    if not infos:
+        raise InputError(f"{address}: no file is below it")
 
     def file(path_there: str, about: dict[str, object]) -> RemoteFile:
         def read(offset: int) -> tuple[int, Iterator[bytes]]:

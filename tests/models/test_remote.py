@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import boto3
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
@@ -190,6 +192,53 @@ def test_an_address_whose_package_is_missing_says_how_to_get_it(folder):
         HarnessError, match=r"gcsfs is not installed\n  → `.venv/bin/uv pip install"
     ):
         remote.pin("gs://weights/best.pth", folder)
+
+
+@pytest.fixture
+def cloud(monkeypatch, tmp_path):
+    """A file system of fsspec, in memory, for gs:// and az://: as gcsfs and adlfs are."""
+
+    class Cloud(MemoryFileSystem):
+        protocol = ("gs", "az")
+        store, pseudo_dirs = {}, [""]
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(path.partition("://")[2] or path)
+
+    for scheme in Cloud.protocol:
+        monkeypatch.setitem(_registry, scheme, Cloud)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, content in REPOSITORY.items():
+        Cloud().pipe(f"/weights/net/{name}", content)
+    return Cloud
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_other_clouds_give_a_file_or_a_folder(cloud, folder, scheme):
+    one = remote.pin(f"{scheme}://weights/net/model.safetensors", folder)
+    assert one.files["model.safetensors"].sha256 == SHA256
+    assert not one.is_folder
+    for address in ("weights/net", "weights/net/"):
+        many = remote.pin(f"{scheme}://{address}", folder)
+        assert many.is_folder
+        assert set(many.files) == set(REPOSITORY)
+    with pytest.raises(InputError, match="not there"):
+        remote.pin(f"{scheme}://weights/none", folder)
+    cloud().mkdir("/weights/empty")
+    with pytest.raises(InputError, match="no file is below it"):
+        remote.pin(f"{scheme}://weights/empty", folder)
+
+
+def test_a_package_that_lacks_an_account_is_not_one_that_is_missing(cloud, folder, monkeypatch):
+    def lacking(*_, **__):
+        raise ValueError("Must provide either a connection_string or account_name")
+
+    monkeypatch.setattr(cloud, "isdir", lacking)
+    with pytest.raises(HarnessError, match=r"Must provide either") as caught:
+        remote.pin("az://weights/net", folder)
+    assert "not installed" not in str(caught.value)
+    assert "AZURE_STORAGE_CONNECTION_STRING" in caught.value.hint
 
 
 def test_a_file_of_this_machine_is_built_and_pinned(

@@ -69,6 +69,13 @@ TOOLS = {
         Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", ("version",)),
         Tool("helm", "helm.sh/helm/v4/cmd/helm", ("version", "--short")),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", ("-v",)),
+        # Our main.go around Betterleaks' detector.
+        Tool(
+            "find-credentials",
+            ".",
+            family="betterleaks",
+            pin="github.com/betterleaks/betterleaks",
+        ),
     )
 }
 
@@ -161,6 +168,12 @@ def at_hand(repository: Repository, name: str) -> Path | None:
             return None
         files.write(program.with_suffix(".pin"), fingerprint(repository, name))
     return program
+
+
+def at_hand(repository: Repository, name: str) -> Path | None:
+    """The program if it takes no build: it is there, or in the user's cache."""
+    cached = user_cache.folder() / _cache_name(repository, name)
+    return find(repository, name) if is_built(repository, name) or cached.exists() else None
 
 
 def is_built(repository: Repository, name: str) -> bool:

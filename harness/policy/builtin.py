@@ -4,6 +4,14 @@ from harness.policy.rule import Rule, declare
 
 _RULES = (
     (
+        "secrets/in-text",
+        "a credential in a manifest, a setting, a note or code is in every clone forever",
+        (
+            "revoke it now, put its successor into an encrypted Secret (docs/secrets.md); if it "
+            "is none, exceptions.yaml names the file with the reason"
+        ),
+    ),
+    (
         "render/kustomize",
         "kustomize-controller would stop here; rules skip an environment that does not render",
         "repair what kustomize names; `harness render --env ENV` shows the result",
@@ -124,6 +132,7 @@ _RULES = (
 _LIKE = {
     "schema/invalid": ("kubeconform, which does it here",),
     "schema/none": ("kubeconform, which does it here",),
+    "secrets/in-text": ("betterleaks, which does it here",),
     "yaml/unreadable": ("yamllint",),
     "yaml/tab": ("yamllint",),
     "yaml/duplicate-key": ("yamllint key-duplicates",),

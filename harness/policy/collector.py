@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from harness.core.errors import HarnessError
 from harness.core.fix import NOTHING
 from harness.core.problem import Problem
-from harness.policy import exceptions, repair, source_files
+from harness.policy import credentials, exceptions, repair, source_files
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
@@ -31,6 +31,7 @@ class FindingCollector:
     environments_by_problem: dict[Problem, list[str]] = field(default_factory=dict)
     unset: dict[UnsetValue, None] = field(default_factory=dict)
     not_validated: int = 0
+    not_run: list[str] = field(default_factory=list)
 
     def add(self, problem: Problem, environment: str = "") -> None:
         """Add a problem; empty is the environment of what concerns no single one."""
@@ -100,6 +101,23 @@ class FindingCollector:
             if not known:
                 self.add(reported, str(environment))
 
+    def collect_credentials(self, problems: Iterable[Problem] | None) -> None:
+        """What the scanner found, once: a Secret that a rule has seen rendered is said by it.
+
+        Args:
+            problems: the scanner's; None where it could not run.
+        """
+        if problems is None:
+            self.not_run.append(credentials.NOT_SCANNED)
+        reported = {
+            each.location.path
+            for each in self.environments_by_problem
+            if each.rule == credentials.ENCRYPTED
+        }
+        for problem in problems or ():
+            if problem.location.path not in reported:
+                self.add(problem)
+
     def report(
         self,
         *,
@@ -134,6 +152,7 @@ class FindingCollector:
             rules=tuple(self.known.values()),
             not_validated=self.not_validated,
             seconds=time.monotonic() - started,
+            not_run=tuple(self.not_run),
         )
 
     def _findings(self) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from harness.core.errors import HarnessError
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
-from harness.policy import builtin, rules
+from harness.policy import builtin, credentials, rules
 from harness.policy.collector import FindingCollector
 from harness.policy.project import Project
 from harness.policy.report import Report
@@ -63,6 +63,7 @@ def check(
         # Of a commit that was laid out what runs now is not the question.
         pins = [] if repository.laid_out_from else names
         pinning = [pool.submit(renderer.live, name) for name in pins]
+        scan = pool.submit(credentials.find, repository)
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live = [each for each in (future.result() for future in pinning) if each]
@@ -78,6 +79,7 @@ def check(
             collector.add(problem, environment)
         running = replaced.result() | {each.name: each for each in live}
         collector.collect_refusals([(each, running.get(name)) for name, each in candidates.items()])
+        collector.collect_credentials(scan.result())
     renderer.cache.prune()
     return collector.report(
         strict=strict,

@@ -32,6 +32,7 @@ class Report:
         seconds: how long it took.
         not_validated: how many objects the API server's own code was not asked about, since
             nobody has built it here.
+        not_run: what could not be looked at on this machine, each with what it takes.
     """
 
     findings: tuple[Finding, ...]
@@ -41,6 +42,7 @@ class Report:
     rules: tuple[Rule, ...]
     seconds: float
     not_validated: int = 0
+    not_run: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -71,6 +73,7 @@ def as_text(report: Report) -> str:
         lines.append("\nnot rendered (exceptions.yaml says why):")
         names = sorted({each.finding.object for each in not_rendered})
         lines += [f"  {name}" for name in names]
+    lines += [f"\n! {each}" for each in report.not_run]
     return "\n".join([*lines, "", summary(report)]).lstrip("\n")
 
 
@@ -86,6 +89,7 @@ def summary(report: Report) -> str:
         f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
         f"{len(report.unset)} values UNSET",
         *_not_validated(report),
+        *([f"{len(report.not_run)} not run"] if report.not_run else []),
         f"{report.seconds:.2f} s",
     ]
     return " · ".join(parts)
@@ -105,6 +109,7 @@ def as_json(report: Report) -> str:
             "environments": dict(report.objects),
             "rules": len(report.rules),
             "not_validated": report.not_validated,
+            "not_run": list(report.not_run),
             "findings": [_finding(each) for each in report.findings],
             "excused": [
                 {

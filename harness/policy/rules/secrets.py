@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import KeyPath, dig, items, mapping, text
+from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Severity
 from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS, pod
@@ -12,13 +12,6 @@ from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
-_CREDENTIAL = re.compile(
-    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS access key
-    r"|\bgh[pousr]_[0-9A-Za-z]{36}"  # GitHub token
-    r"|\bgithub_pat_[0-9A-Za-z_]{22}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # JSON web token
-)
 # In a patch, as JSON 6902 or as what is merged.
 _DECRYPTS = re.compile(r"\bdecryption:?\s+(value:\s*)?\{?\s*provider: sops\b")
 _NAMES = re.compile(r"(?i)(password|passwd|secret[_-]?key|access[_-]?key|api[_-]?key|token)$")
@@ -83,31 +76,6 @@ def _instance_without_decryption(environment: Environment) -> Object | None:
         for patch in patches
     )
     return None if patched else instance
-
-
-@rule(
-    "secrets/in-text",
-    why="a credential in a manifest, a value or a setting is in every clone forever",
-    fix="revoke it now, then put the new one into an encrypted Secret",
-    references=("NSA/CISA C-0012",),
-    like=("gitleaks",),
-)
-def in_text(environment: Environment) -> Iterator[Problem]:
-    for item in environment.objects:
-        for path, value in _texts(item.value, ()):
-            if _CREDENTIAL.search(value):
-                yield problem(item, "holds what looks like a credential", *path)
-
-
-def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, below in value.items():
-            yield from _texts(below, (*path, key))
-    elif isinstance(value, list):
-        for index, below in enumerate(value):
-            yield from _texts(below, (*path, index))
 
 
 @rule(

@@ -170,12 +170,6 @@ def at_hand(repository: Repository, name: str) -> Path | None:
     return program
 
 
-def at_hand(repository: Repository, name: str) -> Path | None:
-    """The program if it takes no build: it is there, or in the user's cache."""
-    cached = user_cache.folder() / _cache_name(repository, name)
-    return find(repository, name) if is_built(repository, name) or cached.exists() else None
-
-
 def is_built(repository: Repository, name: str) -> bool:
     """Whether the program is there, as its pin says now."""
     program = repository.build / "tools" / "bin" / name

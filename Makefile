@@ -162,6 +162,10 @@ snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
 instance-types: $(SETUP) ## records EC2's instance types, from the list that moto ships
 	$(VENV)/bin/python -m harness.policy.instance_record
 
+.PHONY: chart-records
+chart-records: $(SETUP) ## records which values the third-party charts take that `harness tools` has fetched
+	$(VENV)/bin/python -m harness.policy.record_charts
+
 .PHONY: generate
 generate: $(SETUP) ## the chart's schema, README and version
 	$(HARNESS) generate

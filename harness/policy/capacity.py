@@ -65,12 +65,11 @@ def shortages(cluster: eks.Cluster) -> Iterator[Shortage]:
     asking = list(demands(cluster))
     daemons = [each for each in asking if each.every_node]
     rooms = {group.name: _room(group, daemons) for group in cluster.groups if _is_judged(group)}
-    grows = _has_autoscaler(cluster.environment)
     nodes = [
         _Node(group, dict(rooms[group.name]))
         for group in cluster.groups
         if group.name in rooms
-        for _ in range(group.most if grows else group.nodes)
+        for _ in range(node_count(cluster.environment, group))
     ]
     judged = [each for each in asking if not each.every_node and _may_wait(cluster, each)]
     judged.sort(key=lambda each: (each.needs.get(GPUS, 0), each.needs[MEMORY]), reverse=True)
@@ -160,11 +159,12 @@ def suitable(shortage: Shortage) -> InstanceType | None:
     return None
 
 
-def _has_autoscaler(environment: Environment) -> bool:
-    """Whether the cluster autoscaler is there, which grows node groups up to maxSize."""
+def node_count(environment: Environment, group: eks.NodeGroup) -> int:
+    """How many nodes a group has: up to maxSize, where the cluster autoscaler grows it."""
     charts = map(chart, environment.of("HelmRelease"))
     images = (text(each.value, "image") for pod in pods(environment) for each in pod.containers)
-    return any("cluster-autoscaler" in each for each in (*charts, *images))
+    grows = any("cluster-autoscaler" in each for each in (*charts, *images))
+    return group.most if grows else group.nodes
 
 
 def made_to_order(environment: Environment, spec: Value) -> bool:

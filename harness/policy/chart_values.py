@@ -22,7 +22,7 @@ def unread(tree: Tree, chart: str, values: Value) -> Iterator[KeyPath]:
     templates = [file for file in files if "/templates/" in file]
     # Each environment and each release asks about the same chart.
     read = tree.remember(
-        f"values that {chart} reads", lambda: set(_references(map(tree.text, templates)))
+        f"values that {chart} reads", lambda: set(references(map(tree.text, templates)))
     )
     others = {"global", *_dependencies(tree, chart, files)}
     for path in _leaves(values):
@@ -32,7 +32,8 @@ def unread(tree: Tree, chart: str, values: Value) -> Iterator[KeyPath]:
             yield path
 
 
-def _references(templates: Iterable[str]) -> Iterator[tuple[str, ...]]:
+def references(templates: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """The paths of values that templates read; empty for one that reads all of them."""
     for template in templates:
         content = template
         for name, path in _ALIAS.findall(template):

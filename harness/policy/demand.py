@@ -1,11 +1,12 @@
 """What the pods of an environment ask of its nodes: what is rendered here, and the others."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from harness.core.values import Value, dig, items, mapping, text
 from harness.policy import eks
+from harness.policy.chart_record import ChartPods, of_release
 from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS
 from harness.policy.pods import Container, Pod, pods
 from harness.policy.quantity import quantity
@@ -49,6 +50,7 @@ class Demand:
         needs: what one of them takes.
         count: how many there are at once, those that surge included.
         every_node: whether there is one on each node instead.
+        guarded: whether a PodDisruptionBudget lets only some of them go at once.
         pod: the template, where it is rendered here.
     """
 
@@ -57,6 +59,7 @@ class Demand:
     needs: Needs
     count: int = 1
     every_node: bool = False
+    guarded: bool = False
     pod: Pod | None = field(default=None, compare=False)
 
 
@@ -74,6 +77,10 @@ def demands(cluster: eks.Cluster) -> Iterator[Demand]:
             yield _other(component, {}, requested, 1)
     for proxy in environment.of("EnvoyProxy"):
         yield _proxies(proxy)
+    for release in environment.of("HelmRelease"):
+        if record := of_release(cluster.repository, environment, release):
+            for each in record.pods:
+                yield _of_chart(each, record.values(release))
 
 
 def _demand_of(environment: Environment, subject: Pod) -> Demand:
@@ -83,8 +90,8 @@ def _demand_of(environment: Environment, subject: Pod) -> Demand:
         subject.spec,
         needs(subject),
         rolling.replicas + rolling.surge,
-        subject.owner.kind == "DaemonSet",
-        subject,
+        every_node=subject.owner.kind == "DaemonSet",
+        pod=subject,
     )
 
 
@@ -122,6 +129,20 @@ def _other(name: str, spec: Value, requested: Value, count: int) -> Demand:
     return Demand(name, spec, {**taken, PODS: Fraction(1)}, count, every_node=not count)
 
 
+def _of_chart(recorded: ChartPods, values: Value) -> Demand:
+    """What a third-party chart makes, as its record says: the same with the chart and without."""
+    replicas = dig(values, *recorded.replicas) if recorded.replicas else 0
+    resources = mapping(values, *recorded.resources)
+    requested = {**mapping(resources, "limits"), **mapping(resources, "requests")}
+    placement = mapping(values, *recorded.placement)
+    spec = {key: placement[key] for key in ("nodeSelector", "tolerations") if key in placement}
+    on_gpus = _ON_GPUS if recorded.on_gpus else {}
+    count = replicas if isinstance(replicas, int) else 1
+    budget = mapping(values, *recorded.budget) if recorded.budget else {}
+    pods_of_it = _other(recorded.name, {**on_gpus, **spec}, requested, count)
+    return replace(pods_of_it, guarded=budget.get("enabled", bool(budget)) is True)
+
+
 def _proxies(proxy: Object) -> Demand:
     """What Envoy Gateway makes of an EnvoyProxy."""
     kubernetes = mapping(proxy.value, "spec", "provider", "kubernetes")
@@ -129,4 +150,5 @@ def _proxies(proxy: Object) -> Demand:
     requested = {**_PROXY, **mapping(deployment, "container", "resources", "requests")}
     most = dig(kubernetes, "envoyHpa", "maxReplicas") or dig(deployment, "replicas") or 1
     count = most if isinstance(most, int) else 1
-    return _other(f"{proxy}'s proxies", mapping(deployment, "pod"), requested, max(1, count))
+    proxies = _other(f"{proxy}'s proxies", mapping(deployment, "pod"), requested, max(1, count))
+    return replace(proxies, guarded="envoyPDB" in kubernetes)

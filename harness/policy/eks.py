@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.core.problem import Problem
+from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.policy import instances
@@ -193,6 +194,7 @@ class NodeGroup:
 class Cluster:
     """The ClusterConfig of an environment."""
 
+    repository: Repository
     environment: Environment
     document: Document
 
@@ -238,7 +240,7 @@ def clusters(project: Project) -> Iterator[Cluster]:
     """The ClusterConfig of every environment that has one; local has none."""
     for environment in project.environments.values():
         for document in project.documents(f"clusters/{environment.name}/eksctl.yaml"):
-            yield Cluster(environment, document)
+            yield Cluster(project.repository, environment, document)
 
 
 def tolerates(entry: object, taint: object) -> bool:

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items, text
+from harness.core.values import Value, dig, items, mapping, text
+from harness.policy.chart_record import of_release
 from harness.policy.pods import pod, pods, selects, selects_older
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
@@ -45,12 +46,63 @@ def budget(environment: Environment) -> Iterator[Problem]:
             if value is not None and subjects and not 0 < evictable < max(total, 2):
                 message = f"{key} {value} of {total} protects nothing, or everything"
                 yield problem(pdb, message, "spec", key)
+    yield from _budgets_of_proxies(environment)
     for owner in environment.of("Deployment", "StatefulSet"):
         if not guarded[str(owner)]:
             yield problem(owner, "no PodDisruptionBudget selects its pods", "spec")
         if guarded[str(owner)] > 1:
             message = "several PodDisruptionBudgets select its pods: none is ever evicted"
             yield problem(owner, message, "spec")
+
+
+def _budgets_of_proxies(environment: Environment) -> Iterator[Problem]:
+    """The budgets that Envoy Gateway makes of an EnvoyProxy."""
+    for proxy in environment.of("EnvoyProxy"):
+        where = ("spec", "provider", "kubernetes")
+        count = proxy.dig(*where, "envoyHpa", "minReplicas") or proxy.dig(
+            *where, "envoyDeployment", "replicas"
+        )
+        pods_of_it = count if isinstance(count, int) else 1
+        key = never_evicted(mapping(proxy.value, *where, "envoyPDB"), pods_of_it)
+        if key:
+            message = f"{key} lets none of {_pods(pods_of_it)} go: no drain ends"
+            yield problem(proxy, message, *where, "envoyPDB", key)
+
+
+@rule(
+    "availability/chart-budget",
+    why="a budget that lets no pod go blocks every drain: a node's update fails after 15 minutes",
+    fix="run more replicas than minAvailable, or let maxUnavailable be at least 1",
+)
+def chart_budget(project: Project) -> Iterator[Problem]:
+    for environment in project.environments.values():
+        for release in environment.of("HelmRelease"):
+            record = of_release(project.repository, environment, release)
+            for each in record.pods if record else ():
+                values = record.values(release) if record else {}
+                count = dig(values, *each.replicas)
+                budget = mapping(values, *each.budget) if each.budget else {}
+                replicas = count if isinstance(count, int) else 1
+                key = never_evicted(budget, replicas)
+                if key and budget.get("enabled") is not False:
+                    message = f"{each.name}: {key} lets none of {_pods(replicas)} go: no drain ends"
+                    few = release.dig("spec", "values", *each.replicas) is not None
+                    path = each.replicas if few else (*each.budget, key)
+                    yield problem(release, message, "spec", "values", *path)
+
+
+def never_evicted(budget: Value, count: int) -> str:
+    """The key of a budget by which none of ``count`` pods may go; empty if one may."""
+    least, most = budget.get("minAvailable"), budget.get("maxUnavailable")
+    if least is not None and math.ceil(share(least, count)) >= count:
+        return "minAvailable"
+    if most is not None and math.ceil(share(most, count)) <= 0:
+        return "maxUnavailable"
+    return ""
+
+
+def _pods(count: int) -> str:
+    return f"{count} pod{'s' if count != 1 else ''}"
 
 
 @rule(

@@ -7,8 +7,8 @@ from fractions import Fraction
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
 from harness.policy import eks, instances
-from harness.policy.capacity import Shortage, shortages, suitable
-from harness.policy.demand import request
+from harness.policy.capacity import Shortage, node_count, shortages, suitable
+from harness.policy.demand import demands, request
 from harness.policy.finding import Severity
 from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS
 from harness.policy.pods import Pod
@@ -102,6 +102,29 @@ def nodes_hold_pods(project: Project) -> Iterator[Problem]:
             of_groups.setdefault(short.group.name, []).append(short)
         for shorts in of_groups.values():
             yield _full(shorts)
+
+
+@rule(
+    "capacity/drains-end",
+    why="of pods that a budget guards one goes when their node is drained and waits for another "
+    "node; the next is not let go before that, so the drain never ends",
+    fix="two nodes at least: minSize and desiredCapacity 2 in clusters/<env>/eksctl.yaml",
+)
+def drains_end(project: Project) -> Iterator[Problem]:
+    for cluster in eks.clusters(project):
+        guarded = [each for each in demands(cluster) if each.guarded and each.count > 1]
+        groups = list(cluster.groups)
+        for group in groups:
+            stuck = [
+                each.name
+                for each in guarded
+                if [other.name for other in groups if other.holds(each.spec)] == [group.name]
+            ]
+            if stuck and node_count(cluster.environment, group) == 1:
+                message = (
+                    f"pods of {' and '.join(stuck)} can go nowhere when its one node is drained"
+                )
+                yield group.problem(message, "desiredCapacity")
 
 
 def _full(shorts: list[Shortage]) -> Problem:

@@ -1,0 +1,104 @@
+"""Third-party charts: what a release says is what its chart reads, at the version that it pins.
+
+It is held against what is recorded of the chart (harness.policy.chart_record), so that a machine
+that could not fetch the chart reports the same (docs/decisions/0010-charts-of-the-network.md).
+"""
+
+from collections.abc import Iterator, Mapping
+
+from harness.core.problem import Problem
+from harness.core.values import KeyPath, Value, dig, mapping
+from harness.policy.chart_record import FOLDER, ChartRecord, misfits, of_release, published
+from harness.policy.finding import Severity
+from harness.policy.project import Project
+from harness.policy.quantity import quantity
+from harness.policy.rule import problem, rule
+from harness.render.objects import Object
+
+_VALUES = ("spec", "values")
+
+
+@rule(
+    "helm/values-known",
+    why="a chart ignores a value that it does not know, without a word: who sets it believes that "
+    "it holds",
+    fix="correct the key: what the chart's version takes is recorded in tools/charts",
+)
+def values_known(project: Project) -> Iterator[Problem]:
+    for release, record, version in _releases(project):
+        if record and record.is_of(version or record.version):
+            for path, why in misfits(record.keys, mapping(release.value, *_VALUES)):
+                name = ".".join(map(str, path))
+                yield problem(release, f"{name} {why} ({record.chart})", *_VALUES, *path)
+
+
+@rule(
+    "helm/values-recorded",
+    why="what is recorded of a chart says which values it takes; of another version, or without a "
+    "record, a misspelt one is not seen",
+    fix="`harness tools`, which fetches the chart, then `make chart-records`",
+    severity=Severity.WARNING,
+)
+def values_recorded(project: Project) -> Iterator[Problem]:
+    for release, record, version in _releases(project):
+        where = "chart" if release.dig("spec", "chart") else "chartRef"
+        if not record:
+            message = f"nothing in {FOLDER} says which values its chart takes"
+            yield problem(release, message, "spec", where)
+        elif version and not record.is_of(version):
+            unknown = [
+                ".".join(map(str, path))
+                for path, _ in misfits(record.keys, mapping(release.value, *_VALUES))
+            ]
+            hint = f"; {', '.join(unknown)} is not among its keys" if unknown else ""
+            message = f"the recorded keys of {record.chart} are of {record.version}, not {version}"
+            yield problem(release, message + hint, "spec", where)
+
+
+def _releases(project: Project) -> Iterator[tuple[Object, ChartRecord | None, str]]:
+    """Every release of a third-party chart, with what is recorded of the chart, and its version."""
+    for environment in project.environments.values():
+        for release in environment.of("HelmRelease"):
+            chart, version = published(environment, release)
+            if chart:
+                yield release, of_release(project.repository, environment, release), version
+
+
+@rule(
+    "helm/values-resources",
+    why="the API server refuses a container whose limit is below its request: the release is "
+    "installed, and none of its pods comes",
+    fix="raise the limit, or lower the request; what the chart sets itself holds where the values "
+    "are silent (null takes it out)",
+)
+def values_resources(project: Project) -> Iterator[Problem]:
+    for environment in project.environments.values():
+        for release in environment.of("HelmRelease"):
+            if published(environment, release)[0]:
+                record = of_release(project.repository, environment, release)
+                values = record.values(release) if record else mapping(release.value, *_VALUES)
+                yield from _contradictions(release, values)
+
+
+def _contradictions(release: Object, values: Value) -> Iterator[Problem]:
+    for path, resources in _resources(values, ()):
+        for name, limit in mapping(resources, "limits").items():
+            most, least = quantity(limit), quantity(dig(resources, "requests", name))
+            if most is not None and least is not None and most < least:
+                requested = dig(resources, "requests", name)
+                message = f"requests {requested} of {name}, but its limit is {limit}"
+                by_release = release.dig(*_VALUES, *path, "limits", name) is not None
+                kind = "limits" if by_release else "requests"
+                yield problem(release, message, *_VALUES, *path, kind, str(name))
+
+
+def _resources(values: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    """Every map among values that says requests and limits, and its path."""
+    if isinstance(values, Mapping):
+        if {"requests", "limits"} <= values.keys():
+            yield path, values
+        for key, below in values.items():
+            yield from _resources(below, (*path, str(key)))
+    elif isinstance(values, list):
+        for index, below in enumerate(values):
+            yield from _resources(below, (*path, index))

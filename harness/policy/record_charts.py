@@ -45,7 +45,8 @@ def record(folder: Path, source: str, digest: str, former: Value) -> Tree:
     if schema.is_file():
         content = json.loads(schema.read_text())
         tree = _add(tree, _of_schema(content, content))
-    templates = [path.read_text() for path in sorted((folder / "templates").rglob("*.*"))]
+    paths = sorted(path for path in (folder / "templates").rglob("*.*") if path.is_file())
+    templates = [path.read_text() for path in paths]
     for path in references(templates):
         _reach(tree, path)
     for path in set(references(map(_read_whole, templates))):

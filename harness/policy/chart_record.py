@@ -74,7 +74,7 @@ class ChartRecord:
         return merge(self.defaults, mapping(release.value, "spec", "values"))
 
 
-def published(environment: Environment, release: Object) -> tuple[str, str]:
+def chart_and_version(environment: Environment, release: Object) -> tuple[str, str]:
     """The name and the version of a third-party chart; empty of one that is ours.
 
     The version is empty too where only a digest, or a range, names it.
@@ -95,7 +95,7 @@ def of_release(
     repository: Repository, environment: Environment, release: Object
 ) -> ChartRecord | None:
     """The record of a release's chart, whichever version it is of; None where there is none."""
-    name, _ = published(environment, release)
+    name, _ = chart_and_version(environment, release)
     return load(repository, name) if name else None
 
 

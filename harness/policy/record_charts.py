@@ -158,7 +158,7 @@ def _defaults(values: Value, pods: list[object]) -> Tree:
     return defaults
 
 
-def _fetched(repository: Repository) -> Iterator[tuple[Path, str]]:
+def _cached_charts(repository: Repository) -> Iterator[tuple[Path, str]]:
     renderer = Renderer(repository)
     environments = [renderer.candidate(name) for name in renderer.environments()]
     for chart in dict.fromkeys(each for one in environments for each in one.remote_charts):
@@ -180,7 +180,7 @@ def main(arguments: list[str]) -> None:
     if arguments:
         _write(repository, Path(arguments[0]), arguments[1])
         return
-    for archive, source in _fetched(repository):
+    for archive, source in _cached_charts(repository):
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
         with tempfile.TemporaryDirectory() as scratch, tarfile.open(archive) as packed:
             packed.extractall(scratch, filter="data")

@@ -113,6 +113,7 @@ def nodes_hold_pods(project: Project) -> Iterator[Problem]:
 def drains_end(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
         guarded = [each for each in demands(cluster) if each.guarded and each.count > 1]
+        full = {short.group.name for short in shortages(cluster)}  # capacity/nodes-hold-pods
         groups = list(cluster.groups)
         for group in groups:
             stuck = [
@@ -120,7 +121,7 @@ def drains_end(project: Project) -> Iterator[Problem]:
                 for each in guarded
                 if [other.name for other in groups if other.holds(each.spec)] == [group.name]
             ]
-            if stuck and node_count(cluster.environment, group) == 1:
+            if stuck and group.name not in full and node_count(cluster.environment, group) == 1:
                 message = (
                     f"pods of {' and '.join(stuck)} can go nowhere when its one node is drained"
                 )
@@ -141,7 +142,9 @@ def _full(shorts: list[Shortage]) -> Problem:
     if len(shorts) == 1 and first.demand.pod:
         owner = first.demand.pod.owner
         return problem(owner, message, *number_of_pods(owner))
-    return first.group.problem(message, *next(iter(first.group.instances)))
+    one = node_count(first.group.cluster.environment, first.group) == 1
+    where = ("desiredCapacity",) if one else next(iter(first.group.instances))
+    return first.group.problem(message, *where)
 
 
 def amount(resource: str, size: Fraction) -> str:

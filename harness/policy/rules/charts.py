@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.core.problem import Problem
 from harness.core.values import KeyPath, Value, dig, mapping
-from harness.policy.chart_record import FOLDER, ChartRecord, misfits, of_release, published
+from harness.policy.chart_record import FOLDER, ChartRecord, chart_and_version, misfits, of_release
 from harness.policy.finding import Severity
 from harness.policy.project import Project
 from harness.policy.quantity import quantity
@@ -59,7 +59,7 @@ def _releases(project: Project) -> Iterator[tuple[Object, ChartRecord | None, st
     """Every release of a third-party chart, with what is recorded of the chart, and its version."""
     for environment in project.environments.values():
         for release in environment.of("HelmRelease"):
-            chart, version = published(environment, release)
+            chart, version = chart_and_version(environment, release)
             if chart:
                 yield release, of_release(project.repository, environment, release), version
 
@@ -74,7 +74,7 @@ def _releases(project: Project) -> Iterator[tuple[Object, ChartRecord | None, st
 def values_resources(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
         for release in environment.of("HelmRelease"):
-            if published(environment, release)[0]:
+            if chart_and_version(environment, release)[0]:
                 record = of_release(project.repository, environment, release)
                 values = record.values(release) if record else mapping(release.value, *_VALUES)
                 yield from _contradictions(release, values)

@@ -73,19 +73,21 @@ class Fix:
     """Edits, and the commands to run after them.
 
     Attributes:
+        advice: what a person has to do, where that is not said by the rule, and no edit does it.
         possible: False where a part of it is at no place that can be edited; such a fix is false,
             as an empty one is, and whatever it is added to becomes so: half a fix is none.
     """
 
     edits: tuple[Edit, ...] = ()
     commands: tuple[tuple[str, ...], ...] = ()
+    advice: str = ""
     possible: bool = True
 
     def __add__(self, other: "Fix") -> "Fix":
         edits = [each for each in other.edits if each not in self.edits]
         commands = dict.fromkeys((*self.commands, *other.commands))
         possible = self.possible and other.possible
-        return Fix((*self.edits, *edits), tuple(commands), possible)
+        return Fix((*self.edits, *edits), tuple(commands), self.advice or other.advice, possible)
 
     def __bool__(self) -> bool:
         return self.possible and bool(self.edits or self.commands)
@@ -93,7 +95,8 @@ class Fix:
     def __str__(self) -> str:
         commands = " and ".join(f"`{shlex.join(command)}`" for command in self.commands)
         edits = ", ".join(map(str, self.edits))
-        return ", then ".join(filter(None, (edits, commands and f"run {commands}")))
+        parts = (edits, commands and f"run {commands}") if self else ()
+        return ", then ".join(filter(None, parts)) or self.advice
 
     @property
     def row(self) -> dict[str, object]:
@@ -101,14 +104,15 @@ class Fix:
         return {
             "edits": [each.row for each in self.edits],
             "commands": [list(each) for each in self.commands],
-        }
+        } | ({"advice": self.advice} if self.advice else {})
 
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> Self:
         """The fix that a cache has kept."""
         edits = cast("list[Mapping[str, object]]", row["edits"])
         commands = cast("list[list[str]]", row["commands"])
-        return cls(tuple(map(Edit.from_row, edits)), tuple(map(tuple, commands)))
+        advice = str(row.get("advice", ""))
+        return cls(tuple(map(Edit.from_row, edits)), tuple(map(tuple, commands)), advice)
 
 
 NOTHING = Fix()
@@ -124,6 +128,11 @@ def set_at(location: Location, to: object) -> Fix:
     if location.field is None:
         return Fix(possible=False)
     return Fix((Edit(location.path, location.field, to),))
+
+
+def advise(advice: str) -> Fix:
+    """A fix in words: what a person has to do."""
+    return Fix(advice=advice)
 
 
 def run(*words: str) -> Fix:

@@ -38,7 +38,7 @@ class Problem:
     @property
     def row(self) -> Row:
         """The same for a cache."""
-        at, fix = self.location, self.fix or NOTHING
+        at, fix = self.location, self.fix if self.fix.possible else NOTHING
         return (self.message, str(at.path), at.line, self.object, self.rule, fix.row)
 
     @classmethod

@@ -98,6 +98,30 @@ def parse(text: str, path: Path) -> list[Document]:
     return [_Builder(path).document(node, YamlPath((), index)) for index, node in enumerate(nodes)]
 
 
+def parse_block(source: str, at: Location) -> list[Document]:
+    """YAML written as a block of text in another YAML file; none where it cannot be read.
+
+    Args:
+        source: the text.
+        at: the place of the key that holds it: lines are counted in the file around it.
+    """
+    try:
+        documents = parse(source, at.path)
+    except InputError:
+        return []
+    first = at.line or 0
+    start = at.field and dataclasses.replace(at.field, keys=(), block=at.field.keys)
+    return [
+        Document(
+            each.path,
+            each.value,
+            {keys: first + line for keys, line in each.lines.items()},
+            start if len(documents) == 1 else None,
+        )
+        for each in documents
+    ]
+
+
 def _character(text: str, mark: yaml.Mark) -> str:
     """The character at which the parser stopped; empty at the end of the text."""
     line = "".join(text.splitlines()[mark.line : mark.line + 1])

@@ -14,12 +14,12 @@ _RULES = (
     (
         "render/kustomize",
         "kustomize-controller would stop here; rules skip an environment that does not render",
-        "repair what kustomize names; `harness render --env ENV` shows the result",
+        "correct the line that is named; `harness render --env ENV` shows the result",
     ),
     (
         "render/helm",
         "helm-controller would stop here; rules skip an environment that does not render",
-        "repair the chart or the values that helm names",
+        "correct the line that is named; `harness render --env ENV` shows the result",
     ),
     (
         "render/variable",

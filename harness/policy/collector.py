@@ -1,14 +1,16 @@
 """Collects the problems of every source into findings, and the findings into a report."""
 
+import dataclasses
 import datetime
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.core.errors import HarnessError
-from harness.core.fix import NOTHING
+from harness.core.fix import advise
 from harness.core.problem import Problem
-from harness.policy import credentials, exceptions, repair, source_files
+from harness.policy import causes, credentials, exceptions, repair, source_files
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
@@ -35,6 +37,7 @@ class FindingCollector:
 
     def add(self, problem: Problem, environment: str = "") -> None:
         """Add a problem; empty is the environment of what concerns no single one."""
+        problem = _in_repository(problem, self.renderer.repository.root)
         environments = self.environments_by_problem.setdefault(problem, [])
         if environment and environment not in environments:
             environments.append(environment)
@@ -143,7 +146,9 @@ class FindingCollector:
         if all(each.is_complete for each in environments):
             unused = [each for each in result.unused if not _needed_elsewhere(each, environments)]
             stale += _as_problems(unused, "exceptions/unused")
-        findings = [*result.findings, *(self._finding(each, []) for each in stale)]
+        first = {each.id for each in self.known.values() if each.first}
+        findings = causes.causes(result.findings, first)
+        findings += (self._finding(each, []) for each in stale)
         return Report(
             findings=tuple(sorted(findings, key=_order)),
             suppressed=tuple(result.suppressed),
@@ -161,11 +166,11 @@ class FindingCollector:
 
     def _finding(self, problem: Problem, environments: list[str]) -> Finding:
         rule = self.known[problem.rule]
-        fix = repair.with_commands(problem.fix) if problem.fix else NOTHING
+        fix = repair.with_commands(problem.fix) if problem.fix else advise(problem.fix.advice)
         try:
             replacements = tuple(repair.replacements(self.renderer.repository.root, fix))
         except HarnessError:  # the file is written in a form that only a person can edit
-            fix, replacements = NOTHING, ()
+            fix, replacements = advise(problem.fix.advice), ()
         return Finding(
             rule.id,
             rule.severity,
@@ -177,6 +182,15 @@ class FindingCollector:
             fix,
             replacements,
         )
+
+
+def _in_repository(problem: Problem, root: Path) -> Problem:
+    """The same problem without the path of this machine's clone, in its location and its text."""
+    at = problem.location
+    if at.path.is_relative_to(root):
+        at = dataclasses.replace(at, path=at.path.relative_to(root))
+    message = problem.message.replace(f"{root}/", "")
+    return dataclasses.replace(problem, location=at, message=message)
 
 
 def _as_problems(suppressions: Iterable[Suppression], rule: str) -> Iterator[Problem]:

@@ -45,6 +45,8 @@ class Rule:
         references: the published rules that it implements.
         kinds: the kinds of object that it looks at; every kind when empty.
         like: the checks of other tools that look at the same (decision 8 says why it is kept).
+        first: whether its findings explain whatever else an environment has: until they are gone,
+            nothing else is said about it.
         scope: what it is called with.
         evaluate: the rule itself; None for what the engine itself reports.
     """
@@ -58,6 +60,7 @@ class Rule:
     scope: type = Object
     evaluate: Callable[..., Iterator[Problem]] | None = None
     like: tuple[str, ...] = ()
+    first: bool = False
 
 
 REGISTRY: dict[str, Rule] = {}
@@ -72,6 +75,7 @@ def rule(
     references: tuple[str, ...] = (),
     kinds: tuple[str, ...] = (),
     like: tuple[str, ...] = (),
+    first: bool = False,
 ) -> Callable[[Evaluate[Subject]], Evaluate[Subject]]:
     """Register the decorated generator as a rule."""
 
@@ -79,7 +83,9 @@ def rule(
         hints = get_type_hints(evaluate)
         hints.pop("return")
         (scope,) = hints.values()
-        declare(Rule(identifier, why, fix, severity, references, kinds, scope, evaluate, like))
+        declare(
+            Rule(identifier, why, fix, severity, references, kinds, scope, evaluate, like, first)
+        )
         return evaluate
 
     return register

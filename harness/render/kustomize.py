@@ -29,6 +29,10 @@ _ORIGIN = "config.kubernetes.io/origin"
 _SECONDS = 8  # a build takes 0.1 s; a stuck one must end inside the 10 s of a clear error
 
 
+class KustomizeError(InputError):
+    """kustomize does not build a folder; the message is its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltObject:
     """An object as kustomize built it.
@@ -84,7 +88,8 @@ def build(program: Path, tree: Tree, request: Build) -> list[list[object]]:
     """The objects of ``request`` as JSON-able lists, which ``read`` turns into ``BuiltObject``.
 
     Raises:
-        InputError: kustomize refuses it, takes longer than 8 s, or Flux would not substitute it.
+        KustomizeError: kustomize refuses it, or takes longer than 8 s.
+        InputError: Flux would not substitute it.
     """
     with tempfile.TemporaryDirectory(prefix="kustomize-") as scratch:
         folder = _stage(Path(scratch), tree, request)
@@ -94,9 +99,8 @@ def build(program: Path, tree: Tree, request: Build) -> list[list[object]]:
             output = command.run(argv, timeout=_SECONDS, env=tools.QUICK).stdout
         except command.CommandError as error:
             reason = error.message.partition("\n")[2] or error.message
-            raise InputError(
-                reason.replace(scratch + "/", "").removeprefix("Error: "), at=Path(request.folder)
-            ) from error
+            reason = reason.replace(f"{tree.root}/", "").replace(scratch + "/", "")
+            raise KustomizeError(reason.removeprefix("Error: "), at=Path(request.folder)) from error
     return [
         [with_common_metadata(value, request.spec), origin, missing]
         for value, origin, missing in _documents(output, request)

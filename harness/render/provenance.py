@@ -98,7 +98,10 @@ class FromKustomize:
                 yield from _operations(parsed, value, path)
 
     def _inline(self, parsed: Document, value: Value, path: KeyPath) -> Iterator[_Spot]:
-        """Patches written into a kustomization file, and what it generates."""
+        """Patches written into a kustomization file, its namespace, and what it generates."""
+        if path == ("metadata", "namespace") and "namespace" in mapping(parsed.value):
+            equal = text(parsed.value, "namespace") == dig(value, *path)
+            yield _Spot(len(path), equal, parsed.at(("namespace",)))
         yield from _patches(parsed, (), value, path)
         for index, generator in enumerate(items(parsed.value, "configMapGenerator")):
             if text(generator, "name") == stem(text(value, "metadata", "name")):
@@ -274,7 +277,7 @@ def _patches(parsed: Document, base: KeyPath, rendered: Value, path: KeyPath) ->
     """The patches at ``base`` of a document that are about an object."""
     for index, patch in enumerate(items(parsed.value, *base, "patches")):
         at = parsed.at((*base, "patches", index, "patch"))
-        for inner in _inline_documents(patch, at):
+        for inner in yamlfile.parse_block(text(patch, "patch"), at):
             if _same(inner.value, rendered):
                 yield _spot(inner, rendered, path)
             elif not _targets(mapping(patch, "target"), rendered):
@@ -339,26 +342,6 @@ def _generated_spot(parsed: Document, index: int, path: KeyPath) -> _Spot:
             if path[1] in (key, Path(name).name):
                 return _Spot(len(path), True, Location(parsed.path.parent / name, 1))
     return _Spot(0, False, parsed.at(("configMapGenerator", index)))
-
-
-def _inline_documents(patch: object, at: Location) -> list[Document]:
-    """A patch written as a block of text, its lines counted in the file around it."""
-    source = text(patch, "patch")
-    try:
-        documents = yamlfile.parse(source, at.path)
-    except InputError:
-        return []
-    first = at.line or 0
-    block = at.field and dataclasses.replace(at.field, keys=(), block=at.field.keys)
-    return [
-        Document(
-            each.path,
-            each.value,
-            {loc: first + line for loc, line in each.lines.items()},
-            block if len(documents) == 1 else None,
-        )
-        for each in documents
-    ]
 
 
 def _targets(target: Value, value: Value) -> bool:

@@ -19,12 +19,23 @@ from pathlib import Path
 
 from harness import tools
 from harness.core.errors import InputError, Location
-from harness.core.fix import NOTHING, set_at
+from harness.core.fix import NOTHING, REMOVED, advise, set_at
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, items, mapping, merge, text
-from harness.render import helm, kustomize, placeholders, post_renderer, rollout, site_forms
+from harness.core.yamlfile import Document
+from harness.render import (
+    helm,
+    kustomize,
+    kustomize_errors,
+    placeholders,
+    post_renderer,
+    rollout,
+    site_forms,
+)
 from harness.render.cache import Cache
+from harness.render.kustomization_files import flux_patches
+from harness.render.kustomize import KustomizeError
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
 from harness.render.remote_charts import FromRelease, RemoteChart, remote_chart
@@ -177,11 +188,15 @@ class _Render:
         try:
             return make()
         except InputError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            where = error.at if error.at and error.at.line else at
-            path = f"{error.at}: " if error.at and not error.at.line else ""
             rule = "render/unknown" if isinstance(error, UnsupportedError) else rule
-            self.faults.append(Problem(f"{path}{error.message}{hint}", where, who, rule))
+            # A whole folder is no place: who applies it is named then, and the folder in the text.
+            is_place = error.at and (error.at.line or error.at.path.suffix)
+            path = f"{error.at}: " if error.at and not is_place else ""
+            where = error.at if error.at and is_place else at
+            whole = Problem(f"{path}{error.message}", where, fix=advise(error.hint))
+            for each in error.problems or (whole,):
+                fault = dataclasses.replace(each, object=each.object or who, rule=rule)
+                self.faults.append(fault)
             return []
 
     def _root(self) -> list[Object]:
@@ -195,7 +210,9 @@ class _Render:
             flux.at("spec", "path"),
             str(flux),
             lambda: self._build_objects(
-                *self._build_request(flux), Owner(flux.kind, flux.namespace, flux.name)
+                *self._build_request(flux),
+                Owner(flux.kind, flux.namespace, flux.name),
+                functools.partial(flux_patches, flux),
             ),
         )
 
@@ -204,6 +221,8 @@ class _Render:
             raise InputError(f"{flux.api_version} is not read by Flux", at=flux.at("apiVersion"))
         tree = self._tree(flux, "spec", "sourceRef")
         folder = os.path.normpath(text(flux.value, "spec", "path"))
+        if not (tree.root / folder).is_dir():
+            raise kustomize_errors.no_folder(tree, flux, folder)
         tree.inside(folder)
         build = kustomize.Build(folder, mapping(flux.value, "spec"), self._variables(flux))
         return tree, build
@@ -212,7 +231,16 @@ class _Render:
         """The files behind a sourceRef: ``release`` is the tree that the environment pins."""
         kind, name = text(flux.value, *path, "kind"), text(flux.value, *path, "name")
         if not self._find(kind, flux.namespace, name):
-            raise InputError(f"{kind}/{name} not found", at=flux.at(*path, "name"))
+            others = {
+                each.namespace for each in self.objects if (each.kind, each.name) == (kind, name)
+            }
+            elsewhere = f"; it is in {', '.join(sorted(others))}" if others else ""
+            message = f"{kind}/{flux.namespace}/{name} not found{elsewhere}"
+            at = flux.at("metadata", "namespace") if others else flux.at(*path, "name")
+            fix = set_at(at, min(others)) if len(others) == 1 else NOTHING
+            if at.field and at.field.keys == ("namespace",):  # a kustomization file moved it
+                fix = set_at(at, REMOVED)
+            raise InputError.of([Problem(message, at, fix=fix)])
         if kind != _OURS:
             raise InputError(f"a {kind} cannot be read here", at=flux.at(*path, "kind"))
         return self.release if name == "release" else self.root
@@ -228,6 +256,10 @@ class _Render:
             if config_map is not None:
                 data = mapping(config_map.value, "data")
                 variables |= {key: str(value).replace("\n", "") for key, value in data.items()}
+                if not data:
+                    at = config_map.at("data")
+                    problem = Problem("has no data: Flux fills in nothing", at, str(config_map))
+                    raise InputError.of([problem])
             elif mapping(source).get("optional") is not True:
                 at = flux.at("spec", "postBuild", "substituteFrom", index)
                 raise InputError(f"{kind}/{name} not found", at=at)
@@ -235,7 +267,13 @@ class _Render:
         variables |= {key: str(value).replace("\n", "") for key, value in inline.items()}
         return variables or None
 
-    def _build_objects(self, tree: Tree, request: kustomize.Build, owner: Owner) -> list[Object]:
+    def _build_objects(
+        self,
+        tree: Tree,
+        request: kustomize.Build,
+        owner: Owner,
+        patches: Callable[[], list[Document]] = list,
+    ) -> list[Object]:
         closure = tree.closure(request.folder)
         self.files.update(closure)
         if owner != _ROOT:
@@ -245,13 +283,18 @@ class _Render:
         try:
             built = self.renderer.build(tree, request)
         except UnsupportedError as error:
-            error.at = _mention(tree, read, re.escape(error.quoted))
+            error.at = tree.mention(read, re.escape(error.quoted))
             raise
+        except KustomizeError as error:
+            problems = kustomize_errors.explain(
+                error.message, tree, closure, request.folder, patches()
+            )
+            raise InputError.of(problems) from error
         for each in built:
             trace = FromKustomize(tree, each.origin, read)
             objects.append(self._fill_placeholders(Object(each.value, owner, trace)))
             for name in each.missing:
-                at = _mention(tree, (each.origin, *read), rf"\$\{{#?{name}\b")
+                at = tree.mention((each.origin, *read), rf"\$\{{#?{name}\b")
                 message = f"${{{name}}} has no value: Flux makes it empty"
                 self.faults.append(Problem(message, at, str(objects[-1]), "render/variable"))
         return objects
@@ -372,15 +415,3 @@ def _by_dependency(flux: Iterable[Object]) -> list[Object]:
         return 1 + max(below, default=0)
 
     return sorted(named.values(), key=lambda each: depth(each.name, frozenset()))
-
-
-def _mention(tree: Tree, files: Iterable[str], pattern: str) -> Location:
-    """The first line that has a pattern."""
-    used = re.compile(pattern)
-    first = ""
-    for file in files:
-        first = first or file
-        for number, line in enumerate(tree.text(file).splitlines(), start=1):
-            if used.search(line):
-                return Location(Path(file), number)
-    return Location(Path(first))

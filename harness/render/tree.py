@@ -7,7 +7,7 @@ loop of links or a path out of the repository is an error with a name and not a 
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -131,6 +131,17 @@ class Tree:
         for path in paths:
             total.update(f"{path}\0{self._digest(path)}\n".encode())
         return total.hexdigest()
+
+    def mention(self, files: Iterable[str], pattern: str) -> Location:
+        """The first line of files that has a pattern; the first file if none has."""
+        used = re.compile(pattern)
+        first = ""
+        for file in files:
+            first = first or file
+            for number, line in enumerate(self.text(file).splitlines(), start=1):
+                if used.search(line):
+                    return Location(Path(file), number)
+        return Location(Path(first))
 
     def files(self, folder: str) -> tuple[str, ...]:
         """Every file below a folder, sorted; a file is itself.

@@ -52,7 +52,7 @@ def test_a_value_that_set_would_split_is_refused(miniature: Miniature) -> None:
     miniature.edit("apps/base/helmrelease.yaml", "      literal: true\n", "")
     (fault,) = miniature.render().faults
     assert fault.rule == "render/helm"
-    assert "literal: true" in fault.message
+    assert "literal: true" in str(fault.fix)
     assert str(fault.location) == "apps/base/helmrelease.yaml:18"
 
 
@@ -84,7 +84,7 @@ def test_a_variable_without_a_value_is_a_fault_at_its_line(miniature: Miniature)
 def test_a_missing_source_is_a_fault_at_the_reference(miniature: Miniature) -> None:
     miniature.edit("clusters/demo/apps.yaml", "    name: release\n", "    name: relaese\n")
     (fault,) = miniature.render().faults
-    assert "GitRepository/relaese not found" in fault.message
+    assert "GitRepository/flux-system/relaese not found" in fault.message
     assert str(fault.location) == "clusters/demo/apps.yaml:12"
 
 

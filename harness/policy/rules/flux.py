@@ -67,14 +67,21 @@ def source(environment: Environment) -> Iterator[Problem]:
     why="two Kustomizations that apply one folder undo each other, and prune what the other made",
     fix="give each Kustomization a folder of its own",
     references=("Flux audit: no overlapping paths",),
+    first=True,
 )
 def disjoint_paths(environment: Environment) -> Iterator[Problem]:
     flux = Graph(environment).kustomizations
     paths = {name: PurePosixPath(text(item.value, "spec", "path")) for name, item in flux.items()}
-    for name, path in paths.items():
-        for other, folder in paths.items():
-            if name != other and path.is_relative_to(folder):
-                yield problem(flux[name], f"lies in the folder of {other}", "spec", "path")
+    # Of two that apply one folder it belongs to the one that is called so.
+    order = sorted(paths, key=lambda name: (paths[name].name != name, len(paths[name].parts)))
+    for number, name in enumerate(order):
+        for other in order[:number]:
+            one, two = paths[name], paths[other]
+            if one.is_relative_to(two) or two.is_relative_to(one):
+                overlap = f"as {other} does" if one == two else f"and {other} applies {two}"
+                message = f"applies {one}, {overlap}"
+                yield problem(flux[name], message, "spec", "path")
+                break
 
 
 @rule(

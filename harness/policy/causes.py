@@ -1,0 +1,37 @@
+"""One finding for one cause: what only follows from another finding is left out.
+
+A file that cannot be read is said to be so once, not again for every tool that cannot read it. What
+is left out comes back with the next check if it has a cause of its own.
+"""
+
+from collections.abc import Collection, Sequence
+
+from harness.policy.finding import Finding
+
+UNREADABLE = {"yaml/unreadable", "yaml/tab", "yaml/duplicate-key"}
+RENDER = {"render/kustomize", "render/helm"}
+
+
+def causes(findings: Sequence[Finding], first: Collection[str]) -> list[Finding]:
+    """The findings that are no consequence of others.
+
+    Args:
+        findings: everything that no exception covers.
+        first: the rules after whose finding the others of an environment mean little: two
+            Kustomizations that apply one folder, say.
+    """
+    unreadable = {each.location.path for each in findings if each.rule in UNREADABLE}
+    invalid = {each.object for each in findings if each.rule == "schema/invalid"}
+    broken = {name for each in findings if each.rule in first for name in each.environments}
+
+    def is_consequence(finding: Finding) -> bool:
+        if finding.rule in UNREADABLE or finding.rule in first:
+            return False
+        if finding.location.path in unreadable:
+            return True
+        if finding.rule in RENDER and finding.object in invalid:
+            return True
+        # A finding of no environment may compare those that are broken.
+        return bool(broken) and set(finding.environments) <= broken
+
+    return [each for each in findings if not is_consequence(each)]

@@ -4,12 +4,14 @@ A file that cannot be read is said to be so once, not again for every tool that 
 is left out comes back with the next check if it has a cause of its own.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from harness.policy.finding import Finding
 
 UNREADABLE = {"yaml/unreadable", "yaml/tab", "yaml/duplicate-key"}
 RENDER = {"render/kustomize", "render/helm"}
+COMPARISONS = {"environments/proven-settings"}
+"""Rules that only say that two environments differ; another one may say what is wrong with it."""
 
 
 def causes(findings: Sequence[Finding], first: Collection[str]) -> list[Finding]:
@@ -24,7 +26,11 @@ def causes(findings: Sequence[Finding], first: Collection[str]) -> list[Finding]
     invalid = {each.object for each in findings if each.rule == "schema/invalid"}
     broken = {name for each in findings if each.rule in first for name in each.environments}
 
+    explained = {each.object for each in findings if each.rule not in COMPARISONS}
+
     def is_consequence(finding: Finding) -> bool:
+        if finding.rule in COMPARISONS and finding.object in explained:
+            return True
         if finding.rule in UNREADABLE or finding.rule in first:
             return False
         if finding.location.path in unreadable:
@@ -34,4 +40,16 @@ def causes(findings: Sequence[Finding], first: Collection[str]) -> list[Finding]
         # A finding of no environment may compare those that are broken.
         return bool(broken) and set(finding.environments) <= broken
 
-    return [each for each in findings if not is_consequence(each)]
+    return list(_merge(each for each in findings if not is_consequence(each)))
+
+
+def _merge(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Of what one rule says of one line in the same words, one: about the first object."""
+    merged: dict[tuple[str, ...], Finding] = {}
+    for each in findings:
+        subject = "" if each.location.line else each.object
+        rule = "render" if each.rule in RENDER else each.rule
+        key = (rule, str(each.location), each.message, subject)
+        first = merged.setdefault(key, each)
+        merged[key] = first.only(*dict.fromkeys((*first.environments, *each.environments)))
+    return merged.values()

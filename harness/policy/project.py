@@ -59,13 +59,14 @@ class Project:
     def promotions(self) -> Iterator[tuple[Environment, Environment]]:
         """Each environment that can prove releases, with the one that takes them."""
         for target, source in self.sources.items():
-            if not self.unproven(target):
+            # One that did not render is there, but shows nothing.
+            if source in self.environments and not self.unproven(target):
                 yield self.environments[source], self.environments[target]
 
     def unproven(self, target: str) -> str:
         """Why what ``from`` names proves nothing to an environment; empty if it can."""
         source = self.sources[target]
-        if source not in self.environments:
+        if not (self.repository.root / "clusters" / source / "kustomization.yaml").is_file():
             return f"there is no environment {source}{did_you_mean(source, self.environments)}"
         proving, chain = source, [target]
         while proving and proving not in chain:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from harness.core.errors import InputError
 from harness.core.values import KeyPath, dig, items, mapping, text
 from harness.core.yamlfile import Document, parse_block
-from harness.render.objects import Object
 from harness.render.tree import KUSTOMIZATION_NAMES, Tree
 
 _PATHS: tuple[tuple[str, ...], ...] = (
@@ -83,13 +82,3 @@ def _names(entry: object, keys: KeyPath, inner: list[str]) -> Iterator[tuple[Key
             yield from _names(each, (*keys, inner[0], index), [])
     else:
         yield from _names(below, (*keys, inner[0]), [])
-
-
-def flux_patches(flux: Object) -> list[Document]:
-    """The patches of a Flux Kustomization, as YAML."""
-    where = ("spec", "patches")
-    return [
-        document
-        for index, patch in enumerate(items(flux.value, *where))
-        for document in parse_block(text(patch, "patch"), flux.at(*where, index, "patch"))
-    ]

@@ -18,7 +18,6 @@ from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.render.kustomization_files import Build
-from harness.render.objects import Object
 from harness.render.tree import KUSTOMIZATION_NAMES, Tree
 
 # https://github.com/kubernetes-sigs/kustomize/blob/master/api/types/kustomization.go
@@ -63,16 +62,6 @@ def explain(
     plain = " ".join(_CHAIN.sub("", message).split()).rstrip("'")
     at = Location(Path(tree.kustomization(folder)), 1)
     return [Problem(f"kustomize does not build it: {plain}", at)]
-
-
-def no_folder(tree: Tree, flux: Object, folder: str) -> InputError:
-    """The error of a path that leads nowhere; its fix is the folder that was probably meant."""
-    at = flux.at("spec", "path")
-    beside = (tree.root / folder).parent
-    names = [each.name for each in beside.iterdir() if each.is_dir()] if beside.is_dir() else []
-    near = difflib.get_close_matches(Path(folder).name, names, n=1)
-    fix = set_at(at, f"./{Path(folder).parent / near[0]}") if near else NOTHING
-    return InputError.of([Problem(f"{folder} does not exist", at, fix=fix)])
 
 
 def _missing_files(build: Build, _: re.Match[str]) -> Iterator[Problem]:

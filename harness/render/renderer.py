@@ -12,19 +12,20 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import tools
 from harness.core.errors import InputError, Location
-from harness.core.fix import NOTHING, REMOVED, advise, set_at
+from harness.core.fix import NOTHING, advise, set_at
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, items, mapping, merge, text
 from harness.core.yamlfile import Document
 from harness.render import (
+    flux_objects,
     helm,
     kustomize,
     kustomize_errors,
@@ -34,7 +35,6 @@ from harness.render import (
     site_forms,
 )
 from harness.render.cache import Cache
-from harness.render.kustomization_files import flux_patches
 from harness.render.kustomize import KustomizeError
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
@@ -156,7 +156,9 @@ class _Render:
         fresh = self._attempt("render/kustomize", start, str(_ROOT), self._root)
         while fresh:
             self.objects += fresh
-            due = _by_dependency([each for each in fresh if each.kind == "Kustomization"])
+            due = flux_objects.by_dependency(
+                [each for each in fresh if each.kind == "Kustomization"]
+            )
             fresh = self._together(self._kustomization, due)
         releases = [each for each in self.objects if each.kind == "HelmRelease"]
         self.objects += self._together(self._helm_release, releases)
@@ -212,7 +214,7 @@ class _Render:
             lambda: self._build_objects(
                 *self._build_request(flux),
                 Owner(flux.kind, flux.namespace, flux.name),
-                functools.partial(flux_patches, flux),
+                functools.partial(flux_objects.patches, flux),
             ),
         )
 
@@ -222,7 +224,7 @@ class _Render:
         tree = self._tree(flux, "spec", "sourceRef")
         folder = os.path.normpath(text(flux.value, "spec", "path"))
         if not (tree.root / folder).is_dir():
-            raise kustomize_errors.no_folder(tree, flux, folder)
+            raise flux_objects.no_folder(tree, flux, folder)
         tree.inside(folder)
         build = kustomize.Build(folder, mapping(flux.value, "spec"), self._variables(flux))
         return tree, build
@@ -231,16 +233,7 @@ class _Render:
         """The files behind a sourceRef: ``release`` is the tree that the environment pins."""
         kind, name = text(flux.value, *path, "kind"), text(flux.value, *path, "name")
         if not self._find(kind, flux.namespace, name):
-            others = {
-                each.namespace for each in self.objects if (each.kind, each.name) == (kind, name)
-            }
-            elsewhere = f"; it is in {', '.join(sorted(others))}" if others else ""
-            message = f"{kind}/{flux.namespace}/{name} not found{elsewhere}"
-            at = flux.at("metadata", "namespace") if others else flux.at(*path, "name")
-            fix = set_at(at, min(others)) if len(others) == 1 else NOTHING
-            if at.field and at.field.keys == ("namespace",):  # a kustomization file moved it
-                fix = set_at(at, REMOVED)
-            raise InputError.of([Problem(message, at, fix=fix)])
+            raise flux_objects.no_source(flux, path, self.objects)
         if kind != _OURS:
             raise InputError(f"a {kind} cannot be read here", at=flux.at(*path, "kind"))
         return self.release if name == "release" else self.root
@@ -401,17 +394,3 @@ class _Render:
             if each.kind == kind and each.name == name and each.namespace == namespace:
                 return each
         return None
-
-
-def _by_dependency(flux: Iterable[Object]) -> list[Object]:
-    """Kustomizations with everything after what it depends on; a circle keeps its order."""
-    named = {each.name: each for each in flux}
-
-    def depth(name: str, above: frozenset[str]) -> int:
-        if name in above or name not in named:
-            return 0
-        needed = items(named[name].value, "spec", "dependsOn")
-        below = [depth(text(each, "name"), above | {name}) for each in needed]
-        return 1 + max(below, default=0)
-
-    return sorted(named.values(), key=lambda each: depth(each.name, frozenset()))

@@ -26,10 +26,11 @@ def causes(findings: Sequence[Finding], first: Collection[str]) -> list[Finding]
     invalid = {each.object for each in findings if each.rule == "schema/invalid"}
     broken = {name for each in findings if each.rule in first for name in each.environments}
 
-    explained = {each.object for each in findings if each.rule not in COMPARISONS}
+    others = [each for each in findings if each.rule not in COMPARISONS]
+    explained = {name for each in others for name in (each.object, str(each.location))}
 
     def is_consequence(finding: Finding) -> bool:
-        if finding.rule in COMPARISONS and finding.object in explained:
+        if finding.rule in COMPARISONS and {finding.object, str(finding.location)} & explained:
             return True
         if finding.rule in UNREADABLE or finding.rule in first:
             return False

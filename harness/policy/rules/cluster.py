@@ -15,11 +15,6 @@ _ADDONS = (
     *("aws-efs-csi-driver", "coredns", "eks-pod-identity-agent"),
     *("kube-proxy", "metrics-server", "vpc-cni"),
 )
-# Access policies of EKS that read Secrets, the last of them nodes/proxy too; AmazonEKSViewPolicy
-# does not, and AmazonEKSClusterAdminPolicy is what administrators have.
-# https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
-_READ_SECRETS = ("AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSAdminViewPolicy")
-_ADMINISTERS = "AmazonEKSClusterAdminPolicy"
 _MONITORS = "eks-node-monitoring-agent"
 _ENFORCED = "pod-security.kubernetes.io/enforce-version"
 
@@ -207,67 +202,6 @@ def addons(project: Project) -> Iterator[Problem]:
             if dig(group.value, "nodeRepairConfig", "enabled") is True and _MONITORS not in listed:
                 message = f"repairs no GPU fault: {_MONITORS} is not among the addons"
                 yield group.problem(message, "nodeRepairConfig", "enabled")
-
-
-@rule(
-    "cluster/access",
-    why="whoever reads every Secret has the token that writes to this repository and the gateway's "
-    "key; AmazonEKSAdminViewPolicy also runs commands in any container, by nodes/proxy",
-    fix="give an entry that does not administer the cluster a group, and the group the kinds that "
-    "it reads (infra/policies/clusterrole.yaml)",
-    references=("CIS EKS 4.1.2",),
-)
-def access(project: Project) -> Iterator[Problem]:
-    for cluster in clusters(project):
-        where = ("accessConfig", "accessEntries")
-        ours = {"flux-system", *(each.name for each in cluster.environment.of("Namespace"))}
-        for index, entry in enumerate(items(cluster.value, *where)):
-            groups = items(entry, "kubernetesGroups")
-            if "system:masters" in groups:
-                message = "is in system:masters, which no role restricts"
-                yield cluster.problem(message, *where, index, "kubernetesGroups")
-            for number, granted in enumerate(items(entry, "accessPolicies")):
-                name = text(granted, "policyARN").rpartition("/")[2]
-                at = (*where, index, "accessPolicies", number, "policyARN")
-                scope = mapping(granted, "accessScope")
-                reached = ours.intersection(map(str, items(scope, "namespaces")))
-                if name in _READ_SECRETS and (text(scope, "type") != "namespace" or reached):
-                    what = ", ".join(sorted(reached)) or "the cluster"
-                    yield cluster.problem(f"{name} reads every Secret of {what}", *at)
-                if name == _ADMINISTERS and groups:
-                    message = f"{name} makes the groups {', '.join(map(str, groups))} needless"
-                    yield cluster.problem(message, *at)
-
-
-@rule(
-    "cluster/pod-identity",
-    why="an association with an account that no pod runs as gives nobody anything: the sync Job "
-    "gets 403 from S3",
-    fix="name the namespace and the ServiceAccount of infra/policies, which the sync Jobs of all "
-    "groups run as (modelStore.sync.serviceAccount)",
-    references=("CIS EKS 5.2.1",),
-)
-def pod_identity(project: Project) -> Iterator[Problem]:
-    for cluster in clusters(project):
-        ours = {(item.namespace, item.name) for item in cluster.environment.of("ServiceAccount")}
-        rendered = {namespace for namespace, _ in ours}
-        known = {item.name for item in cluster.environment.of("Namespace")} | {"flux-system"}
-        where = ("iam", "podIdentityAssociations")
-        associated = set()
-        for index, each in enumerate(items(cluster.value, *where)):
-            namespace, account = text(each, "namespace"), text(each, "serviceAccountName")
-            associated.add((namespace, account))
-            if namespace not in known:
-                message = f"there is no namespace {namespace}"
-                yield cluster.problem(message, *where, index, "namespace")
-            elif namespace in rendered and (namespace, account) not in ours:
-                message = f"there is no ServiceAccount {namespace}/{account}"
-                yield cluster.problem(message, *where, index, "serviceAccountName")
-        for subject in pods(cluster.environment, "Job"):
-            account = text(subject.spec, "serviceAccountName")
-            if subject.reads_s3 and (subject.owner.namespace, account) not in associated:
-                message = f"gives {subject.owner}'s account {account} no role"
-                yield cluster.problem(message, *where)
 
 
 @rule(

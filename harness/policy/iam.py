@@ -100,7 +100,7 @@ def statements(document: Document) -> Iterator[Statement]:
         for path in _policies(dig(resource, "Properties"), where):
             use = Use.IDENTITY if is_identity else Use.RESOURCE
             use = Use.TRUST if "AssumeRolePolicyDocument" in path else use
-            for each in _listed(document, (*path, "Statement")):
+            for each in _statement_paths(document, (*path, "Statement")):
                 if text(document.value, *each, "Effect") == "Allow":
                     yield Statement(document, str(name), use, each)
 
@@ -119,16 +119,16 @@ def _policies(value: object, path: KeyPath) -> Iterator[KeyPath]:
         yield from _policies(each, (*path, key))
 
 
-def _listed(document: Document, path: KeyPath) -> Iterator[KeyPath]:
+def _statement_paths(document: Document, path: KeyPath) -> Iterator[KeyPath]:
     """Where each statement stands: one alone, in a list, or on a side of ``Fn::If``."""
     value = dig(document.value, *path)
     if isinstance(value, list):
         for index in range(len(value)):
-            yield from _listed(document, (*path, index))
+            yield from _statement_paths(document, (*path, index))
     elif isinstance(value, dict):
         sides = items(value, "Fn::If")
         for index in range(1, len(sides)):
-            yield from _listed(document, (*path, "Fn::If", index))
+            yield from _statement_paths(document, (*path, "Fn::If", index))
         if not sides:
             yield path
 

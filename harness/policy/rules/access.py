@@ -142,8 +142,8 @@ def _certificates_without_role(cluster: Cluster) -> Problem | None:
         for issuer in cluster.environment.of("ClusterIssuer", "Issuer")
         for solver in items(issuer.value, "spec", "acme", "solvers")
     ]
-    own = ("accessKeyID", "accessKeyIDSecretRef", "auth", "role")
-    if not any(solver and not any(key in solver for key in own) for solver in solvers):
+    credentials = ("accessKeyID", "accessKeyIDSecretRef", "auth", "role")
+    if not any(solver and not any(key in solver for key in credentials) for solver in solvers):
         return None
     where = ("iam", "podIdentityAssociations")
     for index, each in enumerate(items(cluster.value, *where)):

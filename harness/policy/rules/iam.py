@@ -125,21 +125,21 @@ def _excess(statement: Statement) -> Iterator[Problem]:
     excess = False
     for path, action in statement.texts("Action"):
         service, _, verb = action.partition(":")
-        if verb in ("", "*") and not _allowed(action, needs or ()):
+        if verb in ("", "*") and not _is_among(action, needs or ()):
             yield statement.problem(f"allows every action{f' of {service}' if verb else ''}", path)
-        elif needs and not _allowed(action, needs):
+        elif needs and not _is_among(action, needs):
             yield statement.problem(f"allows {action}, which its program does not do", path)
         elif everything and any(allows(action, each) for each in _ESCALATES):
             yield statement.problem(f"{action} of everything gives it any role's rights", path)
         else:
             continue
         excess = True
-    open_to = [each for _, each in statement.texts("Action") if not _allowed(each, _OF_EVERYTHING)]
+    open_to = [each for _, each in statement.texts("Action") if not _is_among(each, _OF_EVERYTHING)]
     if everything and open_to and not excess and not statement.conditions:
         yield statement.problem(f"allows {open_to[0]} of every resource", everything[0])
 
 
-def _allowed(action: str, patterns: tuple[str, ...]) -> bool:
+def _is_among(action: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(action, each) for each in patterns)
 
 

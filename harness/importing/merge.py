@@ -199,8 +199,7 @@ def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]
         elif name == "TS_CONFIG_FILE" or name in _PLACES:
             yield Key(name, at, Outcome.ELSEWHERE, "the launcher says where things are")
         elif name.startswith("TS_"):
-            text = did_you_mean(name, _CONSTANTS)
-            yield Key(name, at, Outcome.NOTHING, f"TorchServe 0.12 does not know it{text}")
+            yield Key(name, at, Outcome.NOTHING, _why_unknown(name))
         elif name in _OF_THE_IMAGE:
             yield Key(name, at, Outcome.ELSEWHERE, "the image has its own")
         else:
@@ -208,6 +207,13 @@ def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]
             if keys.SECRET.search(name):
                 text += ": add it there with valueFrom, from a Secret"
             yield Key(name, at, Outcome.ELSEWHERE, text)
+
+
+def _why_unknown(variable: str) -> str:
+    key = variable.removeprefix("TS_").lower()
+    if key in _NO_VARIABLE & keys.KNOWN:
+        return f"no variable sets it: TorchServe reads {key} from its file alone"
+    return f"TorchServe 0.12 does not know it{did_you_mean(variable, _CONSTANTS)}"
 
 
 def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:

@@ -49,7 +49,8 @@ def as_json(imported: Imported) -> dict[str, object]:
 def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> list[str]:
     """What to type after it; ``audit``: whether archives can be audited."""
     if not applied:
-        return ["--apply writes it"]
+        store = ["add --store FOLDER, to read the archives"] if _unread(imported) else []
+        return [*store, "--apply writes it"]
     steps = []
     unbuilt = [name for name, each in imported.models.items() if each.archive is None]
     if unbuilt:
@@ -108,6 +109,11 @@ def _every_version(imported: Imported) -> Iterator[tuple[str, Started]]:
             yield name, each
 
 
+def _unread(imported: Imported) -> list[str]:
+    """The archives that were not read, by their file names."""
+    return [each.entry.mar_name for _, each in _every_version(imported) if each.archive is None]
+
+
 def _models(imported: Imported) -> str:
     if not imported.models:
         return (
@@ -121,5 +127,11 @@ def _models(imported: Imported) -> str:
         lines.append(
             f"  {name} {each.version}: {entry.mar_name}, {workers}, batches of {entry.batch_size} "
             f"within {entry.max_batch_delay} ms, {entry.response_timeout} s"
+        )
+    if unread := _unread(imported):
+        which = "no archive" if len(unread) == len(lines) - 1 else "not every archive"
+        lines.append(
+            f"{which} was read ({', '.join(unread)}): what they say of themselves, their settings "
+            "and their packages are unknown; --store FOLDER reads them"
         )
     return "\n".join(lines)

@@ -219,7 +219,8 @@ def _entry(
         default, why = _default_workers(configuration, workers)
         low, high = low or default, high or max(default, low)
         if why:
-            text = f"{archive.name}: {low} to {high} workers; {why}"
+            count = f"{low} to {high} workers" if high > 1 else "1 worker"
+            text = f"{archive.name}: {count}; {why}"
             key = f"{archive.name}.minWorkers, maxWorkers"
             startup.assumed.append(Key(key, str(at), Outcome.CARRIED, text))
     return Entry(

@@ -17,6 +17,8 @@ import yaml
 from harness import tools
 from harness.core import command
 from harness.core.errors import InputError, Location
+from harness.core.fix import run
+from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.core.yamlfile import ManifestLoader
 from harness.render.objects import Object
@@ -26,6 +28,7 @@ from harness.render.tree import Tree
 KUBERNETES = "1.36.0"
 """What ``.Capabilities.KubeVersion`` says to charts."""
 
+_OVERLAYS, _CHART = Path("apps/torchserve"), "apps/torchserve/chart"
 _SECONDS = 8  # a chart takes 0.2 s; one that never ends must end inside the 10 s of a clear error
 _WHOLE_CLUSTER = {
     "APIService",
@@ -245,3 +248,20 @@ def isolated_home(scratch: str) -> dict[str, str]:
     """For helm's environment: its settings come from the release alone, not the user's home."""
     folders = {f"HELM_{name}_HOME": f"{scratch}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
     return {**tools.QUICK, **folders}
+
+
+def is_layout_before_groups(tree: Tree, chart: str, env: str) -> bool:
+    """Whether an overlay of TorchServe's chart is itself the only group that it has."""
+    return chart == _CHART and (tree.root / _OVERLAYS / env / "serving.yaml").is_file()
+
+
+def before_groups(env: str, release: str) -> Problem:
+    """Why the chart gets no settings in such an overlay."""
+    overlay = _OVERLAYS / env
+    return Problem(
+        f"{overlay} has the layout of before groups, which the base gives no settings",
+        Location(overlay / "kustomization.yaml", 1),
+        release,
+        "render/helm",
+        run("harness", "groups", "adopt-layout", "--env", env),
+    )

@@ -350,6 +350,9 @@ class _Render:
         try:
             rendered = self.renderer.template(tree, request)
         except InputError as error:
+            if helm.is_layout_before_groups(tree, request.chart, self.env):
+                self.faults.append(helm.before_groups(self.env, str(release)))
+                return []
             at = helm.location(error.message, request, sources())
             raise InputError(error.message, at=at) from error
         owner = Owner(release.kind, release.namespace, release.name)

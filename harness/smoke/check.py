@@ -34,7 +34,8 @@ class Check:
 
     Attributes:
         needs: what it needs.
-        then: the command to type when it fails, with ``{kubectl}``, ``{harness}`` and ``{env}``.
+        then: the command to type when it fails, with ``{kubectl}``, ``{at}``, ``{env}`` and
+            ``{group}``, the serving group that failed.
         embedded: the same for the embedded server, with ``{folder}`` of its logs too.
     """
 

@@ -97,7 +97,7 @@ class Plugin:
             notes = [str(text) for key, text in item.user_properties if key == "note"]
             return Result(name=name, outcome="passed", seconds=seconds, why="; ".join(notes))
         why, hint = _reason(call.excinfo.value)
-        following = hint or self._target.then(check.of(item))
+        following = hint or self._target.then(check.of(item), why)
         return Result(name=name, outcome="failed", seconds=seconds, why=why, next=following)
 
 

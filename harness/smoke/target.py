@@ -8,6 +8,7 @@ What a target lacks follows from its kind and from Git, never from how a check w
 
 import contextlib
 import functools
+import re
 import shlex
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from harness import embedded_server, tools
 from harness.core import console
 from harness.core.errors import HarnessError, UsageError
-from harness.core.repository import Repository
+from harness.core.repository import FIRST_GROUP, Repository
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import api, kinds
 from harness.kubernetes.api import Api
@@ -86,9 +87,20 @@ class Target:
         """Why a check does not apply; empty where it does."""
         return next((self.lacks[need] for need in check.needs if need in self.lacks), "")
 
-    def then(self, check: Check) -> str:
-        """The command to type when a check has failed."""
-        return (check.embedded if self.embedded else check.then).format_map(self.words)
+    def then(self, check: Check, reason: str = "") -> str:
+        """The command to type when a check has failed, for the group that the reason names."""
+        if self.embedded:
+            return check.embedded.format_map(self.words)
+        return check.then.format_map({**self.words, "group": self._group_in(reason)})
+
+    def _group_in(self, reason: str) -> str:
+        """The group that a text names first, by itself or by one of its pods."""
+        groups: list[str] = []
+        with contextlib.suppress(HarnessError):
+            groups = sorted(self.expect(), reverse=True)  # of two that begin alike the longer first
+        names = "|".join(map(re.escape, groups))
+        named = re.search(rf"(?<![\w./-])({names})(?=[-:,\s]|$)", reason) if names else None
+        return named[1] if named else FIRST_GROUP
 
 
 @dataclass(frozen=True)

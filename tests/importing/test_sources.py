@@ -319,3 +319,25 @@ def test_workflows_are_named_with_what_they_break(store: Path) -> None:
     (store / "flow.war").write_bytes(b"")
 
     assert row(import_(store), "workflows")[0] is Outcome.LOST
+
+
+def test_a_key_of_the_file_alone_is_no_variable(write: Write) -> None:
+    config = write("config.properties", CONFIG)
+    path = write("Dockerfile", "FROM x\nENV TS_ENABLE_ENVVARS_CONFIG=true\nCMD top\n")
+
+    outcome, text = row(import_(path, config), "TS_ENABLE_ENVVARS_CONFIG")
+
+    assert outcome is Outcome.NOTHING
+    assert text == "no variable sets it: TorchServe reads enable_envvars_config from its file alone"
+
+
+def test_archives_that_were_not_read_are_named(write: Write, store: Path) -> None:
+    config = write("config.properties", "load_models=mnist.mar,gone.mar\n")
+
+    text = report.as_text(import_(config))
+
+    assert "no archive was read (mnist.mar, gone.mar): what they say" in text
+    assert (
+        "add --store FOLDER"
+        in report.next_steps(import_(config), "x", applied=False, audit=True)[0]
+    )

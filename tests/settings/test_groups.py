@@ -1,6 +1,7 @@
 """Groups come and go, and models move between them: whole or not at all, each step checked."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -144,8 +145,8 @@ def test_json_says_what_was_written_and_what_is_next(
 def test_the_layout_of_before_is_served_as_one_group_and_can_be_adopted(
     repository: Repository,
 ) -> None:
-    after = _files(repository)
     app = repository.app("staging")
+    after = _files(repository)
     for path in list((app / "torchserve").iterdir()):
         text = (
             path.read_text().replace("../../../../", "../../../").replace("../../base", "../base")
@@ -155,9 +156,19 @@ def test_the_layout_of_before_is_served_as_one_group_and_can_be_adopted(
     (app / "torchserve").rmdir()
     assert repository.groups("staging") == ["torchserve"]
     assert config.stale(repository, "staging") == {}
+    release = app / "helmrelease.yaml"
+    whole = release.read_text()
+    release.write_text(re.sub(r"(?s)  valuesFrom:.*?(?=  values:)", "", whole))
+    [finding] = [each for each in engine.check(repository).findings if each.rule == "render/helm"]
+    assert finding.fix == "run `harness groups adopt-layout --env staging`"
+    assert finding.location.path == APP / "kustomization.yaml"
+    release.write_text(whole)
 
     groups.apply(repository, "staging", group_layout.adopt(repository, "staging"))
 
+    listing = yaml.safe_load((app / "kustomization.yaml").read_text())
+    assert listing["resources"] == ["torchserve"], "before groups there were no components"
+    after[str(app / "kustomization.yaml")] = (app / "kustomization.yaml").read_text()
     assert _files(repository) == after
 
 

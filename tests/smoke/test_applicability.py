@@ -1,7 +1,9 @@
 """Which checks apply is decided by what the target is; no failure can call itself inapplicable."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,8 +140,30 @@ def test_next_commands_need_no_words_that_a_target_does_not_have(
     checks: dict[str, Check], tmp_path: Path
 ) -> None:
     for each in checks.values():
-        assert each.then.format(kubectl="kubectl", env="staging", at="--env staging")
+        assert each.then.format(
+            kubectl="kubectl", env="staging", at="--env staging", group="speech"
+        )
         assert unreal({}, tmp_path).then(each)
+
+
+@pytest.mark.parametrize(
+    ("reason", "group"),
+    [
+        ("torchserve-6d5f-x2 restarted 4 times", "torchserve"),
+        ("speech-6d5f-x2: HTTP 503", "speech"),
+        ("another pod reaches speech-6d5f-x2, 8081 (management)", "speech"),
+        ("speech-long: it allows 0 disruptions", "speech-long"),
+        ("no server runs", "torchserve"),
+        ("torchserve/speech-other: nothing", "torchserve"),
+    ],
+)
+def test_the_next_command_is_for_the_group_that_failed(
+    tmp_path: Path, reason: str, group: str
+) -> None:
+    groups: dict[str, Any] = dict.fromkeys(("torchserve", "speech", "speech-long"))
+    cluster: Any = object()
+    several = replace(unreal({}, tmp_path), cluster=cluster, expect=lambda: groups)
+    assert several.then(Check((), "logs deploy/{group}", ""), reason) == f"logs deploy/{group}"
 
 
 def test_the_page_lists_every_check_and_its_next_command(
@@ -148,7 +172,7 @@ def test_the_page_lists_every_check_and_its_next_command(
     page = (checkout.root / "docs" / "smoke.md").read_text()
     row = r"^\| ([^|]+) \| ([●–]) \| ([●–]) \| ([●–]) \| `([^`]+)` \|$"
     listed = re.findall(row, page, re.MULTILINE)
-    words = {"kubectl": "kubectl", "env": "ENV", "at": "--env ENV", "folder": "FOLDER"}
+    words = {"kubectl": "kubectl", "env": "ENV", "at": "--env ENV", "group": "GROUP"}
     expected = [
         (
             name,

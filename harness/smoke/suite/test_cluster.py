@@ -48,7 +48,7 @@ def test_the_snapshot_in_the_cluster_is_that_of_git(target: Target, cluster: Clu
             assert rendered.get(key) == carried.get(key), differs
 
 
-@check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget torchserve")
+@check(Need.CLUSTER, then="{kubectl} -n torchserve describe poddisruptionbudget {group}")
 def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
     for group in deployments(cluster.rendered()):
         budget = cluster.api.get(kinds.POD_DISRUPTION_BUDGET, group, NAMESPACE)
@@ -70,7 +70,7 @@ def test_the_disruption_budget_allows_a_drain(cluster: Cluster) -> None:
             raise InputError(f"{forbidden} forbids to evict {name}: {error.message}") from error
 
 
-@check(Need.POD, then="{kubectl} -n torchserve logs deploy/torchserve --previous --tail 50")
+@check(Need.POD, then="{kubectl} -n torchserve logs deploy/{group} --previous --tail 50")
 def test_servers_keep_running(
     cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:

@@ -35,7 +35,7 @@ def test_the_device_plugin_is_healthy(cluster: Cluster) -> None:
             assert count == desired, f"DaemonSet nvidia/{name}: {what} {count} of {desired}"
 
 
-@check(Need.GPU, then="{kubectl} -n torchserve exec deploy/torchserve -- nvidia-smi")
+@check(Need.GPU, then="{kubectl} -n torchserve exec deploy/{group} -- nvidia-smi")
 def test_each_pod_sees_its_gpus(servers: list[TorchServe]) -> None:
     for server in servers:
         lines = server.output_of("nvidia-smi --list-gpus").splitlines()

@@ -19,7 +19,7 @@ _REFUSED = (401, 403)
 
 @check(
     Need.SERVER,
-    then="{kubectl} -n torchserve exec deploy/torchserve -- cat /proc/net/tcp /proc/net/tcp6",
+    then="{kubectl} -n torchserve exec deploy/{group} -- cat /proc/net/tcp /proc/net/tcp6",
     embedded="grep _address {folder}/config.properties",
 )
 def test_management_listens_on_the_loopback_only(servers: list[TorchServe]) -> None:
@@ -49,7 +49,7 @@ def reached(cluster: Cluster, servers: list[TorchServe]) -> list[Port]:
 @check(
     Need.CLUSTER,
     Need.POD,
-    then="{kubectl} -n torchserve exec deploy/torchserve -- "
+    then="{kubectl} -n torchserve exec deploy/{group} -- "
     "grep address /etc/torchserve/config.properties",
 )
 def test_management_is_unreachable_from_another_pod(

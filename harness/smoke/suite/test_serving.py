@@ -22,12 +22,12 @@ _SETTINGS = {
     "responseTimeout": "response_timeout",
     "startupTimeout": "startup_timeout",
 }
-_LOGS = "{kubectl} -n torchserve logs deploy/torchserve --tail 50"
+_LOGS = "{kubectl} -n torchserve logs deploy/{group} --tail 50"
 
 
 @check(
     Need.SERVER,
-    then="{kubectl} -n torchserve exec deploy/torchserve -- pip show torchserve",
+    then="{kubectl} -n torchserve exec deploy/{group} -- pip show torchserve",
     embedded="make setup",
 )
 def test_torchserve_is_the_pinned_version(target: Target, servers: list[TorchServe]) -> None:
@@ -104,8 +104,7 @@ def test_each_model_gives_the_right_answer(
 
 @check(
     Need.SERVER,
-    then="{kubectl} -n torchserve port-forward deploy/torchserve 8090 & "
-    "curl 127.0.0.1:8090/metrics",
+    then="{kubectl} -n torchserve port-forward deploy/{group} 8090 & curl 127.0.0.1:8090/metrics",
 )
 def test_metrics_are_served(expect: Mapping[str, Expected], servers: list[TorchServe]) -> None:
     for server in servers:

@@ -38,7 +38,7 @@ def test_the_store_is_mounted_read_only_and_over_tls(
 
 # Helm upgrades again, so the sync Job runs again.
 _SYNC_AGAIN = (
-    "{kubectl} -n flux-system annotate helmrelease torchserve --overwrite "
+    "{kubectl} -n flux-system annotate helmrelease {group} --overwrite "
     "reconcile.fluxcd.io/requestedAt=$(date +%s) reconcile.fluxcd.io/forceAt=$(date +%s)"
 )
 

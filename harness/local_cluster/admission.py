@@ -24,13 +24,15 @@ from harness.render.renderer import Renderer
 from harness.schema import catalog
 
 RULE = builtin.SERVER
-_POLICY_KINDS = (
+POLICY_KINDS = (
     "Namespace",
     "PriorityClass",
     "ServiceAccount",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 )
+"""What the server stores of an environment: what is said of the rest depends on it."""
+
 _NAME = "check"
 _ENFORCED = 20.0  # seconds until new policies judge; they take two
 _POLL = 0.1
@@ -72,15 +74,20 @@ def evaluate(cluster: Api, repository: Repository) -> Iterator[Finding]:
 
 def refusals(cluster: Api, environment: Environment) -> Iterator[Problem]:
     """What the server refuses of an environment, and why."""
-    policies = [each for each in environment.objects if each.kind in _POLICY_KINDS]
-    others = [each for each in environment.objects if each.kind not in _POLICY_KINDS]
+    policies = [each for each in environment.objects if each.kind in POLICY_KINDS]
+    others = [each for each in environment.objects if each.kind not in POLICY_KINDS]
     for each in policies:
         yield from _apply(cluster, each, each.value, dry_run=False)
     _wait_until_enforced(cluster, environment.name)
     for each in others:
-        yield from _apply(cluster, each, each.value)
-        if each.kind in _TEMPLATES:
-            yield from _apply(cluster, each, _pod(each))
+        yield from answers(cluster, each)
+
+
+def answers(cluster: Api, subject: Object) -> Iterator[Problem]:
+    """What the server refuses of an object and of a pod of its template; nothing is stored."""
+    yield from _apply(cluster, subject, subject.value)
+    if subject.kind in _TEMPLATES:
+        yield from _apply(cluster, subject, _pod(subject))
 
 
 def _wait_until_enforced(cluster: Api, name: str) -> None:

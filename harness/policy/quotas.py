@@ -45,13 +45,13 @@ def charges(environment: Environment, namespace: str) -> list[Charge]:
     Hooks run one after the other, while the pods of before go on: the largest counts.
     """
     ranges = list(range_limits(environment, namespace, "Container"))
-    made = [
+    all_charges = [
         _charge(environment, subject, [limit for *_, limit in ranges])
         for subject in pods(environment)
         if subject.owner.namespace == namespace
     ]
-    hooks = [each for each in made if _HOOK in each.workload.annotations]
-    steady = [each for each in made if _HOOK not in each.workload.annotations]
+    hooks = [each for each in all_charges if _HOOK in each.workload.annotations]
+    steady = [each for each in all_charges if _HOOK not in each.workload.annotations]
     return steady + sorted(hooks, key=lambda each: sum(each.takes[REQUESTS].values()))[-1:]
 
 
@@ -84,9 +84,9 @@ def filled_in(container: Container, limits: list[Value]) -> dict[str, Amounts]:
 
     https://kubernetes.io/docs/concepts/policy/limit-range/
     """
-    said = mapping(container.value, "resources")
-    most = amounts(mapping(said, LIMITS))
-    least = {**most, **amounts(mapping(said, REQUESTS))}
+    resources = mapping(container.value, "resources")
+    most = amounts(mapping(resources, LIMITS))
+    least = {**most, **amounts(mapping(resources, REQUESTS))}
     for limit in limits:
         default = {**mapping(limit, "max"), **mapping(limit, "default")}
         request = {**mapping(limit, "min"), **default, **mapping(limit, "defaultRequest")}

@@ -63,12 +63,16 @@ class Variation(Strict):
 
     def check(self, root: Path) -> Report:
         """Make the change in a copy of the repository, and judge it."""
+        return engine.check(self.lay_out(root))
+
+    def lay_out(self, root: Path) -> Repository:
+        """Make the change in a copy of the repository."""
         repository = copy(root)
         for change in self.changes:
             change.apply(root)
         if self.generated:
             _generate(repository, [change.file for change in self.changes])
-        return engine.check(repository)
+        return repository
 
 
 def load(folder: Path) -> Variation:

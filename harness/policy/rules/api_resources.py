@@ -34,13 +34,13 @@ _PLACES: dict[str, tuple[KeyPath, ...]] = {
 )
 def known_resources(project: Project) -> Iterator[Problem]:
     known = resources(catalog.find(project.repository))
-    seen = set()
+    reported = set()
     for environment in project.environments.values():
         for subject in environment.of(*_PLACES):
             for place in _PLACES[subject.kind]:
                 for each in _unknown(subject, place, known):
-                    if each not in seen:
-                        seen.add(each)
+                    if each not in reported:
+                        reported.add(each)
                         yield each
 
 
@@ -49,14 +49,14 @@ def _unknown(subject: Object, place: KeyPath, known: dict[str, set[str]]) -> Ite
         groups = [str(group) for group in items(each, "apiGroups")]
         if not set(groups) <= set(known):
             continue  # somebody else's API, or all of them
-        there = set().union(*(known[group] for group in groups))
+        available = set().union(*(known[group] for group in groups))
         for number, resource in enumerate(items(each, "resources")):
             name, slash, below = str(resource).partition("/")
-            if name == "*" or name in there:
+            if name == "*" or name in available:
                 continue
             where = (*place, index, "resources", number)
-            meant = plurals(name) & there
+            meant = plurals(name) & available
             to = f"{min(meant)}{slash}{below}" if meant else None
             shown = " or ".join(group or "the core group" for group in groups)
-            message = f"there is no resource {name} in {shown}{did_you_mean(name, there)}"
+            message = f"there is no resource {name} in {shown}{did_you_mean(name, available)}"
             yield problem(subject, message, *where, to=to)

@@ -32,16 +32,16 @@ def hooks_find_what_they_name(environment: Environment) -> Iterator[Problem]:
 
 def _too_late(hook: Object, target: Object, events: set[str]) -> Iterator[Problem]:
     """Why what a hook names is not there yet."""
-    made, weight = _events(target), _weight(hook)
+    target_events, weight = _events(target), _weight(hook)
     where = ("metadata", "annotations")
     if (
-        not made and "pre-install" in events
+        not target_events and "pre-install" in events
     ):  # before an upgrade it is there from the release before
         yield problem(target, f"is no hook, and comes after {hook}, which names it", "metadata")
-    elif missing := sorted(events - made) if made else []:
+    elif missing := sorted(events - target_events) if target_events else []:
         message = f"is not made at {' and '.join(missing)}, where {hook} names it"
         yield problem(target, message, *where, _HOOK)
-    elif made and _weight(target) > weight:
+    elif target_events and _weight(target) > weight:
         message = f"weight {_weight(target)} is after {hook}, which names it: {weight}"
         yield problem(target, message, *where, _WEIGHT, to=str(weight - 10))
 

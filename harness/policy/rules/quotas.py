@@ -116,11 +116,11 @@ def limit_range_lets_the_pods_in(environment: Environment) -> Iterator[Problem]:
             for source, index, limit in ranges:
                 for bound, kind, sign in (("min", REQUESTS, -1), ("max", LIMITS, 1)):
                     for name, amount in amounts(mapping(limit, bound)).items():
-                        asked = resources[kind].get(name, amount)
-                        if (asked - amount) * sign > 0:
+                        own_amount = resources[kind].get(name, amount)
+                        if (own_amount - amount) * sign > 0:
                             where = ("spec", "limits", index, bound, name)
                             who = f"container {container.name} of {subject.owner}"
-                            message = f"{who} has {kind}.{name} {_shown(asked)}"
+                            message = f"{who} has {kind}.{name} {_shown(own_amount)}"
                             yield problem(source, message, *where)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -19,7 +20,9 @@ from harness.policy.quantity import number
 from harness.policy.rule import rule
 from harness.policy.serving import servers
 from harness.render.cache import Cache
+from harness.snapshot import routes
 
+_OK = 200
 _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per second
 
 
@@ -140,13 +143,24 @@ def load(project: Project) -> Iterator[Problem]:
         versions = {key for server in servers(environment) for key in server.models}
         served = {key.partition("/")[0] for key in versions}
         for profile in project.documents(f"clusters/{environment.name}/loadtest.yaml"):
-            mix = [text(share, "model") for share in items(profile.value, "mix")]
-            for index, model in enumerate(mix):
-                if model and served and model not in served | versions:
-                    where = profile.at(("mix", index, "model"))
+            mix = [(share, _model(share)) for share in items(profile.value, "mix")]
+            for index, (share, model) in enumerate(mix):
+                if model and served and model not in served | versions and _expects_answer(share):
+                    path = ("model",) if text(share, "model") else ("request", "path")
+                    where = profile.at(("mix", index, *path))
                     yield Problem(f"{environment.name} does not serve {model}", where)
-            for missing in sorted(served - {each.partition("/")[0] for each in mix}):
+            for missing in sorted(served - {model.partition("/")[0] for _, model in mix}):
                 yield Problem(f"leaves out {missing}", profile.at(("mix",)))
+
+
+def _model(share: object) -> str:
+    """The model that an entry of a mix asks: a raw request names it by its path."""
+    return text(share, "model") or routes.model_of(text(share, "request", "path")) or ""
+
+
+def _expects_answer(share: object) -> bool:
+    status = dig(share, "request", "status")
+    return status in (None, _OK) or (isinstance(status, list) and _OK in status)
 
 
 @rule(
@@ -180,9 +194,9 @@ def _rates(profile: object) -> dict[str, float]:
         for level in (mapping(stage).get(key) for key in _LEVELS)
         if isinstance(level, int | float)
     ]
-    shares = {
-        text(share, "model"): number(dig(share, "weight"), 1) for share in items(profile, "mix")
-    }
+    shares: defaultdict[str, float] = defaultdict(float)
+    for share in items(profile, "mix"):
+        shares[_model(share)] += number(dig(share, "weight"), 1)
     total = sum(shares.values())
     peak = max(levels, default=0)
     return {model: peak * weight / total for model, weight in shares.items() if total}
@@ -190,11 +204,16 @@ def _rates(profile: object) -> dict[str, float]:
 
 def _latency_limit(profile: object, model: str) -> float:
     """The longest latency (s) that an SLO allows the model; 0 where none does."""
+    names = {
+        text(share, "request", "name") or model
+        for share in items(profile, "mix")
+        if _model(share) == model
+    }
     return max(
         (
             value / 1000
             for slo in items(profile, "slos")
-            if text(slo, "of") in ("", model)
+            if text(slo, "of") in {"", *names}
             for value in mapping(slo, "latency").values()
             if isinstance(value, int | float)
         ),

@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG PUSH REPORT ROOT SBOM SEEN SOURCE_STATE TO TORCH UPGRADE
+GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG PUSH REPORT ROOT SBOM SEEN SET SOURCE_STATE TO TORCH UPGRADE
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # `look` and SEEN are the old names of source-state and SOURCE_STATE; they work until 2027-03-01.
 override SOURCE_STATE := $(or $(value SOURCE_STATE),$(value SEEN))
@@ -56,10 +56,18 @@ image-base: ## has the serving image's base a digest?
 	    $(IMAGE)/Containerfile; exit 1; }
 
 .PHONY: image
-image: image-base ## the serving image, as `torchserve`, with docker (or BUILDER=podman)
+image: image-base ## the serving image (of SET), as `torchserve`, with docker (or BUILDER=podman)
+	folder=$${SET:+apps/torchserve/sets/$$SET}; folder=$${folder:-$(IMAGE)}; \
+	python=$$(cat "$$folder/.python-version" 2>/dev/null || true); \
 	$(BUILDER) build $(addprefix --build-arg ,HTTPS_PROXY MAVEN_MIRROR NO_PROXY) \
+	  --build-arg "REQUIREMENTS=$$folder/requirements.txt" \
+	  $${python:+--build-arg "PYTHON=python$$python"} \
 	  $${REQUESTS_CA_BUNDLE:+--secret "id=ca_bundle,src=$$REQUESTS_CA_BUNDLE"} \
-	  --file $(IMAGE)/Containerfile --tag torchserve .
+	  --file $(IMAGE)/Containerfile --tag "torchserve$${SET:+-$$SET}" .
+
+.PHONY: image-sets
+image-sets: $(SETUP) ## the image sets to build again since BASE, for a workflow's matrix
+	$(HARNESS) sets list --matrix --changed-since "$$BASE" >> "$${GITHUB_OUTPUT:-/dev/stdout}"
 
 .PHONY: loadtest
 loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live endpoint
@@ -126,7 +134,7 @@ test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit unde
 
 .PHONY: audit
 audit: $(SETUP) ## known holes of an image's files (ROOT, SBOM of Trivy's) by Trivy's database (DB)
-	$(HARNESS) audit $${ROOT:+--root "$$ROOT"} $${SBOM:+--sbom "$$SBOM"} $${DB:+--db "$$DB"}
+	$(HARNESS) audit $${SET:+--set "$$SET"} $${ROOT:+--root "$$ROOT"} $${SBOM:+--sbom "$$SBOM"} $${DB:+--db "$$DB"}
 
 .PHONY: lint
 lint: $(SETUP) actions ## ruff, format, import contracts, workflows
@@ -191,8 +199,8 @@ models-push: $(SETUP) ## what models/lock.yaml names, into the bucket of ENV
 	$(HARNESS) models push --env "$$ENV"
 
 .PHONY: image-pin
-image-pin: $(SETUP) ## let every environment run the image with this DIGEST
-	$(HARNESS) image pin "$$DIGEST"
+image-pin: $(SETUP) ## let every environment run the image (of SET) with this DIGEST
+	$(HARNESS) image pin "$$DIGEST" $${SET:+--set "$$SET"}
 
 .PHONY: evidence
 evidence: $(SETUP) ## sign the REPORT about ENV with the KEY, and keep it where promotions look

@@ -23,6 +23,7 @@ CI runs):
     snapshot         models × lock × serving.yaml → config.properties, model-files.yaml
     models           model.yaml → MAR, lock.yaml
     chart            the chart's schema, README and version from its documented values
+    set_environment  the virtual environment of an image set, on this machine
     image_sets       which packages which groups run: locks, image and environment of each set
     registry         images by digest: are they there, who signed them
     tools, aws       the pinned external programs; the one way to the AWS API

@@ -14,7 +14,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
+from harness import image_sets, set_environment
 from harness.core import command, console, files
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import FIRST_GROUP, Repository
@@ -61,6 +61,7 @@ class Server:
         pid: the launcher's process.
         group: the serving group whose settings it has.
         models: the names of what it serves.
+        python: the interpreter of its workers: of the environment of the group's image set.
         folder: where its configuration, torchserve.log and launcher.log lie.
     """
 
@@ -70,6 +71,7 @@ class Server:
     pid: int
     group: str
     models: tuple[str, ...]
+    python: Path
     folder: Path
     process: subprocess.Popen[bytes] = field(repr=False)
 
@@ -145,14 +147,21 @@ def _servers(
         for folder in folders:
             stack.enter_context(_exclusive(folder))
         ports = _free_ports(len(groups))
+        pythons = [
+            set_environment.python(repository, image_sets.of_group(repository, env, group))
+            for group in groups
+        ]
         models = [
-            _prepare(repository, env, *each) for each in zip(groups, folders, ports, strict=True)
+            _prepare(repository, env, *each)
+            for each in zip(groups, folders, ports, pythons, strict=True)
         ]
         if jars == libraries.FOLDER:
             _note_missing_libraries(repository)
         servers = []
-        for group, folder, of, served in zip(groups, folders, ports, models, strict=True):
-            process = stack.enter_context(_launcher(folder, of["launcher"], jars))
+        for group, folder, of, python, served in zip(
+            groups, folders, ports, pythons, models, strict=True
+        ):
+            process = stack.enter_context(_launcher(folder, of["launcher"], jars, python))
             servers.append(
                 Server(
                     inference_url=f"http://{_LOOPBACK}:{of['inference']}",
@@ -161,6 +170,7 @@ def _servers(
                     pid=process.pid,
                     group=group,
                     models=served,
+                    python=python,
                     folder=folder,
                     process=process,
                 )
@@ -219,7 +229,12 @@ def _free_ports(servers: int) -> list[dict[str, int]]:
 
 
 def _prepare(
-    repository: Repository, env: str, group: str, folder: Path, ports: Mapping[str, int]
+    repository: Repository,
+    env: str,
+    group: str,
+    folder: Path,
+    ports: Mapping[str, int],
+    python: Path,
 ) -> tuple[str, ...]:
     """Write what the launcher is started with, check it, and return the models' names."""
     built = repository.built_models / "lock.yaml"
@@ -235,7 +250,7 @@ def _prepare(
         "grpc_inference_port": str(ports["gRPC inference"]),
         "grpc_management_port": str(ports["gRPC management"]),
         "model_store": str(repository.built_models / "model-store"),
-        "python": sys.executable,
+        "python": str(python),
         "number_of_gpu": str(gpus),
     }
     if snapshot.metrics:
@@ -269,9 +284,12 @@ def _gpus() -> int:
 
 
 @contextlib.contextmanager
-def _launcher(folder: Path, port: int, jars: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _launcher(
+    folder: Path, port: int, jars: Path, python: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The launcher in the environment of the group's image set: TorchServe's files are there."""
     (folder / _FAILURE).unlink(missing_ok=True)
-    argv: list[object] = [sys.executable, "-m", "harness.launcher", "--until-eof"]
+    argv: list[object] = [*set_environment.words(python, "harness.launcher"), "--until-eof"]
     argv += ["--config", folder / CONFIG, "--files", folder / FILES]
     argv += ["--host", _LOOPBACK, "--port", port, "--termination-log", folder / _FAILURE]
     argv += ["--drain-seconds", _DRAIN, "--quiet-seconds", 0.5, "--jars", jars]

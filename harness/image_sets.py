@@ -32,7 +32,8 @@ IMAGE = Path("apps/torchserve/image")
 _PYTHON = "3.13"
 """Of the default image: what the Containerfile's argument PYTHON is by default."""
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
-_REFERENCE = re.compile(r"^(?:-r|--requirement)[ =]*(\S+)")
+REFERENCE = re.compile(r"^(?:-r|--requirement)[ =]*(\S+)")
+"""A line of a requirements.in that takes in another file."""
 _COMPONENT = re.compile(r"(?:^|/)sets/([^/]+)$")
 _SEPARATORS = re.compile(r"[-_.]+")
 
@@ -45,11 +46,18 @@ class ImageSet:
         name: ``default``, or the folder's name.
         python: the version of its image's Python, such as ``3.13``.
         models: the models whose packages it lists by ``-r``.
+        has_overrides: whether it has uv's overrides.
     """
 
     name: str
     python: str = _PYTHON
     models: tuple[str, ...] = ()
+    has_overrides: bool = False
+
+    @property
+    def has_python(self) -> bool:
+        """Whether its Python is another than the default's."""
+        return self.python != _PYTHON
 
     @property
     def is_default(self) -> bool:
@@ -74,6 +82,11 @@ class ImageSet:
         """The file with its image's digest, at ``spec.values.image.digest``."""
         file = Path("apps/torchserve/base") if self.is_default else self.folder
         return file / "helmrelease.yaml"
+
+    @property
+    def verdicts(self) -> Path:
+        """What was decided about the vulnerabilities of its image, next to what all share."""
+        return self.folder / "verdicts.yaml"
 
     @property
     def environment(self) -> Path:
@@ -119,6 +132,7 @@ def load(root: Path) -> dict[str, ImageSet]:
                 folder.name,
                 _text(folder / ".python-version").strip() or _PYTHON,
                 tuple(_models(folder / "requirements.in")),
+                (folder / "overrides.txt").is_file(),
             )
             for folder in folders
         },
@@ -160,7 +174,7 @@ def of_group(repository: Repository, env: str, group: str | None = None) -> Imag
 
 def name_in(kustomization: Iterable[object]) -> str:
     """The set whose component a group's kustomization.yaml lists; ``default`` if there is none."""
-    listed = [str(each) for value in kustomization for each in items(value, "components")]
+    listed = [str(each) for parsed in kustomization for each in items(parsed, "components")]
     names = [match[1] for each in listed if (match := _COMPONENT.search(os.path.normpath(each)))]
     return names[0] if names else DEFAULT
 
@@ -180,7 +194,7 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Cha
 def _models(requirements: Path) -> Iterator[str]:
     """The models whose requirements.in a set's own lists."""
     for line in _text(requirements).splitlines():
-        if match := _REFERENCE.match(line.strip()):
+        if match := REFERENCE.match(line.strip()):
             path = Path(os.path.normpath(requirements.parent / match[1]))
             if path.parent.parent.name == "models":
                 yield path.parent.name

@@ -49,11 +49,13 @@ def evaluate(
     entries: Sequence[Entry],
     least: str,
     today: datetime.date,
+    may_be_unused: Sequence[Entry] = (),
 ) -> Report:
     """Sort the vulnerabilities by what has to be done.
 
     Args:
         least: the severity from which a vulnerability stops, one of ``SEVERITIES``.
+        may_be_unused: the entries that are for other images too.
     """
     parts = {bom.reference(part): part for part in java.parts}
     valid = verdict.valid(entries, today)
@@ -72,7 +74,9 @@ def evaluate(
     unused = [
         each
         for each in valid
-        if id(each) not in used and not _is_about_a_present_package(each, parts)
+        if id(each) not in used
+        and each not in may_be_unused
+        and not _is_about_a_present_package(each, parts)
     ]
     return Report(
         components=bom.count(materials),

@@ -1,6 +1,7 @@
 """What Flux will read: the image, the archives, and a main branch with the local changes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from harness.aws import AwsError
 from harness.bootstrap.installation import UNSET, Installation
@@ -9,12 +10,12 @@ from harness.core import command
 from harness.core.errors import HarnessError
 from harness.core.git import Git
 from harness.core.values import dig, items, text
-from harness.render import placeholders, tree
+from harness.image_sets import DEFAULT, ImageSet
+from harness.render import placeholders, rollout, tree
 from harness.render.renderer import pinned_commit
 from harness.render.tree import Tree
 from harness.settings import gates
 
-_RELEASE = "apps/torchserve/base/helmrelease.yaml"
 _SECONDS = 120  # for Git to fetch main
 _NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _NO_OBJECT = ("403", "404", "NoSuchKey", "NotFound")  # 403: without the right to list
@@ -23,20 +24,30 @@ _BASE = (
 )
 _BUILD = (
     "run the workflow `image`, which needs GitHub's environment `staging` (docs/workflows.md), and "
-    "merge its pull request; or: make image, push it, make image-pin DIGEST=sha256:…"
+    "merge its pull request; or: make image{0}, push it, make image-pin{0} DIGEST=sha256:…"
 )
 _SHOWN = 8  # files or places that a message names
 
 
 def inspect_image(installation: Installation) -> Inspection:
-    """Check whether the registry has the image that Git names."""
+    """Check whether the registry has the image that Git names, of each set that a group runs."""
     source = _source(installation, tree.working(installation.repository))
-    digest = text(source.documents(_RELEASE)[0].value, "spec", "values", "image", "digest")
+    inspections = [
+        _inspect_image(installation, source, each) for each in _sets(installation, source)
+    ]
+    lines = tuple(line for each in inspections for line in each.lines)
+    manual = dict.fromkeys(each.manual for each in inspections if each.manual)
+    return Inspection(lines, manual="\n".join(manual))
+
+
+def _inspect_image(installation: Installation, source: Tree, image_set: ImageSet) -> Inspection:
+    file = str(image_set.release)
+    digest = text(source.documents(file)[0].value, "spec", "values", "image", "digest")
     registry = installation.value("REGISTRY")
     name = f"{registry}/torchserve@{digest}"
     if digest == UNSET:
-        lines = [f"{_RELEASE} names no digest", *_unset_base(installation)]
-        return Inspection(tuple(lines), manual=_remedy(installation, _RELEASE))
+        lines = [f"{file} names no digest", *_unset_base(installation)]
+        return Inspection(tuple(lines), manual=_remedy(installation, file))
     if ".dkr.ecr." not in registry:
         return Inspection((f"{name} (not checked: the registry is not AWS's)",))
     repository = f"{registry.partition('/')[2]}/torchserve"
@@ -49,9 +60,17 @@ def inspect_image(installation: Installation) -> Inspection:
         )
     except AwsError as error:
         if error.code in _NO_IMAGE:
-            return Inspection((f"{name} not found",), manual=_remedy(installation, _RELEASE))
+            return Inspection((f"{name} not found",), manual=_remedy(installation, file))
         raise
     return Inspection((name,))
+
+
+def _sets(installation: Installation, source: Tree) -> list[ImageSet]:
+    """The image sets that the groups of the environment run, the default first."""
+    names = set(rollout.packages_of_groups(source, installation.env).groups.values())
+    return [ImageSet(name) for name in sorted(names, key=lambda each: (each != DEFAULT, each))] or [
+        ImageSet(DEFAULT)
+    ]
 
 
 def inspect_models(installation: Installation) -> Inspection:
@@ -193,9 +212,10 @@ def _remedy(installation: Installation, name: str) -> str:
         source := gates.sources(installation.repository).get(env)
     ):
         return f"make promote FROM={source} TO={env}"
-    if name == _RELEASE:
+    if name.endswith("/helmrelease.yaml"):
         base = f"{_BASE}\n" if _unset_base(installation) else ""
-        return _copy_command(installation) or base + _BUILD
+        build = _BUILD.format(f" SET={Path(name).parent.name}" if "/sets/" in name else "")
+        return _copy_command(installation) or base + build
     if name.startswith("apps/"):
         return "make lock"
     return f"harness init --env {env}"

@@ -45,6 +45,16 @@ VERBS: dict[str, Verb] = {
         },
     ),
     "requirements": Verb("Build", "Python packages of models, image and harness, as locks"),
+    "sets": Verb(
+        "Build",
+        "image sets: packages that exclude each other, each set with an image of its own",
+        {
+            "list": "image sets, their models, and the groups that run them",
+            "add": "write an image set, or put more models into one",
+            "remove": "remove an image set that no group runs",
+            "setup": "make the environment of an image set on this machine",
+        },
+    ),
     "snapshot": Verb(
         "Build",
         "TorchServe's configuration: config.properties and model-files.yaml",
@@ -131,8 +141,8 @@ VERBS: dict[str, Verb] = {
     "tools": Verb(PLUMBING, "pinned programs, schemas and charts, built or fetched"),
     "image": Verb(
         PLUMBING,
-        "the serving image of every environment",
-        {"pin": "write the image's digest to apps/torchserve/base/helmrelease.yaml"},
+        "the serving images",
+        {"pin": "write an image's digest to where the groups of its set read it"},
     ),
     "event": Verb(PLUMBING, "exit 1 if FLUX_EVENT is not an event of a reconciliation"),
     "completion": Verb(PLUMBING, "shell completion for bash, zsh or fish"),

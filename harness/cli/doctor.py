@@ -21,7 +21,7 @@ from typing import Literal
 
 import psutil
 
-from harness import tools
+from harness import image_sets, set_environment, tools
 from harness.core.errors import HarnessError
 from harness.core.git import Git
 from harness.core.repository import Repository
@@ -137,11 +137,24 @@ def _serve(repository: Repository) -> Iterator[Row]:
             yield Row(name, "ok", version)
         else:
             yield Row(name, "missing", "not installed", "make setup TORCH=cpu")
+    yield from _image_sets(repository)
     yield _jars(repository)
     yield _models(repository)
     yield _disk(repository)
     yield _memory()
     yield _port()
+
+
+def _image_sets(repository: Repository) -> Iterator[Row]:
+    """The environment of each image set but the default's, which is the one that runs this."""
+    for each in image_sets.load(repository.root).values():
+        name, setup = f"image set {each.name}", f"harness sets setup {each.name}"
+        if not (repository.root / each.lock).is_file():
+            yield Row(name, "missing", "its packages are not resolved", "make requirements")
+        elif not set_environment.is_current(repository, each):
+            yield Row(name, "automatic", f"{each.environment} is not as {each.lock}", setup)
+        elif not each.is_default:
+            yield Row(name, "ok", f"as in {each.lock}, in {each.environment}")
 
 
 def _jars(repository: Repository) -> Row:

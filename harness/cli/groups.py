@@ -47,6 +47,9 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
             metavar="GROUP",
             help="group whose values it gets (default: the only one, or torchserve)",
         )
+        parser.add_argument(
+            "--set", metavar="SET", help="image set that it runs (default: that of --like)"
+        )
     parser.set_defaults(run=_add if action == "add" else _remove)
 
 
@@ -63,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     repository = find_repository()
-    changes = groups.add(repository, args.env, args.group, args.models, args.like)
+    changes = groups.add(repository, args.env, args.group, args.models, args.like, args.set)
     written = groups.apply(repository, args.env, changes)
     [group] = [each for each in groups.read(repository, args.env) if each.name == args.group]
     following = ["set its replicas, gpus and resources in helmrelease.yaml, then: make check"]

@@ -34,10 +34,10 @@ def _run(args: argparse.Namespace) -> int:
     from harness.models.audit import audit, packages_of
 
     repository = find_repository()
-    packages = packages_of(repository)
     reports = []
     for path, model in _subjects(repository, args.subjects):
         with console.step(f"look into {path.name}"):
+            packages = packages_of(repository, model.name if model else "")
             reports.append(audit(path, packages, model))
     if args.json:
         print(json.dumps([_as_json(each) for each in reports], indent=2, default=str))

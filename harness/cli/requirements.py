@@ -5,6 +5,7 @@ import json
 
 from harness.core import console
 from harness.core.repository import find as find_repository
+from harness.image_sets import DEFAULT
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +30,19 @@ def _run(args: argparse.Namespace) -> int:
         resolved = packages.resolve(repository, upgrades)
     written = [str(path.relative_to(repository.root)) for path in resolved.written]
     if args.json:
-        changes = [{"name": c.name, "old": c.old, "new": c.new} for c in resolved.image]
-        print(json.dumps({"written": written, "image": changes}, indent=2))
+        changes = {
+            name: [{"name": c.name, "old": c.old, "new": c.new} for c in of_set]
+            for name, of_set in resolved.images.items()
+        }
+        rows = {"written": written, "image": changes[DEFAULT], "sets": changes}
+        print(json.dumps(rows, indent=2))
         return 0
     print("\n".join(f"wrote {path}" for path in written) or "every lock is up to date")
-    if resolved.image:
-        print("in the serving image:")
-        print("\n".join(f"  {change}" for change in resolved.image))
+    changed = {name: of_set for name, of_set in resolved.images.items() if of_set}
+    for name, of_set in changed.items():
+        print("in the serving image:" if name == DEFAULT else f"in the image of set {name}:")
+        print("\n".join(f"  {change}" for change in of_set))
+    if changed:
         print("! a new image replaces the pods of every group that runs it")
         print("next: make setup, make test; then build the image and pin it (make image-pin)")
     elif written:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, cast
 
-import yaml
-
 from harness.core.location import Location, YamlPath
 from harness.core.values import Key
 
@@ -146,10 +144,12 @@ def flow(plain: object) -> str:
         return "{" + ", ".join(f"{flow(key)}: {flow(each)}" for key, each in plain.items()) + "}"
     if isinstance(plain, list | tuple):
         return f"[{', '.join(map(flow, plain))}]"
-    if (
-        isinstance(plain, str)
-        and _PLAIN.fullmatch(plain)
-        and yaml.safe_load(f"[{plain}]") == [plain]
-    ):
+    if isinstance(plain, str) and _PLAIN.fullmatch(plain) and _is_plain_in_yaml(plain):
         return plain
     return json.dumps(plain, ensure_ascii=False)
+
+
+def _is_plain_in_yaml(words: str) -> bool:
+    import yaml  # here: `harness --help` needs no fix
+
+    return bool(yaml.safe_load(f"[{words}]") == [words])

@@ -113,7 +113,7 @@ def stage(model: Model, folder: Path, into: Path, downloads: Path) -> Contents:
     for name, origin in model.extra_files.items():
         staging.add(origin, name)
     for package in sorted({source.package_of(origin) or "" for origin in sources(model)} - {""}):
-        for text in source.licenses(package):
+        for text in source.licenses(package, folder):
             # The folder's name is part of every archive's bytes, so it keeps its British spelling.
             _link(text, into / "root" / "licences" / package / text.name)
     entry = model.handler or ""

@@ -110,9 +110,15 @@ def audit(
     return Audit(contents, scan, tuple(errors), tuple(warnings), tuple(notes))
 
 
-def packages_of(repository: Repository) -> frozenset[str]:
-    """The packages that the image has, by their canonical names."""
-    texts = (repository.root / "apps/torchserve/image").glob("requirements*.txt")
+def packages_of(repository: Repository, model: str = "") -> frozenset[str]:
+    """The packages that a model's image has, by their canonical names.
+
+    Args:
+        repository: whose image sets.
+        model: whose; by default those of the default set.
+    """
+    [image_set, *_] = image_sets.of_model(repository.root, model)
+    texts = (repository.root / image_set.folder).glob("requirements*.txt")
     return frozenset(name for path in texts for name in image_sets.pins(path.read_text()))
 
 

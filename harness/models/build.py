@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from harness import image_sets, set_environment
 from harness.core import console, files
 from harness.core.document import Strict
 from harness.core.errors import HarnessError
@@ -95,6 +96,7 @@ class _Builder:
             if not older:
                 _prepare_samples(self._repository, model)
             return None
+        self._set_up(model)
         pinned = pinned_sources(model, folder)
         if model.license and "unknown" in (each.lower() for each in model.license.names):
             console.note(f"! {model.name}: its license is unknown: ask before you serve it")
@@ -112,6 +114,12 @@ class _Builder:
         if record.note:
             console.note(f"! {model.name} {record.built.version}: {record.note}")
         return record.built
+
+    def _set_up(self, model: Model) -> None:
+        """Make the environment of the model's image set, where the build needs what is in it."""
+        if model.reference or any(map(source.package_of, sources(model))):
+            [image_set, *_] = image_sets.of_model(self._repository.root, model.name)
+            set_environment.python(self._repository, image_set)
 
 
 def _record_path(repository: Repository, model: Model, *, older: bool) -> Path:
@@ -142,6 +150,10 @@ def digest(model: Model, folder: Path) -> str:
     parts = {path.name: files.sha256(path) for path in settings}
     parts |= {name: source.digest(name, folder) for name in sources(model)}
     parts |= {name: source.version(name) for name in _PACKAGES}
+    root = folder.parent.parent
+    for each in image_sets.of_model(root, model.name):
+        if not each.is_default:  # of the default's packages, those above decide
+            parts[str(each.lock)] = files.sha256(root / each.lock)
     if (archived := model.artifact.adopted) and not archived.is_remote:  # else a source, above
         parts[archived.archive] = adopted.digest(folder / archived.archive)
     ours = Path(__file__).parent.glob("*.py")

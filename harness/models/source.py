@@ -22,8 +22,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from harness import image_sets, set_environment
 from harness.core import files
 from harness.core.errors import HarnessError, InputError, Location
+from harness.core.repository import Repository
 from harness.models import pins
 
 _ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -147,23 +149,31 @@ def mention(text: str, path: Path) -> Location:
     return Location(path, next((n for n, line in enumerate(lines, 1) if text in line), None))
 
 
-def licenses(package: str) -> list[Path]:
-    """The license texts that a package was shipped with: they go where its files go."""
-    shipped = _distribution(package).files or []
+def licenses(package: str, folder: Path) -> list[Path]:
+    """The license texts that a package was shipped with: they go where its files go.
+
+    Args:
+        package: the distribution.
+        folder: of the model that takes its files.
+    """
+    shipped = _distribution(package, folder).files or []
     texts = [file for file in shipped if file.name.upper().startswith(("LICENSE", "LICENCE"))]
     return sorted(Path(str(file.locate())) for file in texts)
 
 
 def version(package: str) -> str:
-    """The installed version of ``package``."""
-    return _distribution(package).version
+    """The installed version of ``package``, in the harness's own environment."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise HarnessError(f"{package} is not installed", hint="run `make setup`") from error
 
 
 def _local(source: str, folder: Path) -> Path:
     package = package_of(source)
     if package is None:
         return folder / Path(source).expanduser()
-    return Path(str(_distribution(package).locate_file(source.partition(":")[2])))
+    return Path(str(_distribution(package, folder).locate_file(source.partition(":")[2])))
 
 
 def _is_within(path: Path, folder: Path) -> bool:
@@ -208,8 +218,11 @@ def _walk(folder: Path, visited: set[Path]) -> Iterator[tuple[Path, bool]]:
             yield from _walk(path, visited)
 
 
-def _distribution(package: str) -> metadata.Distribution:
+def _distribution(package: str, folder: Path) -> metadata.Distribution:
+    """An installed package, of the environment of the model's image set."""
+    repository = Repository(folder.parent.parent)
+    [image_set, *_] = image_sets.of_model(repository.root, folder.name)
     try:
-        return metadata.distribution(package)
+        return set_environment.distribution(repository, image_set, package)
     except metadata.PackageNotFoundError as error:
         raise HarnessError(f"{package} is not installed", hint="run `make setup`") from error

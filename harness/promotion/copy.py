@@ -44,9 +44,12 @@ def copy(repository: Repository, source: str, target: str, commit: str) -> Itera
             hint=f"harness init --env {target}",
         )
     yield from _archives(repository, source, target, renderer.commit(commit).root)
-    pairs = zip(collect.images(release), collect.images(candidate), strict=True)
-    for source_image, target_image in pairs:
-        yield _image(repository, source_image, target_image)
+    # One of each image set that the target's groups run; the source may have other groups too.
+    proven = {each.digest: each for each in collect.images(release)}
+    for image in collect.images(candidate):
+        if image.digest not in proven:
+            raise InputError(f"{image} is run by no group of {source}")
+        yield _image(repository, proven[image.digest], image)
 
 
 def _archives(repository: Repository, source: str, target: str, tree: Path) -> Iterator[Item]:
@@ -66,8 +69,6 @@ def _archives(repository: Repository, source: str, target: str, tree: Path) -> I
 
 
 def _image(repository: Repository, source: Image, target: Image) -> Item:
-    if source.digest != target.digest:
-        raise InputError(f"{target} is another image than {source}")
     if registry.exists(repository, target):
         return Item(str(target), new=False)
     if not registry.exists(repository, source):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import image_sets
 from harness.core import files, yamlfile
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import FIRST_GROUP, Repository
@@ -27,6 +28,7 @@ Changes = dict[Path, str | None]
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 _TAKEN = {"base", "chart", "image"}
 _SNAPSHOT = re.compile(r"(?m)^(?P<before>\s*(?:- )?name: ).+-snapshot$")
+_OF_SET = re.compile(r"(?m)^ *- .*\bsets/[^/\n]+/?\n")
 _HELM_TEST = re.compile(r"(?m)(?:^    #.*\n)*^    test:\n(?:^      .*\n?)+")
 
 
@@ -73,7 +75,12 @@ def read(repository: Repository, env: str) -> list[Group]:
 
 
 def add(
-    repository: Repository, env: str, name: str, models: Iterable[str], like: str | None = None
+    repository: Repository,
+    env: str,
+    name: str,
+    models: Iterable[str],
+    like: str | None = None,
+    image_set: str | None = None,
 ) -> Changes:
     """A group like another one, with models of its own.
 
@@ -87,9 +94,10 @@ def add(
         models: what it serves.
         like: the group whose values and server settings it gets; by default the only one, or
             ``torchserve``.
+        image_set: the image set that it runs; by default that of the group that it is like.
 
     Raises:
-        UsageError: the name does not fit or exists, there is no such model, or none is given.
+        UsageError: the name does not fit or exists, there is no such model or set, or no model.
     """
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise UsageError(
@@ -117,6 +125,9 @@ def add(
     folder = Path("apps/torchserve", env, name)
     release = _rename(yamlfile.read_text(pattern / "helmrelease.yaml"), pattern.name, name)
     kustomization = yamlfile.read_text(pattern / "kustomization.yaml")
+    if image_set:
+        chosen = image_sets.find(repository.root, image_set)
+        kustomization = _with_set(kustomization, "" if chosen.is_default else chosen.name)
     return {
         **_metrics_config(pattern, file, folder),
         folder / "serving.yaml": file.text,
@@ -234,6 +245,25 @@ def _rename(release: str, old: str, new: str) -> str:
     """A helmrelease.yaml with another group's name in it: its own, Helm's, the snapshot's."""
     release = re.sub(rf"(?m)^(  (?:name|releaseName): ){re.escape(old)}$", rf"\g<1>{new}", release)
     return _SNAPSHOT.sub(rf"\g<before>{new}-snapshot", release)
+
+
+def _with_set(kustomization: str, name: str) -> str:
+    """A group's kustomization.yaml with the component of an image set, and of no other.
+
+    Args:
+        kustomization: the file's text.
+        name: the set's; empty for the default, which has no component.
+    """
+    without = _OF_SET.sub("", kustomization)
+    without = re.sub(r"(?m)^components:\n(?!  ?- |- )", "", without)
+    if not name:
+        return without
+    line = f"  - ../../sets/{name}\n"
+    if "components:\n" in without:
+        return without.replace("components:\n", f"components:\n{line}")
+    return re.sub(
+        r"(?m)^(?=patches:|configMapGenerator:)", f"components:\n{line}", without, count=1
+    )
 
 
 def _listing(

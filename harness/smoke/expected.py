@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import image_sets
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
@@ -144,13 +145,14 @@ def has_internal_gateway(environment: Environment) -> bool:
     )
 
 
-def torchserve_version(repository: Repository) -> str:
-    """The version that the image's requirements pin.
+def torchserve_version(repository: Repository, env: str, group: str) -> str:
+    """The version that the requirements of a group's image pin.
 
     Raises:
         HarnessError: they pin none.
     """
-    path = repository.root / "apps" / "torchserve" / "image" / "requirements.txt"
+    image_set = image_sets.of_group(repository, env, group)
+    path = repository.root / image_set.requirements
     if match := _PINNED.search(path.read_text()):
         return match[1]
     raise HarnessError("pins no torchserve", at=path)

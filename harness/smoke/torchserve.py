@@ -8,7 +8,6 @@ all that the pod needs to have.
 import base64
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -261,7 +260,7 @@ def of_embedded_server(server: Server) -> TorchServe:
         files_file=str(server.folder / FILES),
         launcher=server.launcher_url,
         gpus=0,
-        python=(sys.executable,),
+        python=(str(server.python),),
         environment={},
     )
 

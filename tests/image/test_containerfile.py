@@ -28,6 +28,9 @@ def steps(image: Path) -> list[tuple[str, str]]:
     lines = (image / "Containerfile").read_text().splitlines()
     text = "\n".join(line for line in lines if not line.startswith("#"))
     joined = re.sub(r"\\\n\s*", "", text)
+    # As it is built by default; an image set gives other arguments.
+    for name, value in re.findall(r"(?m)^ARG (\w+)=(.+)$", joined):
+        joined = joined.replace(f"${{{name}}}", value)
     return [tuple(line.split(" ", 1)) for line in joined.splitlines() if line]  # type: ignore[misc]
 
 

@@ -111,7 +111,10 @@ def test_what_models_ask_for_is_in_both_locks_and_no_pin_moves(repository):
     resolved = packages.resolve(repository)
     assert lock(repository) == {"encoder": "1.0", "greedy": "1.0", "runtime": "2.0", "seven": "1.0"}
     assert image(repository) == {"encoder": "1.0", "runtime": "2.0", "seven": "1.0"}
-    assert [str(change) for change in resolved.image] == ["+ encoder 1.0", "+ runtime 2.0"]
+    assert [str(change) for change in resolved.images["default"]] == [
+        "+ encoder 1.0",
+        "+ runtime 2.0",
+    ]
     assert "--hash=sha256:" in (repository.root / "requirements.lock").read_text()
     assert packages.resolve(repository).written == ()
 

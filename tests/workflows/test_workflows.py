@@ -41,6 +41,7 @@ SHORT_LIST = {
     "git diff --output=build/change.patch": "handed from the job that runs code to one that writes",
     "git add --intent-to-add models && git diff --output=build/change.patch": "the same, new files",
     'git apply --allow-empty "$CHANGE"': "applied by Git alone, which follows no link",
+    'git apply --allow-empty "$RUNNER_TEMP"/changes/change*/change.patch': "the same, by set",
     'git apply --allow-empty --include=models/lock.yaml "$CHANGE"': "the same, where make runs on",
     _NO_LINKS: "the output of a pull request's job, before an action reads it",
 }
@@ -286,11 +287,12 @@ def test_what_is_installed_from_a_package_index_has_its_hashes() -> None:
     installs = re.findall(r"^ *(?:install|\S+ (?:-m )?pip install) .*", script, re.MULTILINE)
     unhashed = [line.strip() for line in installs if "--require-hashes" not in line]
     assert len(installs) == 6, installs
+    uv = '"$uv" pip install --python "$venv/bin/python"'
     assert unhashed == [
-        '"$venv/bin/uv" pip install --no-deps --compile-bytecode "$@"',  # what `install` runs
+        f'{uv} --no-deps "${{compile[@]:---compile-bytecode}}" "$@"',  # what `install` runs
         'install --requirement "$venv/requirements.txt"',  # TORCH=cpu: the lock has other hashes
-        '"$venv/bin/uv" pip install --torch-backend "$torch" --requirement "$venv/torch.txt"',
-        '"$venv/bin/uv" pip install --quiet --no-deps --editable .',
+        f'{uv} --torch-backend "$torch" --requirement "$venv/torch.txt"',
+        f"{uv} --quiet --no-deps --editable .",
     ]
 
 

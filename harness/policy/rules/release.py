@@ -8,11 +8,12 @@ from harness.chart.generate import generate
 from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
 from harness.core.values import items, mapping, text
+from harness.image_sets import DEFAULT, ImageSet
 from harness.policy.finding import changed_line
 from harness.policy.graph import Graph
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.serving import FILES, servers
+from harness.policy.serving import FILES, Server, servers
 from harness.policy.site import without
 from harness.render import artifact
 from harness.render.objects import Object
@@ -122,18 +123,45 @@ def one_url(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "release/one-image",
-    why="staging proves the image that production will run; another one is proven by nobody",
-    fix="name the image in apps/torchserve/base alone",
+    why="staging proves the images that production will run; another one is proven by nobody, and "
+    "`harness image pin` does not reach it",
+    fix="name the image in apps/torchserve/base alone, and that of an image set in its own folder",
 )
 def one_image(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
         ours, theirs = without(source), without(target)
-        proven = [ours(text(server.container.value, "image")) for server in servers(source)]
+        others = {
+            group for each in (source, target) for group in _groups_off_their_set(project, each)
+        }
+        proven = {server.group: ours(_image(server)) for server in servers(source)}
         for server in servers(target):
-            image = text(server.container.value, "image")
-            if proven and theirs(image) not in proven:
-                message = f"{image} is not {source.name}'s image"
+            image, group = _image(server), server.group
+            if group in others:
+                continue
+            if proven and theirs(image) not in proven.values():
+                yield server.container.problem(f"{image} is not {source.name}'s image", "image")
+            elif group in proven and theirs(image) != proven[group]:
+                message = f"{image} is what other groups of {source.name} run, and {group} does not"
                 yield server.container.problem(message, "image")
+    for name in sorted({*project.sources, *project.sources.values()} & project.environments.keys()):
+        yield from _groups_off_their_set(project, project.environments[name]).values()
+
+
+def _groups_off_their_set(project: Project, environment: Environment) -> dict[str, Problem]:
+    """The groups that run another image than the one that their image set pins."""
+    problems = {}
+    for server in servers(environment):
+        image_set = ImageSet(environment.installed.groups.get(server.group, DEFAULT))
+        for release in project.documents(str(image_set.release)):
+            digest = text(release.value, "spec", "values", "image", "digest")
+            if digest.startswith("sha256:") and not _image(server).endswith(f"@{digest}"):
+                message = f"is not the image of image set {image_set.name}, which is {digest}"
+                problems[server.group] = server.container.problem(message, "image")
+    return problems
+
+
+def _image(server: Server) -> str:
+    return text(server.container.value, "image")
 
 
 @rule(

@@ -31,8 +31,8 @@ _LOGS = "{kubectl} -n torchserve logs deploy/{group} --tail 50"
     embedded="make setup",
 )
 def test_torchserve_is_the_pinned_version(target: Target, servers: list[TorchServe]) -> None:
-    pinned = expected.torchserve_version(target.repository)
     for server in servers:
+        pinned = expected.torchserve_version(target.repository, target.env, server.group)
         version = server.get("inference_address", "/api-description").json()["info"]["version"]
         assert version == pinned, f"{server.name} runs TorchServe {version}, not {pinned}"
 

@@ -117,6 +117,11 @@ _RULES = (
         "write ${quote}${KEY}${quote}, and quote: '\"' under postBuild.substitute",
     ),
     (
+        "exceptions/unknown-rule",
+        "an exception of a rule that does not exist suppresses nothing, and reads as if it did",
+        "correct the id; docs/rules.md lists them all",
+    ),
+    (
         "exceptions/unused",
         "an exception that nothing needs hides the next mistake",
         "remove it",

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.core.errors import HarnessError
 from harness.core.fix import advise
 from harness.core.problem import Problem
+from harness.core.suggest import did_you_mean
 from harness.policy import causes, credentials, exceptions, repair, source_files
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
@@ -143,8 +144,16 @@ class FindingCollector:
         suppressions = exceptions.load(self.renderer.repository)
         result = exceptions.apply(self._findings(), suppressions, today)
         stale = [*_as_problems(result.expired, "exceptions/expired")]
+        for each in suppressions:
+            if each.rule not in self.known:
+                message = f"there is no rule {each.rule}{did_you_mean(each.rule, self.known)}"
+                stale.append(Problem(message, each.location, rule="exceptions/unknown-rule"))
         if all(each.is_complete for each in environments):
-            unused = [each for each in result.unused if not _needed_elsewhere(each, environments)]
+            unused = [
+                each
+                for each in result.unused
+                if each.rule in self.known and not _needed_elsewhere(each, environments)
+            ]
             stale += _as_problems(unused, "exceptions/unused")
         first = {each.id for each in self.known.values() if each.first}
         findings = causes.causes(result.findings, first)

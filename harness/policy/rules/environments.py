@@ -44,6 +44,9 @@ def same_files(project: Project) -> Iterator[Problem]:
         }
         for env, other in ((source.name, target.name), (target.name, source.name)):
             for name in sorted(names[env] - names[other] - _ONE_SIDED):
+                documents = project.documents(f"clusters/{env}/{name}")
+                if any(text(each.value, "kind") == "Secret" for each in documents):
+                    continue  # nobody shall copy it: secrets/encrypted says what to do
                 message = f"clusters/{other} has no {name}"
                 yield Problem(message, Location(Path("clusters", env, name), 1))
 

@@ -25,7 +25,6 @@ _OTHER_WAYS = {
     *(("gateway.networking.k8s.io", f"{kind}Route") for kind in ("TCP", "TLS", "UDP")),
     ("networking.istio.io", "VirtualService"),
 }
-_TEST_AUTHORITY = "acme-staging"  # https://letsencrypt.org/docs/staging-environment/
 _GENERATED = r"(-grpc|-models(-\d+-of-\d+)?|-v2)?"  # names of routes: harness.snapshot.routes
 _OTHER_GROUPS = (
     "getambassador.io",
@@ -109,11 +108,6 @@ def tls(environment: Environment) -> Iterator[Problem]:
         for index, listener in enumerate(items(gateway.value, "spec", "listeners")):
             for message, path in _weaknesses(listener, issued):
                 yield problem(gateway, message, "spec", "listeners", index, *path)
-    for issuer in environment.of("ClusterIssuer", "Issuer"):
-        server = text(issuer.value, "spec", "acme", "server")
-        if _TEST_AUTHORITY in server:
-            message = f"{server} is for tests: no client trusts its certificates"
-            yield problem(issuer, message, "spec", "acme", "server")
     for route in environment.of(*ROUTES):
         for index, host in enumerate(items(route.value, "spec", "hostnames")):
             if not any(_names(name, str(host)) for name in names):

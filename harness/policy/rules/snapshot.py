@@ -12,6 +12,7 @@ from harness.core import yamlfile
 from harness.core.errors import InputError
 from harness.core.problem import Location, Problem, Row
 from harness.core.repository import Repository
+from harness.core.suggest import did_you_mean
 from harness.core.values import Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.policy.finding import changed_line
@@ -148,7 +149,13 @@ def load(project: Project) -> Iterator[Problem]:
                 if model and served and model not in served | versions and _expects_answer(share):
                     path = ("model",) if text(share, "model") else ("request", "path")
                     where = profile.at(("mix", index, *path))
-                    yield Problem(f"{environment.name} does not serve {model}", where)
+                    near = did_you_mean(model, sorted(served))
+                    yield Problem(f"{environment.name} does not serve {model}{near}", where)
+                sample, samples = text(share, "sample"), _samples(project, model.partition("/")[0])
+                if sample and samples and sample not in samples:
+                    near = did_you_mean(sample, samples)
+                    where = profile.at(("mix", index, "sample"))
+                    yield Problem(f"{model} has no sample {sample}{near}", where)
             for missing in sorted(served - {model.partition("/")[0] for _, model in mix}):
                 yield Problem(f"leaves out {missing}", profile.at(("mix",)))
 
@@ -184,6 +191,16 @@ def queue(project: Project) -> Iterator[Problem]:
                         yield server.problem(
                             f"{message} a queue of {rate * latency:.0f}", "job_queue_size"
                         )
+
+
+def _samples(project: Project, model: str) -> list[str]:
+    """The names of a model's samples; none of one that is not here."""
+    return [
+        text(sample, "name")
+        for file in ("model.yaml", "recorded.yaml")
+        for document in project.documents(f"models/{model}/{file}")
+        for sample in items(document.value, "samples")
+    ]
 
 
 def _rates(profile: object) -> dict[str, float]:

@@ -3,6 +3,7 @@
 The result goes to stdout, progress to stderr. ``--json`` prints the same result as JSON.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except HarnessError as error:
-        return _report(error, as_json=args.json)
+        return _report(error, args)
     except BrokenPipeError:  # `harness diff … | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as if the signal had ended us
@@ -37,9 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _report(error: HarnessError, *, as_json: bool) -> int:
+def _report(error: HarnessError, args: argparse.Namespace) -> int:
+    """Say an error to people, and to the program that reads the result in its format."""
     console.note(f"✗ {error}")
-    if as_json:
+    if "as_error" in args:
+        if text := args.as_error(args, error):
+            print(text)
+    elif args.json:
         at = str(error.at) if error.at else None
         answer = {"error": error.message, "at": at, "hint": error.hint, "exit": error.exit_code}
         print(json.dumps(answer, indent=2))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from harness.cli import tools
 from harness.core import console, files
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.core.suggest import did_you_mean
 from harness.policy import engine, repair, report
 from harness.policy.renamed import current_id
 from harness.policy.report import Report
+from harness.policy.unset import by_command
 from harness.render import tree
 from harness.render.renderer import Renderer
 from harness.review import comment
@@ -30,7 +31,9 @@ _FORMATS = {
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--strict", action="store_true", help="count values that are UNSET as findings"
+        "--strict",
+        action="store_true",
+        help="count values that are UNSET as findings, but for those that a command fills in",
     )
     parser.add_argument(
         "--format",
@@ -55,13 +58,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="write the edits that findings name into the working tree, and check again",
     )
     parser.add_argument("--unset", action="store_true", help="list the values that are UNSET")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, as_error=_as_error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings, and write them to build/check as JSON, SARIF and JUnit."""
     if args.explain:
-        return _explain(args.explain, as_json=args.json)
+        return _explain(args.explain, as_json=args.json or args.format == "json")
     repository = find_repository()
     tools.set_up(repository)
     if args.since:
@@ -82,8 +85,14 @@ def run(args: argparse.Namespace) -> int:
     print(_FORMATS["json" if args.json else args.format](result))
     if args.unset:
         for each in result.unset:
-            console.note(f"{each.location}: {each.key}")
+            later = f" ({command} fills it in)" if (command := by_command(each)) else ""
+            console.note(f"{each.location}: {each.key}{later}")
     return 0 if result.passed else 1
+
+
+def _as_error(args: argparse.Namespace, error: HarnessError) -> str | None:
+    """What was not evaluated, in the format of the report, so that its reader can read it."""
+    return report.as_error(error, "json" if args.json else args.format)
 
 
 def _repair(repository: Repository, before: Report) -> bool:

@@ -5,6 +5,8 @@ Each command has a parser of its own, so that an option of another one is a usag
 
 import argparse
 import importlib
+import json
+import re
 import sys
 from collections.abc import Collection, Sequence
 from typing import NoReturn
@@ -13,6 +15,7 @@ from harness.cli import commands
 from harness.core.suggest import did_you_mean
 
 _HELP = ("-h", "--help")
+_JSON = re.compile(r"--json\b|--format[ =]json\b")  # whoever asked for it reads no other words
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -25,9 +28,14 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 class CommandParser(argparse.ArgumentParser):
     """The parser of one command; its errors end with the next thing to type."""
 
+    words: Sequence[str] = ()
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with 2."""
         self.print_usage(sys.stderr)
+        if _JSON.search(" ".join(self.words)):
+            answer = {"error": message, "at": None, "hint": f"{self.prog} --help", "exit": 2}
+            print(json.dumps(answer, indent=2))
         self.exit(2, f"{self.prog}: error: {message}\n  → {self.prog} --help\n")
 
     def read(self, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -35,6 +43,7 @@ class CommandParser(argparse.ArgumentParser):
 
         A list of arguments, such as files, may have options between its parts.
         """
+        self.words = words
         args, unknown = self.parse_known_args(words)
         if unknown and any(each.nargs == "+" and not each.option_strings for each in self._actions):
             args, unknown = self.parse_known_intermixed_args(words)

@@ -10,6 +10,9 @@ from harness.policy.finding import Finding
 
 UNREADABLE = {"yaml/unreadable", "yaml/tab", "yaml/duplicate-key"}
 RENDER = {"render/kustomize", "render/helm"}
+FOLLOW = {("promotion/evidence", "release/pointer"), ("promotion/unverified", "release/pointer")}
+"""Of two rules about one line the first one's finding follows from the second one's."""
+
 COMPARISONS = {"environments/proven-settings"}
 """Rules that only say that two environments differ; another one may say what is wrong with it."""
 
@@ -27,10 +30,17 @@ def causes(findings: Sequence[Finding], first: Collection[str]) -> list[Finding]
     broken = {name for each in findings if each.rule in first for name in each.environments}
 
     others = [each for each in findings if each.rule not in COMPARISONS]
+    lines = {(each.rule, str(each.location)) for each in findings}
     explained = {name for each in others for name in (each.object, str(each.location))}
 
     def is_consequence(finding: Finding) -> bool:
         if finding.rule in COMPARISONS and {finding.object, str(finding.location)} & explained:
+            return True
+        if any(
+            (cause, str(finding.location)) in lines
+            for rule, cause in FOLLOW
+            if rule == finding.rule
+        ):
             return True
         if finding.rule in UNREADABLE or finding.rule in first:
             return False

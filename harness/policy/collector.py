@@ -11,7 +11,7 @@ from harness.core.errors import HarnessError
 from harness.core.fix import advise
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
-from harness.policy import causes, credentials, exceptions, repair, source_files
+from harness.policy import causes, credentials, exceptions, repair, source_files, unset
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
@@ -139,8 +139,8 @@ class FindingCollector:
             started: when the check began, by the monotonic clock.
         """
         if strict:
-            for value in self.unset:
-                self.add(Problem(f"{value.key} is UNSET", value.location, rule="render/unset"))
+            for problem in unset.problems(self.unset, self.renderer.tree):
+                self.add(problem)
         suppressions = exceptions.load(self.renderer.repository)
         result = exceptions.apply(self._findings(), suppressions, today)
         stale = [*_as_problems(result.expired, "exceptions/expired")]

@@ -12,10 +12,11 @@ import importlib
 import pkgutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, UsageError
+from harness.core.fix import advise
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
 from harness.policy import builtin, credentials, rules
@@ -62,14 +63,16 @@ def check(
         rendering = [pool.submit(renderer.candidate, name) for name in names]
         # Of a commit that was laid out what runs now is not the question.
         pins = [] if repository.laid_out_from else names
-        pinning = [pool.submit(renderer.live, name) for name in pins]
+        pinning = {name: pool.submit(renderer.live, name) for name in pins}
         scan = pool.submit(credentials.find, repository)
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
-        live = [each for each in (future.result() for future in pinning) if each]
+        live, lost = _running(renderer, pinning)
         replaced = pool.submit(_environments_before, renderer, candidates.values(), before)
         skew = pool.submit(_version_skew, renderer, candidates.values(), replaced.result)
         collector = FindingCollector(renderer, known)
+        for environment, problem in lost:
+            collector.add(problem, environment)
         collector.collect_files(candidates.values())
         collector.collect_environments([*candidates.values(), *live])
         project = Project(repository, candidates, live[0] if live else None)
@@ -87,6 +90,22 @@ def check(
         environments=[*candidates.values(), *live],
         started=started,
     )
+
+
+def _running(
+    renderer: Renderer, pinning: Mapping[str, Future[Environment | None]]
+) -> tuple[list[Environment], list[tuple[str, Problem]]]:
+    """What environments run that pin a commit, and the pointers at commits that are not here."""
+    running: list[Environment] = []
+    lost: list[tuple[str, Problem]] = []
+    for name, future in pinning.items():
+        try:
+            running += filter(None, [future.result()])
+        except UsageError as error:
+            (parsed, *_) = renderer.tree.documents(f"clusters/{name}/release.yaml")
+            at, fix = parsed.at(("spec", "ref", "commit")), advise(error.hint)
+            lost.append((name, Problem(error.message, at, rule="release/pointer", fix=fix)))
+    return running, lost
 
 
 def _environments_before(

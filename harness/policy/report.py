@@ -10,6 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from harness.core import files
+from harness.core.errors import HarnessError
+from harness.policy import unset
 from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
 from harness.policy.rule import Rule
@@ -120,7 +122,12 @@ def as_json(report: Report) -> str:
                 for each in report.suppressed
             ],
             "unfilled": [
-                {"key": each.key, "file": str(each.location.path), "line": each.location.line}
+                {
+                    "key": each.key,
+                    "file": str(each.location.path),
+                    "line": each.location.line,
+                    "by": unset.by_command(each),
+                }
                 for each in report.unset
             ],
         },
@@ -130,7 +137,7 @@ def as_json(report: Report) -> str:
 
 def as_sarif(report: Report) -> str:
     """For code scanning: SARIF 2.1.0. Findings that an exception covers are suppressed results."""
-    rules = [
+    rules: list[dict[str, object]] = [
         {
             "id": rule.id,
             "shortDescription": {"text": rule.why},
@@ -144,16 +151,7 @@ def as_sarif(report: Report) -> str:
     for each in report.suppressed:
         suppression = {"kind": "external", "status": "accepted", "justification": each.reason}
         results.append({**_sarif(each.finding), "suppressions": [suppression]})
-    driver = {"name": "harness check", "version": str(VERSION), "rules": rules}
-    run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
-    return json.dumps(
-        {
-            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [run],
-        },
-        indent=2,
-    )
+    return _sarif_log({"results": results}, rules)
 
 
 def as_junit(report: Report) -> str:
@@ -193,6 +191,55 @@ def write(report: Report, folder: Path) -> None:
     files.write(folder / "report.json", as_json(report) + "\n")
     files.write(folder / "report.sarif", as_sarif(report) + "\n")
     files.write(folder / "junit.xml", as_junit(report) + "\n")
+
+
+def as_error(error: HarnessError, form: str) -> str | None:
+    """Why there is no report, in the form that was asked for; None for people, who read stderr."""
+    message = f"{error.message} → {error.hint}" if error.hint else error.message
+    at = error.at
+    if form == "sarif":
+        notification = {"level": "error", "message": {"text": message}}
+        invocation = {
+            "executionSuccessful": False,
+            "exitCode": error.exit_code,
+            "toolExecutionNotifications": [notification],
+        }
+        return _sarif_log({"invocations": [invocation], "results": []}, [])
+    if form == "junit":
+        suite = ET.Element("testsuite", {"name": "harness check", "tests": "1", "errors": "1"})
+        case = ET.SubElement(suite, "testcase", {"classname": "check", "name": "evaluated"})
+        ET.SubElement(case, "error", {"message": message})
+        return ET.tostring(suite, encoding="unicode", xml_declaration=True)
+    if form == "github":
+        where = f"file={_property(str(at.path))},line={at.line or 1}" if at else ""
+        return f"::error {where}::{_data(message)}"
+    if form == "json":
+        return json.dumps(
+            {
+                "version": VERSION,
+                "passed": False,
+                "error": error.message,
+                "at": str(at) if at else None,
+                "hint": error.hint,
+                "exit": error.exit_code,
+                "findings": [],
+            },
+            indent=2,
+        )
+    return None
+
+
+def _sarif_log(run: Mapping[str, object], rules: list[dict[str, object]]) -> str:
+    """A SARIF log of one run."""
+    driver = {"name": "harness check", "version": str(VERSION), "rules": rules}
+    return json.dumps(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", **run}],
+        },
+        indent=2,
+    )
 
 
 def explain(rule: Rule) -> str:

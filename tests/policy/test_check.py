@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 
 from harness import cli
 from harness.core.repository import Repository
-from harness.policy import engine
+from harness.policy import engine, unset
 from harness.policy.renamed import FORMER_IDS
 from harness.policy.report import as_markdown, as_text
 from harness.policy.rule import Rule
+from harness.render.renderer import Renderer
+from tests.support import variation
 from tests.support.miniature import Miniature
 
 
@@ -87,17 +90,65 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_the_rest_goes_on(
 
 
 def test_unset_is_a_finding_only_when_strict(miniature: Miniature) -> None:
-    unset = "render/unset clusters/demo/release.yaml:8"
-    assert unset not in _rules(miniature)
-    assert unset in _rules(miniature, strict=True)
+    finding = "render/unset clusters/demo/release.yaml:8"
+    assert finding not in _rules(miniature)
+    assert finding in _rules(miniature, strict=True)
+
+
+def test_strict_asks_for_nothing_that_a_command_fills_in(checkout: Repository) -> None:
+    renderer = Renderer(checkout)
+    values = engine.check(checkout).unset
+    problems = list(unset.problems(values, renderer.tree))
+    later = {each.location: command for each in values if (command := unset.by_command(each))}
+    assert {str(each.path) for each in later} >= {"clusters/local/release.yaml"}
+    assert "make promote" in later.values()
+    assert not {each.location for each in problems} & later.keys()
+    # What a snapshot has from the lock is the lock's.
+    assert {
+        str(each.location.path) for each in problems if "models" in each.location.path.parts
+    } == {"models/lock.yaml"}
+    assert not any("config.properties" in str(each.location) for each in problems)
+
+
+def test_a_pointer_at_a_commit_that_is_not_here_is_a_finding(tmp_path: Path) -> None:
+    repository = variation.copy(tmp_path)
+    release = tmp_path / "clusters/production/release.yaml"
+    release.write_text(release.read_text().replace("commit: UNSET", f"commit: {'12' * 20}"))
+    for words in (("init", "--quiet"), ("commit", "--quiet", "--allow-empty", "-m", "first")):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True)
+    (finding,) = (
+        each for each in engine.check(repository).findings if each.rule == "release/pointer"
+    )
+    assert "is not in this clone" in finding.message
+    assert "git fetch" in finding.fix
+    assert "commit:" in release.read_text().splitlines()[(finding.location.line or 0) - 1]
+
+
+@pytest.mark.parametrize("form", ["json", "sarif"])
+def test_what_could_not_be_evaluated_is_said_in_the_format(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", "--since", "no-such-commit", "--format", form]) == 2
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["version"]
+    assert "no-such-commit" in json.dumps(printed)
+
+
+def test_a_usage_error_is_json_where_json_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["check", "--format", "json", "--no-such-option"])
+    assert json.loads(capsys.readouterr().out)["exit"] == 2
 
 
 def test_the_image_s_base_is_counted_among_what_is_unset(miniature: Miniature) -> None:
     file = "apps/torchserve/image/Containerfile"
     (miniature.root / file).parent.mkdir(parents=True)
     miniature.write(file, "# UNSET here is a word\nFROM python@sha256:UNSET AS base\nFROM base\n")
-    unset = [str(each.location) for each in engine.check(miniature.repository).unset]
-    assert f"{file}:2" in unset
+    locations = [str(each.location) for each in engine.check(miniature.repository).unset]
+    assert f"{file}:2" in locations
     assert f"render/unset {file}:2" in _rules(miniature, strict=True)
 
 

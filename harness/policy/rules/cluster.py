@@ -139,7 +139,10 @@ def driver_taints(project: Project) -> Iterator[Problem]:
                     yield group.problem(message, "taints", index, "key")
                     break
             else:
-                if EFS_READY not in keys and any(group.holds(each.spec) for each in mounting):
+                if EFS_READY not in keys and any(
+                    group.holds(each.spec) and (group.is_for_gpus or not each.gpus)
+                    for each in mounting
+                ):
                     message = "its pods mount EFS, but nothing holds them until the driver is ready"
                     yield group.problem(message, "taints")
 

@@ -74,7 +74,14 @@ def shortages(cluster: eks.Cluster) -> Iterator[Shortage]:
     judged = [each for each in asking if not each.every_node and _may_wait(cluster, each)]
     judged.sort(key=lambda each: (each.needs.get(GPUS, 0), each.needs[MEMORY]), reverse=True)
     everywhere = [
-        (each, {node.group.name for node in nodes if node.group.holds(each.spec)})
+        (
+            each,
+            {
+                group.name
+                for group in cluster.groups
+                if group.name in rooms and group.holds(each.spec)
+            },
+        )
         for each in judged
     ]
     for demand, names in everywhere:

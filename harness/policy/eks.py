@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from harness.core.fix import NOTHING, Fix, set_at
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
@@ -89,8 +90,12 @@ class NodeGroup:
     def taints(self) -> list[object]:
         """The taints that stay; a driver's own is gone when pods are placed, misspelt or not."""
         drivers = {key.partition("/")[0] for key in STARTUP}
-        taints = items(self.value, "taints")
-        return [each for each in taints if text(each, "key").partition("/")[0] not in drivers]
+        keys = [(text(each, "key"), each) for each in items(self.value, "taints")]
+        return [
+            taint
+            for key, taint in keys
+            if key.partition("/")[0] not in drivers and not key.endswith("/agent-not-ready")
+        ]
 
     @property
     def nodes(self) -> int:
@@ -186,8 +191,15 @@ class NodeGroup:
         nodes = f"{self.nodes} node{'s' if self.nodes != 1 else ''}"
         return f"node group {self.name}: {nodes} of {' or '.join(self.instances.values())}"
 
-    def problem(self, message: str, *path: Key) -> Problem:
-        return self.cluster.problem(f"node group {self.name}: {message}", *self.path, *path)
+    def problem(self, message: str, *path: Key, to: object = None) -> Problem:
+        """A problem of the group, at the line of ``path``; ``to`` would be right there."""
+        of_group = self.cluster.problem(f"node group {self.name}: {message}", *self.path, *path)
+        return of_group if to is None else replace(of_group, fix=set_at(of_group.location, to))
+
+    def set(self, **sizes: int) -> Fix:
+        """Other values for keys of the group."""
+        at = self.cluster.document.at
+        return sum((set_at(at((*self.path, key)), size) for key, size in sizes.items()), NOTHING)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.chart_record import of_release
+from harness.policy.chart_record import misfits, of_release
 from harness.policy.pods import pod, pods, selects, selects_older
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
@@ -66,7 +66,8 @@ def _budgets_of_proxies(environment: Environment) -> Iterator[Problem]:
         key = never_evicted(mapping(proxy.value, *where, "envoyPDB"), pods_of_it)
         if key:
             message = f"{key} lets none of {_pods(pods_of_it)} go: no drain ends"
-            yield problem(proxy, message, *where, "envoyPDB", key)
+            to = 1 if key == "maxUnavailable" else pods_of_it - 1 or None
+            yield problem(proxy, message, *where, "envoyPDB", key, to=to)
 
 
 @rule(
@@ -78,17 +79,21 @@ def chart_budget(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
         for release in environment.of("HelmRelease"):
             record = of_release(project.repository, environment, release)
-            for each in record.pods if record else ():
-                values = record.values(release) if record else {}
+            if not record or any(misfits(record.keys, mapping(release.value, "spec", "values"))):
+                continue  # helm/values-known: a misspelt number of replicas is not none
+            for each in record.pods:
+                values = record.values(release)
                 count = dig(values, *each.replicas)
                 budget = mapping(values, *each.budget) if each.budget else {}
                 replicas = count if isinstance(count, int) else 1
                 key = never_evicted(budget, replicas)
                 if key and budget.get("enabled") is not False:
                     message = f"{each.name}: {key} lets none of {_pods(replicas)} go: no drain ends"
-                    few = release.dig("spec", "values", *each.replicas) is not None
-                    path = each.replicas if few else (*each.budget, key)
-                    yield problem(release, message, "spec", "values", *path)
+                    by_release = release.dig("spec", "values", *each.replicas) is not None
+                    path = each.replicas if by_release and replicas == 1 else (*each.budget, key)
+                    to = 2 if path == each.replicas else replicas - 1 or None
+                    to = 1 if key == "maxUnavailable" else to
+                    yield problem(release, message, "spec", "values", *path, to=to)
 
 
 def never_evicted(budget: Value, count: int) -> str:

@@ -1,5 +1,6 @@
 """Capacity: every pod finds a node with room, as many nodes as there really are."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -42,7 +43,8 @@ def known_type(project: Project) -> Iterator[Problem]:
     "capacity/pod-fits-node",
     why="a pod that asks for more than an empty node has left is Pending forever: the upgrade "
     "waits until it times out, and is rolled back",
-    fix="ask for less, or choose a larger instance type in clusters/<env>/eksctl.yaml",
+    fix="ask for less, or choose a larger instance type (of local disk: a larger volumeSize) in "
+    "clusters/<env>/eksctl.yaml",
 )
 def pod_fits_node(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
@@ -83,8 +85,10 @@ def _too_large(subject: Pod, short: Shortage) -> Problem:
     asking = largest.problem(message, "resources", kind, key)
     of_the_chart = {chart.chart for _, chart in short.group.cluster.environment.charts}
     if any(asking.location.path.is_relative_to(folder) for folder in of_the_chart):
-        where = next(iter(short.group.instances))
-        return short.group.problem(f"{subject.owner} {message}", *where)
+        nodes = next(iter(short.group.instances))
+        where = ("volumeSize",) if short.lacking == (DISK,) else nodes
+        type_name = larger.name if larger and where == ("instanceType",) else None
+        return short.group.problem(f"{subject.owner} {message}", *where, to=type_name)
     return asking
 
 
@@ -125,7 +129,9 @@ def drains_end(project: Project) -> Iterator[Problem]:
                 message = (
                     f"pods of {' and '.join(stuck)} can go nowhere when its one node is drained"
                 )
-                yield group.problem(message, "desiredCapacity")
+                sizes = {"minSize": 2, "desiredCapacity": 2, "maxSize": max(2, group.most)}
+                stuck_there = group.problem(message, "desiredCapacity")
+                yield dataclasses.replace(stuck_there, fix=group.set(**sizes))
 
 
 def _full(shorts: list[Shortage]) -> Problem:

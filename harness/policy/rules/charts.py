@@ -4,8 +4,11 @@ It is held against what is recorded of the chart (harness.policy.chart_record), 
 that could not fetch the chart reports the same (docs/decisions/0010-charts-of-the-network.md).
 """
 
+import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 
+from harness.core.fix import NOTHING, REMOVED, Fix, set_at
 from harness.core.problem import Problem
 from harness.core.values import KeyPath, Value, dig, mapping
 from harness.policy.chart_record import FOLDER, ChartRecord, chart_and_version, misfits, of_release
@@ -29,7 +32,8 @@ def values_known(project: Project) -> Iterator[Problem]:
         if record and record.is_of(version or record.version):
             for path, why in misfits(record.keys, mapping(release.value, *_VALUES)):
                 name = ".".join(map(str, path))
-                yield problem(release, f"{name} {why} ({record.chart})", *_VALUES, *path)
+                message = f"{name} {why} ({record.chart})"
+                yield problem(release, message, *_VALUES, *path, fix=_renamed(release, path, why))
 
 
 @rule(
@@ -46,13 +50,37 @@ def values_recorded(project: Project) -> Iterator[Problem]:
             message = f"nothing in {FOLDER} says which values its chart takes"
             yield problem(release, message, "spec", where)
         elif version and not record.is_of(version):
-            unknown = [
-                ".".join(map(str, path))
-                for path, _ in misfits(record.keys, mapping(release.value, *_VALUES))
-            ]
-            hint = f"; {', '.join(unknown)} is not among its keys" if unknown else ""
             message = f"the recorded keys of {record.chart} are of {record.version}, not {version}"
-            yield problem(release, message + hint, "spec", where)
+            yield problem(release, message, "spec", where)
+
+
+@rule(
+    "helm/values-unconfirmed",
+    why="a value that the recorded version of the chart did not take is new since, or misspelt: "
+    "then the chart ignores it without a word",
+    fix="correct the key, or record the newer chart: `harness tools`, then `make chart-records`",
+    severity=Severity.WARNING,
+)
+def values_unconfirmed(project: Project) -> Iterator[Problem]:
+    for release, record, version in _releases(project):
+        if record and version and not record.is_of(version):
+            for path, why in misfits(record.keys, mapping(release.value, *_VALUES)):
+                name = ".".join(map(str, path))
+                message = f"{name} {why} ({record.chart} {record.version}; this is {version})"
+                yield problem(release, message, *_VALUES, *path)
+
+
+def _renamed(release: Object, path: KeyPath, why: str) -> Fix:
+    """The value under the key that was probably meant, unless that is there too."""
+    meant = re.search(r"did you mean (\S+)\?", why)
+    if not meant or release.dig(*_VALUES, *path[:-1], meant[1]) is not None:
+        return NOTHING
+    at = release.at(*_VALUES, *path)
+    if at.field is None:
+        return NOTHING
+    field = dataclasses.replace(at.field, keys=(*at.field.keys[:-1], meant[1]))
+    passed = release.dig(*_VALUES, *path)
+    return set_at(at, REMOVED) + set_at(dataclasses.replace(at, field=field), passed)
 
 
 def _releases(project: Project) -> Iterator[tuple[Object, ChartRecord | None, str]]:
@@ -88,8 +116,8 @@ def _contradictions(release: Object, values: Value) -> Iterator[Problem]:
                 requested = dig(resources, "requests", name)
                 message = f"requests {requested} of {name}, but its limit is {limit}"
                 by_release = release.dig(*_VALUES, *path, "limits", name) is not None
-                kind = "limits" if by_release else "requests"
-                yield problem(release, message, *_VALUES, *path, kind, str(name))
+                kind, to = ("limits", requested) if by_release else ("requests", limit)
+                yield problem(release, message, *_VALUES, *path, kind, str(name), to=to)
 
 
 def _resources(values: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

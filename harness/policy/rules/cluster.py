@@ -136,7 +136,7 @@ def driver_taints(project: Project) -> Iterator[Problem]:
                     meant = (near or [each for each in STARTUP if each.split("/")[0] in key])[:1]
                     hint = "".join(f"; did you mean {each}?" for each in meant)
                     message = f"no driver takes the taint {key} away{hint}"
-                    yield group.problem(message, "taints", index, "key")
+                    yield group.problem(message, "taints", index, "key", to=meant[0])
                     break
             else:
                 if EFS_READY not in keys and any(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy import eks
@@ -65,4 +66,4 @@ def no_gpu_sharing(environment: Environment) -> Iterator[Problem]:
             named = environment.find("ConfigMap", text(release.value, *where, *path))
             if named and any(word in str(named.dig("data")) for word in _SHARING):
                 message = f"shares GPUs, by {named}"
-                yield problem(release, message, *where, *path)
+                yield problem(release, message, *where, *path, to=REMOVED)

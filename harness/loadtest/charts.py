@@ -115,6 +115,7 @@ class _OverTime:
             ("Queue depth", "requests waiting", lambda p: p.queue_depth),
             ("Inference time", "ms, mean, by the server's counters", lambda p: p.inference_ms),
             ("Batch fill", "requests per batch", lambda p: p.batch_fill),
+            ("Workers' memory", "MiB of all workers", lambda p: p.worker_memory),
         ]
         inside = [point for point in timeline if 0 <= point.t <= self._report.seconds]
         for title, unit, figure in figures:

@@ -3,7 +3,7 @@ grows when one is removed or changes its meaning.
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -325,6 +325,7 @@ def remarks(report: Report) -> list[str]:
         about.append(f"{len(serving)} groups: {', '.join(names)}")
     if report.server and report.server.pinned_java_libraries == 0:
         about.append("TorchServe ran the Java libraries in its own JAR, not those of jars.lock")
+    about += _memory_of_soak(report)
     if recorded := [part.name for part in report.mix if "recorded" in part.answers]:
         about.append(f"the right answers of {', '.join(recorded)} are recorded: a server gave them")
     if unknown := [part.name for part in report.mix if "status" in part.answers]:
@@ -337,6 +338,24 @@ def remarks(report: Report) -> list[str]:
     if checks and checks.unchecked:
         about.append(f"{checks.unchecked:,} responses are correct by their status alone")
     return about
+
+
+def _memory_of_soak(report: Report) -> Iterator[str]:
+    """What each model's workers held as a soak began and as it ended: leaks show there."""
+    for stage in report.stages:
+        if stage.kind != "soak" or report.server is None:
+            continue
+        during = [
+            point
+            for point in report.server.timeline
+            if stage.start <= point.t <= stage.start + stage.seconds
+        ]
+        for model in sorted({name for point in during for name in point.models}):
+            held = [p.models[model].worker_memory for p in during if model in p.models]
+            known = [memory for memory in held if memory is not None]
+            if len(known) > 1:
+                change = f"{known[0]:,.0f} MiB at the soak's beginning, {known[-1]:,.0f} at its end"
+                yield f"workers of {model} held {change}"
 
 
 def groups(report: Report) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
     TorchServe   ts_queue_latency_microseconds, ts_inference_latency_microseconds and
                  ts_inference_requests_total (counters by model), Requests5XX, GPUUtilization
     launcher     launcher_queue_depth, launcher_batches_total, launcher_worker_restarts_total,
-                 launcher_pinned_java_libraries
+                 launcher_pinned_java_libraries, launcher_worker_memory_bytes (a gauge by worker)
     DCGM         DCGM_FI_DEV_GPU_UTIL (%), DCGM_FI_DEV_FB_USED (MiB)
 
 Only a counter's growth between two scrapes means something; one that fell was restarted, and
@@ -40,6 +40,7 @@ _COUNTERS = {
 }
 _GAUGES = {
     "launcher_queue_depth": "queue_depth",
+    "launcher_worker_memory_bytes": "worker_memory",
     "launcher_pinned_java_libraries": "pinned_java_libraries",
     "GPUUtilization": "gpu_util",
     "GPUMemoryUsed": "gpu_memory",
@@ -74,6 +75,7 @@ class ModelPoint(BaseModel):
         queue_ms, inference_ms: mean per request: waiting for a worker; from arrival to response.
         queue_depth: requests that waited at the scrape.
         batch_fill: requests per batch.
+        worker_memory: MiB of all its workers' processes, with what they share.
     """
 
     arrivals: float = 0.0
@@ -81,6 +83,7 @@ class ModelPoint(BaseModel):
     inference_ms: float | None = None
     queue_depth: float | None = None
     batch_fill: float | None = None
+    worker_memory: float | None = None
 
 
 class Point(BaseModel):
@@ -337,4 +340,5 @@ def _model(
         inference_ms=mean_ms("inference_us"),
         queue_depth=levels.get(("queue_depth", model)),
         batch_fill=dequeued / batches if batches and dequeued > 0 else None,
+        worker_memory=memory / 2**20 if (memory := levels.get(("worker_memory", model))) else None,
     )

@@ -11,7 +11,8 @@ import pytest
 from harness import loadtest
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.loadtest import Report, ServingGroup, Target, html
-from harness.loadtest.scrape import Server
+from harness.loadtest.report import remarks
+from harness.loadtest.scrape import ModelPoint, Point, Server
 from harness.loadtest.swarm import Workers
 from harness.loadtest.terminal import text as text_of
 from tests.loadtest import stub_server
@@ -114,6 +115,24 @@ def test_a_server_that_runs_its_own_java_libraries_is_named_wherever_figures_sta
     remark = "TorchServe ran the Java libraries in its own JAR"
     for text in (text_of(report, mixed_run[1]), html.render(report)):
         assert (remark in text) is reported
+
+
+def test_a_soak_says_what_the_workers_held_as_it_began_and_ended(
+    mixed_run: tuple[Report, Path],
+) -> None:
+    memory = {0.5: 90.0, 1.0: 100.0, 1.5: None, 2.0: 512.0, 3.5: 600.0}
+    timeline = [
+        Point(t=t, models={"m": ModelPoint(worker_memory=held), "n": ModelPoint()})
+        for t, held in memory.items()
+    ]
+    soak = mixed_run[0].stages[1].model_copy(update={"kind": "soak", "start": 1, "seconds": 2})
+    keys = {"pods": ["a"], "scrapes": 5, "missed": 0, "models": {}, "http_5xx": 0, "restarts": 0}
+    server = Server.model_validate({**keys, "gpu_util": None, "gpu_memory": None, "timeline": []})
+    server.timeline = timeline
+    report = mixed_run[0].model_copy(update={"server": server, "stages": [soak]})
+    held = [line for line in remarks(report) if "held" in line]
+    assert held == ["workers of m held 100 MiB at the soak's beginning, 512 at its end"]
+    assert held[0].replace("'", "&#x27;") in html.render(report)
 
 
 def test_the_secret_is_sent_and_never_written_down(

@@ -46,6 +46,16 @@ def test_counters_become_means_and_gauges_stay() -> None:
     assert (server.gpu_util, server.gpu_memory) == (50.0, 1500.0)
 
 
+def test_the_memory_of_a_models_workers_adds_up() -> None:
+    text = 'launcher_worker_memory_bytes{model_name="m",model_version="1",worker="%s"} %d\n'
+    pods = dict.fromkeys("ab", text % ("1", 3 << 20) + text % ("2", 5 << 20))
+    later = dict.fromkeys("ab", text % ("1", 4 << 20) + text % ("2", 5 << 20))
+    server = summary(_scraper_after((0, pods), (1, later), (2, later)), [(0, 2)])
+    assert server is not None
+    assert server.models["m"].worker_memory == 18
+    assert [point.models["m"].worker_memory for point in server.timeline] == [18, 18]
+
+
 def test_batches_are_filled_by_what_left_the_queue() -> None:
     text = (
         'ts_inference_requests_total{model_name="m"} %d\n'

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+
+import psutil
 
 from harness import image_sets, set_environment
 from harness.core import command, console, files
@@ -40,6 +43,8 @@ CONFIG, FILES, METRICS = "config.properties", "model-files.json", "metrics.yaml"
 """In the server's folder: what TorchServe and the launcher are started with."""
 
 _FAILURE = "failure.txt"
+# As Netty, gRPC and the launcher say it.
+_TAKEN = re.compile(r"(?:Failed to bind to address|cannot listen on)\S* \S*:(\d+)")
 _PORTS = {
     "inference": 8080,
     "management": 8081,
@@ -361,6 +366,20 @@ def _exit_error(process: subprocess.Popen[bytes], folder: Path) -> HarnessError:
     failure = folder / _FAILURE
     log = folder / "launcher.log"
     text = (failure if failure.is_file() else log).read_text(errors="replace").strip()
+    if bound := _TAKEN.search(text):
+        return HarnessError(
+            f"port {bound[1]} was taken while TorchServe started, by {_listener_on(int(bound[1]))}",
+            hint="run it again: it takes a free one where that is taken already",
+        )
     kind = InputError if process.returncode == InputError.exit_code else HarnessError
     hint = f"the whole log is in {folder / 'torchserve.log'}"
     return kind(text or f"the launcher has ended, exit code {process.returncode}", hint=hint)
+
+
+def _listener_on(port: int) -> str:
+    """Who listens on a port of this machine, as far as the kernel tells."""
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", 0) == port:
+            with contextlib.suppress(psutil.Error):
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "a process that has ended, or that is not this user's"

@@ -351,8 +351,8 @@ def _memory_of_soak(report: Report) -> Iterator[str]:
             if stage.start <= point.t <= stage.start + stage.seconds
         ]
         for model in sorted({name for point in during for name in point.models}):
-            held = [p.models[model].worker_memory for p in during if model in p.models]
-            known = [memory for memory in held if memory is not None]
+            points = [point.models[model] for point in during if model in point.models]
+            known = [memory for p in points if (memory := p.worker_memory) is not None]
             if len(known) > 1:
                 change = f"{known[0]:,.0f} MiB at the soak's beginning, {known[-1]:,.0f} at its end"
                 yield f"workers of {model} held {change}"

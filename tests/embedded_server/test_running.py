@@ -2,12 +2,15 @@
 
 import contextlib
 import json
+import os
+import re
 import shutil
 import socket
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness import embedded_server
@@ -114,6 +117,27 @@ def test_a_launcher_that_ends_in_the_middle_of_an_answer_is_not_ready() -> None:
     cut = {answering(length) for length in range(len(answer))}
     assert cut == {(False, "the launcher does not answer")}
     assert answering(len(answer)) == (False, "loading")
+
+
+@pytest.mark.torchserve
+@pytest.mark.parametrize("purpose", ["inference", "gRPC inference", "launcher"])
+def test_a_port_that_is_lost_while_it_starts_is_named_with_who_took_it(
+    tiny: Repository, monkeypatch: pytest.MonkeyPatch, purpose: str
+) -> None:
+    free = embedded_server._free_ports
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def as_before(servers: int) -> list[dict[str, int]]:
+            return [{**free(servers)[0], purpose: port}]
+
+        monkeypatch.setattr(embedded_server, "_free_ports", as_before)
+        with pytest.raises(HarnessError) as caught, embedded_server.running(tiny):
+            pass
+    who = rf"{re.escape(psutil.Process().name())} \(process {os.getpid()}\)"
+    message = rf"port {port} was taken while TorchServe started, by {who}"
+    assert re.fullmatch(message, caught.value.message)
+    assert "run it again" in caught.value.hint
 
 
 def test_without_java_the_server_cannot_start(

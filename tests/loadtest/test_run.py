@@ -122,17 +122,17 @@ def test_a_soak_says_what_the_workers_held_as_it_began_and_ended(
 ) -> None:
     memory = {0.5: 90.0, 1.0: 100.0, 1.5: None, 2.0: 512.0, 3.5: 600.0}
     timeline = [
-        Point(t=t, models={"m": ModelPoint(worker_memory=held), "n": ModelPoint()})
-        for t, held in memory.items()
+        Point(t=t, models={"m": ModelPoint(worker_memory=amount), "n": ModelPoint()})
+        for t, amount in memory.items()
     ]
     soak = mixed_run[0].stages[1].model_copy(update={"kind": "soak", "start": 1, "seconds": 2})
     keys = {"pods": ["a"], "scrapes": 5, "missed": 0, "models": {}, "http_5xx": 0, "restarts": 0}
     server = Server.model_validate({**keys, "gpu_util": None, "gpu_memory": None, "timeline": []})
     server.timeline = timeline
     report = mixed_run[0].model_copy(update={"server": server, "stages": [soak]})
-    held = [line for line in remarks(report) if "held" in line]
-    assert held == ["workers of m held 100 MiB at the soak's beginning, 512 at its end"]
-    assert held[0].replace("'", "&#x27;") in html.render(report)
+    lines = [line for line in remarks(report) if "held" in line]
+    assert lines == ["workers of m held 100 MiB at the soak's beginning, 512 at its end"]
+    assert lines[0].replace("'", "&#x27;") in html.render(report)
 
 
 def test_the_secret_is_sent_and_never_written_down(

@@ -4,7 +4,7 @@ Nothing is built again: what was proven is what is copied. What already exists i
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,21 @@ def copy(repository: Repository, source: str, target: str, commit: str) -> Itera
             hint=f"harness init --env {target}",
         )
     yield from _archives(repository, source, target, renderer.commit(commit).root)
-    # One of each image set that the target's groups run; the source may have other groups too.
-    proven = {each.digest: each for each in collect.images(release)}
-    for image in collect.images(candidate):
+    for proven, wanted in pairs(collect.images(release), collect.images(candidate)):
+        yield _image(repository, proven, wanted)
+
+
+def pairs(source: Iterable[Image], target: Iterable[Image]) -> Iterator[tuple[Image, Image]]:
+    """Each image of the target with the source's of the same digest: one for each image set.
+
+    Raises:
+        InputError: no group of the source runs it.
+    """
+    proven = {each.digest: each for each in source}
+    for image in target:
         if image.digest not in proven:
-            raise InputError(f"{image} is run by no group of {source}")
-        yield _image(repository, proven[image.digest], image)
+            raise InputError(f"{image} is run by no group of the source, so nothing has proved it")
+        yield proven[image.digest], image
 
 
 def _archives(repository: Repository, source: str, target: str, tree: Path) -> Iterator[Item]:

@@ -214,6 +214,30 @@ def test_a_verdict_that_has_expired_or_that_nothing_needs_is_a_finding(
     assert [each["at"].endswith("verdicts.yaml:2") for each in answer[field]] == [True]
 
 
+def test_a_sets_image_has_verdicts_of_its_own_and_need_not_use_the_shared_ones(
+    workplace: Path, root: Path, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = workplace / "apps/torchserve/sets/text"
+    folder.mkdir(parents=True)
+    (folder / "requirements.in").write_text("numpy<2\n")
+    decided = """\
+        - vulnerability: CVE-2099-9999
+          package: pkg:deb/debian/*
+          verdict: accepted
+          reason: it is made up, and so is this
+          expires: 2999-01-01
+        """
+    _verdict(workplace, decided)
+    argv = ("--set", "text", "--root", root / "etc/..", "--db", database, "--severity", "CRITICAL")
+    assert _audit(capsys, *argv)[1]["unused"] == []
+    assert (workplace / "build/audit/text/sbom.cdx.json").is_file()
+    (folder / "verdicts.yaml").write_text((workplace / verdict.FILE).read_text())
+    code, answer = _audit(capsys, *argv)
+    assert code == 1
+    [unused] = answer["unused"]
+    assert unused["at"].endswith("sets/text/verdicts.yaml:2")
+
+
 def test_what_trivy_cataloged_is_taken_and_the_jars_are_added(
     workplace: Path, root: Path, database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

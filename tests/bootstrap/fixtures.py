@@ -33,7 +33,7 @@ SETTINGS = {
     "ADMIN_CIDR": "198.51.100.7/32",
     "ADMIN_ROLE_ARN": ADMIN,
     "DOMAIN": "ml.example.org",
-    "ACME_EMAIL": "ml@example.org",
+    "ACME_EMAIL": "ml@acme.dev",
     "JWT_ISSUER": "https://login.example.org",
     "JWT_JWKS_URI": "https://login.example.org/keys",
 }

@@ -8,6 +8,7 @@ import pytest
 
 from harness.bootstrap import release
 from harness.bootstrap.installation import Installation
+from harness.cli import main
 from harness.core.errors import HarnessError
 from harness.settings import site
 from tests.bootstrap.fixtures import REGION, SETTINGS, Fork
@@ -76,6 +77,20 @@ def test_an_image_has_to_be_in_the_registry(filled: Fork, install: Install, empt
     )["image"]["imageId"]["imageDigest"]
     filled.replace(IMAGE, DIGEST, response)
     assert release.inspect_image(installation).is_done
+
+
+def test_the_image_of_each_set_that_a_group_runs_has_to_be_there(
+    filled: Fork, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(filled.repository.root)
+    assert main(["sets", "add", "onnx-1", "magika"]) == 0
+    installation = install()
+    file = "apps/torchserve/sets/onnx-1/helmrelease.yaml"
+    assert f"{file} names no digest" not in release.inspect_image(installation).lines
+    assert main(["groups", "add", "files", "magika", "--set", "onnx-1", "--env", "staging"]) == 0
+    inspection = release.inspect_image(installation)
+    assert f"{file} names no digest" in inspection.lines
+    assert "make image-pin SET=onnx-1 DIGEST=" in inspection.manual
 
 
 def test_a_registry_elsewhere_is_not_asked(filled: Fork, install: Install) -> None:

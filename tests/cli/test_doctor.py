@@ -106,3 +106,17 @@ def test_text_groups_rows_by_command(clone: Path, capsys: pytest.CaptureFixture[
     assert "\n  · programs " in printed
     assert "→ harness tools\n" in printed
     assert printed.endswith("✓ ready   · provided on first use   ✗ missing\n")
+
+
+def test_an_image_set_is_told_by_whether_its_environment_is_as_locked(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not [name for name in _rows(capsys) if "image set" in name]
+    folder = clone / "apps/torchserve/sets/text"
+    folder.mkdir(parents=True)
+    (folder / "requirements.in").write_text("numpy<2\n")
+    row = _rows(capsys)["models/image set text"]
+    assert (row["status"], row["next"]) == ("missing", "make requirements")
+    (folder / "requirements.lock").write_text("numpy==1.26.4\n")
+    row = _rows(capsys)["models/image set text"]
+    assert (row["status"], row["next"]) == ("automatic", "harness sets setup text")

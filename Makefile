@@ -116,10 +116,14 @@ review: $(SETUP) ## check, and what changes since BASE, as a pull request's comm
 diff: $(SETUP) ## what changes in ENV since BASE, rendered, the dangerous first
 	$(HARNESS) diff --env "$$ENV" --from "$$BASE"
 
+.PHONY: api-validator
+api-validator: $(SETUP) ## the API server's own code, which check asks once it is built (minutes)
+	$(HARNESS) tools api-validator
+
 .PHONY: test
-test: $(SETUP) lint types ## lint, types, unit and integration tests; JUnit under build/
+test: $(SETUP) lint types api-validator ## lint, types, unit and integration tests; JUnit under build/
 	$(HARNESS) tools
-	$(HARNESS) tools api-validator trivy-match
+	$(HARNESS) tools trivy-match
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
 	@# Tests that judge latencies or start TorchServe need the machine for themselves; the rest share it.

@@ -76,6 +76,11 @@ def as_text(report: Report) -> str:
         names = sorted({each.finding.object for each in not_rendered})
         lines += [f"  {name}" for name in names]
     lines += [f"\n! {each}" for each in report.not_run]
+    if report.not_validated:
+        lines.append(
+            f"\nAPI validation not run, of {report.not_validated} objects: `make api-validator` "
+            "builds what it takes, once"
+        )
     return "\n".join([*lines, "", summary(report)]).lstrip("\n")
 
 

@@ -15,6 +15,7 @@ from typing import cast
 
 from harness import tools
 from harness.core import command
+from harness.core.fix import NOTHING, set_at
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, items, text
@@ -155,21 +156,23 @@ def _ask(
 
 def _problem(question: _Question, refusal: Value) -> Problem:
     field, message = text(refusal, "field"), text(refusal, "message")
-    subject = question.subject
+    subject, previous = question.subject, question.previous
     paths = [tuple(cast("list[Key]", path)) for path in items(refusal, "paths")]
-    places = [(subject.at(*path), subject.dig(*path), path) for path in paths]
-    place = min(places, key=lambda each: _unlikely(question, *each))
+    places = [(subject.at(*path), path) for path in paths]
+    at, path = min(places, key=lambda each: _unlikely(question, *each))
+    rule = _RULES[text(refusal, "reason")]
+    before = previous.dig(*path) if previous and rule == IMMUTABLE else None
     return Problem(
         f"{field}: {message}" if field else message,
-        place[0],
+        at,
         str(subject),
-        _RULES[text(refusal, "reason")],
+        rule,
+        set_at(at, before) if isinstance(before, str | int) else NOTHING,
     )
 
 
-def _unlikely(
-    question: _Question, at: Location, value: object, path: KeyPath
-) -> tuple[bool, bool, bool]:
+def _unlikely(question: _Question, at: Location, path: KeyPath) -> tuple[bool, bool, bool]:
     """Orders the parts that may be at fault: what is new, then what lies nearest to a user."""
-    same = question.previous is not None and question.previous.dig(*path) == value
+    previous = question.previous
+    same = previous is not None and previous.dig(*path) == question.subject.dig(*path)
     return (same, "chart" in at.path.parts, "base" in at.path.parts)

@@ -8,7 +8,7 @@ import pytest
 from harness import tools
 from harness.core.git import Git
 from harness.core.repository import Repository
-from harness.policy import engine, report
+from harness.policy import engine, repair, report
 from tests.support import variation
 
 
@@ -51,6 +51,8 @@ def test_what_a_stored_object_may_not_change_is_refused(
             Path(file),
             line,
         )
+    assert list(repair.apply(committed.root, (each.repair for each in findings)))
+    assert engine.check(committed).passed
 
 
 def test_where_it_is_not_built_that_is_said_and_counted(

@@ -1,5 +1,6 @@
 """One report, five forms that say the same."""
 
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -57,6 +58,12 @@ def test_text_groups_by_file_and_puts_the_fix_under_each() -> None:
     assert lines[1].split() == ["7", "error", "gpu/quoted", "(staging,", "production)"]
     assert '→ write "1"' in lines[4]
     assert "✗ 2 findings · 2 environments, 9 objects · 2 rules · 1 suppressed" in lines[-1]
+
+
+def test_text_says_what_was_not_validated_and_how_it_would_be() -> None:
+    text = as_text(dataclasses.replace(CLEAN, not_validated=4))
+    assert "API validation not run, of 4 objects: `make api-validator`" in text
+    assert "API validation not run" in text.splitlines()[-1]
 
 
 def test_text_of_a_clean_report_is_one_line() -> None:

@@ -22,7 +22,6 @@ from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.core.yamlfile import ManifestLoader
 from harness.render.objects import Object
-from harness.render.provenance import Sources
 from harness.render.tree import Tree
 
 KUBERNETES = "1.36.0"
@@ -52,6 +51,10 @@ _WHOLE_CLUSTER = {
 
 Made = tuple[Value, str]
 """An object, and the path of the template that made it."""
+
+
+class HelmError(InputError):
+    """helm does not render a release; the message is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,8 @@ def render(
         post_render: changes what helm has made; called only where ``request.post`` says so.
 
     Raises:
-        InputError: helm refuses the chart or its values, kustomize a patch, or one of them takes
-            longer than 8 s.
+        HelmError: helm refuses the chart or its values, or takes longer than 8 s.
+        InputError: kustomize refuses a patch of a post-renderer.
     """
     chart = tree.inside(request.chart)
     with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
@@ -176,24 +179,6 @@ def merged_values(release: Object, find_config_map: Callable[[str], Object | Non
     return merge(merged, mapping(release.value, "spec", "values"))
 
 
-def location(message: str, request: Template, values: Sources) -> Location:
-    """The place that an error of helm is about."""
-    path = refused_value(message)
-    for parsed, base in values if path else ():
-        if (*base, *path) in parsed.lines:
-            return parsed.at((*base, *path))
-    match = re.search(r"[\w.-]+/((?:templates|charts)/[^\s:)]+)(?::(\d+))?", message)
-    if match:
-        return Location(Path(request.chart, match[1]), int(match[2]) if match[2] else None)
-    return Location(Path(request.chart))
-
-
-def refused_value(message: str) -> tuple[str, ...]:
-    """The path of the value that a chart's schema refuses; empty where helm names none."""
-    at = re.search(r"at '/([^']*)'", message)
-    return tuple(at[1].split("/")) if at else ()
-
-
 def _from_reference(source: object, key: str, data: str, at: Location) -> dict[str, object]:
     target = text(source, "targetPath")
     if target:
@@ -238,10 +223,10 @@ def _with_namespace(value: Value, namespace: str) -> Value:
     return {**value, "metadata": {**metadata, "namespace": namespace}}
 
 
-def _refusal(error: command.CommandError, request: Template) -> InputError:
+def _refusal(error: command.CommandError, request: Template) -> HelmError:
     lines = error.message.splitlines()
     reason = "\n".join(lines[1:] or lines).removeprefix("Error: ")
-    return InputError(reason, at=Path(request.chart))
+    return HelmError(reason, at=Path(request.chart))
 
 
 def isolated_home(scratch: str) -> dict[str, str]:

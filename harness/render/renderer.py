@@ -27,6 +27,7 @@ from harness.core.yamlfile import Document
 from harness.render import (
     flux_objects,
     helm,
+    helm_errors,
     kustomize,
     kustomize_errors,
     placeholders,
@@ -35,6 +36,7 @@ from harness.render import (
     site_forms,
 )
 from harness.render.cache import Cache
+from harness.render.helm import HelmError
 from harness.render.kustomize import KustomizeError
 from harness.render.objects import Object, Owner
 from harness.render.provenance import FromHelm, FromKustomize, Sources, value_sources
@@ -349,12 +351,12 @@ class _Render:
 
         try:
             rendered = self.renderer.template(tree, request)
-        except InputError as error:
+        except HelmError as error:
             if helm.is_layout_before_groups(tree, request.chart, self.env):
                 self.faults.append(helm.before_groups(self.env, str(release)))
                 return []
-            at = helm.location(error.message, request, sources())
-            raise InputError(error.message, at=at) from error
+            at = release.at("spec", "chart", "spec", "chart")
+            raise helm_errors.explain(error, tree, request.chart, sources(), at) from error
         owner = Owner(release.kind, release.namespace, release.name)
         return [Object(value, owner, FromHelm(tree, path, sources)) for value, path in rendered]
 
@@ -375,14 +377,13 @@ class _Render:
             )
             return []
         request = helm.template(release, self._values(release))
+        local = dataclasses.replace(request, chart=archive.name)
+        tree = Tree(archive.parent.resolve())
         try:
-            tree = Tree(archive.parent.resolve())
-            rendered = self.renderer.template(
-                tree, dataclasses.replace(request, chart=archive.name)
-            )
-        except InputError as error:
-            at = trace.value(helm.refused_value(error.message))
-            raise InputError(error.message, at=at) from error
+            rendered = self.renderer.template(tree, local)
+        except HelmError as error:
+            values, at = value_sources(self.root, release, ""), trace.chart_location
+            raise helm_errors.explain(error, tree, request.chart, values, at) from error
         owner = Owner(release.kind, release.namespace, release.name)
         return [Object(value, owner, trace) for value, _ in rendered]
 

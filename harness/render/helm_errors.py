@@ -90,16 +90,16 @@ def _refused_values(
                 at = _value_location(values, (*keys, name), release)
                 near = did_you_mean(name, known)
                 yield Problem(
-                    f"{_dotted((*keys, name))} is no value of {chart}{near}",
+                    f"{_with_dots((*keys, name))} is no value of {chart}{near}",
                     at,
                     fix=_right_name(values, (*keys, name), near.rpartition(" ")[2].rstrip("?")),
                 )
             continue
         at = _value_location(values, keys, release)
-        yield Problem(f"{_dotted(keys)} {_reason(why)}", at, fix=_of_type(why, at, values, keys))
+        yield Problem(f"{_with_dots(keys)} {_reason(why)}", at, fix=_of_type(why, at, values, keys))
 
 
-def _dotted(keys: KeyPath) -> str:
+def _with_dots(keys: KeyPath) -> str:
     return ".".join(map(str, keys))
 
 

@@ -235,6 +235,15 @@ def pods_of_policy(policy: Object, environment: Environment) -> list[Pod]:
     ]
 
 
+def policies_of_pod(subject: Pod, environment: Environment) -> Iterator[Object]:
+    """The NetworkPolicies that select a pod."""
+    for policy in environment.of("NetworkPolicy"):
+        if policy.namespace == subject.owner.namespace and selects(
+            policy.dig("spec", "podSelector"), subject.labels
+        ):
+            yield policy
+
+
 def window(probe: object) -> int:
     """Seconds until a probe that never succeeds has failed."""
     delay, period, failures = (

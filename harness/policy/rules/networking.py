@@ -1,11 +1,10 @@
 """Networking inside the cluster: everything reaches what it must, and nothing else."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
 
 from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.pods import Pod, pods, pods_of_service, selects
+from harness.policy.pods import pods, pods_of_service, policies_of_pod
 from harness.policy.quantity import number
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -13,9 +12,7 @@ from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _POLICY = ("spec", "podSelector")
-_AGENT = "169.254.170.23"  # the Pod Identity agent of every EKS node
 _GROUP, _INSTANCE = "torchserve/group", "app.kubernetes.io/instance"
-_NEEDED = {53: "DNS", 443: "S3", 80: "the Pod Identity agent"}
 
 
 @rule(
@@ -92,60 +89,13 @@ def not_public(service: Object) -> Iterator[Problem]:
 )
 def network_policies(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):
-        policies = list(_policies(environment, subject))
+        policies = list(policies_of_pod(subject, environment))
         for direction in ("Ingress", "Egress"):
             if not any(
                 direction in items(policy.value, "spec", "policyTypes") for policy in policies
             ):
                 message = f"no NetworkPolicy limits its {direction.lower()}"
                 yield problem(subject.owner, message, "metadata", "name")
-
-
-def _policies(environment: Environment, subject: Pod) -> Iterator[Object]:
-    for policy in environment.of("NetworkPolicy"):
-        if policy.namespace == subject.owner.namespace and selects(
-            policy.dig(*_POLICY), subject.labels
-        ):
-            yield policy
-
-
-@rule(
-    "networking/sync-reaches",
-    why="a sync Job that cannot ask DNS, S3 or the Pod Identity agent waits for its deadline, and "
-    "with it the upgrade",
-    fix="allow its egress to port 53, to port 443, and to 169.254.170.23 on port 80",
-)
-def sync_reaches(environment: Environment) -> Iterator[Problem]:
-    for subject in pods(environment, "Job"):
-        policies = list(_policies(environment, subject))
-        opened = [
-            (each, dig(port, "port"))
-            for policy in policies
-            for each in items(policy.value, "spec", "egress")
-            for port in items(each, "ports")
-        ]
-        agent = any(port == 80 and _holds(allowed, _AGENT) for allowed, port in opened)
-        reached = [port for _, port in opened if port != 80 or agent]
-        for port, what in _NEEDED.items() if subject.reads_s3 and policies else ():
-            if port not in reached:
-                widest = max(policies, key=lambda each: len(items(each.value, "spec", "egress")))
-                yield problem(widest, f"keeps the sync Job from {what}", "spec", "egress")
-
-
-def _holds(allowed: object, address: str) -> bool:
-    """Whether an egress rule lets packets out to an address."""
-    return any(
-        _inside(address, dig(peer, "ipBlock", "cidr"))
-        and not any(_inside(address, each) for each in items(peer, "ipBlock", "except"))
-        for peer in items(allowed, "to")
-    )
-
-
-def _inside(address: str, network: object) -> bool:
-    try:
-        return ip_address(address) in ip_network(str(network))
-    except ValueError:  # not a network: the API server says so
-        return False
 
 
 @rule(

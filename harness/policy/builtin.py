@@ -122,6 +122,11 @@ _RULES = (
         "correct the id; docs/rules.md lists them all",
     ),
     (
+        "exceptions/bounded",
+        "an exception for everything, or for ever, switches the rule off: nobody decides again",
+        "name the object (a file by its path), and a day within a year",
+    ),
+    (
         "exceptions/unused",
         "an exception that nothing needs hides the next mistake",
         "remove it",

@@ -142,8 +142,14 @@ class FindingCollector:
             for problem in unset.problems(self.unset, self.renderer.tree):
                 self.add(problem)
         suppressions = exceptions.load(self.renderer.repository)
-        result = exceptions.apply(self._findings(), suppressions, today)
+        bounded = [each for each in suppressions if not each.excess(today)]
+        result = exceptions.apply(self._findings(), bounded, today)
         stale = [*_as_problems(result.expired, "exceptions/expired")]
+        stale += [
+            Problem(message, each.location, rule="exceptions/bounded")
+            for each in suppressions
+            if each.rule in self.known and (message := each.excess(today))
+        ]
         for each in suppressions:
             if each.rule not in self.known:
                 message = f"there is no rule {each.rule}{did_you_mean(each.rule, self.known)}"

@@ -6,8 +6,9 @@
         reason: the digest is known only to a machine that reaches the registry
         expires: 2027-06-30
 
-``object`` and ``environments`` are patterns as in a shell. An exception that has expired suppresses
-nothing, and one that no finding needs is an error.
+``object`` and ``environments`` are patterns as in a shell; where a finding is about no object, its
+file is meant. An exception that has expired, excuses every object or ends in more than a year
+suppresses nothing, and one that no finding needs is an error.
 """
 
 import datetime
@@ -26,6 +27,9 @@ from harness.policy.renamed import current_id
 
 FILE = Path("exceptions.yaml")
 _KEYS = ("rule", "object", "environments", "reason", "expires")
+_LONGEST = 366  # days: what nobody looks at in a year is for ever
+# What lets anybody in, or lets out what is secret: each object is excused by its name.
+_BY_NAME = ("gateway/authenticated", "promotion/evidence", "secrets/encrypted", "secrets/in-text")
 _SHORTEST = 10  # characters: a reason that fits into fewer explains nothing
 
 
@@ -44,11 +48,22 @@ class Suppression:
         """Whether it is about this object."""
         return fnmatchcase(subject, self.object)
 
+    def excess(self, today: datetime.date) -> str:
+        """What it excuses beyond an object and a year; empty where it is bounded by both."""
+        days = (self.expires - today).days
+        if days > _LONGEST:
+            return f"{self.rule} until {self.expires}: more than a year"
+        if not self.object.strip("*?/"):
+            return f"{self.rule} of every object: it switches the rule off"
+        if self.rule in _BY_NAME and any(each in self.object for each in "*?["):
+            return f"{self.rule} of {self.object}: each object needs its own name here"
+        return ""
+
     def covers(self, finding: Finding, environment: str) -> bool:
-        """Whether it suppresses the finding in that environment."""
+        """Whether it suppresses the finding in that environment; a file is named by its path."""
         return (
             self.rule == finding.rule
-            and self.names(finding.object)
+            and self.names(finding.object or str(finding.location.path))
             and any(fnmatchcase(environment, each) for each in self.environments)
         )
 

@@ -67,6 +67,33 @@ def test_an_exception_suppresses_in_its_own_environments(tmp_path: Path) -> None
     assert result.suppressed[0].finding.environments == ("staging",)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "excess"),
+    [
+        ("2027-06-30", "2099-01-01", "more than a year"),
+        ("2027-06-30", "2027-12-31", ""),
+        ("Deployment/demo/*", "'*'", "every object"),
+        ("Deployment/demo/*", "'*/*'", "every object"),
+        ("Deployment/demo/*", "Deployment/*", ""),
+        ("pod/limit", "secrets/in-text", "its own name"),
+        ("pod/limit", "promotion/evidence", "its own name"),
+    ],
+)
+def test_an_exception_is_for_objects_and_for_a_year(
+    tmp_path: Path, old: str, new: str, excess: str
+) -> None:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY.replace(old, new))
+    (exception,) = load(Repository(tmp_path))
+    assert excess in exception.excess(TODAY)
+    assert bool(excess) == bool(exception.excess(TODAY))
+
+
+def test_a_finding_about_no_object_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.yaml").write_text(ENTRY.replace("Deployment/demo/*", "file.yaml"))
+    result = apply([_finding(object="")], load(Repository(tmp_path)), TODAY)
+    assert not result.findings
+
+
 def test_a_former_id_names_the_rule_of_today(tmp_path: Path) -> None:
     (tmp_path / "exceptions.yaml").write_text(ENTRY.replace("pod/limit", "helm/recovers"))
     (suppression,) = load(Repository(tmp_path))

@@ -1,5 +1,6 @@
 """The gate on a commit: it is judged from its blobs, with main's folder, rules and exceptions."""
 
+import datetime
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ metadata: {name: everything}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
 subjects: [{kind: ServiceAccount, name: torchserve, namespace: torchserve}]
 """
+NEXT_MONTH = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=30)
 EVIL = "apps/torchserve/chart/templates/evil.yaml"
 POLICY = "infra/nvidia/networkpolicy.yaml"
 
@@ -81,8 +83,8 @@ def test_a_commit_cannot_excuse_itself(clone: Clone) -> None:
     listed.write_text(listed.read_text().replace("  - networkpolicy.yaml\n", ""))
     (clone.root / "infra/.sourceignore").write_text("*.md\n")
     exceptions_file = clone.root / "exceptions.yaml"
-    rule = "  - {rule: artifact/ignore-file, object: '*', reason: nothing to see here, "
-    exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: 2099-01-01}}\n")
+    rule = "  - {rule: artifact/ignore-file, object: 'infra/*', reason: nothing to see here, "
+    exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: {NEXT_MONTH}}}\n")
     assert clone.rules_by_place(clone.commit())["infra/.sourceignore"] == "artifact/ignore-file"
 
 
@@ -99,8 +101,8 @@ def test_the_working_tree_the_index_and_replaced_objects_do_not_count(clone: Clo
 def test_an_exception_that_the_commit_does_not_need_is_no_finding(clone: Clone) -> None:
     before = clone.main
     exceptions_file = clone.root / "exceptions.yaml"
-    rule = "  - {rule: rbac/least-privilege, object: '*', reason: needed by what main has since, "
-    exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: 2099-01-01}}\n")
+    rule = "  - {rule: rbac/least-privilege, object: ClusterRole/new, reason: main needs it, "
+    exceptions_file.write_text(f"{exceptions_file.read_text()}{rule}expires: {NEXT_MONTH}}}\n")
     main = clone.commit()
     clone.git("checkout", "--quiet", before)
     report = promoted.check(clone.repository, before, main=main)

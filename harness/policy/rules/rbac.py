@@ -1,27 +1,52 @@
 """RBAC: nobody gets more than the verbs and objects that the program names."""
 
+import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
+from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _ESCALATES = ("bind", "escalate", "impersonate")
-# Kubernetes' own roles that read Secrets: everywhere, where a ClusterRoleBinding names them.
-_READ_SECRETS = ("admin", "edit")
+_WRITES = {"create", "delete", "deletecollection", "patch", "update"}
+# Kubernetes' own roles that read every Secret and run commands, of a namespace or of the cluster.
+_STRONG = ("admin", "edit")
+_OURS = ("flux-system",)  # beside the servers' namespace: where the token that writes to Git is
+# Everybody who has an account, or none: of the API server, or of a namespace.
+_EVERYBODY = re.compile(
+    r"system:(authenticated|unauthenticated|anonymous|serviceaccounts(:.+)?|nodes|masters)"
+)
 # https://kubernetes.io/docs/concepts/security/rbac-good-practices/#access-to-proxy-subresource-of-nodes
 _INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
+# What gives its holder the cluster, where it is granted for all of it: resource, what it does.
+# https://kubernetes.io/docs/concepts/security/rbac-good-practices/#kubernetes-rbac-privilege-escalation-risks
+_POWERS = {
+    "pods/exec": "runs commands in every container",
+    "pods/attach": "talks to every container",
+    "pods": "makes pods that mount any Secret",
+    "serviceaccounts/token": "takes the token of any account",
+    "certificatesigningrequests/approval": "makes certificates of any user",
+    "clusterroles": "gives itself any right",
+    "clusterrolebindings": "gives itself any right",
+    "rolebindings": "gives itself any right",
+    "validatingadmissionpolicies": "switches admission policies off",
+    "validatingadmissionpolicybindings": "switches admission policies off",
+    "validatingwebhookconfigurations": "switches admission off",
+    "mutatingwebhookconfigurations": "changes any object on its way",
+}
 
 
 @rule(
     "rbac/least-privilege",
     why="`*` grants what the next CRD brings; who may bind, escalate, impersonate, read every "
     "Secret or run commands in any container (nodes/proxy) soon has the cluster",
-    fix="name groups, resources and verbs, and single Secrets in resourceNames",
+    fix="name groups, resources and verbs, and single Secrets in resourceNames; bind a group of "
+    "your own (eksctl.yaml), in one namespace",
     references=(
         "CIS EKS 4.1.1",
         "CIS EKS 4.1.2",
@@ -29,30 +54,46 @@ _INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
         "CIS EKS 4.1.8",
         "NSA/CISA C-0035",
     ),
-    kinds=_KINDS,
     like=(
         "kube-linter wildcard-in-rules",
         "checkov CKV_K8S_49",
     ),
 )
-def least(item: Object) -> Iterator[Problem]:
+def least(environment: Environment) -> Iterator[Problem]:
+    everywhere = {
+        text(binding.value, "roleRef", "name") for binding in environment.of("ClusterRoleBinding")
+    }
+    guarded = {server.pod.owner.namespace for server in servers(environment)} | set(_OURS)
+    for item in environment.of(*_KINDS):
+        yield from _bindings(item, guarded)
+        of_cluster = item.kind == "ClusterRole" and item.name in everywhere
+        for index, granted in enumerate(items(item.value, "rules")):
+            for message, key in _grants(granted, of_cluster=of_cluster):
+                yield problem(item, message, "rules", index, key)
+
+
+def _bindings(item: Object, guarded: set[str]) -> Iterator[Problem]:
+    """What a binding gives to whom too much."""
     bound = text(item.value, "roleRef", "name")
     if bound == "cluster-admin":
         yield problem(item, "binds cluster-admin", "roleRef", "name")
-    if bound in _READ_SECRETS and item.kind == "ClusterRoleBinding":
-        yield problem(item, f"binds {bound}, which reads every Secret", "roleRef", "name")
-    for index, granted in enumerate(items(item.value, "rules")):
-        for message, key in _grants(granted):
-            yield problem(item, message, "rules", index, key)
+    if bound in _STRONG and (item.kind == "ClusterRoleBinding" or item.namespace in guarded):
+        what = "every Secret" if item.kind == "ClusterRoleBinding" else "the Secrets here"
+        yield problem(item, f"binds {bound}, which reads {what}", "roleRef", "name")
+    for index, subject in enumerate(items(item.value, "subjects")):
+        name = text(subject, "name")
+        if text(subject, "kind") in ("Group", "User") and _EVERYBODY.fullmatch(name):
+            yield problem(item, f"grants {bound} to {name}", "subjects", index, "name")
 
 
-def _grants(granted: object) -> Iterator[tuple[str, str]]:
+def _grants(granted: object, *, of_cluster: bool) -> Iterator[tuple[str, str]]:
     """What a rule of a role grants too much, and by which of its keys."""
-    for key in ("apiGroups", "resources", "verbs"):
+    for key in ("apiGroups", "resources", "verbs", "nonResourceURLs"):
         if "*" in items(granted, key):
             yield f"grants every one of {key}", key
+    verbs = set(map(str, items(granted, "verbs")))
     for verb in _ESCALATES:
-        if verb in items(granted, "verbs"):
+        if verb in verbs:
             yield f"grants {verb}", "verbs"
     resources = items(granted, "resources")
     if "secrets" in resources and not items(granted, "resourceNames"):
@@ -60,6 +101,10 @@ def _grants(granted: object) -> Iterator[tuple[str, str]]:
     for resource in _INTO_NODES:
         if resource in resources:
             yield f"grants {resource}: a GET there runs commands in any container", "resources"
+    for power, gain in _POWERS.items() if of_cluster else ():
+        asked = verbs & _WRITES or (verbs and "/" in power)  # a GET opens a connection as well
+        if power in resources and asked:
+            yield f"grants {power} in every namespace: {gain}", "resources"
 
 
 @rule(

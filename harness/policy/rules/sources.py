@@ -38,6 +38,16 @@ def exact_version(environment: Environment) -> Iterator[Problem]:
             message = f"follows {reference.get('semver') or tag or 'latest'}"
             yield problem(source, message, "spec", "ref")
 
+    for instance in environment.of("FluxInstance"):
+        version = text(instance.value, "spec", "distribution", "version")
+        artifact = text(instance.value, "spec", "distribution", "artifact")
+        if not _EXACT.fullmatch(version):
+            message = f"Flux upgrades itself to the newest of {version or 'all'}"
+            yield problem(instance, message, "spec", "distribution", "version")
+        if artifact and "@sha256:" not in artifact:
+            message = f"follows {artifact}"
+            yield problem(instance, message, "spec", "distribution", "artifact")
+
 
 @rule(
     "sources/by-digest",

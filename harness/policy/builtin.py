@@ -123,7 +123,7 @@ _RULES = (
     ),
     (
         "exceptions/bounded",
-        "an exception for everything, or for ever, switches the rule off: nobody decides again",
+        "an exception for everything, or without an end, switches the rule off",
         "name the object (a file by its path), and a day within a year",
     ),
     (

@@ -7,7 +7,7 @@
         expires: 2027-06-30
 
 ``object`` and ``environments`` are patterns as in a shell; where a finding is about no object, its
-file is meant. An exception that has expired, excuses every object or ends in more than a year
+file is meant. An exception that has expired, is for every object or ends in more than a year
 suppresses nothing, and one that no finding needs is an error.
 """
 
@@ -27,8 +27,8 @@ from harness.policy.renamed import current_id
 
 FILE = Path("exceptions.yaml")
 _KEYS = ("rule", "object", "environments", "reason", "expires")
-_LONGEST = 366  # days: what nobody looks at in a year is for ever
-# What lets anybody in, or lets out what is secret: each object is excused by its name.
+_LONGEST = 366  # days: what nobody looks at in a year has no end
+# What lets anybody in, or lets out what is secret: each object needs an exception of its own.
 _BY_NAME = ("gateway/authenticated", "promotion/evidence", "secrets/encrypted", "secrets/in-text")
 _SHORTEST = 10  # characters: a reason that fits into fewer explains nothing
 
@@ -49,7 +49,7 @@ class Suppression:
         return fnmatchcase(subject, self.object)
 
     def excess(self, today: datetime.date) -> str:
-        """What it excuses beyond an object and a year; empty where it is bounded by both."""
+        """What it suppresses beyond an object and a year; empty where it is bounded by both."""
         days = (self.expires - today).days
         if days > _LONGEST:
             return f"{self.rule} until {self.expires}: more than a year"

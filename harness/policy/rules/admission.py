@@ -120,7 +120,7 @@ def whole_prefixes(environment: Environment) -> Iterator[Problem]:
 
 
 def _looseness(prefix: str) -> str:
-    """What a prefix lets in beside what it names; empty if nothing."""
+    """What a prefix lets in that it does not name; empty if nothing."""
     host, _, path = prefix.partition("/")
     if not path.strip("/") and host in _SHARED:
         return f"{prefix} lets in images of anybody at {host}"

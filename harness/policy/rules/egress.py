@@ -37,13 +37,13 @@ def egress(environment: Environment) -> Iterator[Problem]:
         for policy in policies_of_pod(subject, environment):
             for index, allowed in enumerate(items(policy.value, "spec", "egress")):
                 message, below = _openness(allowed, is_server=subject in serving)
-                at = _written(environment, policy, ("spec", "egress", index, *below))
+                at = _place(environment, policy, ("spec", "egress", index, *below))
                 if message and at not in reported:
                     reported.add(at)
                     yield Problem(message, at, str(policy))
 
 
-def _written(environment: Environment, policy: Object, path: KeyPath) -> Location:
+def _place(environment: Environment, policy: Object, path: KeyPath) -> Location:
     """Where a person wrote an egress rule: `{}` has no text of its own to find again."""
     release = environment.find("HelmRelease", policy.owner.name, policy.owner.namespace)
     values: KeyPath = ("spec", "values", "networkPolicy", "egress")
@@ -137,14 +137,14 @@ def _selects_some(policy: Object) -> bool:
 def sync_reaches(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment, "Job"):
         policies = list(policies_of_pod(subject, environment)) if subject.reads_s3 else []
-        reached = _reached(policies)
+        reached = _reachable_ports(policies)
         for port, what in _NEEDED.items() if policies else ():
             if port not in reached:
                 widest = max(policies, key=lambda each: len(items(each.value, "spec", "egress")))
                 yield problem(widest, f"keeps the sync Job from {what}", "spec", "egress")
 
 
-def _reached(policies: list[Object]) -> set[object]:
+def _reachable_ports(policies: list[Object]) -> set[object]:
     """The ports of what a sync Job needs at which its policies let it through."""
     reached = set()
     for policy in policies:

@@ -16,7 +16,7 @@ _ESCALATES = ("bind", "escalate", "impersonate")
 _WRITES = {"create", "delete", "deletecollection", "patch", "update"}
 # Kubernetes' own roles that read every Secret and run commands, of a namespace or of the cluster.
 _STRONG = ("admin", "edit")
-_OURS = ("flux-system",)  # beside the servers' namespace: where the token that writes to Git is
+_OURS = ("flux-system",)  # as well as the servers' own: where the token that writes to Git is
 # Everybody who has an account, or none: of the API server, or of a namespace.
 _EVERYBODY = re.compile(
     r"system:(authenticated|unauthenticated|anonymous|serviceaccounts(:.+)?|nodes|masters)"
@@ -102,8 +102,10 @@ def _grants(granted: object, *, of_cluster: bool) -> Iterator[tuple[str, str]]:
         if resource in resources:
             yield f"grants {resource}: a GET there runs commands in any container", "resources"
     for power, gain in _POWERS.items() if of_cluster else ():
-        asked = verbs & _WRITES or (verbs and "/" in power)  # a GET opens a connection as well
-        if power in resources and asked:
+        takes_effect = verbs & _WRITES or (
+            verbs and "/" in power
+        )  # a GET opens a connection as well
+        if power in resources and takes_effect:
             yield f"grants {power} in every namespace: {gain}", "resources"
 
 

@@ -10,6 +10,7 @@ from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.policy import chart_record
 from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from harness.schema import catalog
@@ -48,6 +49,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _fetch(repository: Repository, chart: remote_charts.RemoteChart) -> str | None:
+    """Fetch a chart; of the version that is recorded its archive has to be the recorded one."""
+    record = chart_record.load(repository, chart.chart)
+    digest = record.digest if record and record.is_of(chart.version) else ""
+    return remote_charts.fetch(repository, chart, digest)
+
+
 def set_up(repository: Repository) -> dict[str, Path]:
     """Return the paths of the programs and schemas; building leaves nothing else behind."""
     missing = not all(tools.is_built(repository, name) for name in tools.TOOLS)
@@ -71,7 +79,7 @@ def _charts(repository: Repository) -> dict[remote_charts.RemoteChart, Path]:
     remote = list(dict.fromkeys(chart for each in environments for chart in each.remote_charts))
     with ThreadPoolExecutor() as pool:
         for chart, why in zip(
-            remote, pool.map(lambda it: remote_charts.fetch(repository, it), remote), strict=True
+            remote, pool.map(lambda it: _fetch(repository, it), remote), strict=True
         ):
             if why:
                 console.note(f"not fetched: {chart} ({why})")

@@ -31,16 +31,19 @@ _TOLERATION = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
 @dataclass(frozen=True, slots=True)
 class ChartPods:
-    """Pods of one kind that a chart makes; all but the first two are paths in its values.
+    """Pods of one kind that a chart makes. Paths lead to its values.
 
     Attributes:
-        replicas: how many; empty for a DaemonSet.
+        per_node: whether it is a DaemonSet.
+        on_gpus: whether the chart itself keeps it on nodes with GPUs.
+        replicas: how many; empty where it is always one.
         resources: what each requests.
         placement: where nodeSelector and tolerations are.
         budget: its PodDisruptionBudget; empty where the chart has none.
     """
 
     name: str
+    per_node: bool
     on_gpus: bool
     replicas: KeyPath
     resources: KeyPath
@@ -118,7 +121,8 @@ def load(repository: Repository, chart: str) -> ChartRecord | None:
 
 def _pods(entry: object) -> ChartPods:
     paths = (_path(text(entry, key)) for key in ("replicas", "resources", "placement", "budget"))
-    return ChartPods(text(entry, "name"), dig(entry, "onGpus") is True, *paths)
+    per_node, on_gpus = (dig(entry, key) is True for key in ("perNode", "onGpus"))
+    return ChartPods(text(entry, "name"), per_node, on_gpus, *paths)
 
 
 def _path(dotted: str) -> KeyPath:

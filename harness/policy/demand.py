@@ -23,16 +23,16 @@ EVERYWHERE: Value = {"tolerations": [{"operator": "Exists"}]}
 
 _ON_GPUS: Value = {**EVERYWHERE, "nodeSelector": {"nvidia.com/gpu.present": "true"}}
 
-# What EKS's add-ons run, by their own manifests: how many pods (0: one for each node), the cores
+# What EKS's add-ons run, by their own manifests: how many pods (None: one for each node), the cores
 # and the bytes that one requests, and where.
 # https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html
-_ADDONS: dict[str, tuple[tuple[int, str, str, Value], ...]] = {
-    "vpc-cni": ((0, "50m", "0", EVERYWHERE),),
-    "kube-proxy": ((0, "100m", "0", EVERYWHERE),),
-    "eks-pod-identity-agent": ((0, "0", "0", EVERYWHERE),),
-    "aws-efs-csi-driver": ((0, "0", "0", EVERYWHERE), (2, "0", "0", {})),
-    "aws-ebs-csi-driver": ((0, "30m", "120Mi", EVERYWHERE), (2, "60m", "240Mi", {})),
-    "eks-node-monitoring-agent": ((0, "10m", "30Mi", EVERYWHERE), (0, "0", "0", _ON_GPUS)),
+_ADDONS: dict[str, tuple[tuple[int | None, str, str, Value], ...]] = {
+    "vpc-cni": ((None, "50m", "0", EVERYWHERE),),
+    "kube-proxy": ((None, "100m", "0", EVERYWHERE),),
+    "eks-pod-identity-agent": ((None, "0", "0", EVERYWHERE),),
+    "aws-efs-csi-driver": ((None, "0", "0", EVERYWHERE), (2, "0", "0", {})),
+    "aws-ebs-csi-driver": ((None, "30m", "120Mi", EVERYWHERE), (2, "60m", "240Mi", {})),
+    "eks-node-monitoring-agent": ((None, "10m", "30Mi", EVERYWHERE), (None, "0", "0", _ON_GPUS)),
     "coredns": ((2, "100m", "70Mi", {}),),
     "metrics-server": ((2, "100m", "200Mi", {}),),
 }
@@ -123,15 +123,15 @@ def request(container: Container, name: str) -> Fraction:
     return next((each for each in amounts if each is not None), Fraction(0))
 
 
-def _other(name: str, spec: Value, requested: Value, count: int) -> Demand:
-    """Pods that something else makes; a count of 0 is one for each node."""
+def _other(name: str, spec: Value, requested: Value, count: int | None) -> Demand:
+    """Pods that something else makes; without a count one for each node."""
     taken = {each: quantity(requested.get(key)) or Fraction(0) for each, key in _NAMES.items()}
-    return Demand(name, spec, {**taken, PODS: Fraction(1)}, count, every_node=not count)
+    return Demand(name, spec, {**taken, PODS: Fraction(1)}, count or 0, every_node=count is None)
 
 
 def _of_chart(recorded: ChartPods, values: Value) -> Demand:
     """What a third-party chart makes, as its record says: the same with the chart and without."""
-    replicas = dig(values, *recorded.replicas) if recorded.replicas else 0
+    replicas = dig(values, *recorded.replicas)
     resources = mapping(values, *recorded.resources)
     requested = {**mapping(resources, "limits"), **mapping(resources, "requests")}
     placement = mapping(values, *recorded.placement)
@@ -139,7 +139,9 @@ def _of_chart(recorded: ChartPods, values: Value) -> Demand:
     on_gpus = _ON_GPUS if recorded.on_gpus else {}
     count = replicas if isinstance(replicas, int) else 1
     budget = mapping(values, *recorded.budget) if recorded.budget else {}
-    pods_of_it = _other(recorded.name, {**on_gpus, **spec}, requested, count)
+    pods_of_it = _other(
+        recorded.name, {**on_gpus, **spec}, requested, None if recorded.per_node else count
+    )
     return replace(pods_of_it, guarded=budget.get("enabled", bool(budget)) is True)
 
 

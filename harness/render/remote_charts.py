@@ -42,6 +42,11 @@ class RemoteChart:
     def __str__(self) -> str:
         return " ".join(filter(None, (self.url, self.name, self.version)))
 
+    @property
+    def chart(self) -> str:
+        """The chart's own name."""
+        return self.name or self.url.rpartition("/")[2]
+
     def folder(self, repository: Repository) -> Path:
         """Where its copy lies, once it was fetched."""
         digest = hashlib.sha256(str(self).encode()).hexdigest()[:16]
@@ -109,8 +114,13 @@ def remote_chart(
     return RemoteChart(url, name, version) if url and _EXACT.fullmatch(version) else None
 
 
-def fetch(repository: Repository, chart: RemoteChart) -> str | None:
+def fetch(repository: Repository, chart: RemoteChart, digest: str = "") -> str | None:
     """Fetch a chart, in 15 s at most, unless it was fetched before.
+
+    Args:
+        repository: where the copy is kept.
+        chart: the chart.
+        digest: SHA-256 that its archive has to have, as sha256:…; empty where none is recorded.
 
     Returns:
         Why it cannot be fetched, as one line, or None if it is there.
@@ -130,6 +140,10 @@ def fetch(repository: Repository, chart: RemoteChart) -> str | None:
             command.run(argv, timeout=_SECONDS, env=helm.isolated_home(scratch))
         except command.CommandError as error:
             return error.message.splitlines()[-1].removeprefix("Error: ")
+        for archive in Path(scratch, "chart").glob("*.tgz"):
+            received = f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}"
+            if digest not in ("", received):
+                return f"its archive is {received}, not the recorded {digest}"
         # Another command may have been faster: what it left is the same.
         with contextlib.suppress(OSError):
             Path(scratch, "chart").rename(folder)

@@ -33,7 +33,7 @@ def values_known(project: Project) -> Iterator[Problem]:
             for path, why in misfits(record.keys, mapping(release.value, *_VALUES)):
                 name = ".".join(map(str, path))
                 message = f"{name} {why} ({record.chart})"
-                yield problem(release, message, *_VALUES, *path, fix=_renamed(release, path, why))
+                yield problem(release, message, *_VALUES, *path, fix=_rename(release, path, why))
 
 
 @rule(
@@ -70,7 +70,7 @@ def values_unconfirmed(project: Project) -> Iterator[Problem]:
                 yield problem(release, message, *_VALUES, *path)
 
 
-def _renamed(release: Object, path: KeyPath, why: str) -> Fix:
+def _rename(release: Object, path: KeyPath, why: str) -> Fix:
     """The value under the key that was probably meant, unless that is there too."""
     meant = re.search(r"did you mean (\S+)\?", why)
     if not meant or release.dig(*_VALUES, *path[:-1], meant[1]) is not None:

@@ -56,13 +56,18 @@ class Shortage:
     has: Needs
 
 
-def shortages(cluster: eks.Cluster) -> Iterator[Shortage]:
+def shortages(cluster: eks.Cluster) -> list[Shortage]:
     """The pods that find no room when everything runs and rolls out at once.
 
     Pods that may be on nodes of an unknown type are left out, and those that no group holds: other
     rules say so.
     """
-    asking = list(demands(cluster))
+    key = f"shortages of {cluster.environment}"
+    return cluster.project.remember(key, lambda: list(_shortages(cluster)))
+
+
+def _shortages(cluster: eks.Cluster) -> Iterator[Shortage]:
+    asking = demands(cluster)
     daemons = [each for each in asking if each.every_node]
     rooms = {group.name: _room(group, daemons) for group in cluster.groups if _is_judged(group)}
     nodes = [

@@ -63,8 +63,13 @@ class Demand:
     pod: Pod | None = field(default=None, compare=False)
 
 
-def demands(cluster: eks.Cluster) -> Iterator[Demand]:
+def demands(cluster: eks.Cluster) -> list[Demand]:
     """Everything that runs on the nodes of a cluster."""
+    key = f"demands of {cluster.environment}"
+    return cluster.project.remember(key, lambda: list(_demands(cluster)))
+
+
+def _demands(cluster: eks.Cluster) -> Iterator[Demand]:
     environment = cluster.environment
     for subject in pods(environment):
         yield _demand_of(environment, subject)
@@ -78,7 +83,7 @@ def demands(cluster: eks.Cluster) -> Iterator[Demand]:
     for proxy in environment.of("EnvoyProxy"):
         yield _proxies(proxy)
     for release in environment.of("HelmRelease"):
-        if record := of_release(cluster.repository, environment, release):
+        if record := of_release(cluster.project.repository, environment, release):
             for each in record.pods:
                 yield _of_chart(each, record.values(release))
 

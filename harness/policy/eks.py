@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from harness.core.fix import NOTHING, Fix, set_at
 from harness.core.problem import Problem
-from harness.core.repository import Repository
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
 from harness.policy import instances
@@ -206,7 +205,7 @@ class NodeGroup:
 class Cluster:
     """The ClusterConfig of an environment."""
 
-    repository: Repository
+    project: Project
     environment: Environment
     document: Document
 
@@ -252,7 +251,7 @@ def clusters(project: Project) -> Iterator[Cluster]:
     """The ClusterConfig of every environment that has one; local has none."""
     for environment in project.environments.values():
         for document in project.documents(f"clusters/{environment.name}/eksctl.yaml"):
-            yield Cluster(project.repository, environment, document)
+            yield Cluster(project, environment, document)
 
 
 def tolerates(entry: object, taint: object) -> bool:

@@ -1,8 +1,9 @@
 """The checkout as rules see it: its environments, and its files that Flux does not read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
 
 from harness.core import yamlfile
 from harness.core.errors import InputError
@@ -12,6 +13,8 @@ from harness.core.values import text
 from harness.core.yamlfile import Document
 from harness.render.objects import Object
 from harness.render.rendered import Environment
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,13 @@ class Project:
     environments: Mapping[str, Environment]
     live: Environment | None = None
     _parsed: dict[str, list[Document]] = field(default_factory=dict, repr=False, compare=False)
+    _computed: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def remember(self, key: str, compute: Callable[[], T]) -> T:
+        """What ``compute`` returns, computed once: several rules ask the same."""
+        if key not in self._computed:
+            self._computed[key] = compute()
+        return cast("T", self._computed[key])
 
     def documents(self, path: str) -> list[Document]:
         """The YAML documents of a file of the checkout; none where it is missing or not YAML.

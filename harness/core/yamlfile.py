@@ -17,6 +17,8 @@ from harness.core.values import KeyPath
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_BYTES = 4 << 20  # no file of ours comes near it; a 50 MB one is a mistake, not a manifest
+_TEMPLATE = "AWSTemplateFormatVersion"  # CloudFormation's: its functions have short forms
+_UNPREFIXED = ("Condition", "Ref")
 _MAX_NODES = 200_000  # aliases expanded: stops a YAML bomb long before memory does
 
 
@@ -95,7 +97,11 @@ def parse(text: str, path: Path) -> list[Document]:
         ) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"not YAML: {error}", at=path) from error
-    return [_Builder(path).document(node, YamlPath((), index)) for index, node in enumerate(nodes)]
+    short = _TEMPLATE in text
+    return [
+        _Builder(path, short_forms=short).document(node, YamlPath((), index))
+        for index, node in enumerate(nodes)
+    ]
 
 
 def parse_block(source: str, at: Location) -> list[Document]:
@@ -131,8 +137,9 @@ def _character(text: str, mark: yaml.Mark) -> str:
 class _Builder:
     """Turns a composed node into plain values, noting lines and refusing surprises."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, short_forms: bool) -> None:
         self._path = path
+        self._short_forms = short_forms
         self._constructor = _LOADER("")
         self._lines: dict[KeyPath, int] = {}
         self._nodes = 0
@@ -149,11 +156,29 @@ class _Builder:
                 at=Location(self._path, line),
             )
         self._lines.setdefault(loc, line)
+        if self._short_forms and node.tag.startswith("!"):
+            return self._long_form(node, loc)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, loc)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*loc, index)) for index, item in enumerate(node.value)]
         return self._scalar(node)
+
+    def _long_form(self, node: yaml.Node, loc: KeyPath) -> dict[object, object]:
+        """A function of CloudFormation as its long form: ``!Ref Key`` is ``{Ref: Key}``.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
+        """
+        name = node.tag.removeprefix("!")
+        function = name if name in _UNPREFIXED else f"Fn::{name}"
+        if isinstance(node, yaml.ScalarNode):
+            node.tag = yaml.resolver.BaseResolver.DEFAULT_SCALAR_TAG
+        else:
+            node.tag = ""
+        argument = self._build(node, (*loc, function))
+        if name == "GetAtt" and isinstance(argument, str):
+            argument = argument.split(".", 1)
+        return {function: argument}
 
     def _mapping(self, node: yaml.MappingNode, loc: KeyPath) -> dict[object, object]:
         built: dict[object, object] = {}

@@ -87,6 +87,11 @@ _RULES = (
         "correct the pod as the message says; its namespace's labels and infra/policies decide",
     ),
     (
+        "schema/cloudformation",
+        "CloudFormation refuses the stack, most of it after it has begun to make things",
+        "correct what is named; `cfn-lint infra/foundation/template.yaml` says it again",
+    ),
+    (
         "yaml/unreadable",
         "no tool can read the file",
         "correct the YAML; most often it is the indentation above the line",
@@ -143,6 +148,7 @@ _LIKE = {
     "schema/invalid": ("kubeconform, which does it here",),
     "schema/none": ("kubeconform, which does it here",),
     "secrets/in-text": ("betterleaks, which does it here",),
+    "schema/cloudformation": ("cfn-lint, which does it here",),
     "yaml/unreadable": ("yamllint",),
     "yaml/tab": ("yamllint",),
     "yaml/duplicate-key": ("yamllint key-duplicates",),

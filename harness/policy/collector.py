@@ -18,7 +18,7 @@ from harness.policy.report import Report
 from harness.policy.rule import Rule, of_release
 from harness.render.rendered import Environment, UnsetValue
 from harness.render.renderer import Renderer
-from harness.schema import api_validator, validator
+from harness.schema import api_validator, cloudformation, validator
 
 _NOT_RENDERED = "render/not-rendered"
 # Rules that ask what admission policies and Pod Security ask too.
@@ -121,6 +121,13 @@ class FindingCollector:
         for problem in problems or ():
             if problem.location.path not in reported:
                 self.add(problem)
+
+    def collect_template(self, problems: Iterable[Problem] | None) -> None:
+        """What is wrong with the foundation's template; None where cfn-lint is not installed."""
+        if problems is None:
+            self.not_run.append(cloudformation.NOT_LINTED)
+        for problem in problems or ():
+            self.add(problem)
 
     def report(
         self,

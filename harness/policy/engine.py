@@ -28,6 +28,7 @@ from harness.render import version_skew
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
+from harness.schema import cloudformation
 
 
 def load_rules() -> dict[str, Rule]:
@@ -65,6 +66,7 @@ def check(
         pins = [] if repository.laid_out_from else names
         pinning = {name: pool.submit(renderer.live, name) for name in pins}
         scan = pool.submit(credentials.find, repository)
+        lint = pool.submit(cloudformation.lint, repository)
         known = load_rules()
         candidates = {each.name: each for each in (future.result() for future in rendering)}
         live, lost = _running(renderer, pinning)
@@ -83,6 +85,7 @@ def check(
         running = replaced.result() | {each.name: each for each in live}
         collector.collect_refusals([(each, running.get(name)) for name, each in candidates.items()])
         collector.collect_credentials(scan.result())
+        collector.collect_template(lint.result())
     renderer.cache.prune()
     return collector.report(
         strict=strict,

@@ -1,0 +1,82 @@
+"""What CloudFormation would refuse in the foundation's template: cfn-lint says so, where it is.
+
+It takes two seconds, so that its answer is kept until the template or its version changes. Whether
+a policy is too wide is for this repository's own rules (family ``iam``): cfn-lint does not look.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import cast
+
+from harness.core import command
+from harness.core.errors import HarnessError
+from harness.core.problem import Location, Problem, Row
+from harness.core.repository import Repository
+from harness.core.suggest import did_you_mean
+from harness.core.values import dig, text
+from harness.render.cache import Cache
+
+RULE = "schema/cloudformation"
+TEMPLATE = Path("infra/foundation/template.yaml")
+NOT_LINTED = (
+    f"{TEMPLATE} was not held against AWS's own schemas: that takes cfn-lint (`make setup`)"
+)
+_DISTRIBUTION = "cfn_lint-*.dist-info"
+_SECONDS = 60.0
+_FOUND = range(32)  # its exit code is a sum of bits: 2 errors, 4 warnings, 8 information
+_UNKNOWN_KEY = re.compile(r"\('([^']+)' was unexpected(?:\. Did you mean '([^']+)'\?)?")
+_NOT_AMONG = re.compile(r"^'([^']+)' is not one of \[(.*)\]")
+_UNREADABLE = "E0000"  # yaml/unreadable and yaml/duplicate-key say that
+
+
+def lint(repository: Repository) -> list[Problem] | None:
+    """What cfn-lint finds in the template; None where it is not installed.
+
+    Raises:
+        HarnessError: it failed.
+    """
+    path = repository.root / TEMPLATE
+    if not path.is_file():
+        return []
+    program = Path(sys.executable).with_name("cfn-lint")
+    installed = (each for folder in sys.path for each in Path(folder).glob(_DISTRIBUTION))
+    version = next(installed, None)  # importlib.metadata would read every package's first
+    if version is None or not program.is_file():
+        return None
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    key = f"{version.name} {content} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
+
+    def run() -> object:
+        return [each.row for each in _run(program, path)]
+
+    return [Problem.from_row(each) for each in cast("list[Row]", Cache(repository).get(key, run))]
+
+
+def _run(program: Path, path: Path) -> list[Problem]:
+    argv: list[str | Path] = [program, "--format", "json", "--", path]
+    ended = command.run(argv, timeout=_SECONDS, accept=_FOUND)
+    try:
+        matches = json.loads(ended.stdout)
+    except ValueError as error:
+        raise HarnessError(f"cfn-lint failed: {ended.stderr.strip()[-300:]}") from error
+    problems = []
+    for match in matches:
+        if text(match, "Rule", "Id") != _UNREADABLE:
+            line = dig(match, "Location", "Start", "LineNumber")
+            at = Location(TEMPLATE, line if isinstance(line, int) else 1)
+            problems.append(Problem(_plain(text(match, "Message")), at, rule=RULE))
+    return problems
+
+
+def _plain(message: str) -> str:
+    """cfn-lint's message without JSON Schema's phrases; of a name that is not there the nearest."""
+    if unknown := _UNKNOWN_KEY.search(message):
+        near = f"; did you mean {unknown[2]}?" if unknown[2] else ""
+        return f"unknown property {unknown[1]}{near}"
+    if absent := _NOT_AMONG.search(message):
+        names = re.findall(r"'([^']*)'", absent[2])
+        return f"there is no {absent[1]}{did_you_mean(absent[1], names)}"
+    return message

@@ -27,6 +27,7 @@ _FORGOTTEN = {"ADMIN_CIDR": "192.0.2.0/24"}
 # What promotes to the other does not promote to the new one, and a file system belongs to one.
 _LEFT_OUT = ("evidence", "promotion.yaml")
 _TAKEN_OVER = re.compile(r"(?m)^fileSystem:.*\n")
+_COMMENT = re.compile(r"(?m)(?:^ *#(?! yaml-language-server).*\n)+")
 _PINNED = re.compile(r"(?m)^( *)commit: .*$")
 
 
@@ -54,12 +55,14 @@ def create(repository: Repository, env: str, like: str) -> list[Path]:
     for target in targets:
         if target.exists():
             raise UsageError(f"{target.relative_to(repository.root)} already exists")
+    others = set(repository.environments) - {like, "local"}
+    of_others = re.compile(rf"(?i)\b(?:{'|'.join(map(re.escape, (*others, 'promot')))})")
     created: list[Path] = []
     try:
         with tempfile.TemporaryDirectory(dir=repository.root, prefix=".new-") as scratch:
             copies = [Path(scratch, target.parent.name) for target in targets]
             for source, copy in zip(sources, copies, strict=True):
-                _copy(source, copy, like, env)
+                _copy(source, copy, like, env, of_others)
             for copy, target in zip(copies, targets, strict=True):
                 copy.rename(target)
                 created.append(target)
@@ -76,10 +79,13 @@ def discard(folders: list[Path]) -> None:
         shutil.rmtree(folder)
 
 
-def _copy(source: Path, copy: Path, like: str, env: str) -> None:
+def _copy(source: Path, copy: Path, like: str, env: str, of_others: re.Pattern[str]) -> None:
+    """Copy a folder, without the comments that are about other environments."""
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     for path in filter(Path.is_file, copy.rglob("*")):
         text = yamlfile.read_text(path)
+        if path.suffix in (".yaml", ".yml"):
+            text = _COMMENT.sub(lambda block: "" if of_others.search(block[0]) else block[0], text)
         for old, new in ((like, env), (like.capitalize(), env.capitalize())):
             text = re.sub(rf"\b{re.escape(old)}\b", new, text)
         if path.name == "efs.yaml":

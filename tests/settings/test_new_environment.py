@@ -39,6 +39,25 @@ def test_values_of_the_other_installation_are_forgotten(tmp_path: Path) -> None:
     assert not (tmp_path / "clusters/dev/promotion.yaml").exists()
 
 
+@pytest.mark.parametrize(("like", "other"), [("staging", "production"), ("production", "staging")])
+def test_comments_about_other_environments_stay_with_them(
+    tmp_path: Path, like: str, other: str
+) -> None:
+    repository = variation.copy(tmp_path)
+    new_environment.create(repository, "dev", like)
+    files = [*(tmp_path / "clusters/dev").rglob("*"), *repository.app("dev").rglob("*")]
+    comments = [
+        line
+        for file in files
+        if file.is_file()
+        for line in file.read_text().splitlines()
+        if line.lstrip().startswith("# ") and "yaml-language-server" not in line
+    ]
+    assert any("Proves to the certificate authority" in line for line in comments)
+    false = [line for line in comments if other in line.lower() or "promot" in line]
+    assert false == []
+
+
 def test_an_environment_without_a_cluster_on_eks_gives_one_without(tmp_path: Path) -> None:
     repository = variation.copy(tmp_path)
 

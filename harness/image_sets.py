@@ -34,7 +34,7 @@ _PYTHON = "3.13"
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 REFERENCE = re.compile(r"^(?:-r|--requirement)[ =]*(\S+)")
 """A line of a requirements.in that takes in another file."""
-_COMPONENT = re.compile(r"(?:^|/)sets/([^/]+)$")
+_COMPONENT = re.compile(r"(?:\.\./)+sets/([^/]+)")
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -172,10 +172,19 @@ def of_group(repository: Repository, env: str, group: str | None = None) -> Imag
     return find(repository.root, name_in([each.value for each in documents]))
 
 
+def without_model(requirements: str, model: str) -> str:
+    """The text of a set's requirements.in without the line that takes in a model's."""
+    return "".join(
+        line
+        for line in requirements.splitlines(keepends=True)
+        if not (match := REFERENCE.match(line)) or Path(match[1]).parent.name != model
+    )
+
+
 def name_in(kustomization: Iterable[object]) -> str:
     """The set whose component a group's kustomization.yaml lists; ``default`` if there is none."""
     listed = [str(each) for parsed in kustomization for each in items(parsed, "components")]
-    names = [match[1] for each in listed if (match := _COMPONENT.search(os.path.normpath(each)))]
+    names = [match[1] for each in listed if (match := _COMPONENT.fullmatch(os.path.normpath(each)))]
     return names[0] if names else DEFAULT
 
 

@@ -44,6 +44,9 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
         parser.add_argument(
             "--python", metavar="VERSION", help="its Python, such as 3.12 (default: the image's)"
         )
+        parser.add_argument(
+            "--instead-of", metavar="SET", help="image set that no longer lists these models"
+        )
     if action == "setup":
         parser.add_argument(
             "--python", metavar="PROGRAM", help="the Python of its environment (default: by uv)"
@@ -72,7 +75,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     repository = find_repository()
-    changes = sets.add(repository, args.set, args.models, args.python)
+    changes = sets.add(repository, args.set, args.models, args.python, args.instead_of)
     written = sets.apply(repository, changes)
     image_set = image_sets.find(repository.root, args.set)
     models = " ".join(image_set.models) or "MODEL"

@@ -65,6 +65,8 @@ def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
     """
     models, sets = requirement_lines.model_files(repository), image_sets.load(repository.root)
     requirement_lines.confirm_readable(models)
+    for each in sets.values():
+        _confirm_models(repository, each, models)
     before = {each.name: _image_pins(repository, each) for each in sets.values()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -82,6 +84,18 @@ def resolve(repository: Repository, upgrade: Sequence[str] = ()) -> Resolved:
     after = {each.name: _image_pins(repository, each) for each in sets.values()}
     images = {name: tuple(changes(before[name], after[name])) for name in sets}
     return Resolved(written, images)
+
+
+def _confirm_models(
+    repository: Repository, image_set: ImageSet, models: Mapping[str, Path]
+) -> None:
+    """Refuse a line of a set's that takes in a file which is not there."""
+    path = repository.root / image_set.folder / REQUIREMENTS
+    for model in image_set.models:
+        if model not in models:
+            hint = "take the line out, or write what the model needs into that file"
+            at = source.mention(f"models/{model}/", path)
+            raise InputError(f"there is no requirements.in of {model}", at=at, hint=hint)
 
 
 def _image_pins(repository: Repository, image_set: ImageSet) -> dict[str, str]:
@@ -286,7 +300,9 @@ class _Resolver:
                     of_python = "" if python == _PYTHONS[0] else f" --python {python}"
                     only = image_set.models == (name,) and not image_set.is_default
                     chosen = image_set.name if only else self._name_for(name, involved)
-                    command = f"harness sets add {chosen} {name}{of_python}"
+                    leaves = name in image_set.models and not only
+                    instead = f" --instead-of {image_set.name}" if leaves else ""
+                    command = f"harness sets add {chosen} {name}{of_python}{instead}"
                     return f"; or give {name} an image set of its own: {command}"
         return ""
 

@@ -58,22 +58,26 @@ def model_files(repository: Repository) -> dict[str, Path]:
 
 
 def lacking(
-    requirements: Path | None, available: Mapping[str, str]
+    requirements: Path | None, available: Mapping[str, str], python: str
 ) -> Iterator[tuple[Location, str]]:
     """The lines of a model's requirements.in that a set's image does not satisfy.
 
     Args:
         requirements: the file; None for a model that asks for nothing.
         available: package → version of the image.
+        python: the version of its Python.
     """
     for at, line in read(requirements) if requirements else ():
-        if not refusal(line) and not _satisfies(line, available):
+        if not refusal(line) and not _satisfies(line, available, python):
             yield at, line
 
 
-def _satisfies(line: str, available: Mapping[str, str]) -> bool:
+def _satisfies(line: str, available: Mapping[str, str], python: str) -> bool:
     requirement = Requirement(line)
-    if requirement.marker and not requirement.marker.evaluate(_IN_IMAGE):
+    versions = {"python_version": python, "python_full_version": f"{python}.0"}
+    if requirement.marker and not requirement.marker.evaluate({**_IN_IMAGE, **versions}):
+        return True
+    if requirement.url:  # a lock has it by its address, and says no version
         return True
     version = available.get(canonicalize_name(requirement.name))
     return version is not None and requirement.specifier.contains(version, prereleases=True)

@@ -44,8 +44,8 @@ def copy(repository: Repository, source: str, target: str, commit: str) -> Itera
             hint=f"harness init --env {target}",
         )
     yield from _archives(repository, source, target, renderer.commit(commit).root)
-    for proven, wanted in pairs(collect.images(release), collect.images(candidate)):
-        yield _image(repository, proven, wanted)
+    for proven, needed in pairs(collect.images(release), collect.images(candidate)):
+        yield _image(repository, proven, needed)
 
 
 def pairs(source: Iterable[Image], target: Iterable[Image]) -> Iterator[tuple[Image, Image]]:

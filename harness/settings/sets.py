@@ -54,7 +54,11 @@ _STAGE = "FROM docker.io/library/python:{python}-slim-trixie@sha256:{digest} AS 
 
 
 def add(
-    repository: Repository, name: str, models: Iterable[str] = (), python: str | None = None
+    repository: Repository,
+    name: str,
+    models: Iterable[str] = (),
+    python: str | None = None,
+    instead_of: str | None = None,
 ) -> Changes:
     """A set, or more models in one that exists.
 
@@ -63,6 +67,7 @@ def add(
         name: the set's: of its folder and its environment.
         models: whose requirements.in is in it; the default then has no part in them.
         python: its Python, such as ``3.12``, where a package has no wheel for the image's own.
+        instead_of: a set that lists the models, and no longer shall.
 
     Raises:
         UsageError: the name does not fit, there is no such model, or it asks for no package.
@@ -74,9 +79,14 @@ def add(
         )
     if python is not None and not _PYTHON.fullmatch(python):
         raise UsageError(f"{python!r} is no Python for it", hint="3.11 or newer, such as 3.12")
-    folder = image_sets.SETS / name
-    lines = _with_models(repository, folder, models)
-    changes: Changes = {folder / "requirements.in": lines or _HEAD.format(name=name)}
+    folder, models = image_sets.SETS / name, list(models)
+    changes: Changes = {folder / "requirements.in": _with_models(repository, folder, models)}
+    if instead_of:
+        path = image_sets.find(repository.root, instead_of).folder / "requirements.in"
+        lines = (repository.root / path).read_text()
+        for model in models:
+            lines = image_sets.without_model(lines, model)
+        changes[path] = lines
     if not (repository.root / folder / "kustomization.yaml").is_file():
         changes[folder / "kustomization.yaml"] = _COMPONENT
         changes[folder / "helmrelease.yaml"] = _RELEASE.format(name=name)

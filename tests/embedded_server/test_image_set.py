@@ -81,7 +81,7 @@ def _wheel(folder: Path) -> str:
     return f"{OLD}==0.1 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
-def _locked(checkout: Repository) -> str:
+def _lock_of_worker(checkout: Repository) -> str:
     """What `make setup` has installed of what a worker needs, with its hashes."""
     lock = (checkout.root / "requirements.lock").read_text()
     blocks = re.split(r"\n(?=[A-Za-z0-9])", lock)
@@ -95,7 +95,7 @@ def repository(
     root = tmp_path_factory.mktemp("sets")
     wheels = root / "wheels"
     wheels.mkdir()
-    lock = _locked(checkout) + _wheel(wheels)
+    lock = _lock_of_worker(checkout) + _wheel(wheels)
     for path, text in {
         "models/old/model.yaml": MODEL,
         "models/old/handler.py": HANDLER,

@@ -12,7 +12,7 @@ from harness import image_sets
 from harness.cli import main
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import Repository
-from harness.models import packages
+from harness.models import packages, requirement_lines
 
 PROJECT = """\
 [project]
@@ -320,3 +320,46 @@ def test_without_a_set_that_would_do_no_command_is_named(repository, run):
     with pytest.raises(InputError, match="model toy ask for packages") as caught:
         packages.resolve(repository)
     assert "harness sets add" not in str(caught.value)
+
+
+def test_of_two_models_of_a_set_one_leaves_it_by_the_command_that_is_named(repository, run):
+    ask(repository, "toy", "encoder")
+    ask(repository, "b", "old-encoder")
+    run("harness sets add mine toy b")
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    assert command_in(str(caught.value)) == "harness sets add encoder toy --instead-of mine"
+    assert run(command_in(str(caught.value))) == 0
+    packages.resolve(repository)
+    assert image_of(repository, "mine")["runtime"] == "1.0"
+    assert image_of(repository, "encoder")["runtime"] == "2.0"
+
+
+def test_a_model_that_is_gone_is_named_by_the_line_that_takes_it_in(repository, run):
+    path = ask(repository, "toy", "encoder")
+    run("harness sets add mine toy")
+    path.unlink()
+    with pytest.raises(InputError, match=r"there is no requirements\.in of toy") as caught:
+        packages.resolve(repository)
+    assert str(caught.value.at).endswith("sets/mine/requirements.in:3")
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("encoder>=1", False),
+        ("Encoder ==1.0", False),
+        ("encoder[fast]>=1; sys_platform == 'linux'", False),
+        ("encoder>=2", True),
+        ("decoder", True),
+        ("decoder; sys_platform == 'win32'", False),
+        ("decoder; python_version < '3.12'", False),  # the image's Python, not this one's
+        ("decoder; python_version >= '3.13'", True),
+        ("decoder @ https://example.com/decoder-1.0-py3-none-any.whl", False),
+        ("# nothing", False),
+    ],
+)
+def test_what_an_image_lacks_is_told_by_name_version_and_marker(repository, line, missing):
+    path = ask(repository, "toy", line)
+    lines = requirement_lines.lacking(path, {"encoder": "1.0"}, "3.13")
+    assert bool(list(lines)) == missing

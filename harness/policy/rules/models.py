@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.core.problem import Location, Problem
 from harness.core.values import dig, mapping
-from harness.image_sets import of_model
+from harness.image_sets import load, of_model
 from harness.models import config_keys, requirement_lines
 from harness.policy.finding import Severity
 from harness.policy.project import Project
@@ -33,7 +33,7 @@ def known_settings(project: Project) -> Iterator[Problem]:
 )
 def packages_of_models(project: Project) -> Iterator[Problem]:
     root = project.repository.root
-    requirements = requirement_lines.model_files(project.repository)
+    requirements, sets = requirement_lines.model_files(project.repository), load(root)
     unresolved: dict[Problem, None] = {}
     for environment in project.environments.values():
         for group, name in environment.installed.groups.items():
@@ -41,7 +41,8 @@ def packages_of_models(project: Project) -> Iterator[Problem]:
             path = f"apps/torchserve/{environment.name}/{group}/serving.yaml"
             for serving in project.documents(path) if pins else ():
                 for model in mapping(serving.value, "models"):
-                    lacking = list(requirement_lines.lacking(requirements.get(model), pins))
+                    file, python = requirements.get(model), sets[name].python
+                    lacking = list(requirement_lines.lacking(file, pins, python))
                     theirs = [each.name for each in of_model(root, model)] if lacking else [name]
                     if name not in theirs:
                         where = f"the packages of {model} are in image set {', '.join(theirs)}"

@@ -10,7 +10,7 @@ from harness.policy.chart_record import ChartPods, of_release
 from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS
 from harness.policy.pods import Container, Pod, pods
 from harness.policy.quantity import quantity
-from harness.policy.scale import replicas, rollout
+from harness.policy.scale import replicas, rollout, scaler
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
@@ -90,11 +90,13 @@ def _demands(cluster: eks.Cluster) -> Iterator[Demand]:
 
 def _demand_of(environment: Environment, subject: Pod) -> Demand:
     rolling = rollout(subject.owner, replicas(environment, subject.owner)[1])
+    # The chart writes the surge for the number that it knows: availability/one-owner-of-replicas.
+    is_contested = scaler(environment, subject.owner) and subject.owner.dig("spec", "replicas")
     return Demand(
         str(subject.owner),
         subject.spec,
         needs(subject),
-        rolling.replicas + rolling.surge,
+        rolling.replicas + (0 if is_contested else rolling.surge),
         every_node=subject.owner.kind == "DaemonSet",
         pod=subject,
     )

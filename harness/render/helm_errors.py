@@ -18,6 +18,7 @@ from harness.render.tree import Tree
 
 # helm's validator: github.com/santhosh-tekuri/jsonschema/v6, kind/kind.go and locale.
 _REFUSED = re.compile(r"^\s*- at '(?P<path>[^']*)': (?P<why>.+)$", re.MULTILINE)
+_FAULT = re.compile(r"^  - (.+)$", re.MULTILINE)  # the chart's own `fail`
 _UNKNOWN = re.compile(r"additional propert(?:y|ies) (.+) not allowed")
 _TYPE = re.compile(r"got (?P<actual>[\w ]+), want (?P<expected>.+)")
 _TYPES = {
@@ -66,12 +67,24 @@ def explain(
     plain = message = error.message
     if refused := list(_refused_values(message, tree, chart, values, release)):
         return InputError.of(refused)
+    if faults := list(_own_faults(message, tree, chart, values, release)):
+        return InputError.of(faults)
     for pattern in _NOISE:
         plain = re.sub(pattern, "", plain.strip(), flags=re.DOTALL)
     for pattern, words in _WORDS:
         plain = re.sub(pattern, words, plain.strip(), flags=re.DOTALL)
     at = _location(message, tree, chart, release)
     return InputError.of([Problem(" ".join(plain.split()), at)])
+
+
+def _own_faults(
+    message: str, tree: Tree, chart: str, values: Sources, release: Location
+) -> Iterator[Problem]:
+    """What the chart itself refuses, each at the value that it begins with."""
+    default = _location(message, tree, chart, release)
+    for fault in _FAULT.findall(message):
+        keys = tuple(fault.partition(" ")[0].rstrip(":").split("."))
+        yield Problem(fault, _value_location(values, keys, default) if keys[1:] else default)
 
 
 def _keys(pointer: str) -> KeyPath:

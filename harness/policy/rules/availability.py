@@ -1,10 +1,12 @@
 """Availability: an upgrade, a drained node or a lost zone takes one pod, never the service."""
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.core.problem import Problem
+from harness.core.fix import NOTHING, REMOVED, Fix, set_at
+from harness.core.problem import Location, Problem
 from harness.core.values import Value, dig, items, mapping, text
 from harness.policy.chart_record import misfits, of_release
 from harness.policy.pods import pod, pods, selects, selects_older
@@ -143,7 +145,16 @@ def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:
             message = f"{owners[0]} scales {deployment} already"
             yield problem(each, message, "spec", "scaleTargetRef")
         if owners and deployment.dig("spec", "replicas") is not None:
-            yield problem(deployment, "an autoscaler owns replicas", "spec", "replicas")
+            fix = _leave_to_autoscaler(deployment.at("spec", "replicas"))
+            yield problem(deployment, "an autoscaler owns replicas", "spec", "replicas", fix=fix)
+
+
+def _leave_to_autoscaler(at: Location) -> Fix:
+    """Take the number out of a release's values, and say there that an autoscaler owns it."""
+    if at.field is None or at.field.keys != ("spec", "values", "replicas"):
+        return NOTHING
+    enabled = dataclasses.replace(at.field, keys=("spec", "values", "autoscaling", "enabled"))
+    return set_at(dataclasses.replace(at, field=enabled), True) + set_at(at, REMOVED)
 
 
 @rule(

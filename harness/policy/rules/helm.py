@@ -10,7 +10,7 @@ from harness.policy.graph import HELM_TIMEOUT
 from harness.policy.pods import Pod, pods
 from harness.policy.quantity import number, seconds
 from harness.policy.rule import problem, rule
-from harness.policy.scale import duration
+from harness.policy.scale import duration, scaler
 from harness.render.objects import Object
 from harness.render.provenance import nulls
 from harness.render.rendered import Environment
@@ -178,7 +178,17 @@ def nulls_arrive(environment: Environment) -> Iterator[Problem]:
             if text(release.value, "spec", "releaseName") != request.release:
                 continue
             for path, at in nulls(tree, release):
+                if path == ("replicas",) and _is_scaled(environment, release):
+                    continue  # availability/one-owner-of-replicas
                 around = mapping(release.value, "spec", "values", *path[:-1])
                 if path[-1] not in around:
                     name = ".".join(map(str, path))
                     yield Problem(f"{name}: null is dropped by Kustomize", at, str(release))
+
+
+def _is_scaled(environment: Environment, release: Object) -> bool:
+    """Whether an autoscaler owns the pods of a release."""
+    return any(
+        scaler(environment, each) and each.owner.name == release.name
+        for each in environment.of("Deployment")
+    )

@@ -17,6 +17,9 @@ _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 _LISTED = re.compile(r"'([^'\s]+/)'")
 _PREFIXES = re.compile(r"'([^']*)'\.split\(' '\)")
 _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
+_LITERAL = re.compile(r"'([^']*)'")
+# A host, as the first part of an image's name has it: with a dot, or localhost.
+_HOST = re.compile(r"([a-z0-9-]+(\.[a-z0-9-]+)+|localhost)(:[0-9]+)?(/|$)")
 _TAGS = ("data", "IMAGE_TAGS")
 
 
@@ -94,15 +97,46 @@ def published_charts(environment: Environment) -> Iterator[Problem]:
                 yield of_release(workload, problem(workload, message, *container.path, "image"))
 
 
+@rule(
+    "images/whole-prefix",
+    why="a prefix that ends within a name lets in whoever registers a longer one: `quay.io/jet` is "
+    "the start of quay.io/jetpack/… too, and `nvcr.io` of nvcr.io.example.com/…",
+    fix="end the prefix with a slash",
+)
+def prefixes_end_at_a_name(environment: Environment) -> Iterator[Problem]:
+    site = environment.find("ConfigMap", "site", "flux-system")
+    listed = set()
+    for key in ("IMAGE_REGISTRIES", "IMAGE_TAGS"):
+        for prefix in text(site and site.value, "data", key).split():
+            listed.add(prefix)
+            if site and _is_cut_short(prefix):
+                yield problem(site, f"the prefix {prefix} ends within a name", "data", key)
+    for policy in environment.of("ValidatingAdmissionPolicy"):
+        for part, index, expression in (
+            _expressions(policy) if "startsWith" in _text(policy) else ()
+        ):
+            for literal in _LITERAL.findall(expression):
+                for prefix in literal.split():
+                    if _is_cut_short(prefix) and prefix not in listed:
+                        where = ("spec", part, index, "expression")
+                        yield problem(policy, f"the prefix {prefix} ends within a name", *where)
+
+
+def _is_cut_short(prefix: str) -> bool:
+    """Whether it is the start of an image's name and ends neither a name, nor in a tag."""
+    return bool(_HOST.match(prefix)) and not re.search(r"[/@]$|[:@][^/]*$", prefix)
+
+
 def _text(policy: Object | None) -> str:
     """The expressions of an admission policy, as one text."""
-    if policy is None:
-        return ""
-    return "\n".join(
-        text(each, "expression")
-        for part in ("variables", "validations")
-        for each in items(policy.value, "spec", part)
-    )
+    return "\n".join(each for *_, each in _expressions(policy)) if policy else ""
+
+
+def _expressions(policy: Object) -> Iterator[tuple[str, int, str]]:
+    """Each expression of an admission policy, and where it is: the list and the index."""
+    for part in ("variables", "validations"):
+        for index, each in enumerate(items(policy.value, "spec", part)):
+            yield part, index, text(each, "expression")
 
 
 def _prefixes(expressions: str) -> list[str]:

@@ -26,6 +26,7 @@ from harness.core.errors import HarnessError
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
+from harness.core.words import amount
 from harness.jars import JarsError, lock
 from harness.kubernetes import kubeconfig
 from harness.launcher import libraries
@@ -127,7 +128,7 @@ def _git(repository: Repository) -> Row:
         return Row("git", "missing", "no commit", "clone the repository with git")
     branch = git.run("branch", "--show-current").strip() or "no branch"
     changed = len(git.run("status", "--porcelain").splitlines())
-    return Row("git", "ok", f"{branch} at {commit[:12]}, {changed} files changed")
+    return Row("git", "ok", f"{branch} at {commit[:12]}, {amount(changed, 'file')} changed")
 
 
 def _serve(repository: Repository) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.core.suggest import did_you_mean
+from harness.core.words import amount
 from harness.models.build import store
 from harness.models.catalog import Catalog, Model, load_catalog
 from harness.models.lock import Lock, load_lock
@@ -82,7 +83,7 @@ def _as_text(report: "Audit") -> str:
     size = sum(contents.files.values())
     title = f"{contents.path}: {contents.name or 'no name'} {contents.version}"
     lines = [
-        f"{title}, {len(contents.files)} files, {size / 1e6:,.1f} MB",
+        f"{title}, {amount(len(contents.files), 'file')}, {size / 1e6:,.1f} MB",
         f"  handler       {contents.handler or 'none: default_service_handler'}",
         f"  settings      {_flow(contents.settings) or 'none'}",
         f"  requirements  {', '.join(contents.requirements) or 'none'}",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
+from harness.core.words import amount
 from harness.kubernetes import kinds, reconciliation
 from harness.kubernetes.api import Api, ApiError, Kind
 
@@ -100,7 +101,7 @@ def _lines(status: ClusterStatus) -> Iterator[str]:
     yield f"Kubernetes {status.version}"
     yield f"main      {status.main[:12] or '-'}"
     how = "pinned" if status.pinned else "follows main"
-    count = "" if status.behind is None else f", {status.behind} commits behind main"
+    count = "" if status.behind is None else f", {amount(status.behind, 'commit')} behind main"
     yield f"release   {status.release[:12] or '-'} ({how}{count})"
     broken = [row for row in status.rows if row.state not in ("ready", "suspended")]
     if broken:

@@ -6,6 +6,7 @@ from harness.attestation import pointer
 from harness.core import command
 from harness.core.errors import HarnessError, InputError
 from harness.core.git import Changes, Git
+from harness.core.words import amount
 
 _REMOTE = "origin"
 _MAIN = "main"
@@ -44,7 +45,8 @@ class Upstream:
         if branch != _MAIN:
             return f"on {branch or 'no branch'}, not on main"
         if changes:
-            return f"{len(changes)} files are not committed, the first: {changes[0][3:]}"
+            uncommitted = amount(len(changes), "file is", "files are")
+            return f"{uncommitted} not committed, the first: {changes[0][3:]}"
         if head != self.main:
             return f"main is at {head[:12]} in this clone, and at {self.main[:12]} upstream"
         return ""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from harness.attestation import signature
 from harness.attestation.record import Gate, Kind
 from harness.core.errors import InputError
+from harness.core.words import amount
 from harness.loadtest import slo
 from harness.loadtest.outcome import Objective
 from harness.loadtest.report import Report, groups, quantity
@@ -159,7 +160,7 @@ def _load_test(inputs: GateInputs) -> str:
             "repair it and test again; only the newest report counts",
         )
     return (
-        f"pass, {report.requests:,} requests{_groups_note(report)}, "
+        f"pass, {amount(report.requests, 'request')}{_groups_note(report)}, "
         f"signed by {_signer(inputs, proof) or 'nobody'}"
         f"{_recorded_note(report)}{_unreadable(inputs, 'loadtest')}"
     )

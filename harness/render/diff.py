@@ -5,10 +5,11 @@ refuses to change, and what opens a door.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.values import KeyPath, Value, dig, items, text
+from harness.core.words import amount
 from harness.render import rollout
 from harness.render.objects import Object, stem
 from harness.render.rendered import Environment
@@ -223,10 +224,15 @@ def _level(value: object) -> int:
     return _LEVELS.index(value) if value in _LEVELS else -1
 
 
+def count(changes: Sequence[Change]) -> str:
+    """How many objects differ, in words."""
+    return amount(len(changes), "object differs", "objects differ")
+
+
 def as_markdown(old: Environment, new: Environment) -> str:
     """For a pull request: the dangers first, then every object that differs."""
     changes = compare(old, new)
-    lines = [f"## {new.name}: {len(changes)} objects differ"]
+    lines = [f"## {new.name}: {count(changes)}"]
     warnings = list(dangers(changes))
     if warnings:
         lines += ["", "**Look at these first**", ""]

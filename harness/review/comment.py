@@ -99,7 +99,7 @@ def page(checked: Report, compared: Sequence[Pair], since: str) -> str:
     quiet = [pair.heading for pair in compared if not pair.changes]
     loud = [pair for pair in compared if pair.changes]
     for index, pair in enumerate(loud):
-        text.add(f"### {pair.heading}: {len(pair.changes)} objects differ")
+        text.add(f"### {pair.heading}: {diff.count(pair.changes)}")
         if not (pair.old.is_complete and pair.new.is_complete):
             text.add("Part of it does not render: the difference is incomplete.")
         lines = [line for each in pair.changes for line in diff.format_change(each)]

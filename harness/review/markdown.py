@@ -15,6 +15,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.core.words import amount
+
 _WIDTH = 400  # characters of a line; what is longer is no line that somebody reads
 _FENCE = 3
 _ROOM = 200  # characters: a fence's two ends, and the note on what was left out
@@ -60,7 +62,7 @@ class Page:
         if lines_that_fit:
             self._parts.append("\n".join([fence, *lines_that_fit, fence]))
         if len(lines_that_fit) < len(shown):
-            self._parts.append(f"{len(shown) - len(lines_that_fit)} more lines: `{rest}`")
+            self._parts.append(f"{amount(len(shown) - len(lines_that_fit), 'more line')}: `{rest}`")
 
     def __str__(self) -> str:
         return "\n\n".join(self._parts) + "\n"

@@ -91,7 +91,7 @@ def page(move: Move) -> str:
     if move.commits:
         text.add("## Taken away" if move.back else "## Commits")
         text.quote(move.commits, rest=log, room=text.remaining // 2)
-    text.add(f"## {len(changes)} objects differ" if changes else "## No object differs")
+    text.add(f"## {diff.count(changes)}" if changes else "## No object differs")
     lines = [line for each in changes for line in diff.format_change(each)]
     text.quote(lines, rest="harness diff")
     return str(text)

@@ -17,7 +17,7 @@ def test_clean_current_main_is_fine(clone: Clone) -> None:
 
 def test_uncommitted_files_are_named(clone: Clone) -> None:
     (clone.root / "infra" / "new.yaml").write_text("a: 1\n")
-    assert complaint(clone) == "1 files are not committed, the first: infra/new.yaml"
+    assert complaint(clone) == "1 file is not committed, the first: infra/new.yaml"
 
 
 def test_another_branch_is_not_main(clone: Clone) -> None:

@@ -49,7 +49,7 @@ def test_a_field_is_shown_with_its_source(miniature: Miniature) -> None:
     miniature.commit()
     miniature.edit("apps/base/service.yaml", "port: 9090", "port: 9091")
     text = _page(miniature)
-    assert _headings(text) == ["### `demo`: 1 objects differ"]
+    assert _headings(text) == ["### `demo`: 1 object differs"]
     assert "    spec.ports.1.port: 9090 → 9091\n      apps/base/service.yaml:17" in text
 
 
@@ -130,10 +130,10 @@ def test_a_large_change_is_cut_and_every_environment_has_its_share() -> None:
     pairs = [Pair(old, new, when) for when in ("one", "two", "three")]
     text = comment.page(_CLEAN, pairs, "HEAD^")
     assert len(text) <= comment.LIMIT
-    assert [line.split(",")[1] for line in _headings(text)] == [
-        " one: 9000 objects differ",
-        " two: 9000 objects differ",
-        " three: 9000 objects differ",
+    assert [line.split(",", 1)[1] for line in _headings(text)] == [
+        " one: 9,000 objects differ",
+        " two: 9,000 objects differ",
+        " three: 9,000 objects differ",
     ]
     assert text.count("more lines: `harness diff --env demo --from HEAD^`") == 3
     assert text.count("settings-0\n") == 3

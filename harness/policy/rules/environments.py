@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.core.errors import Location
 from harness.core.problem import Problem
 from harness.core.values import mapping, text
+from harness.core.words import amount
 from harness.policy.pods import PROBES, WORKLOADS, Container, pod
 from harness.policy.project import Project, twins
 from harness.policy.rule import problem, rule
@@ -124,7 +125,7 @@ def not_smaller(project: Project) -> Iterator[Problem]:
         for proving, taking in twins(source, target, "Deployment", "StatefulSet"):
             ours, theirs = proving.dig("spec", "replicas"), taking.dig("spec", "replicas")
             if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
-                message = f"has {theirs} replicas, {source.name} {ours}"
+                message = f"has {amount(theirs, 'replica')}, {source.name} {ours}"
                 yield problem(taking, message, "spec", "replicas")
 
 

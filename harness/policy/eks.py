@@ -236,10 +236,11 @@ class Cluster:
         for index in range(len(items(self.value, "managedNodeGroups"))):
             yield NodeGroup(self, ("managedNodeGroups", index))
 
-    def problem(self, message: str, *path: Key) -> Problem:
-        """A problem of the file, at the line of ``path``."""
-        name = text(self.value, "metadata", "name")
-        return Problem(message, self.document.at(path), f"ClusterConfig/{name}")
+    def problem(self, message: str, *path: Key, to: object = None) -> Problem:
+        """A problem of the file, at the line of ``path``; ``to`` would be right there."""
+        at, name = self.document.at(path), text(self.value, "metadata", "name")
+        fix = NOTHING if to is None else set_at(at, to)
+        return Problem(message, at, f"ClusterConfig/{name}", fix=fix)
 
 
 def _has(labels: Value, term: object) -> bool:

@@ -55,10 +55,10 @@ def _ways_around(cluster: Cluster) -> Iterator[Problem]:
     if settings.get("bootstrapClusterCreatorAdminPermissions") is not False:
         key = "bootstrapClusterCreatorAdminPermissions"
         message = "whoever runs eksctl administers the cluster for good"
-        yield cluster.problem(message, "accessConfig", key)
+        yield cluster.problem(message, "accessConfig", key, to=False)
     if settings.get("authenticationMode") != "API":
         message = "the ConfigMap aws-auth lets in whom no entry names"
-        yield cluster.problem(message, "accessConfig", "authenticationMode")
+        yield cluster.problem(message, "accessConfig", "authenticationMode", to="API")
 
 
 @rule(
@@ -73,8 +73,11 @@ def entries_grant(project: Project) -> Iterator[Problem]:
         entries = items(cluster.value, *where)
         bound = set(_groups(cluster.environment))
         members = {str(group) for entry in entries for group in items(entry, "kubernetesGroups")}
+        only = next(iter(bound)) if len(bound) == 1 else None
         complaints = [
-            cluster.problem(f"no role is bound to the group {group}", *where, index, key, at)
+            cluster.problem(
+                f"no role is bound to the group {group}", *where, index, key, at, to=only
+            )
             for index, entry in enumerate(entries)
             for key in ("kubernetesGroups",)
             for at, group in enumerate(items(entry, key))
@@ -151,6 +154,7 @@ def _certificates_without_role(cluster: Cluster) -> Problem | None:
             known = mapping(each, "wellKnownPolicies")
             if known and known.get("certManager") is not True:
                 message = "cert-manager's role is not for Route 53: certManager is not true"
-                return cluster.problem(message, *where, index, "wellKnownPolicies")
+                right = {"certManager": True}
+                return cluster.problem(message, *where, index, "wellKnownPolicies", to=right)
             return None
     return cluster.problem("gives cert-manager no role, which asks Route 53 for it", *where)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import KeyPath, dig, items, text
 from harness.policy.gateway_access import (
@@ -55,10 +56,10 @@ def callers_authenticate(environment: Environment) -> Iterator[Problem]:
 def _silence(way: Passage, each: Attachment) -> Problem:
     if is_optional(each.policy):
         message = "lets in callers without a token"
-        return problem(each.policy, message, "spec", "jwt", "optional")
+        return problem(each.policy, message, "spec", "jwt", "optional", to=REMOVED)
     if is_fail_open(each.policy):
         message = "lets everybody in while its service does not answer"
-        return problem(each.policy, message, "spec", "extAuth", "failOpen")
+        return problem(each.policy, message, "spec", "extAuth", "failOpen", to=REMOVED)
     target = text(each.policy.value, *each.where, "name") or str(way.route)
     other = next((old for level in way.levels for old in level if way.asks(old)), None)
     instead = f", and holds instead of {other.policy}" if other else ""
@@ -126,7 +127,7 @@ def predictions_only(environment: Environment) -> Iterator[Problem]:
     kinds=("ClientTrafficPolicy",),
 )
 def tls_version(policy: Object) -> Iterator[Problem]:
-    for key in ("minVersion", "maxVersion"):
+    for key, right in (("minVersion", "1.2"), ("maxVersion", REMOVED)):
         version = str(dig(policy.value, "spec", "tls", key) or "")
         if version in _WEAK:
-            yield problem(policy, f"{key} is TLS {version}", "spec", "tls", key)
+            yield problem(policy, f"{key} is TLS {version}", "spec", "tls", key, to=right)

@@ -119,7 +119,8 @@ def default_deny(environment: Environment) -> Iterator[Problem]:
         if missing and where:
             path = ("spec", "policyTypes") if for_all else ("metadata", "name")
             message = f"no policy limits the {' and '.join(missing).lower()} of every pod in {name}"
-            yield problem(where, message, *path)
+            right = ["Ingress", "Egress"] if for_all else None
+            yield problem(where, message, *path, to=right)
 
 
 def _selects_some(policy: Object) -> bool:

@@ -24,6 +24,7 @@ _OTHER_WAYS = {
     ("networking.k8s.io", "Ingress"),
     *(("gateway.networking.k8s.io", f"{kind}Route") for kind in ("TCP", "TLS", "UDP")),
     ("networking.istio.io", "VirtualService"),
+    ("gateway.envoyproxy.io", "Backend"),  # an address that a route may name instead of a Service
 }
 _GENERATED = r"(-grpc|-models(-\d+-of-\d+)?|-v2)?"  # names of routes: harness.snapshot.routes
 _OTHER_GROUPS = (

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy.chart_values import unread
 from harness.policy.finding import Severity
 from harness.policy.graph import HELM_TIMEOUT
 from harness.policy.pods import Pod, pods
+from harness.policy.project import Project
 from harness.policy.quantity import number, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import duration, scaler
+from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.provenance import nulls
 from harness.render.rendered import Environment
@@ -83,6 +86,25 @@ def recovers(release: Object) -> Iterator[Problem]:
         settings = mapping(release.value, "spec", action)
         if not (dig(settings, "strategy", "name") or dig(settings, "remediation", "retries")):
             yield problem(release, f"a failed {action} stays failed", "spec", action)
+
+
+@rule(
+    "helm/tested",
+    why="Ready means then that pods run, not that a model answers: what answers nothing is neither "
+    "rolled back nor kept from promotion",
+    fix="test: {enable: true} in the HelmRelease, and test.model among its values",
+)
+def servers_are_tested(project: Project) -> Iterator[Problem]:
+    promoted = {each.name: each for pair in project.promotions for each in pair}
+    for environment in promoted.values():
+        for owner in {server.pod.owner.owner for server in servers(environment)}:
+            release = environment.find("HelmRelease", owner.name, owner.namespace)
+            if release and release.dig("spec", "test", "enable") is not True:
+                message = "nothing asks its servers for an answer"
+                yield problem(release, message, "spec", "test", "enable", to=True)
+            if release and release.dig("spec", "test", "ignoreFailures") is True:
+                message = "is good whatever its test says"
+                yield problem(release, message, "spec", "test", "ignoreFailures", to=REMOVED)
 
 
 @rule(

@@ -24,7 +24,7 @@ from harness.core import yamlfile
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.suggest import did_you_mean
-from harness.core.values import items
+from harness.core.values import items, mapping
 
 DEFAULT = "default"
 SETS = Path("apps/torchserve/sets")
@@ -170,6 +170,23 @@ def of_group(repository: Repository, env: str, group: str | None = None) -> Imag
     path = folder / "kustomization.yaml"
     documents = yamlfile.parse(yamlfile.read_text(path), path) if path.is_file() else []
     return find(repository.root, name_in([each.value for each in documents]))
+
+
+def serving(repository: Repository, image_set: ImageSet, model: str) -> list[tuple[str, str]]:
+    """The environment and name of each group that runs a set and serves a model."""
+    return [
+        (env, group)
+        for env in repository.environments
+        if (repository.root / "apps/torchserve" / env).is_dir()
+        for group in repository.groups(env)
+        if model in _models_in(repository.group(env, group) / "serving.yaml")
+        if of_group(repository, env, group) == image_set
+    ]
+
+
+def _models_in(path: Path) -> set[str]:
+    parsed = yamlfile.parse(yamlfile.read_text(path), path)
+    return {str(name) for each in parsed for name in mapping(each.value, "models")}
 
 
 def without_model(requirements: str, model: str) -> str:

@@ -13,7 +13,7 @@ from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.image_sets import ImageSet
-from harness.settings import groups, sets
+from harness.settings import sets
 
 _SHARED = (
     *("apps/torchserve/image/Containerfile", "apps/torchserve/image/jars.lock"),
@@ -83,9 +83,9 @@ def _add(args: argparse.Namespace) -> int:
     following = [
         "make requirements",
         f"harness groups add {group} {models} --set {args.set} --env ENV, for each environment",
+        *_moves(repository, image_set, group),
         f"make image-pin SET={args.set} DIGEST=sha256:…, once the workflow has built its image",
     ]
-    following[1:1] = _served_elsewhere(repository, image_set)
     return _report(args, written, following)
 
 
@@ -127,15 +127,14 @@ def _to_build(
     }
 
 
-def _served_elsewhere(repository: Repository, image_set: ImageSet) -> list[str]:
-    """What to do about models of a set that groups of other sets serve."""
+def _moves(repository: Repository, image_set: ImageSet, group: str) -> list[str]:
+    """What brings the models that groups of other sets serve to a group of this one."""
+    others = [each for each in image_sets.load(repository.root).values() if each != image_set]
     return [
-        f"take {model} out of {group.name} of {env}, which runs another image set"
-        for env in repository.environments
-        for group in groups.read(repository, env)
-        if image_sets.of_group(repository, env, group.name) != image_set
-        for model in (*group.models, *group.unrouted)
-        if model in image_set.models
+        f"harness groups move {model} --to {group} --env {env}: {served_by} runs set {other.name}"
+        for model in image_set.models
+        for other in others
+        for env, served_by in image_sets.serving(repository, other, model)
     ]
 
 

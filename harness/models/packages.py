@@ -300,7 +300,8 @@ class _Resolver:
                     of_python = "" if python == _PYTHONS[0] else f" --python {python}"
                     only = image_set.models == (name,) and not image_set.is_default
                     chosen = image_set.name if only else self._name_for(name, involved)
-                    leaves = name in image_set.models and not only
+                    is_served = image_sets.serving(self._repository, image_set, name)
+                    leaves = (name in image_set.models or is_served) and not only
                     instead = f" --instead-of {image_set.name}" if leaves else ""
                     command = f"harness sets add {chosen} {name}{of_python}{instead}"
                     return f"; or give {name} an image set of its own: {command}"

@@ -67,7 +67,8 @@ def add(
         name: the set's: of its folder and its environment.
         models: whose requirements.in is in it; the default then has no part in them.
         python: its Python, such as ``3.12``, where a package has no wheel for the image's own.
-        instead_of: a set that lists the models, and no longer shall.
+        instead_of: a set that has the models, and no longer shall. Without it, models that a group
+            of the default set serves stay in that one too, so that they can move.
 
     Raises:
         UsageError: the name does not fit, there is no such model, or it asks for no package.
@@ -87,6 +88,8 @@ def add(
         for model in models:
             lines = image_sets.without_model(lines, model)
         changes[path] = lines
+    else:
+        changes |= _still_in_default(repository, models)
     if not (repository.root / folder / "kustomization.yaml").is_file():
         changes[folder / "kustomization.yaml"] = _COMPONENT
         changes[folder / "helmrelease.yaml"] = _RELEASE.format(name=name)
@@ -179,6 +182,22 @@ def _with_models(repository: Repository, folder: Path, models: Iterable[str]) ->
         if model not in listed:
             lines += f"-r ../../../../models/{model}/{known[model].name}\n"
     return lines
+
+
+def _still_in_default(repository: Repository, models: Iterable[str]) -> Changes:
+    """The default's requirements.in with the models that its groups serve, and that it had."""
+    default = image_sets.load(repository.root)[DEFAULT]
+    served = [
+        model
+        for model in models
+        if default in image_sets.of_model(repository.root, model)
+        and model not in default.models
+        and image_sets.serving(repository, default, model)
+    ]
+    path, known = default.folder / "requirements.in", requirement_lines.model_files(repository)
+    lines = (repository.root / path).read_text()
+    lines += "".join(f"-r ../../../models/{model}/{known[model].name}\n" for model in served)
+    return {path: lines} if served else {}
 
 
 def _with_stage(repository: Repository, python: str) -> Changes:

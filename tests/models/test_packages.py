@@ -335,6 +335,23 @@ def test_of_two_models_of_a_set_one_leaves_it_by_the_command_that_is_named(repos
     assert image_of(repository, "encoder")["runtime"] == "2.0"
 
 
+def test_a_model_that_is_served_leaves_the_set_in_which_it_conflicts(repository, run):
+    ask(repository, "toy", "encoder")
+    ask(repository, "b", "old-encoder")
+    for path, text in {
+        "clusters/local/kustomization.yaml": "",
+        "apps/torchserve/local/torchserve/serving.yaml": "models: {b: {}, toy: {}}\n",
+    }.items():
+        (repository.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository.root / path).write_text(text)
+    with pytest.raises(InputError) as caught:
+        packages.resolve(repository)
+    assert command_in(str(caught.value)) == "harness sets add old-encoder b --instead-of default"
+    assert run(command_in(str(caught.value))) == 0
+    packages.resolve(repository)
+    assert image(repository)["runtime"] == "2.0"
+
+
 def test_a_model_that_is_gone_is_named_by_the_line_that_takes_it_in(repository, run):
     path = ask(repository, "toy", "encoder")
     run("harness sets add mine toy")

@@ -99,7 +99,7 @@ def test_a_group_may_not_run_another_sets_image(
 def test_a_model_is_served_by_groups_of_a_set_that_has_its_packages(
     repository: Repository, run: Callable[..., None]
 ) -> None:
-    run("sets add onnx-1 magika")
+    run("sets add onnx-1 magika --instead-of default")
     _lock(repository, "onnx-1")
     findings = [
         each for each in engine.check(repository).findings if each.rule == "models/packages"
@@ -113,6 +113,22 @@ def test_a_model_is_served_by_groups_of_a_set_that_has_its_packages(
         "the packages of magika are in image set onnx-1, and group torchserve runs set default"
     }
     assert str(findings[0].location) == "apps/torchserve/local/torchserve/serving.yaml:11"
+
+
+def test_a_model_that_is_served_stays_in_the_default_until_it_has_moved(
+    repository: Repository, run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repository.root / "apps/torchserve/image/requirements.in"
+    before = path.read_text()
+    run("sets add onnx-1 magika")
+    assert path.read_text() == f"{before}-r ../../../models/magika/requirements.in\n"
+    names = [each.name for each in image_sets.of_model(repository.root, "magika")]
+    assert names == ["default", "onnx-1"]
+    move = "harness groups move magika --to onnx-1 --env staging: torchserve runs set default"
+    assert move in capsys.readouterr().err
+    run("sets add onnx-1 magika --instead-of default")
+    assert path.read_text() == before
+    assert [each.name for each in image_sets.of_model(repository.root, "magika")] == ["onnx-1"]
 
 
 def test_a_set_keeps_its_files_when_a_model_comes_to_it(
@@ -129,7 +145,8 @@ def test_a_set_keeps_its_files_when_a_model_comes_to_it(
         "-r ../../../../models/mtcnn/requirements.in\n"
     )
     assert image_sets.find(repository.root, "onnx-1").models == ("magika", "mtcnn")
-    assert [each.name for each in image_sets.of_model(repository.root, "mtcnn")] == ["onnx-1"]
+    names = [each.name for each in image_sets.of_model(repository.root, "mtcnn")]
+    assert names == ["default", "onnx-1"]  # a group of the default serves it
     assert [each.name for each in image_sets.of_model(repository.root, "silero_vad")] == ["default"]
 
 

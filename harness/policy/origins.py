@@ -44,11 +44,18 @@ _MAKES = (
 _VARIANTS = ("", "-canary", "-primary")  # what Flagger appends
 # The remote charts whose objects are known: which kinds without a namespace they bring.
 _CHARTS: dict[str, tuple[str, ...]] = {
-    "cert-manager": ("ClusterRole",),
-    "dcgm-exporter": (),
-    "envoy-gateway": ("ClusterRole",),
-    "flux-operator": ("ClusterRole",),
-    "nvidia-device-plugin": ("ClusterRole",),
+    **dict.fromkeys(
+        (
+            *("aws-load-balancer-controller", "cert-manager", "dcgm-exporter", "eck-operator"),
+            *("envoy-gateway", "external-dns", "external-secrets", "flagger", "flux-operator"),
+            *("gateway-helm", "karpenter", "keda", "kube-prometheus-stack", "metrics-server"),
+            *("nvidia-device-plugin", "opentelemetry-collector", "prometheus-adapter"),
+            "prometheus-operator-crds",
+        ),
+        ("ClusterRole",),
+    ),
+    "aws-ebs-csi-driver": ("ClusterRole", "CSIDriver", "StorageClass"),
+    "aws-efs-csi-driver": ("ClusterRole", "CSIDriver", "StorageClass"),
 }
 # Kinds that a chart does not bring with a name that others rely on: Flux's own, the gateway's.
 _OURS = (
@@ -88,7 +95,7 @@ class Origins:
             brought = {kind for each in self._remote for kind in _CHARTS.get(chart(each), ())}
             return (
                 kind in brought
-                or any(chart(each) not in _CHARTS for each in self._remote)
+                or self.has_unknown_chart
                 or (kind in _OF_THE_CLUSTER and not self.is_eks)
             )
         return kind not in _OURS and self.is_opaque(namespace)
@@ -97,6 +104,11 @@ class Origins:
         """Whether a namespace has pods and objects that no file here shows."""
         targets = {text(each.value, "spec", "targetNamespace") for each in self._remote}
         return namespace not in self.namespaces or namespace in targets | _GIVEN
+
+    @cached_property
+    def has_unknown_chart(self) -> bool:
+        """Whether a remote chart is installed of which nobody knows what it brings."""
+        return any(chart(each) not in _CHARTS for each in self._remote)
 
     @cached_property
     def namespaces(self) -> set[str]:

@@ -130,10 +130,6 @@ CATALOG: tuple[Form, ...] = (
         ("spec.verify.secretRef", "Secret"),
     ),
     *_forms("FluxInstance", ("spec.sync.pullSecret", "Secret", "")),
-    *_forms(
-        "ValidatingAdmissionPolicyBinding",
-        ("spec.policyName", "ValidatingAdmissionPolicy", "", _CLUSTER),
-    ),
     *_forms("StatefulSet", ("spec.serviceName", "Service", "")),
 )
 

@@ -4,6 +4,7 @@ Values come in Flux's order: each of ``valuesFrom`` over the one before, ``value
 Hooks and Helm tests are rendered too: they run in the cluster like anything else.
 """
 
+import difflib
 import json
 import re
 import tempfile
@@ -28,6 +29,7 @@ KUBERNETES = "1.36.0"
 """What ``.Capabilities.KubeVersion`` says to charts."""
 
 _OVERLAYS, _CHART = Path("apps/torchserve"), "apps/torchserve/chart"
+_ALIKE = 0.95  # of two keys: one is the other, misspelt
 _SECONDS = 8  # a chart takes 0.2 s; one that never ends must end inside the 10 s of a clear error
 _WHOLE_CLUSTER = {
     "APIService",
@@ -171,9 +173,14 @@ def merged_values(release: Object, find_config_map: Callable[[str], Object | Non
             find_config_map(text(source, "name")) if text(source, "kind") == "ConfigMap" else None
         )
         key = text(source, "valuesKey") or "values.yaml"
-        data = mapping(config_map.value if config_map else None, "data").get(key)
+        keys = mapping(config_map.value if config_map else None, "data")
+        data = keys.get(key)
         if isinstance(data, str):
             merged = merge(merged, _from_reference(source, key, data, at))
+        elif similar := difflib.get_close_matches(key, keys, 1, _ALIKE):
+            # Optional or not: what is left out without a word is what the writer meant to have.
+            message = f"{text(source, 'name')} has no {key}; {similar[0]} is meant?"
+            raise InputError(message, at=release.at("spec", "valuesFrom", index, "valuesKey"))
         elif dig(source, "optional") is not True:
             raise InputError(f"{text(source, 'kind')}/{text(source, 'name')} has no {key}", at=at)
     return merge(merged, mapping(release.value, "spec", "values"))

@@ -103,6 +103,9 @@ class FromKustomize:
             equal = text(parsed.value, "namespace") == dig(value, *path)
             yield _Spot(len(path), equal, parsed.at(("namespace",)))
         yield from _patches(parsed, (), value, path)
+        moved = text(parsed.value, "namespace")
+        if path == ("metadata", "namespace") and moved == dig(value, *path):
+            yield _Spot(len(path), True, parsed.at(("namespace",)))
         for index, generator in enumerate(items(parsed.value, "configMapGenerator")):
             if text(generator, "name") == stem(text(value, "metadata", "name")):
                 yield _generated_spot(parsed, index, path)

@@ -64,11 +64,6 @@ FORMS: Mapping[str, Form] = {
     "JWT_ISSUER": Form(_HTTPS, "the `iss` of the tokens, an address by https://"),
     "JWT_JWKS_URI": Form(_HTTPS, "an address by https://"),
     "MODEL_STORE_PATH": Form(r"/[!-~]*", "an absolute path"),
-    # A prefix without a slash lets look-alikes in: quay.io takes quay.io.example.
-    **dict.fromkeys(
-        ("IMAGE_REGISTRIES", "IMAGE_TAGS"),
-        Form(rf"({_HOST}/[!-~]* *)*", "prefixes with spaces between them, each with a slash"),
-    ),
 }
 
 

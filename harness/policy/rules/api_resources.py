@@ -1,62 +1,60 @@
-"""What roles and admission policies are about is a resource of the API."""
+"""Resources that roles and admission policies name: an API has them, in its own spelling."""
 
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath, items
-from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.render.objects import Object
-from harness.schema import catalog
-from harness.schema.api_resources import plurals, resources
+from harness.policy.rules.admission import POLICY
+from harness.render.rendered import Environment
 
-# Where each kind has its lists of apiGroups and resources.
-_PLACES: dict[str, tuple[KeyPath, ...]] = {
-    "ClusterRole": (("rules",),),
-    "Role": (("rules",),),
-    "ValidatingAdmissionPolicy": (
-        ("spec", "matchConstraints", "resourceRules"),
-        ("spec", "matchConstraints", "excludeResourceRules"),
-    ),
-    "ValidatingAdmissionPolicyBinding": (
-        ("spec", "matchResources", "resourceRules"),
-        ("spec", "matchResources", "excludeResourceRules"),
-    ),
+# The resources of APIs that every cluster here has, by group; of another group nothing is known.
+# https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/
+_RESOURCES = {
+    "": "bindings configmaps endpoints events limitranges namespaces nodes persistentvolumeclaims "
+    "persistentvolumes pods podtemplates replicationcontrollers resourcequotas secrets "
+    "serviceaccounts services",
+    "apps": "controllerrevisions daemonsets deployments replicasets statefulsets",
+    "batch": "cronjobs jobs",
+    "autoscaling": "horizontalpodautoscalers",
+    "networking.k8s.io": "ingressclasses ingresses ipaddresses networkpolicies servicecidrs",
+    "policy": "poddisruptionbudgets",
+    "rbac.authorization.k8s.io": "clusterrolebindings clusterroles rolebindings roles",
+    "storage.k8s.io": "csidrivers csinodes csistoragecapacities storageclasses volumeattachments "
+    "volumeattributesclasses",
+    "gateway.networking.k8s.io": "backendtlspolicies gatewayclasses gateways grpcroutes httproutes "
+    "listenersets referencegrants tcproutes tlsroutes udproutes",
+    "helm.toolkit.fluxcd.io": "helmreleases",
+    "kustomize.toolkit.fluxcd.io": "kustomizations",
+    "notification.toolkit.fluxcd.io": "alerts providers receivers",
+    "source.toolkit.fluxcd.io": "buckets externalartifacts gitrepositories helmcharts "
+    "helmrepositories ocirepositories",
 }
 
 
 @rule(
-    "references/api-resource",
-    why="a role or a policy about a resource that the API does not have is stored without a word, "
-    "and allows or refuses nothing",
-    fix="write the resource's plural, in the API group that has it",
+    "admission/resources",
+    why="a rule that names a resource which no API has matches nothing: a policy lets everything "
+    "in, a role grants nothing",
+    fix="write the resource as its API does, in lower case and plural: pods, not pod or Pod",
+    references=("https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris",),
 )
-def known_resources(project: Project) -> Iterator[Problem]:
-    known = resources(catalog.find(project.repository))
-    reported = set()
-    for environment in project.environments.values():
-        for subject in environment.of(*_PLACES):
-            for place in _PLACES[subject.kind]:
-                for each in _unknown(subject, place, known):
-                    if each not in reported:
-                        reported.add(each)
-                        yield each
-
-
-def _unknown(subject: Object, place: KeyPath, known: dict[str, set[str]]) -> Iterator[Problem]:
-    for index, each in enumerate(items(subject.value, *place)):
-        groups = [str(group) for group in items(each, "apiGroups")]
-        if not set(groups) <= set(known):
-            continue  # somebody else's API, or all of them
-        available = set().union(*(known[group] for group in groups))
-        for number, resource in enumerate(items(each, "resources")):
-            name, slash, below = str(resource).partition("/")
-            if name == "*" or name in available:
-                continue
-            where = (*place, index, "resources", number)
-            meant = plurals(name) & available
-            to = f"{min(meant)}{slash}{below}" if meant else None
-            shown = " or ".join(group or "the core group" for group in groups)
-            message = f"there is no resource {name} in {shown}{did_you_mean(name, available)}"
-            yield problem(subject, message, *where, to=to)
+def resources_exist(environment: Environment) -> Iterator[Problem]:
+    for item in environment.of(POLICY, "Role", "ClusterRole"):
+        path: KeyPath = ("rules",)
+        if item.kind == POLICY:
+            path = ("spec", "matchConstraints", "resourceRules")
+        for at, granted in enumerate(items(item.value, *path)):
+            groups = [str(group) for group in items(granted, "apiGroups")]
+            known = {name for group in groups for name in _RESOURCES.get(group, "").split()}
+            is_known = bool(groups) and all(group in _RESOURCES for group in groups)
+            for index, resource in enumerate(items(granted, "resources")) if is_known else ():
+                name = str(resource).partition("/")[0]
+                if name != "*" and name not in known:
+                    of = " or ".join(group or "the core API" for group in groups)
+                    message = f"{of} has no resource {name}"
+                    plural = next(
+                        (one for one in (f"{name.lower()}s", name.lower()) if one in known), ""
+                    )
+                    to = str(resource).replace(name, plural, 1) if plural else None
+                    yield problem(item, message, *path, at, "resources", index, to=to)

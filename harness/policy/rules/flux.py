@@ -85,21 +85,6 @@ def disjoint_paths(environment: Environment) -> Iterator[Problem]:
 
 
 @rule(
-    "flux/waits",
-    why="without `wait` Ready means applied, not working: what depends on it comes too early",
-    fix="set wait: true on what others depend on",
-    references=("Flux audit: wait on what is depended upon",),
-)
-def waits(environment: Environment) -> Iterator[Problem]:
-    graph = Graph(environment)
-    needed = {each for name in graph.kustomizations for each in graph.needs(name)}
-    for name, item in graph.kustomizations.items():
-        checked = items(item.value, "spec", "healthChecks")
-        if name in needed and item.dig("spec", "wait") is not True and not checked:
-            yield problem(item, "does not wait for what it applies", "spec", "wait")
-
-
-@rule(
     "flux/order",
     why="an object whose namespace, claim or CRD comes later is refused, again and again; a route "
     "before its Gateway is before its policies too",

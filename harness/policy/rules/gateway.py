@@ -4,16 +4,26 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import Key, KeyPath, items, text
+from harness.core.values import Key, KeyPath, dig, items, text
 from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import pods_of_service
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
+from harness.policy.rules.attachment import Attachment, attachments
 from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _BUFFERS = (("spec", "connection", "bufferLimit"), ("spec", "http2", "initialStreamWindowSize"))
+_ENVOY_TIMEOUT = 15  # seconds: Envoy's own default for a route
+# Times that are a slip of the unit below these, in seconds: ms instead of s.
+_LEAST: tuple[tuple[str, KeyPath, float], ...] = (
+    ("ClientTrafficPolicy", ("spec", "timeout", "http", "requestReceivedTimeout"), 5),
+    ("ClientTrafficPolicy", ("spec", "timeout", "http", "idleTimeout"), 1),
+    ("BackendTrafficPolicy", ("spec", "timeout", "tcp", "connectTimeout"), 0.1),
+    ("BackendTrafficPolicy", ("spec", "timeout", "http", "connectionIdleTimeout"), 1),
+)
+_ONE_TARGET = ("spec", "targetRef")
 _PROXY_MEMORY = (
     *("spec", "provider", "kubernetes", "envoyDeployment"),
     *("container", "resources", "limits", "memory"),
@@ -172,13 +182,63 @@ def no_second_prediction(policy: Object) -> Iterator[Problem]:
 @rule(
     "gateway/request-timeout",
     why="a gateway that hangs up before TorchServe answers makes a failure of a good prediction",
-    fix="set requestTimeout above the longest responseTimeout",
+    fix="set requestTimeout above the longest responseTimeout, in a BackendTrafficPolicy for the "
+    "Gateway; uploads have requestReceivedTimeout of a ClientTrafficPolicy",
 )
 def patience(environment: Environment) -> Iterator[Problem]:
     longest = max((server.longest("responseTimeout") for server in servers(environment)), default=0)
-    for policy in environment.of("BackendTrafficPolicy"):
+    policies = list(environment.of("BackendTrafficPolicy"))
+    for policy in policies:
         where = ("spec", "timeout", "http", "requestTimeout")
-        limit = seconds(policy.dig(*where), 15)  # Envoy's own default
+        limit = seconds(policy.dig(*where), _ENVOY_TIMEOUT)
         if limit < longest:
             message = f"hangs up after {limit:g} s, a prediction may take {longest} s"
             yield problem(policy, message, *where)
+    for kind, path, least in _LEAST:
+        for policy in environment.of(kind):
+            limit = seconds(policy.dig(*path), least)
+            if limit < least:
+                message = f"hangs up after {limit:g} s: no less than {least:g} s makes sense"
+                yield problem(policy, message, *path)
+    if longest > _ENVOY_TIMEOUT:
+        yield from _without_policy(environment, policies)
+
+
+def _without_policy(environment: Environment, policies: list[Object]) -> Iterator[Problem]:
+    """Routes for which Envoy's own timeout holds: all of a Gateway's are one problem."""
+    routes: dict[str, list[Attachment]] = {}
+    for each in attachments(environment):
+        routes.setdefault(str(each.gateway), []).append(each)
+    for attached in routes.values():
+        bare = [each for each in attached if not _has_timeout(each, policies)]
+        if len(bare) == len(attached):
+            bare = bare[:1]
+            subject = bare[0].gateway
+            message = "no BackendTrafficPolicy is for it or its routes"
+            message += f": Envoy hangs up after {_ENVOY_TIMEOUT} s"
+            yield problem(subject, message, "metadata", "name")
+            continue
+        for route in dict.fromkeys(str(each.route) for each in bare):
+            subject = next(each.route for each in bare if str(each.route) == route)
+            message = f"no BackendTrafficPolicy is for it: Envoy hangs up after {_ENVOY_TIMEOUT} s"
+            yield problem(subject, message, "metadata", "name")
+
+
+def _has_timeout(attached: Attachment, policies: list[Object]) -> bool:
+    """Whether a policy, or each rule of a route itself, says how long a request may take."""
+    rules = items(attached.route.value, "spec", "rules")
+    if rules and all(dig(each, "timeouts", "request") for each in rules):
+        return True
+    return any(
+        policy.dig("spec", "targetSelectors") is not None
+        or any(
+            (text(target, "kind"), text(target, "name"), policy.namespace)
+            == (subject.kind, subject.name, subject.namespace)
+            for target in [
+                *items(policy.value, "spec", "targetRefs"),
+                policy.dig("spec", "targetRef"),
+            ]
+        )
+        for policy in policies
+        for subject in (attached.route, attached.gateway)
+    )

@@ -99,3 +99,19 @@ def _leads_elsewhere(
         ):
             return service
     return None
+
+
+_OF_MODELS = ("/predictions", "/explanations", "/v1/models", "/v2/models")
+
+
+@rule(
+    "routes/path",
+    why="clients ask /predictions/NAME: an exact match of the path before the name is one that "
+    "nobody asks, and every prediction answers 404",
+    fix="type: PathPrefix",
+)
+def paths_are_asked(environment: Environment) -> Iterator[Problem]:
+    for match in _matches(environment):
+        if text(match.match, "path", "type") == "Exact" and match.path.rstrip("/") in _OF_MODELS:
+            message = f"no client asks {match.path} itself: models are below it"
+            yield problem(match.route, message, *match.where, "path", "type", to="PathPrefix")

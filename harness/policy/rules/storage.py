@@ -4,50 +4,14 @@ import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items, text
+from harness.core.values import items, text
 from harness.policy import eks
-from harness.policy.pods import SERVERS, pods
 from harness.policy.project import Project
-from harness.policy.quantity import quantity
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
-from harness.render.rendered import Environment
 
 EFS = "efs.csi.aws.com"
 _HANDLE = re.compile(r"(efs:)?fs-[0-9a-f]{8,17}::fsap-[0-9a-f]{8,17}")
-
-
-@rule(
-    "storage/binding",
-    why="a claim binds only to a volume of its class, modes and size; else it waits forever",
-    fix="make storageClassName, accessModes and storage of claim and volume agree",
-)
-def binding(environment: Environment) -> Iterator[Problem]:
-    for claim in environment.of("PersistentVolumeClaim"):
-        name = text(claim.value, "spec", "volumeName")
-        if name and (volume := environment.find("PersistentVolume", name)):
-            yield from _fits(claim, volume)
-
-
-def _fits(claim: Object, volume: Object) -> Iterator[Problem]:
-    class_name, offered = (text(item.value, "spec", "storageClassName") for item in (claim, volume))
-    if class_name != offered:
-        message = f"wants class {class_name or '(default)'}, {volume.name} is {offered or '(none)'}"
-        yield problem(claim, message, "spec", "storageClassName")
-    for mode in items(claim.value, "spec", "accessModes"):
-        if mode not in items(volume.value, "spec", "accessModes"):
-            yield problem(claim, f"{volume.name} is not {mode}", "spec", "accessModes")
-    requested = quantity(claim.dig("spec", "resources", "requests", "storage"))
-    if (requested or 0) > (quantity(volume.dig("spec", "capacity", "storage")) or 0):
-        message = f"asks for more than {volume.name} has"
-        yield problem(claim, message, "spec", "resources", "requests", "storage")
-    target = volume.dig("spec", "claimRef")
-    if target is not None and (text(target, "namespace"), text(target, "name")) != (
-        claim.namespace,
-        claim.name,
-    ):
-        message = f"is kept for {text(target, 'namespace')}/{text(target, 'name')}"
-        yield problem(volume, message, "spec", "claimRef")
 
 
 @rule(
@@ -70,13 +34,18 @@ def efs_access_point(volume: Object) -> Iterator[Problem]:
 @rule(
     "storage/efs-tls",
     why="NFS in the clear lets anyone on the network read models, or change what will be executed",
-    fix='volumeAttributes: {encryptInTransit: "true"}',
-    kinds=("PersistentVolume",),
+    fix='encryptInTransit: "true", among the volumeAttributes (of a class: leave it out)',
+    kinds=("PersistentVolume", "StorageClass"),
 )
-def efs_tls(volume: Object) -> Iterator[Problem]:
+def efs_tls(item: Object) -> Iterator[Problem]:
     where = ("spec", "csi", "volumeAttributes", "encryptInTransit")
-    if text(volume.value, "spec", "csi", "driver") == EFS and volume.dig(*where) != "true":
-        yield problem(volume, "does not say that it is encrypted in transit", *where)
+    if text(item.value, "spec", "csi", "driver") == EFS and item.dig(*where) != "true":
+        message = "does not say that it is encrypted in transit"
+        yield problem(item, message, *where, to="true")
+    # A class encrypts unless it says otherwise.
+    of_class = ("parameters", "encryptInTransit")
+    if text(item.value, "provisioner") == EFS and item.dig(*of_class) not in (None, "true"):
+        yield problem(item, "makes volumes in the clear", *of_class, to="true")
 
 
 @rule(
@@ -90,28 +59,6 @@ def retain(item: Object) -> Iterator[Problem]:
     path = ("spec", "persistentVolumeReclaimPolicy") if volume else ("reclaimPolicy",)
     if item.dig(*path) != "Retain":
         yield problem(item, f"is {item.dig(*path) or 'Delete'}d with its claim", *path)
-
-
-@rule(
-    "storage/servers-read-only",
-    why="a model is code: a server that can write to the store can change every other server",
-    fix="mount the claim read-only, on an access point that is not the loader's",
-    references=("NSA/CISA C-0017",),
-)
-def servers_read_only(environment: Environment) -> Iterator[Problem]:
-    for subject in pods(environment, *SERVERS):
-        for index, volume in enumerate(items(subject.spec, "volumes")):
-            source = dig(volume, "persistentVolumeClaim")
-            if source is not None and dig(source, "readOnly") is not True:
-                message = f"volume {text(volume, 'name')} is writable"
-                yield subject.problem(message, "volumes", index, "persistentVolumeClaim")
-    handles: dict[str, str] = {}
-    for persistent in environment.of("PersistentVolume"):
-        handle = text(persistent.value, "spec", "csi", "volumeHandle")
-        if handle and handle in handles:
-            message = f"is the access point of {handles[handle]} too"
-            yield problem(persistent, message, "spec", "csi", "volumeHandle")
-        handles[handle] = persistent.name
 
 
 @rule(

@@ -2,14 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
-from harness.core.fix import set_at
 from harness.core.problem import Problem
 from harness.core.values import items, text
-from harness.policy import eks
 from harness.policy.pods import pods
-from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Object
@@ -127,58 +123,3 @@ def own_account(environment: Environment) -> Iterator[Problem]:
     for subject in pods(environment):
         if text(subject.spec, "serviceAccountName") in ("", "default"):
             yield subject.problem("runs as the default ServiceAccount", "serviceAccountName")
-
-
-_EVERYBODY = (
-    "system:anonymous",
-    "system:authenticated",
-    "system:serviceaccounts",
-    "system:unauthenticated",
-)
-
-
-@rule(
-    "rbac/subjects",
-    why="what everybody is granted anybody uses; a group that nobody has grants nothing, and the "
-    "workflows that count on it get 403",
-    fix="name the group that accessEntries of eksctl.yaml give (kubernetesGroups), or an account",
-    references=("NSA/CISA C-0035", "CIS EKS 4.1.1"),
-)
-def subjects_are_somebody(project: Project) -> Iterator[Problem]:
-    for environment in project.environments.values():
-        for binding in environment.of("RoleBinding", "ClusterRoleBinding"):
-            for index, subject in enumerate(items(binding.value, "subjects")):
-                if text(subject, "name") in _EVERYBODY:
-                    message = f"grants it to {text(subject, 'name')}: to everybody"
-                    yield problem(binding, message, "subjects", index, "name")
-    for cluster in eks.clusters(project):
-        yield from _groups(cluster)
-
-
-def _groups(cluster: eks.Cluster) -> Iterator[Problem]:
-    """Groups that bindings name and nobody has, and the other way round."""
-    bound = {
-        text(subject, "name"): binding
-        for binding in cluster.environment.of("RoleBinding", "ClusterRoleBinding")
-        for subject in items(binding.value, "subjects")
-        if text(subject, "kind") == "Group" and not text(subject, "name").startswith("system:")
-    }
-    places = {
-        str(group): ("accessConfig", "accessEntries", at, "kubernetesGroups", index)
-        for at, entry in enumerate(items(cluster.value, "accessConfig", "accessEntries"))
-        for index, group in enumerate(items(entry, "kubernetesGroups"))
-    }
-    # Groups may come from an identity provider, or from the older aws-auth map.
-    if items(cluster.value, "identityProviders") or items(cluster.value, "iamIdentityMappings"):
-        return
-    missing = sorted(set(bound) - set(places))
-    idle = sorted(set(places) - set(bound))
-    for group in idle:
-        meant = missing[0] if len(missing) == 1 else ""
-        message = f"no binding grants the group {group} anything"
-        hint = f"; {meant} is meant?" if meant else ""
-        unused = cluster.problem(message + hint, *places[group])
-        yield replace(unused, fix=set_at(unused.location, meant)) if meant else unused
-    for group in missing if not idle else ():
-        message = f"nobody has the group {group}, which {bound[group]} binds"
-        yield cluster.problem(message, "accessConfig", "accessEntries")

@@ -29,7 +29,7 @@ def _processes(cluster: LocalCluster) -> list[Process]:
     ]
 
 
-def _nothing_is_left(cluster: LocalCluster, processes: list[Process]) -> None:
+def _assert_nothing_is_left(cluster: LocalCluster, processes: list[Process]) -> None:
     assert not [each for each in processes if each.alive]
     assert not cluster.folder.exists()
     for port in (each for each in asdict(cluster.ports).values() if isinstance(each, int)):
@@ -42,7 +42,7 @@ def test_down_leaves_nothing(cluster: LocalCluster) -> None:
     processes = _processes(cluster)
     assert len(processes) > 8
     assert local.down(cluster.repository, _NAME)
-    _nothing_is_left(cluster, processes)
+    _assert_nothing_is_left(cluster, processes)
     assert not local.down(cluster.repository, _NAME)
 
 
@@ -50,7 +50,7 @@ def test_down_leaves_nothing_after_the_supervisor_was_killed(cluster: LocalClust
     processes = _processes(cluster)
     cluster.state.supervisor.signal(signal.SIGKILL)
     local.down(cluster.repository, _NAME)
-    _nothing_is_left(cluster, processes)
+    _assert_nothing_is_left(cluster, processes)
 
 
 def test_up_after_everything_was_killed_starts_anew(cluster: LocalCluster) -> None:

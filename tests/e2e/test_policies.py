@@ -71,7 +71,8 @@ def test_pod_is_refused(shared: Scenario, pod: Mapping[str, object], why: str) -
 
 
 def test_pod_that_keeps_the_rules_is_accepted(shared: Scenario) -> None:
-    shared.api.create(_pod(NAME, f"localhost/torchserve@{_DIGEST}"), dry_run=True)
+    pod = shared.api.create(_pod(NAME, f"localhost/torchserve@{_DIGEST}"), dry_run=True)
+    assert text(pod, "metadata", "namespace") == NAME
 
 
 def test_source_outside_the_list_is_refused(shared: Scenario) -> None:

@@ -7,7 +7,6 @@ from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.graph import KUSTOMIZE, Graph
 from harness.policy.pods import WORKLOADS
-from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
@@ -96,29 +95,3 @@ def releases_wait(environment: Environment) -> Iterator[Problem]:
 def _is_ours(release: Object) -> bool:
     kind = text(release.value, "spec", "chart", "spec", "sourceRef", "kind")
     return kind == "GitRepository"
-
-
-@rule(
-    "helm/tested",
-    why="a release that was never asked for a prediction where it is proved is promoted on its "
-    "pods' word alone",
-    fix="where releases are proved: test.enable: true, a model in values.test.model, and no "
-    "ignoreFailures",
-)
-def proving_environments_test(project: Project) -> Iterator[Problem]:
-    for source, _ in project.promotions:
-        for release in filter(_is_ours, source.of("HelmRelease")):
-            if release.dig("spec", "test", "enable") is not True:
-                message = f"{source.name} proves releases without a test"
-                yield problem(release, message, "spec", "test", "enable", to=True)
-            if release.dig("spec", "test", "ignoreFailures") is True:
-                where = ("spec", "test", "ignoreFailures")
-                yield problem(release, "ignores its failed tests", *where, to=REMOVED)
-            tests = [
-                each
-                for each in source.objects
-                if each.owner.name == release.name
-                and "test" in str(each.annotations.get("helm.sh/hook", "")).split(",")
-            ]
-            if not tests:
-                yield problem(release, "has no test", "spec", "values", "test", "model")

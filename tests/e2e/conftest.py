@@ -21,7 +21,12 @@ from tests.e2e.two_clusters import TwoClusters
 
 _NOTED = "timeline"
 # These begin first, or the last of them keeps one worker when the others have nothing left.
-_LONGEST = ("test_two_environments.py", "test_render_vs_applied.py", "test_bootstrap.py")
+_LONGEST = (
+    "test_offline_validation.py",
+    "test_two_environments.py",
+    "test_render_vs_applied.py",
+    "test_bootstrap.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

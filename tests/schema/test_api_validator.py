@@ -128,6 +128,30 @@ REFUSED = {
         ("spec", "storageClassName"),
         "spec is immutable after creation",
     ),
+    "less of a claim": (
+        """
+{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a, namespace: b}, spec: {
+  accessModes: [ReadWriteMany], storageClassName: c, resources: {requests: {storage: 1Gi}}}}
+---
+{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a, namespace: b}, spec: {
+  accessModes: [ReadWriteMany], storageClassName: c, resources: {requests: {storage: 2Gi}}}}
+""",
+        "api/immutable",
+        ("spec", "resources", "requests", "storage"),
+        "can not be less than status.capacity",
+    ),
+    "another image of a Job": (
+        """
+{apiVersion: batch/v1, kind: Job, metadata: {name: a, namespace: b}, spec: {template: {spec: {
+  restartPolicy: Never, containers: [{name: c, image: e}]}}}}
+---
+{apiVersion: batch/v1, kind: Job, metadata: {name: a, namespace: b}, spec: {template: {spec: {
+  restartPolicy: Never, containers: [{name: c, image: d}]}}}}
+""",
+        "api/immutable",
+        ("spec", "template", "spec", "containers", 0, "image"),
+        "spec.template: field is immutable",
+    ),
     "another selector": (
         """
 {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a, namespace: b}, spec: {
@@ -263,6 +287,19 @@ def test_what_is_recreated_may_differ(
     metadata = {"name": "a", **changed["metadata"]}
     pairs = [(_environment({**new, "metadata": metadata}), _environment(old))]
     assert api_validator.validate(repository, program, pairs) == []
+
+
+def test_a_label_that_is_a_number_is_refused_and_ends_nothing(
+    repository: Repository, program: Path
+) -> None:
+    namespace, config = _documents("""
+{apiVersion: v1, kind: Namespace, metadata: {name: b, labels: {a: 1}, annotations: {c: 2}}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: b}}
+""")
+    pairs = [(_environment(namespace, config), None)]
+    ((_, subject, problem),) = api_validator.validate(repository, program, pairs)
+    assert (subject.kind, problem.rule) == ("Namespace", "api/refused")
 
 
 def test_a_kind_that_nobody_knows_and_a_null_are_no_refusal(

@@ -30,12 +30,12 @@ import (
 type object = map[string]any
 
 type request struct {
-	Object   object            `json:"object"`
-	Old      object            `json:"old"`
-	Admit    object            `json:"admit"`
-	Labels   map[string]string `json:"labels"`
-	Policies []object          `json:"policies"`
-	Bindings []object          `json:"bindings"`
+	Object   object   `json:"object"`
+	Old      object   `json:"old"`
+	Admit    object   `json:"admit"`
+	Labels   object   `json:"labels"`
+	Policies []object `json:"policies"`
+	Bindings []object `json:"bindings"`
 }
 
 // refusal is one reason why an object is refused.
@@ -89,7 +89,11 @@ func answer(crds string, in *bufio.Reader, out *json.Encoder) error {
 		case ask.Object != nil:
 			refusals = append(refusals, registry.validate(ask.Object, ask.Old)...)
 		case ask.Admit != nil:
-			refusals = append(refusals, gate.validate(ask.Admit, ask.Labels)...)
+			labels := map[string]string{}
+			for key, value := range ask.Labels {
+				labels[key] = fmt.Sprint(value) // what is no text has been refused of the namespace
+			}
+			refusals = append(refusals, gate.validate(ask.Admit, labels)...)
 		default:
 			gate = registry.newGate(ask.Policies, ask.Bindings)
 			continue

@@ -18,6 +18,7 @@ import (
 	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/apis/batch"
 	core "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingwebhookconfiguration"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/validatingadmissionpolicy"
@@ -201,14 +202,38 @@ func (k *kind) update(value, old object) []refusal {
 	if rest.BeforeCreate(k.strategy, ctx, k.stamp(ctx, before)) != nil {
 		return nil
 	}
-	if claim, ok := before.(*core.PersistentVolumeClaim); ok {
-		claim.Status.Phase = core.ClaimBound // as it is once somebody uses it
-	}
 	decoded, err := k.decode(value)
 	if err != nil {
 		return []refusal{unreadable(err)}
 	}
+	live(before, decoded)
 	return refusals(rest.BeforeUpdate(k.strategy, ctx, k.stamp(ctx, decoded), before), "immutable")
+}
+
+// live gives two objects what a cluster has added to them since the old one was stored.
+func live(old, changed runtime.Object) {
+	switch old := old.(type) {
+	case *core.PersistentVolumeClaim:
+		old.Status.Phase = core.ClaimBound
+		old.Status.Capacity = old.Spec.Resources.Requests.DeepCopy()
+	case *batch.Job:
+		changed, ok := changed.(*batch.Job)
+		if !ok || changed.Spec.Selector != nil {
+			return
+		}
+		// An apply leaves what the server made: the selector, and the labels that it selects.
+		changed.Spec.Selector = old.Spec.Selector.DeepCopy()
+		if changed.Spec.Template.Labels == nil {
+			changed.Spec.Template.Labels = map[string]string{}
+		}
+		for _, label := range []string{
+			batch.ControllerUidLabel, batch.LegacyControllerUidLabel, batch.JobNameLabel, batch.LegacyJobNameLabel,
+		} {
+			if value, ok := old.Spec.Template.Labels[label]; ok {
+				changed.Spec.Template.Labels[label] = value
+			}
+		}
+	}
 }
 
 // context is what the server knows of a request.

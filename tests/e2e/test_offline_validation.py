@@ -1,0 +1,110 @@
+"""The API server's own code offline and a real API server refuse the same, fixture by fixture.
+
+What a fixture changes in production is sent to both. The server holds what admission depends on,
+as the unchanged repository has it; everything else is asked about by dry-run.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import tools
+from harness.core.problem import Problem
+from harness.core.repository import Repository
+from harness.kubernetes.api import Api
+from harness.local_cluster import admission
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+from harness.render.renderer import Renderer
+from harness.schema import api_validator, validator
+from tests.support import variation
+
+_ENV = "production"
+# What the server alone knows: it holds no object of these names.
+_ABSENT = re.compile(
+    r'namespaces? "[^"]+" not found|error looking up service account|no PriorityClass with name'
+    r'|RuntimeClass "[^"]+" not found'
+)
+_POLICY = "ValidatingAdmissionPolicy '"
+
+
+@pytest.fixture(scope="module")
+def program(checkout: Repository) -> Path:
+    return tools.find(checkout, "api-validator")
+
+
+@pytest.fixture(scope="module")
+def unchanged(checkout: Repository) -> Environment:
+    return Renderer(checkout).candidate(_ENV)
+
+
+@pytest.fixture(scope="module")
+def server(checkout: Repository, unchanged: Environment) -> Iterator[Api]:
+    with admission.server(checkout) as api:
+        assert list(admission.refusals(api, unchanged)) == []
+        yield api
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [*variation.folders("invalid"), *variation.folders("valid")],
+    ids=lambda folder: str(folder.name),
+)
+def test_both_refuse_the_same(
+    folder: Path, server: Api, unchanged: Environment, program: Path, tmp_path: Path
+) -> None:
+    repository = variation.load(folder).lay_out(tmp_path)
+    environment = Renderer(repository).candidate(_ENV)
+    if not environment.is_complete:
+        return  # nobody would be asked
+    before = {_name(each): each for each in unchanged.objects}
+    changed = [
+        each
+        for each in environment.objects
+        if _differs(each, before.get(_name(each)))
+        and not each.dig("sops")  # nobody sends what Flux decrypts as it is
+    ]
+    changes_admission = any(
+        _differs(each, unchanged.find(each.kind, each.name))
+        for each in environment.of(*admission.POLICY_KINDS)
+    )
+
+    by_server = {
+        problem.object: problem.message
+        for subject in changed
+        for problem in admission.answers(server, subject)
+        if not _ABSENT.search(problem.message)
+        and not (changes_admission and _POLICY in problem.message)
+    }
+    offline = {
+        problem.object: problem.message
+        for subject, problem in (
+            *validator.validate(repository, changed),
+            *_refusals(repository, program, environment, unchanged),
+        )
+        if subject in changed
+        and not (changes_admission and problem.rule == api_validator.ADMISSION)
+    }
+    assert set(offline) == set(by_server), (offline, by_server)
+
+
+def _refusals(
+    repository: Repository, program: Path, environment: Environment, unchanged: Environment
+) -> Iterator[tuple[Object, Problem]]:
+    """What is refused offline; of changes, as far as the server holds what is changed."""
+    for _, subject, problem in api_validator.validate(
+        repository, program, [(environment, unchanged)]
+    ):
+        is_stored = subject.kind in admission.POLICY_KINDS
+        if problem.rule != api_validator.IMMUTABLE or is_stored:
+            yield subject, problem
+
+
+def _differs(subject: Object, before: Object | None) -> bool:
+    return before is None or subject.value != before.value
+
+
+def _name(subject: Object) -> tuple[str, str, str]:
+    return (subject.kind, subject.namespace, subject.name)

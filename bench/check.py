@@ -129,7 +129,7 @@ def _ask_api_validator(repository: Repository, documents: Environment, scratch: 
     """With no answer kept: would they be stored, and let in by the policies (each of them once)?"""
     policies = {(each.kind, each.name): each for each in documents.of(*_POLICIES)}
     others = [each for each in documents.objects if each.kind not in _POLICIES]
-    asked = replace(documents, objects=(*policies.values(), *others))
+    environment = replace(documents, objects=(*policies.values(), *others))
     copy = Repository(scratch / "asked")
     for name in ("tools", "build/tools"):
         (copy.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def _ask_api_validator(repository: Repository, documents: Environment, scratch: 
     took = []
     for _ in range(RUNS):
         shutil.rmtree(copy.build / "check", ignore_errors=True)
-        took.append(_cpu(lambda: api_validator.validate(copy, program, [(asked, None)])))
+        took.append(_cpu(lambda: api_validator.validate(copy, program, [(environment, None)])))
     return _figure("1,000 documents through the API server's own code", took, "s of CPU")
 
 

@@ -11,11 +11,12 @@ from harness.render.rendered import Environment
 _INFERENCE = re.compile(
     r"/(predictions|explanations)(/.+)?|/ping|/api-description|/invocations|/models/[^/]+/invoke"
     r"|/v1/models/[^/]+:(predict|explain)|/v2/models/.+|/v2/health(/.+)?"
-    r"|/inference\.GRPCInferenceService"
+    r"|/(org\.pytorch\.serve\.grpc\.open)?inference\.GRPCInferenceService"
 )
 _SERVICES = (
     "org.pytorch.serve.grpc.inference.InferenceAPIsService",
     "inference.GRPCInferenceService",
+    "org.pytorch.serve.grpc.openinference.GRPCInferenceService",
     "grpc.health.v1.Health",
 )
 # What a regular expression must not reach: TorchServe's other paths, and whatever has no name.

@@ -51,7 +51,9 @@ def by_content(environment: Environment) -> Iterator[Problem]:
     for release in environment.of("HelmRelease"):
         for index, source in enumerate(items(release.value, "spec", "valuesFrom")):
             name = text(source, "name")
-            if stem(name) == name:
+            is_there = environment.find(text(source, "kind"), name, release.namespace)
+            # What may be missing and is not made here, changes by itself.
+            if stem(name) == name and (is_there or dig(source, "optional") is not True):
                 message = f"{name} keeps its name when its values change"
                 yield problem(release, message, "spec", "valuesFrom", index, "name")
 

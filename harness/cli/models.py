@@ -6,10 +6,11 @@ import json
 from harness.cli import adopt, bucket, model_audit, new_model, record
 from harness.core import console
 from harness.core.repository import find as find_repository
-from harness.models import pins, verify
+from harness.models import pins, provenance, verify
 from harness.models.build import build, pinned_sources, store
 from harness.models.catalog import load_catalog
 from harness.models.lock import Lock, load_lock, to_commit, write_lock
+from harness.models.lock import sources as lock_sources
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
@@ -39,7 +40,11 @@ def _lock(args: argparse.Namespace) -> int:
     versions = {name: model.all_versions for name, model in catalog.models.items()}
     committed = load_lock(repository.lock) if repository.lock.is_file() else Lock()
     lock = to_commit(versions, built, committed)
-    changed = write_lock(repository.lock, lock)
+    built_from = lock_sources(repository.lock)
+    for name, model in catalog.models.items():
+        if built.archive(name, model.version) == lock.archive(name, model.version):
+            built_from[name] = provenance.digest(model, repository.models / name)
+    changed = write_lock(repository.lock, lock, built_from)
     used = {
         text
         for name, model in catalog.models.items()

@@ -345,7 +345,7 @@ def load_model(path: Path) -> Model:
     if model.name != path.parent.name:
         raise InputError(
             f"name: {model.name} is not the folder's name {path.parent.name}",
-            at=path,
+            at=mention(f"name: {model.name}", path),
             hint="rename one of them",
         )
     return _with_recorded(model, path.with_name(RECORDED))

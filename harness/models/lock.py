@@ -7,6 +7,8 @@
         mar: silero_vad-6.2.3-0f3a….mar
         sha256: 0f3a…
         size: 2241536
+        sources: 7c1d…         # of what Git has of it (harness.models.provenance)
+        check: 51f0a2c7        # of the lines above: what was changed by hand is refused
         others:                    # versions that can be served with it, if there are any
         - version: "6.2.2"
           mar: silero_vad-6.2.2-91bc….mar
@@ -16,22 +18,29 @@ Two files have this form: ``models/lock.yaml`` is committed and says what the cl
 ``build/models/lock.yaml`` says what was built on this machine.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from harness.core import document, files
 from harness.core.document import Strict
+from harness.core.errors import InputError
+from harness.core.problem import Problem
+from harness.core.values import mapping
+from harness.core.values import text as text_at
 
 UNSET = "UNSET"
 """Stands where a fresh checkout has no value yet: the archive was never built from real weights."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """torch-model-archiver's own rule for a model's name."""
+
+_SOURCES, _CHECK = "sources", "check"  # keys of an entry about itself
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
 
@@ -81,6 +90,17 @@ class LockedModel(Strict):
         size: of it, in bytes.
         others: the archives of versions that can be served with this one.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_marks(cls, keys: Any) -> Any:
+        """What the file says of the entry itself: ``load_lock`` and the check have read it."""
+        if not isinstance(keys, dict):
+            return keys
+        entry = {key: each for key, each in keys.items() if key not in (_CHECK, _SOURCES)}
+        if isinstance(entry.get("others"), list):
+            entry["others"] = tuple(entry["others"])
+        return entry
 
     version: Version
     mar: FileName
@@ -169,13 +189,58 @@ def load_lock(path: Path) -> Lock:
     """Read a lock.
 
     Raises:
-        InputError: it is missing, or not of this form.
+        InputError: it is missing, not of this form, or was changed by hand.
     """
-    return document.load(path, Lock)
+    text = document.read_text(path)
+    for parsed in document.parse(text, path):
+        refuse_edits(parsed)
+    return document.load_text(text, path, Lock)
 
 
-def write_lock(path: Path, lock: Lock) -> bool:
+def refuse_edits(parsed: document.Document) -> None:
+    """Refuse a lock of which an entry is not as it was written; one without ``check`` is taken.
+
+    Raises:
+        InputError: the entries that were changed by hand, each at its digest.
+    """
+    edited = [
+        Problem(
+            f"{name} is not as `harness models lock` wrote it: build it again (`make lock`), or "
+            "take the entry back from Git",
+            parsed.at(("models", str(name), "sha256")),
+        )
+        for name, entry in mapping(parsed.value, "models").items()
+        if (written := text_at(entry, _CHECK)) and written != _check(mapping(entry))
+    ]
+    if edited:
+        raise InputError.of(edited)
+
+
+def sources(path: Path) -> dict[str, str]:
+    """What each archive of a lock was built from, where the lock says so; none without a lock."""
+    if not path.is_file():
+        return {}
+    return {
+        str(name): digest
+        for parsed in document.parse(document.read_text(path), path)
+        for name, entry in mapping(parsed.value, "models").items()
+        if (digest := text_at(entry, _SOURCES))
+    }
+
+
+def _check(entry: Mapping[str, object]) -> str:
+    lines = [str(entry.get(key, "")) for key in ("version", "mar", "sha256", "size", _SOURCES)]
+    return hashlib.sha256("\0".join(lines).encode()).hexdigest()[:8]
+
+
+def write_lock(path: Path, lock: Lock, built_from: Mapping[str, str] | None = None) -> bool:
     """Write ``lock``, its models sorted by name.
+
+    Args:
+        path: the file.
+        lock: what it shall hold.
+        built_from: of each model that it is known of, the digest of its files; with it, entries
+            have a check of their own too.
 
     Returns:
         True if the file changed.
@@ -184,6 +249,13 @@ def write_lock(path: Path, lock: Lock) -> bool:
         name: lock.models[name].model_dump(mode="json", exclude_defaults=True)
         for name in sorted(lock.models)
     }
+    for name, entry in models.items() if built_from is not None else ():
+        if not lock.models[name].unset:
+            others = {"others": entry.pop("others")} if "others" in entry else {}
+            if built_from and (digest := built_from.get(name)):
+                entry[_SOURCES] = digest
+            entry[_CHECK] = _check(entry)
+            entry.update(others)
     head = "# Written by `harness models`; see harness/models/lock.py.\n"
     body = yaml.safe_dump({"models": models}, sort_keys=False, width=200)
     return files.write(path, head + body)

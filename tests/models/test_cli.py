@@ -4,6 +4,7 @@ import pytest
 
 from harness.cli import main
 from harness.models import build
+from harness.models.lock import load_lock, sources
 
 
 @pytest.fixture
@@ -21,8 +22,9 @@ def test_build_prints_what_was_built(repository, capsys):
 
 def test_lock_writes_the_committed_lock_and_list_shows_the_built_one(repository, capsys):
     assert main(["models", "lock"]) == 0
-    built = (repository.built_models / "lock.yaml").read_text()
-    assert repository.lock.read_text() == built
+    built = load_lock(repository.built_models / "lock.yaml")
+    assert load_lock(repository.lock) == built
+    assert sources(repository.lock).keys() == {"tiny"}
     capsys.readouterr()
     assert main(["models", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["models"]["tiny"]["version"] == "1"

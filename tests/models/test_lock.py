@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from harness.models.lock import (
     LockedModel,
     load_lock,
     mar_name,
+    sources,
     to_commit,
     unset,
     write_lock,
@@ -105,3 +108,27 @@ def test_a_lock_that_is_none_is_named_with_its_line(tmp_path):
         InputError, match=r"lock.yaml:5: models.m.sha265: unknown key; did you mean sha256\?"
     ):
         load_lock(path)
+
+
+def test_an_entry_keeps_what_it_was_built_from(tmp_path: Path) -> None:
+    path = tmp_path / "lock.yaml"
+    lock = Lock(models={"a": model("1", "a"), "b": model("1", "b")})
+    write_lock(path, lock, {"a": "0123456789abcdef"})
+    assert load_lock(path) == lock
+    assert sources(path) == {"a": "0123456789abcdef"}
+
+
+@pytest.mark.parametrize(("old", "new"), [("size: 1", "size: 2"), ("a" * 64, "a" * 63 + "b")])
+def test_an_entry_that_was_changed_by_hand_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "lock.yaml"
+    write_lock(path, Lock(models={"a": model("1", "a")}), {})
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError, match=r"lock\.yaml:6: a is not as"):
+        load_lock(path)
+
+
+def test_a_lock_without_checks_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "lock.yaml"
+    write_lock(path, Lock(models={"a": model("1", "a")}))
+    assert "check" not in path.read_text()
+    assert load_lock(path).models["a"].size == 1

@@ -1,14 +1,23 @@
 """The models: what their files say reaches something that reads it."""
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
-from harness.core.problem import Location, Problem
-from harness.core.values import dig, mapping
+from harness.core.errors import HarnessError, InputError
+from harness.core.problem import Location, Problem, Row
+from harness.core.repository import Repository
+from harness.core.values import dig, mapping, text
 from harness.image_sets import load, of_model
 from harness.models import config_keys, requirement_lines
 from harness.policy.finding import Severity
 from harness.policy.project import Project
 from harness.policy.rule import rule
+from harness.render.cache import Cache
+
+_CODE = ("artifact", "catalog", "handler", "provenance", "source")
+_HASHED = 4 << 20  # bytes
 
 
 @rule(
@@ -23,6 +32,65 @@ def known_settings(project: Project) -> Iterator[Problem]:
         for model in project.documents(str(path.relative_to(root))):
             for key, message in config_keys.unknown(dig(model.value, "config")):
                 yield Problem(message, model.at(("config", *key)))
+
+
+@rule(
+    "models/locked",
+    why="the archive that clusters serve is the one that was built: a handler or a file that has "
+    "changed since is not in it, and no test here has seen the old one with the new",
+    fix="`make lock` builds the archive again and writes the lock and the snapshots, `make "
+    "models-push` brings it to the store; a file that is missing: correct its path in model.yaml",
+)
+def locked(project: Project) -> Iterator[Problem]:
+    repository = project.repository
+    written = {
+        str(name): (text(entry, "sources"), document.at(("models", str(name), "sources")))
+        for document in project.documents("models/lock.yaml")
+        for name, entry in mapping(document.value, "models").items()
+    }
+    cache, state = Cache(repository), _state(repository)
+    for path in sorted(repository.models.glob("*/model.yaml")):
+        name = path.parent.name
+        locked_digest, at = written.get(name, ("", Location(Path("models/lock.yaml"), 1)))
+
+        def read(path: Path = path) -> object:
+            return _digest(repository, path)
+
+        digest, row = cast("tuple[str, Row | None]", cache.get(f"{name} {state}", read))
+        if row:
+            yield Problem.from_row(row)
+        elif locked_digest and digest and digest != locked_digest:
+            message = f"{name} was built from other files than models/{name} names now"
+            yield Problem(message, at)
+
+
+def _state(repository: Repository) -> str:
+    """What decides all digests: the files under models/, and the code that reads them."""
+    code = (Path(config_keys.__file__).with_name(f"{each}.py") for each in _CODE)
+    state = hashlib.sha256()
+    for path in (*code, *sorted(filter(Path.is_file, repository.models.rglob("*")))):
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= _HASHED else str(size).encode()
+        state.update(f"{path.parent.name}/{path.name} {size}\0".encode() + content)
+    return state.hexdigest()
+
+
+def _digest(repository: Repository, path: Path) -> tuple[str, Row | None]:
+    """A model's digest, or what is wrong with a file that it names."""
+    from harness.models import catalog, provenance  # bring pydantic: a third of a second
+
+    try:
+        model = catalog.load_model(path)
+    except InputError:
+        return "", None  # snapshot/up-to-date says so
+    try:
+        return provenance.digest(model, path.parent), None
+    except InputError as error:
+        at = error.at or Location(path)
+        relative = Location(at.path.relative_to(repository.root), at.line or 1)
+        return "", Problem(error.message, relative).row
+    except HarnessError:
+        return "", None  # what it names is not on this machine: unknown
 
 
 @rule(

@@ -25,7 +25,7 @@ class _Node:
     free: dict[str, Fraction]
 
     def has(self, needs: Needs) -> bool:
-        return all(self.free[name] >= amount for name, amount in needs.items())
+        return not _lacking(needs, self.free)
 
     def take(self, needs: Needs) -> None:
         for name, amount in needs.items():
@@ -125,7 +125,8 @@ def _shortage(
 
 
 def _lacking(needs: Needs, room: Needs) -> tuple[str, ...]:
-    return tuple(name for name, amount in needs.items() if amount > room[name])
+    # Who takes nothing of a resource does not miss it, however little of it there is.
+    return tuple(name for name, amount in needs.items() if amount > max(0, room[name]))
 
 
 def _is_judged(group: eks.NodeGroup) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy import eks
 from harness.policy.chart_record import ChartPods, of_release
 from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS
@@ -17,7 +17,7 @@ from harness.render.rendered import Environment
 Needs = Mapping[str, Fraction]
 """What one pod takes of each resource."""
 
-_NAMES = {CPU: "cpu", MEMORY: "memory", DISK: "ephemeral-storage"}
+NAMES = {CPU: "cpu", MEMORY: "memory", DISK: "ephemeral-storage"}
 EVERYWHERE: Value = {"tolerations": [{"operator": "Exists"}]}
 """The spec of a pod that may be on any node."""
 
@@ -52,6 +52,8 @@ class Demand:
         every_node: whether there is one on each node instead.
         guarded: whether a PodDisruptionBudget lets only some of them go at once.
         pod: the template, where it is rendered here.
+        written: the object that says how many there are and what one requests, and the two paths;
+            where they are no pods of ours.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Demand:
     every_node: bool = False
     guarded: bool = False
     pod: Pod | None = field(default=None, compare=False)
+    written: tuple[Object, KeyPath, KeyPath] | None = field(default=None, compare=False)
 
 
 def demands(cluster: eks.Cluster) -> list[Demand]:
@@ -85,7 +88,9 @@ def _demands(cluster: eks.Cluster) -> Iterator[Demand]:
     for release in environment.of("HelmRelease"):
         if record := of_release(cluster.project.repository, environment, release):
             for each in record.pods:
-                yield _of_chart(each, record.values(release))
+                values = ("spec", "values")
+                paths = ((*values, *each.replicas), (*values, *each.resources, "requests"))
+                yield replace(_of_chart(each, record.values(release)), written=(release, *paths))
 
 
 def _demand_of(environment: Environment, subject: Pod) -> Demand:
@@ -109,7 +114,7 @@ def needs(subject: Pod) -> Needs:
     https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
     """
     taken: dict[str, Fraction] = {}
-    for resource, name in _NAMES.items():
+    for resource, name in NAMES.items():
         staying = [each for each in subject.containers if not each.init or _stays(each)]
         starting = [each for each in subject.containers if each.init and not _stays(each)]
         together = sum((request(each, name) for each in staying), Fraction(0))
@@ -132,7 +137,7 @@ def request(container: Container, name: str) -> Fraction:
 
 def _other(name: str, spec: Value, requested: Value, count: int | None) -> Demand:
     """Pods that something else makes; without a count one for each node."""
-    taken = {each: quantity(requested.get(key)) or Fraction(0) for each, key in _NAMES.items()}
+    taken = {each: quantity(requested.get(key)) or Fraction(0) for each, key in NAMES.items()}
     return Demand(name, spec, {**taken, PODS: Fraction(1)}, count or 0, every_node=count is None)
 
 
@@ -160,4 +165,6 @@ def _proxies(proxy: Object) -> Demand:
     most = dig(kubernetes, "envoyHpa", "maxReplicas") or dig(deployment, "replicas") or 1
     count = most if isinstance(most, int) else 1
     proxies = _other(f"{proxy}'s proxies", mapping(deployment, "pod"), requested, max(1, count))
-    return replace(proxies, guarded="envoyPDB" in kubernetes)
+    where = ("spec", "provider", "kubernetes", "envoyDeployment")
+    paths = ((*where, "replicas"), (*where, "container", "resources", "requests"))
+    return replace(proxies, guarded="envoyPDB" in kubernetes, written=(proxy, *paths))

@@ -87,9 +87,14 @@ class NodeGroup:
 
     @property
     def taints(self) -> list[object]:
-        """The taints that stay; a driver's own is gone when pods are placed, misspelt or not."""
+        """The taints that keep pods off. A driver's own is gone when pods are placed."""
         drivers = {key.partition("/")[0] for key in STARTUP}
-        keys = [(text(each, "key"), each) for each in items(self.value, "taints")]
+        strict = [
+            each
+            for each in items(self.value, "taints")
+            if text(each, "effect") != "PreferNoSchedule"
+        ]
+        keys = [(text(each, "key"), each) for each in strict]
         return [
             taint
             for key, taint in keys
@@ -179,10 +184,9 @@ class NodeGroup:
 
     def holds(self, spec: Value) -> bool:
         """Whether pods may be on its nodes: as `takes` says, and they tolerate its taints."""
-        keeps_off = [each for each in self.taints if text(each, "effect") != "PreferNoSchedule"]
         tolerations = items(spec, "tolerations")
         return self.takes(spec) and all(
-            any(tolerates(entry, taint) for entry in tolerations) for taint in keeps_off
+            any(tolerates(entry, taint) for entry in tolerations) for taint in self.taints
         )
 
     def describe(self) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.problem import Location
 from harness.core.values import KeyPath, dig, mapping, text
 from harness.policy.pods import pod, window
 from harness.policy.quantity import number
@@ -77,6 +78,16 @@ def number_of_pods(workload: Object) -> KeyPath:
         "CronJob": ("spec", "jobTemplate", "spec", "parallelism"),
     }
     return jobs.get(workload.kind, ("spec", "replicas"))
+
+
+def counted_at(environment: Environment, workload: Object) -> Location:
+    """The line that says how many pods a workload may have: its own, or its autoscaler's."""
+    owner = scaler(environment, workload)
+    return (
+        owner.at("spec", _BOUNDS[owner.kind][1])
+        if owner
+        else workload.at(*number_of_pods(workload))
+    )
 
 
 def rollout(workload: Object, count: int) -> Rollout:

@@ -7,18 +7,17 @@ from fractions import Fraction
 
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
+from harness.core.values import KeyPath
 from harness.policy import eks, instances
 from harness.policy.capacity import Shortage, node_count, shortages, suitable
-from harness.policy.demand import demands, request
+from harness.policy.demand import NAMES, demands, request
 from harness.policy.finding import Severity
-from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS
-from harness.policy.pods import Pod
+from harness.policy.instances import CPU, DISK, GPUS, MEMORY, PODS, InstanceType
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.scale import number_of_pods
+from harness.policy.scale import counted_at
 from harness.policy.serving import servers
 
-_KEYS = {CPU: "cpu", MEMORY: "memory", DISK: "ephemeral-storage"}
 _MEBI, _GIBI = 1 << 20, 1 << 30
 
 
@@ -50,14 +49,12 @@ def pod_fits_node(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
         undecided = _of_unclear_kind(cluster)
         for short in shortages(cluster):
-            subject = short.demand.pod
             if (
-                subject
-                and not short.fits_alone
-                and GPUS not in short.lacking
+                not short.fits_alone
+                and not {GPUS, PODS} & {*short.lacking}
                 and short.demand.name not in undecided
             ):
-                yield _too_large(subject, short)
+                yield _too_large(short)
 
 
 def _of_unclear_kind(cluster: eks.Cluster) -> set[str]:
@@ -69,8 +66,9 @@ def _of_unclear_kind(cluster: eks.Cluster) -> set[str]:
     }
 
 
-def _too_large(subject: Pod, short: Shortage) -> Problem:
+def _too_large(short: Shortage) -> Problem:
     """One problem for a pod: at what it asks for, or at the nodes where nobody chose that."""
+    subject = short.demand.pod
     asks = " and ".join(amount(each, short.demand.needs[each]) for each in short.lacking)
     left = " and ".join(amount(each, short.room[each]) for each in short.lacking)
     larger = suitable(short)
@@ -79,17 +77,42 @@ def _too_large(subject: Pod, short: Shortage) -> Problem:
         f"asks for {asks}, a node of group {short.group.name} ({types}) has {left} left after "
         f"the system and daemons{f'; {larger.name} would hold it' if larger else ''}"
     )
-    key = _KEYS.get(short.lacking[0], "cpu")
+    key = NAMES.get(short.lacking[0], "cpu")
+    if not subject:
+        return _at_values(short, message, key) or _at_nodes(short, message, larger)
     largest = max(subject.containers, key=lambda each: request(each, key))
     kind = "requests" if largest.dig("resources", "requests", key) is not None else "limits"
     asking = largest.problem(message, "resources", kind, key)
     of_the_chart = {chart.chart for _, chart in short.group.cluster.environment.charts}
     if any(asking.location.path.is_relative_to(folder) for folder in of_the_chart):
-        nodes = next(iter(short.group.instances))
-        where = ("volumeSize",) if short.lacking == (DISK,) else nodes
-        type_name = larger.name if larger and where == ("instanceType",) else None
-        return short.group.problem(f"{subject.owner} {message}", *where, to=type_name)
+        return _at_nodes(short, message, larger)
     return asking
+
+
+def _at_nodes(short: Shortage, message: str, larger: InstanceType | None) -> Problem:
+    where = _size_path(short, short.lacking[0] if len(short.lacking) == 1 else "")
+    type_name = larger.name if larger and where == ("instanceType",) else None
+    return short.group.problem(f"{short.demand.name} {message}", *where, to=type_name)
+
+
+def _size_path(short: Shortage, resource: str) -> KeyPath:
+    """What decides in eksctl.yaml how much of a resource the nodes of a group have."""
+    if resource == DISK:
+        return ("volumeSize",)
+    if resource == PODS and "maxPodsPerNode" in short.group.value:
+        return ("maxPodsPerNode",)
+    one = node_count(short.group.cluster.environment, short.group) == 1
+    return ("desiredCapacity",) if one and short.fits_alone else next(iter(short.group.instances))
+
+
+def _at_values(short: Shortage, message: str, key: str) -> Problem | None:
+    """A problem of a request that is written for pods which something else makes."""
+    if not short.demand.written:
+        return None
+    owner, _, path = short.demand.written
+    if owner.dig(*path, key) is None:
+        return None
+    return problem(owner, f"{short.demand.name} {message}", *path, key)
 
 
 @rule(
@@ -101,7 +124,7 @@ def nodes_hold_pods(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
         of_groups: dict[str, list[Shortage]] = {}
         for short in shortages(cluster):
-            if GPUS in short.lacking or (short.demand.pod and not short.fits_alone):
+            if GPUS in short.lacking or not (short.fits_alone or PODS in short.lacking):
                 continue  # gpu/rollout-fits, capacity/pod-fits-node
             of_groups.setdefault(short.group.name, []).append(short)
         for shorts in of_groups.values():
@@ -135,22 +158,28 @@ def drains_end(project: Project) -> Iterator[Problem]:
 
 
 def _full(shorts: list[Shortage]) -> Problem:
-    """One problem for a node group that is too small: a replica too many, or the nodes."""
+    """One problem for a node group that is too small: at who takes most of it, or at its nodes."""
     first = shorts[0]
     resource = first.lacking[0] if first.lacking else PODS
     waiting = sum(each.waiting for each in shorts)
     message = (
-        f"{waiting} pod{'s' if waiting != 1 else ''} find no room ({first.demand.name}"
+        f"{waiting} pod{'s find' if waiting != 1 else ' finds'} no room ({first.demand.name}"
         f"{' and others' if len(shorts) > 1 else ''}): all ask for "
-        f"{amount(resource, first.requested[resource])}, {first.group.describe()} has "
+        f"{amount(resource, first.requested[resource])}, {first.group.describe()}, has "
         f"{amount(resource, first.has[resource])} after the system and daemons"
     )
     if len(shorts) == 1 and first.demand.pod:
+        environment = first.group.cluster.environment
         owner = first.demand.pod.owner
-        return problem(owner, message, *number_of_pods(owner))
-    one = node_count(first.group.cluster.environment, first.group) == 1
-    where = ("desiredCapacity",) if one else next(iter(first.group.instances))
-    return first.group.problem(message, *where)
+        return Problem(message, counted_at(environment, owner), str(owner))
+    for each in demands(first.group.cluster):
+        taken = each.count * each.needs.get(resource, Fraction(0))
+        if each.written and first.group.holds(each.spec) and taken > first.has[resource] / 2:
+            owner, count, requests = each.written
+            asks = (*requests, NAMES.get(resource, "cpu"))
+            many = each.count > node_count(first.group.cluster.environment, first.group)
+            return problem(owner, message, *(count if many or owner.dig(*asks) is None else asks))
+    return first.group.problem(message, *_size_path(first, resource))
 
 
 def amount(resource: str, size: Fraction) -> str:

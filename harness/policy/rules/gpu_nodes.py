@@ -12,10 +12,12 @@ from harness.policy.capacity import Shortage, made_to_order, shortages
 from harness.policy.instances import GPUS, InstanceType
 from harness.policy.pods import Pod, pods
 from harness.policy.project import Project
-from harness.policy.rule import problem, rule
-from harness.policy.scale import number_of_pods, replicas
+from harness.policy.rule import rule
+from harness.policy.scale import counted_at, replicas
 from harness.render.objects import Object
 from harness.render.rendered import Environment
+
+_PRESENT = "nvidia.com/gpu.present"
 
 
 @rule(
@@ -67,7 +69,13 @@ def _selection(cluster: eks.Cluster, subject: Pod) -> Iterator[Problem]:
     ]
     if made_to_order(cluster.environment, subject.spec):
         return
+    if subject.gpus and not offered and all(group.is_known for group in cluster.groups):
+        yield subject.problem(
+            "asks for a GPU, no node group of eksctl.yaml has one", "nodeSelector"
+        )
     for label, expected in unmet:
+        if (label, expected) == (_PRESENT, "true"):
+            continue  # the pod is right, and the group lacks its label: cluster/gpu-nodes
         what = "GPU node group" if subject.gpus else "node group"
         message = f"selects {label}: {expected}, which no {what} of eksctl.yaml has"
         message += _nearest(offered, label, expected)
@@ -170,10 +178,10 @@ def _without_gpu(subject: Pod, short: Shortage) -> Problem:
             if release and count > 1:
                 fix = set_at(release.at(*path), REMOVED)  # the chart then takes 0
     message = f"{message} ({short.group.describe()})"
+    short_of = Problem(message, counted_at(environment, subject.owner), str(subject.owner))
     if release and path and release.dig(*path) is not None:
-        short_of = problem(subject.owner, message, *number_of_pods(subject.owner))
         return dataclasses.replace(short_of, location=release.at(*path), fix=fix)
-    return problem(subject.owner, message, *number_of_pods(subject.owner))
+    return short_of
 
 
 def _on_gpus(project: Project) -> Iterator[tuple[eks.Cluster, Pod]]:

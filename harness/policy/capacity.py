@@ -126,7 +126,7 @@ def _shortage(
 
 def _lacking(needs: Needs, room: Needs) -> tuple[str, ...]:
     # Who takes nothing of a resource does not miss it, however little of it there is.
-    return tuple(name for name, amount in needs.items() if amount > max(0, room[name]))
+    return tuple(name for name, amount in needs.items() if amount > max(Fraction(0), room[name]))
 
 
 def _is_judged(group: eks.NodeGroup) -> bool:

@@ -164,7 +164,9 @@ def _proxies(proxy: Object) -> Demand:
     requested = {**_PROXY, **mapping(deployment, "container", "resources", "requests")}
     most = dig(kubernetes, "envoyHpa", "maxReplicas") or dig(deployment, "replicas") or 1
     count = most if isinstance(most, int) else 1
-    proxies = _other(f"{proxy}'s proxies", mapping(deployment, "pod"), requested, max(1, count))
+    proxies = _other(
+        f"the proxies of {proxy.name}", mapping(deployment, "pod"), requested, max(1, count)
+    )
     where = ("spec", "provider", "kubernetes", "envoyDeployment")
     paths = ((*where, "replicas"), (*where, "container", "resources", "requests"))
     return replace(proxies, guarded="envoyPDB" in kubernetes, written=(proxy, *paths))

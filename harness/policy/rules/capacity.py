@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 
-from harness.core.problem import Problem
+from harness.core.problem import Location, Problem
 from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath
 from harness.policy import eks, instances
@@ -48,13 +48,17 @@ def known_type(project: Project) -> Iterator[Problem]:
 def pod_fits_node(project: Project) -> Iterator[Problem]:
     for cluster in eks.clusters(project):
         undecided = _of_unclear_kind(cluster)
+        reported: set[Location] = set()  # several pods may miss the same of a group
         for short in shortages(cluster):
             if (
                 not short.fits_alone
                 and not {GPUS, PODS} & {*short.lacking}
                 and short.demand.name not in undecided
             ):
-                yield _too_large(short)
+                too_large = _too_large(short)
+                if too_large.location not in reported:
+                    reported.add(too_large.location)
+                    yield too_large
 
 
 def _of_unclear_kind(cluster: eks.Cluster) -> set[str]:
@@ -92,7 +96,7 @@ def _too_large(short: Shortage) -> Problem:
 def _at_nodes(short: Shortage, message: str, larger: InstanceType | None) -> Problem:
     where = _size_path(short, short.lacking[0] if len(short.lacking) == 1 else "")
     type_name = larger.name if larger and where == ("instanceType",) else None
-    return short.group.problem(f"{short.demand.name} {message}", *where, to=type_name)
+    return short.group.problem(f"a pod of {short.demand.name} {message}", *where, to=type_name)
 
 
 def _size_path(short: Shortage, resource: str) -> KeyPath:
@@ -112,7 +116,7 @@ def _at_values(short: Shortage, message: str, key: str) -> Problem | None:
     owner, _, path = short.demand.written
     if owner.dig(*path, key) is None:
         return None
-    return problem(owner, f"{short.demand.name} {message}", *path, key)
+    return problem(owner, f"a pod of {short.demand.name} {message}", *path, key)
 
 
 @rule(

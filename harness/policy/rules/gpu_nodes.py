@@ -70,9 +70,8 @@ def _selection(cluster: eks.Cluster, subject: Pod) -> Iterator[Problem]:
     if made_to_order(cluster.environment, subject.spec):
         return
     if subject.gpus and not offered and all(group.is_known for group in cluster.groups):
-        yield subject.problem(
-            "asks for a GPU, no node group of eksctl.yaml has one", "nodeSelector"
-        )
+        message = f"no node group has GPUs, and {subject.owner} asks for one"
+        yield cluster.problem(message, "managedNodeGroups")
     for label, expected in unmet:
         if (label, expected) == (_PRESENT, "true"):
             continue  # the pod is right, and the group lacks its label: cluster/gpu-nodes

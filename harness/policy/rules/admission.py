@@ -1,10 +1,9 @@
 """Admission policies: what the API server itself refuses, and that it does."""
 
-import re
 from collections.abc import Iterator
 
-from harness.core.problem import Location, Problem
-from harness.core.values import items, mapping, text
+from harness.core.problem import Problem
+from harness.core.values import items, text
 from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
@@ -12,13 +11,6 @@ from harness.render.rendered import Environment
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 _NAME = "kubernetes.io/metadata.name"
-# Registries in which anybody may have an organization.
-_SHARED = (
-    *("docker.io", "gcr.io", "ghcr.io", "index.docker.io", "nvcr.io", "public.ecr.aws", "quay.io"),
-    *("registry-1.docker.io", "registry.gitlab.com"),
-)
-_LISTS = ("IMAGE_REGISTRIES", "IMAGE_TAGS")  # of site.yaml
-_LITERAL = re.compile(r"'([^']*)'")
 _GIVEN = {"kube-system", "kube-public", "flux-system", "default"}
 
 
@@ -92,38 +84,3 @@ def drivers(environment: Environment) -> Iterator[Problem]:
         names = ", ".join(sorted(differing))
         message = f"disagrees with the pod security labels about {names}"
         yield problem(binding, message, *where)
-
-
-@rule(
-    "admission/whole-prefixes",
-    why="the list holds prefixes: `quay.io/acme` lets in quay.io/acme-evil, and `docker.io/` "
-    "whatever anybody has pushed to Docker Hub",
-    fix="end a prefix with `/`, after the organization: quay.io/acme/; those of site.yaml are "
-    "IMAGE_REGISTRIES and IMAGE_TAGS",
-)
-def whole_prefixes(environment: Environment) -> Iterator[Problem]:
-    site = environment.find("ConfigMap", "site", "flux-system")
-    data = mapping(site and site.value, "data")
-    places: dict[Location, Problem] = {}
-    for policy in environment.of(POLICY):
-        for index, variable in enumerate(items(policy.value, "spec", "variables")):
-            if text(variable, "name") not in ("registries", "tagged"):
-                continue
-            literals = _LITERAL.findall(text(variable, "expression"))
-            for prefix in [each for literal in literals for each in literal.split()]:
-                key = next((key for key in _LISTS if prefix in str(data.get(key)).split()), None)
-                where = ("spec", "variables", index, "expression")
-                at = site.at("data", key) if site and key else policy.at(*where)
-                if message := _looseness(prefix):
-                    places.setdefault(at, Problem(message, at, str(site if key else policy)))
-    yield from places.values()
-
-
-def _looseness(prefix: str) -> str:
-    """What a prefix lets in that it does not name; empty if nothing."""
-    host, _, path = prefix.partition("/")
-    if not path.strip("/") and host in _SHARED:
-        return f"{prefix} lets in images of anybody at {host}"
-    if not prefix.endswith(("/", ":", "@")) and "/" not in path:
-        return f"{prefix} lets in what begins so, as {prefix}-evil/"
-    return ""

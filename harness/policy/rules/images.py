@@ -20,6 +20,11 @@ _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
 _LITERAL = re.compile(r"'([^']*)'")
 # A host, as the first part of an image's name has it: with a dot, or localhost.
 _HOST = re.compile(r"([a-z0-9-]+(\.[a-z0-9-]+)+|localhost)(:[0-9]+)?(/|$)")
+# Registries in which anybody may have an organization.
+_SHARED = (
+    *("docker.io", "gcr.io", "ghcr.io", "index.docker.io", "nvcr.io", "public.ecr.aws", "quay.io"),
+    *("registry-1.docker.io", "registry.gitlab.com"),
+)
 _TAGS = ("data", "IMAGE_TAGS")
 
 
@@ -100,8 +105,9 @@ def published_charts(environment: Environment) -> Iterator[Problem]:
 @rule(
     "images/whole-prefix",
     why="a prefix that ends within a name lets in whoever registers a longer one: `quay.io/jet` is "
-    "the start of quay.io/jetpack/… too, and `nvcr.io` of nvcr.io.example.com/…",
-    fix="end the prefix with a slash",
+    "the start of quay.io/jetpack/… too, and `nvcr.io` of nvcr.io.example.com/…; `docker.io/` is "
+    "whatever anybody has pushed to Docker Hub",
+    fix="end the prefix with a slash, after the organization: quay.io/jetstack/",
 )
 def prefixes_end_at_a_name(environment: Environment) -> Iterator[Problem]:
     site = environment.find("ConfigMap", "site", "flux-system")
@@ -109,22 +115,26 @@ def prefixes_end_at_a_name(environment: Environment) -> Iterator[Problem]:
     for key in ("IMAGE_REGISTRIES", "IMAGE_TAGS"):
         for prefix in text(site and site.value, "data", key).split():
             listed.add(prefix)
-            if site and _is_cut_short(prefix):
-                yield problem(site, f"the prefix {prefix} ends within a name", "data", key)
+            if site and (message := _looseness(prefix)):
+                yield problem(site, message, "data", key)
     for policy in environment.of("ValidatingAdmissionPolicy"):
         for part, index, expression in (
             _expressions(policy) if "startsWith" in _text(policy) else ()
         ):
             for literal in _LITERAL.findall(expression):
                 for prefix in literal.split():
-                    if _is_cut_short(prefix) and prefix not in listed:
+                    message = "" if prefix in listed else _looseness(prefix)
+                    if message:
                         where = ("spec", part, index, "expression")
-                        yield problem(policy, f"the prefix {prefix} ends within a name", *where)
+                        yield problem(policy, message, *where)
 
 
-def _is_cut_short(prefix: str) -> bool:
-    """Whether it is the start of an image's name and ends neither a name, nor in a tag."""
-    return bool(_HOST.match(prefix)) and not re.search(r"[/@]$|[:@][^/]*$", prefix)
+def _looseness(prefix: str) -> str:
+    """What a prefix of images lets in that it does not name; empty if nothing."""
+    if _HOST.match(prefix) and not re.search(r"[/@]$|[:@][^/]*$", prefix):
+        return f"the prefix {prefix} ends within a name"
+    host, _, path = prefix.partition("/")
+    return f"{prefix} is anybody's at {host}" if host in _SHARED and not path.strip("/") else ""
 
 
 def _text(policy: Object | None) -> str:

@@ -1,5 +1,6 @@
 """What should run, according to Git: for a cluster, the render of the commit that Flux applied."""
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import image_sets
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
 from harness.kubernetes import pod_settings
@@ -151,7 +152,9 @@ def torchserve_version(repository: Repository, env: str, group: str) -> str:
     Raises:
         HarnessError: they pin none.
     """
-    image_set = image_sets.of_group(repository, env, group)
+    image_set = image_sets.ImageSet(image_sets.DEFAULT)
+    with contextlib.suppress(UsageError):  # a server of a group that Git does not have
+        image_set = image_sets.of_group(repository, env, group)
     path = repository.root / image_set.requirements
     if match := _PINNED.search(path.read_text()):
         return match[1]

@@ -13,9 +13,10 @@ import pytest
 
 from harness import cli
 from harness.core.errors import InputError
+from harness.core.repository import Repository
 from harness.models import archive_contents, pickles
 from harness.models.archive import MANIFEST, text_entry
-from harness.models.audit import Audit, audit, refuse_pickles
+from harness.models.audit import Audit, audit, packages_of, refuse_pickles
 from harness.models.catalog import Catalog, Model
 from harness.models.lock import Lock, LockedModel
 
@@ -256,3 +257,16 @@ def test_the_command_ends_with_1_on_an_error_and_prints_json(tmp_path, capsys, c
     assert printed["handler"] == "handler.py"
     assert "handler.py:6" in [each["at"] for each in printed["errors"]]
     assert cli.main(["models", "audit", "no-such"]) == 2
+
+
+def test_a_model_of_an_image_set_is_compared_with_that_sets_packages(checkout, tmp_path):
+    image = tmp_path / "apps/torchserve/image"
+    of_set = tmp_path / "apps/torchserve/sets/text"
+    for folder in (image, of_set):
+        folder.mkdir(parents=True)
+    (image / "requirements.txt").write_text("numpy==2.4.6\n")
+    (of_set / "requirements.in").write_text("-r ../../../../models/toy/requirements.in\n")
+    (of_set / "requirements.txt").write_text("transformers==4.40.0\n")
+    repository = Repository(tmp_path)
+    assert packages_of(repository, "toy") == {"transformers"}
+    assert packages_of(repository, "other") == packages_of(repository) == {"numpy"}

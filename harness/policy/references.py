@@ -75,7 +75,6 @@ CATALOG: tuple[Form, ...] = (
         ("runtimeClassName", "RuntimeClass", "", _CLUSTER),
     ),
     *_forms("PersistentVolumeClaim", ("spec.volumeName", "PersistentVolume", "", _CLUSTER)),
-    *_forms("PersistentVolume", ("spec.claimRef", "PersistentVolumeClaim", "name", _STATED)),
     *_forms(
         "RoleBinding ClusterRoleBinding",
         ("roleRef",),

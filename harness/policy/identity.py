@@ -73,6 +73,11 @@ class Names:
         return ""
 
 
+def with_own_name(content: str, other: str, env: str) -> str:
+    """A text with one environment's name where another's is, whole words alone."""
+    return re.sub(rf"(?i)(?<![a-z0-9]){re.escape(other)}(?![a-z0-9])", env, content)
+
+
 def foreign_values(
     document: Document, env: str, names: Names
 ) -> Iterator[tuple[str, str, Location]]:
@@ -85,9 +90,9 @@ def foreign_values(
             written = line.partition(" #")[0].strip()
             if not written.startswith("#") and (other := names.foreign(env, written)):
                 at = document.at(path)
-                # A block's text begins on the line after its key.
-                shift = offset + 1 if "\n" in block else 0
-                yield other, written, Location(at.path, (at.line or 1) + shift)
+                if "\n" in block:  # its text begins on the line after its key
+                    at = Location(at.path, (at.line or 1) + offset + 1)
+                yield other, written, at
 
 
 def _texts(node: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:

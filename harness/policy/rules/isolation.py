@@ -1,9 +1,12 @@
 """Environments: none reads, names or deletes what is another's."""
 
+import functools
+import operator
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from harness.core.fix import set_at
 from harness.core.problem import Location, Problem
 from harness.core.values import dig, text
 from harness.policy import identity
@@ -49,8 +52,13 @@ def _foreign(project: Project, path: str, env: str, names: identity.Names) -> It
             by_name[other].append((content, at))
     for other, places in by_name.items():
         (content, at), more = places[0], len(places) - 1
+        # A block of text is somebody's patch: nothing is written into that.
+        fix = functools.reduce(
+            operator.add,
+            (set_at(place, identity.with_own_name(each, other, env)) for each, place in places),
+        )
         rest = f", and {more} more value{'s' if more > 1 else ''} of this file" if more else ""
-        yield Problem(f"names {other} in a file of {env}: {content}{rest}", at)
+        yield Problem(f"names {other} in a file of {env}: {content}{rest}", at, fix=fix)
 
 
 # Where an environment has to be called by the name of its folder. What names another one is the
@@ -76,7 +84,8 @@ def called_by_folder(project: Project) -> Iterator[Problem]:
                 if text(document.value, "kind") != kind or called in (None, env):
                     continue
                 if not names.foreign(env, str(called)):
-                    yield Problem(f"calls {env} {called}", document.at(path))
+                    at = document.at(path)
+                    yield Problem(f"calls {env} {called}", at, fix=set_at(at, env))
 
 
 @rule(

@@ -73,7 +73,7 @@ def _random_changes(scenario: Scenario, seed: int) -> dict[str, str | None]:
     return changes
 
 
-def _agree(scenario: Scenario, commit: str, folder: Path) -> None:
+def _assert_agreement(scenario: Scenario, commit: str, folder: Path) -> None:
     scenario.bare.export(commit, folder)
     rendered = render_vs_applied.render(scenario.cluster.repository, folder, "local")
     assert list(render_vs_applied.differences(scenario.api, rendered)) == []
@@ -81,7 +81,7 @@ def _agree(scenario: Scenario, commit: str, folder: Path) -> None:
 
 
 def test_render_and_flux_agree_on_this_repository(scenario: Scenario, tmp_path: Path) -> None:
-    _agree(scenario, scenario.bare.head(), tmp_path)
+    _assert_agreement(scenario, scenario.bare.head(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_render_and_flux_agree_on_a_variation(shared: Scenario, seed: int, tmp_p
     shared.bare.restore(shared.base)
     commit = shared.bare.commit(_random_changes(shared, seed), f"Variation {seed}")
     shared.cluster.sync(commit)
-    _agree(shared, commit, tmp_path)
+    _assert_agreement(shared, commit, tmp_path)

@@ -143,5 +143,5 @@ def test_it_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
     (tmp_path / "model_sync").symlink_to(MODULES / "model_sync")
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import model_sync.gc"
     argv = [sys.executable, "-I", "-S", "-c", program]
-    done = subprocess.run(argv, timeout=60, env={"PATH": os.environ["PATH"]}, check=False)
-    assert done.returncode == 0
+    ended = subprocess.run(argv, timeout=60, env={"PATH": os.environ["PATH"]}, check=False)
+    assert ended.returncode == 0

@@ -91,7 +91,7 @@ class Origins:
             return not misspelt(name, self._secrets)
         if namespace and namespace not in self.namespaces:
             # One of that name in a namespace that is declared is the one that is meant.
-            is_here = kind in _OURS and self.environment.find(kind, name) is not None
+            is_here = kind == "Gateway" and self.environment.find(kind, name) is not None
             return not is_here and not misspelt(namespace, self.namespaces)
         if not namespace:
             brought = {kind for each in self._remote for kind in _CHARTS.get(chart(each), ())}

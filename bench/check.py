@@ -149,7 +149,7 @@ def _compare_with_checkov(repository: Repository, documents: Environment, scratc
         text = yaml.safe_dump(each.value, sort_keys=False)
         (folder / f"{number}.yaml").write_text(text)
     known = engine.load_rules()
-    checkov = _checkov(repository)
+    program = checkov(repository)
     ours, theirs = [], []
     for _ in range(RUNS):
         copy = Repository(scratch / "empty")
@@ -161,7 +161,7 @@ def _compare_with_checkov(repository: Repository, documents: Environment, scratc
         (copy.root / "build").mkdir()
         (copy.root / "build" / "tools").symlink_to(repository.build / "tools")
         ours.append(_cpu(lambda copy=copy: _evaluate(copy, known, documents)))  # type: ignore[misc]
-        argv = [checkov, "--directory", folder, "--framework", "kubernetes", "--quiet"]
+        argv = [program, "--directory", folder, "--framework", "kubernetes", "--quiet"]
         argv += ["--compact", "--output", "json"]
         theirs.append(_cpu(lambda argv=argv: _quietly(argv)))  # type: ignore[misc]
     figure = _figure("1,000 documents through schemas and all rules", ours, "s of CPU")
@@ -194,7 +194,7 @@ def _cpu(work: Callable[[], None]) -> float:
     return cpu_seconds() - before
 
 
-def _checkov(repository: Repository) -> Path:
+def checkov(repository: Repository) -> Path:
     """checkov in a virtual environment of its own: its dependencies clash with ours."""
     venv = repository.build / "bench" / "checkov"
     program = venv / "bin" / "checkov"

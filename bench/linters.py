@@ -1,0 +1,149 @@
+"""How many of the invalid changes under tests/testdata other linters see, next to `harness check`.
+
+Each change is made, the environments are rendered, and the objects that it changes are written to
+a file. A linter sees a change if it says something about one of them that it does not say of the
+same object without the change. Changes of files that are no objects are left out for all of them.
+`harness check` sees each of them: tests/policy/test_invalid_changes.py.
+"""
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from bench import Figure
+from bench.check import checkov
+from harness import tools
+from harness.core import command, console
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository, find
+from harness.core.values import Value
+from harness.render.renderer import Renderer
+from harness.schema import catalog
+from tests.support import variation
+
+_KUBE_LINTER = "golang.stackrox.io/kube-linter/cmd/kube-linter@v0.7.6"
+_SECONDS = 900
+
+Objects = dict[str, Value]
+"""The objects of all environments, by environment and name."""
+Said = Mapping[str, set[str]]
+"""What a linter says of each file."""
+
+
+def run() -> list[Figure]:
+    """Count, for each linter, the changes that it sees."""
+    repository = find()
+    folders = variation.folders("invalid")
+    before = _objects(repository)
+    found = Counter[str]()
+    changed: list[str] = []
+    with tempfile.TemporaryDirectory(dir=repository.build) as scratch:
+        for folder in folders:
+            with tempfile.TemporaryDirectory(dir=scratch) as root, console.step(folder.name):
+                objects = _after(folder, Path(root).resolve())
+            different = {key: each for key, each in objects.items() if each != before.get(key)}
+            if not different:
+                continue
+            changed.append(folder.name)
+            for name, each in (("after", different), ("before", before)):
+                kept = [each[key] for key in different if key in each]
+                text = yaml.safe_dump_all(kept, sort_keys=False)
+                path = Path(scratch, "documents", name, f"{folder.name}.yaml")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        for linter, ask in _linters(repository).items():
+            said = {state: ask(Path(scratch, "documents", state)) for state in ("before", "after")}
+            found[linter] = sum(
+                bool(said["after"].get(each, set()) - said["before"].get(each, set()))
+                for each in changed
+            )
+    figures = [Figure("invalid changes that change a rendered object", len(changed), "of them")]
+    for linter, count in found.items():
+        figures.append(Figure(f"seen by {linter}", count, f"of {len(changed)}"))
+    return figures
+
+
+def _objects(repository: Repository) -> Objects:
+    renderer = Renderer(repository)
+    return {
+        f"{name} {each}": each.value
+        for name in renderer.environments()
+        for each in renderer.candidate(name).objects
+    }
+
+
+def _after(folder: Path, root: Path) -> Objects:
+    """The objects after a change; none where it cannot be rendered."""
+    try:
+        return _objects(variation.load(folder).lay_out(root))
+    except HarnessError:
+        return {}
+
+
+def _linters(repository: Repository) -> dict[str, Callable[[Path], Said]]:
+    linters: dict[str, Callable[[Path], Said]] = {}
+    schemas, kubeconform = catalog.find(repository), tools.find(repository, "kubeconform")
+    linters["kubeconform"] = lambda folder: _kubeconform(kubeconform, schemas, folder)
+    program = checkov(repository)
+    linters["checkov"] = lambda folder: _checkov(program, folder)
+    if kube_linter := _kube_linter(repository):
+        linters["kube-linter"] = lambda folder: _lint(kube_linter, folder)
+    return linters
+
+
+def _kubeconform(program: Path, schemas: Path, folder: Path) -> Said:
+    location = (
+        f"{schemas}/{{{{ .ResourceKind }}}}-{{{{ .Group }}}}-{{{{ .ResourceAPIVersion }}}}.json"
+    )
+    argv: list[str | Path] = [program, "-strict", "-output", "json", "-schema-location", location]
+    output = command.run([*argv, folder], timeout=_SECONDS, accept=(0, 1)).stdout
+    resources = json.loads(output)["resources"]
+    return _by_file((each["filename"], each["msg"]) for each in resources)
+
+
+def _checkov(program: Path, folder: Path) -> Said:
+    argv: list[str | Path] = [program, "--directory", folder, "--framework", "kubernetes"]
+    argv += ["--quiet", "--compact", "--output", "json"]
+    environment = {"LOG_LEVEL": "ERROR"}
+    output = command.run(argv, timeout=_SECONDS, accept=(0, 1), env=environment).stdout
+    failed = json.loads(output)["results"]["failed_checks"]
+    return _by_file(
+        (each["file_path"], f"{each['check_id']} {each['resource']}") for each in failed
+    )
+
+
+def _lint(program: Path, folder: Path) -> Said:
+    argv: list[str | Path] = [program, "lint", "--format", "json", folder]
+    output = command.run(argv, timeout=_SECONDS, accept=(0, 1)).stdout
+    reports = json.loads(output)["Reports"] or []
+    return _by_file(
+        (each["Object"]["Metadata"]["FilePath"], f"{each['Check']} {each['Diagnostic']['Message']}")
+        for each in reports
+    )
+
+
+def _by_file(said: Iterator[tuple[str, str]]) -> Said:
+    by_file: dict[str, set[str]] = {}
+    for file, words in said:
+        by_file.setdefault(Path(file).stem, set()).add(words)
+    return by_file
+
+
+def _kube_linter(repository: Repository) -> Path | None:
+    """kube-linter, built once under build/bench; None where it cannot be built."""
+    folder = repository.build / "bench" / "bin"
+    program = folder / "kube-linter"
+    if not program.exists():
+        go, environment = tools.go(repository)
+        environment = {**environment, "GOBIN": os.fspath(folder)}
+        try:
+            command.run([go, "install", _KUBE_LINTER], timeout=1800, env=environment)
+        except command.CommandError as error:
+            console.note(f"kube-linter is left out: {error.message.splitlines()[-1]}")
+            return None
+    return program

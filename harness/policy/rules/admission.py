@@ -25,13 +25,15 @@ def in_force(environment: Environment) -> Iterator[Problem]:
         if policy.name not in bindings:
             yield problem(policy, "no binding puts it to work", "metadata", "name")
         if policy.dig("spec", "failurePolicy") not in (None, "Fail"):
-            yield problem(policy, "is skipped when it fails", "spec", "failurePolicy")
+            yield problem(policy, "is skipped when it fails", "spec", "failurePolicy", to="Fail")
     for binding in environment.of(BINDING):
         name = text(binding.value, "spec", "policyName")
         if not environment.find(POLICY, name):
             yield problem(binding, f"there is no policy {name}", "spec", "policyName")
         if "Deny" not in items(binding.value, "spec", "validationActions"):
-            yield problem(binding, "does not deny", "spec", "validationActions")
+            yield problem(
+                binding, "does not deny", "spec", "validationActions", to=["Deny", "Audit"]
+            )
 
 
 def _namespaces(binding: Object) -> Iterator[tuple[int, int, str, str]]:

@@ -128,7 +128,7 @@ def production_replicas(project: Project) -> Iterator[Problem]:
             if least < 2:
                 owner = scaler(environment, deployment) or deployment
                 message = f"{environment.name} runs as few as {least}"
-                yield problem(owner, message, "spec", "replicas")
+                yield problem(owner, message, "spec", "replicas", to=2)
 
 
 @rule(

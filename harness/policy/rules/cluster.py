@@ -74,7 +74,7 @@ def private(project: Project) -> Iterator[Problem]:
                 yield cluster.problem(message, "vpc", "publicAccessCIDRs", index)
         for group in cluster.groups:
             if group.value.get("privateNetworking") is not True:
-                yield group.problem("its nodes have public addresses", "privateNetworking")
+                yield group.problem("its nodes have public addresses", "privateNetworking", to=True)
 
 
 @rule(
@@ -90,9 +90,11 @@ def nodes(project: Project) -> Iterator[Problem]:
         for group in cluster.groups:
             for key in ("disableIMDSv1", "disablePodIMDS", "volumeEncrypted"):
                 if group.value.get(key) is not True:
-                    yield group.problem(f"{key} is not true", key)
+                    yield group.problem(f"{key} is not true", key, to=True)
             if text(group.value, "amiFamily") == "AmazonLinux2":
-                yield group.problem("AmazonLinux2 gets no images any more", "amiFamily")
+                yield group.problem(
+                    "AmazonLinux2 gets no images any more", "amiFamily", to="AmazonLinux2023"
+                )
 
 
 @rule(
@@ -107,9 +109,12 @@ def gpu_nodes(project: Project) -> Iterator[Problem]:
             taints = [(text(each, "key"), text(each, "effect")) for each in group.taints]
             if group.gpus and ("nvidia.com/gpu", "NoSchedule") not in taints:
                 yield group.problem("has GPUs, but no taint keeps others off", "taints")
-            label = mapping(group.value, "labels").get("nvidia.com/gpu.present")
+            name = "nvidia.com/gpu.present"
+            label = mapping(group.value, "labels").get(name)
             if group.gpus and label != "true":
-                yield group.problem("has GPUs, but no label nvidia.com/gpu.present", "labels")
+                yield group.problem(
+                    "has GPUs, but no label nvidia.com/gpu.present", "labels", name, to="true"
+                )
 
 
 @rule(
@@ -175,7 +180,9 @@ def control_plane(project: Project) -> Iterator[Problem]:
         if not text(cluster.value, "secretsEncryption", "keyARN"):
             yield cluster.problem("Secrets have no key", "secretsEncryption", "keyARN")
         if dig(cluster.value, "upgradePolicy", "supportType") != "STANDARD":
-            yield cluster.problem("takes extended support", "upgradePolicy", "supportType")
+            yield cluster.problem(
+                "takes extended support", "upgradePolicy", "supportType", to="STANDARD"
+            )
         if dig(cluster.value, "autoModeConfig", "enabled") is not False:
             yield cluster.problem("leaves Auto Mode open", "autoModeConfig", "enabled")
 

@@ -1,8 +1,10 @@
 """Flux's graph: everything arrives after what it needs, and Ready means that it works."""
 
+import math
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.graph import HELM_TIMEOUT, KUSTOMIZE, Graph, chart
@@ -56,7 +58,7 @@ def source(environment: Environment) -> Iterator[Problem]:
     for item in _by_flux(environment):
         for path in _REFERENCES:
             if text(item.value, *path, "namespace") not in ("", item.namespace):
-                yield problem(item, "refers to another namespace", *path, "namespace")
+                yield problem(item, "refers to another namespace", *path, "namespace", to=REMOVED)
         for index, needed in enumerate(items(item.value, "spec", "dependsOn")):
             if text(needed, "namespace") not in ("", item.namespace):
                 yield problem(item, "refers to another namespace", "spec", "dependsOn", index)
@@ -139,9 +141,10 @@ def _gateways_of_routes(environment: Environment) -> Iterator[tuple[Object, Obje
     kinds=("Kustomization",),
 )
 def settings(item: Object) -> Iterator[Problem]:
-    for key in ("interval", "retryInterval", "timeout", "prune"):
+    usual = {"interval": "10m", "retryInterval": "1m", "timeout": None, "prune": True}
+    for key, setting in usual.items():
         if item.group == KUSTOMIZE and not item.dig("spec", key):
-            yield problem(item, f"has no {key}", "spec", key)
+            yield problem(item, f"has no {key}", "spec", key, to=setting)
 
 
 @rule(
@@ -160,7 +163,8 @@ def timeouts_nest(environment: Environment) -> Iterator[Problem]:
         limit = seconds(item.dig("spec", "timeout"), 0)
         if item.dig("spec", "wait") is True and limit < needed:
             message = f"gives up after {limit:g} s, its releases may take {needed:g} s"
-            yield problem(item, message, "spec", "timeout")
+            minutes = math.ceil(needed / 60)
+            yield problem(item, message, "spec", "timeout", to=f"{minutes}m")
 
 
 def _release_seconds(environment: Environment, release: Object) -> float:
@@ -191,4 +195,4 @@ def _after(
 def no_suspension(environment: Environment) -> Iterator[Problem]:
     for item in environment.objects:
         if item.group.endswith("toolkit.fluxcd.io") and item.dig("spec", "suspend") is True:
-            yield problem(item, "is suspended", "spec", "suspend")
+            yield problem(item, "is suspended", "spec", "suspend", to=REMOVED)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, dig, items, text
 from harness.policy.gateway_access import ROUTES
@@ -174,9 +175,15 @@ def buffers_fit(environment: Environment) -> Iterator[Problem]:
 def no_second_prediction(policy: Object) -> Iterator[Problem]:
     where = ("spec", "retry", "retryOn")
     if set(map(str, items(policy.value, *where, "triggers"))) - {"connect-failure"}:
-        yield problem(policy, "retries what may have been computed", *where, "triggers")
+        yield problem(
+            policy,
+            "retries what may have been computed",
+            *where,
+            "triggers",
+            to=["connect-failure"],
+        )
     if items(policy.value, *where, "httpStatusCodes"):
-        yield problem(policy, "retries answers", *where, "httpStatusCodes")
+        yield problem(policy, "retries answers", *where, "httpStatusCodes", to=REMOVED)
 
 
 @rule(

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from harness.core.fix import NOTHING, set_at
+from harness.core.fix import NOTHING, REMOVED, set_at
 from harness.core.problem import Problem
 from harness.core.values import dig, items, text
 from harness.policy.pods import WORKLOADS, pod
@@ -28,7 +28,7 @@ def whole(workload: Object) -> Iterator[Problem]:
             for name, value in container.gpus(kind).items():
                 if not (isinstance(value, str) and value.isdecimal()):
                     message = f"{name}: {value} is not a quoted whole number"
-                    yield container.problem(message, "resources", kind, name)
+                    yield container.problem(message, "resources", kind, name, to=str(value))
 
 
 @rule(
@@ -62,7 +62,7 @@ def visible_devices(workload: Object) -> Iterator[Problem]:
         for index, variable in enumerate(items(container.value, "env")):
             if text(variable, "name") in ("NVIDIA_VISIBLE_DEVICES", "LD_PRELOAD"):
                 message = f"sets {text(variable, 'name')}"
-                yield container.problem(message, "env", index, "name")
+                yield container.problem(message, "env", index, to=REMOVED)
 
 
 @rule(

@@ -1,5 +1,6 @@
 """HelmReleases: they land where they should, are kept from drifting, and recover by themselves."""
 
+import math
 from collections.abc import Iterator
 
 from harness.core.fix import REMOVED
@@ -19,6 +20,11 @@ from harness.render.provenance import nulls
 from harness.render.rendered import Environment
 
 _DEADLINE = "MODEL_SYNC_DEADLINE_SECONDS"
+_TWIN = {
+    "releaseName": "releaseName",
+    "targetNamespace": "storageNamespace",
+    "storageNamespace": "targetNamespace",
+}
 
 
 @rule(
@@ -31,11 +37,12 @@ _DEADLINE = "MODEL_SYNC_DEADLINE_SECONDS"
 def placement(release: Object) -> Iterator[Problem]:
     for key in ("releaseName", "targetNamespace", "storageNamespace"):
         if not release.dig("spec", key):
-            yield problem(release, f"has no {key}", "spec", key)
+            right = {"releaseName": release.name}.get(key) or release.dig("spec", _TWIN[key])
+            yield problem(release, f"has no {key}", "spec", key, to=right)
     target, storage = (release.dig("spec", f"{key}Namespace") for key in ("target", "storage"))
     if target and storage and target != storage:
         message = f"keeps its history in {storage}, its objects in {target}"
-        yield problem(release, message, "spec", "storageNamespace")
+        yield problem(release, message, "spec", "storageNamespace", to=target)
 
 
 @rule(
@@ -72,7 +79,9 @@ def drift(release: Object) -> Iterator[Problem]:
         yield problem(release, "does not repair drift", *where, "mode", to="enabled")
     for index, ignored in enumerate(items(release.value, *where, "ignore")):
         if set(map(str, items(ignored, "paths"))) - {"/spec/replicas"}:
-            yield problem(release, "lets more than replicas drift", *where, "ignore", index)
+            yield problem(
+                release, "lets more than replicas drift", *where, "ignore", index, to=REMOVED
+            )
 
 
 @rule(
@@ -117,9 +126,13 @@ def chart_version(release: Object) -> Iterator[Problem]:
     where = ("spec", "chart", "spec")
     if text(release.value, *where, "sourceRef", "kind") == "GitRepository":
         if release.dig(*where, "reconcileStrategy") == "Revision":
-            yield problem(release, "upgrades with each commit", *where, "reconcileStrategy")
+            yield problem(
+                release, "upgrades with each commit", *where, "reconcileStrategy", to="ChartVersion"
+            )
         if release.dig(*where, "version"):
-            yield problem(release, "names a version, which Git ignores", *where, "version")
+            yield problem(
+                release, "names a version, which Git ignores", *where, "version", to=REMOVED
+            )
 
 
 @rule(
@@ -136,7 +149,8 @@ def timeout(environment: Environment) -> Iterator[Problem]:
                 needed = duration(environment, item)
                 if limit < needed:
                     message = f"gives up after {limit:g} s, {item} may take {needed} s"
-                    yield problem(release, message, "spec", "timeout")
+                    minutes = math.ceil(needed / 60)
+                    yield problem(release, message, "spec", "timeout", to=f"{minutes}m")
 
 
 @rule(
@@ -156,7 +170,7 @@ def values_are_read(environment: Environment) -> Iterator[Problem]:
             if text(release.value, "spec", "releaseName") == request.release:
                 for path in unread(tree, request.chart, mapping(release.value, "spec", "values")):
                     message = f"no template of {request.chart} reads {'.'.join(map(str, path))}"
-                    yield problem(release, message, "spec", "values", *path)
+                    yield problem(release, message, "spec", "values", *path, to=REMOVED)
 
 
 @rule(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, text
 from harness.policy.pods import pods, pods_of_service, policies_of_pod
@@ -72,9 +73,9 @@ def group_label(environment: Environment) -> Iterator[Problem]:
 )
 def not_public(service: Object) -> Iterator[Problem]:
     if text(service.value, "spec", "type") in ("LoadBalancer", "NodePort"):
-        yield problem(service, "is open to the outside", "spec", "type")
+        yield problem(service, "is open to the outside", "spec", "type", to="ClusterIP")
     if items(service.value, "spec", "externalIPs"):
-        yield problem(service, "takes external addresses", "spec", "externalIPs")
+        yield problem(service, "takes external addresses", "spec", "externalIPs", to=REMOVED)
 
 
 @rule(
@@ -111,7 +112,7 @@ def closed_to_strangers(environment: Environment) -> Iterator[Problem]:
         for index, allowed in enumerate(ingress):
             peers = items(allowed, "from")
             if not peers or any(_anyone(mapping(peer)) for peer in peers):
-                yield problem(policy, "lets anyone in", "spec", "ingress", index)
+                yield problem(policy, "lets anyone in", "spec", "ingress", index, to=REMOVED)
 
 
 def _anyone(peer: Value) -> bool:

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 
 from collections.abc import Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping
 from harness.policy.pods import ENFORCE, Container, Pod, pods
@@ -55,7 +56,9 @@ def non_root(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
         for container in pod.containers:
             if _setting(pod, container, "runAsNonRoot") is not True:
-                yield container.problem("may run as root", "securityContext", "runAsNonRoot")
+                yield container.problem(
+                    "may run as root", "securityContext", "runAsNonRoot", to=True
+                )
             if _setting(pod, container, "runAsUser") in (None, 0):
                 # An image that names its user by word is refused by runAsNonRoot at start.
                 yield container.problem("has no user id", "securityContext", "runAsUser")
@@ -84,15 +87,17 @@ def privileges(environment: Environment) -> Iterator[Problem]:
             context = mapping(container.value, "securityContext")
             if context.get("allowPrivilegeEscalation") is not False:
                 where = ("securityContext", "allowPrivilegeEscalation")
-                yield container.problem("may gain privileges", *where)
+                yield container.problem("may gain privileges", *where, to=False)
             if context.get("privileged") is True:
-                yield container.problem("is privileged", "securityContext", "privileged")
+                yield container.problem(
+                    "is privileged", "securityContext", "privileged", to=REMOVED
+                )
             if "ALL" not in items(context, "capabilities", "drop"):
                 where = ("securityContext", "capabilities")
                 yield container.problem("keeps capabilities", *where)
             if set(items(context, "capabilities", "add")) - {"NET_BIND_SERVICE"}:
                 yield container.problem(
-                    "adds capabilities", "securityContext", "capabilities", "add"
+                    "adds capabilities", "securityContext", "capabilities", "add", to=REMOVED
                 )
 
 
@@ -113,7 +118,7 @@ def seccomp(environment: Environment) -> Iterator[Problem]:
             profile = dig(_setting(pod, container, "seccompProfile"), "type")
             if profile not in ("RuntimeDefault", "Localhost"):
                 where = ("securityContext", "seccompProfile", "type")
-                yield container.problem("has no seccomp profile", *where)
+                yield container.problem("has no seccomp profile", *where, to="RuntimeDefault")
 
 
 @rule(
@@ -128,7 +133,7 @@ def read_only_root(environment: Environment) -> Iterator[Problem]:
         for container in pod.containers:
             key = "readOnlyRootFilesystem"
             if container.dig("securityContext", key) is not True:
-                yield container.problem("has a writable root", "securityContext", key)
+                yield container.problem("has a writable root", "securityContext", key, to=True)
 
 
 @rule(
@@ -154,14 +159,16 @@ def host(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
         for key in ("hostNetwork", "hostPID", "hostIPC"):
             if pod.spec.get(key):
-                yield pod.problem(f"uses the node's {key.removeprefix('host')}", key)
+                yield pod.problem(f"uses the node's {key.removeprefix('host')}", key, to=REMOVED)
         for index, volume in enumerate(items(pod.spec, "volumes")):
             for kind in sorted(set(mapping(volume)) - {"name"} - _VOLUMES):
                 yield pod.problem(f"volume of type {kind}", "volumes", index, kind)
         for container in pod.containers:
             for index, port in enumerate(items(container.value, "ports")):
                 if dig(port, "hostPort"):
-                    yield container.problem("opens a port of the node", "ports", index, "hostPort")
+                    yield container.problem(
+                        "opens a port of the node", "ports", index, "hostPort", to=REMOVED
+                    )
 
 
 @rule(
@@ -174,4 +181,4 @@ def host(environment: Environment) -> Iterator[Problem]:
 def token(environment: Environment) -> Iterator[Problem]:
     for pod in unprivileged_pods(environment):
         if pod.spec.get("automountServiceAccountToken") is not False:
-            yield pod.problem("mounts an API token", "automountServiceAccountToken")
+            yield pod.problem("mounts an API token", "automountServiceAccountToken", to=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.chart.generate import generate
 from harness.core.errors import InputError, Location
+from harness.core.fix import APPEND, REMOVED, run, set_at
 from harness.core.problem import Problem
 from harness.core.values import items, mapping, text
 from harness.image_sets import DEFAULT, ImageSet
@@ -48,7 +49,7 @@ def pointer(project: Project) -> Iterator[Problem]:
             if set(reference) != {"commit"} or not _COMMIT.fullmatch(text(reference, "commit")):
                 yield problem(source, "does not pin one commit alone", "spec", "ref")
         elif source and reference != {"branch": "main"}:
-            yield problem(source, "does not follow main", "spec", "ref")
+            yield problem(source, "does not follow main", "spec", "ref", to={"branch": "main"})
 
 
 @rule(
@@ -59,12 +60,14 @@ def pointer(project: Project) -> Iterator[Problem]:
 def from_release(environment: Environment) -> Iterator[Problem]:
     for item in Graph(environment).kustomizations.values():
         if text(item.value, "spec", "sourceRef", "name") != NAME:
-            yield problem(item, "does not come from the release", "spec", "sourceRef", "name")
+            yield problem(
+                item, "does not come from the release", "spec", "sourceRef", "name", to=NAME
+            )
     for item in environment.of("HelmRelease"):
         where = ("spec", "chart", "spec", "sourceRef")
         reference = mapping(item.value, *where)
         if reference.get("kind") == "GitRepository" and reference.get("name") != NAME:
-            yield problem(item, "does not come from the release", *where, "name")
+            yield problem(item, "does not come from the release", *where, "name", to=NAME)
 
 
 @rule(
@@ -118,7 +121,7 @@ def one_url(environment: Environment) -> Iterator[Problem]:
         (provider, ("spec", "address")),
     ):
         if item and source and text(item.value, *path) != url:
-            yield problem(item, f"{item.dig(*path)} is not {url} of release.yaml", *path)
+            yield problem(item, f"{item.dig(*path)} is not {url} of release.yaml", *path, to=url)
 
 
 @rule(
@@ -197,7 +200,8 @@ def chart_version(project: Project) -> Iterator[Problem]:
     for path, expected in generated.items():
         name = str(path.relative_to(project.repository.root))
         if line := changed_line(project.text(name), expected):
-            yield Problem("is not what `harness generate` writes", Location(Path(name), line))
+            message = "is not what `harness generate` writes"
+            yield Problem(message, Location(Path(name), line), fix=run("harness", "generate"))
 
 
 @rule(
@@ -216,6 +220,8 @@ def entry_points(project: Project) -> Iterator[Problem]:
             for index, resource in enumerate(resources):
                 if resource not in expected:
                     where = document.at(("resources", index))
-                    yield Problem(f"lists {resource}", where)
+                    yield Problem(f"lists {resource}", where, fix=set_at(where, REMOVED))
             for missing in sorted(expected - set(resources)):
-                yield Problem(f"does not list {missing}", document.at(("resources",)))
+                at = document.at(("resources",))
+                fix = set_at(document.at(("resources", APPEND)), missing)
+                yield Problem(f"does not list {missing}", at, fix=fix)

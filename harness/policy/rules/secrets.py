@@ -62,7 +62,9 @@ def decryption(environment: Environment) -> Iterator[Problem]:
         elif text(item.annotations, f"{KUSTOMIZE}/decrypt").lower() == "disabled":
             yield problem(item, "asks not to be decrypted", "metadata", "annotations")
         elif applier and text(applier.value, "spec", "decryption", "provider") != "sops":
-            yield problem(applier, f"does not decrypt {item}", "spec", "decryption")
+            yield problem(
+                applier, f"does not decrypt {item}", "spec", "decryption", to={"provider": "sops"}
+            )
         elif not applier and (root := _instance_without_decryption(environment)):
             yield problem(root, f"does not decrypt {item}", "spec", "kustomize", "patches")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy.graph import SOURCES
@@ -73,7 +74,7 @@ def by_digest(source: Object) -> Iterator[Problem]:
 def tls(source: Object) -> Iterator[Problem]:
     url = text(source.value, "spec", "url")
     if source.dig("spec", "insecure") is True:
-        yield problem(source, "accepts plain HTTP", "spec", "insecure")
+        yield problem(source, "accepts plain HTTP", "spec", "insecure", to=REMOVED)
     if url.startswith(("http://", "git://")) and not _loopback(url):
         yield problem(source, f"reads {url} in the clear", "spec", "url")
 
@@ -88,7 +89,7 @@ def tls(source: Object) -> Iterator[Problem]:
 def whole(environment: Environment) -> Iterator[Problem]:
     for source in environment.of("GitRepository"):
         for key in sorted(_OTHER_TREE & set(mapping(source.value, "spec"))):
-            yield problem(source, f"{key} makes the artifact another tree", "spec", key)
+            yield problem(source, f"{key} makes the artifact another tree", "spec", key, to=REMOVED)
     root = f"clusters/{environment.name}"
     for instance in environment.of("FluxInstance"):
         for index, each in enumerate(items(instance.value, "spec", "kustomize", "patches")):

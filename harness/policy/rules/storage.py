@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy import eks
@@ -28,7 +29,7 @@ def efs_access_point(volume: Object) -> Iterator[Problem]:
         message = f"{volume.dig(*where, 'volumeHandle')} names no access point"
         yield problem(volume, message, *where, "volumeHandle")
     if volume.dig(*where, "volumeAttributes", "path") is not None:
-        yield problem(volume, "mounts a path", *where, "volumeAttributes", "path")
+        yield problem(volume, "mounts a path", *where, "volumeAttributes", "path", to=REMOVED)
 
 
 @rule(
@@ -58,7 +59,7 @@ def retain(item: Object) -> Iterator[Problem]:
     volume = item.kind == "PersistentVolume"
     path = ("spec", "persistentVolumeReclaimPolicy") if volume else ("reclaimPolicy",)
     if item.dig(*path) != "Retain":
-        yield problem(item, f"is {item.dig(*path) or 'Delete'}d with its claim", *path)
+        yield problem(item, f"is {item.dig(*path) or 'Delete'}d with its claim", *path, to="Retain")
 
 
 @rule(

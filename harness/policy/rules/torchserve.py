@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import Location
+from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.finding import Severity
@@ -106,7 +107,7 @@ def variables_are_read(environment: Environment) -> Iterator[Problem]:
             if name.startswith("TS_") and server.setting("enable_envvars_config") != "true":
                 key = name.removeprefix("TS_").lower()
                 message = f"TorchServe does not read {name}; serving.yaml sets {key}"
-                yield server.container.problem(message, "env", index, "name")
+                yield server.container.problem(message, "env", index, to=REMOVED)
 
 
 @rule(

@@ -40,7 +40,7 @@ def run() -> list[Figure]:
     repository = find()
     folders = variation.folders("invalid")
     before = _objects(repository)
-    found = Counter[str]()
+    seen_by = Counter[str]()
     changed: list[str] = []
     with tempfile.TemporaryDirectory(dir=repository.build) as scratch:
         for folder in folders:
@@ -51,19 +51,21 @@ def run() -> list[Figure]:
                 continue
             changed.append(folder.name)
             for name, each in (("after", different), ("before", before)):
-                kept = [each[key] for key in different if key in each]
-                text = yaml.safe_dump_all(kept, sort_keys=False)
+                states = [each[key] for key in different if key in each]
+                text = yaml.safe_dump_all(states, sort_keys=False)
                 path = Path(scratch, "documents", name, f"{folder.name}.yaml")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
         for linter, ask in _linters(repository).items():
-            said = {state: ask(Path(scratch, "documents", state)) for state in ("before", "after")}
-            found[linter] = sum(
-                bool(said["after"].get(each, set()) - said["before"].get(each, set()))
+            answers = {
+                state: ask(Path(scratch, "documents", state)) for state in ("before", "after")
+            }
+            seen_by[linter] = sum(
+                bool(answers["after"].get(each, set()) - answers["before"].get(each, set()))
                 for each in changed
             )
     figures = [Figure("invalid changes that change a rendered object", len(changed), "of them")]
-    for linter, count in found.items():
+    for linter, count in seen_by.items():
         figures.append(Figure(f"seen by {linter}", count, f"of {len(changed)}"))
     return figures
 
@@ -127,9 +129,9 @@ def _lint(program: Path, folder: Path) -> Said:
     )
 
 
-def _by_file(said: Iterator[tuple[str, str]]) -> Said:
+def _by_file(answers: Iterator[tuple[str, str]]) -> Said:
     by_file: dict[str, set[str]] = {}
-    for file, words in said:
+    for file, words in answers:
         by_file.setdefault(Path(file).stem, set()).add(words)
     return by_file
 

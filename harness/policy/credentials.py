@@ -46,8 +46,8 @@ def find(repository: Repository) -> list[Problem] | None:
     if program is None or files is None:
         return None
     # What is laid out for a moment keeps its own: it has a fifth of the files.
-    kept = "credentials" if (repository.root / ".git").exists() else "credentials-laid-out"
-    ledger = Ledger(repository, kept)
+    name = "credentials" if (repository.root / ".git").exists() else "credentials-laid-out"
+    ledger = Ledger(repository, name)
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     pin = f"{tools.fingerprint(repository, _PROGRAM)} {code}"
     keys = {path: f"{pin} {path} {state}" for path, state in files.items()}

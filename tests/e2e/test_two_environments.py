@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.archives import model_store
 from harness.core import files
 from harness.core.repository import Repository
 from harness.core.values import dig, text
@@ -16,11 +17,12 @@ from tests.e2e import render_vs_applied, user_clone
 from tests.e2e.scenario import NAME
 from tests.e2e.timeline import Timeline
 from tests.e2e.two_clusters import TwoClusters, running
+from tests.e2e.user_clone import MODEL, SECOND_GROUP, SECOND_MODEL
 from tests.support import aws_fixtures
 from tests.support.aws_server import Shim
 
 # Two clusters start, and a model goes all the way twice: the longest that there is.
-pytestmark = pytest.mark.timeout(720)
+pytestmark = pytest.mark.timeout(900)
 front, shim = aws_fixtures.front, aws_fixtures.shim
 
 
@@ -35,9 +37,9 @@ def _queue(cluster: LocalCluster) -> str:
     return next(line for line in lines if line.startswith("job_queue_size="))
 
 
-def _settings(cluster: LocalCluster) -> dict[str, str]:
-    """The settings that a cluster's servers start with."""
-    return pod_settings.of(cluster.api.get(kinds.DEPLOYMENT, NAME, NAME) or {})
+def _settings(cluster: LocalCluster, group: str = NAME) -> dict[str, str]:
+    """The settings that the servers of a group start with."""
+    return pod_settings.of(cluster.api.get(kinds.DEPLOYMENT, group, NAME) or {})
 
 
 def _pods(cluster: LocalCluster) -> set[str]:
@@ -104,8 +106,11 @@ def test_documentation_changes_nothing_that_runs(two_clusters: TwoClusters, tmp_
     assert [_pods(cluster) for cluster in (two_clusters.staging, two_clusters.production)] == pods
 
 
-def _models(cluster: LocalCluster) -> str:
-    return _settings(cluster)["model-files.json"]
+def _models(cluster: LocalCluster) -> dict[str, str]:
+    """The archives of each group, whose HelmRelease is Ready."""
+    releases = model_store.releases(cluster.api)
+    assert all(map(reconciliation.ready, releases.values()))
+    return {group: _settings(cluster, group)["model-files.json"] for group in releases}
 
 
 def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
@@ -120,6 +125,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         clone.git.run("pull", "--quiet", "--ff-only")
         clone.harness("release", "copy", "--commit", first)
     served = _models(two_clusters.production)
+    assert served.keys() == {NAME, SECOND_GROUP}
 
     with timeline.step("a new version: built, locked, pushed, merged"):
         clone.model("6.2.4")
@@ -127,7 +133,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         good = clone.git.run("rev-parse", "HEAD")
     with timeline.step("staging syncs"):
         two_clusters.sync(good)
-    assert "silero_vad-6.2.4-" in _models(two_clusters.staging)
+    assert "silero_vad-6.2.4-" in _models(two_clusters.staging)[NAME]
     assert _models(two_clusters.production) == served
     with timeline.step("load test and smoke test, signed and kept"):
         clone.prove()
@@ -135,6 +141,8 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     report = json.loads((clone.root / "build/loadtest/staging/report.json").read_text())
     assert report["embedded"], "it says what it is"
     assert report["release"]["commit"] == good
+    groups = {part["model"]: part["group"] for part in report["mix"]}
+    assert groups == {MODEL: NAME, SECOND_MODEL: SECOND_GROUP}
     with timeline.step("refused: production lacks the archive"):
         output = clone.promote(code=1)
         assert "production-models lacks silero_vad-6.2.4-" in output
@@ -148,6 +156,9 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     changed = clone.git.run("diff", "--name-only", "main...promote/production").splitlines()
     path = f"clusters/production/evidence/{good}.json"
     assert changed == [path, f"{path}.sig", "clusters/production/release.yaml"]
+    message = clone.git.run("log", "-1", "--format=%B", "promote/production")
+    assert f"{SECOND_MODEL} ({SECOND_GROUP}) " in message
+    assert f"requests to groups {SECOND_GROUP} and {NAME}, signed by ada@example.com" in message
     with timeline.step("production syncs the same commit"):
         two_clusters.sync(clone.merge("promote/production"))
     assert _models(two_clusters.production) == _models(two_clusters.staging)

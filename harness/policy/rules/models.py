@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from harness.core.errors import HarnessError, InputError
-from harness.core.problem import Location, Problem, Row
+from harness.core.errors import HarnessError
+from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
 from harness.core.values import dig, mapping, text
 from harness.image_sets import load, of_model
@@ -39,7 +39,7 @@ def known_settings(project: Project) -> Iterator[Problem]:
     why="the archive that clusters serve is the one that was built: a handler or a file that has "
     "changed since is not in it, and no test here has seen the old one with the new",
     fix="`make lock` builds the archive again and writes the lock and the snapshots, `make "
-    "models-push` brings it to the store; a file that is missing: correct its path in model.yaml",
+    "models-push` brings it to the store",
 )
 def locked(project: Project) -> Iterator[Problem]:
     repository = project.repository
@@ -54,12 +54,10 @@ def locked(project: Project) -> Iterator[Problem]:
         locked_digest, at = written.get(name, ("", Location(Path("models/lock.yaml"), 1)))
 
         def read(path: Path = path) -> object:
-            return _digest(repository, path)
+            return _digest(path)
 
-        digest, row = cast("tuple[str, Row | None]", cache.get(f"{name} {state}", read))
-        if row:
-            yield Problem.from_row(row)
-        elif locked_digest and digest and digest != locked_digest:
+        digest = cast("str", cache.get(f"digest of {name} {state}", read))
+        if locked_digest and digest and digest != locked_digest:
             message = f"{name} was built from other files than models/{name} names now"
             yield Problem(message, at)
 
@@ -75,22 +73,14 @@ def _state(repository: Repository) -> str:
     return state.hexdigest()
 
 
-def _digest(repository: Repository, path: Path) -> tuple[str, Row | None]:
-    """A model's digest, or what is wrong with a file that it names."""
+def _digest(path: Path) -> str:
+    """A model's digest; empty where what it names is wrong, or is not on this machine."""
     from harness.models import catalog, provenance  # bring pydantic: a third of a second
 
     try:
-        model = catalog.load_model(path)
-    except InputError:
-        return "", None  # snapshot/up-to-date says so
-    try:
-        return provenance.digest(model, path.parent), None
-    except InputError as error:
-        at = error.at or Location(path)
-        relative = Location(at.path.relative_to(repository.root), at.line or 1)
-        return "", Problem(error.message, relative).row
+        return provenance.digest(catalog.load_model(path), path.parent)
     except HarnessError:
-        return "", None  # what it names is not on this machine: unknown
+        return ""  # models/files and snapshot/up-to-date say what is wrong
 
 
 @rule(

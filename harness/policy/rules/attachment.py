@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from harness.core.problem import Problem
-from harness.core.values import KeyPath, dig, items, mapping, text
+from harness.core.values import dig, items, mapping, text
+from harness.policy.attachments import Attachment, attachments
 from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import selects
 from harness.policy.population import NAME
@@ -16,34 +16,6 @@ from harness.render.rendered import Environment
 _SAME = {"sectionName": "name", "port": "port"}  # of a parent, and of its listener
 # What a listener of these protocols takes: no HTTP (Gateway API, ListenerSpec).
 _OTHER_PROTOCOLS = ("TCP", "TLS", "UDP")
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A route and a Gateway that it names; ``where`` leads to the name in the route."""
-
-    route: Object
-    gateway: Object
-    where: KeyPath
-
-    @property
-    def listeners(self) -> Iterator[tuple[int, object]]:
-        """The listeners that the route means: of a name, of a port, or all."""
-        section = text(self.route.value, *self.where, "sectionName")
-        port = self.route.dig(*self.where, "port")
-        for index, listener in enumerate(items(self.gateway.value, "spec", "listeners")):
-            if section in ("", text(listener, "name")) and port in (None, dig(listener, "port")):
-                yield index, listener
-
-
-def attachments(environment: Environment) -> Iterator[Attachment]:
-    """Every route with each Gateway of its parents that is there."""
-    for route in environment.of(*ROUTES):
-        for index, parent in enumerate(items(route.value, "spec", "parentRefs")):
-            namespace = text(parent, "namespace") or route.namespace
-            gateway = environment.find("Gateway", text(parent, "name"), namespace)
-            if gateway and text(parent, "kind") in ("", "Gateway"):
-                yield Attachment(route, gateway, ("spec", "parentRefs", index))
 
 
 @rule(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from harness.core.fix import REMOVED
 from harness.core.problem import Problem
 from harness.core.values import Key, KeyPath, dig, items, text
+from harness.policy.attachments import Attachment, attachments
 from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import pods_of_service
 from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
-from harness.policy.rules.attachment import Attachment, attachments
 from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from harness.core.problem import Problem
 from harness.core.values import KeyPath, Value, dig, items, mapping, text
+from harness.policy.attachments import attachments
 from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
 from harness.policy.population import NAME, Population, Resident
 from harness.policy.rule import problem, rule
-from harness.policy.rules.attachment import attachments
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 

@@ -119,7 +119,21 @@ class Population:
         if not selector or self.select(selector, namespaces):
             return False
         known = any(key.startswith(_ENVOY) for key in _keys(selector)) and self.proxies
-        return bool(known) or not any(map(self.origins.is_opaque, namespaces))
+        return (
+            bool(known)
+            or self._is_misspelt(selector, namespaces)
+            or not any(map(self.origins.is_opaque, namespaces))
+        )
+
+    def _is_misspelt(self, selector: object, namespaces: set[str]) -> bool:
+        """Whether a label is that of a known pod but for a slip of the pen."""
+        return any(
+            str(each.labels[key]) != content and misspelt(str(content), [str(each.labels[key])])
+            for each in self.residents
+            if each.namespace in namespaces
+            for key, content in mapping(selector, "matchLabels").items()
+            if key in each.labels
+        )
 
     def misspelt_namespace(self, selector: object) -> str:
         """The namespace that a selector means to name; empty if it may name another one."""

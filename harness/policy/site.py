@@ -1,5 +1,6 @@
 """What site.yaml has put into an environment, taken out again: what is left, environments share."""
 
+import re
 from collections.abc import Callable
 
 from harness.core.values import mapping
@@ -7,16 +8,15 @@ from harness.render.rendered import Environment
 
 
 def without(environment: Environment) -> Callable[[str], str]:
-    """A function that writes ``${NAME}`` forevery value of an environment's site.yaml.
+    """A function that writes ``${NAME}`` for every value of an environment's site.yaml.
 
-    The longest first: a registry may end in the environment's name.
+    The longest first: a registry may end in the environment's name. A value counts where it stands
+    as a word of its own: one that is short is a part of many.
     """
     site = environment.find("ConfigMap", "site", "flux-system")
-    values = {str(value): name for name, value in mapping(site and site.value, "data").items()}
-
-    def with_variables(text: str) -> str:
-        for value in sorted(values, key=len, reverse=True):
-            text = text.replace(value, f"${{{values[value]}}}")
-        return text
-
-    return with_variables
+    data = mapping(site and site.value, "data").items()
+    names = {str(value): name for name, value in data if str(value)}
+    longest_first = sorted(names, key=len, reverse=True)
+    words = "|".join(map(re.escape, longest_first)) or "(?!)"
+    pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])")
+    return lambda text: pattern.sub(lambda found: f"${{{names[found[0]]}}}", text)

@@ -3,12 +3,13 @@
 Which environment proves another is read from promotion.yaml: the names are those of a usual pair.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 
 from harness.core.errors import Location
 from harness.core.problem import Problem
-from harness.core.values import mapping, text
+from harness.core.values import Key, KeyPath, mapping, text
 from harness.core.words import amount
 from harness.policy.pods import PROBES, WORKLOADS, Container, pod
 from harness.policy.project import Project, twins
@@ -112,7 +113,24 @@ def guards(project: Project) -> Iterator[Problem]:
             proven, spec = mapping(proving.value, "spec"), mapping(taking.value, "spec")
             for key in sorted(set(proven) | set(spec)):
                 if ours(str(proven.get(key))) != theirs(str(spec.get(key))):
-                    yield problem(taking, f"{key} differs from {source.name}'s", "spec", key)
+                    rest = _difference(proven.get(key), spec.get(key), ours, theirs)
+                    message = f"{key} differs from {source.name}'s"
+                    yield problem(taking, message, "spec", key, *rest)
+
+
+def _difference(
+    proven: object, taken: object, ours: Callable[[str], str], theirs: Callable[[str], str]
+) -> KeyPath:
+    """The path of the first part in which two values differ."""
+    pairs: Iterable[tuple[Key, object, object]] = ()
+    if isinstance(proven, Mapping) and isinstance(taken, Mapping):
+        pairs = ((str(key), proven.get(key), part) for key, part in taken.items())
+    elif isinstance(proven, list) and isinstance(taken, list):
+        pairs = ((at, *both) for at, both in enumerate(zip_longest(proven, taken)))
+    for key, one, other in pairs:
+        if other is not None and ours(str(one)) != theirs(str(other)):
+            return (key, *_difference(one, other, ours, theirs))
+    return ()
 
 
 @rule(

@@ -111,8 +111,12 @@ def closed_to_strangers(environment: Environment) -> Iterator[Problem]:
         ingress = items(policy.value, "spec", "ingress") if policy.namespace in served else []
         for index, allowed in enumerate(ingress):
             peers = items(allowed, "from")
-            if not peers or any(_anyone(mapping(peer)) for peer in peers):
+            if not peers:
                 yield problem(policy, "lets anyone in", "spec", "ingress", index, to=REMOVED)
+            for at, peer in enumerate(peers):
+                if _anyone(mapping(peer)):
+                    where = ("spec", "ingress", index, "from", at)
+                    yield problem(policy, "lets anyone in", *where)
 
 
 def _anyone(peer: Value) -> bool:

@@ -16,6 +16,7 @@ from harness.render.rendered import Environment
 
 _GRPC = ("grpc", "kubernetes.io/h2c")  # appProtocol of a port that speaks gRPC
 _SHIFTED = 10000  # Envoy Gateway adds it to a listener's port below 1024
+_PROXY_POD = ("spec", "provider", "kubernetes", "envoyDeployment", "pod")
 _XDS = 18000  # where Envoy Gateway's proxies ask it for configuration
 
 
@@ -43,6 +44,16 @@ def _selectors(environment: Environment) -> Iterator[_Selector]:
             chosen = monitor.dig("spec", "selector")
             names = {str(each) for each in listed} or {monitor.namespace}
             yield _Selector(monitor, ("spec", "selector"), chosen, names)
+    yield from _neighbors(environment)
+
+
+def _neighbors(environment: Environment) -> Iterator[_Selector]:
+    """Selectors by which pods choose the pods that they run near, or far from."""
+    for proxy in environment.of("EnvoyProxy"):
+        spread = (*_PROXY_POD, "topologySpreadConstraints")
+        for index, constraint in enumerate(items(proxy.value, *spread)):
+            of_proxies = (*spread, index, "labelSelector")
+            yield _Selector(proxy, of_proxies, dig(constraint, "labelSelector"), {proxy.namespace})
     for subject in pods(environment):
         where = ("affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
         for index, term in enumerate(items(subject.spec, *where)):

@@ -13,7 +13,7 @@ from tests.support.aws_server import Reply, Request, Shim
 
 Install = Callable[..., Installation]
 CREATE = "create cluster -f clusters/staging/eksctl.yaml --install-nvidia-plugin=false"
-PARTS = 1 + 7 + 2 + 3 + 2  # cluster, addons, node groups, identities, access entries
+PARTS = 1 + 8 + 2 + 3 + 2  # cluster, addons, node groups, identities, access entries
 
 
 def quiet(_: str) -> None:
@@ -64,7 +64,7 @@ def test_a_cluster_that_is_whole_is_left_alone(
     assert mutating(empty.calls) == []
 
 
-@pytest.mark.parametrize("after", [1, 4, 8, 9, 11, 13])
+@pytest.mark.parametrize("after", [1, 4, 9, 10, 12, 14])
 def test_what_a_killed_eksctl_left_is_completed_with_what_is_missing(
     installation: Installation, install: Install, on_path: Programs, after: int
 ) -> None:
@@ -88,7 +88,7 @@ def test_what_a_killed_eksctl_left_is_completed_with_what_is_missing(
 def test_only_what_is_missing_is_described_to_eksctl(
     installation: Installation, on_path: Programs
 ) -> None:
-    on_path.say("eksctl.dies", str(1 + 7 + 1))  # the second node group is missing
+    on_path.say("eksctl.dies", str(1 + 8 + 1))  # the second node group is missing
     with pytest.raises(HarnessError):
         eks.build(installation, quiet)
     eks.build(installation, quiet)

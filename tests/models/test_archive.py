@@ -105,9 +105,9 @@ def test_a_flipped_byte_in_a_file_is_found(tmp_path):
         [],
         {},
         {"model": []},
-        {"model": {"modelName": 1}},
+        {"model": {"modelName": []}},
     ],
-    ids=["null", "list", "empty", "no model", "number"],
+    ids=["null", "list", "empty", "no model", "list for a name"],
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path, about):
     with pytest.raises(InputError, match="is missing or not a manifest"):

@@ -153,7 +153,7 @@ def test_the_image_s_base_is_counted_among_what_is_unset(miniature: Miniature) -
 
 
 def test_stale_exceptions_are_errors(miniature: Miniature) -> None:
-    entry = "- {rule: a/b, object: x, reason: nothing needs it, expires: %s}"
+    entry = "- {rule: helm/drift, object: x, reason: nothing needs it, expires: %s}"
     dates = "\n  ".join(entry % day for day in ("2027-06-30", "2026-01-01"))
     miniature.write("exceptions.yaml", f"exceptions:\n  {dates}\n")
     findings = _rules(miniature, today=datetime.date(2027, 1, 1))

@@ -1,5 +1,6 @@
 """What a remote chart makes: its HelmRelease answers for it, and may be excused."""
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from tests.support.miniature import Miniature
 from tests.support.published_chart import RELEASE
 
 OWNER = "HelmRelease/flux-system/web"
-ENTRY = "  - {rule: %s, object: %s, reason: known and meant, expires: 2999-01-01}\n"
+SOON = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=90)
+ENTRY = f"  - {{rule: %s, object: %s, reason: known and meant, expires: {SOON}}}\n"
 NOT_RENDERED = ENTRY % ("render/not-rendered", OWNER)
 INVALID = ENTRY % ("schema/invalid", OWNER)
 

@@ -22,9 +22,8 @@ def _version_skews(miniature: Miniature) -> list[str]:
     renderer = Renderer(miniature.repository)
     commit = version_skew.previous(miniature.repository)
     assert commit is not None
-    return [
-        each.message for each in version_skew.cross(renderer, renderer.candidate("demo"), commit)
-    ]
+    new, old = renderer.candidate("demo"), renderer.at("demo", commit)
+    return [each.message for each in version_skew.cross(renderer, new, old)]
 
 
 def test_live_is_the_folder_with_the_tree_that_it_pins(committed: Miniature) -> None:

@@ -19,6 +19,8 @@ from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 
 _VALUES = ("spec", "values")
+# Of another form `sources/exact-version` says that it is none.
+_EXACT = re.compile(r"v?\d+\.\d+\.\d+(?![\w.]).*")
 
 
 @rule(
@@ -49,7 +51,7 @@ def values_recorded(project: Project) -> Iterator[Problem]:
         if not record:
             message = f"nothing in {FOLDER} says which values its chart takes"
             yield problem(release, message, "spec", where)
-        elif version and not record.is_of(version):
+        elif _EXACT.fullmatch(version) and not record.is_of(version):
             message = f"the recorded keys of {record.chart} are of {record.version}, not {version}"
             yield problem(release, message, "spec", where)
 

@@ -22,7 +22,7 @@ from harness.core.fix import run
 from harness.core.problem import Problem
 from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.core.yamlfile import ManifestLoader
-from harness.render.objects import Object
+from harness.render.objects import Object, stem
 from harness.render.tree import Tree
 
 KUBERNETES = "1.36.0"
@@ -182,7 +182,10 @@ def merged_values(release: Object, find_config_map: Callable[[str], Object | Non
             message = f"{text(source, 'name')} has no {key}; {similar[0]} is meant?"
             raise InputError(message, at=release.at("spec", "valuesFrom", index, "valuesKey"))
         elif dig(source, "optional") is not True:
-            raise InputError(f"{text(source, 'kind')}/{text(source, 'name')} has no {key}", at=at)
+            # Of a ConfigMap that kustomize generates, what generates it lacks the file.
+            lacking = config_map.at("data") if config_map else at
+            name = f"{text(source, 'kind')}/{stem(text(source, 'name'))}"
+            raise InputError(f"{name} has no {key}, which the HelmRelease reads", at=lacking)
     return merge(merged, mapping(release.value, "spec", "values"))
 
 

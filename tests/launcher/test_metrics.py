@@ -60,7 +60,9 @@ def test_times_and_responses_are_told_of_rest_and_grpc(site: Site, start: Start)
 
     before = total("latency_seconds_sum"), total("queue_seconds_sum")
     site.hold("hold-answers")
-    answers = launcher.predict_together(8)
+    answers = launcher.predict_together(1)
+    eventually(lambda: launcher.gauge("launcher_batches_in_flight") == 1)
+    answers += launcher.predict_together(8)  # one of them waits, and there is no room for more
     eventually(lambda: launcher.gauge("launcher_queue_depth") == 1)
     since = time.monotonic()
     refused = 'model_name="gated",model_version="",protocol="http",code="503"'

@@ -67,8 +67,12 @@ def _compare(repository: Repository, env: str) -> list[Row]:
         return [_within(root, each).row for each in problems]
     rows = []
     for path, expected in stale.items():
-        line = changed_line(yamlfile.read_text(path) if path.is_file() else "", expected) or 1
-        problem = Problem("is not what `make snapshot` writes", Location(path, line))
+        written = yamlfile.read_text(path) if path.is_file() else ""
+        line = changed_line(written, expected) or 1
+        message = "is not what `make snapshot` writes"
+        if written.splitlines() == expected.splitlines():
+            message = "has other line ends than `make snapshot` writes: LF, not CRLF"
+        problem = Problem(message, Location(path, line))
         rows.append(_within(root, problem).row)
     return rows
 

@@ -11,6 +11,7 @@ checkout builds nothing. A changed go.mod or go.sum builds again.
 import contextlib
 import fcntl
 import hashlib
+import os
 import platform
 import re
 import shutil
@@ -230,9 +231,12 @@ def go(repository: Repository) -> tuple[Path, dict[str, str]]:
 
 
 def trim(repository: Repository) -> None:
-    """Remove Go's caches, unless something is being built: they are ten times the programs."""
+    """Remove Go's caches, unless something is being built: they are ten times the programs.
+
+    ``TOOLS_CACHE=keep`` leaves them for the next build, which may compile the same packages.
+    """
     cache = repository.build / "tools" / "cache"
-    if not cache.exists():
+    if not cache.exists() or os.environ.get("TOOLS_CACHE") == "keep":
         return
     with (
         (repository.build / "tools" / "lock").open("w") as file,

@@ -19,4 +19,4 @@ def without(environment: Environment) -> Callable[[str], str]:
     longest_first = sorted(names, key=len, reverse=True)
     words = "|".join(map(re.escape, longest_first)) or "(?!)"
     pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])")
-    return lambda text: pattern.sub(lambda found: f"${{{names[found[0]]}}}", text)
+    return lambda text: pattern.sub(lambda match: f"${{{names[match[0]]}}}", text)

@@ -1,6 +1,6 @@
-"""A real registry on loopback, with a small image that is really signed."""
+"""A real registry on loopback, with two small images that are really signed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,14 @@ class Registry:
 
     Attributes:
         address: host and port.
-        digest: of the image ``staging/torchserve``.
+        digest: of an image ``staging/torchserve``.
+        other_digest: of another one.
         public_key: of whoever signed it.
     """
 
     address: str
     digest: str
+    other_digest: str
     public_key: Path
 
 
@@ -35,25 +37,26 @@ def running(repository: Repository, folder: Path) -> Iterator[Registry]:
     argv = [crane, "registry", "serve", "--address", "127.0.0.1:0"]
     with serving(argv, r"serving on port (\d+)") as port:
         address = f"127.0.0.1:{port}"
-        digest = _push(crane, f"{address}/staging/torchserve", folder)
-        _sign(cosign, f"{address}/staging/torchserve@{digest}", folder)
-        yield Registry(address, digest, folder / "cosign.pub")
+        name = f"{address}/staging/torchserve"
+        digests = [_push(crane, f"{name}:{tag}", folder) for tag in ("1", "2")]
+        _sign(cosign, [f"{name}@{digest}" for digest in digests], folder)
+        yield Registry(address, *digests, folder / "cosign.pub")
 
 
 def _push(crane: Path, name: str, folder: Path) -> str:
-    """Push an image; return its digest."""
-    (folder / "layer").mkdir()
-    (folder / "layer" / "README").write_text("No container runs in kwok's pods.\n")
+    """Push an image that has its own name in it; return its digest."""
+    (folder / "layer").mkdir(exist_ok=True)
+    (folder / "layer" / "README").write_text(f"{name}: no container runs in kwok's pods.\n")
     layer = folder / "layer.tar"
     command.run(["tar", "cf", layer, "-C", folder / "layer", "."], timeout=_SECONDS)
-    argv = [crane, "append", "--new_layer", layer, "--new_tag", f"{name}:1"]
+    argv = [crane, "append", "--new_layer", layer, "--new_tag", name]
     command.run(argv, timeout=_SECONDS)
-    return command.run([crane, "digest", f"{name}:1"], timeout=_SECONDS).stdout.strip()
+    return command.run([crane, "digest", name], timeout=_SECONDS).stdout.strip()
 
 
-def _sign(cosign: Path, reference: str, folder: Path) -> None:
+def _sign(cosign: Path, references: Sequence[str], folder: Path) -> None:
     quiet = {"COSIGN_PASSWORD": ""}
     command.run([cosign, "generate-key-pair"], cwd=folder, timeout=_SECONDS, env=quiet)
     words = ["--key", folder / "cosign.key", "--yes", "--tlog-upload=false"]
     words += ["--use-signing-config=false", "--allow-http-registry"]
-    command.run([cosign, "sign", *words, reference], timeout=_SECONDS, env=quiet)
+    command.run([cosign, "sign", *words, *references], timeout=_SECONDS, env=quiet)

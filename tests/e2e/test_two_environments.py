@@ -9,7 +9,7 @@ import pytest
 from harness.archives import model_store
 from harness.core import files
 from harness.core.repository import Repository
-from harness.core.values import dig, text
+from harness.core.values import dig, items, text
 from harness.kubernetes import drift, kinds, pod_settings, reconciliation, status
 from harness.local_cluster.local import LocalCluster
 from harness.render import digest
@@ -17,7 +17,7 @@ from tests.e2e import render_vs_applied, user_clone
 from tests.e2e.scenario import NAME
 from tests.e2e.timeline import Timeline
 from tests.e2e.two_clusters import TwoClusters, running
-from tests.e2e.user_clone import MODEL, SECOND_GROUP, SECOND_MODEL
+from tests.e2e.user_clone import MODEL, SECOND_GROUP, SECOND_MODEL, SECOND_SET
 from tests.support import aws_fixtures
 from tests.support.aws_server import Shim
 
@@ -113,6 +113,18 @@ def _models(cluster: LocalCluster) -> dict[str, str]:
     return {group: _settings(cluster, group)["model-files.json"] for group in releases}
 
 
+def _images(cluster: LocalCluster) -> dict[str, str]:
+    """The digest of each group's image."""
+    return {group: _image(cluster, group) for group in model_store.releases(cluster.api)}
+
+
+def _image(cluster: LocalCluster, group: str) -> str:
+    deployment = cluster.api.get(kinds.DEPLOYMENT, group, NAME) or {}
+    containers = items(deployment, "spec", "template", "spec", "containers")
+    [image] = [text(each, "image") for each in containers if text(each, "name") == NAME]
+    return image.rpartition("@")[2]
+
+
 def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     two_clusters: TwoClusters, shim: Shim, tmp_path: Path, timeline: Timeline
 ) -> None:
@@ -125,16 +137,22 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         clone.git.run("pull", "--quiet", "--ff-only")
         clone.harness("release", "copy", "--commit", first)
     served = _models(two_clusters.production)
-    assert served.keys() == {NAME, SECOND_GROUP}
+    one, other = two_clusters.registry.digest, two_clusters.registry.other_digest
+    assert _images(two_clusters.production) == {NAME: one, SECOND_GROUP: one}
 
-    with timeline.step("a new version: built, locked, pushed, merged"):
+    with timeline.step("a new version, and an image of its own for the second group: merged"):
+        clone.image_set(other)
         clone.model("6.2.4")
-        clone.propose("A new model")
+        clone.propose("A new model, and an image set")
         good = clone.git.run("rev-parse", "HEAD")
     with timeline.step("staging syncs"):
         two_clusters.sync(good)
     assert "silero_vad-6.2.4-" in _models(two_clusters.staging)[NAME]
     assert _models(two_clusters.production) == served
+    assert _images(two_clusters.staging) == {NAME: one, SECOND_GROUP: other}
+    assert _images(two_clusters.production) == {NAME: one, SECOND_GROUP: one}
+    with timeline.step("environment of the image set, from uv's cache"):
+        clone.harness("sets", "setup", SECOND_SET)
     with timeline.step("load test and smoke test, signed and kept"):
         clone.prove()
     timeline.add(clone.root / "build/loadtest/staging/report.json")
@@ -143,11 +161,19 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     assert report["release"]["commit"] == good
     groups = {part["model"]: part["group"] for part in report["mix"]}
     assert groups == {MODEL: NAME, SECOND_MODEL: SECOND_GROUP}
-    with timeline.step("refused: production lacks the archive"):
+    settings = clone.root / f"build/serve/staging-{SECOND_GROUP}/config.properties"
+    assert f"/.venv-{SECOND_SET}/bin/python" in settings.read_text(), "its workers ran in it"
+    image = f"{two_clusters.registry.address}/production/torchserve"
+    with timeline.step("refused: production lacks the archive and the second image"):
         output = clone.promote(code=1)
         assert "production-models lacks silero_vad-6.2.4-" in output
-    with timeline.step("the archive is copied"):
-        clone.harness("release", "copy")
+        assert f"image {image}@{other} not found" in output
+        assert f"{image}@{other} is not signed by" in output
+        assert one not in output, "production has the first image, and its signature"
+    with timeline.step("the archive and the image are copied"):
+        copied = clone.harness("release", "copy")
+        assert f"already present {image}@{one}" in copied
+        assert f"copied          {image}@{other}" in copied
         again = clone.harness("release", "copy")
         assert "copied " not in again
     with timeline.step("promoted"):
@@ -162,6 +188,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
     with timeline.step("production syncs the same commit"):
         two_clusters.sync(clone.merge("promote/production"))
     assert _models(two_clusters.production) == _models(two_clusters.staging)
+    assert _images(two_clusters.production) == {NAME: one, SECOND_GROUP: other}
     assert _release(two_clusters.production) == good
 
     with timeline.step("a worse version, merged; staging syncs"):
@@ -194,6 +221,7 @@ def test_from_a_new_model_to_production_and_no_further_with_a_worse_one(
         )
         two_clusters.sync(clone.merge("rollback/production"))
     assert _models(two_clusters.production) == served
+    assert _images(two_clusters.production) == {NAME: one, SECOND_GROUP: one}
 
 
 def _release(cluster: LocalCluster) -> str:

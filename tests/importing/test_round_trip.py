@@ -106,7 +106,7 @@ def all_versions(snapshot: ModelSnapshot) -> list[tuple[str, str, dict[str, obje
 
 
 @given(AT_LEAST_ONE_MODEL, SERVERS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_models_workers_and_limits_are_the_same_again(
     models: ModelSnapshot, server: dict[str, object]
 ) -> None:

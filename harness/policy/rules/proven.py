@@ -1,7 +1,7 @@
 """What production runs with, the environment before it has run with: the table says what counts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.core.problem import Location, Problem
@@ -72,17 +72,22 @@ _FIX = (
 )
 def proven_settings(project: Project) -> Iterator[Problem]:
     for source, target in project.promotions:
+        ours, theirs = without(source), without(target)
         for kind, paths in _FIELDS.items():
             for proving, taking in twins(source, target, kind):
+                sides = _Side(source, proving, ours), _Side(target, taking, theirs)
                 for path in paths:
-                    yield from _differing(_Side(source, proving), _Side(target, taking), path)
+                    yield from _differing(*sides, path)
         yield from _servers(project, source, target)
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
+    """An object of an environment; ``plain`` takes out of a text what is the site's own."""
+
     environment: Environment
     subject: Object
+    plain: Callable[[str], str]
 
     def value(self, path: KeyPath) -> object:
         return self.subject.dig(*path)
@@ -94,7 +99,7 @@ class _Side:
 def _differing(source: _Side, target: _Side, path: KeyPath) -> Iterator[Problem]:
     """One problem where the two differ, at the one that has less: most often it was forgotten."""
     ours, theirs = source.value(path), target.value(path)
-    if _plain(source.environment, ours) == _plain(target.environment, theirs):
+    if source.plain(str(ours)) == target.plain(str(theirs)):
         return
     name = path[-1]
     if isinstance(ours or theirs, list):
@@ -113,10 +118,6 @@ def _differing(source: _Side, target: _Side, path: KeyPath) -> Iterator[Problem]
     elif bool(ours) != bool(theirs) or (ours and theirs):
         message = f"{name} is {_words(theirs)}, in {source.environment.name} {_words(ours)}"
         yield target.problem(message, path)
-
-
-def _plain(environment: Environment, field: object) -> str:
-    return without(environment)(str(field))
 
 
 def _words(field: object) -> str:

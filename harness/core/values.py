@@ -1,6 +1,6 @@
 """Plain YAML and JSON values: what lies at a path, as the type that is expected there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 Key = str | int
 KeyPath = tuple[Key, ...]
@@ -37,6 +37,18 @@ def text(value: object, *path: Key) -> str:
     """The text at ``path``; empty if there is none."""
     inner = dig(value, *path)
     return inner if isinstance(inner, str) else ""
+
+
+def leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+    """Every value below that is no mapping or list, with the path to it from ``path`` on."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+    else:
+        yield path, value
 
 
 def merge(base: Value, patch: Value) -> dict[str, object]:

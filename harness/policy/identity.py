@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.core.problem import Location
-from harness.core.values import Key, KeyPath, dig, items, text
+from harness.core.values import Key, KeyPath, dig, items, leaves, text
 from harness.core.yamlfile import Document
 from harness.policy.project import Project
 from harness.policy.site import without
@@ -82,9 +82,9 @@ def foreign_values(
     document: Document, env: str, names: Names
 ) -> Iterator[tuple[str, str, Location]]:
     """What names another environment: that one, the text, and its place."""
-    for path, block in _texts(document.value):
+    for path, block in leaves(document.value):
         keys = [key for key in path if isinstance(key, str)]
-        if keys and keys[-1] in _FREE:
+        if not isinstance(block, str) or (keys and keys[-1] in _FREE):
             continue
         for offset, line in enumerate(block.splitlines()):
             written = line.partition(" #")[0].strip()
@@ -93,17 +93,6 @@ def foreign_values(
                 if "\n" in block:  # its text begins on the line after its key
                     at = Location(at.path, (at.line or 1) + offset + 1)
                 yield other, written, at
-
-
-def _texts(node: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(node, dict):
-        for key, inner in node.items():
-            yield from _texts(inner, (*path, str(key)))
-    elif isinstance(node, list):
-        for index, inner in enumerate(node):
-            yield from _texts(inner, (*path, index))
-    elif isinstance(node, str):
-        yield path, node
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.core.values import KeyPath, Value, dig, items, text
+from harness.core.values import KeyPath, Value, dig, items, leaves, text
 from harness.core.words import amount
 from harness.render import rollout
 from harness.render.objects import Object, stem
@@ -175,21 +175,10 @@ def _stops(change: Change) -> Iterator[tuple[str, str]]:
 def _leaves(change: Change) -> Iterator[tuple[KeyPath, object, object]]:
     """Every plain value that is new, with the one before it."""
     if change.old is None:
-        yield from ((path, None, value) for path, value in _flat(change.object.value, ()))
+        yield from ((path, None, value) for path, value in leaves(change.object.value))
     for field in change.fields:
-        for path, value in _flat(field.new, field.path):
+        for path, value in leaves(field.new, field.path):
             yield path, dig(field.old, *path[len(field.path) :]), value
-
-
-def _flat(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _flat(inner, (*path, index))
-    else:
-        yield path, value
 
 
 def _fields(old: object, new: object, path: KeyPath) -> Iterator[Field]:

@@ -6,7 +6,6 @@ files that were read has the field, and has it with the rendered value.
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from harness.core import yamlfile
 from harness.core.errors import InputError, Location
 from harness.core.values import Key, KeyPath, Value, dig, items, mapping, text
 from harness.core.yamlfile import Document
-from harness.render import template
+from harness.render import patch_target, template
 from harness.render.objects import Object, stem
 from harness.render.template import Template
 from harness.render.tree import Tree
@@ -283,7 +282,7 @@ def _patches(parsed: Document, base: KeyPath, rendered: Value, path: KeyPath) ->
         for inner in yamlfile.parse_block(text(patch, "patch"), at):
             if _same(inner.value, rendered):
                 yield _spot(inner, rendered, path)
-            elif not _targets(mapping(patch, "target"), rendered):
+            elif not patch_target.fits(mapping(patch, "target"), rendered):
                 continue
             elif isinstance(inner.value, list):
                 yield from _operations(inner, rendered, path)
@@ -345,17 +344,6 @@ def _generated_spot(parsed: Document, index: int, path: KeyPath) -> _Spot:
             if path[1] in (key, Path(name).name):
                 return _Spot(len(path), True, Location(parsed.path.parent / name, 1))
     return _Spot(0, False, parsed.at(("configMapGenerator", index)))
-
-
-def _targets(target: Value, value: Value) -> bool:
-    metadata = mapping(value, "metadata")
-    identity = {
-        "group": text(value, "apiVersion").rpartition("/")[0],
-        "kind": text(value, "kind"),
-        "name": text(metadata, "name"),
-        "namespace": text(metadata, "namespace"),
-    }
-    return all(re.fullmatch(str(target[key]), identity[key]) for key in identity if key in target)
 
 
 def _same(source: object, value: Value) -> bool:

@@ -14,6 +14,7 @@ from harness.core.yamlfile import Document
 from harness.policy.graph import KUSTOMIZE
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
+from harness.render import patch_target
 from harness.render.objects import Object
 from harness.render.provenance import FromKustomize
 from harness.render.rendered import Environment
@@ -21,7 +22,6 @@ from harness.render.tree import KUSTOMIZATION_NAMES, Tree
 
 _FOLDERS = ("apps", "clusters", "infra")
 _NO_OBJECTS = ("eksctl.io/", "kustomize.config.k8s.io/")  # read by other programs than Flux
-_IDENTITY = ("group", "version", "kind", "name", "namespace")
 
 
 def _tree(project: Project) -> Tree | None:
@@ -167,11 +167,12 @@ def _of_mapping(doc: Document, spec: Value, population: list[Value]) -> Iterator
     for index, patch in enumerate(items(spec, "patches")):
         target = mapping(patch, "target")
         if target:
-            fits = any(_targets(target, each) for each in population)
+            fits = any(patch_target.fits(target, each) for each in population)
             where: KeyPath = ("patches", index, "target", _telling(target, population))
             yield _Pattern(doc.at(where), f"the patch fits no {_describe(target)}", fits)
-    images = {name for each in population for name in _images(each)}
-    for index, image in enumerate(items(spec, "images")):
+    listed = items(spec, "images")
+    images = {name for each in population for name in _images(each)} if listed else set()
+    for index, image in enumerate(listed):
         names = {text(image, "name"), text(image, "newName")} - {""}
         message = f"no container has the image {text(image, 'name')}"
         yield _Pattern(doc.at(("images", index, "name")), message, bool(names & images))
@@ -191,7 +192,7 @@ def _telling(target: Value, population: list[Value]) -> str:
     """The key of a target that is to blame: the first without which something would fit."""
     for key in ("namespace", "name", "version", "group", "kind", "labelSelector"):
         rest = {each: target[each] for each in target if each != key}
-        if key in target and any(_targets(rest, each) for each in population):
+        if key in target and any(patch_target.fits(rest, each) for each in population):
             return key
     return next(iter(target), "")
 
@@ -202,33 +203,6 @@ def _describe(target: Value) -> str:
         f"{key} {target[key]}" for key in ("name", "namespace", "labelSelector") if key in target
     ]
     return f"{kind} of {' and '.join(rest)}" if rest else kind
-
-
-def _targets(target: Value, candidate: Value) -> bool:
-    """Whether a target is for an object, as Kustomize anchors its patterns.
-
-    A selector of labels is only read where it is a list of equalities.
-    """
-    metadata = mapping(candidate, "metadata")
-    group, _, version = text(candidate, "apiVersion").rpartition("/")
-    identity = {
-        "group": group,
-        "version": version,
-        "kind": text(candidate, "kind"),
-        "name": text(metadata, "name"),
-        "namespace": text(metadata, "namespace"),
-    }
-    if not identity["kind"] or identity["group"] == "kustomize.config.k8s.io":
-        return False
-    try:
-        fits = all(
-            re.fullmatch(str(target[key]), identity[key]) for key in _IDENTITY if key in target
-        )
-    except re.error:  # Go's syntax has more
-        return True
-    labels = mapping(metadata, "labels")
-    labels_to_match = re.findall(r"([^=,!\s]+)==?([^=,\s]+)", text(target, "labelSelector"))
-    return fits and all(labels.get(key) == value for key, value in labels_to_match)
 
 
 def _images(candidate: object) -> Iterator[str]:
@@ -262,7 +236,7 @@ def _fits_any(target: Value, population: list[Value]) -> bool:
     """Whether a target is for one of these; a kind that none of them has is somebody else's."""
     kinds = {text(each, "kind") for each in population}
     is_other = text(target, "kind") not in kinds and kinds == {"Deployment"}
-    return is_other or not target or any(_targets(target, each) for each in population)
+    return is_other or not target or any(patch_target.fits(target, each) for each in population)
 
 
 def _patch_lists(environment: Environment, item: Object) -> Iterator[tuple[KeyPath, list[Value]]]:

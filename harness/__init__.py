@@ -12,6 +12,7 @@ CI runs):
     local_cluster    Kubernetes and Flux on this machine, following the working tree
     review           what people read of a change: the comment, the notes
     kubernetes       any cluster that runs Flux: API, kinds, reconciliation, status
+    burn_rate        a profile's SLOs → error budgets and alerts on how fast they burn
     loadtest         profile → open-loop load → result → report
     policy           rendered objects → findings
     efs, archives    the file system of the model store, and what fills it
@@ -26,6 +27,8 @@ CI runs):
     set_environment  the virtual environment of an image set, on this machine
     image_sets       which packages which groups run: locks, image and environment of each set
     registry         images by digest: are they there, who signed them
+    slo              an SLO: what a load test and production are held to
+    prometheus       what a cluster's Prometheus knows
     tools, aws       the pinned external programs; the one way to the AWS API
     core             errors, values, files, documents, commands: knows nothing of TorchServe
 

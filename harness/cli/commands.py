@@ -59,8 +59,8 @@ VERBS: dict[str, Verb] = {
         "Build",
         "TorchServe's configuration: config.properties and model-files.yaml",
         {
-            "write": "generate both files from serving.yaml, models/ and the lock",
-            "check": "exit 1 with a diff if the files are stale",
+            "write": "generate both files, and the rules that watch the SLOs",
+            "check": "exit 1 with a diff if a file is stale",
             "import": "turn an existing config.properties into models/ and serving.yaml",
         },
     ),

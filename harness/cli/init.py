@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from harness.burn_rate import rules
 from harness.cli import options
 from harness.core import console, files
 from harness.core.errors import UsageError
@@ -52,7 +53,8 @@ def _add(repository: Repository, env: str, like: str) -> None:
     """Add an environment with a fresh snapshot; nothing of it stays if one step fails."""
     folders = new_environment.create(repository, env, like)
     try:
-        for path, text in config.stale(repository, env).items():
+        stale = config.stale(repository, env) | rules.stale(repository, env)
+        for path, text in stale.items():
             files.write(path, text)
     except BaseException:
         new_environment.discard(folders)

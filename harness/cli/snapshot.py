@@ -1,10 +1,13 @@
-"""``harness snapshot``: write TorchServe's generated files, check them, import old ones."""
+"""``harness snapshot``: write TorchServe's generated files and the rules of its SLOs, check them,
+import old ones.
+"""
 
 import argparse
 import difflib
 import json
 from pathlib import Path
 
+from harness.burn_rate import rules
 from harness.cli import options
 from harness.core import console, document, files
 from harness.core.errors import InputError, UsageError
@@ -75,6 +78,7 @@ def _stale_files(
     stale: dict[Path, str] = {}
     for env in environments:
         stale |= config.stale(repository, env, args.lock, args.group)
+        stale |= rules.stale(repository, env)
     return environments, stale
 
 

@@ -64,6 +64,7 @@ PLACES: Mapping[str, Place] = {
     "enable_model_api": _GIT,
     "allowed_urls": _elsewhere("Git: no archive comes from a URL at run time; allowed_urls=none"),
     "use_env_allowed_urls": _elsewhere("Git: no archive comes from a URL at run time"),
+    "launcher_latency_bounds": _elsewhere("the SLOs of loadtest.yaml, and latencyBounds"),
     "metrics_mode": _METRICS,
     "enable_metrics_api": _METRICS,
     "disable_system_metrics": _EXPORTERS,

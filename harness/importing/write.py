@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from harness.burn_rate import rules
 from harness.core import files, yamlfile
 from harness.core.errors import InputError, UsageError
 from harness.core.problem import Problem
@@ -155,7 +156,8 @@ def _write(repository: Repository, imported: Imported, target: Target, changes: 
     cluster = repository.cluster(target.env)
     for path, text in adjust.texts(group, cluster, imported).items():
         changes.write(path, text)
-    for path, text in config.stale(repository, target.env).items():
+    stale = config.stale(repository, target.env) | rules.stale(repository, target.env)
+    for path, text in stale.items():
         changes.write(path, text)
 
 

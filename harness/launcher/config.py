@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import BadInput
+from .histogram import BOUNDS
 
 _CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:\r\n?|\n)[ \t\f]*")
 _PAIR = re.compile(r"^[ \t\f]*(?![#!])((?:\\.|[^\\=:\s])+)[ \t\f]*[=:]?[ \t\f]*(.*)$", re.MULTILINE)
@@ -19,7 +20,8 @@ _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 class Config:
     """Where TorchServe answers (URLs on loopback; ``http_port`` is None where that is a Unix
     socket), and what it shall serve, by name and version. ``batch_delay`` is the longest time in
-    seconds that a request may wait for a batch; ``gpus`` are those that it must have.
+    seconds that a request may wait for a batch; ``gpus`` are those that it must have;
+    ``latency_bounds`` are of the histograms, in seconds.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Config:
     models: Mapping[tuple[str, str], "ModelConfig"]
     batch_delay: float
     gpus: int
+    latency_bounds: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ def read(path: Path) -> Config:
             },
             batch_delay=max((each["maxBatchDelay"] for each in flat.values()), default=0) / 1000,
             gpus=int(values.get("number_of_gpu", "0")),
+            # A key of ours, which TorchServe passes over: bounds in addition to the usual ones.
+            latency_bounds=sorted(
+                {*BOUNDS, *map(float, values.get("launcher_latency_bounds", "").split())}
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: {type(error).__name__}: {error}") from error

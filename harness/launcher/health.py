@@ -43,7 +43,7 @@ class Health:
 
     def worker(self, number: str) -> Worker:
         """A worker by its id; one that the log has not named yet is not ready."""
-        return self._log.workers.get(number, Worker())
+        return self._log.workers.get(number) or self._log.worker()
 
     def ready_workers(self, model: Model) -> int:
         """How many have loaded the model, and live."""

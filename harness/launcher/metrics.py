@@ -63,8 +63,8 @@ def _of_model(health: Health, model: Model) -> dict[str, float | Histogram]:
         "failures_in_a_row": max((worker.failed_in_a_row for worker in workers), default=0),
         "useless": +(model.name in health.useless),
         "load_seconds": max((worker.load_seconds for worker in workers), default=0.0),
-        "latency_seconds": Histogram(worker.latency for worker in workers),
-        "queue_seconds": Histogram(worker.queued for worker in workers),
+        "latency_seconds": Histogram.total(worker.latency for worker in workers),
+        "queue_seconds": Histogram.total(worker.queued for worker in workers),
     }
 
 

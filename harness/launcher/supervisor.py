@@ -36,9 +36,9 @@ class Supervisor:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # put is safe in a handler
         self._stops = 0
         self._output = Relay(sys.stdout.fileno())
-        self._log = WorkerLog(lambda: self._wake.put(None))
-        self._health = Health(self._log, args.hung_seconds, args.recovery_seconds)
         self._config = config.read(args.config)
+        self._log = WorkerLog(lambda: self._wake.put(None), self._config.latency_bounds)
+        self._health = Health(self._log, args.hung_seconds, args.recovery_seconds)
         self._torchserve = TorchServe(self._config, timeout=args.hung_seconds / 5)
         self._queues = Queues(self._torchserve)
         self._in_flight = InFlight(self._config, self._log, self._torchserve)

@@ -18,11 +18,11 @@ connection: REST's line names the model in its path, gRPC's does not.
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .device_error import device_error
-from .histogram import Histogram
+from .histogram import BOUNDS, Histogram
 from .load_failure import explain
 
 _LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
@@ -100,8 +100,9 @@ class Worker:
 class WorkerLog:
     """Follows the log; ``workers`` are by TorchServe's id."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        """``changed`` is called when a worker changes its state."""
+    def __init__(self, changed: Callable[[], None], bounds: Sequence[float] = BOUNDS) -> None:
+        """``changed`` is called when a worker changes its state; ``bounds`` are of latencies."""
+        self._bounds = bounds
         self.workers: dict[str, Worker] = {}
         # Responses that no worker gave, by model, version, protocol and code.
         self.rejected: Counter[tuple[str, str, str, str]] = Counter()
@@ -111,6 +112,10 @@ class WorkerLog:
         self._changed = changed
         self._last: Worker | None = None  # whose line was read last
 
+    def worker(self, label: str = "") -> Worker:
+        """One of which nothing has been read."""
+        return Worker(label, latency=Histogram(self._bounds), queued=Histogram(self._bounds))
+
     def read(self, line: str) -> bool:
         """Take in one line; False if nobody else needs to see it."""
         if match := _LINE.fullmatch(line):
@@ -119,7 +124,7 @@ class WorkerLog:
                 self.mark = max(self.mark, int(call[2] or 0))
                 return False
             if number:
-                self._last = self.workers.setdefault(number, Worker(label))
+                self._last = self.workers.setdefault(number, self.worker(label))
                 self._read(self._last, logger, message)
             elif logger == "ACCESS_LOG":
                 self._reject(message)

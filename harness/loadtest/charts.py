@@ -14,9 +14,9 @@ from harness.loadtest.plot import (
     logarithmic,
     time_axis,
 )
-from harness.loadtest.profile import QUANTILES
 from harness.loadtest.report import Moment, NamedPart, Report
 from harness.loadtest.scrape import ModelPoint, Point
+from harness.slo import QUANTILES
 
 _TONES = 6  # colors in the style sheet
 _FRACTIONS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)  # of requests, on the percentile curve

@@ -32,20 +32,13 @@ from harness.core import document
 from harness.core.document import Camel
 from harness.core.errors import InputError
 from harness.loadtest.raw_request import PREDICTIONS, RawRequest
+from harness.slo import ErrorBudget, Slo
 from harness.snapshot.routes import model_of
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
 Level = Annotated[float, Field(ge=0, le=1_000_000)]
-Quantile = Literal["p50", "p90", "p95", "p99", "p99.9"]
 
 _LONGEST_COUNT = 3600.0  # seconds that users may take for a number of requests
-QUANTILES: dict[Quantile, float] = {
-    "p50": 0.50,
-    "p90": 0.90,
-    "p95": 0.95,
-    "p99": 0.99,
-    "p99.9": 0.999,
-}
 
 
 class _Stage(Camel):
@@ -181,27 +174,6 @@ class MixEntry(Camel):
         return self
 
 
-class Slo(Camel):
-    """What must hold over the judged stages.
-
-    Attributes:
-        of: a name of the mix; without it, everything that was sent.
-        latency: milliseconds from the moment a request was due to its whole correct response; a
-            failed request counts as never answered.
-        first_byte: the same to the first byte of a correct response: what a stream is judged by.
-        error_rate: the largest fraction of failures, incorrect responses included, from 0 to 1.
-        throughput: the fewest correct responses per second.
-        dropped: the most requests that were not sent because max_in_flight was reached.
-    """
-
-    of: str | None = None
-    latency: dict[Quantile, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    first_byte: dict[Quantile, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-    throughput: Annotated[float, Field(gt=0)] | None = None
-    dropped: Annotated[int, Field(ge=0)] | None = None
-
-
 class Auth(Camel):
     """A header whose secret comes from the environment or a file, and is never written down."""
 
@@ -271,6 +243,7 @@ class Profile(Camel):
         ca_file: PEM file of the authorities that the server's certificate is trusted by, relative
             to the profile; without it, those of this machine.
         insecure: do not verify the server's certificate. The report says so.
+        error_budget: how the SLOs are watched in production; it changes nothing about a load test.
     """
 
     protocol: Literal["rest", "grpc"] = "rest"
@@ -286,6 +259,13 @@ class Profile(Camel):
     stages: tuple[Stage, ...]
     slos: tuple[Slo, ...] = ()
     judge: RunLimits = RunLimits()
+    # No default of its own: the digest of a profile that does not have it stays what it was.
+    error_budget: ErrorBudget | None = None
+
+    @property
+    def budget(self) -> ErrorBudget:
+        """How the SLOs are watched in production."""
+        return self.error_budget or ErrorBudget()
 
     @property
     def seconds(self) -> float:

@@ -12,9 +12,10 @@ from hdrh.histogram import HdrHistogram
 from harness.loadtest import confidence, histogram
 from harness.loadtest.histogram import empty
 from harness.loadtest.outcome import Objective
-from harness.loadtest.profile import QUANTILES, Profile, Quantile, Slo
+from harness.loadtest.profile import Profile
 from harness.loadtest.recording import Counts, Recording
 from harness.loadtest.report import NamedPart, Report
+from harness.slo import QUANTILES, Quantile, Slo
 
 
 def evaluate(profile: Profile, recording: Recording) -> list[Objective]:

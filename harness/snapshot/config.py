@@ -6,12 +6,13 @@
 docs/snapshot.md says why each key is there, and why some are not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from harness import slo
 from harness.core import document
 from harness.core.errors import InputError, UsageError
 from harness.core.repository import FIRST_GROUP, Repository
@@ -82,7 +83,7 @@ class ModelFile:
 @dataclass(frozen=True, slots=True)
 class ConfigSnapshot:
     """What the TorchServe of a group is started with; ``metrics`` is the text of the file that
-    ``metricsConfig`` names, or nothing.
+    ``metricsConfig`` names, or nothing; ``latency_bounds`` are the launcher's, in seconds.
     """
 
     env: str
@@ -92,14 +93,18 @@ class ConfigSnapshot:
     metrics: str = ""
     routed: tuple[str, ...] = ()
     protocols: tuple[Protocol, ...] = ()
+    latency_bounds: tuple[float, ...] = ()
 
     def config_properties(self) -> str:
         """The text of config.properties, with the container's values."""
+        bounds = " ".join(map(str, self.latency_bounds))
         return _HEADER.format(env=self.env) + properties.dump(
             {
                 **CONTAINER,
                 **SWITCHES,
                 **self.server.config_properties(),
+                # The launcher's own key; TorchServe passes over what it does not know.
+                **({"launcher_latency_bounds": bounds} if bounds else {}),
                 "model_snapshot": model_snapshot.pieces(self.models),
             }
         )
@@ -165,7 +170,8 @@ def load(
     settings = load_settings(serving, catalog)
     name = settings.server.metrics_config
     metrics = document.read_text(serving.with_name(name)) if name else ""
-    return build(env, catalog, load_lock(lock or repository.lock), settings, metrics)
+    limits = tuple(slo.bounds(repository.cluster(env) / "loadtest.yaml"))
+    return build(env, catalog, load_lock(lock or repository.lock), settings, metrics, limits)
 
 
 def stale(
@@ -197,9 +203,15 @@ def stale(
 
 
 def build(
-    env: str, catalog: Catalog, lock: Lock, settings: ServingSettings, metrics: str = ""
+    env: str,
+    catalog: Catalog,
+    lock: Lock,
+    settings: ServingSettings,
+    metrics: str = "",
+    limits: Sequence[float] = (),
 ) -> ConfigSnapshot:
-    """Put the three sources together; the same input gives the same bytes.
+    """Put the sources together; the same input gives the same bytes. ``limits`` are of SLOs, in
+    seconds: bounds of the launcher's histograms.
 
     Raises:
         InputError: a model is not in the lock, or is locked in a version that it does not have.
@@ -221,6 +233,7 @@ def build(
         metrics=metrics,
         routed=settings.routed,
         protocols=settings.protocols,
+        latency_bounds=tuple(sorted({*settings.latency_bounds, *limits})),
     )
 
 

@@ -57,6 +57,11 @@ class ServingSettings(Camel):
     ``tsOpenInferenceProtocol``.
     """
 
+    latency_bounds: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Seconds: further bounds of the launcher's histograms. Each limit that loadtest.yaml sets to a
+    percentile from p95 on is one anyway.
+    """
+
     @property
     def routed(self) -> tuple[str, ...]:
         """The models that get their requests here, sorted."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from harness.burn_rate import rules
 from harness.chart.generate import generate
 from harness.core import document, files
 from harness.core.document import Strict
@@ -104,10 +105,13 @@ def _generate(repository: Repository, changed: list[str]) -> None:
     if any(name.startswith("apps/torchserve/chart/") for name in changed):
         written |= generate(repository.root / "apps/torchserve/chart")
     for name in changed:
-        if name.endswith("/serving.yaml"):
-            try:
-                written |= config.stale(repository, Path(name).parts[2], None, Path(name).parts[3])
-            except InputError:  # a fault of serving.yaml itself: nothing can be generated
-                return
+        parts = Path(name).parts
+        try:
+            if name.endswith("/serving.yaml"):
+                written |= config.stale(repository, parts[2], None, parts[3])
+            elif name.endswith("/loadtest.yaml"):
+                written |= config.stale(repository, parts[1]) | rules.stale(repository, parts[1])
+        except InputError:  # a fault of the file itself: nothing can be generated
+            return
     for path, text in written.items():
         files.write(path, text)

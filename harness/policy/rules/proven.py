@@ -48,10 +48,11 @@ _VERSIONS: dict[str, KeyPath] = {
     "HelmRelease": ("spec", "chart", "spec", "version"),
     "FluxInstance": ("spec", "distribution", "version"),
 }
-# Of config.properties, what follows the size of a node or a load.
+# Of config.properties, what follows the size of a node or a load, or what only counts.
 _BY_SIZE = re.compile(
     r"number_of_gpu|number_of_netty_threads|netty_client_threads|job_queue_size|vmargs"
     r"|default_workers_per_model|model_snapshot|(initial|maximum)_worker_port.*"
+    r"|launcher_latency_bounds"
 )
 # Variables that change what a model or TorchServe computes; others are of a place, such as its log.
 _COMPUTES = re.compile(

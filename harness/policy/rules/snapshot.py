@@ -1,4 +1,4 @@
-"""The snapshot: what TorchServe is told fits the models, the lock, serving.yaml and the load."""
+"""The snapshot: what TorchServe is told, and what alerts watch, fits models, settings and load."""
 
 import dataclasses
 import hashlib
@@ -24,6 +24,7 @@ from harness.render.cache import Cache
 from harness.snapshot import routes
 
 _OK = 200
+_GENERATORS = (".", "burn_rate", "loadtest", "models", "snapshot")
 _LEVELS = ("rate", "peak", "to")  # keys of a stage that hold requests per second
 
 
@@ -46,7 +47,8 @@ def _problems(repository: Repository, env: str) -> list[Row]:
         repository.models.glob("*/model.yaml"),
         repository.models.glob("lock.yaml"),
         filter(Path.is_file, repository.app(env).rglob("*")),
-        *(harness.glob(f"{package}/*.py") for package in ("models", "snapshot")),
+        repository.cluster(env).glob("loadtest.yaml"),
+        *(harness.glob(f"{package}/*.py") for package in _GENERATORS),
     )
     state = hashlib.sha256(env.encode())
     for file in sorted(read):
@@ -56,15 +58,18 @@ def _problems(repository: Repository, env: str) -> list[Row]:
 
 
 def _compare(repository: Repository, env: str) -> list[Row]:
-    """How the generated files differ from what the models and the settings give."""
+    """How the generated files differ from what the models, the settings and the SLOs give."""
+    from harness.burn_rate import rules
     from harness.snapshot import config
 
     root = repository.root
     try:
-        stale = config.stale(repository, env)
+        stale = config.stale(repository, env) | rules.stale(repository, env)
     except InputError as error:
         problems = error.problems_at(Location(root / "models/lock.yaml", 1))
-        return [_within(root, each).row for each in problems]
+        # What is wrong with a load profile is files/readable's to say.
+        others = [each for each in problems if each.location.path.name != "loadtest.yaml"]
+        return [_within(root, each).row for each in others]
     rows = []
     for path, expected in stale.items():
         written = yamlfile.read_text(path) if path.is_file() else ""

@@ -1,5 +1,6 @@
 """The servers' figures now, as the dashboards show them, and what is left of error budgets."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -93,7 +94,9 @@ def read(prometheus: Prometheus) -> Live:
             key = sample.labels.get("group", ""), sample.labels.get("model_name", "")
             figures.setdefault(key, {})[name] = sample.value
     # Requests for what nobody serves are counted under an empty name.
-    models = [ModelFigures(*key, **figures[key]) for key in sorted(figures) if key[1]]
+    models = [
+        dataclasses.replace(ModelFigures(*key), **figures[key]) for key in sorted(figures) if key[1]
+    ]
     return Live(models, budgets(prometheus), prometheus.firing())
 
 

@@ -32,8 +32,8 @@ CI runs):
     tools, aws       the pinned external programs; the one way to the AWS API
     core             errors, values, files, documents, commands: knows nothing of TorchServe
 
-``launcher`` (PID 1 of the container), ``model_sync`` (the sync Job) and ``jars`` stand apart: they
-run in the image, with the standard library only.
+``launcher`` (PID 1 of the container), ``trace_export`` (its spans), ``model_sync`` (the sync Job)
+and ``jars`` stand apart: they run in the image, with the standard library only.
 
 Exit codes: 0 good · 1 check failed · 2 usage error · 3 could not evaluate.
 """

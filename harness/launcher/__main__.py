@@ -29,6 +29,7 @@ def main() -> int:
     add("--quiet-seconds", type=float, default=1, help="no request for so long is drained")
     add("--hung-seconds", type=float, default=30, help="no answer for so long is hung")
     add("--recovery-seconds", type=float, default=60, help="longest that a model has no worker")
+    add("--traces", help="URL of a collector for spans (OTLP over HTTP); none without it")
     add("--until-eof", action="store_true", help="also drain and stop when standard input ends")
     # Of its default, Kubernetes shows the end as the pod's last state.
     add("--termination-log", type=Path, default="/dev/termination-log", help="for a failure's text")

@@ -10,30 +10,11 @@ healthy process (invalid value, bad parameter, not supported).
 """
 
 import re
+from pathlib import Path
 
-_CUDA = (
-    "uncorrectable ECC error encountered",
-    "uncorrectable NVLink error detected during the execution",
-    "an illegal memory access was encountered",
-    "the launch timed out and was terminated",
-    "device-side assert triggered",
-    "hardware stack error",
-    "an illegal instruction was encountered",
-    "misaligned address",
-    "operation not supported on global/shared address space",
-    "invalid program counter",
-    "unspecified launch failure",
-    "unknown error",
-)
-_LIBRARIES = (
-    "CUBLAS_STATUS_EXECUTION_FAILED",
-    "CUBLAS_STATUS_MAPPING_ERROR",
-    "CUDNN_STATUS_EXECUTION_FAILED",
-    "CUDNN_STATUS_MAPPING_ERROR",
-    "NCCL error",
-    "NCCL Error",
-    "cufftError: CUFFT_EXEC_FAILED",
-)
+_TEXTS = Path(__file__).with_name("device_errors.txt").read_text()
+_CUDA = re.findall(r"CUDA: (.+)", _TEXTS)
+_LIBRARIES = re.findall(r"Library: (.+)", _TEXTS)
 # The last line of a traceback: an error of PyTorch's own types, so that a model which repeats its
 # input in another error does not look like it.
 _RAISED = re.compile(

@@ -14,6 +14,7 @@ from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from . import BadInput, Failure, libraries
 from .config import Config
 from .leash import leash
+from .tracing import WORKER
 from .worker_log import Worker
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
@@ -23,24 +24,14 @@ LONGEST_WORK = 88
 # TorchServe sets its context selector, which `async_logging` asks for, after log4j has started:
 # then it has no effect. A request must not wait for whoever reads the log.
 _ASYNC_LOG = "org.apache.logging.log4j.core.async.AsyncLoggerContextSelector"
-# TorchServe's describe runs this for each worker with a GPU, on a thread that serves inference, and
-# a call takes 0.05 to 2 s. The figures are for its answer's gpuUsage alone, which nobody reads.
-_NVIDIA_SMI = """\
-#!/bin/sh
-case "$*" in
-"-i "*" --query-gpu=utilization.gpu,utilization.memory,memory.used --format=csv")
-  echo "utilization.gpu [%], utilization.memory [%], memory.used [MiB]"
-  echo "[N/A], [N/A], [N/A]"
-  exit ;;
-esac
-exec '{path}' "$@"
-"""
+_NVIDIA_SMI = Path(__file__).with_name("nvidia-smi.sh")  # says why
 
 
 class Jvm:
     """A running TorchServe with all its files under ``work``; it prints on ``process.stdout``."""
 
-    def __init__(self, config: Config, work: Path, jars: Path) -> None:
+    def __init__(self, config: Config, work: Path, jars: Path, *, traced: bool = False) -> None:
+        """``traced``: its workers record spans."""
         work = work.resolve()
         argv, self._lock = command(config, work, jars), _prepare(work)
         # Orphans become children of ours, so that they can be reaped. (Linux; elsewhere init does.)
@@ -51,7 +42,7 @@ class Jvm:
             self.process = Popen(
                 argv,
                 cwd=work,
-                env=_environment(work),
+                env=_environment(work, traced=traced),
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
@@ -129,13 +120,15 @@ def _package(name: str) -> Path | None:
     return Path(spec.origin).resolve().parent if spec and spec.origin else None
 
 
-def _environment(work: Path) -> dict[str, str]:
+def _environment(work: Path, *, traced: bool) -> dict[str, str]:
     """TorchServe's variables: nothing is written elsewhere, and no other configuration is read."""
     inherited = {key: value for key, value in os.environ.items() if key != "TS_CONFIG_FILE"}
+    if traced:
+        inherited["PYTHONPATH"] = f"{WORKER}:{inherited.get('PYTHONPATH', '')}".rstrip(":")
     ours = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
     if real := shutil.which("nvidia-smi"):
         stub = work / "bin" / "nvidia-smi"
-        stub.write_text(_NVIDIA_SMI.format(path=os.path.realpath(real)))
+        stub.write_text(_NVIDIA_SMI.read_text().replace("{path}", os.path.realpath(real)))
         stub.chmod(0o755)
         ours["PATH"] = f"{stub.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {"LC_ALL": "C.UTF-8", **inherited, **ours, "HOME": str(work / "home")}

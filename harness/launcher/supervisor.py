@@ -17,6 +17,7 @@ from .jvm import Jvm
 from .metrics import metrics
 from .relay import Relay, log
 from .torchserve import Queues, TorchServe, Unanswered
+from .tracing import Tracing
 from .usefulness import Usefulness
 from .worker_log import WorkerLog
 
@@ -36,6 +37,7 @@ class Supervisor:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # put is safe in a handler
         self._stops = 0
         self._output = Relay(sys.stdout.fileno())
+        self._tracing = Tracing(args.traces) if args.traces else None
         self._config = config.read(args.config)
         self._log = WorkerLog(lambda: self._wake.put(None), self._config.latency_bounds)
         self._health = Health(self._log, args.hung_seconds, args.recovery_seconds)
@@ -67,7 +69,7 @@ class Supervisor:
         if reason := gpus.missing(self._config.gpus):
             health.missing_gpus = reason
             log(f"never ready: {reason}")
-        jvm = Jvm(self._config, self._args.work, self._args.jars)
+        jvm = Jvm(self._config, self._args.work, self._args.jars, traced=bool(self._tracing))
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()
         usefulness = self._usefulness(jvm, archives)
@@ -84,6 +86,9 @@ class Supervisor:
             while jvm.exit_code() is None and not self._is_over(deadline):
                 self._wait(jvm, _DRAIN_POLL)
         finally:
+            if self._tracing:
+                reader.join(1)
+                self._tracing.close()
             code = jvm.kill()
             reader.join(1)
             self._output.flush(_LAST_LINES)
@@ -178,5 +183,7 @@ class Supervisor:
 
     def _follow(self, jvm: Jvm) -> None:
         for line in jvm.process.stdout or ():
+            if self._tracing:
+                self._tracing.put(line)
             if self._log.read(line.rstrip("\n")):
                 self._output.put(line)

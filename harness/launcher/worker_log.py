@@ -35,7 +35,7 @@ _NS = 1e-9  # seconds
 _PID = re.compile(r"\[PID\](\d+)")
 _CHATTER = (
     *("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received"),
-    "Waiting time ns",
+    *("Waiting time ns", "[SPANS]"),
 )
 # What TorchServe throws when a start takes longer than startupTimeout, on a line after its log's.
 _TIMED_OUT = re.compile(

@@ -30,6 +30,7 @@ def render(report: Report) -> str:
             f'<h2>Over time</h2><div class="plots">{_plots(report)}</div>',
             section("By model and stage", _parts(report)),
             _failures(report),
+            _slowest(report),
             section("How the run checked itself", _checks(report)),
             section("What was run", _setting(report)),
             _footer(report),
@@ -152,6 +153,22 @@ def _failures(report: Report) -> str:
         for group in report.failure_groups
     )
     return section("Failures, warm-up included", table(["", "of", "kind", "the first"], rows, {0}))
+
+
+def _slowest(report: Report) -> str:
+    if not report.slowest:
+        return ""
+    rows = (
+        [
+            escape(slow.name),
+            f"{slow.t:,.1f} s",
+            number(slow.latency_ms),
+            f"<code>{slow.trace_id}</code>",
+        ]
+        for slow in report.slowest
+    )
+    head = ["", "due at", "latency, ms", "trace"]
+    return section("The slowest requests that asked to be traced", table(head, rows, right={1, 2}))
 
 
 def _checks(report: Report) -> str:

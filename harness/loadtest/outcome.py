@@ -28,6 +28,20 @@ class Objective(BaseModel):
     sure: bool = True
 
 
+class SlowRequest(BaseModel):
+    """One of the slowest requests that asked to be traced, warm-up and failures included.
+
+    Attributes:
+        t: when it was due, in seconds of the schedule.
+        latency_ms: from then to its whole response.
+    """
+
+    name: str
+    t: float
+    latency_ms: float
+    trace_id: str
+
+
 class Check(BaseModel):
     """One question the run asks of itself. ``found`` and ``limit`` are for reading."""
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 
 from harness.core.document import Strict
 from harness.core.errors import HarnessError, InputError
+from harness.loadtest import tracing
 from harness.loadtest.profile import Auth, MixEntry, Profile
 from harness.loadtest.raw_request import RawRequest
 from harness.loadtest.target import ServingGroup, Target
@@ -66,6 +67,8 @@ class Plan(Wire):
         pause: the shortest and the longest think time of a user, in seconds.
         ca: certificates of the authorities to trust, as PEM; empty for this machine's.
         verify: whether the server's certificate is verified.
+        run: of the trace ids of its requests, the half that they share; see ``tracing``.
+        traced: fraction of the requests that ask to be traced.
     """
 
     url: str
@@ -82,6 +85,8 @@ class Plan(Wire):
     pause: tuple[float, float] = (0.0, 0.0)
     ca: str = ""
     verify: bool = True
+    run: str = ""
+    traced: float = 0.0
 
 
 def prepare(
@@ -125,6 +130,8 @@ def prepare(
         pause=profile.pause,
         ca=_authorities(folder / profile.ca_file) if profile.ca_file else "",
         verify=not profile.insecure,
+        run=tracing.new_run(),
+        traced=profile.traced,
     )
 
 

@@ -244,6 +244,7 @@ class Profile(Camel):
             to the profile; without it, those of this machine.
         insecure: do not verify the server's certificate. The report says so.
         error_budget: how the SLOs are watched in production; it changes nothing about a load test.
+        traced: fraction of the requests that ask to be traced (docs/tracing.md).
     """
 
     protocol: Literal["rest", "grpc"] = "rest"
@@ -254,6 +255,7 @@ class Profile(Camel):
     think_time: Annotated[float, Field(ge=0, le=3600)] | ThinkTime | None = None
     ca_file: str | None = None
     insecure: bool = False
+    traced: Annotated[float, Field(ge=0, le=1)] = 0.1
     auth: Auth | None = None
     mix: tuple[MixEntry, ...]
     stages: tuple[Stage, ...]

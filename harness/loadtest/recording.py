@@ -5,6 +5,7 @@ its beginning can be compared with its end. A request counts in the segment that
 """
 
 import dataclasses
+import heapq
 import math
 from array import array
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from harness.loadtest.window import CORRECT, DROPPED, FIRST_GROUP, Checks, Group
 
 _BINS = 240  # points in a plot: more than a screen can tell apart
 _THIRDS = 3
+_SLOWEST = 10  # requests whose traces the report names
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,27 @@ class Load:
     in_flight: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Slow:
+    """A request that asked to be traced: its response in µs, when it was due, its name and trace.
+
+    Attributes:
+        trace: the number in the trace's id.
+    """
+
+    response: int
+    due: float
+    name: str
+    trace: int
+
+
 class Recording:
     """Everything measured so far.
 
     Attributes:
         names: of the mix, in the profile's order.
         width: seconds that a bin covers.
+        slowest: traced requests, as a heap; failed ones too.
     """
 
     def __init__(self, profile: Profile, plan: Plan) -> None:
@@ -142,6 +159,7 @@ class Recording:
         self.loads: list[Load] = []
         self.checks = Checks()
         self.groups: dict[Group, int] = {}
+        self.slowest: list[Slow] = []
         self.origins = {
             name: sorted({each.origin for each in plan.requests if each.name == name})
             for name in self.names
@@ -163,19 +181,22 @@ class Recording:
         cpu = window.cpu / window.wall if window.wall else 0.0
         self.checks += window.checks
         self.loads.append(Load(elapsed, window.worker, cpu, window.in_flight))
-        for due, late, first, service, index, outcome in zip(
+        for due, late, first, service, index, outcome, trace in zip(
             window.due,
             window.late,
             window.first,
             window.service,
             window.index,
             window.outcome,
+            window.trace,
             strict=True,
         ):
             name = self._of_request[index]
             group = groups[outcome - FIRST_GROUP] if outcome >= FIRST_GROUP else None
             self._last = max(self._last, due + (late + service) / 1e6)
             self._count(name, due, late, (first, service), outcome, group)
+            if trace:
+                self._keep_slowest(Slow(late + service, due, name, trace))
 
     def finish(self) -> float:
         """End a stage that a number ended at its last answer; return the end of the schedule."""
@@ -221,6 +242,12 @@ class Recording:
                 counts.failures += 1
                 counts.wrong += group.wrong
                 plot_bin.failures += 1
+
+    def _keep_slowest(self, request: Slow) -> None:
+        if len(self.slowest) < _SLOWEST:
+            heapq.heappush(self.slowest, request)
+        else:
+            heapq.heappushpop(self.slowest, request)
 
     def _segment(self, time: float) -> int:
         return next(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.core import files
 from harness.core.errors import InputError
-from harness.loadtest.outcome import Check, Objective
+from harness.loadtest.outcome import Check, Objective, SlowRequest
 from harness.loadtest.scrape import Server, Unread
 from harness.loadtest.target import Release
 from harness.models.samples import Origin
@@ -186,6 +186,7 @@ class Measured:
     mix: list[NamedPart]
     stages: list[StagePart]
     failure_groups: list[Failures]
+    slowest: list[SlowRequest]
     bin_seconds: float
     timeline: list[Moment]
 
@@ -233,6 +234,7 @@ class Report(BaseModel):
     mix: list[NamedPart]
     stages: list[StagePart]
     failure_groups: list[Failures]
+    slowest: list[SlowRequest] = []
     server: Server | None
     unread: list[Unread] = []
     generator: GeneratorPart
@@ -270,6 +272,7 @@ class Report(BaseModel):
             mix=measured.mix,
             stages=measured.stages,
             failure_groups=measured.failure_groups,
+            slowest=measured.slowest,
             server=setup.server,
             unread=setup.unread,
             generator=setup.generator,

@@ -77,7 +77,7 @@ def run(
     )
     change = None if before == after else f"{before} → {after}"
     evaluated = _evaluate(lasted, recording, change)
-    report = Report.of(setup, summary.measure(lasted, recording), evaluated)
+    report = Report.of(setup, summary.measure(lasted, recording, plan.run), evaluated)
     write(report, out_dir, html.render(report))
     return report
 

@@ -6,7 +6,8 @@ from typing import TypedDict
 
 from hdrh.histogram import HdrHistogram
 
-from harness.loadtest import advice, histogram
+from harness.loadtest import advice, histogram, tracing
+from harness.loadtest.outcome import SlowRequest
 from harness.loadtest.profile import Profile
 from harness.loadtest.recording import Counts, Recording
 from harness.loadtest.report import (
@@ -36,8 +37,8 @@ class _Figures(TypedDict):
     service_ms: Latency
 
 
-def measure(profile: Profile, recording: Recording) -> Measured:
-    """Everything that was measured."""
+def measure(profile: Profile, recording: Recording, run: str) -> Measured:
+    """Everything that was measured; ``run`` is the plan's."""
     return Measured(
         seconds=profile.seconds,
         judged_seconds=recording.judged_seconds,
@@ -46,6 +47,7 @@ def measure(profile: Profile, recording: Recording) -> Measured:
         mix=_mix(profile, recording),
         stages=_stages(profile, recording),
         failure_groups=_failures(recording),
+        slowest=_slowest(recording, run),
         bin_seconds=recording.width,
         timeline=_timeline(recording),
     )
@@ -146,6 +148,18 @@ def _failures(recording: Recording) -> list[Failures]:
             advice="" if group.expected else advice.advice(group.kind, group.example),
         )
         for group, count in most_first
+    ]
+
+
+def _slowest(recording: Recording, run: str) -> list[SlowRequest]:
+    return [
+        SlowRequest(
+            name=each.name,
+            t=each.due,
+            latency_ms=each.response / 1000,
+            trace_id=tracing.trace_id(run, each.trace),
+        )
+        for each in sorted(recording.slowest, reverse=True)
     ]
 
 

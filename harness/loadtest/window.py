@@ -2,7 +2,8 @@
 
 Times are whole microseconds except for ``due``, in seconds of the schedule. ``index`` is the
 request's index in the plan. ``outcome`` is CORRECT, DROPPED (never sent: too many in flight), or
-FIRST_GROUP plus the number of the worker's group of failures.
+FIRST_GROUP plus the number of the worker's group of failures. ``trace`` is the number in the
+trace's id of a request that asked to be traced, else 0.
 """
 
 import base64
@@ -16,7 +17,15 @@ CORRECT = 0
 DROPPED = 1
 FIRST_GROUP = 2
 
-_ARRAYS = {"due": "d", "late": "Q", "first": "Q", "service": "Q", "index": "H", "outcome": "H"}
+_ARRAYS = {
+    "due": "d",
+    "late": "Q",
+    "first": "Q",
+    "service": "Q",
+    "index": "H",
+    "outcome": "H",
+    "trace": "Q",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +69,24 @@ class Checks:
 class Samples:
     """What happened since the last window."""
 
-    __slots__ = ("_cpu", "_due", "_first", "_index", "_late", "_outcome", "_service", "_wall")
+    __slots__ = ("_cpu", "_wall", *(f"_{name}" for name in _ARRAYS))
 
     def __init__(self) -> None:
         self._due = array("d")
         self._late, self._first, self._service = array("Q"), array("Q"), array("Q")
         self._index, self._outcome = array("H"), array("H")
+        self._trace = array("Q")
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def add(
-        self, due: float, late: float, service: float, index: int, outcome: int, first: float = 0.0
+        self,
+        due: float,
+        late: float,
+        service: float,
+        index: int,
+        outcome: int,
+        first: float = 0.0,
+        trace: int = 0,
     ) -> None:
         """Record one request; every time is in seconds, ``first`` from its sending."""
         self._due.append(due)
@@ -78,6 +95,7 @@ class Samples:
         self._service.append(int(service * 1e6))
         self._index.append(index)
         self._outcome.append(outcome)
+        self._trace.append(trace)
 
     def pack(self) -> dict[str, Any]:
         """The window so far: ``cpu`` seconds used in ``wall`` seconds, and the arrays as bytes."""
@@ -104,6 +122,7 @@ class Window:
     service: "array[int]"
     index: "array[int]"
     outcome: "array[int]"
+    trace: "array[int]"
 
 
 def unpack(message: Mapping[str, Any]) -> Window:

@@ -52,6 +52,21 @@ def test_the_pod_outlives_its_drain(render: Render) -> None:
     assert rendered.pod["terminationGracePeriodSeconds"] == 7 + 100 + 10
 
 
+def test_spans_go_to_the_collector_that_the_values_name(render: Render) -> None:
+    endpoint = "http://jaeger.tracing.svc.cluster.local:4318"
+    container = render("gpu", {"tracing": {"endpoint": endpoint}}).container
+    assert f"--traces={endpoint}" in container["args"]
+    assert {"name": "OTEL_SERVICE_NAME", "value": "release"} in container["env"]
+    assert "--traces" not in str(render("gpu").container["args"])
+
+
+def test_a_service_name_of_the_values_is_the_only_one(render: Render) -> None:
+    env = [{"name": "OTEL_SERVICE_NAME", "value": "ranker"}]
+    values = {"tracing": {"endpoint": "http://10.0.0.1:4318"}, "env": env}
+    variables = render("gpu", values).container["env"]
+    assert [each for each in variables if each["name"] == "OTEL_SERVICE_NAME"] == env
+
+
 def test_probes_ask_the_launcher(render: Render) -> None:
     container = render("gpu", {"launcherPort": 9000}).container
     for probe, path in (("startup", "/startup"), ("readiness", "/ready"), ("liveness", "/live")):

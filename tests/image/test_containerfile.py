@@ -140,11 +140,19 @@ def test_the_launcher_takes_the_arguments_of_image_and_chart(
 def test_the_launcher_starts_from_the_copied_folder_alone(
     steps: list[tuple[str, str]], checkout: Repository, tmp_path: Path
 ) -> None:
-    source, target = next(
-        shlex.split(step) for step in _all(steps, "COPY") if step.startswith("harness/launcher")
+    for step in _all(steps, "COPY"):
+        source, target = shlex.split(step)[-2:]
+        if target in {"/opt/serving/launcher", "/opt/serving/trace_export"}:
+            (tmp_path / Path(target).name).symlink_to(checkout.root / source)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["launcher", "trace_export"]
+    code = "from launcher import tracing; assert tracing.WORKER.is_dir(); import trace_export"
+    subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd="/",
+        env={"PYTHONPATH": str(tmp_path)},
+        check=True,
+        timeout=60,
     )
-    assert target == "/opt/serving/launcher"
-    (tmp_path / "launcher").symlink_to(checkout.root / source)
     process = subprocess.run(
         [sys.executable, "-P", "-m", "launcher", "--help"],
         cwd="/",

@@ -19,7 +19,7 @@ from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 
-from harness.loadtest import arrivals
+from harness.loadtest import arrivals, tracing
 from harness.loadtest.generator.checker import Checker, NoResponse, Response, now
 from harness.loadtest.generator.rest import Rest
 from harness.loadtest.plan import Plan, secret
@@ -50,7 +50,7 @@ class Dispatcher:
         self._client = _client(plan, token)
         self._prepared: list[Any] = [self._client.prepare(request) for request in plan.requests]
         self._checker = Checker(plan.requests, token)
-        self._in_flight = 0
+        self._in_flight = self._sent = 0
         self._remaining: int | None = None
         self._start = 0.0
         self._samples = Samples()
@@ -129,9 +129,13 @@ class Dispatcher:
             yield min(bisect.bisect(sums, draw() * total), last)
 
     def _send(self, due: float, index: int) -> None:
+        self._sent += 1
+        number = tracing.number(self._worker, self._sent)
+        sampled = tracing.is_sampled(self._sent, self._plan.traced)
+        traceparent = tracing.traceparent(self._plan.run, number, sampled=sampled)
         sent = now()
         try:
-            response: Response | NoResponse = self._client.send(self._prepared[index])
+            response: Response | NoResponse = self._client.send(self._prepared[index], traceparent)
         except NoResponse as error:
             response = error
         answered = first = now()
@@ -142,7 +146,8 @@ class Dispatcher:
         else:
             outcome = self._checker.record_silence(index, response)
         late, service = sent - self._start - due, answered - sent
-        self._samples.add(due, late, service, index, outcome, first - sent)
+        trace = number if sampled else 0
+        self._samples.add(due, late, service, index, outcome, first - sent, trace)
 
     def _report_each_second(self) -> None:
         for second in itertools.count(1):

@@ -18,8 +18,10 @@ _BLOCK = 65_536
 _poll = get_original("select", "poll")  # gevent has only a cooperative one
 _POLLIN = 1
 
-Prepared = tuple["_Pool", bytes, bool]
-"""A server, a request's bytes, and whether its response has no body."""
+Prepared = tuple["_Pool", bytes, bytes, bool]
+"""A server, a request's bytes up to where its traceparent goes and from there on, and whether its
+response has no body. A request without a place for it has all of its bytes in the first.
+"""
 
 
 class Rest:
@@ -27,6 +29,7 @@ class Rest:
 
     def __init__(self, plan: Plan, secret: str | None) -> None:
         self._timeout = plan.timeout
+        self._traced = plan.traced > 0
         self._common = {"User-Agent": "harness-loadtest"}
         if plan.auth:
             self._common[plan.auth.header] = f"{plan.auth.prefix}{secret}"
@@ -38,6 +41,7 @@ class Rest:
 
     def prepare(self, request: Request) -> Prepared:
         """The server, the request as it goes over the wire, whether its response has no body."""
+        has_place = self._traced and "traceparent" not in map(str.lower, request.headers)
         pool = self._pools.get(request.url or "", self._default_pool)
         # A header of the request replaces the common one, and the length is the body's own.
         headers: dict[str, tuple[str, str]] = {}
@@ -47,18 +51,21 @@ class Rest:
         headers.pop("content-length", None)
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
             headers["content-length"] = ("Content-Length", str(len(request.body)))
-        lines = [f"{request.method} {request.path} HTTP/1.1"]
-        lines += [f"{name}: {content}" for name, content in headers.values()]
-        head = "\r\n".join(lines) + "\r\n\r\n"
-        return pool, head.encode("latin-1") + request.body, request.method == "HEAD"
+        first = f"{request.method} {request.path} HTTP/1.1\r\n".encode("latin-1")
+        lines = "".join(f"{name}: {content}\r\n" for name, content in headers.values())
+        rest = f"{lines}\r\n".encode("latin-1") + request.body
+        if not has_place:
+            return pool, first + rest, b"", request.method == "HEAD"
+        return pool, first + b"traceparent: ", b"\r\n" + rest, request.method == "HEAD"
 
-    def send(self, prepared: Prepared) -> Response:
+    def send(self, prepared: Prepared, traceparent: str) -> Response:
         """Send a request and read its whole response.
 
         Raises:
             NoResponse: no connection, no response in time, or not HTTP.
         """
-        pool, payload, headless = prepared
+        pool, before, after, headless = prepared
+        payload = b"".join((before, traceparent.encode(), after)) if after else before
         deadline = now() + self._timeout
         connection = None
         try:

@@ -72,7 +72,7 @@ class Rpc:
         self._metadata = (
             ((plan.auth.header.lower(), f"{plan.auth.prefix}{secret}"),) if plan.auth else ()
         )
-        self._plan = plan
+        self._plan, self._traced = plan, plan.traced > 0
         servers = {_server(plan, request) for request in plan.requests}
         channels = {server: _channel(plan, *server) for server in servers}
         read = self._response.FromString
@@ -95,13 +95,15 @@ class Rpc:
         server = _server(self._plan, request)
         return server, bytes(message.SerializeToString()), metadata, request.stream
 
-    def send(self, prepared: Prepared) -> Response:
+    def send(self, prepared: Prepared, traceparent: str) -> Response:
         """Send a request and read its response: of a stream, all parts as one.
 
         Raises:
             NoResponse: the call ended with any status but OK.
         """
         server, message, metadata, is_stream = prepared
+        if self._traced:
+            metadata = (*metadata, ("traceparent", traceparent))
         first, parts = 0.0, []
         try:
             if is_stream:

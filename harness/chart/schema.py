@@ -12,6 +12,7 @@ from harness.chart.values import TYPED, Value
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
     int: "integer",
+    float: "number",
     str: "string",
     list: "array",
     dict: "object",

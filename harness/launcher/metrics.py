@@ -53,6 +53,7 @@ def _of_model(health: Health, model: Model) -> dict[str, float | Histogram]:
     return {
         "workers": model.expected_workers,
         "workers_ready": health.ready_workers(model),
+        "batch_size": model.batch_size,
         "batches_in_flight": total("busy"),
         "batches_total": total("batches"),
         "worker_restarts_total": total("restarts"),

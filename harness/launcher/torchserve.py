@@ -30,6 +30,7 @@ class Model:
     workers: tuple[str, ...]
     expected_workers: int
     queued: int
+    batch_size: int
 
     @property
     def name(self) -> str:
@@ -62,7 +63,10 @@ class TorchServe:
         Raises:
             BadInput: TorchServe left a model out, as it does when an archive cannot be read.
         """
-        return [self._model(key, each.workers) for key, each in self._config.models.items()]
+        return [
+            self._model(key, each.workers, each.batch_size)
+            for key, each in self._config.models.items()
+        ]
 
     def take_turn(self, model: Model) -> None:
         """Have one worker of the model say what it is: whichever is next."""
@@ -87,13 +91,12 @@ class TorchServe:
                 raise Unanswered(f"POST {path}: {error}") from error
             return [_answer(call) for call in calls]
 
-    def _model(self, key: tuple[str, str], expected_workers: int) -> Model:
+    def _model(self, key: tuple[str, str], expected_workers: int, batch_size: int) -> Model:
         (description,) = json.loads(self._get(self._url(key)))
         workers: Sequence[dict[str, str]] = description["workers"]
         queued = description["jobQueueStatus"]["pendingRequests"]
-        return Model(
-            key, tuple(each["id"] for each in workers), max(expected_workers, len(workers)), queued
-        )
+        ids = tuple(each["id"] for each in workers)
+        return Model(key, ids, max(expected_workers, len(workers)), queued, batch_size)
 
     def _url(self, key: tuple[str, str]) -> str:
         return f"{self._config.management}/models/{'/'.join(map(quote, key))}"

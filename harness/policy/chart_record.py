@@ -150,12 +150,26 @@ def _misfit(name: str, known: object, passed: object) -> Iterator[tuple[KeyPath,
         below = known if isinstance(known, Mapping) else _KUBERNETES.get(name)
         if not isinstance(passed, Mapping):
             yield (), "has to be a map of keys"
+        elif name == "resources" and _is_by_container(passed):
+            for part, resources in passed.items():
+                yield from (
+                    ((str(part), *path), why) for path, why in _misfit(name, known, resources)
+                )
         elif below is not None:
             yield from misfits(mapping(below), mapping(passed))
     elif known == "boolean" and not isinstance(passed, bool) and not _is_template(passed):
         yield (), 'has to be true or false: text is true to a template, "false" too'
     elif isinstance(passed, Mapping | list):
         yield (), f"has to be a {known}"
+
+
+def _is_by_container(resources: Mapping[object, object]) -> bool:
+    """Whether a chart takes resources for each of its containers, by name."""
+    keys = _KUBERNETES["resources"].keys()
+    return not resources.keys() & keys and all(
+        each is None or (isinstance(each, Mapping) and each.keys() & keys)
+        for each in resources.values()
+    )
 
 
 def _list_misfit(name: str, passed: object) -> Iterator[tuple[KeyPath, str]]:

@@ -1,5 +1,6 @@
 """Flux's graph: which Kustomization applies an object, and what is applied before it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,23 +28,22 @@ class Graph:
             if item.group == KUSTOMIZE
         }
 
+    @cached_property
+    def releases(self) -> dict[str, Object]:
+        """The HelmReleases by name; they all live in flux-system."""
+        return {item.name: item for item in self.environment.of("HelmRelease")}
+
     def needs(self, name: str) -> list[str]:
         """The names in ``dependsOn``, those that do not exist among them."""
-        kustomization = self.kustomizations.get(name)
-        return [
-            text(each, "name")
-            for each in items(kustomization and kustomization.value, "spec", "dependsOn")
-        ]
+        return _needs(self.kustomizations.get(name))
 
     def before(self, name: str) -> set[str]:
         """The Kustomizations that are ready before this one is applied."""
-        earlier: set[str] = set()
-        waiting = self.needs(name)
-        while waiting:
-            if (each := waiting.pop()) not in earlier:
-                earlier.add(each)
-                waiting += self.needs(each)
-        return earlier
+        return _before(self.kustomizations, name)
+
+    def releases_before(self, name: str) -> set[str]:
+        """The HelmReleases that are ready before this one is installed."""
+        return _before(self.releases, name)
 
     def applier(self, item: Object) -> str:
         """The Kustomization that brings an object; of a release's objects, the release's."""
@@ -52,6 +52,20 @@ class Graph:
             release = self.environment.find("HelmRelease", owner.name, owner.namespace)
             return release.owner.name if release else ""
         return owner.name
+
+
+def _needs(item: Object | None) -> list[str]:
+    return [text(each, "name") for each in items(item and item.value, "spec", "dependsOn")]
+
+
+def _before(by_name: Mapping[str, Object], name: str) -> set[str]:
+    earlier: set[str] = set()
+    waiting = _needs(by_name.get(name))
+    while waiting:
+        if (each := waiting.pop()) not in earlier:
+            earlier.add(each)
+            waiting += _needs(by_name.get(each))
+    return earlier
 
 
 def chart(release: Object) -> str:

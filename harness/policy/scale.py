@@ -71,6 +71,12 @@ def replicas(environment: Environment, workload: Object) -> tuple[int, int]:
     return (count, count) if isinstance(count, int) else (1, 1)
 
 
+def fewest(environment: Environment, workload: Object) -> tuple[Object, KeyPath]:
+    """The object that says how few pods a workload may have, and where in it."""
+    owner = scaler(environment, workload)
+    return (owner, ("spec", _BOUNDS[owner.kind][0])) if owner else (workload, ("spec", "replicas"))
+
+
 def number_of_pods(workload: Object) -> KeyPath:
     """The path at which a workload says how many pods it has; one where it says nothing there."""
     jobs: dict[str, KeyPath] = {

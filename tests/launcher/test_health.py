@@ -11,8 +11,8 @@ from harness.launcher.torchserve import Model
 from harness.launcher.worker_log import WorkerLog
 from tests.launcher.lines import CRASHED, LOADED, RETRY, STARTED, own
 
-ONE = Model(("a", "1"), ("9000",), 1, 0)
-TWO = Model(("b", "1"), ("9001", "9002"), 2, 0)
+ONE = Model(("a", "1"), ("9000",), 1, 0, 1)
+TWO = Model(("b", "1"), ("9001", "9002"), 2, 0, 1)
 
 
 def health(*models: Model, recovery_seconds: float = 60) -> tuple[Health, WorkerLog]:

@@ -30,7 +30,7 @@ class Server:
         self.restarted: list[str] = []
         self.log = WorkerLog(lambda: None)
         self.health = Health(self.log, hung_seconds=30, recovery_seconds=60)
-        self.health.models = [Model(KEY, self.numbers, workers, 0)]
+        self.health.models = [Model(KEY, self.numbers, workers, 0, 1)]
         self.coins = itertools.cycle([True, False, False, True, True, False, True])
         self.judge = Usefulness(
             self.health, self, self.restart, self.lines.append, lambda: next(self.coins)

@@ -12,7 +12,7 @@ from harness.policy.chart_record import misfits, of_release
 from harness.policy.pods import pod, pods, selects, selects_older
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
-from harness.policy.scale import replicas, rollout, scaler, scalers, share
+from harness.policy.scale import fewest, replicas, rollout, scalers, share
 from harness.render.rendered import Environment
 
 
@@ -126,16 +126,17 @@ def production_replicas(project: Project) -> Iterator[Problem]:
         for deployment in environment.of("Deployment"):
             least, _ = replicas(environment, deployment)
             if least < 2:
-                owner = scaler(environment, deployment) or deployment
+                owner, path = fewest(environment, deployment)
                 message = f"{environment.name} runs as few as {least}"
-                yield problem(owner, message, "spec", "replicas", to=2)
+                yield problem(owner, message, *path, to=2)
 
 
 @rule(
     "availability/one-owner-of-replicas",
     why="Helm and an autoscaler would set the number in turn, at each reconciliation",
-    fix="autoscaling.enabled: true in the chart's values, at any place: the chart then writes no "
-    "number (Kustomize would drop `replicas: null` of an overlay)",
+    fix="autoscaling.enabled: true in the chart's values, at any place (autoscaling.kind for an "
+    "autoscaler of the chart's own): the chart then writes no number (Kustomize would drop "
+    "`replicas: null` of an overlay)",
     like=("kube-score deployment-targeted-by-hpa-does-not-have-replicas-configured",),
 )
 def one_owner_of_replicas(environment: Environment) -> Iterator[Problem]:

@@ -90,7 +90,8 @@ def disjoint_paths(environment: Environment) -> Iterator[Problem]:
     "flux/order",
     why="an object whose namespace, claim or CRD comes later is refused, again and again; a route "
     "before its Gateway is before its policies too",
-    fix="add the Kustomization that brings it to dependsOn",
+    fix="add the Kustomization that brings it to dependsOn; for what a HelmRelease installs, the "
+    "HelmRelease that brings it to that of the release",
     references=("Flux audit: namespaces and CRDs first",),
 )
 def order(environment: Environment) -> Iterator[Problem]:
@@ -98,10 +99,17 @@ def order(environment: Environment) -> Iterator[Problem]:
     for dependent, needed in _needs(environment):
         applier, bringer = graph.applier(dependent), graph.applier(needed)
         together = applier == bringer and needed.kind != "HelmRelease"
-        if bringer and not together and bringer not in graph.before(applier):
-            by = graph.kustomizations.get(applier)
-            message = f"{dependent} needs {needed}, which {bringer} brings at no fixed time"
-            yield problem(by, message, "spec", "dependsOn") if by else problem(dependent, message)
+        if not bringer or together or bringer in graph.before(applier):
+            continue
+        release = graph.releases.get(dependent.owner.name)
+        if needed.kind == "HelmRelease" and release and dependent.owner.kind == "HelmRelease":
+            if needed.name not in graph.releases_before(release.name):
+                message = f"installs {dependent}, and does not wait for {needed}"
+                yield problem(release, message, "spec", "releaseName")
+            continue
+        by = graph.kustomizations.get(applier)
+        message = f"{dependent} needs {needed}, which {bringer} brings at no fixed time"
+        yield problem(by, message, "spec", "dependsOn") if by else problem(dependent, message)
 
 
 def _needs(environment: Environment) -> Iterator[tuple[Object, Object]]:

@@ -46,7 +46,52 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 
 {{/* Whether an autoscaler owns the number of pods. */}}
 {{- define "torchserve.autoscaled" -}}
-{{- if or .Values.autoscaling.enabled (kindIs "invalid" .Values.replicas) -}}true{{- end -}}
+{{- $scaling := .Values.autoscaling -}}
+{{- if or $scaling.enabled (ne $scaling.kind "none") (kindIs "invalid" .Values.replicas) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The pods that a Deployment has in the cluster for as long as no autoscaler has set them: to leave
+     the field out would set it to 1, its default, and stop the other pods until the autoscaler looks.
+     What it sets comes by the part `scale` of the Deployment. */}}
+{{- define "torchserve.replicasBefore" -}}
+{{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "torchserve.name" .) -}}
+{{- $replicas := "" -}}
+{{- range dig "metadata" "managedFields" list $deployment -}}
+{{- if and (not .subresource) (dig "fieldsV1" "f:spec" dict . | dig "f:replicas" false | kindIs "map") -}}
+{{- $replicas = $deployment.spec.replicas -}}
+{{- end -}}
+{{- end -}}
+{{- $replicas -}}
+{{- end -}}
+
+{{/* How many requests wait or are answered for each slot of the busiest model, a mean over a minute. A
+     slot is a place in a batch of a ready worker. What is answered follows from the seconds that answers
+     took (Little's law). Call with a group's label selector. */}}
+{{- define "torchserve.inFlightPerSlot" -}}
+max(
+  sum by (model_name, model_version) (
+    avg_over_time(launcher_queue_depth{{ . }}[1m])
+    + rate(launcher_latency_seconds_sum{{ . }}[1m])
+    - rate(launcher_queue_seconds_sum{{ . }}[1m])
+  )
+  /
+  sum by (model_name, model_version) (
+    avg_over_time(launcher_workers_ready{{ . }}[1m]) * launcher_batch_size{{ . }}
+  )
+)
+{{- end -}}
+
+{{/* Mean seconds that the requests of the last minute waited for a worker, of the model that waits
+     longest: 0 without requests, nothing without metrics. Call with (list SELECTOR MOST). */}}
+{{- define "torchserve.queueSeconds" -}}
+clamp_max(
+  max(
+    sum by (model_name, model_version) (rate(launcher_queue_seconds_sum{{ index . 0 }}[1m]))
+    /
+    clamp_min(sum by (model_name, model_version) (rate(launcher_queue_seconds_count{{ index . 0 }}[1m])), 0.001)
+  ),
+  {{ index . 1 }}
+)
 {{- end -}}
 
 {{/* Claim of the volume that the servers read. */}}
@@ -88,6 +133,9 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- .Values.rollout.maxSurge -}}
 {{- else -}}
 {{- $several := or (eq (include "torchserve.autoscaled" .) "true") (ne (toString .Values.replicas) "1") -}}
+{{- if ne .Values.autoscaling.kind "none" -}}
+{{- $several = gt (int .Values.autoscaling.minReplicas) 1 -}}
+{{- end -}}
 {{- ternary 0 1 (and (gt (int .Values.gpus) 0) $several) -}}
 {{- end -}}
 {{- end -}}
@@ -284,6 +332,13 @@ egress: []
 {{- end -}}
 {{- if and $values.modelStore.sync.enabled (not (regexMatch "^((s3|gs)://|$)" $values.modelStore.sync.source)) -}}
 {{- $faults = append $faults (printf "modelStore.sync.source %s: the Job reads s3:// (AWS, or modelStore.sync.endpoint) and gs://. Azure's blobs have no S3 interface: put an S3 gateway before them, or mount the container (blob.csi.azure.com) as persistence.existingClaim and leave modelStore.sync.enabled false" $values.modelStore.sync.source) -}}
+{{- end -}}
+{{- $scaling := $values.autoscaling -}}
+{{- if and (ne $scaling.kind "none") (lt (int $scaling.maxReplicas) (int $scaling.minReplicas)) -}}
+{{- $faults = append $faults (printf "autoscaling.maxReplicas is %v, below minReplicas, %v: how many pods are there GPUs for?" ($scaling.maxReplicas | default "not set") $scaling.minReplicas) -}}
+{{- end -}}
+{{- if and (ne $scaling.kind "none") $scaling.enabled -}}
+{{- $faults = append $faults (printf "autoscaling.enabled says that something else sets the number of pods, and autoscaling.kind that the chart makes it (%s): which one?" $scaling.kind) -}}
 {{- end -}}
 {{- if and (eq (include "torchserve.surge" .) "0") (eq (include "torchserve.unavailable" .) "0") -}}
 {{- $faults = append $faults "rollout.maxSurge is 0 (its default where two or more pods have GPUs) and so is rollout.maxUnavailable: no pod could ever be replaced" -}}

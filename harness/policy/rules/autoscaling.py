@@ -1,0 +1,112 @@
+"""Autoscaling: a ScaledObject asks a Prometheus that is there for figures that exist."""
+
+import re
+from collections.abc import Iterator
+
+from harness.core.problem import Problem
+from harness.core.suggest import did_you_mean
+from harness.core.values import Value, dig, items, mapping, text
+from harness.policy.finding import Severity
+from harness.policy.graph import chart
+from harness.policy.rule import problem, rule
+from harness.policy.serving import servers
+from harness.render.objects import Object
+from harness.render.rendered import Environment
+
+# What harness/launcher/metrics.py exports, without the prefix `launcher_` (docs/launcher.md). The
+# series of a histogram have a suffix.
+METRICS = (
+    *("torchserve_up", "ready", "draining", "pinned_java_libraries", "log_lines_dropped_total"),
+    *("requests_in_flight", "queue_depth", "workers", "workers_ready", "batch_size"),
+    *("batches_in_flight", "batches_total", "worker_restarts_total", "worker_timeouts_total"),
+    *("worker_memory_bytes", "worker_ends_total", "latency_seconds", "queue_seconds"),
+    *("responses_total", "load_seconds", "answers_total", "failures_total", "failures_in_a_row"),
+    "useless",
+)
+_SUFFIX = re.compile(r"(?<=_seconds)_(bucket|sum|count)$")
+_METRIC = re.compile(r"\blauncher_(\w+)")
+_GROUP = re.compile(r"""\bgroup\s*=\s*["']([^"']*)["']""")
+_ADDRESS = re.compile(
+    r"https?://(?P<service>[^./:]+)\.(?P<namespace>[^./:]+)[^/:]*(?P<port>:\d+)?(/|$)"
+)
+_PORT = ":9090"
+
+
+def _queries(environment: Environment) -> Iterator[tuple[Object, int, Value]]:
+    """Each trigger that asks Prometheus: its ScaledObject, its place there, its metadata."""
+    for scaled in environment.of("ScaledObject"):
+        for index, trigger in enumerate(items(scaled.value, "spec", "triggers")):
+            if text(trigger, "type") == "prometheus":
+                yield scaled, index, mapping(trigger, "metadata")
+
+
+@rule(
+    "autoscaling/query",
+    why="a query for what no server exports, or for another group, finds nothing: the number of "
+    "pods never follows the load",
+    fix="ask for a metric of docs/launcher.md, with the label group of the servers that are scaled",
+)
+def query(environment: Environment) -> Iterator[Problem]:
+    groups = {server.group for server in servers(environment)}
+    for scaled, index, metadata in _queries(environment):
+        where = ("spec", "triggers", index, "metadata", "query")
+        promql = text(metadata, "query")
+        for name in dict.fromkeys(_SUFFIX.sub("", each) for each in _METRIC.findall(promql)):
+            if name not in METRICS:
+                hint = did_you_mean(f"launcher_{name}", [f"launcher_{each}" for each in METRICS])
+                yield problem(scaled, f"no server exports launcher_{name}{hint}", *where)
+        for group in dict.fromkeys(_GROUP.findall(promql) if _METRIC.search(promql) else ()):
+            if group not in groups:
+                message = f"there is no group {group}{did_you_mean(group, groups)}"
+                yield problem(scaled, message, *where)
+
+
+@rule(
+    "autoscaling/missing-metrics",
+    why="by default KEDA takes a query without a result for 0: when Prometheus loses the servers, "
+    "as many pods as may go are taken away under full load",
+    fix='ignoreNullValues: "false": the number of pods then stays as it is',
+)
+def missing_metrics(environment: Environment) -> Iterator[Problem]:
+    for scaled, index, metadata in _queries(environment):
+        if str(dig(metadata, "ignoreNullValues")).lower() != "false":
+            where = ("spec", "triggers", index, "metadata", "ignoreNullValues")
+            yield problem(scaled, "takes missing metrics for no load", *where, to="false")
+
+
+@rule(
+    "autoscaling/prometheus",
+    why="an address at which no Prometheus listens is one more way to never scale",
+    fix="write http://RELEASE-prometheus.NAMESPACE.svc:9090, as infra/monitoring installs it",
+)
+def prometheus(environment: Environment) -> Iterator[Problem]:
+    services = {
+        text(each.value, "spec", "targetNamespace"): f"{each.name}-prometheus"
+        for each in environment.of("HelmRelease")
+        if chart(each) == "kube-prometheus-stack"
+        and not text(each.value, "spec", "values", "fullnameOverride")
+    }
+    for scaled, index, metadata in _queries(environment):
+        address = _ADDRESS.match(text(metadata, "serverAddress"))
+        if not address or address["namespace"] not in services:
+            continue
+        service = services[address["namespace"]]
+        if (address["service"], address["port"]) != (service, _PORT):
+            to = f"http://{service}.{address['namespace']}.svc{_PORT}"
+            where = ("spec", "triggers", index, "metadata", "serverAddress")
+            message = f"Prometheus listens at {to}, not at {address[0]}"
+            yield problem(scaled, message, *where, to=to)
+
+
+@rule(
+    "autoscaling/keda",
+    why="without KEDA its kinds are not there: the upgrade that brings a ScaledObject fails and is "
+    "rolled back",
+    fix="list ../../../infra/keda under resources in apps/torchserve/<env>/kustomization.yaml; if "
+    "something else installs KEDA, suppress this in exceptions.yaml",
+    severity=Severity.WARNING,
+)
+def keda(environment: Environment) -> Iterator[Problem]:
+    if not any(chart(each) == "keda" for each in environment.of("HelmRelease")):
+        for scaled in environment.of("ScaledObject"):
+            yield problem(scaled, "nothing here installs KEDA", "spec", "maxReplicaCount")

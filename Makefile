@@ -96,10 +96,10 @@ smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, o
 
 .PHONY: e2e
 e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONTEXT=kind-kind: there)
-	@# The API server's own code is compiled once, for the cluster and for the program that is asked offline.
+	@# What programs share is compiled once: the API server's own code, Kubernetes' client.
 	TOOLS_CACHE=keep $(HARNESS) tools api-validator
-	$(HARNESS) tools --cluster
-	$(HARNESS) tools promtool prometheus
+	TOOLS_CACHE=keep $(HARNESS) tools --cluster
+	$(HARNESS) tools prometheus-operator promtool prometheus alertmanager amtool
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
 	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \

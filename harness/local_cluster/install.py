@@ -38,8 +38,13 @@ def definitions(folder: Path, modules: str = "*") -> Iterator[Value]:
                 yield value
 
 
-def install(cluster: Api, crds: list[Value]) -> None:
+def install(cluster: Api, crds: list[Value], *, seconds: float = _SECONDS) -> None:
     """Apply kinds and wait until they are served.
+
+    Args:
+        cluster: where.
+        crds: their definitions.
+        seconds: how long they may take.
 
     Raises:
         HarnessError: one is refused or not served in time.
@@ -57,7 +62,7 @@ def install(cluster: Api, crds: list[Value]) -> None:
         }
         return names <= ready
 
-    cluster.wait_for(kinds.CRD, all_established, seconds=_SECONDS, what="every kind to be served")
+    cluster.wait_for(kinds.CRD, all_established, seconds=seconds, what="every kind to be served")
 
 
 def installed_objects(folder: Path) -> list[tuple[Kind, str]]:

@@ -11,7 +11,15 @@ from harness.core.errors import HarnessError
 from harness.core.fix import advise
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
-from harness.policy import causes, credentials, exceptions, repair, source_files, unset
+from harness.policy import (
+    causes,
+    credentials,
+    exceptions,
+    expressions,
+    repair,
+    source_files,
+    unset,
+)
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
@@ -60,6 +68,9 @@ class FindingCollector:
             self.unset |= dict.fromkeys(environment.unset)
             for problem in environment.faults:
                 self.add(problem, str(environment))
+        has_rules = any(next(each.of("PrometheusRule"), None) for each in environments)
+        if has_rules and not expressions.are_parsed(self.renderer.repository):
+            self.not_run.append(expressions.NOT_PARSED)
         names = {
             id(each): str(environment)
             for environment in environments

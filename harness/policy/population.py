@@ -86,6 +86,19 @@ class Population:
             if chart(release) in _CONTROLLER
         ]
 
+    @cached_property
+    def scrapers(self) -> list[Resident]:
+        """Prometheus, as the operator of its chart labels it."""
+        return [
+            Resident(
+                release,
+                text(release.value, "spec", "targetNamespace"),
+                {"app.kubernetes.io/name": "prometheus"},
+            )
+            for release in self.environment.of("HelmRelease")
+            if chart(release) == "kube-prometheus-stack"
+        ]
+
     def parameters(self, gateway: Object) -> Object | None:
         """The EnvoyProxy that a Gateway names."""
         reference = mapping(gateway.value, "spec", "infrastructure", "parametersRef")

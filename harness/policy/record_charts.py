@@ -62,6 +62,8 @@ def record(folder: Path, source: str, digest: str, former: Value) -> Tree:
         "digest": digest,
         "pods": pods,
         "defaults": _defaults(values, pods),
+        "appVersion": text(about, "appVersion"),
+        "images": dict(sorted(_images(values))),
         "keys": {**tree, "global": OPEN},
     }
 
@@ -156,6 +158,14 @@ def _defaults(values: Value, pods: list[object]) -> Tree:
                     default = {name: default}
                 defaults = merge(defaults, mapping(default))
     return defaults
+
+
+def _images(values: object) -> Iterator[tuple[str, str]]:
+    """The images that the chart's own values name, with their tags; an empty one is a default."""
+    for below in mapping(values).values():
+        if name := text(below, "repository"):
+            yield name, text(below, "tag")
+        yield from _images(below)
 
 
 def _cached_charts(repository: Repository) -> Iterator[tuple[Path, str]]:

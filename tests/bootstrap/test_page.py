@@ -67,11 +67,10 @@ def test_the_table_has_every_step_in_order(page: str) -> None:
     ]
 
 
-def prometheus_disk() -> int:
-    """Gigabytes that its claim asks for."""
+def monitoring_disks() -> int:
+    """Gigabytes that the claims of Prometheus and Alertmanager ask for."""
     release = ROOT / "infra/monitoring/controllers/kube-prometheus-stack.yaml"
-    (request,) = re.findall(r"storage: (\d+)Gi", release.read_text())
-    return int(request)
+    return sum(map(int, re.findall(r"storage: (\d+)Gi", release.read_text())))
 
 
 def quantities(described: dict[str, Any]) -> dict[str, str]:
@@ -87,7 +86,7 @@ def quantities(described: dict[str, Any]) -> dict[str, str]:
         "NAT gateway": gateways,
         "public IPv4 address (of each NAT gateway)": gateways,
         "EBS gp3, GB: nodes": str(disks),
-        "EBS gp3, GB: Prometheus ([monitoring](monitoring.md))": str(prometheus_disk()),
+        "EBS gp3, GB: [monitoring](monitoring.md)": str(monitoring_disks()),
         "Network Load Balancer": "1",
         "KMS key": "1",
     }

@@ -18,6 +18,7 @@ from tests.e2e import lag
 from tests.e2e.scenario import Scenario, diagnosis
 from tests.e2e.timeline import SIMULATED, Timeline, render
 from tests.e2e.two_clusters import TwoClusters
+from tests.support import monitoring
 
 _NOTED = "timeline"
 # These begin first, or the last of them keeps one worker when the others have nothing left.
@@ -101,6 +102,20 @@ def scenario(shared: Scenario) -> Scenario:
     """The shared cluster, Ready with the tree that every scenario begins with."""
     shared.reset()
     return shared
+
+
+@pytest.fixture(scope="session")
+def monitored(
+    checkout: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LocalCluster, monitoring.Output]]:
+    """A control plane with what ships of monitoring, and what the real operator made of it."""
+    name = f"monitored-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    folder = tmp_path_factory.mktemp("operator")
+    with (
+        local.running(checkout, name, "staging", with_flux=False) as cluster,
+        monitoring.operated(checkout, cluster, folder, monitoring.RECEIVERS) as output,
+    ):
+        yield cluster, output
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
-"""The real Prometheus scrapes the real server as the PodMonitor says, and the alerts fire.
+"""The real Prometheus scrapes the real server as the operator makes it, and the alerts fire.
 
 Those of GPUs, Flux and certificates are tried by promtool alone: no exporter of theirs runs here.
 """
 
 import json
 import re
-import subprocess
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,88 +13,27 @@ import pytest
 import yaml
 
 from harness import tools
+from harness.core import command
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import items, text
+from harness.kubernetes import kinds
+from harness.local_cluster.local import LocalCluster
 from tests.launcher.conftest import Launcher, Site, pack, starting
 from tests.monitoring.test_alerts import ROOT, rule_groups
-from tests.support.processes import eventually, free_ports
+from tests.support import monitoring, prometheus
+from tests.support.processes import eventually
+from tests.support.prometheus import Prometheus
 
-MONITORS = ROOT / "infra/monitoring/configs/podmonitor.yaml"
-MOST = 80  # series of a server with one model; docs/monitoring.md says about 75
-
-
-class Prometheus:
-    """A Prometheus with the shipped rules, without their waiting times, and one target."""
-
-    def __init__(self, program: Path, folder: Path, target: int) -> None:
-        (self.port,) = free_ports(1)
-        without_for = [
-            {**group, "rules": [_at_once(rule) for rule in items(group, "rules")]}
-            for group in rule_groups()
-        ]
-        (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": without_for}))
-        config = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": ["rules.yaml"],
-            "scrape_configs": [_scraping(target)],
-        }
-        (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-        address = f"--web.listen-address=127.0.0.1:{self.port}"
-        argv: list[str | Path] = [program, "--config.file=prometheus.yaml"]
-        argv += ["--storage.tsdb.path=tsdb", address]
-        with (folder / "prometheus.log").open("wb") as log:
-            self.process = subprocess.Popen(argv, cwd=folder, stdout=log, stderr=log)
-
-    def query(self, expression: str) -> list[object]:
-        """The result of an instant query."""
-        return items(self._get(f"query?query={urllib.parse.quote(expression)}"), "data", "result")
-
-    def firing(self) -> set[str]:
-        """The names of the alerts that fire."""
-        alerts = items(self._get("alerts"), "data", "alerts")
-        return {text(each, "labels", "alertname") for each in alerts}
-
-    def _get(self, path: str) -> Value:
-        address = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-        try:
-            with urllib.request.urlopen(address, timeout=10) as response:
-                return mapping(json.load(response))
-        except OSError:
-            return {}
+DASHBOARDS = ROOT / "infra/monitoring/configs/dashboards"
+MOST = 90  # series of a server with one model; docs/monitoring.md says about 75 and Prometheus' own
 
 
 def panel_queries() -> Iterator[tuple[str, str]]:
     """Each query of the dashboard of the servers, with its panel, for every group."""
-    dashboard = json.loads((MONITORS.parent / "dashboards/serving.json").read_text())
+    dashboard = json.loads((DASHBOARDS / "serving.json").read_text())
     for panel in items(dashboard, "panels"):
         for target in items(panel, "targets"):
             yield text(panel, "title"), text(target, "expr").replace("$group", ".*")
-
-
-def _at_once(rule: object) -> Value:
-    return {key: each for key, each in mapping(rule).items() if key != "for"}
-
-
-def _scraping(port: int) -> Value:
-    """The servers' PodMonitor for one address: what the operator makes of its endpoint."""
-    monitor = next(
-        each
-        for each in yaml.safe_load_all(MONITORS.read_text())
-        if text(each, "metadata", "name") == "torchserve"
-    )
-    endpoint = mapping(dig(monitor, "spec", "podMetricsEndpoints", 0))
-    names = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
-    return {
-        "job_name": "monitoring/torchserve",
-        "metrics_path": text(endpoint, "path"),
-        "static_configs": [
-            {"targets": [f"127.0.0.1:{port}"], "labels": {"pod": "a", "group": "torchserve"}}
-        ],
-        "metric_relabel_configs": [
-            {names.get(key, key): value for key, value in mapping(each).items()}
-            for each in items(endpoint, "metricRelabelings")
-        ],
-    }
 
 
 @pytest.fixture
@@ -110,39 +46,64 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
 
 
 @pytest.fixture
-def prometheus(checkout: Repository, launcher: Launcher, tmp_path: Path) -> Iterator[Prometheus]:
-    program = tools.find(checkout, "prometheus")
-    prometheus = Prometheus(program, tmp_path, launcher.port)
-    try:
-        eventually(lambda: prometheus.query("launcher_torchserve_up"))
-        yield prometheus
-    finally:
-        prometheus.process.terminate()
-        prometheus.process.wait(30)
+def server(
+    checkout: Repository,
+    launcher: Launcher,
+    monitored: tuple[LocalCluster, monitoring.Output],
+    tmp_path: Path,
+) -> Iterator[Prometheus]:
+    """Prometheus under what the operator made, which finds the launcher as a pod's."""
+    cluster, output = monitored
+    pod = monitoring.pod(monitoring.production(checkout), "a", launcher.port)
+    monitoring.run(cluster.api, pod)
+    with prometheus.running(checkout, tmp_path, output.here(), output.at_once()) as server:
+        eventually(lambda: server.query("launcher_torchserve_up"))
+        yield server
+    cluster.api.delete(kinds.POD, "a", text(pod, "metadata", "namespace"), seconds=0)
 
 
-def test_alerts_see_the_real_server(launcher: Launcher, prometheus: Prometheus) -> None:
-    eventually(lambda: not prometheus.firing())  # it fires until the first scrape
+def test_operator_takes_all_that_ships(
+    checkout: Repository, monitored: tuple[LocalCluster, monitoring.Output], tmp_path: Path
+) -> None:
+    environment = monitoring.production(checkout)
+    _, output = monitored
+    jobs = {text(each, "job_name") for each in items(output.scraping, "scrape_configs")}
+    assert jobs == {
+        f"podMonitor/{each.namespace}/{each.name}/0" for each in environment.of("PodMonitor")
+    }
+    groups = [each for rules in output.rules.values() for each in items(rules, "groups")]
+    assert {text(each, "name") for each in groups} == {
+        text(group, "name")
+        for each in environment.of("PrometheusRule")
+        for group in items(each.value, "spec", "groups")
+    }
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(output.here()))
+    check = [tools.find(checkout, "promtool"), "check", "config", "prometheus.yaml"]
+    command.run(check, cwd=tmp_path, timeout=60)
+
+
+def test_alerts_see_the_real_server(launcher: Launcher, server: Prometheus) -> None:
+    eventually(lambda: not server.firing())  # it fires until the first scrape
     assert launcher.predict() == 200
-    eventually(lambda: prometheus.query("launcher_responses_total"))
+    eventually(lambda: server.query("launcher_responses_total"))
     for rule in [rule for group in rule_groups() for rule in items(group, "rules")]:
         for metric in re.findall(r"launcher_\w+", text(rule, "expr")):
-            assert prometheus.query(metric), f"{text(rule, 'alert')}: {metric}"
+            assert server.query(metric), f"{text(rule, 'alert')}: {metric}"
     for title, query in panel_queries():
-        assert eventually(partial(prometheus.query, query)), title
+        assert eventually(partial(server.query, query)), title
     # Every series of the server, as the page counts them.
-    assert len(prometheus.query('{pod="a"}')) <= MOST
+    assert len(server.query('{pod="a"}')) <= MOST
 
     for _ in range(15):
         assert launcher.predict(b"bad") == 507
-    eventually(lambda: "TorchServeRequestsFail" in prometheus.firing())
+    eventually(lambda: "TorchServeRequestsFail" in server.firing())
 
     launcher.site.hold("hold-load")  # the worker that crashes does not come back
     assert launcher.predict(b"crash") == 500
     missing = {"TorchServeNoWorker", "TorchServeWorkerMissing"}
-    eventually(lambda: missing <= prometheus.firing())
+    eventually(lambda: missing <= server.firing())
     launcher.site.release("hold-load")
-    eventually(lambda: not missing & prometheus.firing())
+    eventually(lambda: not missing & server.firing())
 
     launcher.end()
-    eventually(lambda: "TorchServeNotScraped" in prometheus.firing())
+    eventually(lambda: "TorchServeNotScraped" in server.firing())

@@ -69,6 +69,12 @@ def test_what_decides_about_pods_is_kept(chart: Path) -> None:
     }
 
 
+def test_images_are_recorded_with_the_tags_of_values(chart: Path) -> None:
+    values = "image: {repository: a/b, tag: v1}\nside: {image: {repository: c, tag: ''}}\n"
+    (chart / "values.yaml").write_text(values)
+    assert _record(chart)["images"] == {"a/b": "v1", "c": ""}
+
+
 def test_a_schema_adds_what_values_do_not_show(chart: Path) -> None:
     schema = {
         "properties": {"affinity": {"type": "object"}, "image": {"$ref": "#/$defs/image"}},

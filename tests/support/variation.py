@@ -17,7 +17,10 @@ from harness.snapshot import config
 
 ROOT = Path(__file__).parents[2]
 TESTDATA = ROOT / "tests" / "testdata"
-_COPIED = (".github", "apps", "clusters", "infra", "models", "exceptions.yaml")
+_COPIED = (
+    *(".github", "apps", "clusters", "infra", "models", "exceptions.yaml"),
+    *("tests/monitoring/alerts.yaml", "tests/monitoring/slos.yaml"),
+)
 _SHARED = ("build", "tools")  # the pinned tools and what they answered before: the same for all
 
 

@@ -169,6 +169,31 @@ def ports(environment: Environment) -> Iterator[Problem]:
                     message = f"opens {opened}, which the pods do not declare"
                     yield problem(policy, message, "spec", "ingress", at, "ports", index, "port")
     yield from _backends(environment)
+    yield from _monitors_find_ports(environment)
+
+
+def _monitors_find_ports(environment: Environment) -> Iterator[Problem]:
+    """PodMonitors that ask a port which none of their pods has."""
+    for monitor, where, port, subjects in _scrape_ports(environment):
+        if not _numbers(subjects, port):
+            yield problem(monitor, f"no pod that it selects declares port {port}", *where)
+
+
+def _scrape_ports(environment: Environment) -> Iterator[tuple[Object, KeyPath, object, list[Pod]]]:
+    """Each port that a PodMonitor asks, where it says so, and the pods that have to answer."""
+    for monitor in environment.of("PodMonitor"):
+        listed = {str(e) for e in items(monitor.value, "spec", "namespaceSelector", "matchNames")}
+        subjects = [
+            each
+            for each in pods(environment)
+            if each.owner.namespace in (listed or {monitor.namespace})
+            and selects(monitor.dig("spec", "selector"), each.labels)
+        ]
+        for index, endpoint in enumerate(items(monitor.value, "spec", "podMetricsEndpoints")):
+            for key in ("port", "portNumber", "targetPort"):
+                where = ("spec", "podMetricsEndpoints", index, key)
+                if subjects and (port := dig(endpoint, key)):
+                    yield monitor, where, port, subjects
 
 
 def _numbers(subjects: list[Pod], port: object) -> set[int]:
@@ -236,6 +261,20 @@ def traffic_gets_through(environment: Environment) -> Iterator[Problem]:
                     served.setdefault(str(server.owner), (resident, set()))[1].add(port)
         for resident, ports in served.values():
             yield from _blocking(environment, proxies, resident, ports)
+    yield from _scrapers_reach(environment, population)
+
+
+def _scrapers_reach(environment: Environment, population: Population) -> Iterator[Problem]:
+    """Whether Prometheus gets to the pods that PodMonitors select."""
+    for prometheus in population.scrapers:
+        by_pod: dict[str, tuple[Resident, set[int]]] = {}
+        for _, _, port, subjects in _scrape_ports(environment):
+            for each in subjects:
+                resident = Resident(each.owner, each.owner.namespace, each.labels)
+                entry = by_pod.setdefault(str(each.owner), (resident, set()))
+                entry[1].update(_numbers([each], port))
+        for resident, ports in by_pod.values():
+            yield from _blocking(environment, prometheus, resident, ports)
 
 
 def _pods_behind(environment: Environment, route: Object) -> Iterator[tuple[Pod, int]]:

@@ -164,7 +164,7 @@ def _images(values: object) -> Iterator[tuple[str, str]]:
     """The images that the chart's own values name, with their tags; an empty one is a default."""
     for below in mapping(values).values():
         if name := text(below, "repository"):
-            yield name, text(below, "tag")
+            yield "/".join(filter(None, (text(below, "registry"), name))), text(below, "tag")
         yield from _images(below)
 
 

@@ -70,9 +70,9 @@ def test_what_decides_about_pods_is_kept(chart: Path) -> None:
 
 
 def test_images_are_recorded_with_the_tags_of_values(chart: Path) -> None:
-    values = "image: {repository: a/b, tag: v1}\nside: {image: {repository: c, tag: ''}}\n"
+    values = "image: {registry: r.io, repository: a/b, tag: v1}\nside: {repository: c, tag: ''}\n"
     (chart / "values.yaml").write_text(values)
-    assert _record(chart)["images"] == {"a/b": "v1", "c": ""}
+    assert _record(chart)["images"] == {"r.io/a/b": "v1", "c": ""}
 
 
 def test_a_schema_adds_what_values_do_not_show(chart: Path) -> None:

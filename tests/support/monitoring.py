@@ -5,7 +5,7 @@
 
 The operator runs as a process against a real API server, which has what Flux applies of the
 component, and the Prometheus and the Alertmanager that the chart makes of its values. That
-chart cannot be had everywhere: tests/testdata/monitoring/chart.yaml is what it made of its own
+chart cannot be had everywhere: tests/testdata/monitoring is what it made of its own
 values, and `chart_objects` puts ours over them.
 """
 
@@ -40,7 +40,7 @@ RECEIVERS: Value = {
 }
 """Where people are told, as an environment brings it; nobody listens there."""
 
-CHART = Path(__file__).parents[1] / "testdata/monitoring/chart.yaml"
+CHART = Path(__file__).parents[1] / "testdata/monitoring"
 NAMESPACE = "monitoring"
 # The operator refuses a disk of a class that is not there.
 _KINDS = ("StorageClass", "PodMonitor", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig")
@@ -52,6 +52,8 @@ _RULES = f"prometheus-{_NAME}-prometheus-rulefiles"
 # What the chart calls otherwise than the operator.
 _RENAMED = {"storageSpec": "storage"}
 _ALL = "NilUsesHelmValues"
+# What the reloader beside Prometheus fills in, of the pod that it is in.
+_OF_POD = {"$(SHARD)": "0", "$(POD_NAME)": f"prometheus-{_NAME}-prometheus-0"}
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,14 @@ def chart_objects(environment: Environment) -> list[Value]:
         "Prometheus": mapping(values, "prometheus", "prometheusSpec"),
         "Alertmanager": mapping(values, "alertmanager", "alertmanagerSpec"),
     }
-    return [
-        _with_values(each, specs.get(text(each, "kind"), {}))
-        for each in yaml.safe_load_all(CHART.read_text())
-    ]
+    routes: Value = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"alertmanager-{_NAME}-alertmanager", "namespace": NAMESPACE},
+        "stringData": {"alertmanager.yaml": (CHART / "alertmanager.yaml").read_text()},
+    }
+    recorded = yaml.safe_load_all((CHART / "chart.yaml").read_text())
+    return [routes, *(_with_values(each, specs[text(each, "kind")]) for each in recorded)]
 
 
 def _with_values(chart_object: Value, values: Value) -> Value:
@@ -185,7 +191,7 @@ def _with_values(chart_object: Value, values: Value) -> Value:
             spec[_RENAMED.get(key, key)] = value
         elif value is False:
             spec[key.removesuffix(_ALL)] = {}
-    return {**chart_object, **({"spec": spec} if spec else {})}
+    return {**chart_object, "spec": spec}
 
 
 @contextlib.contextmanager
@@ -244,7 +250,7 @@ def output(cluster: LocalCluster) -> Output:
 
 
 def _content(api: Api, name: str, key: str) -> Value:
-    """A file in a Secret of the operator's, unpacked."""
+    """A file in a Secret of the operator's, unpacked, with the names of a first pod in it."""
 
     def archive(secrets: list[Value]) -> str:
         return next(
@@ -259,4 +265,7 @@ def _content(api: Api, name: str, key: str) -> Value:
     content = api.wait_for(
         kinds.SECRET, archive, namespace=NAMESPACE, seconds=_SECONDS, what=f"the Secret {name}"
     )
-    return mapping(yaml.safe_load(gzip.decompress(base64.b64decode(content))))
+    unpacked = gzip.decompress(base64.b64decode(content)).decode()
+    for variable, value in _OF_POD.items():
+        unpacked = unpacked.replace(variable, value)
+    return mapping(yaml.safe_load(unpacked))

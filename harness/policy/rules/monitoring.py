@@ -132,14 +132,16 @@ def alert_tested(project: Project) -> Iterator[Problem]:
 def expressions_parse(project: Project) -> Iterator[Problem]:
     for environment in project.environments.values():
         for holder in environment.of("PrometheusRule"):
-            faults = project.remember(
-                f"faults of {holder.digest}",
-                lambda holder=holder: list(expressions.faults(project.repository, holder)),
-            )
-            for where, why in faults:
+            for where, why in _faults(project, holder):
                 name = text(holder.value, *where, "alert") or text(holder.value, *where, "record")
                 field = "annotations" if "template" in why else "expr"
                 yield problem(holder, f"{name}: {why}", *where, field)
+
+
+def _faults(project: Project, holder: Object) -> list[tuple[KeyPath, str]]:
+    """What promtool says of an object, which two environments may have."""
+    key = f"faults of {holder.digest}"
+    return project.remember(key, lambda: list(expressions.faults(project.repository, holder)))
 
 
 @rule(

@@ -21,6 +21,7 @@ from harness.attestation.record import Evidence
 from harness.attestation.signature import SIGNERS, Signers
 from harness.core.errors import HarnessError, InputError
 from harness.core.git import Git
+from harness.core.refusal import json_refusals
 from harness.core.repository import Repository
 from harness.core.values import KeyPath
 from harness.render import digest
@@ -75,9 +76,8 @@ def complaints(
     try:
         evidence = Evidence.model_validate_json(text)
     except ValidationError as error:
-        for problem in error.errors():
-            key = ".".join(map(str, problem["loc"]))
-            yield problem["loc"], f"{key}: {problem['msg']}" if key else problem["msg"]
+        for refusal in json_refusals(error, text, Evidence):
+            yield refusal.path, refusal.message
         return
     yield from _content(evidence, env, commit)
     try:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,7 @@ from harness.audit.java import Part
 from harness.core import document
 from harness.core.document import Strict
 from harness.core.errors import Location
+from harness.core.form import Form
 
 FILE = Path("apps/torchserve/image/verdicts.yaml")
 
@@ -39,7 +40,7 @@ class Verdict(Strict):
     """
 
     vulnerability: str = Field(min_length=1)
-    package: str = Field(pattern=r"^pkg:")
+    package: Annotated[str, Form(r"pkg:.*", "a package URL, as pkg:pypi/torch@*")]
     verdict: Literal["not-affected", "accepted", "shadowed", "not-loaded"]
     reason: str = Field(min_length=10)
     expires: datetime.date

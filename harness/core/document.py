@@ -10,21 +10,15 @@ a version), and what it refuses is reported as ``file:line`` with the nearest va
 """
 
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, TypeVar, Union, get_args, get_origin
+from typing import TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError
 from harness.core.problem import Problem
-from harness.core.suggest import did_you_mean
-from harness.core.values import KeyPath
+from harness.core.refusal import refusals
 from harness.core.yamlfile import Document, parse, read_text
 
 __all__ = [
@@ -85,67 +79,7 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         # By way of JSON: strict still, but a list may become a tuple and a string an enum.
         return model.model_validate_json(json.dumps(document.value, default=str))
     except ValidationError as error:
-        details = error.errors()
-        # Of a union's members, that one has a better reason that the value has the form of.
-        reasons = {_name(each) for each in details if not each["type"].endswith("_type")}
-        problems = [
-            _problem(document, model, each)
-            for each in details
-            if _name(each) not in reasons or not each["type"].endswith("_type")
-        ]
-        raise InputError.of(problems) from None
-
-
-_MEMBER = re.compile(r"\[|^constrained-")
-
-
-def _name(detail: ErrorDetails) -> str:
-    # pydantic puts the members of a union into the path too, such as dict[str,int].
-    return ".".join(str(part) for part in detail["loc"] if not _MEMBER.search(str(part)))
-
-
-def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
-    loc, name = tuple(detail["loc"]), _name(detail)
-    text = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        valid = [key for key in _valid_keys(model, loc[:-1]) if key != loc[-1]]
-        text = "unknown key" + did_you_mean(str(loc[-1]), valid)
-    elif detail["type"] == "union_tag_invalid":
-        key, tag = str(detail["ctx"]["discriminator"]).strip("'"), str(detail["ctx"]["tag"])
-        tags = str(detail["ctx"]["expected_tags"]).replace("'", "").split(", ")
-        near = did_you_mean(tag, tags)
-        text = f"unknown {key} {tag}{near or '; one of: ' + ', '.join(tags)}"
-        loc = (*loc, key)
-    elif detail["type"] == "string_type":
-        text = f'must be text: quote it as "{detail["input"]}"'
-    return Problem(f"{name}: {text}" if name else text, document.at(loc))
-
-
-def _valid_keys(annotation: object, loc: KeyPath) -> Iterator[str]:
-    """The keys that the model has at ``loc``, looking through containers and unions."""
-    origin = get_origin(annotation)
-    if origin in (Union, UnionType, Annotated):
-        for member in get_args(annotation):
-            yield from _valid_keys(member, loc)
-    elif origin is not None and get_args(annotation):
-        inner = [arg for arg in get_args(annotation) if arg is not Ellipsis]
-        yield from _valid_keys(inner[-1], loc[1:])
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = {
-            key: field
-            for name, field in annotation.model_fields.items()
-            for key in _keys(name, field)
-        }
-        if not loc:
-            yield from fields
-        elif (field := fields.get(str(loc[0]))) is not None:
-            yield from _valid_keys(field.annotation, loc[1:])
-        else:  # a tag that pydantic put into the path of a union's error
-            yield from _valid_keys(annotation, loc[1:])
-
-
-def _keys(name: str, field: FieldInfo) -> list[str]:
-    """The keys under which a file may give a field; the first is the documented one."""
-    if isinstance(field.validation_alias, AliasChoices):
-        return [str(choice) for choice in field.validation_alias.choices]
-    return [field.alias or name]
+        raise InputError.of(
+            Problem(each.message, document.at(each.path))
+            for each in refusals(error, document.value, model)
+        ) from None

@@ -7,11 +7,12 @@ fileSystem: fs-0123456789abcdef0   # only to take over one that was made by hand
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 
 from harness.core import document
 from harness.core.document import Camel
 from harness.core.errors import InputError, UsageError
+from harness.core.form import Form, Region
 from harness.core.repository import Repository
 from harness.settings import site
 
@@ -20,9 +21,13 @@ class Settings(Camel):
     """efs.yaml."""
 
     # EC2's rule for names in a VPC, less what a shell would take for its own.
-    security_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]
+    security_group: Annotated[
+        str, Form(r"[A-Za-z0-9._:-]+", "a name of letters, digits and . _ : - alone", longest=255)
+    ]
     # Taken over unchanged: never created, never removed, and perhaps not encrypted.
-    file_system: Annotated[str, StringConstraints(pattern=r"^fs-[0-9a-f]{8,40}$")] | None = None
+    file_system: Annotated[str, Form(r"fs-[0-9a-f]{8,40}", "fs- and digits of 0-9, a-f")] | None = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,11 @@ class _Metadata(BaseModel):
     """What eksctl.yaml says of the cluster. Its other keys are no business of the file system."""
 
     # 40: with the environment it makes a creation token, of which EFS takes 64 characters.
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    name: Annotated[
+        str,
+        Form(r"[A-Za-z0-9][A-Za-z0-9_-]*", "a name of letters, digits, _ and - alone", longest=40),
+    ]
+    region: Region
 
 
 class _Eksctl(BaseModel):

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
+from harness.core.refusal import refusals
 from harness.importing import archives, keys, lenient
 from harness.importing.archives import Archive
 from harness.importing.keys import Outcome
@@ -69,8 +69,11 @@ def _running(configuration: Configuration, startup: Startup) -> None:
     for each in configuration.running:
         try:
             entry = Entry.model_validate(each.entry, strict=False)
-        except ValueError as error:
-            startup.problems.append(Problem(f"{each.name} {each.version}: {error}", each.at))
+        except ValidationError as error:
+            startup.problems += [
+                Problem(f"{each.name} {each.version}: {refusal.message}", each.at)
+                for refusal in refusals(error, each.entry, Entry)
+            ]
         else:
             startup.models.append(Started(each.name, each.version, entry, each.at))
 
@@ -80,7 +83,10 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
         node = lenient.loads(setting.value)
         snapshot = ModelSnapshot.model_validate(node, strict=False)
     except ValidationError as error:
-        startup.problems += [Problem(_refusal(each), setting.at) for each in error.errors()]
+        startup.problems += [
+            Problem(f"model_snapshot: {each.message.removeprefix('models.')}", setting.at)
+            for each in refusals(error, node, ModelSnapshot)
+        ]
         return
     except (ValueError, RecursionError):
         return  # reported where the file was read
@@ -105,15 +111,6 @@ def _snapshot(setting: Setting, folder: Path | None, startup: Startup) -> None:
         for text, key in _ignored_entries(entry):
             where = f"model_snapshot.{name}.{version}.{key}"
             startup.assumed.append(Key(where, str(setting.at), Outcome.NOTHING, text))
-
-
-def _refusal(detail: ErrorDetails) -> str:
-    """What is wrong with a value of model_snapshot, in the words of the file."""
-    where = [str(part) for part in detail["loc"]]
-    key = ".".join(where[where[:1] == ["models"] and len(where) > 1 :]) or "its value"
-    if detail["type"] == "missing":
-        return f"model_snapshot: {key} is missing: TorchServe ends with a NullPointerException"
-    return f"model_snapshot: {key}: {detail['msg']}"
 
 
 def _ignored_entries(entry: Entry) -> Iterator[tuple[str, str]]:

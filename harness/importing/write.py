@@ -17,6 +17,7 @@ from harness.burn_rate import rules
 from harness.core import files, yamlfile
 from harness.core.errors import InputError, UsageError
 from harness.core.problem import Problem
+from harness.core.refusal import Refusal, refusals
 from harness.core.repository import Repository
 from harness.importing import adjust
 from harness.importing.outcome import METRICS, Imported
@@ -171,10 +172,11 @@ def _write_models(
         path = repository.models / name / "model.yaml"
         if path.exists():
             continue
+        written = _model(started, imported.others[name])
         try:
-            model = _model(started, imported.others[name])
+            model = Model.model_validate(written)
         except ValidationError as error:
-            problems += [_problem(started, each["loc"], each["msg"]) for each in error.errors()]
+            problems += [_problem(started, each) for each in refusals(error, written, Model)]
             continue
         body = model.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
         schema = _SCHEMA.format("../../schemas/model.json")
@@ -198,29 +200,24 @@ def _write_models(
     write_lock(repository.lock, Lock(models=locked))
 
 
-def _problem(started: Started, loc: tuple[int | str, ...], text: str) -> Problem:
-    if loc == ("name",):
-        text = "letters, digits and . _ - alone, 100 at most, as torch-model-archiver has it"
+def _problem(started: Started, refusal: Refusal) -> Problem:
+    if refusal.path == ("name",):
         hint = f"another name for it: load_models=NAME={started.entry.mar_name}"
-        return Problem(f"{started.name!r} is no name for a model here: {text}; {hint}", started.at)
-    where = ".".join(map(str, loc))
-    return Problem(f"{started.name} {started.version}: {where}: {text}", started.at)
+        return Problem(f"{refusal.message}; {hint}", started.at)
+    return Problem(f"{started.name} {started.version}: {refusal.message}", started.at)
 
 
-def _model(started: Started, others: Sequence[Started]) -> Model:
+def _model(started: Started, others: Sequence[Started]) -> dict[str, object]:
+    """What model.yaml says of a model."""
     entry = started.entry.model_dump(by_alias=True)
-    return Model.model_validate(
-        {
-            "name": started.name,
-            "version": started.version,
-            "description": f"Imported: {started.entry.mar_name}, version {started.version}.",
-            "artifact": {"adopted": {"archive": Path(started.entry.mar_name).name}},
-            "versions": {
-                each.version: {"archive": Path(each.entry.mar_name).name} for each in others
-            },
-            "serving": {key: entry[key] for key in _SETTINGS},
-        }
-    )
+    return {
+        "name": started.name,
+        "version": started.version,
+        "description": f"Imported: {started.entry.mar_name}, version {started.version}.",
+        "artifact": {"adopted": {"archive": Path(started.entry.mar_name).name}},
+        "versions": {each.version: {"archive": Path(each.entry.mar_name).name} for each in others},
+        "serving": {key: entry[key] for key in _SETTINGS},
+    }
 
 
 def _lock_archive(

@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from harness.core import document
 from harness.core.document import Camel
 from harness.core.errors import InputError
-from harness.loadtest.raw_request import PREDICTIONS, RawRequest
+from harness.loadtest.raw_request import PREDICTIONS, HeaderName, HeaderValue, RawRequest
 from harness.slo import ErrorBudget, Slo
 from harness.snapshot.routes import model_of
 
@@ -177,8 +177,8 @@ class MixEntry(Camel):
 class Auth(Camel):
     """A header whose secret comes from the environment or a file, and is never written down."""
 
-    header: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] = "Authorization"
-    prefix: Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")] = "Bearer "
+    header: HeaderName = "Authorization"
+    prefix: HeaderValue = "Bearer "
     env: str | None = None
     file: str | None = None
 

@@ -23,11 +23,20 @@ from urllib3.filepost import encode_multipart_formdata
 
 from harness.core.document import Camel
 from harness.core.errors import InputError
+from harness.core.form import Form
 
-Method = Annotated[str, Field(pattern="^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$")]
+Method = Annotated[
+    str,
+    Form(
+        "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS",
+        "GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS",
+    ),
+]
 Status = Annotated[int, Field(ge=100, le=599)]
-HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]
+HeaderName = Annotated[
+    str, Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of a header: letters, digits and hyphens")
+]
+HeaderValue = Annotated[str, Form(r"[\x20-\x7e]*", "the value of a header: printable ASCII")]
 
 PREDICTIONS = re.compile(r"/predictions/([^/?]+)(?:/([^/?]+))?")
 """The paths that gRPC can ask for: a model, and perhaps its version."""
@@ -64,7 +73,7 @@ class RawRequest(Camel):
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     method: Method | None = None
-    path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")]
+    path: Annotated[str, Form(r"/[\x21-\x7e]*", "a path: it begins with a slash and has no space")]
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     body: str | None = None
     json_: JsonValue = Field(default=None, alias="json")

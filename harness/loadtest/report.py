@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.core import files
 from harness.core.errors import InputError
+from harness.core.refusal import first_refusal
 from harness.loadtest.outcome import Check, Objective, SlowRequest
 from harness.loadtest.scrape import Server, Unread
 from harness.loadtest.target import Release
@@ -287,10 +288,11 @@ class Report(BaseModel):
         Raises:
             InputError: it is no report, or of another schema version.
         """
+        text = b""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(text := path.read_bytes())
         except (OSError, ValueError) as error:
-            first = str(error).splitlines()[0]
+            first = first_refusal(error, text, cls)
             raise InputError(f"not a report of version 1: {first}", at=path) from error
 
 

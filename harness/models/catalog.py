@@ -22,6 +22,8 @@ from pydantic import (
 from harness.core import document
 from harness.core.document import Camel, Strict
 from harness.core.errors import InputError
+from harness.core.form import Form, Sha256
+from harness.core.refusal import refusals
 from harness.core.suggest import did_you_mean
 from harness.models import handler
 from harness.models.answer import Tolerance
@@ -71,7 +73,9 @@ class Torchvision(Camel):
     """A model that torchvision builds, with weights that it downloads."""
 
     builder: Word
-    weights: Annotated[str, StringConstraints(pattern=r"^\w+_Weights\.\w+$")]
+    weights: Annotated[
+        str, Form(r"\w+_Weights\.\w+", "weights of torchvision, as ResNet18_Weights.IMAGENET1K_V1")
+    ]
     fallback: Fallback | None = None
 
 
@@ -111,7 +115,7 @@ class Adopted(Camel):
     """
 
     archive: Annotated[Source, _also("archive", "mar")]
-    sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
+    sha256: Sha256 | None = None
 
     @property
     def is_remote(self) -> bool:
@@ -128,7 +132,7 @@ class OtherVersion(Camel):
     """
 
     archive: Source | None = None
-    sha256: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = None
+    sha256: Sha256 | None = None
 
     @property
     def adopted(self) -> Adopted | None:
@@ -231,7 +235,10 @@ class Probe(Camel):
     """
 
     content_type: Word
-    body: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=8192)]
+    body: Annotated[
+        str,
+        Form(r"[A-Za-z0-9+/]+={0,2}", "bytes in base64, 8,192 characters at most", longest=8192),
+    ]
 
 
 class Model(Camel):
@@ -266,7 +273,7 @@ class Model(Camel):
         try:
             return self.model_copy(update={"serving": self.serving.over(workers)})
         except ValidationError as error:
-            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+            raise ValueError(refusals(error, workers)[0].message) from error
 
     @property
     def all_versions(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, RootModel, model_validator
 from harness.core import document
 from harness.core.document import Camel
 from harness.core.errors import InputError
+from harness.core.form import Sha256
 from harness.models import source
 from harness.models.answer import Expected, Function, Json, Tolerance
 from harness.models.source import Source
@@ -43,7 +44,7 @@ class Expectation(Camel):
     text: str | None = None
     contains: str | tuple[str, ...] = ()
     pattern: str | None = None
-    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
+    sha256: Sha256 | None = None
     image: Source | None = None
     json_schema: Source | dict[str, JsonValue] | None = None
     function: Source | None = None

@@ -30,6 +30,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from harness.core import document, files
 from harness.core.document import Strict
 from harness.core.errors import InputError
+from harness.core.form import Form
 from harness.core.problem import Problem
 from harness.core.values import mapping
 from harness.core.values import text as text_at
@@ -37,12 +38,19 @@ from harness.core.values import text as text_at
 UNSET = "UNSET"
 """Stands where a fresh checkout has no value yet: the archive was never built from real weights."""
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """torch-model-archiver's own rule for a model's name."""
 
 _SOURCES, _CHECK = "sources", "check"  # keys of an entry about itself
 
-Name = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
+Name = Annotated[
+    str,
+    Form(
+        NAME,
+        "a name for a model: letters, digits and . _ - alone, 100 at most",
+        longest=100,
+    ),
+]
 
 _VERSION = re.compile(r"[\w:+@=,~!-][\w.:+@=,~!-]*", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.mar")
@@ -104,7 +112,7 @@ class LockedModel(Strict):
 
     version: Version
     mar: FileName
-    sha256: Annotated[str, StringConstraints(pattern=rf"^([0-9a-f]{{64}}|{UNSET})$")]
+    sha256: Annotated[str, Form(rf"[0-9a-f]{{64}}|{UNSET}", "a SHA-256: 64 digits of 0-9, a-f")]
     size: Annotated[int, Field(ge=0)]
     others: tuple["LockedModel", ...] = ()
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from harness.core import document, files, user_cache
 from harness.core.document import Strict
+from harness.core.form import Sha256
 from harness.core.repository import Repository
 
 NAME = "sources.lock.yaml"
@@ -29,7 +30,7 @@ NAME = "sources.lock.yaml"
 class PinnedFile(Strict):
     """One file, by content."""
 
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     size: Annotated[int, Field(ge=0)]
 
 

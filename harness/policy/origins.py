@@ -1,11 +1,15 @@
 """What exists in a cluster although no file here has it: built in, made by a chart, by hand.
 
-A rule may call a name missing only where this knows everything that could bring it.
+A rule may call a name missing only where this knows everything that could bring it. What people
+make by hand, or a node's image brings, site.yaml says:
+
+    PROVIDED: Secret/flux-system/slack RuntimeClass/nvidia Namespace/team-*
 """
 
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from harness.core.values import items, text
@@ -22,11 +26,11 @@ _BUILT_IN: dict[str, tuple[str, ...]] = {
     "PriorityClass": ("system-*",),
     "Role": ("system:*", "extension-apiserver-authentication-reader"),
     "ServiceAccount": ("default",),
+    "StorageClass": ("gp2",),  # of EKS, which no longer makes it the default
     # `harness bootstrap` makes the first; docs/workflows.md tells how to make the second.
     "Secret": ("git-credential", "github-dispatch"),
 }
-# Names of RBAC that are no objects, and what comes with the image of a node.
-_ELSEWHERE = ("Group", "User", "RuntimeClass")
+_NAMES = ("Group", "User")  # of RBAC: they are no objects
 # Objects that make other objects: the kind, the kind that it makes, and where its name is.
 _MAKES = (
     ("Certificate", "Secret", ("spec", "secretName")),
@@ -83,18 +87,16 @@ class Origins:
             namespace: of the object; empty where its kind has none.
             by_hand: whether people make such an object with kubectl.
         """
-        if kind in _ELSEWHERE or _is_listed(name, _BUILT_IN.get(kind, ())):
-            return True
-        if (kind, namespace, name) in self._made or (kind, "", name) in self._made:
+        if self.has(kind, name, namespace):
             return True
         if by_hand:
-            return not misspelt(name, self._secrets)
+            return not misspelt(name, self._names(kind))
         if namespace and namespace not in self.namespaces:
             # One of that name in a namespace that is declared is the one that is meant.
             is_here = kind == "Gateway" and self.environment.find(kind, name) is not None
             return not is_here and not misspelt(namespace, self.namespaces)
         if not namespace:
-            brought = {kind for each in self._remote for kind in _CHARTS.get(chart(each), ())}
+            brought = {kind for each in self.remote for kind in _CHARTS.get(chart(each), ())}
             return (
                 kind in brought
                 or self.has_unknown_chart
@@ -102,20 +104,38 @@ class Origins:
             )
         return kind not in _OURS and self.is_opaque(namespace)
 
+    def has(self, kind: str, name: str, namespace: str) -> bool:
+        """Whether an object is there for sure: built in, made by another object, or provided."""
+        subject = "/".join(filter(None, (kind, namespace, name)))
+        return (
+            kind in _NAMES
+            or _is_listed(name, _BUILT_IN.get(kind, ()))
+            or (kind, namespace, name) in self._made
+            or (kind, "", name) in self._made
+            or any(fnmatchcase(subject, each) for each in self.provided)
+        )
+
+    @cached_property
+    def provided(self) -> list[str]:
+        """What site.yaml says that the cluster has: KIND/NAME, or KIND/NAMESPACE/NAME."""
+        site = self.environment.find("ConfigMap", "site", "flux-system")
+        return text(site and site.value, "data", "PROVIDED").split()
+
     def is_opaque(self, namespace: str) -> bool:
         """Whether a namespace has pods and objects that no file here shows."""
-        targets = {text(each.value, "spec", "targetNamespace") for each in self._remote}
+        targets = {text(each.value, "spec", "targetNamespace") for each in self.remote}
         return namespace not in self.namespaces or namespace in targets | _GIVEN
 
     @cached_property
     def has_unknown_chart(self) -> bool:
         """Whether a remote chart is installed of which nobody knows what it brings."""
-        return any(chart(each) not in _CHARTS for each in self._remote)
+        return any(chart(each) not in _CHARTS for each in self.remote)
 
     @cached_property
     def namespaces(self) -> set[str]:
         """The namespaces that are declared, or that every cluster has."""
-        return {each.name for each in self.environment.of("Namespace")} | _GIVEN
+        provided = {each.removeprefix("Namespace/") for each in self.provided}
+        return {each.name for each in self.environment.of("Namespace")} | _GIVEN | provided
 
     @cached_property
     def is_eks(self) -> bool:
@@ -126,7 +146,7 @@ class Origins:
         )
 
     @cached_property
-    def _remote(self) -> list[Object]:
+    def remote(self) -> list[Object]:
         """The HelmReleases of charts that lie elsewhere."""
         return [
             each
@@ -153,11 +173,11 @@ class Origins:
                     name = f"{text(template, 'metadata', 'name')}-{each.name}-{number}"
                     yield "PersistentVolumeClaim", each.namespace, name
 
-    @cached_property
-    def _secrets(self) -> set[str]:
-        rendered = {each.name for each in self.environment.of("Secret")}
-        by_others = {name for kind, _, name in self._made if kind == "Secret"}
-        return rendered | by_others | set(_BUILT_IN["Secret"])
+    def _names(self, kind: str) -> set[str]:
+        """The names of a kind that are known, but for those that only begin so."""
+        rendered = {each.name for each in self.environment.of(kind)}
+        by_others = {name for of_kind, _, name in self._made if of_kind == kind}
+        return rendered | by_others | set(_BUILT_IN.get(kind, ()))
 
 
 def misspelt(name: str, names: set[str] | Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.core.problem import Problem
-from harness.core.values import Key, KeyPath, dig, mapping, text
+from harness.core.values import Key, KeyPath, dig, leaves, mapping, text
 from harness.policy.origins import Origins, misspelt
 from harness.policy.pods import WORKLOADS, pod
 from harness.policy.rule import problem
@@ -70,6 +70,7 @@ CATALOG: tuple[Form, ...] = (
                 ("envFrom.*.secretRef", "Secret"),
             )
         ),
+        ("imagePullSecrets.*", "Secret"),
         ("serviceAccountName", "ServiceAccount", ""),
         ("priorityClassName", "PriorityClass", "", _CLUSTER),
         ("runtimeClassName", "RuntimeClass", "", _CLUSTER),
@@ -97,7 +98,19 @@ CATALOG: tuple[Form, ...] = (
     ),
     *_forms("GatewayClass", ("spec.parametersRef", "", "name", _STATED)),
     *_forms("Certificate", ("spec.issuerRef", "Issuer")),
-    *_forms("Ingress", ("spec.rules.*.http.paths.*.backend.service", "Service")),
+    *_forms(
+        "Ingress",
+        ("spec.rules.*.http.paths.*.backend.service", "Service"),
+        ("spec.ingressClassName", "IngressClass", "", _CLUSTER),
+        ("spec.tls.*", "Secret", "secretName"),
+    ),
+    *_forms("ServiceAccount", ("imagePullSecrets.*", "Secret")),
+    *_forms(
+        "SecurityPolicy",
+        ("spec.apiKeyAuth.credentialRefs.*", "Secret", "name", _STATED),
+        ("spec.basicAuth.users", "Secret", "name", _STATED),
+        ("spec.oidc.clientSecret", "Secret", "name", _STATED),
+    ),
     *_forms("ExternalSecret", ("spec.secretStoreRef", "SecretStore")),
     *_forms(
         "Kustomization",
@@ -106,6 +119,7 @@ CATALOG: tuple[Form, ...] = (
         ("spec.healthChecks.*", "", "name", _STATED),
         ("spec.decryption.secretRef", "Secret"),
     ),
+    *_forms("Kustomization HelmRelease", ("spec.serviceAccountName", "ServiceAccount", "")),
     *_forms(
         "HelmRelease",
         ("spec.chart.spec.sourceRef", "", "name", _STATED),
@@ -131,6 +145,14 @@ CATALOG: tuple[Form, ...] = (
     *_forms("FluxInstance", ("spec.sync.pullSecret", "Secret", "")),
     *_forms("StatefulSet", ("spec.serviceName", "Service", "")),
 )
+
+# Keys that charts call by one name everywhere, and the kind that the text below them names.
+_IN_VALUES = {
+    "ingressClassName": "IngressClass",
+    "priorityClassName": "PriorityClass",
+    "runtimeClassName": "RuntimeClass",
+    "storageClassName": "StorageClass",
+}
 
 
 @dataclass(frozen=True)
@@ -167,9 +189,29 @@ class Reference:
         )
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether nothing here makes what is named, and something that is not here may."""
+        elsewhere = self.namespace and self.namespace not in self.origins.namespaces
+        return (
+            self.target is None
+            and not self.is_optional
+            and bool(self._by_hand or elsewhere)
+            and not self.is_missing
+            and not self.origins.has(self.kind, self.name, self.namespace)
+        )
+
+    @property
     def _by_hand(self) -> bool:
         """Whether people make what is named, outside Git: Flux's credentials, a gateway's keys."""
-        return self.kind == "Secret" and self.source.kind not in WORKLOADS
+        of_a_program = self.source.kind in WORKLOADS and "imagePullSecrets" not in self.path
+        return self.kind == "RuntimeClass" or (
+            self.kind in ("Secret", "ServiceAccount") and not of_a_program
+        )
+
+    @property
+    def described(self) -> str:
+        """What is named, as site.yaml would say that it is provided."""
+        return "/".join(filter(None, (self.kind, self.namespace, self.name)))
 
     def problem(self) -> Problem:
         """That it is missing, and what is meant if that can be told."""
@@ -188,6 +230,7 @@ class Reference:
 def references(environment: Environment) -> Iterator[Reference]:
     """Every reference of an environment's own objects."""
     origins = Origins(environment)
+    yield from _of_values(environment, origins)
     for form in CATALOG:
         for source, base in _sources(environment, form):
             root = dig(source.value, *base)
@@ -206,6 +249,20 @@ def references(environment: Environment) -> Iterator[Reference]:
                     namespace = text(stated, "namespace") or namespace
                 target = _find(environment, kind, name, namespace)
                 yield Reference(source, path, around, kind, name, namespace, target, origins)
+
+
+def _of_values(environment: Environment, origins: Origins) -> Iterator[Reference]:
+    """What the values of third-party charts name: of the others the objects are rendered."""
+    for release in origins.remote:
+        for path, value in leaves(release.dig("spec", "values"), ("spec", "values")):
+            kind, around = _IN_VALUES.get(str(path[-1]), ""), path
+            namespace = ""
+            if path[-3:-2] == ("imagePullSecrets",) and path[-1] == "name":
+                kind, around = "Secret", path[:-1]
+                namespace = text(release.value, "spec", "targetNamespace")
+            if kind and isinstance(value, str) and value:
+                target = _find(environment, kind, value, namespace)
+                yield Reference(release, path, around, kind, value, namespace, target, origins)
 
 
 def _find(environment: Environment, kind: str, name: str, namespace: str) -> Object | None:

@@ -22,6 +22,7 @@ from harness.attestation.pointer import SIGNATURE
 from harness.attestation.record import Figures, Kind
 from harness.attestation.signature import fingerprint
 from harness.core.errors import InputError
+from harness.core.refusal import first_refusal
 from harness.loadtest.report import Part, Report
 from harness.smoke.report import Report as SmokeReport
 
@@ -84,13 +85,15 @@ def read(text: str, name: str, signatures: Iterable[str] = ()) -> Proof:
     Raises:
         InputError: it is neither, or has no valid start time.
     """
+    kind: type[SmokeReport | Report] = Report
     try:
-        is_smoke = "tests" in json.loads(text)
-        report = (SmokeReport if is_smoke else Report).model_validate_json(text)
+        if "tests" in json.loads(text):
+            kind = SmokeReport
+        report = kind.model_validate_json(text)
         started = _moment(report.started)
         ended = started + datetime.timedelta(seconds=report.seconds)
     except (ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        first = str(error).splitlines()[0]
+        first = first_refusal(error, text, kind)
         raise InputError(f"{name} is no report of a load test or a smoke test: {first}") from error
     load = report if isinstance(report, Report) else None
     smoke = report if isinstance(report, SmokeReport) else None

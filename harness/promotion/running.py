@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.core import files
 from harness.core.errors import HarnessError, InputError
+from harness.core.refusal import first_refusal
 from harness.core.repository import Repository
 from harness.core.values import items, text
 from harness.kubernetes import kinds, reconciliation, status
@@ -91,10 +92,12 @@ def read(path: Path) -> Running:
     Raises:
         InputError: it is not what ``write`` writes.
     """
+    text = b""
     try:
-        return _ADAPTER.validate_json(path.read_bytes())
+        text = path.read_bytes()
+        return _ADAPTER.validate_json(text)
     except (OSError, ValidationError) as error:
-        first = str(error).splitlines()[0]
+        first = first_refusal(error, text, Running)
         raise InputError(f"not what `harness release observe` writes: {first}", at=path) from error
 
 

@@ -6,29 +6,14 @@ placeholder there instead, so that the one finding stands where the value does.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from harness.core.form import Form
 
 _HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?"
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HTTPS = r"https://[!-~]+"
 _WRAPPED = " \t\r\n\u00a0\"'“”„‟‘’‚‛`<>"
 """What a value is wrapped in by accident: spaces, and the quotes of a word processor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What a value has to look like.
-
-    Attributes:
-        pattern: the whole value matches it.
-        says: the form in words, with an example.
-    """
-
-    pattern: str
-    says: str
-
-    def fits(self, written: str) -> bool:
-        return re.fullmatch(self.pattern, written, re.ASCII) is not None
 
 
 FORMS: Mapping[str, Form] = {
@@ -63,6 +48,11 @@ FORMS: Mapping[str, Form] = {
     # https://openid.net/specs/openid-connect-core-1_0.html (iss): compared letter by letter.
     "JWT_ISSUER": Form(_HTTPS, "the `iss` of the tokens, an address by https://"),
     "JWT_JWKS_URI": Form(_HTTPS, "an address by https://"),
+    # What harness/policy/origins.py reads.
+    "PROVIDED": Form(
+        r"[A-Z]\w+(/[\w.*:-]+){1,2}( [A-Z]\w+(/[\w.*:-]+){1,2})*",
+        "KIND/NAME or KIND/NAMESPACE/NAME, with spaces between",
+    ),
     "MODEL_STORE_PATH": Form(r"/[!-~]*", "an absolute path"),
 }
 

@@ -9,19 +9,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from harness.core import document
 from harness.core.document import Document, Strict
 from harness.core.errors import InputError
+from harness.core.form import Form, Region
 from harness.core.problem import Problem
 from harness.core.values import KeyPath
 from harness.render.placeholders import Placeholders
 from harness.render.rendered import UnsetValue
 from harness.render.tree import Tree
 
-Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:")]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9-]*$", max_length=100)]
+Arn = Annotated[
+    str, Form(r"arn:aws[a-z-]*:[a-z0-9-]+:.*", "an ARN, as arn:aws:iam::123456789012:role/…")
+]
+Name = Annotated[
+    str, Form(r"[a-zA-Z0-9][a-zA-Z0-9-]*", "a name of letters, digits and - alone", longest=100)
+]
 Count = Annotated[int, Field(ge=0)]
 LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler", "all", "*"]
 # What CloudWatch Logs accepts as days, up to ten years.
@@ -34,8 +39,8 @@ _IDENTITY_AGENT = "eks-pod-identity-agent"
 
 class Metadata(Strict):
     name: Name
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-    version: Annotated[str, StringConstraints(pattern=r"^1\.\d\d$")]
+    region: Region
+    version: Annotated[str, Form(r"1\.\d\d", 'a version of Kubernetes in quotes, as "1.36"')]
     tags: Mapping[str, str] = Field(default_factory=dict)
 
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from harness.core.document import Camel
 from harness.core.errors import InputError, Location
+from harness.core.refusal import json_refusals
 from harness.models.catalog import INT_MAX, Positive
 
 Count = Annotated[int, Field(ge=0, le=INT_MAX)]
@@ -76,10 +77,8 @@ def parse(text: str, at: Location | Path) -> ModelSnapshot:
         json.loads(text, object_pairs_hook=_without_twins)
         return ModelSnapshot.model_validate_json(text)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()
-        ]
-        raise InputError(f"model_snapshot: {'; '.join(problems)}", at=at) from None
+        problems = "; ".join(each.message for each in json_refusals(error, text, ModelSnapshot))
+        raise InputError(f"model_snapshot: {problems}", at=at) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"model_snapshot is not JSON: {error}", at=at) from error
 

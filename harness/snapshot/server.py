@@ -19,6 +19,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from harness.core.document import Camel
+from harness.core.form import Form
 from harness.models.catalog import INT_MAX, Positive
 from harness.snapshot.routes import Cors
 
@@ -30,7 +31,9 @@ Count = Annotated[int, Field(ge=0, le=INT_MAX)]
 Milliseconds = Annotated[int, Field(ge=0, le=LONG_MAX)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, StringConstraints(min_length=1)]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.ya?ml$")]
+FileName = Annotated[
+    str, Form(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.ya?ml", "the name of a YAML file, as metrics.yaml")
+]
 
 _DECIDED = {
     "the chart and the launcher say where things are": """

@@ -65,7 +65,7 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, expected
 
 def test_every_problem_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
-        load(tmp_path, "nam: a\nserving: {minWorkers: x}\n")
+        load(tmp_path, "nam: a\nserving: {minWorkers: x, minWorkerz: 1}\n")
     assert len(str(refused.value).splitlines()) == 3
 
 

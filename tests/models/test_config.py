@@ -63,11 +63,11 @@ def test_worker_settings_go_to_serving_and_not_into_the_archive(edit: Callable[[
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ("{deviceType: tpu}", "11: config.deviceType: Input should be 'cpu' or 'gpu'"),
-        ("{jobQueueSize: many}", "11: config.jobQueueSize: Input should be a valid integer"),
-        ("{torchrun: {nproc-per-node: '4'}}", "11: config.torchrun.nproc-per-node: Input should"),
-        ("{pt2: {compile: {backend: inductor}}}", "11: config.pt2.Pt2.compile.enable: Field req"),
-        ("{pippy: {chunks: 1}}", "11: config.pippy.rpc_timeout: Field required"),
+        ("{deviceType: tpu}", "11: config.deviceType: 'tpu' is none of cpu, gpu"),
+        ("{jobQueueSize: many}", "11: config.jobQueueSize: 'many' is not a whole number"),
+        ("{torchrun: {nproc-per-node: '4'}}", "11: config.torchrun.nproc-per-node: '4' is not"),
+        ("{pt2: {compile: {backend: inductor}}}", "11: config.pt2.compile.enable is missing"),
+        ("{pippy: {chunks: 1}}", "11: config.pippy.rpc_timeout is missing"),
         ("{minWorkers: 3}", "minWorkers 3 > maxWorkers 1"),
         ("{batchSize: 3}\nserving: {batchSize: 4}", "config.batchSize 3, serving.batchSize 4: say"),
     ],

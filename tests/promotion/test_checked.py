@@ -53,9 +53,9 @@ REFUSED = Gate(name="soak", passed=False, found="Ready for 0.1 h", hint="wait")
 FORGED: dict[str, tuple[Callable[[Evidence], str], str]] = {
     "made up": (
         lambda evidence: json.dumps({"commit": evidence.commit, "environment": "production"}),
-        ".json:1 digest: Field required",
+        ".json:1 digest is missing",
     ),
-    "no JSON": (lambda _: "yes\n", ".json:1 Invalid JSON"),
+    "no JSON": (lambda _: "yes\n", ".json:1 is no JSON"),
     "a gate that refused": (
         lambda evidence: evidence_text(evidence, gates=[REFUSED, *evidence.gates]),
         "gate soak was not passed: Ready for 0.1 h",

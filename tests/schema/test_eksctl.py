@@ -14,8 +14,8 @@ PATH = "clusters/staging/eksctl.yaml"
 FAULTS = {
     "unknown key": ("privateNetworking", "privateNetwroking", "unknown key; did you mean"),
     "version as a number": ('version: "1.36"', "version: 1.36", 'quote it as "1.36"'),
-    "unknown log": ("audit,", "audits,", "Input should be"),
-    "days that CloudWatch has not": ("Days: 30", "Days: 31", "Input should be"),
+    "unknown log": ("audit,", "audits,", "is none of"),
+    "days that CloudWatch has not": ("Days: 30", "Days: 31", "31 is none of"),
     "zone of another region": ("us-west-2a", "us-east-1a", "outside of region us-west-2"),
     "fewer than the minimum": ("desiredCapacity: 2", "desiredCapacity: 1", "does not hold"),
     "two node groups of one name": ("name: gpu", "name: system", "two node groups are called"),
@@ -25,8 +25,8 @@ FAULTS = {
         "wellKnownPolicies: unknown key",
     ),
     "no agent": ("  - name: eks-pod-identity-agent\n", "", "need the addon eks-pod-identity-agent"),
-    "an image family that is gone": ("AmazonLinux2023", "AmazonLinux2", "Input should be"),
-    "taint without effect": ("effect: NoSchedule", "effect: NoScheduling", "Input should be"),
+    "an image family that is gone": ("AmazonLinux2023", "AmazonLinux2", "is none of"),
+    "taint without effect": ("effect: NoSchedule", "effect: NoScheduling", "mean NoSchedule"),
     "configuration that is no mapping": (
         'enableNetworkPolicy: "true"',
         "enableNetworkPolicy",

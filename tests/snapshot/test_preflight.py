@@ -103,7 +103,7 @@ def damage(subject: Subject) -> None:
         ),
         pytest.param(
             lambda s: s.entry.pop("minWorkers"),
-            r":2: model_snapshot: models.cat.1.0.minWorkers: Field required",
+            r":2: model_snapshot: models.cat.1.0.minWorkers is missing",
             id="missing-key",
         ),
         pytest.param(

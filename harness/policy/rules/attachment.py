@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items, mapping, text
+from harness.core.values import KeyPath, dig, items, mapping, text
 from harness.policy.attachments import Attachment, attachments
 from harness.policy.gateway_access import ROUTES
 from harness.policy.pods import selects
 from harness.policy.population import NAME
+from harness.policy.references import references
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
+_GRANTED = ("Service", "Secret")
 _SAME = {"sectionName": "name", "port": "port"}  # of a parent, and of its listener
 # What a listener of these protocols takes: no HTTP (Gateway API, ListenerSpec).
 _OTHER_PROTOCOLS = ("TCP", "TLS", "UDP")
@@ -128,33 +130,45 @@ def _sections(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "gateway/granted",
-    why="a route may send to a Service of another namespace only where that namespace allows it: "
-    "without a ReferenceGrant it answers 500",
-    fix="add a ReferenceGrant to the Service's namespace: from the route's kind and namespace, to "
-    "Service",
+    why="a route, a Gateway or a policy may name a Service or a Secret of another namespace only "
+    "where that allows it: without a ReferenceGrant a route answers 500, a listener has no "
+    "certificate",
+    fix="add a ReferenceGrant to the namespace that is named: from the kind and namespace of what "
+    "names it, to Service or Secret",
     references=("https://gateway-api.sigs.k8s.io/api-types/referencegrant/",),
 )
-def backends_are_granted(environment: Environment) -> Iterator[Problem]:
-    for route in environment.of(*ROUTES):
-        for at, choice in enumerate(items(route.value, "spec", "rules")):
-            for index, target in enumerate(items(choice, "backendRefs")):
-                namespace = text(target, "namespace") or route.namespace
-                service = environment.find("Service", text(target, "name"), namespace)
-                if service and not _is_granted(environment, route, service):
-                    message = f"nothing in {namespace} lets it send to {service.name}"
-                    where = ("spec", "rules", at, "backendRefs", index, "namespace")
-                    yield problem(route, message, *where)
+def references_are_granted(environment: Environment) -> Iterator[Problem]:
+    declared = {each.name for each in environment.of("Namespace")}
+    for source, path, kind in _across(environment):
+        namespace, name = text(source.value, *path, "namespace"), text(source.value, *path, "name")
+        is_elsewhere = namespace not in ("", source.namespace) and namespace in declared
+        if is_elsewhere and not _is_granted(environment, source, kind, name, namespace):
+            message = f"nothing in {namespace} lets it use {kind} {name}"
+            yield problem(source, message, *path, "namespace")
 
 
-def _is_granted(environment: Environment, route: Object, service: Object) -> bool:
-    return route.namespace == service.namespace or any(
-        grant.namespace == service.namespace
+def _across(environment: Environment) -> Iterator[tuple[Object, KeyPath, str]]:
+    """Where objects of the Gateway API may name a Service or a Secret of another namespace."""
+    for reference in references(environment):
+        if reference.source.kind in (*ROUTES, "SecurityPolicy") and reference.kind in _GRANTED:
+            yield reference.source, reference.around, reference.kind
+    for gateway in environment.of("Gateway"):
+        for at, listener in enumerate(items(gateway.value, "spec", "listeners")):
+            for index, _ in enumerate(items(listener, "tls", "certificateRefs")):
+                yield gateway, ("spec", "listeners", at, "tls", "certificateRefs", index), "Secret"
+
+
+def _is_granted(
+    environment: Environment, source: Object, kind: str, name: str, namespace: str
+) -> bool:
+    return any(
+        grant.namespace == namespace
         and any(
-            (text(each, "kind"), text(each, "namespace")) == (route.kind, route.namespace)
+            (text(each, "kind"), text(each, "namespace")) == (source.kind, source.namespace)
             for each in items(grant.value, "spec", "from")
         )
         and any(
-            text(each, "kind") == "Service" and text(each, "name") in ("", service.name)
+            text(each, "kind") == kind and text(each, "name") in ("", name)
             for each in items(grant.value, "spec", "to")
         )
         for grant in environment.of("ReferenceGrant")

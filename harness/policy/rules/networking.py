@@ -101,18 +101,22 @@ def network_policies(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "networking/closed-to-strangers",
-    why="an ingress rule without `from` lets the whole cluster ask a GPU for work",
-    fix="name the gateway's and Prometheus's namespaces in `from`",
+    why="an ingress rule without `from` lets the whole cluster ask a GPU for work; elsewhere one "
+    "that names no port either is no policy at all",
+    fix="name the gateway's and Prometheus's namespaces in `from`, and the ports",
     references=("NSA/CISA C-0030",),
 )
 def closed_to_strangers(environment: Environment) -> Iterator[Problem]:
     served = {server.pod.owner.namespace for server in servers(environment)}
     for policy in environment.of("NetworkPolicy"):
-        ingress = items(policy.value, "spec", "ingress") if policy.namespace in served else []
-        for index, allowed in enumerate(ingress):
+        for index, allowed in enumerate(items(policy.value, "spec", "ingress")):
+            # What is called by clients or the API server names the port.
+            if policy.namespace not in served and items(allowed, "ports"):
+                continue
             peers = items(allowed, "from")
             if not peers:
-                yield problem(policy, "lets anyone in", "spec", "ingress", index, to=REMOVED)
+                to = REMOVED if policy.namespace in served else None
+                yield problem(policy, "lets anyone in", "spec", "ingress", index, to=to)
             for at, peer in enumerate(peers):
                 if _anyone(mapping(peer)):
                     where = ("spec", "ingress", index, "from", at)

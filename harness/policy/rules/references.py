@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from harness.core.fix import advise
 from harness.core.problem import Problem
 from harness.core.values import dig, items, text
+from harness.policy.finding import Severity
 from harness.policy.references import references
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object, stem
@@ -25,6 +27,25 @@ def named_objects_exist(environment: Environment) -> Iterator[Problem]:
         # A source that is missing cannot be rendered: that is reported already.
         if reference.kind != "GitRepository" and reference.is_missing:
             yield reference.problem()
+
+
+@rule(
+    "references/provided",
+    why="nothing here makes it: where nobody makes it elsewhere either, a pod never starts, an "
+    "image is not pulled, Flux does not log in, a route answers 500",
+    fix="add the object (a Secret: encrypted), or say in clusters/<env>/site.yaml who has it: "
+    "PROVIDED: KIND/NAMESPACE/NAME, KIND/NAME without a namespace, with spaces between",
+    severity=Severity.WARNING,
+)
+def named_objects_are_provided(environment: Environment) -> Iterator[Problem]:
+    for reference in references(environment):
+        if reference.is_unknown:
+            message = f"nothing here makes {reference.described}"
+            advice = (
+                f"add it, or in clusters/{environment.name}/site.yaml, where another one has it: "
+            )
+            advice += f"PROVIDED: {reference.described}"
+            yield problem(reference.source, message, *reference.path, fix=advise(advice))
 
 
 @rule(

@@ -65,6 +65,39 @@ def empty_dir_limit(workload: Object) -> Iterator[Problem]:
 
 
 @rule(
+    "resources/disk-volumes",
+    why="the kubelet counts what lies in a pod's emptyDirs as its local disk: it evicts the pod at "
+    "limits.ephemeral-storage, however large the volume may be",
+    fix="raise ephemeral-storage (requests and limits) above the sum of the size limits of the "
+    "emptyDirs on disk, or lower those",
+    references=(
+        "https://kubernetes.io/docs/concepts/storage/ephemeral-storage/#resource-emphemeralstorage-consumption",
+    ),
+    kinds=WORKLOADS,
+)
+def disk_volumes(workload: Object) -> Iterator[Problem]:
+    subject = pod(workload)
+    limits = [
+        quantity(each.dig("resources", "limits", "ephemeral-storage"))
+        for each in subject.containers
+    ]
+    allowed = sum(each for each in limits if each is not None)
+    sizes = {
+        index: size
+        for index, volume in enumerate(items(subject.spec, "volumes"))
+        if dig(volume, "emptyDir", "medium") != "Memory"
+        and (size := quantity(dig(volume, "emptyDir", "sizeLimit")))
+    }
+    if limits and None not in limits and sum(sizes.values()) > allowed:
+        largest = max(sizes, key=lambda index: sizes[index])
+        total = float(sum(sizes.values())) / (1 << 30)
+        message = f"its emptyDirs may take {total:g}Gi of disk, its containers only "
+        message += f"{float(allowed) / (1 << 30):g}Gi"
+        where = ("volumes", largest, "emptyDir", "sizeLimit")
+        yield subject.problem(message, *where)
+
+
+@rule(
     "resources/memory-volumes",
     why="what lies in a memory-backed volume counts as the container's memory: it is OOM-killed",
     fix="raise limits.memory above the sum of the memory-backed size limits",

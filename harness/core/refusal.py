@@ -73,17 +73,17 @@ class Refusal:
     message: str
 
 
-def refusals(error: ValidationError, value: object, model: type | None = None) -> list[Refusal]:
+def refusals(error: ValidationError, whole: object, model: type | None = None) -> list[Refusal]:
     """Each refusal once, however many types a value might have had.
 
     Args:
         error: what pydantic raised.
-        value: the whole value that was validated.
+        whole: the value that was validated.
         model: what it was to become; with it, keys that are unknown are compared with known ones.
     """
     by_path: dict[KeyPath, list[ErrorDetails]] = {}
     for detail in error.errors():
-        by_path.setdefault(tuple(_path(detail, value)), []).append(detail)
+        by_path.setdefault(tuple(_path(detail, whole)), []).append(detail)
     misspelt = {
         (*path[:-1], meant)
         for path, details in by_path.items()
@@ -111,21 +111,21 @@ def first_refusal(error: Exception, text: str | bytes, model: type) -> str:
 
 def json_refusals(error: ValidationError, text: str | bytes, model: type) -> list[Refusal]:
     """The refusals of a JSON text."""
-    value: object = None
+    whole: object = None
     with contextlib.suppress(ValueError, RecursionError):  # the refusal is just that, then
-        value = json.loads(text)
-    return refusals(error, value, model)
+        whole = json.loads(text)
+    return refusals(error, whole, model)
 
 
-def _path(detail: ErrorDetails, value: object) -> Iterator[str | int]:
+def _path(detail: ErrorDetails, below: object) -> Iterator[str | int]:
     """Where an error is, without what pydantic puts into its path: the members of a union."""
     last = len(detail["loc"]) - 1
     for at, part in enumerate(detail["loc"]):
-        is_here = (isinstance(value, Mapping) and part in value) or (
-            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        is_here = (isinstance(below, Mapping) and part in below) or (
+            isinstance(below, list) and isinstance(part, int) and part < len(below)
         )
         if is_here:
-            value = value[part]  # type: ignore[index]
+            below = below[part]  # type: ignore[index]
         if is_here or (at == last and detail["type"] == "missing"):
             yield part
     if detail["type"] == "union_tag_invalid":
@@ -179,10 +179,10 @@ def _expectation(detail: ErrorDetails) -> str:
     return _ALLOWED.get(detail["type"], "what fits here").format(**detail.get("ctx", {}))
 
 
-def _none_of(value: object, expected: str) -> str:
+def _none_of(choice: object, expected: str) -> str:
     choices = _choices(expected)
-    near = did_you_mean(value, choices) if isinstance(value, str) else ""
-    return f"{_shown(value)} is none of {', '.join(choices)}{near}"
+    near = did_you_mean(choice, choices) if isinstance(choice, str) else ""
+    return f"{_shown(choice)} is none of {', '.join(choices)}{near}"
 
 
 def _choices(expected: str) -> list[str]:
@@ -190,11 +190,11 @@ def _choices(expected: str) -> list[str]:
     return [quoted or bare for quoted, bare in _CHOICE.findall(expected) if quoted or bare != "or"]
 
 
-def _shown(value: object) -> str:
+def _shown(content: object) -> str:
     """A value as somebody wrote it, as far as a message repeats it."""
-    if isinstance(value, Mapping | list | tuple):
-        return "a list" if not isinstance(value, Mapping) else "a mapping"
-    written = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    if isinstance(content, Mapping | list | tuple):
+        return "a list" if not isinstance(content, Mapping) else "a mapping"
+    written = repr(content) if isinstance(content, str) else json.dumps(content, default=str)
     return written if len(written) <= _LONG else f"{written[:_LONG]}…"
 
 

@@ -254,15 +254,15 @@ def references(environment: Environment) -> Iterator[Reference]:
 def _of_values(environment: Environment, origins: Origins) -> Iterator[Reference]:
     """What the values of third-party charts name: of the others the objects are rendered."""
     for release in origins.remote:
-        for path, value in leaves(release.dig("spec", "values"), ("spec", "values")):
+        for path, named in leaves(release.dig("spec", "values"), ("spec", "values")):
             kind, around = _IN_VALUES.get(str(path[-1]), ""), path
             namespace = ""
             if path[-3:-2] == ("imagePullSecrets",) and path[-1] == "name":
                 kind, around = "Secret", path[:-1]
                 namespace = text(release.value, "spec", "targetNamespace")
-            if kind and isinstance(value, str) and value:
-                target = _find(environment, kind, value, namespace)
-                yield Reference(release, path, around, kind, value, namespace, target, origins)
+            if kind and isinstance(named, str) and named:
+                target = _find(environment, kind, named, namespace)
+                yield Reference(release, path, around, kind, named, namespace, target, origins)
 
 
 def _find(environment: Environment, kind: str, name: str, namespace: str) -> Object | None:

@@ -75,8 +75,8 @@ def _is_public(service: object, annotations: object, *, by_controller: bool) -> 
 )
 def values_open_no_service(environment: Environment) -> Iterator[Problem]:
     for release in Origins(environment).remote:
-        for path, value in leaves(release.dig("spec", "values"), ("spec", "values")):
-            if path[-1] == "type" and value in ("LoadBalancer", "NodePort"):
+        for path, setting in leaves(release.dig("spec", "values"), ("spec", "values")):
+            if path[-1] == "type" and setting in ("LoadBalancer", "NodePort"):
                 yield _open_service(release, path)
 
 

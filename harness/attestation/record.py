@@ -14,7 +14,12 @@ _FIRST_GATES = (
     *("checkout", "commit", "clocks", "running", "soak", "load test", "SLOs", "smoke test"),
     *("render", "dangers", "models and image", "freeze"),
 )
-GATES = {1: frozenset(_FIRST_GATES), 2: frozenset((*_FIRST_GATES, "check", "image signature"))}
+_SECOND_GATES = (*_FIRST_GATES, "check", "image signature")
+GATES = {
+    1: frozenset(_FIRST_GATES),
+    2: frozenset(_SECOND_GATES),
+    3: frozenset((*_SECOND_GATES, "live health")),
+}
 """The gates that evidence of each ``schema_version`` lists; a new gate is a new version."""
 
 
@@ -82,7 +87,7 @@ class Evidence(_Record):
     """Why a pointer might move.
 
     Attributes:
-        schema_version: 2; evidence of version 1 lists fewer gates and is read forever.
+        schema_version: 3; evidence of earlier versions lists fewer gates and is read forever.
         digest: of what the environment runs with this commit.
         replaces: the commit that it pinned before, or None the first time.
         decided: when, by the clock of the source's API server.
@@ -90,7 +95,7 @@ class Evidence(_Record):
         override: why a freeze was overridden; or "" if none was.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     environment: str
     commit: str
     digest: str

@@ -1,15 +1,16 @@
-"""``harness status``: what Flux applied to a cluster, what is not ready and why."""
+"""``harness status``: what Flux applied to a cluster, what is not ready and why; or its figures."""
 
 import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.cli import options
+from harness.cli import live, options
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.kubernetes import api, drift, kubeconfig, status
+from harness.kubernetes.api import Api
 from harness.kubernetes.status import ClusterStatus
 from harness.local_cluster import local
 
@@ -20,6 +21,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     options.add_context(parser)
     parser.add_argument(
         "--against", metavar="COMMIT", help="commit of main; exit 1 if a cluster does not run it"
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="figures, error budgets and alerts of one environment"
     )
     parser.set_defaults(run=_status)
 
@@ -50,6 +54,10 @@ class _Report:
 
 def _status(args: argparse.Namespace) -> int:
     repository = find_repository()
+    if args.live:
+        if args.env is None:
+            raise UsageError("--live is of one environment: --env ENV")
+        return live.show(args, _cluster(repository, args.env, args.context))
     if args.env is None:
         if args.context:
             raise UsageError("--all takes each environment's own context, so not --context")
@@ -76,11 +84,15 @@ def _reachable(repository: Repository) -> Iterator[str]:
 
 
 def _report(repository: Repository, env: str, context: str | None, against: str | None) -> _Report:
+    cluster_status = status.collect(_cluster(repository, env, context), repository)
+    differences = drift.differences(cluster_status, repository, env, against) if against else ()
+    return _Report(env, cluster_status, tuple(differences))
+
+
+def _cluster(repository: Repository, env: str, context: str | None) -> Api:
+    """The local cluster of an environment, or the one of KUBECONFIG."""
+    repository.cluster(env)
     cluster = None if context else local.find(repository, env)
     if cluster and not cluster.alive:
         raise HarnessError(f"the local cluster {env} is not running", hint="`make cluster`")
-    cluster_status = status.collect(
-        cluster.api if cluster else api.connect(context=context), repository
-    )
-    differences = drift.differences(cluster_status, repository, env, against) if against else ()
-    return _Report(env, cluster_status, tuple(differences))
+    return cluster.api if cluster else api.connect(context=context)

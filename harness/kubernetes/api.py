@@ -21,6 +21,7 @@ from kubernetes import client, config
 from harness.core.errors import HarnessError
 from harness.core.values import Value, items, mapping, text
 from harness.kubernetes import kubeconfig
+from harness.loadtest import port_forward
 
 FIELD_MANAGER = "harness"
 _MERGE = "application/merge-patch+json"
@@ -122,6 +123,16 @@ class Api:
         """What the containers of a pod have written."""
         with self._open("GET", f"{_pod(namespace, name)}/log") as response:
             return response.read().decode(errors="replace")
+
+    def forward(self, namespace: str, pod: str, port: int, path: str, *, seconds: float) -> str:
+        """The text at ``path`` of a port in a pod, as `kubectl port-forward` reaches it.
+
+        Raises:
+            RefusedError: the caller may not, or there is no such pod.
+            HarnessError: nothing answers there.
+        """
+        settings = self._client.configuration
+        return port_forward.get(settings, namespace, pod, port, path, seconds=seconds)
 
     def delete(
         self, kind: Kind, name: str, namespace: str = "", *, seconds: int | None = None

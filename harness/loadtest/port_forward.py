@@ -26,6 +26,14 @@ _DATA, _ERROR = 0, 1
 _SHOWN = 200  # characters of an error: a refused handshake brings its headers along
 
 
+class RefusedError(HarnessError):
+    """The API server does not forward: ``status`` is the HTTP code, 403 or 404 above all."""
+
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
+
 def get(
     configuration: "Configuration",
     namespace: str,
@@ -43,7 +51,8 @@ def get(
         seconds: for each packet of the API server.
 
     Raises:
-        HarnessError: the API server refuses, nothing listens on the port, or it returns an error.
+        RefusedError: the API server refuses, or there is no such pod.
+        HarnessError: nothing listens on the port, or it returns an error.
     """
     import websocket
 
@@ -61,6 +70,8 @@ def get(
         finally:
             # Not `close`: it leaves the socket open if the other side has closed first.
             connection.shutdown()  # type: ignore[no-untyped-call]
+    except websocket.WebSocketBadStatusException as error:
+        raise RefusedError(f"{where}: {str(error)[:_SHOWN]}", error.status_code) from error
     except (OSError, http.client.HTTPException, websocket.WebSocketException) as error:
         reason = str(error)[:_SHOWN] or type(error).__name__
         raise HarnessError(f"{where}: {reason}") from error

@@ -1,6 +1,5 @@
 """The servers' figures now, as the dashboards show them, and what is left of error budgets."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -20,7 +19,7 @@ QUERIES: Mapping[str, str] = {
     "workers_ready": f"sum {_BY} (launcher_workers_ready)",
     "workers": f"sum {_BY} (launcher_workers)",
 }
-"""What is asked for each figure of ``ModelFigures``: the last five minutes of every pod."""
+"""What is asked for each figure of ``ModelFigures``, in its order: five minutes of every pod."""
 
 _BUDGETS = "slo:error_budget:ratio"
 _REMAINING = "slo:period_error_budget_remaining:ratio"
@@ -95,7 +94,9 @@ def read(prometheus: Prometheus) -> Live:
             figures.setdefault(key, {})[name] = sample.value
     # Requests for what nobody serves are counted under an empty name.
     models = [
-        dataclasses.replace(ModelFigures(*key), **figures[key]) for key in sorted(figures) if key[1]
+        ModelFigures(*key, *(figures[key].get(name) for name in QUERIES))
+        for key in sorted(figures)
+        if key[1]
     ]
     return Live(models, budgets(prometheus), prometheus.firing())
 

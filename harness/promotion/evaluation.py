@@ -6,7 +6,7 @@ which ``collect`` makes.
 
 import contextlib
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from harness.attestation import signature
 from harness.attestation.record import Gate, Kind
@@ -15,6 +15,8 @@ from harness.core.words import amount
 from harness.loadtest import slo
 from harness.loadtest.outcome import Objective
 from harness.loadtest.report import Report, groups, quantity
+from harness.promotion import live_health_gate
+from harness.promotion.gate_error import GateError, first_of
 from harness.promotion.gate_inputs import GateInputs
 from harness.promotion.report_file import Proof
 from harness.render.diff import Danger
@@ -23,15 +25,6 @@ from harness.smoke.report import Report as SmokeReport
 
 _SKEW = 60.0  # seconds between two clocks; with NTP on both it is below one
 _MAX_AGE = 12.0  # hours from reading the cluster: somebody may have to approve in between
-_LISTED = 5  # of many problems of one kind
-
-
-class _GateError(Exception):
-    """A gate is not passed: what it found, and what to do."""
-
-    def __init__(self, finding: str, hint: str) -> None:
-        self.finding, self.hint = finding, hint
-        super().__init__(finding)
 
 
 def evaluate_gates(inputs: GateInputs) -> list[Gate]:
@@ -54,25 +47,25 @@ def danger_name(danger: Danger) -> str:
 def _evaluate(name: str, gate: Callable[[GateInputs], str], inputs: GateInputs) -> Gate:
     try:
         return Gate(name=name, passed=True, found=gate(inputs))
-    except _GateError as error:
+    except GateError as error:
         return Gate(name=name, passed=False, found=error.finding, hint=error.hint)
 
 
 def _working_tree(inputs: GateInputs) -> str:
     if inputs.history.complaint:
-        raise _GateError(inputs.history.complaint, "git switch main; git pull; commit or stash")
+        raise GateError(inputs.history.complaint, "git switch main; git pull; commit or stash")
     return "main, clean and current"
 
 
 def _commit(inputs: GateInputs) -> str:
     if not inputs.history.reachable:
-        raise _GateError(
+        raise GateError(
             f"{inputs.commit[:12]} is neither in main nor in a release/* branch: "
             "was main rewritten?",
             "promote a commit that cannot vanish, or Flux will not find it",
         )
     if not inputs.history.forward and not inputs.options.downgrade:
-        raise _GateError(
+        raise GateError(
             f"{inputs.commit[:12]} does not come after the commit that {inputs.target} pins",
             f"to go back: harness release rollback --env {inputs.target}; or --downgrade",
         )
@@ -82,18 +75,18 @@ def _commit(inputs: GateInputs) -> str:
 def _clocks(inputs: GateInputs) -> str:
     off = abs((inputs.running.read_at - inputs.running.now).total_seconds())
     if off > _SKEW:
-        raise _GateError(
+        raise GateError(
             f"this machine's clock and the API server's are {off:,.0f} s apart",
             "set the one that is wrong: ages and freezes are computed from them",
         )
     hours = (inputs.local_now - inputs.running.read_at).total_seconds() / 3600
     if not -_SKEW / 3600 <= hours <= _MAX_AGE:
-        raise _GateError(
+        raise GateError(
             f"the state of {inputs.source} was read {hours:,.1f} hours ago",
             "read it again: harness release observe --save-state FILE",
         )
     if inputs.history.committed > inputs.now + datetime.timedelta(seconds=_SKEW):
-        raise _GateError(
+        raise GateError(
             f"{inputs.commit[:12]} was committed in the future, "
             f"{inputs.history.committed:%Y-%m-%d %H:%M} UTC",
             "its author's clock is wrong: commit again",
@@ -104,25 +97,25 @@ def _clocks(inputs: GateInputs) -> str:
 def _running(inputs: GateInputs) -> str:
     environment = inputs.running.environment
     if environment != inputs.source:
-        raise _GateError(
+        raise GateError(
             f"the cluster is labeled {environment or 'nothing'}, not {inputs.source}",
             "give the right context: --context",
         )
     if inputs.running_digest != inputs.digest:
-        raise _GateError(
+        raise GateError(
             f"{inputs.source} runs {inputs.running.commit[:12]} "
             f"(release {inputs.running_digest[:12]}), "
             f"{inputs.commit[:12]} is release {inputs.digest[:12]}",
             f"promote what runs: --commit {inputs.running.commit[:12]}",
         )
     if inputs.running.unready:
-        raise _GateError(_first_of(inputs.running.unready), "harness status, and wait or repair")
+        raise GateError(first_of(inputs.running.unready), "harness status, and wait or repair")
     return f"release {inputs.digest[:12]}, everything Ready"
 
 
 def _soak(inputs: GateInputs) -> str:
     if inputs.running.disturbances is None:
-        raise _GateError(
+        raise GateError(
             "the state has no record of failed pods: an older harness wrote it",
             "read it again: harness release observe --save-state FILE",
         )
@@ -131,7 +124,7 @@ def _soak(inputs: GateInputs) -> str:
     if hours < inputs.gates.soak_hours:
         due = since + datetime.timedelta(hours=inputs.gates.soak_hours)
         last = "".join(f": {each}" for each in inputs.running.disturbances[:1])
-        raise _GateError(
+        raise GateError(
             f"Ready for {hours:.1f} h, {inputs.gates.soak_hours:g} h are required{last}",
             f"again from {due:%Y-%m-%d %H:%M} UTC on",
         )
@@ -144,19 +137,19 @@ def _soak(inputs: GateInputs) -> str:
 def _load_test(inputs: GateInputs) -> str:
     proof, report = _load_report(inputs)
     if report.profile.sha256 != inputs.profile_sha256:
-        raise _GateError(
+        raise GateError(
             f"{proof.name} is of another profile than clusters/{inputs.source}/loadtest.yaml",
             f"make loadtest ENV={inputs.source}",
         )
     models = {part.model.partition("/")[0] for part in report.mix if part.model and part.requests}
     if untested := sorted(set(inputs.candidate.models) - models):
-        raise _GateError(
+        raise GateError(
             f"{proof.name} sent nothing to {', '.join(untested)}",
             f"put every model into the mix of clusters/{inputs.source}/loadtest.yaml",
         )
     if report.verdict != "pass":
-        raise _GateError(
-            f"{proof.name}: {report.verdict}: {_first_of(report.reasons)}",
+        raise GateError(
+            f"{proof.name}: {report.verdict}: {first_of(report.reasons)}",
             "repair it and test again; only the newest report counts",
         )
     return (
@@ -183,15 +176,15 @@ def _slos(inputs: GateInputs) -> str:
     objectives = list(slo.reevaluate(report, inputs.target_profile))
     missed = [_describe_miss(each) for each in objectives if not each.met]
     if missed:
-        raise _GateError(
-            _first_of(missed),
+        raise GateError(
+            first_of(missed),
             f"clusters/{inputs.target}/loadtest.yaml requires it: make the release faster",
         )
     unsure = [each for each in objectives if not each.sure]
     if unsure:
         most = max(each.needed or 0 for each in unsure)
-        raise _GateError(
-            f"too few requests to claim {_first_of([_name(each) for each in unsure])}",
+        raise GateError(
+            f"too few requests to claim {first_of([_name(each) for each in unsure])}",
             f"hold longer: {most:,} requests are enough",
         )
     return f"all {len(objectives)} of clusters/{inputs.target}/loadtest.yaml"
@@ -202,12 +195,12 @@ def _smoke_test(inputs: GateInputs) -> str:
     smoke = proof.smoke
     assert smoke is not None  # noqa: S101  of this kind
     if smoke.environment != inputs.source:
-        raise _GateError(
+        raise GateError(
             f"{proof.name} is of {smoke.environment}", f"make smoke ENV={inputs.source}"
         )
     if smoke.verdict != "pass":
         failed = [each.name for each in smoke.tests if each.outcome == "failed"]
-        raise _GateError(f"{proof.name}: {smoke.verdict}: {_first_of(failed)}", "repair it first")
+        raise GateError(f"{proof.name}: {smoke.verdict}: {first_of(failed)}", "repair it first")
     return (
         f"pass, {smoke.count('passed')} of {len(smoke.tests)} checks apply"
         f"{_recorded_in(smoke)}{_unreadable(inputs, 'smoke')}"
@@ -223,10 +216,10 @@ def _recorded_in(smoke: SmokeReport) -> str:
 
 def _render(inputs: GateInputs) -> str:
     if inputs.candidate.faults:
-        raise _GateError(_first_of(inputs.candidate.faults), "make check, on main")
+        raise GateError(first_of(inputs.candidate.faults), "make check, on main")
     if inputs.candidate.unset:
-        raise _GateError(
-            f"UNSET: {_first_of(inputs.candidate.unset)}", f"harness init --env {inputs.target}"
+        raise GateError(
+            f"UNSET: {first_of(inputs.candidate.unset)}", f"harness init --env {inputs.target}"
         )
     return f"release {inputs.candidate.digest[:12]}, nothing UNSET"
 
@@ -234,19 +227,19 @@ def _render(inputs: GateInputs) -> str:
 def _dangers(inputs: GateInputs) -> str:
     dangers = {danger_name(each): each for each in inputs.candidate.dangers}
     if unknown := sorted(set(inputs.options.accept) - set(dangers)):
-        raise _GateError(
-            f"no such danger: {_first_of(unknown)}", "accept only dangers of this change, by name"
+        raise GateError(
+            f"no such danger: {first_of(unknown)}", "accept only dangers of this change, by name"
         )
     if open_ := [f"{name}: {each.message}" for name, each in dangers.items()
                 if name not in inputs.options.accept]:  # fmt: skip
-        raise _GateError(_first_of(open_), "read the diff, then --accept each by name")
+        raise GateError(first_of(open_), "read the diff, then --accept each by name")
     return f"{len(dangers)} accepted" if dangers else "none"
 
 
 def _archives_and_image(inputs: GateInputs) -> str:
     if inputs.candidate.missing:
-        raise _GateError(
-            _first_of(inputs.candidate.missing),
+        raise GateError(
+            first_of(inputs.candidate.missing),
             f"harness release copy --from {inputs.source} --to {inputs.target}",
         )
     return f"{len(inputs.candidate.models)} archives by SHA-256, the image by digest"
@@ -257,8 +250,8 @@ def _image_signature(inputs: GateInputs) -> str:
     if required is None:
         return f"not required: clusters/{inputs.target}/promotion.yaml has no signedImage"
     if inputs.candidate.unsigned:
-        raise _GateError(
-            _first_of(inputs.candidate.unsigned),
+        raise GateError(
+            first_of(inputs.candidate.unsigned),
             f"run the image that the image workflow signed, or correct signedImage in "
             f"clusters/{inputs.target}/promotion.yaml",
         )
@@ -267,8 +260,8 @@ def _image_signature(inputs: GateInputs) -> str:
 
 def _check(inputs: GateInputs) -> str:
     if inputs.candidate.findings:
-        raise _GateError(
-            _first_of(inputs.candidate.findings),
+        raise GateError(
+            first_of(inputs.candidate.findings),
             "harness check, on that commit; fix it and merge the fix to main",
         )
     return "no finding, by the rules and exceptions of this main"
@@ -277,7 +270,7 @@ def _check(inputs: GateInputs) -> str:
 def _freeze(inputs: GateInputs) -> str:
     window = freeze.window_at(inputs.gates.freeze, inputs.now)
     if window and not inputs.options.override:
-        raise _GateError(str(window), 'wait, or give a reason: --override-freeze "REASON"')
+        raise GateError(str(window), 'wait, or give a reason: --override-freeze "REASON"')
     return f"overridden: {inputs.options.override}" if window else "open"
 
 
@@ -287,6 +280,7 @@ _GATES: Mapping[str, Callable[[GateInputs], str]] = {
     "clocks": _clocks,
     "running": _running,
     "soak": _soak,
+    "live health": live_health_gate.evaluate,
     "load test": _load_test,
     "SLOs": _slos,
     "smoke test": _smoke_test,
@@ -309,20 +303,20 @@ def _proof(inputs: GateInputs, kind: Kind, hint: str) -> Proof:
     """The newest report of a kind, if it counts at all."""
     proof = inputs.newest(kind)
     if proof is None:
-        raise _GateError(
+        raise GateError(
             f"no report of release {inputs.digest[:12]}{_unreadable(inputs, kind)}", hint
         )
     commit = inputs.reported.get(proof.commit)
     if commit is None:
-        raise _GateError(f"{proof.name} is of a commit that is not in this repository", hint)
+        raise GateError(f"{proof.name} is of a commit that is not in this repository", hint)
     if {proof.digest, commit.digest} != {inputs.digest}:
-        raise _GateError(
+        raise GateError(
             f"{proof.name} names release {(proof.digest or 'unknown')[:12]}, its commit "
             f"{proof.commit[:12]} is release {commit.digest[:12]}",
             hint,
         )
     if proof.is_rehearsal and not inputs.gates.embedded:
-        raise _GateError(f"{proof.name} is of an embedded server or of fake pods", hint)
+        raise GateError(f"{proof.name} is of an embedded server or of fake pods", hint)
     _signer(inputs, proof)
     _check_dates(inputs, proof, commit.committed, hint)
     return proof
@@ -332,7 +326,7 @@ def _signer(inputs: GateInputs, proof: Proof) -> str | None:
     """Who signed a report, or None if no signature is required."""
     if not proof.signatures:
         if inputs.gates.signed_reports:
-            raise _GateError(
+            raise GateError(
                 f"{proof.name} is not signed",
                 f"harness release evidence REPORT --env {inputs.source} --key FILE",
             )
@@ -340,7 +334,7 @@ def _signer(inputs: GateInputs, proof: Proof) -> str | None:
     try:
         return _verify(inputs, proof)
     except InputError as error:
-        raise _GateError(f"{proof.name}: {error.message}", error.hint) from error
+        raise GateError(f"{proof.name}: {error.message}", error.hint) from error
 
 
 def _verify(inputs: GateInputs, proof: Proof) -> str:
@@ -361,23 +355,21 @@ def _verify(inputs: GateInputs, proof: Proof) -> str:
 def _unreadable(inputs: GateInputs, kind: Kind) -> str:
     """The files in the evidence store that are no reports, for a message."""
     unreadable = inputs.reports[kind].unreadable
-    return (
-        f"; left out, {len(unreadable)} unreadable: {_first_of(unreadable)}" if unreadable else ""
-    )
+    return f"; left out, {len(unreadable)} unreadable: {first_of(unreadable)}" if unreadable else ""
 
 
 def _check_dates(inputs: GateInputs, proof: Proof, committed: datetime.datetime, hint: str) -> None:
     """Refuse a report that is from the future, too old, or older than what runs."""
     slack = datetime.timedelta(seconds=_SKEW)
     if proof.ended > inputs.now + slack:
-        raise _GateError(f"{proof.name} ended in the future: the tester's clock is wrong", hint)
+        raise GateError(f"{proof.name} ended in the future: the tester's clock is wrong", hint)
     if proof.started < committed - slack:
-        raise _GateError(f"{proof.name} is older than its commit: a wrong clock?", hint)
+        raise GateError(f"{proof.name} is older than its commit: a wrong clock?", hint)
     if proof.started < inputs.running.since - slack:
-        raise _GateError(f"{proof.name} began before the release was Ready", hint)
+        raise GateError(f"{proof.name} began before the release was Ready", hint)
     days = (inputs.now - proof.ended).total_seconds() / 86_400
     if days > inputs.gates.report_days:
-        raise _GateError(
+        raise GateError(
             f"{proof.name} is {days:.1f} days old, {inputs.gates.report_days:g} are allowed", hint
         )
 
@@ -391,9 +383,3 @@ def _describe_miss(objective: Objective) -> str:
 
 def _name(objective: Objective) -> str:
     return f"{objective.metric.replace('_', ' ')} of {objective.of or 'all'}"
-
-
-def _first_of(problems: Sequence[str]) -> str:
-    """The first few of what may be many."""
-    more = f" and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-    return "; ".join(problems[:_LISTED]) + more

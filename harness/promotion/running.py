@@ -19,8 +19,11 @@ from harness.core.repository import Repository
 from harness.core.values import items, text
 from harness.kubernetes import kinds, reconciliation, status
 from harness.kubernetes.api import Api
-from harness.promotion import disturbances
+from harness.kubernetes.monitoring import prometheus
+from harness.promotion import disturbances, live_health
 from harness.promotion.disturbances import Disturbance
+from harness.promotion.live_health import Health
+from harness.settings.gates import Gates
 
 _SITE = "site"
 
@@ -38,6 +41,7 @@ class Running:
         since: from when on everything that Flux applies has been what it is now.
         disturbances: what failed since and recovered by itself, the newest first; None in a file
             of an older harness, which did not record it.
+        health: what Prometheus says of it; None if it was not asked.
     """
 
     environment: str
@@ -47,6 +51,7 @@ class Running:
     unready: tuple[str, ...]
     since: datetime.datetime
     disturbances: tuple[Disturbance, ...] | None = None
+    health: Health | None = None
 
     @property
     def steady_since(self) -> datetime.datetime:
@@ -57,8 +62,8 @@ class Running:
 _ADAPTER = TypeAdapter(Running)
 
 
-def observe(cluster: Api, repository: Repository) -> Running:
-    """Read a cluster's state.
+def observe(cluster: Api, repository: Repository, gates: Gates | None = None) -> Running:
+    """Read a cluster's state, and what else the gates of a promotion from it ask for.
 
     Raises:
         HarnessError: it does not answer, or Flux has applied no release in it.
@@ -78,6 +83,7 @@ def observe(cluster: Api, repository: Repository) -> Running:
         unready=tuple(f"{row.kind}/{row.name}: {row.why}" for row in broken),
         since=since,
         disturbances=tuple(each for each in disturbances.observe(cluster) if each.at > since),
+        health=live_health.observe(prometheus(cluster)) if gates and gates.live_health else None,
     )
 
 

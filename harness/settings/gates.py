@@ -50,6 +50,14 @@ class SignedImage(Camel):
         return Signer(self.identity, self.issuer, key)
 
 
+class LiveHealth(Camel):
+    """What the source's Prometheus must say: no page fires, and of every SLO's error budget at
+    least the share ``budget_left`` is left.
+    """
+
+    budget_left: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 class Gates(Camel):
     """The gates of an environment.
 
@@ -62,6 +70,8 @@ class Gates(Camel):
         signed_image: whose signature the serving image needs; by default, nobody's.
         embedded: reports of an embedded server, or of pods that kwok plays, count too. For
             rehearsals on a local cluster, which has no others.
+        live_health: what Prometheus must say of the environment that proves; by default it is not
+            asked, since a rehearsal has none.
         freeze: when nothing is promoted.
     """
 
@@ -72,6 +82,7 @@ class Gates(Camel):
     signed_reports: bool = True
     signed_image: SignedImage | None = None
     embedded: bool = False
+    live_health: LiveHealth | None = None
     freeze: tuple[Freeze, ...] = ()
 
 

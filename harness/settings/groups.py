@@ -204,7 +204,8 @@ def apply(repository: Repository, env: str, changes: Mapping[Path, str | None]) 
         copy = Repository(Path(scratch).resolve())
         app = Path("apps/torchserve", env)
         (copy.root / "models").symlink_to(repository.models.resolve())
-        shutil.copytree(repository.root / app, copy.root / app)
+        for folder in (app, Path("clusters", env)):
+            shutil.copytree(repository.root / folder, copy.root / folder)
         _write(copy.root, changes)
         stale = config.stale(copy, env)
         complete = {

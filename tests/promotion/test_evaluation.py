@@ -58,7 +58,7 @@ def refusals(inputs: GateInputs) -> dict[str, str]:
 
 def test_passing_inputs_pass_every_gate() -> None:
     assert refusals(gate_inputs()) == {}
-    assert len(evaluation.evaluate_gates(gate_inputs())) == 14
+    assert len(evaluation.evaluate_gates(gate_inputs())) == 15
 
 
 _FREEZE = [{"name": "week", "timeZone": "UTC", "from": "Mon 00:00", "to": "Fri 00:00"}]

@@ -32,8 +32,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the commit that the source runs, and save all that a promotion asks of it."""
     repository = find_repository()
-    require_route(repository, args)
-    state = running.observe(_cluster(repository, args.source, args.context), repository)
+    target_gates = require_route(repository, args)
+    cluster = _cluster(repository, args.source, args.context)
+    state = running.observe(cluster, repository, target_gates)
     if args.save_state:
         running.write(state, args.save_state)
     text = f"{args.source} runs {state.commit}"
@@ -54,11 +55,14 @@ def require_route(repository: Repository, args: argparse.Namespace) -> Gates:
     return target_gates
 
 
-def source_state(repository: Repository, args: argparse.Namespace) -> Running:
+def source_state(
+    repository: Repository, args: argparse.Namespace, target_gates: Gates | None = None
+) -> Running:
     """Return what the source's cluster runs: as it was saved, or as it is now."""
     if args.source_state:
         return running.read(args.source_state)
-    return running.observe(_cluster(repository, args.source, args.context), repository)
+    cluster = _cluster(repository, args.source, args.context)
+    return running.observe(cluster, repository, target_gates)
 
 
 def _cluster(repository: Repository, env: str, context: str | None) -> Api:

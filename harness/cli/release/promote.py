@@ -80,7 +80,7 @@ def _promote(
             shared,
             repository,
             gates,
-            source_state(repository, args),
+            source_state(repository, args, gates),
             evidence_store.find(repository, args.source, args.evidence),
             options,
         )

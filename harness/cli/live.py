@@ -34,12 +34,13 @@ def lines(figures: Live) -> Iterator[str]:
         yield _NOTHING
     yield ""
     yield "error budgets left:" if figures.budgets else "no error budgets: no SLO is watched here"
+    width = max(map(len, figures.budgets), default=0)
     for slo, left in figures.budgets.items():
-        yield f"  {slo}  {'no requests yet' if left is None else f'{left:.1%}'}"
+        yield f"  {slo:{width}}  {'no requests yet' if left is None else f'{left:,.1%}'}"
     yield ""
     yield "alerts that fire:" if figures.alerts else "no alert fires"
     for alert in figures.alerts:
-        yield f"  {alert.severity or 'none'}  {alert}"
+        yield f"  {alert.severity or 'none':6}  {alert}"
 
 
 def _row(model: ModelFigures) -> tuple[str, ...]:

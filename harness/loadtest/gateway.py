@@ -13,15 +13,18 @@ pods labeled ``app.kubernetes.io/name`` torchserve (the launcher's port 8090) an
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
 from harness.loadtest import port_forward, reach
-from harness.loadtest.scrape import Reading
+from harness.loadtest.scrape import METRICS, Reading
 from harness.loadtest.target import Release, ServingGroup, Target
+from harness.prometheus import client as prometheus
+from harness.prometheus.client import Prometheus
 from harness.snapshot.routes import model_of
 
 _NAMESPACE = "torchserve"
@@ -35,6 +38,8 @@ _PORTS = {_APP: 8090, "dcgm-exporter": 9400}
 # Without the Jobs and test pods of a group, which are called torchserve too and serve nothing.
 _SELECTORS = (f"{_NAME}={_APP},app.kubernetes.io/component=server", f"{_NAME}=dcgm-exporter")
 _TIMEOUT = 5.0  # seconds for the API server: a scrape is due each second
+_SCRAPED_EVERY = 15.0  # seconds: the interval of infra/monitoring/configs/podmonitor.yaml
+_POD = re.compile(r'[{,]pod="([^"]+)"')
 _AT_ONCE = 32  # pods that are read at the same time
 
 
@@ -109,6 +114,7 @@ class KubernetesCluster:
         self._custom = client.CustomObjectsApi(api_client)
         self._readers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metrics")
         self._pending: dict[str, Future[str]] = {}
+        self._has_prometheus = True  # until it does not answer, or does not know a server
 
     @property
     def api_server(self) -> str:
@@ -174,17 +180,44 @@ class KubernetesCluster:
     def metrics(self) -> Reading:
         """The metrics text of every pod that serves, and of every DCGM exporter on the same node.
 
+        They come from Prometheus where there is one that scrapes every server, else from each pod.
+
         Raises:
             HarnessError: the pods cannot be listed.
         """
         pods = [pod for pod in self._pods() if pod.status.phase == "Running"]
         nodes = {pod.spec.node_name for pod in pods if _app(pod) == _APP}
+        pods = [pod for pod in pods if pod.spec.node_name in nodes]
+        if self._has_prometheus and (reading := self._prometheus_metrics(pods)):
+            return reading
+        self._has_prometheus = False  # counters go on where they were: the pods have the same
         for pod in pods:
             # A pod that has not answered the last scrape is not read again meanwhile.
-            if pod.spec.node_name in nodes and pod.metadata.name not in self._pending:
+            if pod.metadata.name not in self._pending:
                 self._pending[pod.metadata.name] = self._readers.submit(self._pod_metrics, pod)
         wait(self._pending.values(), timeout=_TIMEOUT)
         return self._collect()
+
+    def _prometheus_metrics(self, pods: Sequence[Any]) -> Reading | None:
+        """What Prometheus scraped last of these pods; None if it lacks a server."""
+        try:
+            text = Prometheus(self._get_from_prometheus).federate("|".join(METRICS))
+        except HarnessError:
+            return None
+        texts: dict[str, str] = dict.fromkeys((pod.metadata.name for pod in pods), "")
+        for line in text.splitlines():
+            if (match := _POD.search(line)) and match[1] in texts:
+                texts[match[1]] += f"{line}\n"
+        if not all(texts[pod.metadata.name] for pod in pods if _app(pod) == _APP):
+            return None
+        known = {name: each for name, each in texts.items() if each}
+        unread = dict.fromkeys(texts.keys() - known, "Prometheus has no figures of it")
+        return Reading(known, unread, source="Prometheus", seconds=_SCRAPED_EVERY)
+
+    def _get_from_prometheus(self, path: str) -> str:
+        where = (prometheus.NAMESPACE, prometheus.POD, prometheus.PORT)
+        configuration = self._core.api_client.configuration
+        return port_forward.get(configuration, *where, path, seconds=_TIMEOUT)
 
     def _collect(self) -> Reading:
         texts: dict[str, str] = {}

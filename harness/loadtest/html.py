@@ -199,7 +199,8 @@ def _setting(report: Report) -> str:
     ]
     if server:
         figures = (
-            f"{server.scrapes:,} scrapes of {', '.join(server.pods)}, {server.missed:,} missed;"
+            f"{server.scrapes:,} scrapes of {', '.join(server.pods)} (from {server.source}), "
+            f"{server.missed:,} missed;"
             f" {server.http_5xx:,.0f} responses of 5xx, {server.restarts:,.0f} restarts of workers"
         )
         rows.append(["server figures", escape(figures)])

@@ -2,7 +2,9 @@
 
     TorchServe   ts_queue_latency_microseconds, ts_inference_latency_microseconds and
                  ts_inference_requests_total (counters by model), Requests5XX, GPUUtilization
-    launcher     launcher_queue_depth, launcher_batches_total, launcher_worker_restarts_total,
+    launcher     launcher_queue_seconds and launcher_latency_seconds (sums and counts by model, gRPC
+                 included: where they are, TorchServe's own times are not used),
+                 launcher_queue_depth, launcher_batches_total, launcher_worker_restarts_total,
                  launcher_pinned_java_libraries, launcher_worker_memory_bytes (a gauge by worker)
     DCGM         DCGM_FI_DEV_GPU_UTIL (%), DCGM_FI_DEV_FB_USED (MiB)
 
@@ -23,7 +25,7 @@ from http.client import HTTPException
 
 from pydantic import BaseModel
 
-_EVERY = 1.0  # seconds between scrapes
+_EVERY = 1.0  # seconds between scrapes of pods
 _TIMEOUT = 3.0  # seconds; a server under load answers late, and a scrape must not pile up
 
 _LINE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)")
@@ -34,6 +36,9 @@ _COUNTERS = {
     "ts_inference_requests_total": "requests",
     "ts_queue_latency_microseconds": "queue_us",
     "ts_inference_latency_microseconds": "inference_us",
+    "launcher_queue_seconds_sum": "queue_s",
+    "launcher_latency_seconds_sum": "latency_s",
+    "launcher_latency_seconds_count": "answers",
     "launcher_batches_total": "batches",
     "launcher_worker_restarts_total": "restarts",
     "Requests5XX": "http_5xx",
@@ -48,6 +53,8 @@ _GAUGES = {
     "DCGM_FI_DEV_FB_USED": "gpu_memory",
 }
 _MEANS = {"gpu_util"}
+METRICS = (*_COUNTERS, *_GAUGES)
+"""Everything that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,14 @@ class Reading:
     Attributes:
         texts: the metrics.
         unread: why there are none.
+        source: who returned them: ``pods``, or ``Prometheus``.
+        seconds: after which there is something new.
     """
 
     texts: Mapping[str, str]
     unread: Mapping[str, str] = field(default_factory=dict)
+    source: str = "pods"
+    seconds: float = _EVERY
 
 
 Source = Callable[[], Reading]
@@ -100,10 +111,12 @@ class Server(BaseModel):
     """Everything scraped. ``models`` sums up the judged stages; ``restarts`` is of workers.
 
     Attributes:
+        source: where the figures are from: ``pods``, or ``Prometheus`` (then at its interval).
         pinned_java_libraries: of the pod that has the fewest; 0 if TorchServe runs the ones in its
             own JAR, None if no launcher reports it.
     """
 
+    source: str = "pods"
     pods: list[str]
     scrapes: int
     missed: int
@@ -175,8 +188,10 @@ class Scraper:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._unread: dict[str, Unread] = {}
+        self._seconds = _EVERY
         self.scrapes: list[Scrape] = []
         self.missed = 0
+        self.sources: list[str] = []
 
     @property
     def unread(self) -> list[Unread]:
@@ -199,7 +214,7 @@ class Scraper:
         while True:
             last = self._stop.wait(max(0.0, due - time.time()))
             self._scrape(at)
-            due = max(due + _EVERY, time.time())
+            due = max(due + self._seconds, time.time())
             if last:
                 return
 
@@ -216,6 +231,9 @@ class Scraper:
         if not reading.texts:
             self.missed += 1
             return
+        self._seconds = reading.seconds
+        if reading.source not in self.sources:
+            self.sources.append(reading.source)
         values: _Values = {}
         for pod, text in reading.texts.items():
             values.update(_read(pod, text))
@@ -245,12 +263,16 @@ def summary(scraper: Scraper, judged: Sequence[tuple[float, float]]) -> Server |
     inside = [
         (before, after)
         for before, after in pairs
-        if any(start <= before.t and after.t <= end + _EVERY for start, end in judged)
+        if any(
+            start <= before.t and after.t <= end + max(_EVERY, after.t - before.t)
+            for start, end in judged
+        )
     ] or pairs
     timeline = [_point([pair]) for pair in pairs]
     whole = _point(inside) if inside else Point(t=0, models={})
     growth = _growth(inside)
     return Server(
+        source=", then ".join(scraper.sources),
         pods=sorted({pod for scrape in scrapes for pod, _, _ in scrape.values}),
         scrapes=len(scrapes),
         missed=scraper.missed,
@@ -330,14 +352,19 @@ def _model(
     dequeued = arrivals - growth.get(("queue_depth", model), 0.0)
     batches = growth.get(("batches", model), 0.0)
 
-    def mean_ms(name: str) -> float | None:
-        total = growth.get((name, model))
+    answers = growth.get(("answers", model), 0.0)
+
+    def mean_ms(seconds: str, microseconds: str) -> float | None:
+        """By the launcher's sums; by TorchServe's where the launcher is too old to have them."""
+        if answers > 0 and (seconds, model) in growth:
+            return 1000 * growth[seconds, model] / answers
+        total = growth.get((microseconds, model))
         return total / dequeued / 1000 if total and dequeued > 0 else None
 
     return ModelPoint(
         arrivals=arrivals / seconds,
-        queue_ms=mean_ms("queue_us"),
-        inference_ms=mean_ms("inference_us"),
+        queue_ms=mean_ms("queue_s", "queue_us"),
+        inference_ms=mean_ms("latency_s", "inference_us"),
         queue_depth=levels.get(("queue_depth", model)),
         batch_fill=dequeued / batches if batches and dequeued > 0 else None,
         worker_memory=memory / 2**20 if (memory := levels.get(("worker_memory", model))) else None,

@@ -21,6 +21,7 @@ from websocket import ABNF, frame_buffer
 from harness import loadtest
 from harness.core.errors import HarnessError
 from harness.loadtest import gateway
+from harness.prometheus import client as prometheus
 from tests.loadtest.cases import profile
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -74,6 +75,7 @@ class Cluster:
         }
 
         self.routes = [self.route]
+        self.federated: str | None = None  # what Prometheus knows; None: there is none
 
     def answer(self, path: str, selector: str) -> object:
         """The object or list at a path, or None."""
@@ -100,6 +102,8 @@ class Cluster:
 
     def figures(self, port: int) -> tuple[int, str]:
         """What a pod answers at a port of its loopback: the status, and the text."""
+        if port == prometheus.PORT:
+            return 200, self.federated or ""
         if self.refused:
             return 500, self.refused
         self.scrapes += 1
@@ -155,6 +159,9 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             if not state.forwards:
                 self.send_error(403)
                 return
+            if port == prometheus.PORT and state.federated is None:
+                self.send_error(404)
+                return
             key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
             accepted = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()  # noqa: S324
             self.send_response(101)
@@ -166,7 +173,8 @@ def cluster(stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             for channel in (b"\0", b"\1"):
                 self._send(channel + struct.pack("<H", port))
             request = frame_buffer(self.connection.recv, True).recv_frame().data
-            assert request.startswith(b"\0GET /metrics HTTP/1.1\r\n")
+            path = b"/federate?match" if port == prometheus.PORT else b"/metrics "
+            assert request.startswith(b"\0GET " + path)
             status, text = state.figures(port)
             head = (
                 f"HTTP/1.1 {status} {'OK' if status == 200 else 'No'}\r\nConnection: close\r\n\r\n"
@@ -250,6 +258,23 @@ def test_a_right_that_is_missing_is_the_reason(cluster: Cluster) -> None:
     reading = gateway.KubernetesCluster(DIGESTS.get).metrics()
     assert reading.texts == {}
     assert "403" in reading.unread["torchserve-0"]
+
+
+def test_figures_come_from_a_prometheus_that_scrapes_every_server(cluster: Cluster) -> None:
+    sample = 'launcher_queue_depth{{group="torchserve",model_name="m",pod="{}"}} 3 1764400000000\n'
+    pods = ["torchserve-0", "torchserve-1", "torchserve-of-before"]
+    cluster.federated = "# TYPE launcher_queue_depth untyped\n" + "".join(map(sample.format, pods))
+    view = gateway.KubernetesCluster(DIGESTS.get)
+    reading = view.metrics()
+    assert (reading.source, reading.seconds) == ("Prometheus", 15)
+    assert reading.texts == {each: sample.format(each) for each in pods[:2]}
+    assert set(reading.unread) == {"dcgm-exporter-0", "dcgm-exporter-1"}
+    assert cluster.scrapes == 0
+    cluster.federated = sample.format(pods[0])  # a server is not scraped any more
+    assert view.metrics().source == "pods"
+    assert cluster.scrapes == 4
+    cluster.federated = "".join(map(sample.format, pods))
+    assert view.metrics().source == "pods", "it stays with the pods"
 
 
 def test_a_roll_out_changes_the_release_and_scaling_does_not(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ port forwarding and RBAC. Played: the kubelet, by a kwok whose forwarded port is
 time, since each window lasts seconds instead of hours.
 """
 
+import contextlib
 import json
 import re
 import sys
@@ -14,7 +15,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import tools
 from harness.cli import live as terminal
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
@@ -28,19 +28,20 @@ from harness.local_cluster.local import LocalCluster
 from harness.prometheus import client, live
 from harness.promotion import evaluation, live_health
 from tests.e2e import kubelet
-from tests.e2e.test_monitoring import Prometheus
 from tests.launcher.conftest import Launcher, Site, pack, starting
 from tests.monitoring.test_alerts import ROOT
 from tests.monitoring.test_slo_alerts import slo_rule_groups
 from tests.promotion.cases import gate_inputs, gates, running
+from tests.support import prometheus
 from tests.support.processes import eventually
+from tests.support.prometheus import Prometheus
 
 ROLE = ROOT / "infra/monitoring/configs/role.yaml"
 MODEL = "gated"
 SECONDS = {"5m": 10, "30m": 12, "1h": 15, "2h": 18, "6h": 20, "1d": 25, "3d": 30}
 RELAY = """
-import os, socket, threading
-server = socket.create_connection(("127.0.0.1", {port}))
+import os, pathlib, socket, sys, threading
+server = socket.create_connection(("127.0.0.1", int(pathlib.Path(sys.argv[1]).read_text())))
 def send():
     while data := os.read(0, 65536):
         server.sendall(data)
@@ -70,21 +71,25 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
         yield launcher
 
 
-@pytest.fixture
-def prometheus(checkout: Repository, launcher: Launcher, tmp_path: Path) -> Iterator[Prometheus]:
-    program = tools.find(checkout, "prometheus")
-    prometheus = Prometheus(program, tmp_path, launcher.port, in_seconds(slo_rule_groups()))
-    try:
-        eventually(lambda: prometheus.query("launcher_torchserve_up"))
-        yield prometheus
-    finally:
-        prometheus.process.terminate()
-        prometheus.process.wait(30)
+@contextlib.contextmanager
+def watching(checkout: Repository, folder: Path, target: int) -> Iterator[Prometheus]:
+    """Prometheus with the rules of SLOs, at the other end of the forwarded port."""
+    labels = {"pod": "a", "group": "torchserve"}
+    servers = [{"targets": [f"127.0.0.1:{target}"], "labels": labels}]
+    configuration: Value = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "scrape_configs": [{"job_name": "torchserve", "static_configs": servers}],
+    }
+    rules: Value = {"groups": in_seconds(slo_rule_groups())}
+    with prometheus.running(checkout, folder, configuration, {"slos.yaml": rules}) as server:
+        (folder / "port").write_text(str(server.port))
+        eventually(lambda: server.query("launcher_torchserve_up"))
+        yield server
 
 
 @pytest.fixture
-def cluster(checkout: Repository, prometheus: Prometheus) -> Iterator[LocalCluster]:
-    relay = (sys.executable, "-c", RELAY.format(port=prometheus.port))
+def cluster(checkout: Repository, tmp_path: Path) -> Iterator[LocalCluster]:
+    relay = (sys.executable, "-c", RELAY, str(tmp_path / "port"))
     with (
         local.running(checkout, "live", with_flux=False) as cluster,
         kubelet.running(cluster, forward={client.PORT: relay}),
@@ -95,7 +100,7 @@ def cluster(checkout: Repository, prometheus: Prometheus) -> Iterator[LocalClust
         yield cluster
 
 
-def begin_pod(cluster: LocalCluster, namespace: str, name: str, **labels: str) -> None:
+def begin_pod(cluster: LocalCluster, namespace: str, pod: str, **labels: str) -> None:
     """Let a pod run on the node."""
     metadata: Value = {"name": "default", "namespace": namespace}
     cluster.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
@@ -104,7 +109,7 @@ def begin_pod(cluster: LocalCluster, namespace: str, name: str, **labels: str) -
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace, "labels": app},
+            "metadata": {"name": pod, "namespace": namespace, "labels": app},
             "spec": {
                 "nodeName": kubelet.NODE,
                 "containers": [{"name": "main", "image": "none"}],
@@ -164,7 +169,7 @@ def gate(cluster: Api) -> tuple[bool, str]:
 
 
 def test_figures_budgets_and_alerts_arrive_and_decide(
-    launcher: Launcher, prometheus: Prometheus, cluster: LocalCluster, tmp_path: Path
+    checkout: Repository, launcher: Launcher, cluster: LocalCluster, tmp_path: Path
 ) -> None:
     assert "the cluster has no monitoring" in refusal(cluster.api)
     begin_pod(cluster, client.NAMESPACE, client.POD)  # as the operator calls Prometheus' first
@@ -175,46 +180,46 @@ def test_figures_budgets_and_alerts_arrive_and_decide(
     assert not may(cluster, "list", "pods", "")
     assert "torchserve:smoke may" in refusal(connect_as_nobody(cluster, tmp_path))
 
-    def is_counted() -> bool:
-        assert launcher.predict() == 200
-        passed, _ = gate(cluster.api)
-        return passed
+    with watching(checkout, tmp_path, launcher.port) as server:
 
-    eventually(is_counted)  # with requests of each SLO
-    figures = live.read(monitoring.prometheus(cluster.api))
-    [model] = [each for each in figures.models if each.model == MODEL]
-    assert (model.group, model.workers_ready, model.workers) == ("torchserve", 1, 1)
-    assert model.requests
-    assert model.p50_ms
-    assert (model.errors, model.queue) == (0, 0)
-    assert set(figures.budgets) == {"cat-errors", "cat-p99"}
-    shown = "\n".join(terminal.lines(figures))
-    assert re.search(rf"torchserve  {MODEL} +[\d.]+ +0\.00% .* 0 +1/1$", shown, re.MULTILINE)
+        def is_counted() -> bool:
+            assert launcher.predict() == 200
+            passed, _ = gate(cluster.api)
+            return passed
 
-    # A load test reads the same Prometheus, which knows this server as pod "a".
-    begin_pod(cluster, "default", "a", name="torchserve", component="server")
-    reading = KubernetesCluster({}.get, kubeconfig=cluster.kubeconfig).metrics()
-    assert (reading.source, reading.unread) == ("Prometheus", {})
-    metrics = {name for name, _, _ in scrape.parse(reading.texts["a"])}
-    assert {"launcher_queue_seconds_sum", "launcher_worker_memory_bytes"} <= metrics
+        eventually(is_counted)  # with requests of each SLO
+        figures = live.read(monitoring.prometheus(cluster.api))
+        [model] = [each for each in figures.models if each.model == MODEL]
+        assert (model.group, model.workers_ready, model.workers) == ("torchserve", 1, 1)
+        assert model.requests
+        assert model.p50_ms
+        assert (model.errors, model.queue) == (0, 0)
+        assert set(figures.budgets) == {"cat-errors", "cat-p99"}
+        shown = "\n".join(terminal.lines(figures))
+        assert re.search(rf"torchserve  {MODEL} +[\d.]+ +0\.00% .* 0 +1/1$", shown, re.MULTILINE)
 
-    def burns() -> bool:
-        assert launcher.predict(b"bad") == 507
-        return "SloBudgetBurnsFast" in prometheus.firing()
+        # A load test reads the same Prometheus, which knows this server as pod "a".
+        begin_pod(cluster, "default", "a", name="torchserve", component="server")
+        reading = KubernetesCluster({}.get, kubeconfig=cluster.kubeconfig).metrics()
+        assert (reading.source, reading.unread) == ("Prometheus", {})
+        metrics = {name for name, _, _ in scrape.parse(reading.texts["a"])}
+        assert {"launcher_queue_seconds_sum", "launcher_worker_memory_bytes"} <= metrics
 
-    eventually(burns)
-    passed, reason = gate(cluster.api)
-    assert not passed
-    assert "SloBudgetBurnsFast: " in reason
+        def burns() -> bool:
+            assert launcher.predict(b"bad") == 507
+            return "SloBudgetBurnsFast" in server.firing()
 
-    def resolves() -> bool:
-        assert launcher.predict() == 200
-        return "SloBudgetBurnsFast" not in prometheus.firing()
+        eventually(burns)
+        passed, reason = gate(cluster.api)
+        assert not passed
+        assert "SloBudgetBurnsFast: " in reason
 
-    eventually(resolves)
-    assert "SloBudgetBurnsFast" not in gate(cluster.api)[1]
+        def resolves() -> bool:
+            assert launcher.predict() == 200
+            return "SloBudgetBurnsFast" not in server.firing()
 
-    prometheus.process.kill()
-    prometheus.process.wait(30)
+        eventually(resolves)
+        assert "SloBudgetBurnsFast" not in gate(cluster.api)[1]
+
     assert "Prometheus does not answer" in refusal(cluster.api)
     assert gate(cluster.api)[1].startswith("could not evaluate: Prometheus does not answer")

@@ -1,5 +1,6 @@
 """External programs: taken from PATH when they fit, built when not, and again when a pin moves."""
 
+import dataclasses
 import hashlib
 import shutil
 import zipfile
@@ -115,6 +116,33 @@ def test_a_home_that_cannot_be_written_keeps_nothing(
     _compiler(tmp_path, monkeypatch)
     (tmp_path / "xdg").write_text("a file, so that no folder can be made in it")
     assert tools.find(repository, "crane").exists()
+
+
+def test_a_module_gets_the_file_that_its_program_embeds(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, pin = tmp_path / "module", tmp_path / "pin"
+    module.mkdir()
+    body = f"""[ "$1" = env ] && echo go1.27.3 && exit
+[ "$1" = mod ] && echo '{{"Dir": "{module}"}}' && exit
+for word; do case $word in -modfile=*) cp "${{word#-modfile=}}" {pin};; esac; done
+while [ "$1" != -o ]; do shift; done
+echo true > "$2" && chmod +x "$2\""""
+    _script(tmp_path, monkeypatch, "go", body)
+    tools.find(repository, "alertmanager")
+    replacement = pin.read_text().splitlines()[-1]
+    assert replacement.startswith("replace github.com/prometheus/alertmanager => ")
+    assert (Path(replacement.split()[-1]) / "ui/app/dist/index.html").exists()
+    assert not list(module.iterdir()), "the module in Go's cache stays as it is"
+
+
+def test_build_tags_belong_to_the_pin(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tools.fingerprint(repository, "prometheus")
+    plain = dataclasses.replace(tools.ALL["prometheus"], tags="")
+    monkeypatch.setitem(tools.ALL, "prometheus", plain)
+    assert tools.fingerprint(repository, "prometheus") != before
 
 
 def test_a_missing_pin_is_named(repository: Repository) -> None:

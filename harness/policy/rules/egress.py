@@ -156,7 +156,7 @@ def _reachable_ports(policies: list[Object]) -> set[object]:
                     80: any(_is_open(peer, _AGENT) for peer in peers),
                     443: not peers or any(_reaches_public(peer) for peer in peers),
                 }
-                if fits.get(port, True) if isinstance(port, int) else True:
+                if isinstance(port, str) or (isinstance(port, int) and fits.get(port, True)):
                     reached.add(port)
     return reached
 

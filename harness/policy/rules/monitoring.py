@@ -1,5 +1,6 @@
 """Monitoring: what is scraped and evaluated, what an alert says, and whether anybody is told."""
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,29 @@ def alert_described(environment: Environment) -> Iterator[Problem]:
         if lacking:
             names = " and ".join(".".join(path) for path in lacking)
             yield problem(holder, f"{text(alert, 'alert')} has no {names}", *where, "alert")
+
+
+@rule(
+    "monitoring/severity",
+    why="Alertmanager compares a severity letter by letter: one that is misspelt is taken by no "
+    "route, and nobody is told",
+    fix="write a severity that the routes of the AlertmanagerConfig take",
+)
+def severity_has_a_route(environment: Environment) -> Iterator[Problem]:
+    names = [
+        name
+        for config in environment.of("AlertmanagerConfig")
+        for _, route in _routes(mapping(config.value, "spec", "route"), ("spec", "route"))
+        for matcher in items(route, "matchers")
+        if text(matcher, "name") == "severity"
+        for name in text(matcher, "value").split("|")
+    ]
+    for holder, where, alert in _alerts(environment):
+        severity = text(alert, "labels", "severity")
+        near = difflib.get_close_matches(severity, names, n=1)
+        if severity not in names and near:
+            message = f"{text(alert, 'alert')}: no route takes {severity}; {near[0]} is meant?"
+            yield problem(holder, message, *where, "labels", "severity", to=near[0])
 
 
 @rule(

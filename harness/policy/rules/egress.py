@@ -147,7 +147,7 @@ def sync_reaches(environment: Environment) -> Iterator[Problem]:
 
 def _reachable_ports(policies: list[Object]) -> set[object]:
     """The ports of what a sync Job needs at which its policies let it through."""
-    reached = set()
+    reached: set[object] = set()
     for policy in policies:
         for allowed in items(policy.value, "spec", "egress"):
             peers = items(allowed, "to")

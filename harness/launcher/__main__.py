@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 
 from . import Failure, libraries
-from .relay import log, stderr
+from .output import Output
 from .supervisor import Supervisor
 
-_LAST_LINES = 2.0  # seconds for the launcher's own last lines to be written
+_LAST_LINES = 2.0  # seconds for what was logged last to be written
 
 
 def main() -> int:
@@ -34,18 +34,19 @@ def main() -> int:
     # Of its default, Kubernetes shows the end as the pod's last state.
     add("--termination-log", type=Path, default="/dev/termination-log", help="for a failure's text")
     args = parser.parse_args()
+    output = Output(args.config.parent)
     try:
-        supervisor = Supervisor(args)
+        supervisor = Supervisor(args, output)
         if args.until_eof:
             threading.Thread(target=_until_eof, args=(supervisor,), daemon=True).start()
         return supervisor.run()
     except Failure as error:
-        log(str(error))
+        output.log(str(error), "ERROR")
         with contextlib.suppress(OSError):  # it exists in a pod only
             args.termination_log.write_text(f"{error}\n")
         return error.exit_code
     finally:
-        stderr().flush(_LAST_LINES)
+        output.flush(_LAST_LINES)
 
 
 def _until_eof(supervisor: Supervisor) -> None:

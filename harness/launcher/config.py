@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from . import BadInput
@@ -55,6 +56,7 @@ def read(path: Path) -> Config:
         values = parse(path.read_text("latin-1"))  # as java.util.Properties does
         models = json.loads(values["model_snapshot"])["models"]
         flat = {(name, version): each for name in models for version, each in models[name].items()}
+        bounds = values.get("launcher_latency_bounds", "").split()
         inference = urlsplit(values.get("inference_address", "http://127.0.0.1:8080"))
         return Config(
             path=path.resolve(),
@@ -66,21 +68,18 @@ def read(path: Path) -> Config:
             management=values.get("management_address", "http://127.0.0.1:8081"),
             metrics=values.get("metrics_address", "http://127.0.0.1:8082"),
             vmargs=values.get("vmargs", "").split(),
-            models={
-                key: ModelConfig(
-                    str(each["marName"]), int(each["minWorkers"]), int(each["batchSize"])
-                )
-                for key, each in flat.items()
-            },
+            models={key: _model(each) for key, each in flat.items()},
             batch_delay=max((each["maxBatchDelay"] for each in flat.values()), default=0) / 1000,
             gpus=int(values.get("number_of_gpu", "0")),
             # A key of ours, which TorchServe passes over: bounds in addition to the usual ones.
-            latency_bounds=sorted(
-                {*BOUNDS, *map(float, values.get("launcher_latency_bounds", "").split())}
-            ),
+            latency_bounds=sorted({*BOUNDS, *map(float, bounds)}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _model(entry: Mapping[str, Any]) -> ModelConfig:
+    return ModelConfig(str(entry["marName"]), int(entry["minWorkers"]), int(entry["batchSize"]))
 
 
 def parse(text: str) -> dict[str, str]:

@@ -69,9 +69,7 @@ class Health:
     def all_workers_ready(self) -> bool:
         """Every worker of every model is ready."""
         models = self.models
-        return bool(models) and all(
-            self.ready_workers(each) >= each.expected_workers for each in models
-        )
+        return bool(models) and all(self.ready_workers(m) >= m.expected_workers for m in models)
 
     def startup(self) -> ProbeResult:
         """Good forever once every model has loaded."""

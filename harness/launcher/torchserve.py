@@ -107,9 +107,8 @@ class TorchServe:
                 return str(response.read(), "utf-8")
         except (OSError, HTTPException) as error:
             if getattr(error, "code", None) == 404:
-                raise BadInput(
-                    f"TorchServe has left out {url.rpartition('/models/')[2]}"
-                ) from error
+                model = url.rpartition("/models/")[2]
+                raise BadInput(f"TorchServe has left out {model}") from error
             raise Unanswered(f"GET {url}: {error}") from error
 
 

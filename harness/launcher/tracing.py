@@ -3,13 +3,14 @@ next to this one. It is a process of its own: what it does, or does not, the lau
 """
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 
 from .relay import Relay
 
-WORKER = Path(__file__).resolve().parents[1] / "trace_export" / "worker"
+_WORKER = Path(__file__).resolve().parents[1] / "trace_export" / "worker"
 """What runs in each worker, by its PYTHONPATH."""
 
 _LAST_LINES, _LAST_SPANS = 1.0, 3.0  # seconds for them to be taken
@@ -21,8 +22,10 @@ class Tracing:
     def __init__(self, url: str) -> None:
         package = __package__.replace("launcher", "trace_export")
         self._process = Popen([sys.executable, "-m", package, url], stdin=PIPE)
-        self._relay = Relay(self._process.stdin.fileno())  # type: ignore[union-attr]
+        self._relay = Relay(self._process.stdin.fileno(), "".format)  # type: ignore[union-attr]
         self.put = self._relay.put
+        path = f"{_WORKER}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+        os.environ["PYTHONPATH"] = path  # TorchServe's workers inherit it
 
     def close(self) -> None:
         """Have it send what it was given, and end."""

@@ -196,10 +196,9 @@ class Usefulness:
             return
         if record.restarts >= _USELESS:
             if model.name not in self._health.useless:
-                self._health.useless[model.name] = (
-                    f"{record.restarts} restarts did not help: {reason}"
-                )
-                self._log(f"{model.name}: {self._health.useless[model.name]}")
+                why = f"{record.restarts} restarts did not help: {reason}"
+                self._health.useless[model.name] = why
+                self._log(f"{model.name}: {why}")
             return
         record.not_before, record.trials = now + _BACK_OFF * 2**record.restarts, 0
         worker = self._health.worker(number)

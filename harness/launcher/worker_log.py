@@ -3,13 +3,15 @@ how they answered.
 
     … DEBUG W-9000-slow_1.0 WorkerThread - W-9000-slow_1.0 State change null -> WORKER_STARTED
     … DEBUG W-9000-slow_1.0 WorkerThread - Flushing req.cmd PREDICT repeats 1 to backend at: …
+    … INFO  W-9000-slow_1.0-stdout MODEL_LOG - Backend received inference at: …
+    … INFO  W-9000-slow_1.0 BatchAggregator - Sending response for jobId 8c1d…
     … INFO  W-9000-slow_1.0 ACCESS_LOG - /10.0.0.9:1 "POST /predictions/slow HTTP/1.1" 200 307
     … DEBUG W-9000-slow_1.0 RestJob - Waiting time ns: 102841, Backend time ns: 307228103
     … INFO  W-9000-slow_1.0 WorkerThread - Backend response time: 307
     … INFO  W-9000-slow_1.0 WorkerThread - Retry worker: 9000 in 1 seconds.
     … INFO  W-9000-slow_1.0-stdout MODEL_LOG - a line that the model printed
 
-The lines have the pattern of log4j2.xml. REST and gRPC both pass through here; of TorchServe's
+REST and gRPC both pass through here; of TorchServe's
 counters only those of REST tell what has been answered, and none tells how times are distributed.
 A request that no worker got, such as one for a full queue, is logged by the thread of its
 connection: REST's line names the model in its path, gRPC's does not.
@@ -22,26 +24,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .device_error import device_error
+from .event import Event
 from .histogram import BOUNDS, Histogram
 from .load_failure import explain
 
-_LINE = re.compile(r"\S+ [A-Z]+ +(?:W-(\d+)-(\S+?)(?:-stdout|-stderr)?|\S+) (\S+) - (.*)")
-_ERROR = re.compile(r"^\S+ ERROR |Exception|^Invalid configuration")
-_OWN_CALL = re.compile(r'/127\S* "GET /(models|metrics)\b(?:\?limit=1&mark=(\d+))?')
-_ANSWER = re.compile(r'/\S+ "\S+ (\S+) HTTP/([\d.]+)" (\d+) \d+')
+_ERROR = re.compile(r"^ERROR |Exception|^\w+ Invalid configuration")
+_OWN_CALL = re.compile(r'/127\S* "GET /(?:models|metrics)\b(?:\?limit=1&mark=(\d+))?')
 _TIMES = re.compile(r"Waiting time ns: (\d+), (?:Backend|Inference) time ns: (\d+)")
 _PREDICTION = re.compile(r"/(?:predictions|explanations)/([^/?]+)(?:/([^/?]+))?")
 _NS = 1e-9  # seconds
 _PID = re.compile(r"\[PID\](\d+)")
-_CHATTER = (
-    *("Flushing req.cmd", "Looping backend", "Backend response time", "Backend received"),
-    *("Waiting time ns", "[SPANS]"),
-)
-# What TorchServe throws when a start takes longer than startupTimeout, on a line after its log's.
-_TIMED_OUT = re.compile(
-    r"\S+WorkerInitializationException: "
-    "(Backend worker did not respond in given time|Worker did not load the model within)"
-)
+_FOR_EACH_BATCH = "Flushing req.cmd", "Looping backend", "Backend response time", "Backend received"
+_CHATTER = (*_FOR_EACH_BATCH, "Waiting time ns", "Sending response for jobId", "[SPANS]")
+# What TorchServe throws when a start takes longer than startupTimeout.
+_TIMED_OUT = re.compile(r"Exception: (Backend worker did not respond in|Worker did not load the )")
 _OUTPUT_DELAY = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
 _ATTEMPTS, _AT_ONCE = 3, 10.0  # starts, and seconds, until a worker without a word is given up
 _RETRY = 10.0  # seconds for TorchServe to say that it tries again; milliseconds as a rule
@@ -66,6 +62,8 @@ class Worker:
     restarts: int = 0
     timeouts: int = 0  # restarts because an answer took longer than responseTimeout
     batches: int = 0  # handed to it so far
+    received: int = 0  # of them, as its output tells; between two of these lines it speaks of one
+    request_id: str = ""  # TorchServe's, of the response that it sends
     busy: bool = False
     ended: int = 0  # times that the launcher did it
     drained: bool = False  # all that it said has been read
@@ -110,30 +108,34 @@ class WorkerLog:
         self._errors: deque[str] = deque(maxlen=10)
         self._tail: deque[str] = deque(maxlen=10)
         self._changed = changed
-        self._last: Worker | None = None  # whose line was read last
 
     def worker(self, label: str = "") -> Worker:
         """One of which nothing has been read."""
         return Worker(label, latency=Histogram(self._bounds), queued=Histogram(self._bounds))
 
-    def read(self, line: str) -> bool:
-        """Take in one line; False if nobody else needs to see it."""
-        if match := _LINE.fullmatch(line):
-            number, label, logger, message = match.groups()
-            if logger == "ACCESS_LOG" and (call := _OWN_CALL.match(message)):
-                self.mark = max(self.mark, int(call[2] or 0))
-                return False
-            if number:
-                self._last = self.workers.setdefault(number, self.worker(label))
-                self._read(self._last, logger, message)
-            elif logger == "ACCESS_LOG":
-                self._reject(message)
-            if message.startswith(_CHATTER):
-                return False
-        elif self._last and _TIMED_OUT.match(line):
-            self._last.timed_out = True
-        (self._errors if _ERROR.search(line) else self._tail).append(line)
-        return True
+    def read(self, event: Event) -> Event:
+        """Take in what was logged, and return it with what is known of its worker. DEBUG is then
+        the level of what only those need to see who look closely.
+        """
+        message = event["message"]
+        if event["status"] and (call := _OWN_CALL.match(message)):
+            self.mark = max(self.mark, int(call[1] or 0))
+            event["level"] = "DEBUG"
+            return event
+        if number := event["worker"]:
+            label = f"{event['model']}_{event['version']}"
+            worker = self.workers.get(number) or self.workers.setdefault(number, self.worker(label))
+            (self._read_output if event["logger"] == "MODEL_LOG" else self._read)(worker, event)
+            event["batch"] = str(worker.received if event["stream"] else worker.batches)
+        elif event["status"]:
+            self._reject(event)
+        if message.startswith(_CHATTER):
+            event["level"] = "DEBUG"
+        else:
+            event["level"] = event["level"].replace("DEBUG", "INFO")  # how a worker fares
+            is_error = _ERROR.search(f"{event['level']} {message}")
+            (self._errors if is_error else self._tail).append(message)
+        return event
 
     def log_tail(self) -> str:
         """TorchServe's own errors, or whatever it said last."""
@@ -157,11 +159,11 @@ class WorkerLog:
                 return explain(worker.label, worker.output, timed_out=worker.timed_out)
         return None
 
-    def _read(self, worker: Worker, logger: str, message: str) -> None:
-        if logger == "MODEL_LOG":
-            self._read_output(worker, message)
-        elif logger == "ACCESS_LOG":
-            _count(worker, message)
+    def _read(self, worker: Worker, event: Event) -> None:
+        message = event["message"]
+        if event["status"]:
+            _count(worker, event)
+            event["request_id"], worker.request_id = worker.request_id, ""
         elif message.startswith("Stopped Scanner") and message.endswith("-stdout"):
             worker.drained = True
             self._changed()
@@ -170,6 +172,8 @@ class WorkerLog:
             worker.batches += 1
         elif message.startswith("Backend response time"):
             worker.busy = False
+        elif message.startswith("Sending response for jobId"):
+            worker.request_id = message.rpartition(" ")[2]
         elif times := _TIMES.fullmatch(message):
             waited, worked = (_NS * int(each) for each in times.groups())
             worker.queued.observe(waited)
@@ -178,17 +182,19 @@ class WorkerLog:
             worker.retried = True
         elif " State change " in message:
             self._change(worker, message.rpartition(" ")[2])
+        elif _TIMED_OUT.search(message):
+            worker.timed_out = True
 
-    def _reject(self, message: str) -> None:
-        if match := _ANSWER.fullmatch(message):
-            path, protocol, code = match[1], _protocol(match[2]), match[3]
-            model = _PREDICTION.match(path)
-            if model or protocol == "grpc":
-                name, version = model.groups("") if model else ("", "")
-                self.rejected[(name, version, protocol, code)] += 1
+    def _reject(self, event: Event) -> None:
+        model = _PREDICTION.match(event["path"])
+        if model or event["protocol"] == "grpc":
+            name, version = model.groups("") if model else ("", "")
+            self.rejected[(name, version, event["protocol"], event["status"])] += 1
 
-    def _read_output(self, worker: Worker, line: str) -> None:
+    def _read_output(self, worker: Worker, event: Event) -> None:
+        line = event["message"]
         worker.output.append(line)
+        worker.received += line.startswith("Backend received")
         if match := _PID.fullmatch(line):
             worker.pid = int(match[1])
         worker.device_error = worker.device_error or device_error(line)
@@ -201,7 +207,7 @@ class WorkerLog:
         elif state == "WORKER_STARTED":
             worker.device_error, worker.failed_in_a_row = None, 0
             worker.timed_out = worker.drained = False
-            worker.started_at = time.monotonic()
+            worker.started_at, worker.received = time.monotonic(), worker.batches
         elif state == "WORKER_STOPPED":
             worker.restarts += worker.ready
             worker.timeouts += worker.ready and worker.timed_out
@@ -212,17 +218,11 @@ class WorkerLog:
         self._changed()
 
 
-def _count(worker: Worker, message: str) -> None:
+def _count(worker: Worker, event: Event) -> None:
     """An answer that is no failure of the server is a good one: who sent nonsense is told so."""
-    if match := _ANSWER.fullmatch(message):
-        protocol, code = _protocol(match[2]), match[3]
-        failed = code in _GRPC_FAILURES if protocol == "grpc" else int(code) >= 500
-        worker.responses[(protocol, code)] += 1
-        worker.failed += failed
-        worker.answered += not failed
-        worker.failed_in_a_row = worker.failed_in_a_row + 1 if failed else 0
-
-
-def _protocol(version: str) -> str:
-    """Of HTTP's versions TorchServe speaks 2 for gRPC alone."""
-    return "grpc" if version.startswith("2") else "http"
+    protocol, code = event["protocol"], event["status"]
+    failed = code in _GRPC_FAILURES if protocol == "grpc" else int(code) >= 500
+    worker.responses[(protocol, code)] += 1
+    worker.failed += failed
+    worker.answered += not failed
+    worker.failed_in_a_row = worker.failed_in_a_row + 1 if failed else 0

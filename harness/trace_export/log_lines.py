@@ -7,6 +7,8 @@
     … DEBUG W-9000-slow_1.0 RestJob - Waiting time ns: 102841, Backend time ns: 307228103
     … INFO  W-9000-slow_1.0 WorkerThread - Backend response time: 307
 
+The lines are JSON, with the keys of the launcher's log4j2.xml.
+
 TorchServe answers the requests of a batch in the batch's order, on the worker's thread, whose lines
 keep their order; the worker's own lines come through another thread, earlier or later. The log has
 no id to join them by: both sides count the worker's batches from its start.
@@ -19,7 +21,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-_LINE = re.compile(r"(\S+) [A-Z]+ +W-(\d+)-(\S+?)(?:-stdout)? (\S+) - (.*)")
 _MARK = "[SPANS]"
 _FLUSHING = re.compile(r"Flushing req\.cmd (?!LOAD)\w+ .* at: (\d+)")
 _ANSWER = re.compile(r'/\S+ "(\S+) (\S+) HTTP/([\d.]+)" (\d+) \d+')
@@ -85,19 +86,23 @@ class LogLines:
 
     def read(self, line: str) -> Iterator[Batch]:
         """Take in a line, and give the batch that it completes."""
-        match = _LINE.fullmatch(line)
-        if match is None:
+        try:
+            event: dict[str, str] = json.loads(line)
+            worker, logger, message = event["worker"], event["logger"], event["message"]
+        except (ValueError, TypeError, KeyError):  # the JVM's own text
             return
-        at, worker, model, logger, message = match.groups()
+        if not worker:
+            return
         if logger == "MODEL_LOG":
             if message.startswith(_MARK):
                 yield from self._record(worker, message[len(_MARK) :])
         elif flushing := _FLUSHING.fullmatch(message):
+            model = f"{event['model']}_{event['version']}"
             self._begin(worker, model, int(flushing[1]) * _MS)
         elif message.endswith("-> WORKER_STARTED"):
             self._numbers[worker], self._open[worker] = 0, []
         elif batches := self._open.get(worker):
-            yield from self._follow(batches[-1], at, logger, message)
+            yield from self._follow(batches[-1], event["time"], logger, message)
 
     def _follow(self, batch: Batch, at: str, logger: str, message: str) -> Iterator[Batch]:
         """A line of the worker's thread while, or after, it has the batch."""
@@ -143,5 +148,5 @@ class LogLines:
 
 def _answer(at: str, match: re.Match[str]) -> Answer:
     method, path, version, code = match.groups()
-    ns = round(datetime.fromisoformat(at.replace(",", ".")).timestamp() * 1000) * _MS
+    ns = round(datetime.fromisoformat(at).timestamp() * 1000) * _MS
     return Answer(ns, method, path, "grpc" if version.startswith("2") else "http", int(code))

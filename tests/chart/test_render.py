@@ -108,7 +108,7 @@ def test_settings_are_the_pods_own(render: Render) -> None:
     assert {f"--config=/etc/torchserve/{CONFIG}", f"--files=/etc/torchserve/{FILES}"} < set(
         arguments
     )
-    assert files.keys() == {CONFIG, FILES}
+    assert files.keys() == {CONFIG, FILES, "log-level"}
 
 
 def test_a_change_of_what_is_served_rolls_the_pods(render: Render) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -124,6 +125,15 @@ class Launcher:
                 stderr=err,
             )
 
+    def records(self) -> list[dict[str, Any]]:
+        """What TorchServe and its models have logged so far."""
+        return [json.loads(line) for line in self.stdout.read_text().splitlines()]
+
+    def messages(self) -> str:
+        """The launcher's own, a line each."""
+        lines = self.stderr.read_text().splitlines()
+        return "\n".join(json.loads(line)["message"] for line in lines)
+
     def ask(self, path: str) -> tuple[int, str]:
         """Status and text of one of the launcher's own pages; 0 while nobody listens."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -199,7 +209,7 @@ class Launcher:
         """What it says when it has ended by itself, on stderr and in the termination log."""
         self.process.wait(PATIENCE)
         text = (self.site.folder / "failure.txt").read_text()
-        assert text in self.stderr.read_text()
+        assert text.strip() in self.messages()
         return text
 
 

@@ -5,6 +5,7 @@ TorchServe imports this file in its worker; it has nothing of this repository to
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[dict[st
         _wait_for("hold-load")
         return []
     bodies = [bytes(row.get("body") or row["data"]) for row in data]  # REST, or gRPC
+    if bodies[0].startswith(b"print "):
+        sys.stdout.buffer.write(bodies[0][6:] + b"\n")
+        sys.stdout.flush()
+        return [context.get_request_id(number) for number in range(len(bodies))]
     if b"metric" in bodies:
         context.metrics.add_counter("AsksOfTheHandler", 1)
     if b"crash" in bodies:
@@ -31,6 +36,8 @@ def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[dict[st
     _broken.extend(_BREAKS[body] for body in bodies if body in _BREAKS)
     if _broken:
         raise RuntimeError(_broken[0])
+    if b"chain" in bodies:
+        _fail_twice()
     if b"bad" in bodies:
         raise ValueError(f"bad input: {_ASSERT}")
     if b"nvidia-smi" in bodies:
@@ -38,6 +45,13 @@ def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[dict[st
         subprocess.run(query, check=True)
     _wait_for("hold-answers")
     return [{"ok": True, **_padding(body)} for body in bodies]
+
+
+def _fail_twice() -> None:
+    try:
+        {}["first"]
+    except KeyError as error:
+        raise ValueError("then") from error
 
 
 def _padding(body: bytes) -> dict[str, str]:

@@ -57,4 +57,4 @@ def test_a_single_worker_that_is_broken_is_restarted(
     eventually(answers)
     assert serving.gauge("launcher_worker_restarts_total") == restarts + 1
     assert serving.states() == GOOD
-    assert f"gated 1.0: restarted worker 9000: {reason}" in serving.stderr.read_text()
+    assert f"gated 1.0: restarted worker 9000: {reason}" in serving.messages()

@@ -41,5 +41,5 @@ def code_lines(source: Path) -> int:
     return len(lines)
 
 
-def test_it_has_fewer_than_1400_lines_of_code() -> None:
-    assert sum(map(code_lines, SOURCES)) < 1400
+def test_it_has_fewer_than_1450_lines_of_code() -> None:
+    assert sum(map(code_lines, SOURCES)) < 1450

@@ -69,4 +69,4 @@ def test_a_pod_without_the_gpu_that_it_asked_for_says_so(site: Site, start: Star
     assert status == 503
     assert "number_of_gpu is 1" in text
     assert launcher.ask("/live")[0] == 200
-    assert "never ready: number_of_gpu is 1" in launcher.stderr.read_text()
+    assert "never ready: number_of_gpu is 1" in launcher.messages()

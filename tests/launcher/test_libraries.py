@@ -78,7 +78,7 @@ class Run:
     """What a launcher said, and each class that its JVM loaded from a JAR, with the JAR's name."""
 
     stdout: str
-    stderr: str
+    messages: str
     classes: list[tuple[str, str]]
 
 
@@ -97,7 +97,7 @@ def run(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         use(site)
         assert launcher.end() == 143
     classes = _LOADED.findall(log.read_text())
-    return Run(launcher.stdout.read_text(), launcher.stderr.read_text(), classes)
+    return Run(launcher.stdout.read_text(), launcher.messages(), classes)
 
 
 @newer
@@ -133,7 +133,7 @@ def test_the_log_has_no_line_of_a_librarys_own(run: Run) -> None:
 @newer
 def test_the_launchers_first_line_says_what_runs(run: Run) -> None:
     number = libraries.count(libraries.FOLDER)
-    assert run.stderr.startswith(f"launcher: {number} Java libraries of {libraries.FOLDER} run ")
+    assert run.messages.startswith(f"{number} Java libraries of {libraries.FOLDER} run ")
 
 
 def test_without_them_it_serves_with_torchserves_own_and_says_so(site: Site, start: Start) -> None:
@@ -143,6 +143,6 @@ def test_without_them_it_serves_with_torchserves_own_and_says_so(site: Site, sta
     (site.folder / "none").mkdir()
     (site.folder / "none" / "later.jar").touch()  # the JVM runs with what was there at its start
     assert launcher.gauge("launcher_pinned_java_libraries") == 0
-    output = launcher.stderr.read_text()
-    assert output.startswith("launcher: TorchServe runs the Java libraries in its own JAR, ")
+    output = launcher.messages()
+    assert output.startswith("TorchServe runs the Java libraries in its own JAR, ")
     assert launcher.end() == 143

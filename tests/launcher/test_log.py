@@ -38,5 +38,5 @@ def test_a_stalled_log_stops_neither_models_nor_probes_nor_the_drain(
     site.release("hold-answers")
     assert answer.result() == 200
     assert launcher.process.wait(30) == 143
-    assert "drained in" in launcher.stderr.read_text()
+    assert "drained in" in launcher.messages()
     os.close(read)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.launcher.event import Event
 from harness.launcher.worker_log import WorkerLog
 from tests.launcher.lines import (
     ANSWERED,
@@ -15,13 +16,17 @@ from tests.launcher.lines import (
     STARTED,
     STREAM,
     TIMES,
+    access,
     answer,
+    event,
     log_line,
     own,
 )
 
+REQUEST = "8c1d9f0e-31ae-4c53-9c0f-0d7d8b1f2a11"
 
-def follow(*lines: str) -> WorkerLog:
+
+def follow(*lines: Event) -> WorkerLog:
     log = WorkerLog(lambda: None)
     for line in lines:
         log.read(line)
@@ -117,11 +122,11 @@ def test_without_a_traceback_the_last_lines_are_told() -> None:
     ],
 )
 def test_a_start_that_took_too_long_is_told_as_such(reason: str) -> None:
+    java = "org.pytorch.serve.wlm"
     log = follow(
         own(STARTED),
         log_line("loading shard 1 of 9"),
-        own("Backend worker error"),
-        f"org.pytorch.serve.wlm.WorkerInitializationException: {reason}",
+        own(f"Backend worker error\n{java}.WorkerInitializationException: {reason}\n\tat {java}"),
         own(FAILED),
         log_line(END, logger="WorkerLifeCycle"),
     )
@@ -144,34 +149,50 @@ def test_a_model_cannot_speak_for_torchserve() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "shown"),
+    ("line", "level"),
     [
-        (own(BATCH), False),
-        (own(ANSWERED), False),
-        (own(LOADED), True),
-        (log_line("a line of the model"), True),
-        (
-            '2026-11-23T17:27:02,150 INFO  e-3 ACCESS_LOG - /127.0.0.1:1 "GET /models/a" 200 4',
-            False,
-        ),
-        (
-            '2026-11-23T17:27:02,150 INFO  e-3 ACCESS_LOG - /10.0.0.9:1 "POST /predictions/a" 200',
-            True,
-        ),
-        ("\tat java.util.concurrent.FutureTask.run(FutureTask.java:264)", True),
-        ("Model server started.", True),
+        (own(BATCH), "DEBUG"),
+        (log_line("Backend received inference at: 1795454868"), "DEBUG"),
+        (own(f"Sending response for jobId {REQUEST}"), "DEBUG"),
+        (own(LOADED), "INFO"),
+        (log_line("a line of the model"), "INFO"),
+        (access("GET", "/models", 200, "?limit=1&mark=3"), "DEBUG"),
+        (access("GET", "/models/a", 200), "INFO"),
+        (event("Model server started."), "INFO"),
+        (event("Unexpected end of ZLIB input stream", level="ERROR"), "ERROR"),
     ],
 )
-def test_only_the_launchers_own_noise_is_kept_back(line: str, shown: bool) -> None:
-    assert WorkerLog(lambda: None).read(line) is shown
+def test_noise_is_for_those_who_look_closely(line: Event, level: str) -> None:
+    assert WorkerLog(lambda: None).read(line)["level"] == level
 
 
 def test_log_tail_is_the_errors_or_else_the_last_lines() -> None:
-    assert follow("one", "two").log_tail() == "one\ntwo"
-    error = (
-        "2026-11-23T17:58:55,268 ERROR main SnapshotManager - Unexpected end of ZLIB input stream"
-    )
-    assert follow("one", error, "two").log_tail() == error
+    one, two = event("one"), event("two")
+    assert follow(one, two).log_tail() == "one\ntwo"
+    assert follow(one, event("no", level="ERROR"), two).log_tail() == "no"
+    assert follow(one, event("x.y.BadException: no"), two).log_tail() == "x.y.BadException: no"
+
+
+def test_a_response_has_the_id_of_its_request_and_the_batch_that_it_was_in() -> None:
+    log = follow(own(STARTED), own(LOAD), own(LOADED), own(BATCH))
+    log.read(own(f"Sending response for jobId {REQUEST}", logger="BatchAggregator"))
+    response = log.read(answer(200))
+    assert (response["request_id"], response["batch"]) == (REQUEST, "1")
+    assert log.read(answer(503))["request_id"] == "", "TorchServe has told no other"
+
+
+def test_what_a_model_prints_is_of_the_batch_that_its_process_has_received() -> None:
+    log = follow(own(STARTED), own(LOADED), own(BATCH), own(ANSWERED), own(BATCH))
+    received = log_line("Backend received inference at: 1795454868")
+    assert log.read(received)["batch"] == "1", "its output is read later than TorchServe logs"
+    assert log.read(log_line("printed"))["batch"] == "1"
+    log.read(received)
+    assert log.read(log_line("printed"))["batch"] == "2"
+    log.read(own(CRASHED))
+    log.read(own(STARTED))
+    log.read(own(BATCH))
+    log.read(received)
+    assert log.read(log_line("printed"))["batch"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -181,20 +202,19 @@ def test_log_tail_is_the_errors_or_else_the_last_lines() -> None:
         ([answer(400), answer(418)], (2, 0, 0)),
         ([answer(503), answer(507)], (0, 2, 2)),
         ([answer(503), answer(200), answer(500)], (1, 2, 1)),
-        ([own('/[::1]:5 "gRPC o.p.s.InferenceAPIsService/Predictions HTTP/2.0" 0 9')], (0, 0, 0)),
         ([log_line('/10.0.0.9:5 "POST /predictions/slow HTTP/1.1" 503 153')], (0, 0, 0)),
     ],
-    ids=["good", "refused", "failed", "mixed", "another logger", "printed"],
+    ids=["good", "refused", "failed", "mixed", "printed"],
 )
-def test_answers_are_counted_by_worker(lines: list[str], counts: tuple[int, int, int]) -> None:
+def test_answers_are_counted_by_worker(lines: list[Event], counts: tuple[int, int, int]) -> None:
     worker = follow(*lines).workers["9000"]
     assert (worker.answered, worker.failed, worker.failed_in_a_row) == counts
 
 
 @pytest.mark.parametrize(("code", "failed"), [(0, 0), (3, 0), (5, 0), (13, 1), (14, 1)])
 def test_grpc_has_codes_of_its_own(code: int, failed: int) -> None:
-    text = f'/127.0.0.1:1 "gRPC org.pytorch.serve/Predictions HTTP/2.0" {code} 5'
-    worker = follow(own(text, logger="ACCESS_LOG")).workers["9000"]
+    keys = {"protocol": "grpc", "method": "gRPC", "path": "org.pytorch.serve/Predictions"}
+    worker = follow(answer(code) | keys).workers["9000"]
     assert (worker.answered, worker.failed) == (1 - failed, failed)
 
 
@@ -246,9 +266,8 @@ def test_a_retry_is_what_torchserve_says_it_is() -> None:
 
 
 def test_the_launchers_own_call_marks_how_far_the_log_has_come() -> None:
-    call = '/127.0.0.1:1 "GET /models?limit=1&mark={} HTTP/1.1" 200 4'
-    line = f"2026-11-23T17:27:02,150 INFO  e-3 ACCESS_LOG - {call}"
-    log = follow(line.format(7), line.format(6))
+    calls = (access("GET", "/models", 200, f"?limit=1&mark={number}") for number in (7, 6))
+    log = follow(*calls)
     assert log.mark == 7
 
 
@@ -259,21 +278,18 @@ def test_times_of_a_request_are_those_of_its_worker() -> None:
     assert worker.latency.sum == pytest.approx(2 * 0.347228103)
     assert dict(worker.latency.samples("x", "l"))['x_bucket{l,le="0.25"}'] == 0
     assert dict(worker.latency.samples("x", "l"))['x_bucket{l,le="0.5"}'] == 2
-    assert not follow().read(own(TIMES, logger="RestJob"))  # nobody else needs to see it
 
 
 @pytest.mark.parametrize(
-    ("request_line", "counted"),
+    ("line", "counted"),
     [
-        ("POST /predictions/slow HTTP/1.1", ("slow", "", "http", "503")),
-        ("POST /predictions/slow/1.0?x=1 HTTP/1.1", ("slow", "1.0", "http", "503")),
-        ("gRPC org.pytorch.serve.grpc.X/Predictions HTTP/2.0", ("", "", "grpc", "503")),
-        ("GET /ping HTTP/1.1", None),
+        (access("POST", "/predictions/slow", 503), ("slow", "", "http", "503")),
+        (access("POST", "/predictions/slow/1.0", 503), ("slow", "1.0", "http", "503")),
+        (access("gRPC", "org.pytorch.serve.grpc.X/Predictions", 13), ("", "", "grpc", "13")),
+        (access("GET", "/ping", 503), None),
     ],
 )
 def test_a_request_that_no_worker_got_is_counted(
-    request_line: str, counted: tuple[str, ...] | None
+    line: Event, counted: tuple[str, ...] | None
 ) -> None:
-    thread = "epollEventLoopGroup-3-1 ACCESS_LOG"
-    line = f'2026-11-23T17:41:14,279 INFO  {thread} - /10.0.0.9:52632 "{request_line}" 503 0'
     assert list(follow(line).rejected) == ([counted] if counted else [])

@@ -5,33 +5,34 @@ import json
 
 import pytest
 
+from harness.launcher.event import Event
 from harness.trace_export.log_lines import Batch, LogLines
 from tests.launcher.lines import ANSWERED, BATCH, CRASHED, STARTED, TIMES, answer, log_line, own
 
 PARENT = f"{1:032x}-{2:016x}"
 
 
-def before(number: int = 1, size: int = 1, *places: int) -> str:
+def before(number: int = 1, size: int = 1, *places: int) -> Event:
     parents = {str(place): PARENT for place in places or (0,)}
     return record(batch=number, size=size, parents=parents)
 
 
-def after(number: int = 1, code: int = 200) -> str:
+def after(number: int = 1, code: int = 200) -> Event:
     steps = [["predict", 20, 80, ""]]
     return record(batch=number, start=10, end=90, code=code, error="", steps=steps)
 
 
-def record(**values: object) -> str:
+def record(**values: object) -> Event:
     return log_line(f"[SPANS]{json.dumps(values)}")
 
 
-def times(waited: int) -> str:
+def times(waited: int) -> Event:
     return own(f"Waiting time ns: {waited}, Backend time ns: 5000000", logger="RestJob")
 
 
-def read(*lines: str) -> list[Batch]:
+def read(*lines: Event) -> list[Batch]:
     log = LogLines()
-    return list(itertools.chain.from_iterable(map(log.read, lines)))
+    return list(itertools.chain.from_iterable(log.read(json.dumps(each)) for each in lines))
 
 
 SERVER = [own(BATCH), answer(200), own(TIMES, logger="RestJob"), own(ANSWERED)]
@@ -46,7 +47,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("lines", ORDERS, ids=["as it happens", "late", "last", "next", "split"])
-def test_a_batch_is_complete_whichever_thread_is_heard_first(lines: list[str]) -> None:
+def test_a_batch_is_complete_whichever_thread_is_heard_first(lines: list[Event]) -> None:
     (batch,) = read(own(STARTED), *lines)
     (only,) = batch.answers
     assert (only.code, only.path, only.waited) == (200, "/predictions/slow", 40_000_000)

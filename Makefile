@@ -126,7 +126,7 @@ api-validator: $(SETUP) ## the API server's own code, which check asks once it i
 .PHONY: test
 test: $(SETUP) lint types api-validator ## lint, types, unit and integration tests; JUnit under build/
 	$(HARNESS) tools
-	$(HARNESS) tools trivy-match
+	$(HARNESS) tools trivy-match promtool
 	mkdir -p build/test
 	$(VENV)/bin/coverage erase
 	@# Tests that judge latencies or start TorchServe need the machine for themselves; the rest share it.

@@ -16,6 +16,7 @@ from harness import tools
 from harness.core import command
 from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, text
+from harness.kubernetes import kinds
 from harness.kubernetes.api import Kind
 from harness.local_cluster.local import LocalCluster
 from tests.monitoring.test_alerts import ALERTS, ROOT, TESTS, rule_groups
@@ -26,6 +27,7 @@ from tests.support.alertmanager import Alertmanager, Receiver
 from tests.support.processes import eventually
 from tests.support.unit_tests import Firing
 
+_CONFIG = Kind("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig")
 RECEIVER = "torchserve/people/"  # as the operator calls those of our AlertmanagerConfig
 BATCHES = unit_tests.batches(unit_tests.firings(yaml.safe_load(TESTS.read_text())))
 SLO_BATCHES = unit_tests.batches(unit_tests.firings(yaml.safe_load(SLO_TESTS.read_text())))
@@ -189,34 +191,56 @@ def examples() -> list[Value]:
     return [mapping(each) for each in yaml.safe_load_all(block)]
 
 
+def _config(name: str, receivers: list[Value]) -> Value:
+    """An AlertmanagerConfig beside ours, whose route goes to the first of its receivers."""
+    return {
+        "apiVersion": _CONFIG.api_version,
+        "kind": _CONFIG.name,
+        "metadata": {"name": name, "namespace": "torchserve"},
+        "spec": {"route": {"receiver": text(receivers[0], "name")}, "receivers": receivers},
+    }
+
+
+def _with_receivers(cluster: LocalCluster, names: set[str]) -> Value:
+    """What the operator made, once it has these receivers."""
+    alerting = monitoring.output(cluster).alerting
+    names_now = {text(each, "name") for each in items(alerting, "receivers")}
+    return alerting if names <= names_now else {}
+
+
 def test_receivers_of_the_page_are_what_operator_and_alertmanager_take(
     checkout: Repository, monitored: tuple[LocalCluster, monitoring.Output], tmp_path: Path
 ) -> None:
     cluster, _ = monitored
-    names = [name for each in examples() for name in each]
-    kind = Kind("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig")
-    config: Value = {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": {"name": "examples", "namespace": "torchserve"},
-        "spec": {
-            "route": {"receiver": names[0]},
-            "receivers": [
-                {"name": name, **each} for name, each in zip(names, examples(), strict=True)
-            ],
-        },
-    }
-    cluster.api.apply(config)
+    receivers = [{"name": name, **each} for each in examples() for name in each]
+    cluster.api.apply(_config("examples", receivers))
+    names = {f"torchserve/examples/{text(each, 'name')}" for each in receivers}
     alerting = eventually(lambda: _with_receivers(cluster, names))
-    cluster.api.delete(kind, "examples", "torchserve")
+    cluster.api.delete(_CONFIG, "examples", "torchserve")
     (tmp_path / "alertmanager.yaml").write_text(yaml.safe_dump(alerting))
     amtool = tools.find(checkout, "amtool")
     check = [amtool, "check-config", "alertmanager.yaml"]
     assert "SUCCESS" in command.run(check, cwd=tmp_path, timeout=30).stdout
 
 
-def _with_receivers(cluster: LocalCluster, names: list[str]) -> Value:
-    """What the operator made, once it has these receivers."""
-    alerting = monitoring.output(cluster).alerting
-    names_now = {text(each, "name") for each in items(alerting, "receivers")}
-    return alerting if {f"torchserve/examples/{name}" for name in names} <= names_now else {}
+def test_routes_wait_for_the_secret_of_their_receivers_and_keep_no_other_back(
+    monitored: tuple[LocalCluster, monitoring.Output],
+) -> None:
+    cluster, _ = monitored
+    where = {"name": "late-receivers", "key": "page"}
+    waiting = [{"name": "page", "webhookConfigs": [{"urlSecret": where}]}]
+    cluster.api.apply(_config("waiting", waiting))
+    cluster.api.apply(_config("sound", [{"name": "nobody"}]))
+    alerting = eventually(lambda: _with_receivers(cluster, {"torchserve/sound/nobody"}))
+    names = {text(each, "name") for each in items(alerting, "receivers")}
+    assert f"{RECEIVER}page" in names
+    assert "torchserve/waiting/page" not in names
+    secret = {
+        **monitoring.RECEIVERS,
+        "metadata": {"name": where["name"], "namespace": "torchserve"},
+    }
+    cluster.api.apply(secret)
+    assert eventually(lambda: _with_receivers(cluster, {"torchserve/waiting/page"}))
+    for name in ("waiting", "sound"):
+        cluster.api.delete(_CONFIG, name, "torchserve")
+    cluster.api.delete(kinds.SECRET, where["name"], "torchserve")

@@ -7,6 +7,7 @@ those of the unit tests: no GPU, Flux operator or cert-manager reports here (sim
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,12 +96,12 @@ def test_people_are_told_of_every_alert_and_of_its_end(
     rules = rules or output.at_once()
     with prometheus.running(checkout, tmp_path, configuration, rules) as server:
         for each in batch:
-            alert = eventually(lambda each=each: _told(people, each, "firing"))
+            alert = eventually(partial(_told, people, each, "firing"))
             assert text(alert, "annotations", "summary")
             assert "#" in text(alert, "annotations", "runbook_url")
         server.delete_series(but=unit_tests.SERVERS)
         for each in batch:
-            assert eventually(lambda each=each: _told(people, each, "resolved"))
+            assert eventually(partial(_told, people, each, "resolved"))
 
 
 def _told(people: Receiver, firing: Firing, status: str) -> Value:
@@ -141,7 +142,11 @@ def test_symptoms_are_not_told_beside_their_cause(alerting: Alertmanager, people
     names = {text(each, "labels", "alertname") for each in people.alerts("ticket", "firing")}
     assert names == {"TorchServeQueueFills"}
     for symptom in ("TorchServeWorkersCrash", "TorchServeLogFallsBehind"):
-        assert eventually(lambda name=symptom: alerting.status(name)["inhibitedBy"])
+        assert eventually(partial(_inhibitors, alerting, symptom))
+
+
+def _inhibitors(alerting: Alertmanager, name: str) -> list[object]:
+    return items(alerting.status(name), "inhibitedBy")
 
 
 def test_silence_keeps_an_alert_from_people(
@@ -212,14 +217,14 @@ def test_receivers_of_the_page_are_what_operator_and_alertmanager_take(
     checkout: Repository, monitored: tuple[LocalCluster, monitoring.Output], tmp_path: Path
 ) -> None:
     cluster, _ = monitored
-    receivers = [{"name": name, **each} for each in examples() for name in each]
+    receivers: list[Value] = [{"name": name, **each} for each in examples() for name in each]
     cluster.api.apply(_config("examples", receivers))
     names = {f"torchserve/examples/{text(each, 'name')}" for each in receivers}
     alerting = eventually(lambda: _with_receivers(cluster, names))
     cluster.api.delete(_CONFIG, "examples", "torchserve")
     (tmp_path / "alertmanager.yaml").write_text(yaml.safe_dump(alerting))
     amtool = tools.find(checkout, "amtool")
-    check = [amtool, "check-config", "alertmanager.yaml"]
+    check: list[str | Path] = [amtool, "check-config", "alertmanager.yaml"]
     assert "SUCCESS" in command.run(check, cwd=tmp_path, timeout=30).stdout
 
 
@@ -228,7 +233,7 @@ def test_routes_wait_for_the_secret_of_their_receivers_and_keep_no_other_back(
 ) -> None:
     cluster, _ = monitored
     where = {"name": "late-receivers", "key": "page"}
-    waiting = [{"name": "page", "webhookConfigs": [{"urlSecret": where}]}]
+    waiting: list[Value] = [{"name": "page", "webhookConfigs": [{"urlSecret": where}]}]
     cluster.api.apply(_config("waiting", waiting))
     cluster.api.apply(_config("sound", [{"name": "nobody"}]))
     alerting = eventually(lambda: _with_receivers(cluster, {"torchserve/sound/nobody"}))

@@ -52,7 +52,7 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.log.append((self.path, mapping(json.loads(body))))
+            people.log.append((self.path, mapping(json.loads(body))))
             self.send_response(200)
             self.end_headers()
 
@@ -60,9 +60,9 @@ def receiver() -> Iterator[Receiver]:
             """Nobody reads it."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver = Receiver(server.server_port)
+        people = Receiver(server.server_port)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield receiver
+        yield people
         server.shutdown()
 
 

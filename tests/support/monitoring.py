@@ -223,7 +223,7 @@ def operator(repository: Repository, cluster: LocalCluster, folder: Path) -> Ite
     """The real operator at the API server of a local cluster, as its administrator."""
     (port,) = free_ports(1)
     program = tools.find(repository, "prometheus-operator")
-    argv = [program, f"--web.listen-address=127.0.0.1:{port}"]
+    argv: list[str | Path] = [program, f"--web.listen-address=127.0.0.1:{port}"]
     env = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
     with prometheus.program(argv, folder / "operator.log", folder, env):
         yield

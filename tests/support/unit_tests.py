@@ -111,6 +111,6 @@ def fill(promtool: Path, folder: Path, batch: list[Firing]) -> None:
     for metric, samples in lines.items():
         text_form += [f"# TYPE {metric} unknown", *samples]
     source.write_text("\n".join([*text_form, "# EOF", ""]))
-    argv = [promtool, "tsdb", "create-blocks-from", "openmetrics", source, folder]
+    argv: list[str | Path] = [promtool, "tsdb", "create-blocks-from", "openmetrics", source, folder]
     completed = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stdout + completed.stderr

@@ -16,8 +16,12 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench import Figure
+from harness.core import files
+from harness.core.page import page
+from harness.loadtest.plot import Axis, Line, Plot, linear
 
 DAY = 86_400  # seconds
 LEAST, MOST = 2, 8  # pods, each with one GPU
@@ -231,7 +235,10 @@ def simulate(policy: Policy, start: int) -> tuple[Group, list[int]]:
 
 
 def run() -> list[Figure]:
-    """Every policy with every start, and ours with other settings."""
+    """Every policy with every start, and ours with other settings; build/bench/autoscaling.html
+    shows the day.
+    """
+    files.write(Path("build/bench/autoscaling.html"), page("Autoscaling, simulated", _plots()))
     figures = []
     for start, seconds in STARTS.items():
         for name, policy in POLICIES.items():
@@ -240,6 +247,24 @@ def run() -> list[Figure]:
             name = "in-flight {:g}, queue {:g} s, window {:g} s".format(*settings)
             figures += _figures(f"{name}, {start}", by_load(*settings), seconds)
     return figures
+
+
+def _plots() -> Iterator[str]:
+    """The day's traffic, and the pods of each policy that moves."""
+    hours = Axis(0, 24, [(each, f"{each}:00") for each in range(0, 25, 4)])
+    rates = [(now / 3600, traffic(now)) for now in range(0, DAY, 60)]
+    rate = linear(max(rate for _, rate in rates), "{:g}".format)
+    yield Plot(
+        "Traffic", "requests per second", [Line("offered", rates, "s0")], hours, rate
+    ).figure()
+    for start, seconds in STARTS.items():
+        lines = []
+        for tone, name in enumerate(["this repository's", "TorchServe's counter", "Knative's"]):
+            _, by_minute = simulate(POLICIES[name](), seconds)
+            points = [(minute / 60, float(count)) for minute, count in enumerate(by_minute)]
+            lines.append(Line(name, points, f"s{tone}"))
+        pods = linear(MOST, "{:g}".format)
+        yield Plot(f"Pods, {start}", f"start {seconds} s", lines, hours, pods).figure()
 
 
 _SETTINGS = [

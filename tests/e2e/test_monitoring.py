@@ -15,12 +15,12 @@ import yaml
 from harness import tools
 from harness.core import command
 from harness.core.repository import Repository
-from harness.core.values import items, text
+from harness.core.values import dig, items, text
 from harness.kubernetes import kinds
 from harness.local_cluster.local import LocalCluster
 from tests.launcher.conftest import Launcher, Site, pack, starting
 from tests.monitoring.test_alerts import ROOT, rule_groups
-from tests.support import monitoring, prometheus
+from tests.support import monitoring, prometheus, scaling
 from tests.support.processes import eventually
 from tests.support.prometheus import Prometheus
 
@@ -107,3 +107,32 @@ def test_alerts_see_the_real_server(launcher: Launcher, server: Prometheus) -> N
 
     launcher.end()
     eventually(lambda: "TorchServeNotScraped" in server.firing())
+
+
+def test_what_keda_asks_follows_the_load_and_is_empty_without_figures(
+    checkout: Repository, launcher: Launcher, server: Prometheus
+) -> None:
+    triggers = scaling.queries(checkout, "torchserve")
+
+    def answer(name: str) -> float | None:
+        """As KEDA reads it: one element, or none."""
+        result = server.query(triggers[name])
+        assert len(result) <= 1, "KEDA refuses several"
+        return float(str(dig(result[0], "value", 1))) if result else None
+
+    def answers() -> dict[str, float | None]:
+        return {name: answer(name) for name in triggers}
+
+    # Without requests it is 0, and no NaN, which KEDA takes for a failure.
+    eventually(lambda: answers() == {"in-flight": 0, "queue-time": 0, "requests": 0})
+
+    launcher.site.hold("hold-answers")
+    calls = launcher.predict_together(12)
+    eventually(lambda: (answer("in-flight") or 0) > 0.5)
+    launcher.site.release("hold-answers")
+    assert [each.result() for each in calls] == [200] * 12
+    eventually(lambda: (answer("requests") or 0) > 0)
+    eventually(lambda: 0 < (answer("queue-time") or 0) <= 1)  # twice the limit, and no more
+
+    launcher.end()
+    eventually(lambda: answers() == dict.fromkeys(triggers), patience=120)

@@ -27,9 +27,11 @@ from harness.render.objects import Object
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 from harness.schema import api_validator, catalog
+from harness.settings import new_environment
 
 DOCUMENTS = 1_000
 RUNS = 3
+ENVIRONMENTS = (3, 12)
 _CHECKOV = "checkov==3.3.30"  # the newest 3.3
 _POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 _OVERLAY = ("apps/torchserve/local/torchserve/helmrelease.yaml", "sharedMemory")
@@ -59,6 +61,7 @@ def run() -> list[Figure]:
                 copy,
             ),
             _seconds("harness check, nothing touched", lambda: None, copy),
+            _with_more_environments(copy),
         ]
         documents = _documents(repository)
         figures.append(_ask_api_validator(repository, documents, Path(scratch)))
@@ -90,10 +93,28 @@ def _seconds(name: str, before: Callable[[], None], copy: Repository) -> Figure:
     for _ in range(RUNS):
         before()
         started = time.perf_counter()
-        argv = [sys.executable, "-m", "harness", "check"]
-        command.run(argv, cwd=copy.root, timeout=300, accept=(0, 1))
+        _check(copy)
         took.append(time.perf_counter() - started)
     return _figure(name, took, "s")
+
+
+def _with_more_environments(copy: Repository) -> Figure:
+    """CPU of a check that finds everything in the cache, for each environment: few, then many."""
+    each = {}
+    for count in ENVIRONMENTS:
+        for number in range(len(copy.environments), count):
+            new_environment.create(copy, f"dev-{number}", "staging")
+        _check(copy)
+        each[count] = statistics.median(_cpu(lambda: _check(copy)) for _ in range(RUNS)) / count
+    few, many = ENVIRONMENTS
+    name = f"harness check, nothing touched, for each of {many} environments"
+    figure = Figure(name, each[many], "s of CPU", peer=f"for each of {few}")
+    return replace(figure, peer_value=each[few], ratio=each[many] / each[few])
+
+
+def _check(copy: Repository) -> None:
+    argv = [sys.executable, "-m", "harness", "check"]
+    command.run(argv, cwd=copy.root, timeout=300, accept=(0, 1))
 
 
 def _empty(copy: Repository) -> None:
@@ -182,16 +203,17 @@ def _quietly(argv: list[str | Path]) -> None:
 
 
 def _cpu(work: Callable[[], None]) -> float:
-    """CPU seconds of this process and of the children that it waited for."""
-
-    def cpu_seconds() -> float:
-        both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        spent = [resource.getrusage(each) for each in both]
-        return sum(each.ru_utime + each.ru_stime for each in spent)
-
+    """CPU seconds that some work takes."""
     before = cpu_seconds()
     work()
     return cpu_seconds() - before
+
+
+def cpu_seconds() -> float:
+    """CPU seconds until now of this process and of the children that it waited for."""
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    spent = [resource.getrusage(each) for each in both]
+    return sum(each.ru_utime + each.ru_stime for each in spent)
 
 
 def checkov(repository: Repository) -> Path:

@@ -1,33 +1,38 @@
 """How many of the invalid changes under tests/testdata other linters see, next to `harness check`.
 
-Each change is made, the environments are rendered, and the objects that it changes are written to
-a file. A linter sees a change if it says something about one of them that it does not say of the
-same object without the change. Changes of files that are no objects are left out for all of them.
-`harness check` sees each of them: tests/policy/test_invalid_changes.py. EVERY=10 takes every tenth.
+Each change is made and checked, the environments are rendered, and the objects that it changes are
+written to a file. A linter sees a change if it says something about one of them that it does not
+say of the same object without the change. Changes that change no object, or with which nothing
+renders, are left out for all of them. EVERY=10 takes every tenth.
+
+The CPU seconds are of this process and of those that it starts: `harness check` reads and renders
+each whole repository, the others read the changed objects alone, all files at once.
 """
 
 import json
 import os
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from bench import Figure
-from bench.check import checkov
+from bench.check import checkov, cpu_seconds
 from harness import tools
 from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository, find
 from harness.core.values import Value
+from harness.policy import engine
 from harness.render.renderer import Renderer
 from harness.schema import catalog
 from tests.support import variation
 
 _KUBE_LINTER = "golang.stackrox.io/kube-linter/cmd/kube-linter@v0.7.6"
 _SECONDS = 900
+_OURS = "harness check"
 
 Objects = dict[str, Value]
 """The objects of all environments, by environment and name."""
@@ -41,15 +46,22 @@ def run() -> list[Figure]:
     folders = variation.folders("invalid")[:: int(os.environ.get("EVERY", "1"))]
     before = _objects(repository)
     seen_by = Counter[str]()
+    seconds: defaultdict[str, float] = defaultdict(float)
     changed: list[str] = []
     with tempfile.TemporaryDirectory(dir=repository.build) as scratch:
         for folder in folders:
             with tempfile.TemporaryDirectory(dir=scratch) as root, console.step(folder.name):
-                objects = _after(folder, Path(root).resolve())
+                copy = variation.load(folder).lay_out(Path(root).resolve())
+                started = cpu_seconds()
+                findings = engine.check(copy).findings
+                spent = cpu_seconds() - started
+                objects = _after(copy)
             different = {key: each for key, each in objects.items() if each != before.get(key)}
             if not different:
                 continue
             changed.append(folder.name)
+            seen_by[_OURS] += bool(findings)
+            seconds[_OURS] += spent
             for name, each in (("after", different), ("before", before)):
                 states = [each[key] for key in different if key in each]
                 text = yaml.safe_dump_all(states, sort_keys=False)
@@ -57,9 +69,11 @@ def run() -> list[Figure]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
         for linter, ask in _linters(repository).items():
+            started = cpu_seconds()
             answers = {
                 state: ask(Path(scratch, "documents", state)) for state in ("before", "after")
             }
+            seconds[linter] = (cpu_seconds() - started) / len(answers)
             seen_by[linter] = sum(
                 bool(answers["after"].get(each, set()) - answers["before"].get(each, set()))
                 for each in changed
@@ -67,6 +81,7 @@ def run() -> list[Figure]:
     figures = [Figure("invalid changes that change a rendered object", len(changed), "of them")]
     for linter, count in seen_by.items():
         figures.append(Figure(f"seen by {linter}", count, f"of {len(changed)}"))
+        figures.append(Figure(f"CPU of {linter}", seconds[linter], "s"))
     return figures
 
 
@@ -79,10 +94,10 @@ def _objects(repository: Repository) -> Objects:
     }
 
 
-def _after(folder: Path, root: Path) -> Objects:
+def _after(copy: Repository) -> Objects:
     """The objects after a change; none where it cannot be rendered."""
     try:
-        return _objects(variation.load(folder).lay_out(root))
+        return _objects(copy)
     except HarnessError:
         return {}
 

@@ -16,6 +16,7 @@ from harness.policy import (
     credentials,
     exceptions,
     expressions,
+    generated,
     repair,
     source_files,
     unset,
@@ -161,12 +162,13 @@ class FindingCollector:
                 self.add(problem)
         suppressions = exceptions.load(self.renderer.repository)
         bounded = [each for each in suppressions if not each.excess(today)]
+        unbounded = [each for each in suppressions if each.excess(today)]
         result = exceptions.apply(self._findings(), bounded, today)
         stale = [*_as_problems(result.expired, "exceptions/expired")]
         stale += [
-            Problem(message, each.location, rule="exceptions/bounded")
-            for each in suppressions
-            if each.rule in self.known and (message := each.excess(today))
+            Problem(each.excess(today), each.location, rule="exceptions/bounded")
+            for each in unbounded
+            if each.rule in self.known
         ]
         for each in suppressions:
             if each.rule not in self.known:
@@ -180,8 +182,13 @@ class FindingCollector:
             ]
             stale += _as_problems(unused, "exceptions/unused")
         first = {each.id for each in self.known.values() if each.first}
-        findings = causes.causes(result.findings, first)
-        findings += (self._finding(each, []) for each in stale)
+        whole = [*result.findings, *(self._finding(each, []) for each in stale)]
+        by_hand = {each.location.path for each in whole if each.rule == generated.OUT_OF_DATE}
+        names = {each.name for each in environments}
+        findings = [
+            generated.at_source(each, self.renderer.tree, by_hand)
+            for each in causes.causes(whole, first, names, [*unbounded, *result.expired])
+        ]
         return Report(
             findings=tuple(sorted(findings, key=_order)),
             suppressed=tuple(result.suppressed),

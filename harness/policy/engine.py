@@ -77,7 +77,7 @@ def check(
             collector.add(problem, environment)
         collector.collect_files(candidates.values())
         collector.collect_environments([*candidates.values(), *live])
-        project = Project(repository, candidates, live[0] if live else None)
+        project = Project(repository, candidates, live[0] if live else None, renderer.tree)
         for environment, problem in evaluate(known.values(), project):
             collector.add(problem, environment)
         for environment, problem in skew.result():

@@ -64,6 +64,14 @@ class Container:
                 return word.removeprefix(f"{name}=")
         return None
 
+    def option_path(self, name: str) -> KeyPath:
+        """Where an option of its command line is written, below it."""
+        for key in ("command", "args"):
+            for index, word in enumerate(map(str, items(self.value, key))):
+                if word.partition("=")[0] == name:
+                    return (key, index)
+        return ("args",)
+
     def gpus(self, kind: str) -> dict[str, object]:
         """Its ``limits`` or ``requests`` of GPUs, by the name that the device plugin gives them."""
         resources = mapping(self.value, "resources", kind)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar, cast
 
 from harness.core import yamlfile
@@ -13,6 +12,7 @@ from harness.core.values import text
 from harness.core.yamlfile import Document
 from harness.render.objects import Object
 from harness.render.rendered import Environment
+from harness.render.tree import Tree, working
 
 T = TypeVar("T")
 
@@ -25,12 +25,13 @@ class Project:
         repository: where things lie.
         environments: the working tree's render of each environment, by name.
         live: production's folder × the commit that it pins, while it pins one.
+        rendered_from: the files, where a render has read and parsed them already.
     """
 
     repository: Repository
     environments: Mapping[str, Environment]
     live: Environment | None = None
-    _parsed: dict[str, list[Document]] = field(default_factory=dict, repr=False, compare=False)
+    rendered_from: Tree | None = None
     _computed: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     def remember(self, key: str, compute: Callable[[], T]) -> T:
@@ -39,19 +40,20 @@ class Project:
             self._computed[key] = compute()
         return cast("T", self._computed[key])
 
+    @property
+    def tree(self) -> Tree:
+        """The files of the checkout."""
+        return self.rendered_from or self.remember("tree", lambda: working(self.repository))
+
     def documents(self, path: str) -> list[Document]:
         """The YAML documents of a file of the checkout; none where it is missing or not YAML.
 
         Files that cannot be parsed have a finding of their own (``yaml/…``).
         """
-        if path not in self._parsed:
-            full = self.repository.root / path
-            try:
-                documents = yamlfile.parse(yamlfile.read_text(full), Path(path))
-            except InputError:
-                documents = []
-            self._parsed[path] = documents
-        return self._parsed[path]
+        try:
+            return self.tree.documents(path)
+        except InputError:
+            return []
 
     @property
     def sources(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from harness.render.tree import Tree
 # helm's validator: github.com/santhosh-tekuri/jsonschema/v6, kind/kind.go and locale.
 _REFUSED = re.compile(r"^\s*- at '(?P<path>[^']*)': (?P<why>.+)$", re.MULTILINE)
 _FAULT = re.compile(r"^  - (.+)$", re.MULTILINE)  # the chart's own `fail`
+_NUMBERED = re.compile(r"(?=.*\d)\S{3,}")  # what is hardly a word by chance
 _UNKNOWN = re.compile(r"additional propert(?:y|ies) (.+) not allowed")
 _TYPE = re.compile(r"got (?P<actual>[\w ]+), want (?P<expected>.+)")
 _TYPES = {
@@ -80,11 +81,21 @@ def explain(
 def _own_faults(
     message: str, tree: Tree, chart: str, values: Sources, release: Location
 ) -> Iterator[Problem]:
-    """What the chart itself refuses, each at the value that it begins with."""
+    """What the chart itself refuses, each at the value that it speaks of, or begins with."""
     default = _location(message, tree, chart, release)
     for fault in _FAULT.findall(message):
         keys = tuple(fault.partition(" ")[0].rstrip(":").split("."))
-        yield Problem(fault, _value_location(values, keys, default) if keys[1:] else default)
+        yield Problem(fault, _quoted_value(values, fault) or _value_location(values, keys, default))
+
+
+def _quoted_value(values: Sources, fault: str) -> Location | None:
+    """The value of a release, such as a port or an address, that a fault repeats."""
+    words = {word for word in re.split(r"[\s,:=/]+", fault) if _NUMBERED.fullmatch(word)}
+    for parsed, base in values:
+        for path in parsed.lines if base else ():
+            if path[: len(base)] == base and str(dig(parsed.value, *path)) in words:
+                return parsed.at(path)
+    return None
 
 
 def _keys(pointer: str) -> KeyPath:

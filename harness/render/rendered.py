@@ -75,6 +75,10 @@ class Environment:
         """Whether everything in the repository rendered; remote charts do not count."""
         return not {fault.rule for fault in self.faults} & FATAL_FAULTS
 
+    def is_of_chart(self, location: Location) -> bool:
+        """Whether a place is in a chart of this repository: a default, or a template."""
+        return any(location.path.is_relative_to(chart.chart) for _, chart in self.charts)
+
     @cached_property
     def _by_kind(self) -> dict[str, list[Object]]:
         by_kind: dict[str, list[Object]] = {}

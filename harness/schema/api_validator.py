@@ -8,8 +8,9 @@ The program is Kubernetes' registry, CEL and admission, compiled without a serve
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ from harness.core import command
 from harness.core.fix import NOTHING, set_at
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
-from harness.core.values import Key, KeyPath, Value, items, text
+from harness.core.values import Key, KeyPath, Value, items, mapping, text
 from harness.render.cache import Ledger
 from harness.render.objects import Object
 from harness.render.rendered import Environment
@@ -31,6 +32,9 @@ _POLICIES = {
     "policies": "ValidatingAdmissionPolicy",
     "bindings": "ValidatingAdmissionPolicyBinding",
 }
+
+_SITE = "ConfigMap/flux-system/site: "
+_BY_POLICY = re.compile(r"^ValidatingAdmissionPolicy '([^']+)'")
 
 # Recreated instead of being changed: hooks by Helm, the others where Flux is told to. What Flux
 # leaves as it is once it exists is no change either.
@@ -91,7 +95,7 @@ def validate(
 
 
 def _questions(new: Environment, old: Environment | None, pins: str) -> Iterator[_Question]:
-    before = {_identity(each): each for each in old.objects} if old else {}
+    before = {_identity(each): each for each in _objects_as_filled(old, new)} if old else {}
     namespaces = {each.name: each.labels for each in new.of("Namespace")}
     policies = json.dumps(
         {key: [each.value for each in new.of(kind)] for key, kind in _POLICIES.items()}
@@ -118,6 +122,25 @@ def _questions(new: Environment, old: Environment | None, pins: str) -> Iterator
         admitted = {"admit": stored["object"], "labels": labels}
         key = f"{pins} {subject.digest} {policy_digest} {json.dumps(labels)}"
         yield _Question(new, subject, key, admitted, previous, policies)
+
+
+def _objects_as_filled(old: Environment, new: Environment) -> Iterator[Object]:
+    """What there was before, with the values of site.yaml that were UNSET then and are filled now.
+
+    Nothing was ever applied with a placeholder: a volume that gets its id is new.
+    """
+    unset = {each.key.rpartition(".")[2] for each in old.unset if each.key.startswith(_SITE)}
+    then, now = (
+        mapping(site and site.value, "data")
+        for site in (each.find("ConfigMap", "site", "flux-system") for each in (old, new))
+    )
+    stand_ins = {str(then[name]): str(now[name]) for name in unset & then.keys() & now.keys()}
+    longest_first = sorted(stand_ins, key=len, reverse=True)
+    words = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    for each in old.objects:
+        text_of_it = json.dumps(each.value)
+        filled = words.sub(lambda match: stand_ins[match[0]], text_of_it)
+        yield each if filled == text_of_it else replace(each, value=json.loads(filled))
 
 
 def _identity(each: Object) -> tuple[str, str, str, str]:
@@ -157,10 +180,13 @@ def _ask(
 def _problem(question: _Question, refusal: Value) -> Problem:
     field, message = text(refusal, "field"), text(refusal, "message")
     subject, previous = question.subject, question.previous
+    rule = _RULES[text(refusal, "reason")]
     paths = [tuple(cast("list[Key]", path)) for path in items(refusal, "paths")]
     places = [(subject.at(*path), path) for path in paths]
     at, path = min(places, key=lambda each: _unlikely(question, *each))
-    rule = _RULES[text(refusal, "reason")]
+    policy = _policy(question.environment, message) if rule == ADMISSION else None
+    if policy and "chart" in at.path.parts:  # nobody wrote the pod by hand
+        at = policy.at("spec", "validations")
     before = previous.dig(*path) if previous and rule == IMMUTABLE else None
     return Problem(
         f"{field}: {message}" if field else message,
@@ -169,6 +195,12 @@ def _problem(question: _Question, refusal: Value) -> Problem:
         rule,
         set_at(at, before) if isinstance(before, str | int) else NOTHING,
     )
+
+
+def _policy(environment: Environment, message: str) -> Object | None:
+    """The policy of this repository that refuses an object."""
+    named = _BY_POLICY.search(message)
+    return environment.find(_POLICIES["policies"], named[1]) if named else None
 
 
 def _unlikely(question: _Question, at: Location, path: KeyPath) -> tuple[bool, bool, bool]:

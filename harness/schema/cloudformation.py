@@ -8,15 +8,16 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
-from harness.core import command
+from harness.core import command, yamlfile
 from harness.core.errors import HarnessError
 from harness.core.problem import Location, Problem, Row
 from harness.core.repository import Repository
 from harness.core.suggest import did_you_mean
-from harness.core.values import dig, text
+from harness.core.values import dig, items, mapping, text
 from harness.render.cache import Cache
 
 RULE = "schema/cloudformation"
@@ -29,6 +30,8 @@ _SECONDS = 60.0
 _FOUND = range(32)  # its exit code is a sum of bits: 2 errors, 4 warnings, 8 information
 _UNKNOWN_KEY = re.compile(r"\('([^']+)' was unexpected(?:\. Did you mean '([^']+)'\?)?")
 _NOT_AMONG = re.compile(r"^'([^']+)' is not one of \[(.*)\]")
+_SECTIONS = ("Parameters", "Conditions", "Mappings", "Resources")
+_ABSENT = "there is no"
 _UNREADABLE = "E0000"  # yaml/unreadable and yaml/duplicate-key say that
 
 
@@ -62,13 +65,32 @@ def _run(program: Path, path: Path) -> list[Problem]:
         matches = json.loads(ended.stdout)
     except ValueError as error:
         raise HarnessError(f"cfn-lint failed: {ended.stderr.strip()[-300:]}") from error
-    problems = []
+    template = yamlfile.parse(yamlfile.read_text(path), path)[0].value
+    names = {str(name) for section in _SECTIONS for name in mapping(template, section)}
+    problems: dict[str, Problem] = {}
     for match in matches:
         if text(match, "Rule", "Id") != _UNREADABLE:
             line = dig(match, "Location", "Start", "LineNumber")
             at = Location(TEMPLATE, line if isinstance(line, int) else 1)
-            problems.append(Problem(_plain(text(match, "Message")), at, rule=RULE))
-    return problems
+            problem = Problem(_plain(text(match, "Message")), at, rule=RULE)
+            about = _about(match, problem.message, names)
+            if about not in problems or _is_clearer(problem, problems[about]):
+                problems[about] = problem
+    return list(problems.values())
+
+
+def _about(match: object, message: str, names: Collection[str]) -> str:
+    """What a match is about: a parameter or resource, of which all else is said once more.
+
+    A parameter that is wrong is so wherever it is used, and one that is renamed is missing there.
+    """
+    section, name, *_ = [*map(str, items(match, "Location", "Path")), "", ""]
+    mentioned = (each for each in re.findall(r"\w+", message) if each in names)
+    return next(mentioned, name if section == _SECTIONS[0] else f"{message} {section} {name}")
+
+
+def _is_clearer(problem: Problem, other: Problem) -> bool:
+    return _ABSENT in problem.message and _ABSENT not in other.message
 
 
 def _plain(message: str) -> str:
@@ -78,5 +100,5 @@ def _plain(message: str) -> str:
         return f"unknown property {unknown[1]}{near}"
     if absent := _NOT_AMONG.search(message):
         names = re.findall(r"'([^']*)'", absent[2])
-        return f"there is no {absent[1]}{did_you_mean(absent[1], names)}"
+        return f"{_ABSENT} {absent[1]}{did_you_mean(absent[1], names)}"
     return message

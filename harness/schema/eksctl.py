@@ -42,6 +42,7 @@ class Metadata(Strict):
     region: Region
     version: Annotated[str, Form(r"1\.\d\d", 'a version of Kubernetes in quotes, as "1.36"')]
     tags: Mapping[str, str] = Field(default_factory=dict)
+    annotations: Mapping[str, str] = Field(default_factory=dict)
 
 
 class Enabled(Strict):

@@ -9,6 +9,7 @@ from harness import tools
 from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.policy import engine, repair, report
+from harness.settings import site
 from tests.support import variation
 
 
@@ -53,6 +54,13 @@ def test_what_a_stored_object_may_not_change_is_refused(
         )
     assert list(repair.apply(committed.root, (each.repair for each in findings)))
     assert engine.check(committed).passed
+
+
+def test_what_was_unset_may_be_filled_in_where_it_may_not_change(committed: Repository) -> None:
+    if tools.at_hand(committed, "api-validator") is None:
+        pytest.skip("not built here: harness tools api-validator")
+    site.fill(committed, "staging", {"EFS_FILE_SYSTEM_ID": "fs-0aaaaaaaaaaaaaaa1"})
+    assert engine.check(committed).findings == ()
 
 
 def test_where_it_is_not_built_that_is_said_and_counted(

@@ -30,6 +30,8 @@ BEYOND_A_CHANGE = {
     "server/refused",
 }
 
+FIXES = 80  # fixes that a machine can make, and the test does
+
 # What takes a program that `make test` builds, and a first look at the repository does not.
 OFFLINE = {api_validator.REFUSED, api_validator.IMMUTABLE, api_validator.ADMISSION}
 
@@ -49,20 +51,27 @@ def test_invalid_change_is_refused(folder: Path, tmp_path: Path) -> None:
         pytest.skip("not built here: harness tools api-validator")
     unasked = OFFLINE if report.not_validated else set()
     assert {finding.rule for finding in findings} == {rule, *fault.also} - unasked
+    if not unasked & {*fault.also}:
+        assert len(findings) == fault.causes, "one finding for each cause"
     matches = [finding for finding in findings if finding.rule == rule]
     places = [_place(tmp_path, finding.location) for finding in matches]
     assert fault.at
     assert any(file == fault.at.file and fault.at.line in line for file, line in places), places
     if fault.environments:
         assert {name for each in matches for name in each.environments} <= set(fault.environments)
-    _assert_repairs_work(tmp_path, findings, matches)
-
-
-def _assert_repairs_work(root: Path, before: Sequence[Finding], matches: list[Finding]) -> None:
-    """What the findings' fixes say is done to the faulty tree: they go away, and none comes."""
     repaired = [each for each in matches if each.repair]
-    if not repaired:
-        return
+    assert bool(repaired) == fault.fixed, "change.yaml says whether the fix is data"
+    if repaired:
+        _assert_repairs_work(tmp_path, findings, repaired)
+
+
+def test_many_fixes_are_data() -> None:
+    fixed = [folder.name for folder in FAULTS if variation.load(folder).fixed]
+    assert len(fixed) >= FIXES, f"{len(fixed)} of {len(FAULTS)} have a fix that a machine can make"
+
+
+def _assert_repairs_work(root: Path, before: Sequence[Finding], repaired: list[Finding]) -> None:
+    """What the findings' fixes say is done to the faulty tree: they go away, and none comes."""
     written = list(repair.apply(root, (each.repair for each in repaired)))
     commands = {words for each in repaired for words in each.repair.commands}
     with contextlib.chdir(root):

@@ -55,7 +55,9 @@ class Variation(Strict):
     Attributes:
         at: the place that is found; none in a valid variation.
         environments: which environments have the fault, where that is not all of them.
-        also: other rules that rightly see the same change.
+        also: other rules that rightly see the same change: it is wrong in several ways.
+        causes: how many findings it gives: one for each thing that is wrong, and no other.
+        fixed: whether the fix of what it is about is said as data, which the test then does.
         generated: whether `harness generate` and `make snapshot` are run after it, as they should.
     """
 
@@ -63,6 +65,8 @@ class Variation(Strict):
     at: At | None = None
     environments: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    causes: int = 1
+    fixed: bool = False
     generated: bool = True
 
     def check(self, root: Path) -> Report:

@@ -120,18 +120,22 @@ def pod_identity(project: Project) -> Iterator[Problem]:
         known = {item.name for item in cluster.environment.of("Namespace")} | {"flux-system"}
         where = ("iam", "podIdentityAssociations")
         associated = set()
+        astray = False  # an association that was meant for an account, and misses it
         for index, each in enumerate(items(cluster.value, *where)):
             namespace, account = text(each, "namespace"), text(each, "serviceAccountName")
             associated.add((namespace, account))
+            astray = astray or namespace not in known
             if namespace not in known:
                 message = f"there is no namespace {namespace}"
                 yield cluster.problem(message, *where, index, "namespace")
             elif namespace in rendered and (namespace, account) not in ours:
+                astray = True
                 message = f"there is no ServiceAccount {namespace}/{account}"
                 yield cluster.problem(message, *where, index, "serviceAccountName")
         for subject in pods(cluster.environment, "Job"):
             account = text(subject.spec, "serviceAccountName")
-            if subject.reads_s3 and (subject.owner.namespace, account) not in associated:
+            is_associated = (subject.owner.namespace, account) in associated
+            if subject.reads_s3 and not is_associated and not astray:
                 message = f"gives {subject.owner}'s account {account} no role"
                 yield cluster.problem(message, *where)
         if problem := _certificates_without_role(cluster):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import items, text
+from harness.policy.origins import misspelt
 from harness.policy.pods import ENFORCE
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
@@ -20,9 +21,10 @@ _GIVEN = {"kube-system", "kube-public", "flux-system", "default"}
     fix="bind it: policyName, Deny among validationActions, failurePolicy: Fail",
 )
 def in_force(environment: Environment) -> Iterator[Problem]:
-    bindings = {text(binding.value, "spec", "policyName") for binding in environment.of(BINDING)}
+    bound = {text(binding.value, "spec", "policyName") for binding in environment.of(BINDING)}
+    astray = sorted(bound - {policy.name for policy in environment.of(POLICY)})
     for policy in environment.of(POLICY):
-        if policy.name not in bindings:
+        if policy.name not in bound and not misspelt(policy.name, astray):
             yield problem(policy, "no binding puts it to work", "metadata", "name")
         if policy.dig("spec", "failurePolicy") not in (None, "Fail"):
             yield problem(policy, "is skipped when it fails", "spec", "failurePolicy", to="Fail")

@@ -29,6 +29,7 @@ from harness.render.rendered import Environment
 )
 def budget(environment: Environment) -> Iterator[Problem]:
     guarded: Counter[str] = Counter()
+    astray: set[str] = set()  # namespaces with a budget that was meant for some pods there
     for pdb in environment.of("PodDisruptionBudget"):
         selector = pdb.dig("spec", "selector")
         neighbors = [
@@ -39,6 +40,7 @@ def budget(environment: Environment) -> Iterator[Problem]:
         subjects = [each.owner for each in neighbors if selects(selector, each.labels)]
         guarded.update(map(str, subjects))
         if not any(selects_older(selector, each.labels) for each in neighbors):
+            astray.add(pdb.namespace)
             yield problem(pdb, "selects no pod", "spec", "selector")
         total = sum(replicas(environment, subject)[0] for subject in subjects)
         for key in ("maxUnavailable", "minAvailable"):
@@ -50,7 +52,7 @@ def budget(environment: Environment) -> Iterator[Problem]:
                 yield problem(pdb, message, "spec", key)
     yield from _budgets_of_proxies(environment)
     for owner in environment.of("Deployment", "StatefulSet"):
-        if not guarded[str(owner)]:
+        if not guarded[str(owner)] and owner.namespace not in astray:
             yield problem(owner, "no PodDisruptionBudget selects its pods", "spec")
         if guarded[str(owner)] > 1:
             message = "several PodDisruptionBudgets select its pods: none is ever evicted"

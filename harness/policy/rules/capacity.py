@@ -87,8 +87,7 @@ def _too_large(short: Shortage) -> Problem:
     largest = max(subject.containers, key=lambda each: request(each, key))
     kind = "requests" if largest.dig("resources", "requests", key) is not None else "limits"
     asking = largest.problem(message, "resources", kind, key)
-    of_the_chart = {chart.chart for _, chart in short.group.cluster.environment.charts}
-    if any(asking.location.path.is_relative_to(folder) for folder in of_the_chart):
+    if short.group.cluster.environment.is_of_chart(asking.location):
         return _at_nodes(short, message, larger)
     return asking
 

@@ -8,7 +8,7 @@ from harness.core.values import dig, items, mapping, text
 from harness.policy.eks import EFS_READY, STARTUP, Cluster, clusters
 from harness.policy.pods import SERVERS, Pod, pods
 from harness.policy.project import Project
-from harness.policy.rule import rule
+from harness.policy.rule import problem, rule
 
 _LOGS = {"api", "audit", "authenticator", "controllerManager", "scheduler"}
 _ADDONS = (
@@ -175,8 +175,8 @@ def _mounts_efs(subject: Pod, cluster: Cluster) -> bool:
 def control_plane(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
         logs = ("cloudWatch", "clusterLogging", "enableTypes")
-        for missing in sorted(_LOGS - {str(each) for each in items(cluster.value, *logs)}):
-            yield cluster.problem(f"does not log {missing}", *logs)
+        if missing := _LOGS - {str(each) for each in items(cluster.value, *logs)}:
+            yield cluster.problem(f"does not log {' and '.join(sorted(missing))}", *logs)
         if not text(cluster.value, "secretsEncryption", "keyARN"):
             yield cluster.problem("Secrets have no key", "secretsEncryption", "keyARN")
         if dig(cluster.value, "upgradePolicy", "supportType") != "STANDARD":
@@ -208,10 +208,14 @@ def addons(project: Project) -> Iterator[Problem]:
                 and "enableNetworkPolicy: true" not in configuration
             ):
                 yield cluster.problem("vpc-cni enforces no NetworkPolicy", "addons", index)
-        for group in cluster.groups:
-            if dig(group.value, "nodeRepairConfig", "enabled") is True and _MONITORS not in listed:
-                message = f"repairs no GPU fault: {_MONITORS} is not among the addons"
-                yield group.problem(message, "nodeRepairConfig", "enabled")
+        repaired = [
+            group.name
+            for group in cluster.groups
+            if dig(group.value, "nodeRepairConfig", "enabled") is True
+        ]
+        if repaired and _MONITORS not in listed:
+            message = f"{_MONITORS} is not listed: of {' and '.join(repaired)} no GPU fault"
+            yield cluster.problem(f"{message} is repaired", "addons")
 
 
 @rule(
@@ -223,9 +227,14 @@ def addons(project: Project) -> Iterator[Problem]:
 def version(project: Project) -> Iterator[Problem]:
     for cluster in clusters(project):
         expected = f"v{dig(cluster.value, 'metadata', 'version')}"
-        for namespace in cluster.environment.of("Namespace"):
-            enforced = namespace.labels.get(_ENFORCED)
-            if enforced is not None and enforced != expected:
-                where = namespace.at("metadata", "labels", _ENFORCED)
+        labeled = [each for each in cluster.environment.of("Namespace") if _ENFORCED in each.labels]
+        versions = {str(each.labels[_ENFORCED]) for each in labeled}
+        if len(labeled) > 1 and len(versions) == 1 and expected not in versions:
+            message = f"is {expected}, and all namespaces enforce {versions.pop()}"
+            yield cluster.problem(message, "metadata", "version")
+            continue
+        for namespace in labeled:
+            enforced = namespace.labels[_ENFORCED]
+            if enforced != expected:
                 message = f"enforces {enforced}, the cluster is {expected}"
-                yield Problem(message, where, str(namespace))
+                yield problem(namespace, message, "metadata", "labels", _ENFORCED, to=expected)

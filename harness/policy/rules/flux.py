@@ -96,6 +96,7 @@ def disjoint_paths(environment: Environment) -> Iterator[Problem]:
 )
 def order(environment: Environment) -> Iterator[Problem]:
     graph = Graph(environment)
+    early: dict[tuple[str, str], tuple[Object, Object]] = {}
     for dependent, needed in _needs(environment):
         applier, bringer = graph.applier(dependent), graph.applier(needed)
         together = applier == bringer and needed.kind != "HelmRelease"
@@ -106,6 +107,11 @@ def order(environment: Environment) -> Iterator[Problem]:
             if needed.name not in graph.releases_before(release.name):
                 message = f"installs {dependent}, and does not wait for {needed}"
                 yield problem(release, message, "spec", "releaseName")
+            continue
+        early.setdefault((applier, bringer), (dependent, needed))
+    for (applier, bringer), (dependent, needed) in early.items():
+        # Whoever waits for one that is early itself is so only by that.
+        if any((other, bringer) in early for other in graph.before(applier)):
             continue
         by = graph.kustomizations.get(applier)
         message = f"{dependent} needs {needed}, which {bringer} brings at no fixed time"

@@ -24,11 +24,19 @@ from harness.render.rendered import Environment
 )
 def whole(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
-        for kind in ("limits", "requests"):
-            for name, value in container.gpus(kind).items():
-                if not (isinstance(value, str) and value.isdecimal()):
-                    message = f"{name}: {value} is not a quoted whole number"
-                    yield container.problem(message, "resources", kind, name, to=str(value))
+        wrong = [
+            (("resources", kind, name), value)
+            for kind in ("requests", "limits")
+            for name, value in container.gpus(kind).items()
+            if not (isinstance(value, str) and value.isdecimal())
+        ]
+        for path, value in wrong[:1]:
+            message = f"{path[-1]}: {value} is not a quoted whole number"
+            fixes = (
+                set_at(container.owner.at(*container.path, *each), str(number))
+                for each, number in wrong
+            )
+            yield container.problem(message, *path, fix=sum(fixes, NOTHING))
 
 
 @rule(

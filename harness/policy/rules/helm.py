@@ -49,6 +49,7 @@ def placement(release: Object) -> Iterator[Problem]:
     "helm/one-owner",
     why="two HelmReleases that manage one Helm release install over each other, without end",
     fix="give each its own releaseName: a serving group's is the group's name",
+    first=True,
 )
 def one_owner(environment: Environment) -> Iterator[Problem]:
     owners: dict[tuple[str, str], Object] = {}

@@ -24,15 +24,6 @@ _FOLDERS = ("apps", "clusters", "infra")
 _NO_OBJECTS = ("eksctl.io/", "kustomize.config.k8s.io/")  # read by other programs than Flux
 
 
-def _tree(project: Project) -> Tree | None:
-    """The working tree, with every file that the render has parsed already."""
-    for environment in project.environments.values():
-        for each in environment.objects:
-            if isinstance(each.trace, FromKustomize):
-                return each.trace.tree
-    return None
-
-
 @rule(
     "kustomize/unlisted",
     why="Flux applies what a kustomization.yaml lists: a manifest next to it that no line names is "
@@ -40,8 +31,7 @@ def _tree(project: Project) -> Tree | None:
     fix="list it under `resources` or `patches` of the kustomization.yaml next to it, or remove it",
 )
 def manifests_are_listed(project: Project) -> Iterator[Problem]:
-    if (tree := _tree(project)) is None:
-        return
+    tree = project.tree
     manifests, listed, charts = _files(tree)
     for path in manifests:
         if path not in listed and not path.startswith(charts):

@@ -1,5 +1,6 @@
 """Starting, stopping and rolling TorchServe: the pod's clocks agree with the models'."""
 
+import dataclasses
 from collections.abc import Iterator
 from math import inf
 
@@ -10,12 +11,17 @@ from harness.policy.quantity import number, quantity, seconds
 from harness.policy.rule import problem, rule
 from harness.policy.scale import replicas, rollout, step
 from harness.policy.serving import Server, servers
-from harness.render.objects import stem
+from harness.render.objects import Object, stem
 from harness.render.rendered import Environment
 
 # Where a container names the ConfigMap that its environment comes from.
 _VARIABLES = {"env": ("valueFrom", "configMapKeyRef"), "envFrom": ("configMapRef",)}
 _JVM_STOP = 10  # seconds
+# The two parts of a request's life at the gateway, with Envoy's defaults (s); 0 is no limit.
+_PHASES = (
+    ("ClientTrafficPolicy", "requestReceivedTimeout", 0),
+    ("BackendTrafficPolicy", "requestTimeout", 15),
+)
 _ASKS = {"startupProbe": "/startup", "readinessProbe": "/ready", "livenessProbe": "/live"}
 
 
@@ -100,28 +106,34 @@ def progress_deadline(environment: Environment) -> Iterator[Problem]:
     "its requestTimeout, and no less than the longest responseTimeout",
 )
 def drain_outlasts_requests(environment: Environment) -> Iterator[Problem]:
-    longest = _longest_request(environment)
+    phases = [phase for phase in (_longest_phase(environment, *each) for each in _PHASES) if phase]
+    at_gateway = sum(limit for limit, *_ in phases)
     for server in servers(environment):
         drain = server.container.option("--drain-seconds")
-        needed = max(longest, server.longest("responseTimeout"))
-        if drain is not None and number(drain, 0) < needed:
-            lasts = "forever" if needed == inf else f"{needed:g} s"
-            message = f"drains for {drain} s, a request may take {lasts}"
-            yield server.container.problem(message, "args")
+        needed = max(at_gateway, server.longest("responseTimeout"))
+        if drain is None or number(drain, 0) >= needed:
+            continue
+        lasts = "forever" if needed == inf else f"{needed:g} s"
+        message = f"drains for {drain} s, a request may take {lasts}"
+        option = server.container.option_path("--drain-seconds")
+        short = server.container.problem(message, *option)
+        # Whoever did not set the drain has made requests longer.
+        if needed == at_gateway and (needed == inf or environment.is_of_chart(short.location)):
+            _, policy, key = max(phases, key=lambda phase: phase[0])
+            at = policy.at("spec", "timeout", "http", key)
+            short = dataclasses.replace(short, location=at)
+        yield short
 
 
-def _longest_request(environment: Environment) -> float:
-    """Seconds from a request's first byte until the gateway gives it up; 0 without a gateway."""
-    phases = (
-        ("ClientTrafficPolicy", "requestReceivedTimeout", 0),
-        ("BackendTrafficPolicy", "requestTimeout", 15),
-    )
-    longest = 0.0
-    for kind, key, default in phases:  # Envoy's defaults, in seconds; 0 is no limit
-        policies = environment.of(kind)
-        limits = [seconds(each.dig("spec", "timeout", "http", key), default) for each in policies]
-        longest += max((limit or inf for limit in limits), default=0)
-    return longest
+def _longest_phase(
+    environment: Environment, kind: str, key: str, default: int
+) -> tuple[float, Object, str] | None:
+    """The longest time (s) that a policy of the gateway gives to a part of a request."""
+    limits = [
+        (seconds(each.dig("spec", "timeout", "http", key), default) or inf, each, key)
+        for each in environment.of(kind)
+    ]
+    return max(limits, key=lambda limit: limit[0], default=None)
 
 
 @rule(

@@ -29,9 +29,11 @@ _SMALLEST = 4 << 20  # bytes: less than any process of ours; a forgotten unit, n
 )
 def requests(workload: Object) -> Iterator[Problem]:
     for container in pod(workload).containers:
-        for kind, resource in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
-            if container.dig("resources", kind, resource) is None:
-                yield container.problem(f"has no {kind}.{resource}", "resources", kind)
+        paths = (("requests", "cpu"), ("requests", "memory"), ("limits", "memory"))
+        missing = [path for path in paths if container.dig("resources", *path) is None]
+        if missing:
+            message = f"has no {' and no '.join('.'.join(path) for path in missing)}"
+            yield container.problem(message, "resources", missing[0][0])
 
 
 @rule(

@@ -165,13 +165,20 @@ def load(project: Project) -> Iterator[Problem]:
                     near = did_you_mean(sample, samples)
                     where = profile.at(("mix", index, "sample"))
                     yield Problem(f"{model} has no sample {sample}{near}", where)
-            for missing in sorted(served - {model.partition("/")[0] for _, model in mix}):
+            in_mix = {model.partition("/")[0] for _, model in mix}
+            # A name that is misspelt, or a key, is what leaves a model out.
+            unclear = in_mix - served or not all(_is_clear(share) for share, _ in mix)
+            for missing in sorted(served - in_mix) if not unclear else ():
                 yield Problem(f"leaves out {missing}", profile.at(("mix",)))
 
 
 def _model(share: object) -> str:
     """The model that an entry of a mix asks: a raw request names it by its path."""
     return text(share, "model") or routes.model_of(text(share, "request", "path")) or ""
+
+
+def _is_clear(share: object) -> bool:
+    return bool(mapping(share).keys() & {"model", "request"})
 
 
 def _expects_answer(share: object) -> bool:

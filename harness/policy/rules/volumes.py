@@ -1,5 +1,6 @@
 """Claims and volumes: which fit together, who mounts them from how many nodes, and who writes."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -135,7 +136,12 @@ def _class_makes_one(environment: Environment, claim: Object) -> Iterator[Proble
     if not known and not Origins(environment).may_have("StorageClass", named, ""):
         what = f"StorageClass {named}" if named else "default StorageClass to make one"
         message = f"no volume is kept for it, and there is no {what}"
-        yield problem(claim, message, "spec", "storageClassName")
+        missing = problem(claim, message, "spec", "storageClassName")
+        release = environment.find("HelmRelease", claim.owner.name, claim.owner.namespace)
+        if release and environment.is_of_chart(missing.location):
+            at = release.at("spec", "values", "persistence")
+            missing = dataclasses.replace(missing, location=at)
+        yield missing
 
 
 @rule(

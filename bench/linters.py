@@ -48,7 +48,7 @@ def run() -> list[Figure]:
     seen_by = Counter[str]()
     seconds: defaultdict[str, float] = defaultdict(float)
     changed: list[str] = []
-    with tempfile.TemporaryDirectory(dir=repository.build) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         for folder in folders:
             with tempfile.TemporaryDirectory(dir=scratch) as root, console.step(folder.name):
                 copy = variation.load(folder).lay_out(Path(root).resolve())

@@ -80,6 +80,7 @@ CONSEQUENCES = {
         "sources/by-digest",
     },
     "torchserve/ports": {"networking/ports"},
+    "render/kustomize": {"kustomize/unlisted"},
     # A part of what the other says.
     "flux/settings": {"flux/timeouts-nest"},
     "helm/timeout": {"flux/timeouts-nest"},
@@ -98,6 +99,7 @@ BY_WORDS = {
     "flux/depends-on",
     "gateway/request-timeout",
     "gateway/tls",
+    "nvidia/one-plugin",
     "references/exists",
 }
 """Rules whose words name the cause: the same words at several places are about one."""
@@ -198,13 +200,14 @@ def _covers(suppression: Suppression, finding: Finding) -> bool:
     return all(suppression.covers(finding, name) for name in finding.environments or ("",))
 
 
-def _distance(finding: Finding) -> tuple[int, bool]:
+def _distance(finding: Finding) -> tuple[int, bool, str]:
     """How far from the cause: what more environments have is nearer, and what a workload has."""
-    return (-len(finding.environments), not finding.object.startswith(WORKLOADS))
+    is_workload = finding.object.startswith(WORKLOADS)
+    return (-len(finding.environments), not is_workload, finding.message)
 
 
 def _merge(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """Of what one rule says of one line, one: in the words of the first environment that has it."""
+    """Of what one rule says of one line, one."""
     merged: dict[tuple[str, ...], Finding] = {}
     for each in sorted(findings, key=_distance):
         rule = "render" if each.rule in RENDER else each.rule

@@ -82,7 +82,7 @@ def own_group(environment: Environment) -> Iterator[Problem]:
 def _servers_of_models(environment: Environment) -> dict[str, list[Server]]:
     having: dict[str, list[Server]] = {}
     for server in servers(environment):
-        for name in {versioned.rpartition("/")[0] for versioned in server.models}:
+        for name in sorted({versioned.rpartition("/")[0] for versioned in server.models}):
             having.setdefault(name, []).append(server)
     return having
 

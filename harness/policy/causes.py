@@ -5,7 +5,7 @@ is left out comes back with the next check if it has a cause of its own.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from harness.policy.exceptions import Suppression
 from harness.policy.finding import Finding, Severity
@@ -207,18 +207,32 @@ def _distance(finding: Finding) -> tuple[int, bool, str]:
 
 
 def _merge(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """Of what one rule says of one line, one."""
+    """Of what one rule says of one line, or in the same words, one."""
+    nearest_first = sorted(findings, key=_distance)
+    return _one_for_each(_one_for_each(nearest_first, _place), _words)
+
+
+def _one_for_each(
+    findings: Iterable[Finding], key: Callable[[Finding], tuple[str, ...]]
+) -> list[Finding]:
     merged: dict[tuple[str, ...], Finding] = {}
-    for each in sorted(findings, key=_distance):
-        rule = "render" if each.rule in RENDER else each.rule
-        key = (rule, str(each.location), *(() if each.location.line else (each.message,)))
-        if rule in BY_WORDS:
-            # The API server's begin with the field and its value, which differ from place to place.
-            key = (rule, _VALUE.sub("", each.message))
-        elif rule == UNREAD and not each.repair:
-            key = (rule, str(each.location.path))
-        elif not each.location.line:
-            key = (*key, each.object)
-        first = merged.setdefault(key, each)
-        merged[key] = first.only(*dict.fromkeys((*first.environments, *each.environments)))
-    return merged.values()
+    for each in findings:
+        first = merged.setdefault(key(each), each)
+        both = dict.fromkeys((*first.environments, *each.environments))
+        merged[key(each)] = first.only(*both)
+    return list(merged.values())
+
+
+def _place(finding: Finding) -> tuple[str, ...]:
+    rule = "render" if finding.rule in RENDER else finding.rule
+    if rule == UNREAD and not finding.repair:
+        return (rule, str(finding.location.path))
+    whole_file = () if finding.location.line else (finding.message, finding.object)
+    return (rule, str(finding.location), *whole_file)
+
+
+def _words(finding: Finding) -> tuple[str, ...]:
+    if finding.rule in BY_WORDS:
+        # The API server's begin with the field and its value, which differ from place to place.
+        return (finding.rule, _VALUE.sub("", finding.message))
+    return _place(finding)

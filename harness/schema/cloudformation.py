@@ -82,7 +82,7 @@ def _run(program: Path, path: Path) -> list[Problem]:
 def _about(match: object, message: str, names: Collection[str]) -> str:
     """What a match is about: a parameter or resource, of which all else is said once more.
 
-    A parameter that is wrong is so wherever it is used, and one that is renamed is missing there.
+    A parameter that is wrong is wrong wherever it is used; one that is renamed is missing there.
     """
     section, name, *_ = [*map(str, items(match, "Location", "Path")), "", ""]
     mentioned = (each for each in re.findall(r"\w+", message) if each in names)

@@ -110,7 +110,7 @@ def order(environment: Environment) -> Iterator[Problem]:
             continue
         early.setdefault((applier, bringer), (dependent, needed))
     for (applier, bringer), (dependent, needed) in early.items():
-        # Whoever waits for one that is early itself is so only by that.
+        # Whoever waits for one that is early is early only by that.
         if any((other, bringer) in early for other in graph.before(applier)):
             continue
         by = graph.kustomizations.get(applier)

@@ -80,7 +80,7 @@ def _run(program: Path, path: Path) -> list[Problem]:
 
 
 def _about(match: object, message: str, names: Collection[str]) -> str:
-    """What a match is about: a parameter or resource, of which all else is said once more.
+    """What a match is about: a parameter or a resource, whatever else is said of it.
 
     A parameter that is wrong is wrong wherever it is used; one that is renamed is missing there.
     """

@@ -181,8 +181,13 @@ instance-types: $(SETUP) ## records EC2's instance types, from the list that mot
 chart-records: $(SETUP) ## records which values the third-party charts take that `harness tools` has fetched
 	$(VENV)/bin/python -m harness.policy.record_charts
 
+.PHONY: pictures
+pictures: $(SETUP) ## the pictures of the dashboards in docs/images, from a load test that Prometheus watches
+	$(HARNESS) tools prometheus
+	PICTURES=docs/images $(VENV)/bin/python -m pytest tests/e2e/test_dashboards.py --e2e -x
+
 .PHONY: generate
-generate: $(SETUP) ## the chart's schema, README and version
+generate: $(SETUP) ## the chart's schema, README and version; the dashboards' JSON
 	$(HARNESS) generate
 
 .PHONY: lock

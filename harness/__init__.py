@@ -24,6 +24,7 @@ CI runs):
     snapshot         models × lock × serving.yaml → config.properties, model-files.yaml
     models           model.yaml → MAR, lock.yaml
     chart            the chart's schema, README and version from its documented values
+    dashboards       what people write of a dashboard, as Grafana's own JSON
     set_environment  the virtual environment of an image set, on this machine
     image_sets       which packages which groups run: locks, image and environment of each set
     registry         images by digest: are they there, who signed them

@@ -42,8 +42,9 @@ def files() -> list[Path]:
 
 def schema(path: Path, document: Document) -> str:
     """Where the schema of a document is; empty for one that an editor should not judge."""
-    if path.name in generate.SCHEMAS:
-        return os.path.relpath(generate.schema_path(path.name), path.parent)
+    name = "dashboard.yaml" if path.parent.name == "dashboards" else path.name
+    if name in generate.SCHEMAS:
+        return os.path.relpath(generate.schema_path(name), path.parent)
     group, _, version = text(document.value, "apiVersion").rpartition("/")
     kind = text(document.value, "kind").lower()
     third_party = group == "helm.toolkit.fluxcd.io" and path.parts[0] == "infra"

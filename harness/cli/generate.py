@@ -5,6 +5,7 @@ import json
 import pkgutil
 from pathlib import Path
 
+from harness import dashboards
 from harness.chart.generate import generate
 from harness.core import files
 from harness.core.repository import find as find_repository
@@ -16,6 +17,7 @@ RULES = "docs/rules.md"
 SCHEMAS = {
     "model.yaml": "harness.models.catalog:Model",
     "recorded.yaml": "harness.models.catalog:RecordedSamples",
+    "dashboard.yaml": "harness.dashboards:Dashboard",
     "serving.yaml": "harness.snapshot.serving:ServingSettings",
     "efs.yaml": "harness.efs.settings:Settings",
     "loadtest.yaml": "harness.loadtest.profile:Profile",
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     root = find_repository().root
     expected = {
         **generate(root / CHART),
+        **dashboards.generate(root),
         root / RULES: report.as_markdown(engine.load_rules()),
         **schemas(root),
     }

@@ -88,10 +88,11 @@ class Plot:
             f"<figure><figcaption><b>{escape(self.title)}</b> <i>{escape(self.unit)}</i>"
             f'<span class="legend">{legend}</span></figcaption>'
             f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(self.title)}">'
-            f"{''.join(self._parts())}</svg></figure>"
+            f"{''.join(self.parts())}</svg></figure>"
         )
 
-    def _parts(self) -> Iterator[str]:
+    def parts(self) -> Iterator[str]:
+        """The elements of the drawing, for an SVG of ``WIDTH`` by ``HEIGHT``."""
         yield from (self._band(band) for band in self.bands)
         yield from self._grid()
         yield from (self._area(line) for line in self.lines if line.filled)

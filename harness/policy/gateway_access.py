@@ -129,3 +129,24 @@ def is_optional(policy: Object) -> bool:
 def is_fail_open(policy: Object) -> bool:
     """Whether callers pass while the service that would know them does not answer."""
     return mapping(policy.value, "spec", "extAuth").get("failOpen") is True
+
+
+def leads_to_receivers(route: Object) -> bool:
+    """Whether nothing but Flux's receivers is behind a route."""
+    backends = [
+        (text(backend, "namespace") or route.namespace, text(backend, "name"))
+        for each in items(route.value, "spec", "rules")
+        for backend in items(each, "backendRefs")
+    ]
+    return set(backends) == {("flux-system", "webhook-receiver")}
+
+
+def is_signed(environment: Environment, route: Object) -> bool:
+    """Whether a route leads to receivers alone, and each of them verifies what a forge has signed.
+
+    https://fluxcd.io/flux/components/notification/receivers/#secret-reference
+    """
+    receivers = environment.of("Receiver")
+    return leads_to_receivers(route) and all(
+        text(each.value, "spec", "secretRef", "name") for each in receivers
+    )

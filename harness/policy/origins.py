@@ -27,8 +27,8 @@ _BUILT_IN: dict[str, tuple[str, ...]] = {
     "Role": ("system:*", "extension-apiserver-authentication-reader"),
     "ServiceAccount": ("default",),
     "StorageClass": ("gp2",),  # of EKS, which no longer makes it the default
-    # `harness bootstrap` makes the first; docs/workflows.md tells how to make the second.
-    "Secret": ("git-credential", "github-dispatch"),
+    # `harness bootstrap` makes the first; docs/workflows.md tells how to make the others.
+    "Secret": ("git-credential", "github-commit-status", "github-dispatch"),
 }
 _NAMES = ("Group", "User")  # of RBAC: they are no objects
 # Objects that make other objects: the kind, the kind that it makes, and where its name is.

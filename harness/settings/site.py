@@ -74,6 +74,7 @@ SETTINGS: Mapping[str, Setting] = dict(
             Place("clusters/{env}/release.yaml", ("spec", "url")),
             Place("clusters/{env}/flux-system/fluxinstance.yaml", ("spec", "sync", "url")),
             Place("clusters/{env}/flux-system/provider.yaml", ("spec", "address")),
+            Place("clusters/{env}/flux-system/commit-status-provider.yaml", ("spec", "address")),
         ),
         _site("AWS_ACCOUNT_ID", "the AWS account"),
         _site(

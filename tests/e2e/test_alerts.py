@@ -30,15 +30,20 @@ from tests.support.unit_tests import Firing
 
 _CONFIG = Kind("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig")
 RECEIVER = "torchserve/people/"  # as the operator calls those of our AlertmanagerConfig
-BATCHES = unit_tests.batches(unit_tests.firings(yaml.safe_load(TESTS.read_text())))
+BATCHES = unit_tests.batches(
+    each for tests in TESTS for each in unit_tests.firings(yaml.safe_load(tests.read_text()))
+)
 SLO_BATCHES = unit_tests.batches(unit_tests.firings(yaml.safe_load(SLO_TESTS.read_text())))
 SLO_RULES = {"slos.yaml": {"groups": monitoring.without_for({"groups": slo_rule_groups()})}}
 
 
 @pytest.mark.parametrize(
     ("tests", "name", "groups"),
-    [(TESTS, "rules.yaml", rule_groups()), (SLO_TESTS, "slos.yaml", slo_rule_groups())],
-    ids=["alerts", "slos"],
+    [
+        *((tests, "rules.yaml", rule_groups()) for tests in TESTS),
+        (SLO_TESTS, "slos.yaml", slo_rule_groups()),
+    ],
+    ids=[*(tests.stem for tests in TESTS), "slos"],
 )
 def test_every_alert_fires_stays_silent_and_resolves(
     checkout: Repository, tmp_path: Path, tests: Path, name: str, groups: list[Value]

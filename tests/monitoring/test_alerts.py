@@ -9,14 +9,17 @@ import yaml
 from harness.core.values import Value, items, mapping, text
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "infra/monitoring/configs/prometheusrule.yaml"
-TESTS = Path(__file__).with_name("alerts.yaml")
+RULES = sorted((ROOT / "infra/monitoring/configs").glob("*prometheusrule.yaml"))
+TESTS = sorted(Path(__file__).parent.glob("*alerts.yaml"))
 
 
 def rule_groups() -> list[Value]:
     """As Flux applies them where a site names no other place for the runbooks."""
-    content = RULES.read_text().replace("${RUNBOOKS_URL:-docs/runbooks.md}", "docs/runbooks.md")
-    return [mapping(group) for group in items(yaml.safe_load(content), "spec", "groups")]
+    groups = []
+    for path in RULES:
+        content = path.read_text().replace("${RUNBOOKS_URL:-docs/runbooks.md}", "docs/runbooks.md")
+        groups += [mapping(group) for group in items(yaml.safe_load(content), "spec", "groups")]
+    return groups
 
 
 ALERTS = [text(rule, "alert") for group in rule_groups() for rule in items(group, "rules")]
@@ -34,7 +37,7 @@ def outcomes(tests: Path, alert: str) -> list[bool]:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_is_seen_silent_firing_and_resolved(alert: str) -> None:
-    expectations = outcomes(TESTS, alert)
+    expectations = [each for tests in TESTS for each in outcomes(tests, alert)]
     assert expectations[0] is False
     assert True in expectations
     assert expectations[-1] is False

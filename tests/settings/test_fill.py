@@ -71,6 +71,7 @@ def test_a_setting_is_written_wherever_it_stands(fork: Repository) -> None:
     want = {name: {value} for name, value in (_GIVEN | _ZONES).items()}
     assert _values(fork) == want
     assert {path.name for path in written} == {
+        "commit-status-provider.yaml",
         "eksctl.yaml",
         "fluxinstance.yaml",
         "provider.yaml",

@@ -39,6 +39,13 @@ class Prometheus:
         """The result of an instant query; empty while it does not answer."""
         return items(self._get(f"query?query={urllib.parse.quote(expression)}"), "data", "result")
 
+    def query_range(self, expression: str, start: float, end: float, step: float) -> list[object]:
+        """The result over a time, all in seconds."""
+        query = urllib.parse.urlencode(
+            {"query": expression, "start": start, "end": end, "step": step}
+        )
+        return items(self._get(f"query_range?{query}"), "data", "result")
+
     def alerts(self) -> list[Value]:
         """What fires or is pending, with labels and annotations."""
         return [mapping(each) for each in items(self._get("alerts"), "data", "alerts")]

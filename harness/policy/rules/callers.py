@@ -11,6 +11,8 @@ from harness.policy.gateway_access import (
     Passage,
     is_fail_open,
     is_optional,
+    is_signed,
+    leads_to_receivers,
     passages,
 )
 from harness.policy.rule import problem, rule
@@ -31,7 +33,7 @@ _WEAK = ("1.0", "1.1")  # versions of TLS
     references=("NSA/CISA C-0055",),
 )
 def callers_authenticate(environment: Environment) -> Iterator[Problem]:
-    ways = list(passages(environment))
+    ways = [way for way in passages(environment) if not is_signed(environment, way.route)]
     silent: dict[str, Attachment] = {}
     for way in ways:
         for each in way.in_force:
@@ -116,7 +118,8 @@ def tokens_expire(policy: Object) -> Iterator[Problem]:
 )
 def predictions_only(environment: Environment) -> Iterator[Problem]:
     for each in openings(environment):
-        yield problem(each.route, f"opens {each.what}", *each.where)
+        if not leads_to_receivers(each.route):
+            yield problem(each.route, f"opens {each.what}", *each.where)
 
 
 @rule(

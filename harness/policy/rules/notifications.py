@@ -61,7 +61,7 @@ def _chosen(environment: Environment, alert: Object, source: object) -> bool:
 
 
 def _shown(labels: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in labels.items())
+    return ", ".join(f"{name}={label}" for name, label in labels.items())
 
 
 def _patterns(alert: Object) -> Iterator[Problem]:

@@ -48,6 +48,7 @@ _WORDS = (
     (r'template: no template "(\S+)" associated with template "\w+"', r"there is no template \1"),
     (r'function "(\w+)" not defined', r"there is no function \1"),
     (r"^yaml: line \d+: (.+)", r"makes no YAML: \1"),
+    (r"cannot load (\S+): .*unmarshal.*", r"\1 of the chart is no mapping of keys"),
     (r"chart\.metadata\.(\w+) is required", r"Chart.yaml has no \1"),
     (r"found in Chart\.yaml, but missing in charts/ directory: (.+)", r"\1 is not in charts/"),
 )
@@ -186,6 +187,8 @@ def _location(message: str, tree: Tree, chart: str, release: Location) -> Locati
     """The line of a template, or of Chart.yaml, that helm speaks of."""
     if match := re.search(r"[\w.-]+/((?:templates|charts)/[^\s:)]+)(?::(\d+))?", message):
         return Location(Path(chart, match[1]), int(match[2]) if match[2] else 1)
+    if match := re.search(r"cannot load (\S+\.ya?ml): ", message):
+        return Location(Path(chart, match[1]), 1)
     about_chart = re.search(r"Chart\.ya?ml|kubeVersion|chart\.metadata", message)
     if about_chart and (tree.root / chart / "Chart.yaml").is_file():
         named = re.search(r"(?:directory: |metadata\.)(\w+)", message)

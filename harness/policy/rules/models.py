@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from harness.core.errors import HarnessError
-from harness.core.problem import Location, Problem
+from harness.core.errors import HarnessError, InputError
+from harness.core.problem import Location, Problem, Row
 from harness.core.repository import Repository
 from harness.core.values import dig, mapping, text
 from harness.image_sets import load, of_model
@@ -60,6 +60,40 @@ def locked(project: Project) -> Iterator[Problem]:
         if locked_digest and digest and digest != locked_digest:
             message = f"{name} was built from other files than models/{name} names now"
             yield Problem(message, at)
+
+
+@rule(
+    "models/files",
+    why="a file that model.yaml names and nobody committed is found by the next build, which fails",
+    fix="correct the name, or add the file",
+)
+def files_exist(project: Project) -> Iterator[Problem]:
+    repository = project.repository
+    cache, state = Cache(repository), _state(repository)
+    for path in sorted(repository.models.glob("*/model.yaml")):
+
+        def read(path: Path = path) -> object:
+            return [each.row for each in _absent(path)]
+
+        rows = cache.get(f"files of {path.parent.name} {state}", read)
+        yield from map(Problem.from_row, cast("list[Row]", rows))
+
+
+def _absent(path: Path) -> Iterator[Problem]:
+    """The files of this repository that a model.yaml names, and that are not there."""
+    from harness.models import artifact, catalog, source  # bring pydantic: a third of a second
+
+    try:
+        model = catalog.load_model(path)
+    except HarnessError:
+        return  # snapshot/up-to-date says what is wrong with the file itself
+    others = filter(None, (model.reference, *(each.file for each in model.samples)))
+    for name in dict.fromkeys((*artifact.sources(model), *others)):
+        if not source.is_pinned(name, path.parent) and source.package_of(name) is None:
+            try:
+                source.expand(name, path.parent)
+            except InputError as error:
+                yield from error.problems_at(Location(path))
 
 
 def _state(repository: Repository) -> str:

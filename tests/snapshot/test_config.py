@@ -163,10 +163,17 @@ def test_the_documentation_has_every_key_and_no_other(
     page = (checkout.root / "docs/snapshot.md").read_text()
     written, left_out = page.split("## What is left out")
 
+    write(small.cluster("test") / "loadtest.yaml", "slos: [{latency: {p50: 60, p99: 400}}]\n")
     rows = re.findall(r"^\| `([a-z_]+)`", written, re.MULTILINE)
     assert rows == list(properties.parse(config.load(small, "test").config_properties()))
     for key in ("NUM_WORKERS", "load_models", "tsConfigFile", "version", "snapshot_store"):
         assert f"`{key}`" in left_out
+
+
+def test_limits_of_slos_are_bounds_of_the_launchers_histograms(small: Repository) -> None:
+    write(small.cluster("test") / "loadtest.yaml", "slos: [{latency: {p50: 60, p99: 400}}]\n")
+    values = properties.parse(config.load(small, "test").config_properties())
+    assert values["launcher_latency_bounds"] == "0.4"
 
 
 def test_oip_is_let_through_and_answered_together(small: Repository) -> None:

@@ -24,7 +24,7 @@ from harness import tools
 from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository, find
-from harness.core.values import Value
+from harness.core.values import Value, items, text
 from harness.policy import engine
 from harness.render.renderer import Renderer
 from harness.schema import catalog
@@ -128,9 +128,10 @@ def _checkov(program: Path, folder: Path) -> Said:
     argv += ["--quiet", "--compact", "--output", "json"]
     environment = {"LOG_LEVEL": "ERROR"}
     output = command.run(argv, timeout=_SECONDS, accept=(0, 1), env=environment).stdout
-    failed = json.loads(output)["results"]["failed_checks"]
+    failed = items(json.loads(output), "results", "failed_checks")
     return _by_file(
-        (each["file_path"], f"{each['check_id']} {each['resource']}") for each in failed
+        (text(each, "file_path"), f"{text(each, 'check_id')} {text(each, 'resource')}")
+        for each in failed
     )
 
 

@@ -16,6 +16,7 @@ from harness.policy.project import Project
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
+from harness.render.tree import Tree
 
 ODD: list[object] = [None, "", 0, -1, True, 3.5, "x", "100%", "1.2.3.4/99", [], {}, [None], [{}]]
 FILES = ("clusters/{}/eksctl.yaml", "clusters/{}/loadtest.yaml", "clusters/{}/efs.yaml")
@@ -42,15 +43,15 @@ def project(checkout: Repository) -> Project:
 def test_rules_bear_any_value_at_any_place(project: Project, seed: int) -> None:
     # Of a seed, since so many choices as there are objects are more than hypothesis makes for one.
     rng = random.Random(seed)  # noqa: S311
-    odd = Project(
-        project.repository,
-        {name: _odd(each, rng) for name, each in project.environments.items()},
-        None,
-        {
+    files = Tree(
+        project.tree.root,
+        _documents={
             path: [dataclasses.replace(each, value=_spoilt(each.value, rng)) for each in parsed]
-            for path, parsed in project._parsed.items()
+            for path, parsed in project.tree._documents.items()
         },
     )
+    environments = {name: _odd(each, rng) for name, each in project.environments.items()}
+    odd = Project(project.repository, environments, rendered_from=files)
     for rule in engine.load_rules().values():
         if rule.id not in READERS:
             for _, problem in engine.evaluate_rule(rule, odd):

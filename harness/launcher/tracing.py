@@ -10,7 +10,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 
 from .relay import Relay
 
-_WORKER = Path(__file__).resolve().parents[1] / "trace_export" / "worker"
+WORKER = Path(__file__).resolve().parents[1] / "trace_export" / "worker"
 """What runs in each worker, by its PYTHONPATH."""
 
 _LAST_LINES, _LAST_SPANS = 1.0, 3.0  # seconds for them to be taken
@@ -24,7 +24,7 @@ class Tracing:
         self._process = Popen([sys.executable, "-m", package, url], stdin=PIPE)
         self._relay = Relay(self._process.stdin.fileno(), "".format)  # type: ignore[union-attr]
         self.put = self._relay.put
-        path = f"{_WORKER}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+        path = f"{WORKER}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
         os.environ["PYTHONPATH"] = path  # TorchServe's workers inherit it
 
     def close(self) -> None:

@@ -132,21 +132,14 @@ def is_fail_open(policy: Object) -> bool:
 
 
 def leads_to_receivers(route: Object) -> bool:
-    """Whether nothing but Flux's receivers is behind a route."""
+    """Whether nothing but Flux's receivers is behind a route: they verify what a forge has signed.
+
+    That each has a secret to do so is a rule of its own (notifications/receiver-secret).
+    https://fluxcd.io/flux/components/notification/receivers/#secret-reference
+    """
     backends = [
         (text(backend, "namespace") or route.namespace, text(backend, "name"))
         for each in items(route.value, "spec", "rules")
         for backend in items(each, "backendRefs")
     ]
     return set(backends) == {("flux-system", "webhook-receiver")}
-
-
-def is_signed(environment: Environment, route: Object) -> bool:
-    """Whether a route leads to receivers alone, and each of them verifies what a forge has signed.
-
-    https://fluxcd.io/flux/components/notification/receivers/#secret-reference
-    """
-    receivers = environment.of("Receiver")
-    return leads_to_receivers(route) and all(
-        text(each.value, "spec", "secretRef", "name") for each in receivers
-    )

@@ -11,7 +11,6 @@ from harness.policy.gateway_access import (
     Passage,
     is_fail_open,
     is_optional,
-    is_signed,
     leads_to_receivers,
     passages,
 )
@@ -33,7 +32,7 @@ _WEAK = ("1.0", "1.1")  # versions of TLS
     references=("NSA/CISA C-0055",),
 )
 def callers_authenticate(environment: Environment) -> Iterator[Problem]:
-    ways = [way for way in passages(environment) if not is_signed(environment, way.route)]
+    ways = [way for way in passages(environment) if not leads_to_receivers(way.route)]
     silent: dict[str, Attachment] = {}
     for way in ways:
         for each in way.in_force:

@@ -73,9 +73,14 @@ def files_exist(project: Project) -> Iterator[Problem]:
     for path in sorted(repository.models.glob("*/model.yaml")):
 
         def read(path: Path = path) -> object:
-            return [each.row for each in _absent(path)]
+            # Without the folder of this clone: what is remembered is read in others too.
+            shown = path.relative_to(repository.root)
+            return [
+                Problem(each.message, Location(shown, each.location.line)).row
+                for each in _absent(path)
+            ]
 
-        rows = cache.get(f"files of {path.parent.name} {state}", read)
+        rows = cache.get(f"files named by {path.parent.name} {state}", read)
         yield from map(Problem.from_row, cast("list[Row]", rows))
 
 

@@ -124,7 +124,7 @@ def test_an_archive_that_was_never_built_is_named(fork: Fork, install: Install) 
 def test_what_was_written_here_has_to_be_on_main(filled: Fork, install: Install) -> None:
     installation = install()
     inspection = release.inspect_main(installation)
-    assert "clusters/staging/site.yaml is not what main has" in inspection.lines
+    assert "apps/torchserve/base/helmrelease.yaml is not what main has" in inspection.lines
     assert "commit, have it reviewed and merged into main" in inspection.manual
     commit = filled.merge()
     assert release.inspect_main(installation).lines == (f"main at {commit[:12]}",)

@@ -7,7 +7,9 @@ time, since each window lasts seconds instead of hours.
 
 import contextlib
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +162,13 @@ def refusal(cluster: Api) -> str:
     return str(error.value)
 
 
+def status_live(cluster: LocalCluster, *options: str) -> subprocess.CompletedProcess[str]:
+    """What ``harness status --live`` says of the cluster that KUBECONFIG names."""
+    argv = [sys.executable, "-m", "harness", "status", "--live", "--env", "staging", *options]
+    env = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
+    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+
+
 def gate(cluster: Api) -> tuple[bool, str]:
     """What the gate ``live health`` makes of what Prometheus says now."""
     health = live_health.observe(monitoring.prometheus(cluster))
@@ -213,6 +222,12 @@ def test_figures_budgets_and_alerts_arrive_and_decide(
         passed, reason = gate(cluster.api)
         assert not passed
         assert "SloBudgetBurnsFast: " in reason
+        shown_live = status_live(cluster)
+        assert shown_live.returncode == 1, shown_live.stderr
+        assert "  page    SloBudgetBurnsFast: " in shown_live.stdout
+        answer = json.loads(status_live(cluster, "--json").stdout)
+        assert {each["name"] for each in answer["alerts"]} >= {"SloBudgetBurnsFast"}
+        assert [each["model"] for each in answer["models"]] == [MODEL]
 
         def resolves() -> bool:
             assert launcher.predict() == 200
@@ -222,4 +237,5 @@ def test_figures_budgets_and_alerts_arrive_and_decide(
         assert "SloBudgetBurnsFast" not in gate(cluster.api)[1]
 
     assert "Prometheus does not answer" in refusal(cluster.api)
+    assert status_live(cluster).returncode == 3
     assert gate(cluster.api)[1].startswith("could not evaluate: Prometheus does not answer")

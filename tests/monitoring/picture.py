@@ -22,12 +22,12 @@ text.title { font-size: 14px; font-weight: 600; fill: #1b2430; }
 text.row { font-size: 17px; font-weight: 600; fill: #1b2430; }
 text.page { font-size: 22px; font-weight: 700; fill: #1b2430; }
 .badge { fill: #a86400; } text.badge { fill: #a86400; font-weight: 600; text-anchor: end; }
-.s0 { --c: #2563d9; } .s1 { --c: #d9730d; } .s2 { --c: #0f8f7d; }
-.s3 { --c: #8b4fc6; } .s4 { --c: #b8336a; } .s5 { --c: #6b7280; }
+.s0 { color: #2563d9; } .s1 { color: #d9730d; } .s2 { color: #0f8f7d; }
+.s3 { color: #8b4fc6; } .s4 { color: #b8336a; } .s5 { color: #6b7280; }
 .y { text-anchor: end; } .x { text-anchor: middle; }
 .grid { stroke: #e9edf1; } .tick { stroke: #5d6877; }
-.line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; }
-.dot { fill: var(--c); } .key { stroke: var(--c); stroke-width: 3; }
+.line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
+.dot { fill: currentColor; } .key { stroke: currentColor; stroke-width: 3; }
 """
 
 

@@ -22,6 +22,7 @@ SAME_LINE = {
     ("gpu/rollout-fits", "gpu/number-of-gpu"),
     ("helm/values-recorded", "render/not-rendered"),
     ("helm/values-unconfirmed", "yaml/boolean"),
+    ("nodes/disk", "capacity/pod-fits-node"),
     ("promotion/evidence", "release/pointer"),
     ("promotion/unverified", "release/pointer"),
     ("render/variable", "yaml/lost-quotes"),
@@ -72,6 +73,7 @@ CONSEQUENCES = {
     "references/exists": {
         "exceptions/unused",
         "gateway/authenticated",
+        "gateway/private",
         "gateway/request-timeout",
         "networking/reaches",
         "networking/selects",
@@ -82,8 +84,10 @@ CONSEQUENCES = {
     "torchserve/ports": {"networking/ports"},
     "render/kustomize": {"kustomize/unlisted"},
     # A part of what the other says.
+    "cluster/gpu-nodes": {"nodes/chosen-by-values"},
     "flux/settings": {"flux/timeouts-nest"},
-    "helm/timeout": {"flux/timeouts-nest"},
+    "flux/source": {"references/provided"},
+    "gpu/node-selector": {"nodes/chosen-by-values"},
     "lifecycle/workspace-fits-models": {"snapshot/up-to-date"},
     "models/known-settings": {"models/locked"},
     "pod-security/host": {"lifecycle/writable"},
@@ -99,6 +103,7 @@ BY_WORDS = {
     "flux/depends-on",
     "gateway/request-timeout",
     "gateway/tls",
+    "monitoring/selected",
     "nvidia/one-plugin",
     "references/exists",
 }

@@ -142,7 +142,7 @@ def pod(cluster: LocalCluster, network: PodNetwork) -> Iterator[Value]:
 
 
 def _create(cluster: LocalCluster, name: str, app: str) -> None:
-    labels = {"app.kubernetes.io/name": app}
+    labels = {"app.kubernetes.io/name": app, "app.kubernetes.io/component": "server"}
     cluster.api.create(
         {
             "apiVersion": "v1",

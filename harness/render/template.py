@@ -157,6 +157,12 @@ def _item(block: Block, key: int, around: object) -> tuple[Line, Block] | None:
         for start, body in zip(starts, bodies, strict=True):
             if label and any(line.text == f"{name}: {label}" for line in body):
                 return block[start], body
+    # An argument of a command begins as its line does, whatever the lines around it depend on.
+    argument = around[key] if isinstance(around, list) and key < len(around) else None
+    for start, body in zip(starts, bodies, strict=True):
+        beginning = block[start].text.removeprefix("- ").partition("{{")[0]
+        if beginning and isinstance(argument, str) and argument.startswith(beginning):
+            return block[start], body
     # A range makes many items of one; where the text has as many as the render, they are the same.
     if len(starts) == 1 or (isinstance(around, list) and len(starts) == len(around)):
         which = min(key, len(starts) - 1)

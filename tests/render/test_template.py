@@ -37,6 +37,12 @@ spec:
             {{- end }}
         - name: side
           image: busybox
+          args:
+            - run
+            - --port={{ .Values.port }}
+            {{- if .Values.fast }}
+            - --fast
+            {{- end }}
 """
 HELPERS = """\
 {{- define "web.image" -}}
@@ -55,7 +61,7 @@ VALUE = {
             "spec": {
                 "containers": [
                     {"name": "main", "ports": [{"name": "grpc", "containerPort": 90}]},
-                    {"name": "side"},
+                    {"name": "side", "args": ["run", "--port=80"]},
                 ]
             }
         }
@@ -74,6 +80,7 @@ VALUE = {
         ((*POD, "containers", 0, "image"), f"{FILE}:19", ("image.repository", "image.digest")),
         ((*POD, "containers", 1, "image"), f"{FILE}:30", ()),
         ((*POD, "containers", 0, "ports", 0, "containerPort"), f"{FILE}:27", ()),
+        ((*POD, "containers", 1, "args", 1), f"{FILE}:33", ("port",)),
         ((*POD, "containers", 0, "securityContext", "runAsNonRoot"), "_helpers.tpl:5", ()),
         ((*POD, "containers", 0, "securityContext", "capabilities", "drop"), "_helpers.tpl:7", ()),
         ((*POD, "containers", 0, "livenessProbe"), f"{FILE}:18", ()),

@@ -159,9 +159,11 @@ class Launcher:
             float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == name
         )
 
-    def predict(self, body: bytes = b"ask", model: str = "gated") -> int:
+    def predict(
+        self, body: bytes = b"ask", model: str = "gated", patience: float = PATIENCE
+    ) -> int:
         """The status of a prediction."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.http, timeout=patience)
         headers = {"Content-Type": "application/octet-stream"}
         with contextlib.closing(connection):
             connection.request("POST", f"/predictions/{model}", body, headers)

@@ -52,7 +52,11 @@ def test_a_single_worker_that_is_broken_is_restarted(
     assert serving.predict(body) == status
 
     def answers() -> bool:
-        return serving.predict() == 200
+        # TorchServe may never answer what a worker had when it was ended.
+        try:
+            return serving.predict(patience=10) == 200
+        except TimeoutError:
+            return False
 
     eventually(answers)
     assert serving.gauge("launcher_worker_restarts_total") == restarts + 1

@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.loadtest.profile import Profile
+from harness.prometheus.live import FAILURES
 from harness.slo import QUANTILES, Slo, burns
-
-_FAILURES = 'code=~"5..|2|13|14|15"'
-"""HTTP's 5xx, and gRPC's UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: what the launcher counts as
-failures. HTTP's codes have three digits, so one expression serves both protocols.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def _slow(model: str, limit: float) -> tuple[str, str]:
 def _failures(model: str) -> tuple[str, str]:
     """Requests that were responded to, and those of them that failed on the server's side."""
     every = f"sum(rate(launcher_responses_total{_selector(model)}[5m]))"
-    failed = f"sum(rate(launcher_responses_total{_selector(model, _FAILURES)}[5m]))"
+    failed = f"sum(rate(launcher_responses_total{_selector(model, FAILURES)}[5m]))"
     return every, f"{failed} or 0 * {every}"
 
 

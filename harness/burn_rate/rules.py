@@ -72,11 +72,7 @@ def stale(repository: Repository, env: str) -> dict[Path, str]:
     Raises:
         InputError: its loadtest.yaml cannot be read.
     """
-    return {
-        path: text
-        for path, text in generate(repository, env).items()
-        if not path.is_file() or document.read_text(path) != text
-    }
+    return document.stale(generate(repository, env))
 
 
 def generate(repository: Repository, env: str) -> dict[Path, str]:
@@ -115,7 +111,7 @@ def groups(watched: list[Indicator], budget: ErrorBudget) -> list[Rule]:
     if not watched:
         return []
     counted = [rule for each in watched for rule in _counts(each)]
-    general = [*_ratios(), _fast(budget), _slow(budget), _no_figures()]
+    general = [*_ratios(), *_burn_alerts(budget), _no_figures()]
     return [
         {"name": "slos", "interval": f"{_EVERY}s", "rules": counted + general},
         {"name": "slo-budgets", "interval": "5m", "rules": [_remaining(budget)]},
@@ -160,24 +156,18 @@ def _remaining(budget: ErrorBudget) -> Rule:
     }
 
 
-def _fast(budget: ErrorBudget) -> Rule:
-    return _alert(
-        "SloBudgetBurnsFast",
-        "page",
-        "\nor\n".join(_burning(window, budget) for window in FAST),
-        "{{ $value | humanizePercentage }} of the requests of {{ $labels.slo }} are bad: "
-        "its error budget is gone within days",
-    )
-
-
-def _slow(budget: ErrorBudget) -> Rule:
-    return _alert(
-        "SloBudgetBurnsSlowly",
-        "ticket",
-        "\nor\n".join(_burning(window, budget) for window in SLOW),
-        "{{ $value | humanizePercentage }} of the requests of {{ $labels.slo }} are bad: "
-        "its error budget will not last",
-    )
+def _burn_alerts(budget: ErrorBudget) -> Iterator[Rule]:
+    for name, severity, windows, outcome in (
+        ("SloBudgetBurnsFast", "page", FAST, "is gone within days"),
+        ("SloBudgetBurnsSlowly", "ticket", SLOW, "will not last"),
+    ):
+        yield _alert(
+            name,
+            severity,
+            "\nor\n".join(_burning(window, budget) for window in windows),
+            "{{ $value | humanizePercentage }} of the requests of {{ $labels.slo }} are bad: "
+            f"its error budget {outcome}",
+        )
 
 
 def _burning(window: Window, budget: ErrorBudget) -> str:

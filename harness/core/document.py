@@ -10,6 +10,7 @@ a version), and what it refuses is reported as ``file:line`` with the nearest va
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,6 +68,19 @@ def load_text(text: str, path: Path, model: type[ModelT]) -> ModelT:
     if len(documents) != 1:
         raise InputError(f"{len(documents)} YAML documents where one is expected", at=path)
     return validate(documents[0], model)
+
+
+def stale(expected: Mapping[Path, str]) -> dict[Path, str]:
+    """The generated files that are missing or old, with what they should hold.
+
+    Raises:
+        InputError: one is no text.
+    """
+    return {
+        path: text
+        for path, text in expected.items()
+        if not path.is_file() or read_text(path) != text
+    }
 
 
 def validate(document: Document, model: type[ModelT]) -> ModelT:

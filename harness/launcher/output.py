@@ -26,9 +26,8 @@ class Output:
     def __init__(self, folder: Path) -> None:
         """``folder`` has the file with the level."""
         self._level_file = folder / "log-level"
-        self._tracebacks: dict[
-            str, tuple[float, Event]
-        ] = {}  # tracebacks and since when, by thread
+        # Those that may go on, and since when, by thread.
+        self._tracebacks: dict[str, tuple[float, Event]] = {}
         self.stdout, self.stderr = (Relay(f.fileno(), _gap) for f in (sys.stdout, sys.stderr))
         self.read_level()
 

@@ -1,16 +1,20 @@
 """What Prometheus' own promtool says of alerts and recording rules, where it is built.
 
-The expressions are parsed as Prometheus would, and so are the templates of annotations.
+The expressions are parsed as Prometheus would, and so are the templates of annotations. What it
+said is kept by the rules and the program that it was said of.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 from harness import tools
 from harness.core import command
 from harness.core.repository import Repository
-from harness.core.values import KeyPath, items, text
+from harness.core.values import Key, KeyPath, items, text
+from harness.render.cache import Cache
 from harness.render.objects import Object
 
 NOT_PARSED = "expressions of alerts were not parsed: that takes `harness tools promtool`, once"
@@ -34,6 +38,12 @@ def faults(repository: Repository, rules: Object) -> Iterator[tuple[KeyPath, str
     program = tools.at_hand(repository, _PROGRAM)
     if program is None:
         return
+    key = f"promtool {tools.fingerprint(repository, _PROGRAM)} {rules.digest}"
+    answer = Cache(repository).get(key, lambda: [*_ask(program, rules)])
+    yield from ((tuple(where), why) for where, why in cast("list[tuple[list[Key], str]]", answer))
+
+
+def _ask(program: Path, rules: Object) -> Iterator[tuple[KeyPath, str]]:
     groups = items(rules.value, "spec", "groups")
     answer = command.run(
         [program, "check", "rules"],

@@ -43,8 +43,6 @@ def _field(serving: Document, key: str, message: str) -> KeyPath:
     if key == _MODELS:
         named = (name for name in mapping(serving.value, "models") if name in message)
         return ("models", *[*named][:1])
-    from harness.snapshot.server import (
-        camel,
-    )  # here: it brings pydantic
+    from harness.snapshot.server import camel  # brings pydantic
 
     return ("server", camel(key))

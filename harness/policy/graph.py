@@ -68,6 +68,11 @@ def _before(by_name: Mapping[str, Object], name: str) -> set[str]:
     return earlier
 
 
+def releases_of(environment: Environment, *charts: str) -> list[Object]:
+    """The HelmReleases that install one of these charts."""
+    return [each for each in environment.of("HelmRelease") if chart(each) in charts]
+
+
 def chart(release: Object) -> str:
     """The chart that a HelmRelease installs: a name, or a path in this repository."""
     return text(release.value, "spec", "chart", "spec", "chart") or text(

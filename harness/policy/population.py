@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.graph import chart
+from harness.policy.graph import releases_of
 from harness.policy.origins import Origins, misspelt
 from harness.policy.pods import pods, selects
 from harness.render.objects import Object
@@ -13,6 +13,9 @@ from harness.render.rendered import Environment
 
 NAME = "kubernetes.io/metadata.name"
 """The label that Kubernetes gives every namespace."""
+
+PROMETHEUS = "kube-prometheus-stack"
+"""The chart that brings Prometheus, Alertmanager and their operator."""
 
 _OWNING = "gateway.envoyproxy.io/owning-gateway"
 _ENVOY = "gateway.envoyproxy.io/"
@@ -82,8 +85,7 @@ class Population:
                     "app.kubernetes.io/instance": text(release.value, "spec", "releaseName"),
                 },
             )
-            for release in self.environment.of("HelmRelease")
-            if chart(release) in _CONTROLLER
+            for release in releases_of(self.environment, *_CONTROLLER)
         ]
 
     @cached_property
@@ -95,8 +97,7 @@ class Population:
                 text(release.value, "spec", "targetNamespace"),
                 {"app.kubernetes.io/name": "prometheus"},
             )
-            for release in self.environment.of("HelmRelease")
-            if chart(release) == "kube-prometheus-stack"
+            for release in releases_of(self.environment, PROMETHEUS)
         ]
 
     def parameters(self, gateway: Object) -> Object | None:
@@ -164,9 +165,9 @@ class Population:
 
     def _namespace_of_proxies(self, gateway: Object) -> str:
         where = ("config", "envoyGateway", "provider", "kubernetes", "deploy", "type")
-        for each in self.environment.of("HelmRelease"):
+        for each in releases_of(self.environment, *_CONTROLLER):
             deploy = dig(each.value, "spec", "values", *where)
-            if chart(each) in _CONTROLLER and deploy != "GatewayNamespace":
+            if deploy != "GatewayNamespace":
                 return text(each.value, "spec", "targetNamespace")
         return gateway.namespace
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from harness.core.values import Key, dig, items, mapping, text
 from harness.policy import eks
 from harness.policy.capacity import node_count
+from harness.policy.identity import site
 from harness.policy.project import Project
 
 _STANDARD = ("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z")
@@ -97,12 +98,9 @@ def _shares_account(cluster: eks.Cluster, other: eks.Cluster) -> bool:
 
 
 def _place(cluster: eks.Cluster) -> tuple[str, str]:
-    path = f"clusters/{cluster.environment.name}/site.yaml"
-    accounts = [
-        text(document.value, "data", "AWS_ACCOUNT_ID")
-        for document in cluster.project.documents(path)
-    ]
-    return "".join(accounts[:1]), text(cluster.value, "metadata", "region")
+    settings = site(cluster.project, cluster.environment.name)
+    account = text(settings and settings.value, "data", "AWS_ACCOUNT_ID")
+    return account, text(cluster.value, "metadata", "region")
 
 
 def _uses(cluster: eks.Cluster, letters: tuple[str, ...], spot: bool) -> Iterator[Use]:

@@ -5,9 +5,14 @@ from dataclasses import asdict, dataclass
 
 from harness.prometheus.client import Alert, Prometheus
 
+FAILURES = 'code=~"5..|2|13|14|15"'
+"""HTTP's 5xx, and gRPC's UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: what the launcher counts as
+failures. HTTP's codes have three digits, so one expression serves both protocols.
+"""
+
 _BY = "by (group, model_name)"
 _RESPONSES = f"sum {_BY} (rate(launcher_responses_total[5m]))"
-_FAILED = f'sum {_BY} (rate(launcher_responses_total{{code=~"5..|2|13|14|15"}}[5m]))'
+_FAILED = f"sum {_BY} (rate(launcher_responses_total{{{FAILURES}}}[5m]))"
 _BUCKETS = "sum by (le, group, model_name) (rate(launcher_latency_seconds_bucket[5m]))"
 QUERIES: Mapping[str, str] = {
     "requests": _RESPONSES,

@@ -195,11 +195,7 @@ def stale(
             for file, text in snapshot.route_files(name).items()
             if file in _resources(folder)
         }
-    return {
-        path: text
-        for path, text in generated.items()
-        if not path.is_file() or document.read_text(path) != text
-    }
+    return document.stale(generated)
 
 
 def build(

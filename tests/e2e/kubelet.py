@@ -22,6 +22,22 @@ from tests.support.parent_death import bind_to_parent
 from tests.support.processes import free_ports
 
 NODE = "exec-0"
+RELAY = """
+import os, pathlib, socket, sys, threading
+where = sys.argv[1]
+port = int(where if where.isdigit() else pathlib.Path(where).read_text())
+server = socket.create_connection(("127.0.0.1", port))
+def send():
+    while data := os.read(0, 65536):
+        server.sendall(data)
+threading.Thread(target=send, daemon=True).start()
+while data := server.recv(65536):
+    os.write(1, data)
+"""
+"""A program whose standard input and output are a connection to a port of this machine, which its
+argument says, or the file that this names.
+"""
+
 _ROOM = {"cpu": "16", "memory": "64Gi", "pods": "10", "ephemeral-storage": "80Gi"}
 
 

@@ -40,16 +40,6 @@ server = http.server.ThreadingHTTPServer(("", {PORT}), Handler)
 print("listens", flush=True)
 server.serve_forever()
 """
-RELAY = f"""
-import os, socket, threading
-pod = socket.create_connection(("127.0.0.1", {PORT}))
-def send():
-    while data := os.read(0, 65536):
-        pod.sendall(data)
-threading.Thread(target=send, daemon=True).start()
-while data := pod.recv(65536):
-    os.write(1, data)
-"""
 POLICY = """
 table inet pod {
   chain inward {
@@ -112,7 +102,7 @@ def network() -> Iterator[PodNetwork]:
 
 @pytest.fixture(scope="module")
 def cluster(checkout: Repository, network: PodNetwork) -> Iterator[LocalCluster]:
-    relay = (*network.inside, sys.executable, "-c", RELAY)
+    relay = (*network.inside, sys.executable, "-c", kubelet.RELAY, str(PORT))
     with (
         local.running(checkout, "figures", with_flux=False) as cluster,
         kubelet.running(cluster, f"--cidr={CIDR}", forward={PORT: relay}),

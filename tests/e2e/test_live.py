@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ import yaml
 from harness.cli import live as terminal
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, text
+from harness.core.values import Value, text
 from harness.kubernetes import api, kinds, monitoring
 from harness.kubernetes.api import Api
 from harness.loadtest import scrape
@@ -30,6 +31,7 @@ from harness.local_cluster.local import LocalCluster
 from harness.prometheus import client, live
 from harness.promotion import evaluation, live_health
 from tests.e2e import kubelet
+from tests.e2e.attempt import Attempt
 from tests.launcher.conftest import Launcher, Site, pack, starting
 from tests.monitoring.test_alerts import ROOT
 from tests.monitoring.test_slo_alerts import slo_rule_groups
@@ -41,16 +43,6 @@ from tests.support.prometheus import Prometheus
 ROLE = ROOT / "infra/monitoring/configs/role.yaml"
 MODEL = "gated"
 SECONDS = {"5m": 10, "30m": 12, "1h": 15, "2h": 18, "6h": 20, "1d": 25, "3d": 30}
-RELAY = """
-import os, pathlib, socket, sys, threading
-server = socket.create_connection(("127.0.0.1", int(pathlib.Path(sys.argv[1]).read_text())))
-def send():
-    while data := os.read(0, 65536):
-        server.sendall(data)
-threading.Thread(target=send, daemon=True).start()
-while data := server.recv(65536):
-    os.write(1, data)
-"""
 
 
 def in_seconds(groups: list[Value]) -> list[Value]:
@@ -91,7 +83,7 @@ def watching(checkout: Repository, folder: Path, target: int) -> Iterator[Promet
 
 @pytest.fixture
 def cluster(checkout: Repository, tmp_path: Path) -> Iterator[LocalCluster]:
-    relay = (sys.executable, "-c", RELAY, str(tmp_path / "port"))
+    relay = (sys.executable, "-c", kubelet.RELAY, str(tmp_path / "port"))
     with (
         local.running(checkout, "live", with_flux=False) as cluster,
         kubelet.running(cluster, forward={client.PORT: relay}),
@@ -124,22 +116,6 @@ def begin_pod(cluster: LocalCluster, namespace: str, pod: str, **labels: str) ->
         seconds=30,
         namespace=namespace,
     )
-
-
-def may(cluster: LocalCluster, verb: str, resource: str, name: str) -> bool:
-    """Whether the workflows' group may, as the API server decides."""
-    resource, _, part = resource.partition("/")
-    attributes = {"verb": verb, "resource": resource, "subresource": part, "name": name}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": "workflow",
-            "groups": ["torchserve:smoke", "system:authenticated"],
-            "resourceAttributes": {**attributes, "namespace": client.NAMESPACE},
-        },
-    }
-    return dig(cluster.api.create(review), "status", "allowed") is True
 
 
 def connect_as_nobody(cluster: LocalCluster, folder: Path) -> Api:
@@ -184,9 +160,10 @@ def test_figures_budgets_and_alerts_arrive_and_decide(
     begin_pod(cluster, client.NAMESPACE, client.POD)  # as the operator calls Prometheus' first
     for document in yaml.safe_load_all(ROLE.read_text()):
         cluster.api.apply(document)
-    assert may(cluster, "create", "pods/portforward", client.POD)
-    assert not may(cluster, "create", "pods/portforward", "alertmanager-0")
-    assert not may(cluster, "list", "pods", "")
+    forwarding = Attempt("create", "pods/portforward", client.NAMESPACE, name=client.POD)
+    assert forwarding.is_allowed(cluster.api)
+    assert not replace(forwarding, name="alertmanager-0").is_allowed(cluster.api)
+    assert not Attempt("list", "pods", client.NAMESPACE).is_allowed(cluster.api)
     assert "torchserve:smoke may" in refusal(connect_as_nobody(cluster, tmp_path))
 
     with watching(checkout, tmp_path, launcher.port) as server:

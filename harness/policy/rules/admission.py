@@ -6,12 +6,12 @@ from harness.core.problem import Problem
 from harness.core.values import items, text
 from harness.policy.origins import misspelt
 from harness.policy.pods import ENFORCE
+from harness.policy.population import NAME
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
-_NAME = "kubernetes.io/metadata.name"
 _GIVEN = {"kube-system", "kube-public", "flux-system", "default"}
 
 
@@ -42,7 +42,7 @@ def _namespaces(binding: Object) -> Iterator[tuple[int, int, str, str]]:
     """The namespaces that a binding names: expression, index, operator, name."""
     where = ("spec", "matchResources", "namespaceSelector")
     for at, expression in enumerate(items(binding.value, *where, "matchExpressions")):
-        if text(expression, "key") == _NAME:
+        if text(expression, "key") == NAME:
             for index, name in enumerate(items(expression, "values")):
                 yield at, index, text(expression, "operator"), str(name)
 
@@ -60,10 +60,10 @@ def known_namespaces(environment: Environment) -> Iterator[Problem]:
             if name not in known:
                 listed = (*where, "matchExpressions", at, "values", index)
                 yield problem(binding, f"there is no namespace {name}", *listed)
-        named = text(binding.value, *where, "matchLabels", _NAME)
+        named = text(binding.value, *where, "matchLabels", NAME)
         if named and named not in known:
             message = f"there is no namespace {named}"
-            yield problem(binding, message, *where, "matchLabels", _NAME)
+            yield problem(binding, message, *where, "matchLabels", NAME)
 
 
 @rule(

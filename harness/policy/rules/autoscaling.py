@@ -7,7 +7,8 @@ from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
 from harness.core.values import Value, dig, items, mapping, text
 from harness.policy.finding import Severity
-from harness.policy.graph import chart
+from harness.policy.graph import releases_of
+from harness.policy.population import PROMETHEUS
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
 from harness.render.objects import Object
@@ -82,9 +83,8 @@ def missing_metrics(environment: Environment) -> Iterator[Problem]:
 def prometheus(environment: Environment) -> Iterator[Problem]:
     services = {
         text(each.value, "spec", "targetNamespace"): f"{each.name}-prometheus"
-        for each in environment.of("HelmRelease")
-        if chart(each) == "kube-prometheus-stack"
-        and not text(each.value, "spec", "values", "fullnameOverride")
+        for each in releases_of(environment, PROMETHEUS)
+        if not text(each.value, "spec", "values", "fullnameOverride")
     }
     for scaled, index, metadata in _queries(environment):
         address = _ADDRESS.match(text(metadata, "serverAddress"))
@@ -107,6 +107,6 @@ def prometheus(environment: Environment) -> Iterator[Problem]:
     severity=Severity.WARNING,
 )
 def keda(environment: Environment) -> Iterator[Problem]:
-    if not any(chart(each) == "keda" for each in environment.of("HelmRelease")):
+    if not releases_of(environment, "keda"):
         for scaled in environment.of("ScaledObject"):
             yield problem(scaled, "nothing here installs KEDA", "spec", "maxReplicaCount")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -48,7 +49,7 @@ def locked(project: Project) -> Iterator[Problem]:
         for document in project.documents("models/lock.yaml")
         for name, entry in mapping(document.value, "models").items()
     }
-    cache, state = Cache(repository), _state(repository)
+    cache, state = Cache(repository), _state(project)
     for path in sorted(repository.models.glob("*/model.yaml")):
         name = path.parent.name
         locked_digest, at = written.get(name, ("", Location(Path("models/lock.yaml"), 1)))
@@ -69,7 +70,7 @@ def locked(project: Project) -> Iterator[Problem]:
 )
 def files_exist(project: Project) -> Iterator[Problem]:
     repository = project.repository
-    cache, state = Cache(repository), _state(repository)
+    cache, state = Cache(repository), _state(project)
     for path in sorted(repository.models.glob("*/model.yaml")):
 
         def read(path: Path = path) -> object:
@@ -101,8 +102,12 @@ def _absent(path: Path) -> Iterator[Problem]:
                 yield from error.problems_at(Location(path))
 
 
-def _state(repository: Repository) -> str:
+def _state(project: Project) -> str:
     """What decides all digests: the files under models/, and the code that reads them."""
+    return project.remember("state of models", partial(_hash_models, project.repository))
+
+
+def _hash_models(repository: Repository) -> str:
     code = (Path(config_keys.__file__).with_name(f"{each}.py") for each in _CODE)
     state = hashlib.sha256()
     for path in (*code, *sorted(filter(Path.is_file, repository.models.rglob("*")))):

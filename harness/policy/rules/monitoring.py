@@ -8,17 +8,14 @@ from harness.core.problem import Problem
 from harness.core.values import KeyPath, Value, dig, items, leaves, mapping, text
 from harness.policy import expressions
 from harness.policy.finding import Severity
-from harness.policy.graph import chart
+from harness.policy.graph import releases_of
 from harness.policy.origins import Origins
 from harness.policy.pods import selects
-from harness.policy.population import NAME
+from harness.policy.population import NAME, PROMETHEUS
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
-
-STACK = "kube-prometheus-stack"
-"""The chart that brings Prometheus, Alertmanager and their operator."""
 
 _SPEC: KeyPath = ("prometheus", "prometheusSpec")
 _ALERTMANAGER: KeyPath = ("alertmanager", "alertmanagerSpec")
@@ -34,11 +31,6 @@ _CHOSEN_BY: dict[str, tuple[KeyPath, str]] = {
 _TESTS = Path("tests/monitoring")
 
 
-def stacks(environment: Environment) -> Iterator[Object]:
-    """The HelmReleases that bring a Prometheus."""
-    return (each for each in environment.of("HelmRelease") if chart(each) == STACK)
-
-
 @rule(
     "monitoring/selected",
     why="an object that Prometheus' selectors leave out is applied, reported ready and never read: "
@@ -47,7 +39,7 @@ def stacks(environment: Environment) -> Iterator[Object]:
     "false for every label), or put it into a namespace and give it labels that they take",
 )
 def selected(environment: Environment) -> Iterator[Problem]:
-    for release in stacks(environment):
+    for release in releases_of(environment, PROMETHEUS):
         values = mapping(release.value, "spec", "values")
         labels: dict[str, Value] = {
             each.name: {NAME: each.name, **each.labels} for each in environment.of("Namespace")
@@ -183,12 +175,9 @@ def receivers(environment: Environment) -> Iterator[Problem]:
                 yield problem(config, f"there is no receiver {name}", *where, "receiver")
         for where, name, key in _secrets(config):
             secret = environment.find("Secret", name, config.namespace)
-            if secret and key not in {**mapping(secret.value, "data"), **_plain(secret)}:
+            parts = ("data", "stringData")
+            if secret and not any(key in mapping(secret.value, part) for part in parts):
                 yield problem(config, f"{secret} has no key {key}", *where, "key")
-
-
-def _plain(secret: Object) -> Value:
-    return mapping(secret.value, "stringData")
 
 
 def _routes(route: Value, where: KeyPath) -> Iterator[tuple[KeyPath, Value]]:
@@ -219,7 +208,7 @@ def told(project: Project) -> Iterator[Problem]:
         # Without a domain nobody is served yet.
         if any(each.key.endswith("DOMAIN") for each in environment.unset):
             continue
-        for release in stacks(environment):
+        for release in releases_of(environment, PROMETHEUS):
             faults = [_silence(environment, each) for each in environment.of("AlertmanagerConfig")]
             if not _tells(release) and None not in faults:
                 message = "nobody is told of alerts"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import items, leaves, mapping, text
-from harness.policy.graph import chart
+from harness.policy.graph import releases_of
 from harness.policy.origins import Origins
 from harness.policy.population import Population
 from harness.policy.rule import problem, rule
@@ -31,9 +31,7 @@ def gateway_is_private(environment: Environment) -> Iterator[Problem]:
     population = Population(environment)
     if not population.origins.is_eks:
         return
-    by_controller = any(
-        chart(each) == "aws-load-balancer-controller" for each in environment.of("HelmRelease")
-    )
+    by_controller = bool(releases_of(environment, "aws-load-balancer-controller"))
     for proxies in population.proxies:
         gateway = proxies.owner
         written = population.parameters(gateway)

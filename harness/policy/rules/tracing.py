@@ -7,6 +7,7 @@ from harness.core.problem import Problem
 from harness.core.values import dig, items, mapping, text
 from harness.policy.finding import Severity
 from harness.policy.pods import Pod, pods_of_service, policies_of_pod, selects
+from harness.policy.population import NAME
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -17,7 +18,6 @@ _SERVICE = re.compile(r"https?://([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.[a-z.]+)?(?
 _OTLP = 4318  # of OTLP over HTTP
 _TRACING = ("spec", "telemetry", "tracing")
 _RATE = (*_TRACING, "samplingRate")
-_NAME = "kubernetes.io/metadata.name"
 
 
 @rule(
@@ -34,9 +34,8 @@ def spans_arrive(environment: Environment) -> Iterator[Problem]:
             continue
         service = environment.find("Service", match[1], match[2])
         if message := _obstacle(environment, server.pod, service, int(match[3] or _OTLP)):
-            args = items(server.container.value, "args")
-            index = next(at for at, each in enumerate(args) if str(each).startswith("--traces"))
-            yield server.container.problem(f"{url}: {message}", "args", index)
+            option = server.container.option_path("--traces")
+            yield server.container.problem(f"{url}: {message}", *option)
 
     for proxy in environment.of("EnvoyProxy"):
         yield from _missing_collectors(environment, proxy)
@@ -74,7 +73,7 @@ def _obstacle(environment: Environment, client: Pod, service: Object | None, num
 def _lets_out(policy: Object, goal: Pod) -> bool:
     return any(
         selects(dig(peer, "podSelector"), goal.labels)
-        and mapping(peer, "namespaceSelector", "matchLabels").get(_NAME) == goal.owner.namespace
+        and mapping(peer, "namespaceSelector", "matchLabels").get(NAME) == goal.owner.namespace
         for rule_ in items(policy.value, "spec", "egress")
         for peer in items(rule_, "to")
     )

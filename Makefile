@@ -102,9 +102,15 @@ e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONT
 	$(HARNESS) tools prometheus-operator promtool prometheus alertmanager amtool
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
-	$(VENV)/bin/python -m pytest tests/e2e --e2e $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \
+	$(VENV)/bin/python -m pytest tests/e2e --e2e -m "not load" $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \
 	  -n $(if $(value CONTEXT),0,3) --dist loadfile --no-loadscope-reorder \
 	  --durations=10 --junitxml=build/e2e/junit.xml
+
+.PHONY: e2e-load
+e2e-load: $(SETUP) ## the long scenarios under load, alone on the machine (ONLY=expression picks some)
+	mkdir -p build/e2e-load
+	$(VENV)/bin/python -m pytest tests/e2e --e2e -m load $${ONLY:+-k "$$ONLY"} \
+	  --durations=10 --junitxml=build/e2e-load/junit.xml
 
 ##@ Check
 .PHONY: check

@@ -49,6 +49,7 @@ class Tool:
         tags: Go's build tags.
         lacks: a file that the program embeds and its module does not have: built from it, an empty
             one does.
+        cgo: whether C compiles part of it: the machine needs gcc and what it includes.
     """
 
     name: str
@@ -59,11 +60,12 @@ class Tool:
     pin: str = field(default="", repr=False)
     tags: str = field(default="", repr=False)
     lacks: str = field(default="", repr=False)
+    cgo: bool = field(default=False, repr=False)
 
     @property
     def module(self) -> str:
         """The Go module that the package lies in."""
-        return self.pin or self.package.partition("/cmd/")[0]
+        return self.pin or re.split("/(?:cmd|plugins)/", self.package)[0]
 
     @property
     def folder(self) -> str:
@@ -173,7 +175,52 @@ API = {
 }
 """What check uses where somebody has built it: `harness tools api-validator` takes minutes."""
 
-ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API
+NODE = {
+    tool.name: tool
+    for tool in (
+        *(
+            Tool(name, f"k8s.io/kubernetes/cmd/{name}", family="node/kubernetes", linker=_VERSIONED)
+            for name in ("kubelet", "kube-proxy")
+        ),
+        *(
+            Tool(name, f"github.com/containerd/containerd/v2/cmd/{name}", family="node/containerd")
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        ),
+        # With libseccomp: the pods of the chart have the runtime's own filter.
+        Tool(
+            "runc",
+            "github.com/opencontainers/runc",
+            family="node/runc",
+            tags="seccomp",
+            cgo=True,
+        ),
+        *(
+            Tool(
+                name,
+                f"github.com/containernetworking/plugins/plugins/{kind}/{name}",
+                family="node/cni",
+            )
+            for kind, name in (
+                ("main", "bridge"),
+                ("main", "loopback"),
+                ("ipam", "host-local"),
+            )
+        ),
+        Tool(
+            "kube-router",
+            "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+            family="node/kube-router",
+        ),
+        Tool(
+            "envoy-gateway",
+            "github.com/envoyproxy/gateway/cmd/envoy-gateway",
+            family="node/envoy-gateway",
+        ),
+    )
+}
+"""What `make cluster REAL=1` adds to the cluster: a node whose pods are containers."""
+
+ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API | NODE
 
 
 def find(repository: Repository, name: str) -> Path:
@@ -219,7 +266,7 @@ def fingerprint(repository: Repository, name: str) -> str:
         )
     except OSError as error:
         raise HarnessError(f"the pin is missing: {error.strerror}", at=folder) from error
-    how = repr((tool, _FLAGS)) + tool.linker + tool.tags + tool.lacks
+    how = repr((tool, _FLAGS)) + tool.linker + tool.tags + tool.lacks + "cgo" * tool.cgo
     return hashlib.sha256(pins + how.encode()).hexdigest()[:16]
 
 
@@ -301,6 +348,8 @@ def _cache_name(repository: Repository, name: str) -> str:
 
 def _build(repository: Repository, tool: Tool, output: Path) -> None:
     program, env = go(repository)
+    if tool.cgo:
+        env = {**env, "CGO_ENABLED": "1"}
     folder = repository.root / "tools" / tool.folder
     linker = tool.linker.format(version=version(repository, tool.name))
     flags = [*_FLAGS[:-1], f"{_FLAGS[-1]} {linker}".strip()]

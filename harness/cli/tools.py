@@ -29,13 +29,18 @@ def register(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--cluster", action="store_true", help="the programs that `harness cluster up` needs"
     )
+    which.add_argument(
+        "--node", action="store_true", help="the programs that `harness cluster up --real` adds"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing, and print where everything is."""
     repository = find_repository()
-    if names := (*tools.CLUSTER, *tools.RELEASE) if args.cluster else args.names:
+    several = {"cluster": (*tools.CLUSTER, *tools.RELEASE), "node": tuple(tools.NODE)}
+    chosen = next((name for name in several if getattr(args, name)), "")
+    if names := several.get(chosen, args.names):
         paths = {name: str(_find(repository, name)) for name in names}
         tools.trim(repository)
     else:

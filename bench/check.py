@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from bench import Figure
-from harness import tools
+from harness import programs, tools
 from harness.core import command
 from harness.core.repository import Repository, find
 from harness.core.values import mapping
@@ -43,7 +43,7 @@ _READ = ("apps", "clusters", "infra", "models", "tests", "tools", "exceptions.ya
 def run() -> list[Figure]:
     """Time the check: everything cached, two files touched, an empty cache, 1,000 documents."""
     repository = find()
-    for name in (*tools.TOOLS, "api-validator"):
+    for name in (*programs.TOOLS, "api-validator"):
         tools.find(repository, name)
     catalog.find(repository)
     with tempfile.TemporaryDirectory(dir=repository.build) as scratch:

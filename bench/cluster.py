@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from bench import Figure
-from harness import tools
+from harness import programs, tools
 from harness.core import repository
 from harness.core.repository import Repository
 from harness.kubernetes import kinds, reconciliation
@@ -66,7 +66,7 @@ def _wait_without_requests(cluster: LocalCluster, commit: str) -> None:
 
 
 def _cold_build(repo: Repository) -> list[Figure]:
-    took = [tools.built_in(repo, name) for name in tools.CLUSTER]
+    took = [tools.built_in(repo, name) for name in programs.CLUSTER]
     known = [seconds for seconds in took if seconds is not None]
     if len(known) < len(took):
         return []

@@ -30,7 +30,8 @@ CI runs):
     registry         images by digest: are they there, who signed them
     slo              an SLO: what a load test and production are held to
     prometheus       what a cluster's Prometheus knows
-    tools, aws       the pinned external programs; the one way to the AWS API
+    tools, programs  external programs: found or built, and which there are
+    aws              the one way to the AWS API
     core             errors, values, files, documents, commands: knows nothing of TorchServe
 
 ``launcher`` (PID 1 of the container), ``trace_export`` (its spans), ``model_sync`` (the sync Job)

@@ -19,9 +19,9 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness import programs
 from harness.core import command, console, files, user_cache
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
@@ -36,193 +36,6 @@ QUICK = {"GOGC": "400"}
 _FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """An external program.
-
-    Attributes:
-        package: what is built.
-        version: arguments that make it print its version; without any, PATH is not searched.
-        family: the folder under tools/ that pins it (default: its own name).
-        linker: linker flags beyond those that all tools have; ``{version}`` is the pinned one.
-        pin: the Go module whose version is the tool's (default: the one of its package).
-        tags: Go's build tags.
-        lacks: a file that the program embeds and its module does not have: built from it, an empty
-            one does.
-        cgo: whether C compiles part of it: the machine needs gcc and what it includes.
-    """
-
-    name: str
-    package: str
-    version: tuple[str, ...] = ()
-    family: str = field(default="", repr=False)
-    linker: str = field(default="", repr=False)
-    pin: str = field(default="", repr=False)
-    tags: str = field(default="", repr=False)
-    lacks: str = field(default="", repr=False)
-    cgo: bool = field(default=False, repr=False)
-
-    @property
-    def module(self) -> str:
-        """The Go module that the package lies in."""
-        return self.pin or re.split("/(?:cmd|plugins)/", self.package)[0]
-
-    @property
-    def folder(self) -> str:
-        """The folder under tools/ that pins it."""
-        return self.family or self.name
-
-
-TOOLS = {
-    tool.name: tool
-    for tool in (
-        Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", ("version",)),
-        Tool("helm", "helm.sh/helm/v4/cmd/helm", ("version", "--short")),
-        Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", ("-v",)),
-        # Our main.go around Betterleaks' detector.
-        Tool(
-            "find-credentials",
-            ".",
-            family="betterleaks",
-            pin="github.com/betterleaks/betterleaks",
-        ),
-    )
-}
-
-LINTERS = {
-    "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",))
-}
-"""What `make actions` runs."""
-
-# Clients cannot parse what a Kubernetes built from its module calls itself.
-_VERSIONED = " ".join(
-    f"-X k8s.io/component-base/version.{name}"
-    for name in ("gitVersion=v{version}", "gitMajor=1", "gitMinor=36", "gitTreeState=clean")
-)
-
-CLUSTER = {
-    tool.name: tool
-    for tool in (
-        Tool("etcd", "go.etcd.io/etcd/server/v3"),
-        *(
-            Tool(name, f"k8s.io/kubernetes/cmd/{name}", family="kubernetes", linker=_VERSIONED)
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-        ),
-        Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
-        *(
-            Tool(name, f"github.com/fluxcd/{name}", family="flux")
-            for name in ("source-controller", "kustomize-controller", "helm-controller")
-        ),
-    )
-}
-"""What `make cluster` runs: Kubernetes, kwok and Flux's controllers."""
-
-RELEASE = {
-    tool.name: tool
-    for tool in (
-        Tool("oras", "oras.land/oras/cmd/oras", ("version",)),
-        Tool("cosign", "github.com/sigstore/cosign/v3/cmd/cosign", ("version",)),
-        # Its registry stands in for a real one where promotions are rehearsed.
-        Tool("crane", "github.com/google/go-containerregistry/cmd/crane", ("version",)),
-    )
-}
-"""What promotions ask registries with."""
-
-AUDIT = {
-    # Our main.go around Trivy's detectors: all of Trivy is five times as many packages.
-    "trivy-match": Tool("trivy-match", ".", family="trivy", pin="github.com/aquasecurity/trivy")
-}
-"""What `make audit` asks for vulnerabilities."""
-
-# Of some thirty clouds in which Prometheus looks for targets, none: a third of its code.
-_NO_CLOUDS = "remove_all_sd,enable_kubernetes_sd"
-MONITORING = {
-    tool.name: tool
-    for tool in (
-        *(
-            Tool(
-                name,
-                f"github.com/prometheus/prometheus/cmd/{name}",
-                family="monitoring",
-                tags=_NO_CLOUDS,
-            )
-            for name in ("promtool", "prometheus")
-        ),
-        Tool(
-            "prometheus-operator",
-            "github.com/prometheus-operator/prometheus-operator/cmd/operator",
-            family="monitoring",
-            # By which it names the images that it starts.
-            linker="-X github.com/prometheus/common/version.Version={version}",
-            tags=_NO_CLOUDS,
-        ),
-        Tool(
-            "alertmanager",
-            "github.com/prometheus/alertmanager/cmd/alertmanager",
-            family="monitoring",
-            lacks="ui/app/dist/index.html",
-        ),
-        Tool("amtool", "github.com/prometheus/alertmanager/cmd/amtool", family="monitoring"),
-    )
-}
-"""What the tests of monitoring scrape, evaluate and send alerts with, as the chart installs it."""
-
-API = {
-    # The API server's own code, for `check`: next to the server, whose packages it shares.
-    "api-validator": Tool(
-        "api-validator", "./api-validator", family="kubernetes", pin="k8s.io/kubernetes"
-    )
-}
-"""What check uses where somebody has built it: `harness tools api-validator` takes minutes."""
-
-NODE = {
-    tool.name: tool
-    for tool in (
-        *(
-            Tool(name, f"k8s.io/kubernetes/cmd/{name}", family="node/kubernetes", linker=_VERSIONED)
-            for name in ("kubelet", "kube-proxy")
-        ),
-        *(
-            Tool(name, f"github.com/containerd/containerd/v2/cmd/{name}", family="node/containerd")
-            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
-        ),
-        # With libseccomp: the pods of the chart have the runtime's own filter.
-        Tool(
-            "runc",
-            "github.com/opencontainers/runc",
-            family="node/runc",
-            tags="seccomp",
-            cgo=True,
-        ),
-        *(
-            Tool(
-                name,
-                f"github.com/containernetworking/plugins/plugins/{kind}/{name}",
-                family="node/cni",
-            )
-            for kind, name in (
-                ("main", "bridge"),
-                ("main", "loopback"),
-                ("ipam", "host-local"),
-            )
-        ),
-        Tool(
-            "kube-router",
-            "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
-            family="node/kube-router",
-        ),
-        Tool(
-            "envoy-gateway",
-            "github.com/envoyproxy/gateway/cmd/envoy-gateway",
-            family="node/envoy-gateway",
-        ),
-    )
-}
-"""What `make cluster REAL=1` adds to the cluster: a node whose pods are containers."""
-
-ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API | NODE
-
-
 def find(repository: Repository, name: str) -> Path:
     """The program, built now if it is not there yet or its pin has changed.
 
@@ -233,7 +46,7 @@ def find(repository: Repository, name: str) -> Path:
     if not is_built(repository, name):
         with one_builder(repository):
             if not is_built(repository, name):
-                _provide(repository, ALL[name], program)
+                _provide(repository, programs.ALL[name], program)
     return program
 
 
@@ -256,7 +69,7 @@ def is_built(repository: Repository, name: str) -> bool:
 
 def fingerprint(repository: Repository, name: str) -> str:
     """Changes when the pin of a tool does."""
-    tool = ALL[name]
+    tool = programs.ALL[name]
     folder = repository.root / "tools" / tool.folder
     sources = folder / tool.package if tool.package.startswith(".") else folder
     try:
@@ -278,8 +91,8 @@ def built_in(repository: Repository, name: str) -> float | None:
 
 def version(repository: Repository, name: str) -> str:
     """The pinned version, such as ``5.8.1``."""
-    pin = repository.root / "tools" / ALL[name].folder / "go.mod"
-    requirement = re.search(rf"{re.escape(ALL[name].module)} v(\S+)", pin.read_text())
+    pin = repository.root / "tools" / programs.ALL[name].folder / "go.mod"
+    requirement = re.search(rf"{re.escape(programs.ALL[name].module)} v(\S+)", pin.read_text())
     if requirement is None:
         raise HarnessError("does not pin the tool", at=pin)
     return requirement[1]
@@ -324,7 +137,7 @@ def trim(repository: Repository) -> None:
         shutil.rmtree(cache, ignore_errors=True)
 
 
-def _provide(repository: Repository, tool: Tool, program: Path) -> None:
+def _provide(repository: Repository, tool: programs.Tool, program: Path) -> None:
     """Link a program on PATH, else copy the cached one, else build it and keep a copy."""
     program.parent.mkdir(parents=True, exist_ok=True)
     on_path = _on_path(repository, tool)
@@ -346,7 +159,7 @@ def _cache_name(repository: Repository, name: str) -> str:
     return f"{name}-{pin}-{platform.system()}-{platform.machine()}".lower()
 
 
-def _build(repository: Repository, tool: Tool, output: Path) -> None:
+def _build(repository: Repository, tool: programs.Tool, output: Path) -> None:
     program, env = go(repository)
     if tool.cgo:
         env = {**env, "CGO_ENABLED": "1"}
@@ -368,7 +181,9 @@ def _build(repository: Repository, tool: Tool, output: Path) -> None:
         ) from error
 
 
-def _with_missing_file(repository: Repository, tool: Tool, go: Path, env: dict[str, str]) -> Path:
+def _with_missing_file(
+    repository: Repository, tool: programs.Tool, go: Path, env: dict[str, str]
+) -> Path:
     """A go.mod like the tool's, with a copy of its module that has the file which it lacks.
 
     Go refuses to overlay files of its module cache.
@@ -387,7 +202,7 @@ def _with_missing_file(repository: Repository, tool: Tool, go: Path, env: dict[s
     return pin
 
 
-def _on_path(repository: Repository, tool: Tool) -> Path | None:
+def _on_path(repository: Repository, tool: programs.Tool) -> Path | None:
     """The program on PATH if it is of exactly the pinned version, else None.
 
     Another patch release may print other bytes, and with them another render.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import tools
+from harness import programs, tools
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 
@@ -140,8 +140,8 @@ def test_build_tags_belong_to_the_pin(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tools.fingerprint(repository, "prometheus")
-    plain = dataclasses.replace(tools.ALL["prometheus"], tags="")
-    monkeypatch.setitem(tools.ALL, "prometheus", plain)
+    plain = dataclasses.replace(programs.ALL["prometheus"], tags="")
+    monkeypatch.setitem(programs.ALL, "prometheus", plain)
     assert tools.fingerprint(repository, "prometheus") != before
 
 
@@ -151,7 +151,7 @@ def test_a_missing_pin_is_named(repository: Repository) -> None:
         tools.find(repository, "kubeconform")
 
 
-@pytest.mark.parametrize("name", tools.TOOLS)
+@pytest.mark.parametrize("name", programs.TOOLS)
 def test_this_checkout_has_every_tool(checkout: Repository, name: str) -> None:
     assert tools.find(checkout, name).exists()
 

@@ -21,7 +21,7 @@ from typing import Literal
 
 import psutil
 
-from harness import image_sets, set_environment, tools
+from harness import image_sets, programs, set_environment, tools
 from harness.core.errors import HarnessError
 from harness.core.git import Git
 from harness.core.repository import Repository
@@ -93,7 +93,7 @@ def _line(row: Row, width: int) -> str:
 def _check(repository: Repository) -> Iterator[Row]:
     yield Row("Python", "ok", ".".join(map(str, sys.version_info[:3])))
     yield _packages(repository)
-    yield _programs(repository, "programs", tools.TOOLS, "harness tools")
+    yield _programs(repository, "programs", programs.TOOLS, "harness tools")
     yield (
         Row("schemas", "ok", "as pinned")
         if catalog.is_built(repository)
@@ -216,8 +216,8 @@ def _port() -> Row:
 
 
 def _local_cluster(repository: Repository) -> Iterator[Row]:
-    programs = tools.CLUSTER | tools.RELEASE
-    yield _programs(repository, "programs", programs, "harness tools --cluster")
+    run = programs.CLUSTER | programs.RELEASE
+    yield _programs(repository, "programs", run, "harness tools --cluster")
 
 
 def _install(repository: Repository) -> Iterator[Row]:
@@ -251,7 +251,7 @@ def _kubeconfig() -> Row:
 
 def _release(repository: Repository) -> Iterator[Row]:
     yield _on_path("ssh-keygen", "install OpenSSH: it signs evidence")
-    yield _programs(repository, "programs", tools.RELEASE, "harness tools --cluster")
+    yield _programs(repository, "programs", programs.RELEASE, "harness tools --cluster")
     base = Git(repository.root).resolve("origin/main") if shutil.which("git") else None
     yield (
         Row("origin/main", "ok", base[:12])
@@ -260,12 +260,12 @@ def _release(repository: Repository) -> Iterator[Row]:
     )
 
 
-def _programs(repository: Repository, name: str, programs: Collection[str], command: str) -> Row:
-    absent = [each for each in programs if not tools.is_built(repository, each)]
+def _programs(repository: Repository, name: str, pinned: Collection[str], command: str) -> Row:
+    absent = [each for each in pinned if not tools.is_built(repository, each)]
     if absent:
         return Row(name, "automatic", f"to be built: {', '.join(absent)}", command)
-    names = ", ".join(programs)
-    return Row(name, "ok", f"{names if len(names) < _WIDTH else len(programs)} as pinned")
+    names = ", ".join(pinned)
+    return Row(name, "ok", f"{names if len(names) < _WIDTH else len(pinned)} as pinned")
 
 
 def _on_path(name: str, advice: str) -> Row:

@@ -5,7 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import tools
+from harness import programs, tools
 from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
@@ -24,7 +24,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="NAME",
-        help=f"programs: {', '.join(tools.ALL)} (default: what check needs)",
+        help=f"programs: {', '.join(programs.ALL)} (default: what check needs)",
     )
     which.add_argument(
         "--cluster", action="store_true", help="the programs that `harness cluster up` needs"
@@ -38,7 +38,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build what is missing, and print where everything is."""
     repository = find_repository()
-    several = {"cluster": (*tools.CLUSTER, *tools.RELEASE), "node": tuple(tools.NODE)}
+    several = {"cluster": (*programs.CLUSTER, *programs.RELEASE), "node": tuple(programs.NODE)}
     chosen = next((name for name in several if getattr(args, name)), "")
     if names := several.get(chosen, args.names):
         paths = {name: str(_find(repository, name)) for name in names}
@@ -63,8 +63,8 @@ def _fetch(repository: Repository, chart: remote_charts.RemoteChart) -> str | No
 
 def set_up(repository: Repository) -> dict[str, Path]:
     """Return the paths of the programs and schemas; building leaves nothing else behind."""
-    missing = not all(tools.is_built(repository, name) for name in tools.TOOLS)
-    paths = {name: tools.find(repository, name) for name in tools.TOOLS}
+    missing = not all(tools.is_built(repository, name) for name in programs.TOOLS)
+    paths = {name: tools.find(repository, name) for name in programs.TOOLS}
     paths["schemas"] = catalog.find(repository)
     if missing:
         tools.trim(repository)
@@ -72,8 +72,8 @@ def set_up(repository: Repository) -> dict[str, Path]:
 
 
 def _find(repository: Repository, name: str) -> Path:
-    if name not in tools.ALL:
-        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(tools.ALL)}")
+    if name not in programs.ALL:
+        raise UsageError(f"no program {name!r}", hint=f"one of: {', '.join(programs.ALL)}")
     return tools.find(repository, name)
 
 

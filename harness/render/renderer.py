@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import tools
+from harness import programs, tools
 from harness.core.errors import InputError, Location
 from harness.core.fix import NOTHING, advise, set_at
 from harness.core.problem import Problem
@@ -60,7 +60,7 @@ class Renderer:
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
         self.placeholders = placeholders.load()
-        self.pins = {name: tools.fingerprint(repository, name) for name in tools.TOOLS}
+        self.pins = {name: tools.fingerprint(repository, name) for name in programs.TOOLS}
         self.cache = Cache(repository)
         self.tree = working(repository)
         self.commit = functools.cache(functools.partial(at_commit, repository))

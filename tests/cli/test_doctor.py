@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import tools
+from harness import programs, tools
 from harness.cli import main
 from harness.core.repository import Repository
 
@@ -80,7 +80,7 @@ def test_other_version_of_a_package_is_named(
 
 def test_built_programs_are_ready(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     repository = Repository(clone)
-    for name in tools.TOOLS:
+    for name in programs.TOOLS:
         program = repository.build / "tools" / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.touch()

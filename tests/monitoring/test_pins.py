@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from harness import tools
+from harness import programs, tools
 from harness.core.repository import Repository
 from harness.core.values import text
 from harness.policy import chart_record
@@ -31,7 +31,7 @@ DIFFERENCES: dict[str, str] = {}
 
 
 def test_every_program_of_monitoring_is_compared() -> None:
-    assert set(IMAGES) == set(tools.MONITORING)
+    assert set(IMAGES) == set(programs.MONITORING)
     assert set(DIFFERENCES) <= set(IMAGES)
 
 

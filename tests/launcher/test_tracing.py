@@ -152,6 +152,22 @@ def test_records_are_no_lines_of_the_log(traced: Traced) -> None:
     assert "[SPANS]" not in traced.launcher.stdout.read_text()
 
 
+def test_log_lines_have_the_trace_of_their_request(traced: Traced) -> None:
+    numbers = traced.together(traced.rest, traced.grpc, partial(traced.rest, flags="00"))
+    numbers.append(traced.rest(b"print hello"))
+    ids = [f"{number:032x}" for number in numbers]
+
+    def found() -> dict[str, list[str]]:
+        lines = [each for each in traced.launcher.records() if each.get("trace_id") in ids]
+        by_id = {each: [x["logger"] for x in lines if x["trace_id"] == each] for each in ids}
+        return by_id if by_id[ids[-1]].count("ACCESS_LOG") else {}
+
+    by_id = eventually(found)
+    assert by_id[ids[0]] == by_id[ids[1]] == ["ACCESS_LOG"]
+    assert by_id[ids[2]] == [], "its sender does not sample it"
+    assert by_id[ids[3]].count("MODEL_LOG") == by_id[ids[3]].count("ACCESS_LOG") == 1
+
+
 def test_the_end_of_a_worker_ends_the_span_of_its_batch(traced: Traced) -> None:
     number = traced.rest(b"crash")
     trace = traced.trace(number)

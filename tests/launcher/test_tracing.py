@@ -157,12 +157,12 @@ def test_log_lines_have_the_trace_of_their_request(traced: Traced) -> None:
     numbers.append(traced.rest(b"print hello"))
     ids = [f"{number:032x}" for number in numbers]
 
-    def found() -> dict[str, list[str]]:
+    def loggers() -> dict[str, list[str]]:
         lines = [each for each in traced.launcher.records() if each.get("trace_id") in ids]
         by_id = {each: [x["logger"] for x in lines if x["trace_id"] == each] for each in ids}
         return by_id if by_id[ids[-1]].count("ACCESS_LOG") else {}
 
-    by_id = eventually(found)
+    by_id = eventually(loggers)
     assert by_id[ids[0]] == by_id[ids[1]] == ["ACCESS_LOG"]
     assert by_id[ids[2]] == [], "its sender does not sample it"
     assert by_id[ids[3]].count("MODEL_LOG") == by_id[ids[3]].count("ACCESS_LOG") == 1

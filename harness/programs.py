@@ -205,4 +205,25 @@ NODE = {
 }
 """What `make cluster REAL=1` adds to the cluster: a node whose pods are containers."""
 
-ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API | NODE | SCALING
+LOGGING = {
+    tool.name: tool
+    for tool in (
+        # Our main.go around the parts of the Collector that each place needs.
+        Tool(
+            "otel-agent",
+            ".",
+            family="logging/agent",
+            pin="go.opentelemetry.io/collector/otelcol",
+        ),
+        # The newest version whose exporter to Elasticsearch can be had as a module.
+        Tool(
+            "otel-gateway",
+            ".",
+            family="logging/gateway",
+            pin="go.opentelemetry.io/collector/otelcol",
+        ),
+    )
+}
+"""What the scenarios of logs carry lines to a real Elasticsearch with. CI does not build it."""
+
+ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API | NODE | SCALING | LOGGING

@@ -1,0 +1,125 @@
+"""A real Elasticsearch on loopback, from its Java libraries (jars.lock), which are fetched once.
+
+    with elasticsearch.running(checkout, tmp_path) as store:
+        store.put("_index_template/logs", template)
+
+What its libraries lack (ILM, security, scripts, Kibana) is not in it.
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.core.repository import Repository
+from harness.core.values import Value, items, mapping
+from harness.jars import fetch
+from tests.support.processes import eventually, free_ports
+
+LOCK = Path(__file__).with_name("jars.lock")
+_HEAP = "512m"  # 2,000 documents a second need 300 MB of it
+_ENDS = 30.0  # seconds
+
+
+@dataclass
+class Elasticsearch:
+    """A node, and what it is asked over HTTP.
+
+    Attributes:
+        folder: where its data, configuration and log are; a killed node starts with them again.
+    """
+
+    jars: Path
+    folder: Path
+    port: int
+    transport: int
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it; it answers when this returns."""
+        ports = (str(self.port), str(self.transport))
+        argv: list[str | Path] = [
+            sys.executable,
+            "-m",
+            __name__,
+            self.jars,
+            self.folder,
+            *ports,
+            _HEAP,
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log)
+        eventually(self._is_up)
+
+    def kill(self) -> None:
+        """End it as a node that loses power does, but for the system's cache of files."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._end(signal.SIGTERM)
+
+    def put(self, path: str, body: Value) -> None:
+        """PUT an object, such as ``_index_template/NAME``."""
+        self.ask("PUT", path, body)
+
+    def hits(self, index: str, query: Value, size: int = 100) -> list[Value]:
+        """The documents that a query finds, after a refresh: none if there is no such index."""
+        self.ask("POST", f"{index}/_refresh?ignore_unavailable=true")
+        found = self.ask(
+            "POST", f"{index}/_search?ignore_unavailable=true", {"query": query, "size": size}
+        )
+        return [mapping(each, "_source") for each in items(found, "hits", "hits")]
+
+    def ask(self, method: str, path: str, body: Value | None = None) -> Value:
+        """Its answer; an error of its is one here, with its text."""
+        request = urllib.request.Request(
+            f"{self.url}/{path}",
+            json.dumps(body).encode() if body is not None else None,
+            {"Content-Type": "application/json"},
+            method=method,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return mapping(json.load(response))
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)
+        self.process.wait(_ENDS)
+
+    def _is_up(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        try:
+            self.ask("GET", "_cluster/health?wait_for_status=yellow&timeout=1s")
+        except OSError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def running(repository: Repository, folder: Path) -> Iterator[Elasticsearch]:
+    """A node with its data in ``folder``, for as long as the block runs."""
+    jars = repository.build / "elasticsearch" / "jars"
+    fetch.fetch(LOCK, jars)
+    http, transport = free_ports(2)
+    node = Elasticsearch(jars, folder, http, transport)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.kill()

@@ -16,7 +16,11 @@ _EVICT = 5  # seconds on a lost node
 
 
 def components(
-    folder: Path, ports: Ports, programs: Mapping[str, Path], kubeconfig: Path
+    folder: Path,
+    ports: Ports,
+    programs: Mapping[str, Path],
+    kubeconfig: Path,
+    address: str = "",
 ) -> list[Component]:
     """etcd, API server, controller manager and scheduler.
 
@@ -25,12 +29,14 @@ def components(
         ports: where they listen.
         programs: the executables by name.
         kubeconfig: of the administrator.
+        address: where nodes and pods find the API server, which then listens everywhere; kwok's
+            play none that would ask for it.
     """
     pki, client = folder / "pki", f"--kubeconfig={kubeconfig}"
     apart = ("--leader-elect=false", "--secure-port=0", f"--bind-address={_HOST}")
     return [
         _etcd(folder, ports, programs["etcd"]),
-        _apiserver(pki, ports, programs["kube-apiserver"]),
+        _apiserver(pki, ports, programs["kube-apiserver"], address),
         Component(
             name="kube-controller-manager",
             argv=(
@@ -72,13 +78,13 @@ def _etcd(folder: Path, ports: Ports, program: Path) -> Component:
     )
 
 
-def _apiserver(pki: Path, ports: Ports, program: Path) -> Component:
+def _apiserver(pki: Path, ports: Ports, program: Path, address: str) -> Component:
     return Component(
         name="kube-apiserver",
         argv=(
             str(program),
             f"--etcd-servers=http://{_HOST}:{ports.etcd}",
-            f"--bind-address={_HOST}",
+            *_addresses(address),
             f"--secure-port={ports.apiserver}",
             f"--tls-cert-file={pki / 'server.crt'}",
             f"--tls-private-key-file={pki / 'server.key'}",
@@ -90,8 +96,6 @@ def _apiserver(pki: Path, ports: Ports, program: Path) -> Component:
             f"--service-account-key-file={pki / 'accounts.key'}",
             f"--service-account-signing-key-file={pki / 'accounts.key'}",
             "--service-cluster-ip-range=10.96.0.0/16",
-            # There is no kube-proxy, and an endpoint on loopback would be refused.
-            "--endpoint-reconciler-type=none",
             f"--default-not-ready-toleration-seconds={_EVICT}",
             f"--default-unreachable-toleration-seconds={_EVICT}",
             "--max-requests-inflight=800",
@@ -99,6 +103,13 @@ def _apiserver(pki: Path, ports: Ports, program: Path) -> Component:
         after=("etcd",),
         ready=f"{ports.server}/readyz",
     )
+
+
+def _addresses(address: str) -> tuple[str, ...]:
+    if address:
+        return "--bind-address=0.0.0.0", f"--advertise-address={address}"
+    # There is no kube-proxy, and an endpoint on loopback would be refused.
+    return f"--bind-address={_HOST}", "--endpoint-reconciler-type=none"
 
 
 def kwok(folder: Path, ports: Ports, program: Path, kubeconfig: Path) -> Component:

@@ -37,6 +37,10 @@ from harness.local_cluster import (
     supervisor,
 )
 from harness.local_cluster.ports import Ports
+from harness.local_cluster.real import control_groups, sandbox
+from harness.local_cluster.real import ground as real
+from harness.local_cluster.real.ground import KWOK, Ground
+from harness.local_cluster.real.network import SANDBOX
 from harness.local_cluster.supervisor import Component, Plan, State
 from harness.schema import catalog
 
@@ -69,12 +73,14 @@ class LocalCluster:
         name: of its folder under build/cluster.
         env: the environment that it follows.
         ports: where its components listen.
+        real: how many real nodes it has; with none, its nodes are kwok's.
     """
 
     repository: Repository
     name: str
     env: str
     ports: Ports
+    real: int = 0
 
     @property
     def folder(self) -> Path:
@@ -202,19 +208,20 @@ def find(repository: Repository, name: str) -> LocalCluster | None:
         return None
     data = json.loads(record.read_text())
     health = tuple(data["ports"].pop("health"))
-    return LocalCluster(repository, name, data["env"], Ports(**data["ports"], health=health))
+    ports = Ports(**data["ports"], health=health)
+    return LocalCluster(repository, name, data["env"], ports, data["real"])
 
 
-def up(repository: Repository, name: str, env: str) -> LocalCluster:
+def up(repository: Repository, name: str, env: str, ground: Ground = KWOK) -> LocalCluster:
     """Start a cluster that stays until ``down``; one that runs is not restarted.
 
     Raises:
         HarnessError: it does not become ready.
     """
     existing = find(repository, name)
-    if existing and existing.alive and existing.env == env:
+    if existing and existing.alive and (existing.env, existing.real) == (env, ground.nodes):
         return existing
-    cluster = _prepare(repository, name, env, env)
+    cluster = _prepare(repository, name, env, env, ground=ground)
     with (
         console.step("start Kubernetes and Flux"),
         (cluster.folder / "supervisor.log").open("wb") as log,
@@ -227,7 +234,7 @@ def up(repository: Repository, name: str, env: str) -> LocalCluster:
             start_new_session=True,
             check=True,
         )
-        cluster.wait_for(lambda state: state.ready)
+        cluster.wait_for(lambda state: state.ready, seconds=ground.seconds)
     return cluster
 
 
@@ -240,6 +247,7 @@ def running(
     nodes_of: str = "",
     with_flux: bool = True,
     context: str = "",
+    ground: Ground = KWOK,
 ) -> Iterator[LocalCluster]:
     """A cluster for as long as the block runs; it also ends when this process does.
 
@@ -250,18 +258,21 @@ def running(
         nodes_of: the environment whose nodes it has; ``env`` by default.
         with_flux: run Flux's controllers too.
         context: of KUBECONFIG, to use the control plane of an external cluster.
+        ground: what its nodes are.
     """
     where = kubeconfig.extract_context(context) if context else ""
-    cluster = _prepare(repository, name, env, nodes_of or env, with_flux=with_flux, where=where)
+    cluster = _prepare(
+        repository, name, env, nodes_of or env, with_flux=with_flux, where=where, ground=ground
+    )
     with (
         external_cluster.reserve(cluster.api, cluster.folder)
         if context
         else contextlib.nullcontext()
     ):
-        yield from _run_supervised(cluster)
+        yield from _run_supervised(cluster, ground.seconds)
 
 
-def _run_supervised(cluster: LocalCluster) -> Iterator[LocalCluster]:
+def _run_supervised(cluster: LocalCluster, seconds: float) -> Iterator[LocalCluster]:
     argv = [*_supervisor(cluster), "--until-eof"]
     with (cluster.folder / "supervisor.log").open("wb") as log:
         # Our end of its standard input closes when we end, however we end.
@@ -269,7 +280,7 @@ def _run_supervised(cluster: LocalCluster) -> Iterator[LocalCluster]:
             argv, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        cluster.wait_for(lambda state: state.ready)
+        cluster.wait_for(lambda state: state.ready, seconds=seconds)
         yield cluster
     finally:
         process.terminate()
@@ -291,6 +302,7 @@ def down(repository: Repository, name: str) -> bool:
         for each in state.components.values():
             if each.pid:
                 each.process.stop(0)
+    control_groups.remove(folder)
     shutil.rmtree(folder)
     return True
 
@@ -309,6 +321,7 @@ def _prepare(
     *,
     with_flux: bool = True,
     where: str = "",
+    ground: Ground = KWOK,
 ) -> LocalCluster:
     """The folder of a cluster: keys, plan, objects, the bare repository.
 
@@ -317,16 +330,21 @@ def _prepare(
     programs = {program: tools.find(repository, program) for program in PROGRAMS}
     crds = catalog.find(repository) / catalog.CRDS
     down(repository, name)
-    cluster = _reserve_ports(repository, name, env)
+    cluster = _reserve_ports(repository, name, env, ground.nodes)
     folder, ports = cluster.folder, cluster.ports
     for each in ("logs", "tmp", "git"):
         (folder / each).mkdir(parents=True)
     admin = pki.place(folder, where) if where else pki.write(folder / "pki", ports.server)
     bare_repository.create(folder / "git", repository)
-    config = {"crds": str(crds), "nodes": nodes.of(repository, nodes_of)}
+    node_objects = [*real.objects(ground.nodes)] if ground.nodes else nodes.of(repository, nodes_of)
+    config = {"crds": str(crds), "nodes": node_objects}
     files.write(folder / install.OBJECTS, json.dumps(config))
     control_plane_components = (
-        [] if where else control_plane.components(folder, ports, programs, admin)
+        []
+        if where
+        else control_plane.components(
+            folder, ports, programs, admin, SANDBOX if ground.nodes else ""
+        )
     )
     components = [
         *control_plane_components,
@@ -336,15 +354,18 @@ def _prepare(
         _python("bootstrap", "install", folder).model_copy(
             update={"after": () if where else ("kube-apiserver",), "once": True}
         ),
-        control_plane.kwok(folder, ports, programs["kwok"], admin),
     ]
+    if ground.nodes:
+        components += real.components(repository, folder, ports.apiserver, admin, ground)
+    else:
+        components.append(control_plane.kwok(folder, ports, programs["kwok"], admin))
     if with_flux:
         components += flux.components(folder, ports, programs, admin)
     files.write(folder / supervisor.PLAN, Plan(components=tuple(components)).model_dump_json())
     return cluster
 
 
-def _reserve_ports(repository: Repository, name: str, env: str) -> LocalCluster:
+def _reserve_ports(repository: Repository, name: str, env: str, real: int) -> LocalCluster:
     """The record of a cluster, with ports that no other one of this checkout has either.
 
     Nobody listens on them until its components start; another cluster may be prepared meanwhile.
@@ -360,10 +381,12 @@ def _reserve_ports(repository: Repository, name: str, env: str) -> LocalCluster:
                 if other := find(repository, record.parent.name):
                     taken.update(other.ports.numbers)
         ports = Ports.free(taken)
-        files.write(folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports)}))
+        files.write(
+            folder / _RECORD, json.dumps({"env": env, "ports": asdict(ports), "real": real})
+        )
     finally:
         os.close(lock)
-    return LocalCluster(repository, name, env, ports)
+    return LocalCluster(repository, name, env, ports, real)
 
 
 def _python(name: str, module: str, *words: object) -> Component:
@@ -372,4 +395,5 @@ def _python(name: str, module: str, *words: object) -> Component:
 
 
 def _supervisor(cluster: LocalCluster) -> list[str]:
-    return [sys.executable, "-m", "harness.local_cluster.supervisor", str(cluster.folder)]
+    command = [sys.executable, "-m", "harness.local_cluster.supervisor", str(cluster.folder)]
+    return sandbox.argv(cluster.real, command) if cluster.real else command

@@ -13,9 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from harness.local_cluster.real.network import SANDBOX
+
 _DAYS = 30  # far longer than anybody keeps a local cluster
 _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-_ADDRESSES = ("127.0.0.1", "10.96.0.1")
+_ADDRESSES = ("127.0.0.1", "10.96.0.1", SANDBOX)
 
 
 def write(folder: Path, server: str) -> Path:

@@ -46,6 +46,7 @@ class Component(document.Strict):
         after: the components that have to be ready before it starts.
         ready: an address that answers 200 when it is ready; without one, running is ready.
         once: it does its work and ends with 0, and is ready then.
+        kill: it is not asked to end: the kernel ends what it runs with it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Component(document.Strict):
     after: tuple[str, ...] = ()
     ready: str = ""
     once: bool = False
+    kill: bool = False
 
 
 class Plan(document.Strict):
@@ -174,6 +176,8 @@ class _Unit:
     def stop(self) -> None:
         """End the process, kindly at first."""
         if self._child is not None:
+            if self._component.kill:
+                self._child.kill()
             self._child.terminate()
             try:
                 self._child.wait(_STOP)

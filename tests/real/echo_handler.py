@@ -1,0 +1,18 @@
+"""A cheap model whose answer depends on the request: the SHA-256 of the body.
+
+TorchServe imports this file in its worker; it has nothing of this repository to import.
+"""
+
+import hashlib
+import time
+from typing import Any
+
+_SECONDS = 0.005  # of a batch's work
+
+
+def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":  # noqa: ARG001
+    """TorchServe's entry point; without data it is the call to load the model."""
+    if data is None:
+        return []
+    time.sleep(_SECONDS)
+    return [hashlib.sha256(row.get("body") or row["data"]).hexdigest() for row in data]

@@ -37,7 +37,7 @@ def remove(cluster: Path) -> None:
 
 
 def _hierarchies() -> Iterator[Path]:
-    """Version 2's one hierarchy, or version 1's, one a controller (and version 2's beside them)."""
+    """Version 2's one hierarchy, or version 1's, one a controller (and version 2 with them)."""
     if (_MOUNTS / "cgroup.controllers").exists():
         yield _MOUNTS
     else:

@@ -38,13 +38,13 @@ def chart(repository: Repository) -> Path:
         module = f"{tools.ALL[_NAME].module}@v{version}"
         argv: list[str | Path] = [go, "mod", "download", "-json", module]
         where = repository.root / "tools" / tools.ALL[_NAME].folder
-        found = json.loads(command.run(argv, cwd=where, env=env, timeout=_SECONDS).stdout)
-        source = Path(text(found, "Dir"), "charts", "gateway-helm")
+        module_json = json.loads(command.run(argv, cwd=where, env=env, timeout=_SECONDS).stdout)
+        source = Path(text(module_json, "Dir"), "charts", "gateway-helm")
         shutil.copytree(source, folder)
-        values = (source / "values.tmpl.yaml").read_text()
-        values = values.replace("${GatewayImage}", GATEWAY.format(version=version))
+        template = (source / "values.tmpl.yaml").read_text()
+        template = template.replace("${GatewayImage}", GATEWAY.format(version=version))
         files.write(
-            folder / "values.yaml", values.replace("${GatewayImagePullPolicy}", "IfNotPresent")
+            folder / "values.yaml", template.replace("${GatewayImagePullPolicy}", "IfNotPresent")
         )
     return folder
 

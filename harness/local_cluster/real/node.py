@@ -45,10 +45,10 @@ def argv(name: str, folder: Path) -> list[str]:
 def prepare(folder: Path) -> None:
     """Make the mounts, kernel settings and control groups of the node that this process is in."""
     _mount("-t", "tmpfs", "tmpfs", "/run")
-    for name, value in _KERNEL.items():
+    for name, setting in _KERNEL.items():
         file = folder / "sys" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{value}\n")
+        file.write_text(f"{setting}\n")
         _mount("--bind", str(file), f"/proc/sys/{name}")
     for name in _NETWORK:
         Path("/proc/sys/net", name).write_text("1\n")

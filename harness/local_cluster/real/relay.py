@@ -23,12 +23,12 @@ def listen_on_machine(port: int) -> socket.socket:
     Raises:
         OSError: the port is taken, or this process may not change its network.
     """
-    with MACHINE.open() as machine, Path("/proc/self/ns/net").open() as own:
+    with MACHINE.open() as machine, Path("/proc/self/ns/net").open() as sandbox:
         _enter(machine.fileno())
         try:
             return socket.create_server(("127.0.0.1", port))
         finally:
-            _enter(own.fileno())
+            _enter(sandbox.fileno())
 
 
 def _enter(namespace: int) -> None:
@@ -63,8 +63,8 @@ async def serve(routes: dict[int, tuple[str, int]]) -> None:
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
+        while piece := await reader.read(65_536):
+            writer.write(piece)
             await writer.drain()
     with contextlib.suppress(OSError):
         writer.close()

@@ -166,7 +166,8 @@ async def _one(client: Client, when: float, due: float, size: int) -> None:
 
 def _tell(answer: Answer) -> None:
     with contextlib.suppress(BrokenPipeError):
-        print(json.dumps(asdict(answer)), flush=True)
+        sys.stdout.write(json.dumps(asdict(answer)) + "\n")
+        sys.stdout.flush()
 
 
 def read(text: str) -> Iterator[Answer]:

@@ -2,10 +2,13 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _MOUNTS = Path("/sys/fs/cgroup")
+_ENDED = 20.0  # seconds that the kernel may take to end a node's processes
+_POLL = 0.05
 
 
 def name_of(cluster: Path, node: str) -> str:
@@ -29,11 +32,26 @@ def make(cluster: Path, node: str) -> None:
 
 
 def remove(cluster: Path) -> None:
-    """Remove every control group of a cluster, whose processes have ended."""
+    """Remove every control group of a cluster, as soon as the last process of each has ended.
+
+    Raises:
+        OSError: one still has processes.
+    """
+    deadline = time.monotonic() + _ENDED
     for hierarchy in _hierarchies():
         for group in hierarchy.glob(f"{_prefix(cluster)}-*"):
             for folder, _, _ in os.walk(group, topdown=False):
-                Path(folder).rmdir()
+                _remove(Path(folder), deadline)
+
+
+def _remove(group: Path, deadline: float) -> None:
+    while True:
+        try:
+            return group.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL)
 
 
 def _hierarchies() -> Iterator[Path]:

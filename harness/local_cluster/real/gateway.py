@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from harness import tools
+from harness import programs, tools
 from harness.core import command, files
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, text
@@ -35,9 +35,9 @@ def chart(repository: Repository) -> Path:
     folder = repository.build / "images" / f"gateway-helm-{version}"
     if not folder.exists():
         go, env = tools.go(repository)
-        module = f"{tools.ALL[_NAME].module}@v{version}"
+        module = f"{programs.ALL[_NAME].module}@v{version}"
         argv: list[str | Path] = [go, "mod", "download", "-json", module]
-        where = repository.root / "tools" / tools.ALL[_NAME].folder
+        where = repository.root / "tools" / programs.ALL[_NAME].folder
         module_json = json.loads(command.run(argv, cwd=where, env=env, timeout=_SECONDS).stdout)
         source = Path(text(module_json, "Dir"), "charts", "gateway-helm")
         shutil.copytree(source, folder)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import tools
+from harness import programs, tools
 from harness.core import files
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
@@ -73,7 +73,7 @@ def require(repository: Repository) -> None:
             f"real nodes need what this machine lacks: {', '.join(sorted(packages))}",
             hint=f"apt-get install {' '.join(sorted(packages))}",
         )
-    absent = [name for name in tools.NODE if not tools.at_hand(repository, name)]
+    absent = [name for name in programs.NODE if not tools.at_hand(repository, name)]
     if absent:
         raise UsageError(
             f"real nodes need programs that are not built: {', '.join(absent)}",
@@ -121,14 +121,14 @@ def components(
         kubeconfig: of the administrator.
         ground: how many nodes, with which images.
     """
-    programs = {name: tools.find(repository, name) for name in tools.NODE}
+    executables = {name: tools.find(repository, name) for name in programs.NODE}
     inner = _from_nodes(kubeconfig)
     relay = (sys.executable, "-m", relay_module.__name__, f"{apiserver}=127.0.0.1:{apiserver}")
     return [
         Component(name="relay", argv=relay),
         _dns(folder),
         *(
-            _node(folder, NodeNetwork(number), programs, inner, ground.images)
+            _node(folder, NodeNetwork(number), executables, inner, ground.images)
             for number in range(ground.nodes)
         ),
     ]
@@ -157,13 +157,15 @@ def _dns(cluster: Path) -> Component:
 def _node(
     cluster: Path,
     network: NodeNetwork,
-    programs: Mapping[str, Path],
+    executables: Mapping[str, Path],
     kubeconfig: Path,
     images: Sequence[Path],
 ) -> Component:
     folder = cluster / network.name
     plan = Plan(
-        components=tuple(node_components.components(folder, network, programs, kubeconfig, images))
+        components=tuple(
+            node_components.components(folder, network, executables, kubeconfig, images)
+        )
     )
     files.write(folder / supervisor.PLAN, plan.model_dump_json())
     return Component(

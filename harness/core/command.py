@@ -3,8 +3,11 @@
 import collections
 import contextlib
 import os
+import resource
 import shlex
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,10 +34,18 @@ class CommandError(HarnessError):
     """A command could not be started, failed, or ran out of time."""
 
 
+class ExitError(CommandError):
+    """A command ended as it should not: what it was given may be at fault, and not the machine."""
+
+
+_BUSY = "run it again, when less runs on this machine"
+
+
 def run(
     argv: Sequence[str | Path],
     *,
     timeout: float,
+    cpu: int | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
@@ -46,6 +57,8 @@ def run(
     Args:
         argv: the program and its arguments; no shell sees them.
         timeout: seconds until the process is killed.
+        cpu: seconds of CPU after which it is killed: on a busy machine as much work as on a quiet
+            one. Only Linux counts them for another process.
         cwd: working folder.
         env: variables added to this process's own.
         stdin: text for standard input; none means an empty one.
@@ -53,31 +66,48 @@ def run(
         pass_fds: open files that the process gets too, under the same numbers.
 
     Raises:
-        CommandError: it could not be started, was killed, or ended with another exit code.
+        CommandError: it could not be started, or was killed when ``timeout`` was over.
+        ExitError: it ended with another exit code, or had used too much CPU.
     """
     words = [str(word) for word in argv]
     shown = shlex.join(words)
     try:
-        process = subprocess.run(
+        process = subprocess.Popen(
             words,
             cwd=cwd,
             env={**os.environ, **(env or {})},
-            input=stdin if stdin is not None else "",
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout,
-            check=False,
             pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
         raise CommandError(f"{words[0]} is not installed ({shown})") from error
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"killed after {timeout:g} s: {shown}") from error
+    with process:
+        _limit(process.pid, cpu)
+        try:
+            stdout, stderr = process.communicate(stdin if stdin is not None else "", timeout)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise CommandError(f"killed after {timeout:g} s: {shown}", hint=_BUSY) from error
+        except BaseException:
+            process.kill()
+            raise
+    if cpu and process.returncode == -signal.SIGKILL:
+        raise ExitError(f"killed after {cpu} s of CPU: {shown}")
     if process.returncode not in accept:
-        message = (process.stderr or process.stdout).strip()[-_TAIL:]
-        raise CommandError(f"exit code {process.returncode}: {shown}\n{message}")
-    return Completed(process.returncode, process.stdout, process.stderr)
+        message = (stderr or stdout).strip()[-_TAIL:]
+        raise ExitError(f"exit code {process.returncode}: {shown}\n{message}")
+    return Completed(process.returncode, stdout, stderr)
+
+
+def _limit(process: int, cpu: int | None) -> None:
+    """Let the kernel kill a process that has used so many seconds of CPU."""
+    if cpu is not None and sys.platform == "linux":
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            resource.prlimit(process, resource.RLIMIT_CPU, (cpu, cpu))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import InputError, UsageError
 from harness.core.fix import advise
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
@@ -165,7 +165,7 @@ def _problems(evaluate: Callable[..., Iterator[Problem]], subject: object) -> It
     """The problems of a subject; one that the rule cannot read is a problem too, not the end."""
     try:
         yield from evaluate(subject)
-    except HarnessError as error:
+    except (InputError, UsageError) as error:
         yield Problem(error.message, error.at or Location(Path("clusters")))
 
 

@@ -26,7 +26,8 @@ from harness.render.tree import Tree
 
 DISABLED = "kustomize.toolkit.fluxcd.io/substitute"
 _ORIGIN = "config.kubernetes.io/origin"
-_SECONDS = 8  # a build takes 0.1 s; a stuck one must end inside the 10 s of a clear error
+_CPU = 8  # seconds; a build takes 0.1
+_SECONDS = 120.0  # on a machine however busy
 
 
 class KustomizeError(InputError):
@@ -88,16 +89,17 @@ def build(program: Path, tree: Tree, request: Build) -> list[list[object]]:
     """The objects of ``request`` as JSON-able lists, which ``read`` turns into ``BuiltObject``.
 
     Raises:
-        KustomizeError: kustomize refuses it, or takes longer than 8 s.
+        KustomizeError: kustomize refuses it, or takes more than 8 s of CPU.
         InputError: Flux would not substitute it.
+        CommandError: it did not end, which may be the machine.
     """
     with tempfile.TemporaryDirectory(prefix="kustomize-") as scratch:
         folder = _stage(Path(scratch), tree, request)
         argv: list[str | Path] = [program, "build", folder]
         argv += ["--load-restrictor", "LoadRestrictionsNone"]
         try:
-            output = command.run(argv, timeout=_SECONDS, env=tools.QUICK).stdout
-        except command.CommandError as error:
+            output = command.run(argv, timeout=_SECONDS, cpu=_CPU, env=tools.QUICK).stdout
+        except command.ExitError as error:
             reason = error.message.partition("\n")[2] or error.message
             reason = reason.replace(f"{tree.root}/", "").replace(scratch + "/", "")
             raise KustomizeError(reason.removeprefix("Error: "), at=Path(request.folder)) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.core import command
-from harness.core.command import CommandError
+from harness.core.command import CommandError, ExitError
 
 
 def test_output_and_exit_code_come_back() -> None:
@@ -38,6 +38,24 @@ def test_a_failure_says_what_was_run_and_why_it_ended(
     with pytest.raises(CommandError, match=expected) as refused:
         command.run(argv, timeout=timeout)
     assert argv[0] in str(refused.value)
+
+
+def test_work_is_bounded_by_cpu_and_not_by_how_busy_the_machine_is() -> None:
+    """What waits does not use CPU, however long that takes; what never ends is at fault."""
+    patient = [sys.executable, "-c", "import threading; threading.Event().wait(1.5)"]
+    assert command.run(patient, timeout=60, cpu=1).returncode == 0
+    with pytest.raises(ExitError, match="killed after 1 s of CPU"):
+        command.run([sys.executable, "-c", "while True: pass"], timeout=60, cpu=1)
+
+
+def test_no_answer_is_not_the_fault_of_what_was_asked() -> None:
+    with pytest.raises(CommandError) as stuck:
+        command.run(
+            [sys.executable, "-c", "import threading; threading.Event().wait(60)"],
+            timeout=0.2,
+            cpu=5,
+        )
+    assert not isinstance(stuck.value, ExitError)
 
 
 def test_an_argument_never_meets_a_shell(tmp_path: Path) -> None:

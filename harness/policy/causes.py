@@ -21,6 +21,8 @@ RENDER = {"render/kustomize", "render/helm"}
 SAME_LINE = {
     ("gpu/rollout-fits", "gpu/number-of-gpu"),
     ("helm/values-recorded", "render/not-rendered"),
+    ("helm/values-resources", "resources/quantity"),
+    ("monitoring/durations", "schema/invalid"),
     ("helm/values-unconfirmed", "yaml/boolean"),
     ("nodes/disk", "capacity/pod-fits-node"),
     ("promotion/evidence", "release/pointer"),

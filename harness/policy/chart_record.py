@@ -8,7 +8,7 @@ the chart (record_charts.py); ``source`` says where the chart was taken from.
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class ChartRecord:
         digest: SHA-256 of its archive; empty where that could not be looked up.
         keys: its keys: a map of them, or the name of a type.
         defaults: its own values, as far as ``pods`` names them.
+        images: the images that its values name, each with its tag.
     """
 
     chart: str
@@ -67,6 +68,7 @@ class ChartRecord:
     keys: Value
     defaults: Value
     pods: tuple[ChartPods, ...]
+    images: Value = field(default_factory=dict)
 
     def is_of(self, version: str) -> bool:
         """Whether a version is the recorded one."""
@@ -116,6 +118,7 @@ def load(repository: Repository, chart: str) -> ChartRecord | None:
         mapping(content, "keys"),
         mapping(content, "defaults"),
         tuple(map(_pods, items(content, "pods"))),
+        mapping(content, "images"),
     )
 
 

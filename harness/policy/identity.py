@@ -20,9 +20,7 @@ SHARED_BY_DESIGN = {
     "GIT_URL": "it is one repository",
     "JWT_ISSUER": "one organization signs; the audience tells environments apart",
     "JWT_JWKS_URI": "the issuer's own",
-    "KMS_KEY_ARN": "an organization may have one key",
     "REGISTRY": "an image is found by its digest",
-    "SOPS_POLICY_ARN": "it follows the key",
 }
 """Settings that environments may have in common, each with the reason."""
 
@@ -36,6 +34,8 @@ OWN_KEYS = {
     "eksctl.yaml": (
         ("accessConfig", "accessEntries", 1, "principalARN"),
         ("iam", "podIdentityAssociations", 0, "permissionPolicyARNs", 0),
+        ("iam", "podIdentityAssociations", 1, "permissionPolicyARNs", 0),
+        ("secretsEncryption", "keyARN"),
     ),
     "efs.yaml": (("fileSystem",),),
 }
@@ -156,7 +156,18 @@ def _rendered_claims(environment: Environment) -> Iterator[tuple[str, str, Locat
             where: tuple[Key, ...] = ("spec", "jwt", "providers", number, "audiences")
             for index, audience in enumerate(items(provider, "audiences")):
                 yield "the audience of tokens", str(audience), policy.at(*where, index)
+    yield from _hosted_zones(environment)
     for volume in environment.of("PersistentVolume"):
         handle = text(volume.value, "spec", "csi", "volumeHandle")
         if handle and not handle.startswith("efs:${"):
             yield "the volume", handle, volume.at("spec", "csi", "volumeHandle")
+
+
+def _hosted_zones(environment: Environment) -> Iterator[tuple[str, str, Location]]:
+    for issuer in environment.of("ClusterIssuer", "Issuer"):
+        for index in range(len(items(issuer.value, "spec", "acme", "solvers"))):
+            zone = ("spec", "acme", "solvers", index, "dns01", "route53", "hostedZoneID")
+            identifier = text(issuer.value, *zone)
+            # One that is written for all environments holds the domains of all.
+            if "${" in without(environment)(identifier):
+                yield "the hosted zone", identifier, issuer.at(*zone)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.graph import releases_of
+from harness.policy.graph import chart, releases_of
 from harness.policy.origins import Origins, misspelt
 from harness.policy.pods import pods, selects
 from harness.render.objects import Object
@@ -20,6 +20,18 @@ PROMETHEUS = "kube-prometheus-stack"
 _OWNING = "gateway.envoyproxy.io/owning-gateway"
 _ENVOY = "gateway.envoyproxy.io/"
 _CONTROLLER = ("envoy-gateway", "gateway-helm")  # names of its chart
+# The names of ports that pods have which no file here shows: of proxies, of Flux's controllers, of
+# third-party charts as their templates name them.
+_PROXY_PORTS = ("metrics", "readiness")
+_FLUX_PORTS = ("healthz", "http", "http-prom", "http-webhook")
+_OF_GATEWAY = ("grpc", "metrics", "ratelimit", "wasm")
+_CHART_PORTS: dict[str, tuple[str, ...]] = {
+    "cert-manager": ("healthcheck", "http-healthz", "http-metrics", "https"),
+    "dcgm-exporter": ("metrics",),
+    "flux-operator": ("http-metrics", "http-web", "health", "http"),
+    "nvidia-device-plugin": (),
+    **dict.fromkeys(_CONTROLLER, _OF_GATEWAY),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,29 @@ class Population:
             )
             for release in releases_of(self.environment, PROMETHEUS)
         ]
+
+    def ports(self, namespaces: Iterable[str]) -> set[str] | None:
+        """The names of ports that pods of some namespaces have; None where not all are known."""
+        names: set[str] = set()
+        for namespace in namespaces:
+            if namespace not in self.origins.namespaces:
+                return None
+            if any(each.namespace == namespace for each in self.proxies):
+                names.update(_PROXY_PORTS)
+            if namespace == "flux-system":
+                names.update(_FLUX_PORTS)
+            for release in self.origins.remote:
+                if text(release.value, "spec", "targetNamespace") == namespace:
+                    if chart(release) not in _CHART_PORTS:
+                        return None
+                    names.update(_CHART_PORTS[chart(release)])
+        return names | {
+            text(port, "name")
+            for each in pods(self.environment)
+            if each.owner.namespace in namespaces
+            for container in each.containers
+            for port in items(container.value, "ports")
+        }
 
     def parameters(self, gateway: Object) -> Object | None:
         """The EnvoyProxy that a Gateway names."""

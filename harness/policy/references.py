@@ -97,6 +97,17 @@ CATALOG: tuple[Form, ...] = (
         ("spec.infrastructure.parametersRef",),
     ),
     *_forms("GatewayClass", ("spec.parametersRef", "", "name", _STATED)),
+    *_forms(
+        "EnvoyProxy",
+        ("spec.telemetry.tracing.provider.backendRefs.*", "Service", "name", _STATED),
+        ("spec.telemetry.metrics.sinks.*.openTelemetry.backendRefs.*", "Service", "name", _STATED),
+        (
+            "spec.telemetry.accessLog.settings.*.sinks.*.openTelemetry.backendRefs.*",
+            "Service",
+            "name",
+            _STATED,
+        ),
+    ),
     *_forms("Certificate", ("spec.issuerRef", "Issuer")),
     *_forms(
         "Ingress",

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harness.policy.rules.autoscaling import METRICS
+from harness.policy.metrics import LAUNCHER
 
 DOCUMENTED = Path(__file__).parents[2] / "docs/launcher.md"
 
@@ -11,4 +11,4 @@ DOCUMENTED = Path(__file__).parents[2] / "docs/launcher.md"
 def test_the_metrics_are_those_that_the_launcher_documents() -> None:
     rows = [line for line in DOCUMENTED.read_text().splitlines() if line.startswith("| `launcher_")]
     names = {name for row in rows for name in re.findall(r"`launcher_(\w+)`", row.split("|")[1])}
-    assert names == set(METRICS)
+    assert names == set(LAUNCHER)

@@ -77,6 +77,12 @@ func run() error {
 				found = append(found, finding{path, each.StartLine, each.RuleID})
 			}
 		}
+		for _, at := range providerToken.FindAllSubmatchIndex(content, -1) {
+			if token := content[at[2]:at[3]]; !exampleToken.Match(token) {
+				line := 1 + bytes.Count(content[:at[2]], []byte{'\n'})
+				found = append(found, finding{path, line, "provider-token"})
+			}
+		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(found)
 }

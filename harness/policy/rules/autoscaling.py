@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
 from harness.core.values import Value, dig, items, mapping, text
+from harness.policy import metrics
 from harness.policy.finding import Severity
 from harness.policy.graph import releases_of
 from harness.policy.population import PROMETHEUS
@@ -14,18 +15,6 @@ from harness.policy.serving import servers
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
-# What harness/launcher/metrics.py exports, without the prefix `launcher_` (docs/launcher.md). The
-# series of a histogram have a suffix.
-METRICS = (
-    *("torchserve_up", "ready", "draining", "pinned_java_libraries", "log_lines_dropped_total"),
-    *("requests_in_flight", "queue_depth", "workers", "workers_ready", "batch_size"),
-    *("batches_in_flight", "batches_total", "worker_restarts_total", "worker_timeouts_total"),
-    *("worker_memory_bytes", "worker_ends_total", "latency_seconds", "queue_seconds"),
-    *("responses_total", "load_seconds", "answers_total", "failures_total", "failures_in_a_row"),
-    "useless",
-)
-_SUFFIX = re.compile(r"(?<=_seconds)_(bucket|sum|count)$")
-_METRIC = re.compile(r"\blauncher_(\w+)")
 _GROUP = re.compile(r"""\bgroup\s*=\s*["']([^"']*)["']""")
 _ADDRESS = re.compile(
     r"https?://(?P<service>[^./:]+)\.(?P<namespace>[^./:]+)[^/:]*(?P<port>:\d+)?(/|$)"
@@ -52,11 +41,10 @@ def query(environment: Environment) -> Iterator[Problem]:
     for scaled, index, metadata in _queries(environment):
         where = ("spec", "triggers", index, "metadata", "query")
         promql = text(metadata, "query")
-        for name in dict.fromkeys(_SUFFIX.sub("", each) for each in _METRIC.findall(promql)):
-            if name not in METRICS:
-                hint = did_you_mean(f"launcher_{name}", [f"launcher_{each}" for each in METRICS])
-                yield problem(scaled, f"no server exports launcher_{name}{hint}", *where)
-        for group in dict.fromkeys(_GROUP.findall(promql) if _METRIC.search(promql) else ()):
+        for name in metrics.unknown_to_us(promql):
+            message = f"no server exports {name}{did_you_mean(name, metrics.SERVERS)}"
+            yield problem(scaled, message, *where)
+        for group in dict.fromkeys(_GROUP.findall(promql) if metrics.OURS in promql else ()):
             if group not in groups:
                 message = f"there is no group {group}{did_you_mean(group, groups)}"
                 yield problem(scaled, message, *where)

@@ -4,18 +4,20 @@ import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import items, text
+from harness.core.values import text
+from harness.policy.admitted import (
+    expressions,
+    expressions_text,
+    listed_prefixes,
+    site_prefixes,
+)
 from harness.policy.pods import WORKLOADS, pod, pods
 from harness.policy.project import Project
 from harness.policy.rule import of_release, problem, rule
 from harness.policy.serving import servers
-from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
-# What the admission policies list: registries one by one, and prefixes of site.yaml in one text.
-_LISTED = re.compile(r"'([^'\s]+/)'")
-_PREFIXES = re.compile(r"'([^']*)'\.split\(' '\)")
 _ALLOWED = re.compile(r"startsWith\('([^']+)'\)")
 _LITERAL = re.compile(r"'([^']*)'")
 # A host, as the first part of an image's name has it: with a dot, or localhost.
@@ -72,8 +74,8 @@ def no_tags_where_releases_pass(project: Project) -> Iterator[Problem]:
 )
 def registry(environment: Environment) -> Iterator[Problem]:
     policy = environment.find("ValidatingAdmissionPolicy", "image-by-digest")
-    expressions = _text(policy)
-    allowed = (*_ALLOWED.findall(expressions), *_prefixes(expressions))
+    written = expressions_text(policy)
+    allowed = (*_ALLOWED.findall(written), *site_prefixes(written))
     served = {server.pod.owner.namespace for server in servers(environment)}
     for subject in pods(environment) if allowed else ():
         for container in subject.containers if subject.owner.namespace in served else ():
@@ -90,9 +92,7 @@ def registry(environment: Environment) -> Iterator[Problem]:
     references=("CIS EKS 5.1.4",),
 )
 def published_charts(environment: Environment) -> Iterator[Problem]:
-    policy = environment.find("ValidatingAdmissionPolicy", "image-registry")
-    expressions = _text(policy)
-    listed = (*_LISTED.findall(expressions), *_prefixes(expressions))
+    listed = listed_prefixes(environment)
     workloads = [each for each in environment.third_party if each.kind in WORKLOADS]
     for workload in workloads if listed else ():
         for container in pod(workload).containers:
@@ -119,7 +119,7 @@ def prefixes_end_at_a_name(environment: Environment) -> Iterator[Problem]:
                 yield problem(site, message, "data", key)
     for policy in environment.of("ValidatingAdmissionPolicy"):
         for part, index, expression in (
-            _expressions(policy) if "startsWith" in _text(policy) else ()
+            expressions(policy) if "startsWith" in expressions_text(policy) else ()
         ):
             for literal in _LITERAL.findall(expression):
                 for prefix in literal.split():
@@ -135,20 +135,3 @@ def _looseness(prefix: str) -> str:
         return f"the prefix {prefix} ends within a name"
     host, _, path = prefix.partition("/")
     return f"{prefix} is anybody's at {host}" if host in _SHARED and not path.strip("/") else ""
-
-
-def _text(policy: Object | None) -> str:
-    """The expressions of an admission policy, as one text."""
-    return "\n".join(each for *_, each in _expressions(policy)) if policy else ""
-
-
-def _expressions(policy: Object) -> Iterator[tuple[str, int, str]]:
-    """Each expression of an admission policy, and where it is: the list and the index."""
-    for part in ("variables", "validations"):
-        for index, each in enumerate(items(policy.value, "spec", part)):
-            yield part, index, text(each, "expression")
-
-
-def _prefixes(expressions: str) -> list[str]:
-    """The prefixes that a policy reads from site.yaml."""
-    return [prefix for listed in _PREFIXES.findall(expressions) for prefix in listed.split()]

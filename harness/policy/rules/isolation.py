@@ -90,7 +90,7 @@ def called_by_folder(project: Project) -> Iterator[Problem]:
 
 @rule(
     "environments/own-values",
-    why="two environments with one file system, bucket, cluster, host name or audience are one: "
+    why="two environments with one file system, bucket, key, cluster, host or audience are one: "
     "what is deleted, filled or let in at one is lost, changed or open at the other",
     fix="give the environment its own: `harness bootstrap apply` and `harness efs apply` write "
     "what they make; what environments may share is listed in docs/environments.md",

@@ -1,10 +1,11 @@
 """RBAC: nobody gets more than the verbs and objects that the program names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.core.problem import Problem
-from harness.core.values import items, text
+from harness.core.values import KeyPath, items, text
+from harness.policy.origins import Origins
 from harness.policy.pods import pods
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -16,6 +17,7 @@ _ESCALATES = ("bind", "escalate", "impersonate")
 _WRITES = {"create", "delete", "deletecollection", "patch", "update"}
 # Kubernetes' own roles that read every Secret and run commands, of a namespace or of the cluster.
 _STRONG = ("admin", "edit")
+_AGGREGATES = "rbac.authorization.k8s.io/aggregate-to-"
 _OURS = ("flux-system",)  # as well as the servers' own: where the token that writes to Git is
 # Everybody who has an account, or none: of the API server, or of a namespace.
 _EVERYBODY = re.compile(
@@ -23,13 +25,22 @@ _EVERYBODY = re.compile(
 )
 # https://kubernetes.io/docs/concepts/security/rbac-good-practices/#access-to-proxy-subresource-of-nodes
 _INTO_NODES = ("nodes/proxy", "nodes/*", "*/proxy")
+# What nothing here needs, and gives its holder the pods or the accounts of even one namespace.
+_ANYWHERE = {
+    "pods/*": "runs commands in every container",
+    "*/exec": "runs commands in every container",
+    "pods/attach": "talks to every container",
+    "pods/ephemeralcontainers": "puts containers of its own into every pod",
+    "serviceaccounts/token": "takes the token of any account",
+}
+# What people and workflows use in a namespace of their own, and no program does.
+_BY_PEOPLE = ("pods/exec", "pods/portforward")
 # What gives its holder the cluster, where it is granted for all of it: resource, what it does.
 # https://kubernetes.io/docs/concepts/security/rbac-good-practices/#kubernetes-rbac-privilege-escalation-risks
 _POWERS = {
     "pods/exec": "runs commands in every container",
-    "pods/attach": "talks to every container",
+    "pods/portforward": "reaches every port, whatever policies say",
     "pods": "makes pods that mount any Secret",
-    "serviceaccounts/token": "takes the token of any account",
     "certificatesigningrequests/approval": "makes certificates of any user",
     "clusterroles": "gives itself any right",
     "clusterrolebindings": "gives itself any right",
@@ -63,13 +74,24 @@ def least(environment: Environment) -> Iterator[Problem]:
     everywhere = {
         text(binding.value, "roleRef", "name") for binding in environment.of("ClusterRoleBinding")
     }
+    programs = {
+        text(binding.value, "roleRef", "name")
+        for binding in environment.of("RoleBinding", "ClusterRoleBinding")
+        if any(text(each, "kind") == "ServiceAccount" for each in items(binding.value, "subjects"))
+    }
     guarded = {server.pod.owner.namespace for server in servers(environment)} | set(_OURS)
     for item in environment.of(*_KINDS):
         yield from _bindings(item, guarded)
-        of_cluster = item.kind == "ClusterRole" and item.name in everywhere
+        aggregated = any(key.startswith(_AGGREGATES) for key in item.labels)
+        of_cluster = item.kind == "ClusterRole" and (item.name in everywhere or aggregated)
+        by_program = item.namespace in _OURS or item.name in programs
         for index, granted in enumerate(items(item.value, "rules")):
-            for message, key in _grants(granted, of_cluster=of_cluster):
+            for message, key in _grants(granted, of_cluster=of_cluster, by_program=by_program):
                 yield problem(item, message, "rules", index, key)
+    for release in Origins(environment).remote:
+        for path, granted in _rules_of_values(release.dig("spec", "values"), ("spec", "values")):
+            for message, key in _grants(granted, of_cluster=True, by_program=True):
+                yield problem(release, message, *path, key)
 
 
 def _bindings(item: Object, guarded: set[str]) -> Iterator[Problem]:
@@ -86,27 +108,50 @@ def _bindings(item: Object, guarded: set[str]) -> Iterator[Problem]:
             yield problem(item, f"grants {bound} to {name}", "subjects", index, "name")
 
 
-def _grants(granted: object, *, of_cluster: bool) -> Iterator[tuple[str, str]]:
-    """What a rule of a role grants too much, and by which of its keys."""
+def _rules_of_values(values: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    """The rules of roles among values of a third-party chart."""
+    if isinstance(values, Mapping):
+        if {"resources", "verbs"} <= values.keys() and isinstance(values["verbs"], list):
+            yield path, values
+        for key, below in values.items():
+            yield from _rules_of_values(below, (*path, str(key)))
+    elif isinstance(values, list):
+        for index, below in enumerate(values):
+            yield from _rules_of_values(below, (*path, index))
+
+
+def _grants(granted: object, *, of_cluster: bool, by_program: bool) -> Iterator[tuple[str, str]]:
+    """What a rule of a role grants too much, and by which of its keys.
+
+    Args:
+        of_cluster: whether it holds in every namespace.
+        by_program: whether a program has it, or whoever has it gets at Flux.
+    """
+    verbs, resources = (list(map(str, items(granted, key))) for key in ("verbs", "resources"))
     for key in ("apiGroups", "resources", "verbs", "nonResourceURLs"):
         if "*" in items(granted, key):
             yield f"grants every one of {key}", key
-    verbs = set(map(str, items(granted, "verbs")))
-    for verb in _ESCALATES:
-        if verb in verbs:
-            yield f"grants {verb}", "verbs"
-    resources = items(granted, "resources")
+    yield from ((f"grants {verb}", "verbs") for verb in _ESCALATES if verb in verbs)
     if "secrets" in resources and not items(granted, "resourceNames"):
         yield "grants every Secret", "resources"
-    for resource in _INTO_NODES:
-        if resource in resources:
-            yield f"grants {resource}: a GET there runs commands in any container", "resources"
-    for power, gain in _POWERS.items() if of_cluster else ():
-        takes_effect = verbs & _WRITES or (
-            verbs and "/" in power
-        )  # a GET opens a connection as well
-        if power in resources and takes_effect:
-            yield f"grants {power} in every namespace: {gain}", "resources"
+    if of_cluster:
+        gains = _gains_everywhere(resources, {*verbs})
+    else:
+        program = "a program, or to who is in Flux's namespace"
+        gains = ((each, f"to {program}") for each in _BY_PEOPLE if by_program and each in resources)
+    for resource in filter(resources.__contains__, _INTO_NODES):
+        yield f"grants {resource}: a GET there runs commands in any container", "resources"
+    for resource in filter(resources.__contains__, _ANYWHERE):
+        yield f"grants {resource}: {_ANYWHERE[resource]}", "resources"
+    yield from ((f"grants {resource} {gain}", "resources") for resource, gain in gains)
+
+
+def _gains_everywhere(resources: list[str], verbs: set[str]) -> Iterator[tuple[str, str]]:
+    """The resources by which a role of the whole cluster gives its holder the cluster."""
+    for power, gain in _POWERS.items():
+        # A GET opens a connection as well.
+        if power in resources and (verbs & _WRITES or "/" in power):
+            yield power, f"in every namespace: {gain}"
 
 
 @rule(

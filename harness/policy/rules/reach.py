@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.core.problem import Problem
+from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy.attachments import attachments
 from harness.policy.gateway_access import ROUTES
+from harness.policy.network_policies import barriers, listeners, opens, policies_at, port_numbers
 from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
 from harness.policy.population import NAME, Population, Resident
 from harness.policy.rule import problem, rule
@@ -17,6 +19,7 @@ from harness.render.rendered import Environment
 _GRPC = ("grpc", "kubernetes.io/h2c")  # appProtocol of a port that speaks gRPC
 _SHIFTED = 10000  # Envoy Gateway adds it to a listener's port below 1024
 _PROXY_POD = ("spec", "provider", "kubernetes", "envoyDeployment", "pod")
+_COLLECTORS = ("spec", "telemetry", "tracing", "provider", "backendRefs")
 _XDS = 18000  # where Envoy Gateway's proxies ask it for configuration
 
 
@@ -150,8 +153,8 @@ def ports(environment: Environment) -> Iterator[Problem]:
         subjects = pods_of_service(service, environment)
         for index, port in enumerate(items(service.value, "spec", "ports")):
             target = dig(port, "targetPort") or dig(port, "port")
-            numbers = _numbers(subjects, target)
-            meant = _numbers(subjects, text(port, "name")) if text(port, "name") else set()
+            numbers = port_numbers(subjects, target)
+            meant = port_numbers(subjects, text(port, "name")) if text(port, "name") else set()
             where = ("spec", "ports", index, "targetPort")
             if subjects and not numbers:
                 yield problem(service, f"no pod behind it declares port {target}", *where)
@@ -165,7 +168,7 @@ def ports(environment: Environment) -> Iterator[Problem]:
         for at, allowed in enumerate(items(policy.value, "spec", "ingress")):
             for index, port in enumerate(items(allowed, "ports")):
                 opened = dig(port, "port")
-                if subjects and not _numbers(subjects, opened):
+                if subjects and not port_numbers(subjects, opened):
                     message = f"opens {opened}, which the pods do not declare"
                     yield problem(policy, message, "spec", "ingress", at, "ports", index, "port")
     yield from _backends(environment)
@@ -174,32 +177,39 @@ def ports(environment: Environment) -> Iterator[Problem]:
 
 def _monitors_find_ports(environment: Environment) -> Iterator[Problem]:
     """PodMonitors that ask a port which none of their pods has."""
-    for monitor, where, port, subjects in _scrape_ports(environment):
-        if not _numbers(subjects, port):
-            yield problem(monitor, f"no pod that it selects declares port {port}", *where)
-
-
-def _scrape_ports(environment: Environment) -> Iterator[tuple[Object, KeyPath, object, list[Pod]]]:
-    """Each port that a PodMonitor asks, where it says so, and the pods that have to answer."""
+    population = Population(environment)
     for monitor in environment.of("PodMonitor"):
-        listed = {str(e) for e in items(monitor.value, "spec", "namespaceSelector", "matchNames")}
-        subjects = [
-            each
-            for each in pods(environment)
-            if each.owner.namespace in (listed or {monitor.namespace})
-            and selects(monitor.dig("spec", "selector"), each.labels)
-        ]
-        for index, endpoint in enumerate(items(monitor.value, "spec", "podMetricsEndpoints")):
-            for key in ("port", "portNumber", "targetPort"):
-                where = ("spec", "podMetricsEndpoints", index, key)
-                if subjects and (port := dig(endpoint, key)):
-                    yield monitor, where, port, subjects
+        subjects = _pods_of_monitor(environment, monitor)
+        for where, port in _scrape_ports(monitor):
+            known = None if subjects else population.ports(_namespaces(monitor))
+            if subjects and not port_numbers(subjects, port):
+                yield problem(monitor, f"no pod that it selects declares port {port}", *where)
+            elif known and isinstance(port, str) and port not in known:
+                hint = did_you_mean(port, known)
+                yield problem(monitor, f"no pod there has a port {port}{hint}", *where)
 
 
-def _numbers(subjects: list[Pod], port: object) -> set[int]:
-    """The numbers of the ports that pods declare by this name or number."""
-    declared = (container.port(port) for each in subjects for container in each.containers)
-    return {number for number in declared if number is not None}
+def _pods_of_monitor(environment: Environment, monitor: Object) -> list[Pod]:
+    """The pods of this repository that a PodMonitor selects."""
+    return [
+        each
+        for each in pods(environment)
+        if each.owner.namespace in _namespaces(monitor)
+        and selects(monitor.dig("spec", "selector"), each.labels)
+    ]
+
+
+def _namespaces(monitor: Object) -> set[str]:
+    listed = {str(e) for e in items(monitor.value, "spec", "namespaceSelector", "matchNames")}
+    return listed or {monitor.namespace}
+
+
+def _scrape_ports(monitor: Object) -> Iterator[tuple[KeyPath, object]]:
+    """Each port that a PodMonitor asks, and where it says so."""
+    for index, endpoint in enumerate(items(monitor.value, "spec", "podMetricsEndpoints")):
+        for key in ("port", "portNumber", "targetPort"):
+            if port := dig(endpoint, key):
+                yield ("spec", "podMetricsEndpoints", index, key), port
 
 
 def _backends(environment: Environment) -> Iterator[Problem]:
@@ -259,6 +269,11 @@ def traffic_gets_through(environment: Environment) -> Iterator[Problem]:
                 resident = Resident(server.owner, server.owner.namespace, server.labels)
                 if each.gateway is proxies.owner:
                     served.setdefault(str(server.owner), (resident, set()))[1].add(port)
+        if parameters := population.parameters(proxies.owner):
+            for backend in items(parameters.value, *_COLLECTORS):
+                for pod, port in _pods_of_backend(environment, backend, parameters.namespace):
+                    resident = Resident(pod.owner, pod.owner.namespace, pod.labels)
+                    served.setdefault(str(pod.owner), (resident, set()))[1].add(port)
         for resident, ports in served.values():
             yield from _blocking(environment, proxies, resident, ports)
     yield from _scrapers_reach(environment, population)
@@ -268,11 +283,12 @@ def _scrapers_reach(environment: Environment, population: Population) -> Iterato
     """Whether Prometheus gets to the pods that PodMonitors select."""
     for prometheus in population.scrapers:
         by_pod: dict[str, tuple[Resident, set[int]]] = {}
-        for _, _, port, subjects in _scrape_ports(environment):
-            for each in subjects:
+        for monitor in environment.of("PodMonitor"):
+            for each in _pods_of_monitor(environment, monitor):
                 resident = Resident(each.owner, each.owner.namespace, each.labels)
                 entry = by_pod.setdefault(str(each.owner), (resident, set()))
-                entry[1].update(_numbers([each], port))
+                for _, port in _scrape_ports(monitor):
+                    entry[1].update(port_numbers([each], port))
         for resident, ports in by_pod.values():
             yield from _blocking(environment, prometheus, resident, ports)
 
@@ -281,14 +297,18 @@ def _pods_behind(environment: Environment, route: Object) -> Iterator[tuple[Pod,
     """The pods behind a route, each with the port that it sends to."""
     for choice in items(route.value, "spec", "rules"):
         for target in items(choice, "backendRefs"):
-            namespace = text(target, "namespace") or route.namespace
-            service = environment.find("Service", text(target, "name"), namespace)
-            for port in items(service and service.value, "spec", "ports"):
-                if service and dig(port, "port") == dig(target, "port"):
-                    goal = dig(port, "targetPort") or dig(port, "port")
-                    for subject in pods_of_service(service, environment):
-                        for number in _numbers([subject], goal):
-                            yield subject, number
+            yield from _pods_of_backend(environment, target, route.namespace)
+
+
+def _pods_of_backend(
+    environment: Environment, target: object, namespace: str
+) -> Iterator[tuple[Pod, int]]:
+    """The pods behind a backendRef, each with the port that it means."""
+    where = text(target, "namespace") or namespace
+    service = environment.find("Service", text(target, "name"), where)
+    for port in items(service and service.value, "spec", "ports"):
+        if service and dig(port, "port") == dig(target, "port"):
+            yield from listeners(environment, service, port)
 
 
 def _clients_reach(
@@ -297,7 +317,7 @@ def _clients_reach(
     """Whether somebody gets to each listener of a Gateway: from where, is its policies' matter."""
     where = ("spec", "provider", "kubernetes", "useListenerPortAsContainerPort")
     parameters = population.parameters(proxies.owner)
-    policies = _policies(environment, proxies, "Ingress")
+    policies = policies_at(environment, proxies, "Ingress")
     for index, listener in enumerate(items(proxies.owner.value, "spec", "listeners")):
         port = dig(listener, "port")
         if not isinstance(port, int):
@@ -308,7 +328,7 @@ def _clients_reach(
             allowed
             for policy in policies
             for allowed in items(policy.value, "spec", "ingress")
-            if _opens(allowed, number)
+            if opens(allowed, number)
         ]
         if policies and not opened:
             names = " and ".join(map(str, policies))
@@ -319,71 +339,5 @@ def _clients_reach(
 def _blocking(
     environment: Environment, source: Resident, target: Resident, ports: set[int]
 ) -> Iterator[Problem]:
-    """The policies that keep packets from a pod to another one, at either end."""
-    ends = (
-        (target, source, "Ingress", "ingress", "from"),
-        (source, target, "Egress", "egress", "to"),
-    )
-    for end, other, direction, key, peers in ends:
-        policies = _policies(environment, end, direction)
-        shut: dict[tuple[str, KeyPath], tuple[Object, list[int]]] = {}
-        for port in sorted(ports) if policies else ():
-            near: list[tuple[Object, KeyPath]] = [
-                (policy, ("spec", key, index, peers))
-                for policy in policies
-                for index, allowed in enumerate(items(policy.value, "spec", key))
-                if _opens(allowed, port)
-            ]
-            if not any(_admits(environment, *each, other) for each in near):
-                # What opens the port to somebody else is what to correct.
-                first = near[0] if near else (policies[0], ("spec", key))
-                shut.setdefault((str(first[0]), first[1]), (first[0], []))[1].append(port)
-        for (_, where), (policy, numbers) in shut.items():
-            way = "from" if direction == "Ingress" else "to"
-            listed = " and ".join(map(str, numbers))
-            message = f"lets nothing through {way} {other} on {listed}"
-            yield problem(policy, message, *where, *([0] if policy.dig(*where, 0) else []))
-
-
-def _admits(environment: Environment, policy: Object, where: KeyPath, other: Resident) -> bool:
-    """Whether the peers of a rule mean a pod; a rule without any means all."""
-    peers = items(policy.value, *where)
-    return not peers or any(_fits(environment, policy, peer, other) for peer in peers)
-
-
-def _policies(environment: Environment, end: Resident, direction: str) -> list[Object]:
-    return [
-        policy
-        for policy in environment.of("NetworkPolicy")
-        if policy.namespace == end.namespace
-        and direction in items(policy.value, "spec", "policyTypes")
-        and selects(policy.dig("spec", "podSelector"), end.labels)
-    ]
-
-
-def _opens(allowed: object, number: int) -> bool:
-    """Whether a rule of a policy is about a port; one by its name may be."""
-    ports = items(allowed, "ports")
-    return not ports or any(
-        isinstance(port := dig(each, "port"), str)
-        or port in (None, number)
-        or (isinstance(port, int) and port <= number <= _last(each))
-        for each in ports
-    )
-
-
-def _last(port: object) -> int:
-    """The end of a range of ports; 0 where it is one port."""
-    end = dig(port, "endPort")
-    return end if isinstance(end, int) else 0
-
-
-def _fits(environment: Environment, policy: Object, peer: object, other: Resident) -> bool:
-    """Whether a peer of a policy means a pod; of addresses nobody knows whose they are."""
-    if dig(peer, "ipBlock") is not None:
-        return True
-    within = dig(peer, "namespaceSelector")
-    namespaces = (
-        {policy.namespace} if within is None else Population(environment).namespaces(within)
-    )
-    return other.namespace in namespaces and selects(dig(peer, "podSelector"), other.labels)
+    for each in barriers(environment, source, target, ports):
+        yield each.problem()

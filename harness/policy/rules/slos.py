@@ -1,17 +1,15 @@
 """Error budgets: whether what they are computed from is kept as long as they are for."""
 
-import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
 from harness.core.values import text
 from harness.policy.project import Project
+from harness.policy.quantity import prometheus_seconds as seconds
 from harness.policy.rule import problem, rule
 
 _RETENTION = ("spec", "values", "prometheus", "prometheusSpec", "retention")
 _WINDOW = "28d"  # harness.slo.ErrorBudget
-_DURATION = re.compile(r"(\d+)([hdwy])")
-_DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365}
 
 
 @rule(
@@ -27,12 +25,10 @@ def retention(project: Project) -> Iterator[Problem]:
             window = text(profile.value, "errorBudget", "window") or _WINDOW
             for release in environment.of("HelmRelease"):
                 duration = text(release.value, *_RETENTION)
-                if (days := _days(duration)) and (needed := _days(window)) and days < needed:
+                if (
+                    (length := seconds(duration))
+                    and (needed := seconds(window))
+                    and length < needed
+                ):
                     message = f"Prometheus keeps {duration}, error budgets are for {window}"
                     yield problem(release, message, *_RETENTION, to=window)
-
-
-def _days(duration: str) -> float | None:
-    """Of a duration of one unit; None for any other."""
-    match = _DURATION.fullmatch(duration)
-    return int(match[1]) * _DAYS[match[2]] if match else None

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items, mapping, text
+from harness.core.values import dig, items
 from harness.policy.finding import Severity
-from harness.policy.pods import Pod, pods_of_service, policies_of_pod, selects
-from harness.policy.population import NAME
+from harness.policy.network_policies import Barrier, barriers, listeners
+from harness.policy.pods import Pod
+from harness.policy.population import Resident
 from harness.policy.project import Project
 from harness.policy.rule import problem, rule
 from harness.policy.serving import servers
@@ -33,50 +34,31 @@ def spans_arrive(environment: Environment) -> Iterator[Problem]:
         if match is None:  # no tracing, or a collector outside the cluster
             continue
         service = environment.find("Service", match[1], match[2])
-        if message := _obstacle(environment, server.pod, service, int(match[3] or _OTLP)):
-            option = server.container.option_path("--traces")
-            yield server.container.problem(f"{url}: {message}", *option)
-
-    for proxy in environment.of("EnvoyProxy"):
-        yield from _missing_collectors(environment, proxy)
-
-
-def _missing_collectors(environment: Environment, proxy: Object) -> Iterator[Problem]:
-    where = (*_TRACING, "provider", "backendRefs")
-    for index, backend in enumerate(items(proxy.value, *where)):
-        name, namespace = text(backend, "name"), text(backend, "namespace") or proxy.namespace
-        if environment.find("Service", name, namespace) is None:
-            message = f"the gateway's spans go to Service/{namespace}/{name}, which is not there"
-            yield problem(proxy, message, *where, index, "name")
+        option = server.container.option_path("--traces")
+        for each in _obstacles(environment, server.pod, service, int(match[3] or _OTLP)):
+            if isinstance(each, str) or not each.is_near:
+                reason = each if isinstance(each, str) else f"{each.policy} {each.message}"
+                yield server.container.problem(f"{url}: {reason}", *option)
+            else:
+                yield each.problem()
 
 
-def _obstacle(environment: Environment, client: Pod, service: Object | None, number: int) -> str:
-    """Why spans of a pod do not reach a port of a Service."""
+def _obstacles(
+    environment: Environment, client: Pod, service: Object | None, number: int
+) -> Iterator[str | Barrier]:
+    """What keeps spans of a pod from a port of a Service."""
     if service is None:
-        return "there is no such Service"
-    port = next(
-        (p for p in items(service.value, "spec", "ports") if dig(p, "port") == number), None
-    )
+        yield "there is no such Service"
+        return
+    ports = items(service.value, "spec", "ports")
+    port = next((each for each in ports if dig(each, "port") == number), None)
     if port is None:
-        return f"{service} has no port {number}"
-    policies = [
-        policy
-        for policy in policies_of_pod(client, environment)
-        if "Egress" in items(policy.value, "spec", "policyTypes")
-    ]
-    goals = pods_of_service(service, environment)
-    if policies and goals and not any(_lets_out(policy, goals[0]) for policy in policies):
-        return f"no policy lets the servers call {goals[0].owner}"
-    return ""
-
-
-def _lets_out(policy: Object, goal: Pod) -> bool:
-    return any(
-        selects(dig(peer, "podSelector"), goal.labels)
-        and mapping(peer, "namespaceSelector", "matchLabels").get(NAME) == goal.owner.namespace
-        for rule_ in items(policy.value, "spec", "egress")
-        for peer in items(rule_, "to")
-    )
+        yield f"{service} has no port {number}"
+        return
+    source = Resident(client.owner, client.owner.namespace, client.labels)
+    for goal, at in listeners(environment, service, port):
+        target = Resident(goal.owner, goal.owner.namespace, goal.labels)
+        yield from barriers(environment, source, target, {at})
 
 
 @rule(

@@ -18,6 +18,7 @@ from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _SYNC = "model_sync"
+_IN_TREE = "kubernetes.io/"  # of Kubernetes itself, and of none of them today
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _READ_ONLY = "ReadOnlyMany"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -185,7 +186,8 @@ def drivers(project: Project) -> Iterator[Problem]:
                 name = text(each.value, *path)
                 meant = closest(name, sorted(installed)) if name else ""
                 # What another chart may install is unknown.
-                known = name in installed or name == _DRIVERS[_EFS]  # see cluster/addons
+                # See cluster/addons, and storage/own-class.
+                known = name in installed or name == _DRIVERS[_EFS] or name.startswith(_IN_TREE)
                 if name and not known and not Origins(environment).has_unknown_chart:
                     message = f"nothing installs the driver {name}"
                     hint = f"; {meant} is meant?" if meant else ""

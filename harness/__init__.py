@@ -20,6 +20,7 @@ CI runs):
     schema           strict schemas from pinned modules, and YAML's pitfalls
     settings         site, gates, freeze: files under clusters/ that people write
     render           what Flux and Helm would apply, each field traced to its source line
+    canary           are a canary's answers right, for Flagger
     embedded_server  the real TorchServe on this machine, behind the launcher
     snapshot         models × lock × serving.yaml → config.properties, model-files.yaml
     models           model.yaml → MAR, lock.yaml

@@ -135,6 +135,11 @@ VERBS: dict[str, Verb] = {
             "observe": "save what a cluster runs, for a promotion from elsewhere",
         },
     ),
+    "canary": Verb(
+        "Release",
+        "what decides about a canary besides its figures",
+        {"gate": "answer Flagger whether a canary's answers are right, until Ctrl-C"},
+    ),
     "status": Verb("Look", "what Flux applied to a cluster, and why something is not ready"),
     "smoke": Verb("Look", "live checks of an installation, each with the next command"),
     "doctor": Verb("Look", "what this machine has and lacks for each of these commands"),

@@ -7,6 +7,7 @@ FLUX_NAMESPACE = "flux-system"
 ROOT = "flux-system"
 """The name of the root GitRepository and Kustomization, as FluxInstance's sync calls them."""
 
+CANARY = Kind("flagger.app/v1beta1", "Canary")
 CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 CONFIG_MAP = Kind("v1", "ConfigMap")
 DAEMON_SET = Kind("apps/v1", "DaemonSet")

@@ -8,7 +8,7 @@ from harness.core.git import Git
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
 from harness.core.words import amount
-from harness.kubernetes import kinds, reconciliation
+from harness.kubernetes import canary, kinds, reconciliation
 from harness.kubernetes.api import Api, ApiError, Kind
 
 _SOURCES = (kinds.GIT_REPOSITORY, kinds.OCI_REPOSITORY, kinds.HELM_REPOSITORY)
@@ -45,7 +45,7 @@ class ClusterStatus:
         release: the commit that runs.
         pinned: whether ``release`` is a pin, and not simply main.
         behind: commits from ``release`` to ``main``; None if the checkout lacks one of them.
-        rows: sources, Kustomizations, releases, then the pods that are not ready.
+        rows: sources, Kustomizations, releases, Canaries, then the pods that are not ready.
     """
 
     version: str
@@ -78,7 +78,8 @@ def collect(cluster: Api, repository: Repository) -> ClusterStatus:
     main, release = (_commit(sources.get(name)) for name in (kinds.ROOT, _RELEASE))
     pin = text(sources.get(_RELEASE), "spec", "ref", "commit")
     flux_kinds = (*_SOURCES, kinds.KUSTOMIZATION, kinds.HELM_RELEASE)
-    rows = [_row(each, kind, now) for kind in flux_kinds for each in _list_if_served(cluster, kind)]
+    rows = [_row(each, kind, now) for kind in flux_kinds for each in list_if_served(cluster, kind)]
+    rows += _canary_rows(cluster, now)
     complete = {
         text(each, "metadata", "uid")
         for each in cluster.list_all(kinds.JOB)
@@ -114,13 +115,23 @@ def _lines(status: ClusterStatus) -> Iterator[str]:
         yield f"{cells} {_age(row.age):>5}"
 
 
-def _list_if_served(cluster: Api, kind: Kind) -> list[Value]:
+def list_if_served(cluster: Api, kind: Kind) -> list[Value]:
+    """Every object of a kind; none where the cluster does not know the kind."""
     try:
         return cluster.list_all(kind)
     except ApiError as error:
-        if error.status == 404:  # a component of Flux that this cluster does without
+        if error.status == 404:  # a component that this cluster does without
             return []
         raise
+
+
+def _canary_rows(cluster: Api, now: datetime.datetime) -> Iterator[Row]:
+    for each in list_if_served(cluster, kinds.CANARY):
+        namespace = text(each, "metadata", "namespace")
+        state, why = canary.state(each, cluster.list_all(kinds.DEPLOYMENT, namespace))
+        name, phase = text(each, "metadata", "name"), text(each, "status", "phase")
+        changed = text(each, "status", "lastTransitionTime")
+        yield Row("Canary", name, state, phase, _seconds(changed, now), why[:_MESSAGE])
 
 
 def _row(value: Value, kind: Kind, now: datetime.datetime) -> Row:

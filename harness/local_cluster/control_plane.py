@@ -7,6 +7,7 @@ Its settings are those of a plain cluster, but for two: pods are evicted from a 
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.local_cluster.pki import FRONT_PROXY
 from harness.local_cluster.ports import Ports
 from harness.local_cluster.supervisor import Component
 
@@ -96,6 +97,14 @@ def _apiserver(pki: Path, ports: Ports, program: Path, address: str) -> Componen
             f"--service-account-key-file={pki / 'accounts.key'}",
             f"--service-account-signing-key-file={pki / 'accounts.key'}",
             "--service-cluster-ip-range=10.96.0.0/16",
+            # Other servers may add APIs, as KEDA's adapter does: this one vouches for callers.
+            f"--requestheader-client-ca-file={pki / 'ca.crt'}",
+            f"--requestheader-allowed-names={FRONT_PROXY}",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={pki / FRONT_PROXY}.crt",
+            f"--proxy-client-key-file={pki / FRONT_PROXY}.key",
             f"--default-not-ready-toleration-seconds={_EVICT}",
             f"--default-unreachable-toleration-seconds={_EVICT}",
             "--max-requests-inflight=800",

@@ -6,6 +6,7 @@ They guard a loopback port for as long as the cluster runs, and lie under build/
 import datetime
 import ipaddress
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -18,14 +19,18 @@ from harness.local_cluster.real.network import SANDBOX
 _DAYS = 30  # far longer than anybody keeps a local cluster
 _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 _ADDRESSES = ("127.0.0.1", "10.96.0.1", SANDBOX)
+FRONT_PROXY = "front-proxy"
+"""What the API server calls itself where it passes requests on to servers of further APIs."""
 
 
-def write(folder: Path, server: str) -> Path:
-    """Write ``ca.crt``, ``server.{crt,key}``, ``accounts.key``, ``tokens.csv``.
+def write(folder: Path, server: str, names: Sequence[str] = _NAMES) -> Path:
+    """Write an authority (``ca.crt``), keys and certificates of ``server`` and ``front-proxy``,
+    ``accounts.key`` and ``tokens.csv``.
 
     Args:
         folder: where they go.
         server: the API server's address, for the kubeconfig.
+        names: of the server, in addition to its addresses.
 
     Returns:
         ``kubeconfig.yaml`` of the administrator, next to ``folder``.
@@ -37,19 +42,20 @@ def write(folder: Path, server: str) -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(authority, hashes.SHA256())
     )
-    key = _key()
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in _NAMES]
-    names += [x509.IPAddress(ipaddress.ip_address(each)) for each in _ADDRESSES]
-    certificate = (
-        _certificate(_name("kube-apiserver"), signer, key.public_key())
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(authority, hashes.SHA256())
-    )
+    alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    alternatives += [x509.IPAddress(ipaddress.ip_address(each)) for each in _ADDRESSES]
+    for file, subject in (("server", "kube-apiserver"), (FRONT_PROXY, FRONT_PROXY)):
+        key = _key()
+        certificate = (
+            _certificate(_name(subject), signer, key.public_key())
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .sign(authority, hashes.SHA256())
+        )
+        _private(folder / f"{file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+        _private(folder / f"{file}.key", _pem(key))
     token = secrets.token_urlsafe(32)
     pem = root.public_bytes(serialization.Encoding.PEM)
     _private(folder / "ca.crt", pem)
-    _private(folder / "server.crt", certificate.public_bytes(serialization.Encoding.PEM))
-    _private(folder / "server.key", _pem(key))
     _private(folder / "accounts.key", _pem(_key()))
     _private(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n'.encode())
     return place(folder.parent, yaml.safe_dump(_kubeconfig(server, folder / "ca.crt", token)))

@@ -17,6 +17,8 @@ _BOUNDS = {
     "HorizontalPodAutoscaler": ("minReplicas", "maxReplicas"),
     "ScaledObject": ("minReplicaCount", "maxReplicaCount"),
 }
+_REPLICAS: KeyPath = ("spec", "replicas")
+_PRIMARY = ("spec", "autoscalerRef", "primaryScalerReplicas")
 _UNSAID = {"minReplicas": 1, "minReplicaCount": 0, "maxReplicaCount": 100}  # their own defaults
 
 
@@ -59,8 +61,35 @@ def scalers(environment: Environment, workload: Object) -> Iterator[Object]:
             yield each
 
 
+def canary(environment: Environment, workload: Object) -> Object | None:
+    """The Canary by which Flagger changes a workload: a copy of it serves, its own pods are few."""
+    for each in environment.of("Canary"):
+        target = mapping(each.value, "spec", "targetRef")
+        named = (each.namespace, text(target, "name"), text(target, "kind") or "Deployment")
+        if named == (workload.namespace, workload.name, workload.kind):
+            return each
+    return None
+
+
 def replicas(environment: Environment, workload: Object) -> tuple[int, int]:
-    """The fewest and the most pods of a workload: its own number, or its autoscaler's bounds."""
+    """The fewest pods of a workload that serve, and the most that there are at once, those of a
+    canary included.
+    """
+    least, most = _bounds(environment, workload)
+    owner = canary(environment, workload)
+    if owner is None:
+        return least, most
+    # Without limits of its own the primary has those of the autoscaler, or the workload's number.
+    primary = mapping(owner.value, *_PRIMARY)
+    fewest_serving, most_serving = primary.get("minReplicas"), primary.get("maxReplicas")
+    return (
+        fewest_serving if isinstance(fewest_serving, int) else least,
+        most + (most_serving if isinstance(most_serving, int) else most),
+    )
+
+
+def _bounds(environment: Environment, workload: Object) -> tuple[int, int]:
+    """A workload's own number, or its autoscaler's bounds."""
     if owner := scaler(environment, workload):
         least, most = (
             value if isinstance(value := owner.dig("spec", key), int) else _UNSAID.get(key, 1)
@@ -73,8 +102,10 @@ def replicas(environment: Environment, workload: Object) -> tuple[int, int]:
 
 def fewest(environment: Environment, workload: Object) -> tuple[Object, KeyPath]:
     """The object that says how few pods a workload may have, and where in it."""
-    owner = scaler(environment, workload)
-    return (owner, ("spec", _BOUNDS[owner.kind][0])) if owner else (workload, ("spec", "replicas"))
+    if (owner := canary(environment, workload)) and owner.dig(*_PRIMARY):
+        return owner, (*_PRIMARY, "minReplicas")
+    scaling = scaler(environment, workload)
+    return (scaling, ("spec", _BOUNDS[scaling.kind][0])) if scaling else (workload, _REPLICAS)
 
 
 def number_of_pods(workload: Object) -> KeyPath:
@@ -83,15 +114,17 @@ def number_of_pods(workload: Object) -> KeyPath:
         "Job": ("spec", "parallelism"),
         "CronJob": ("spec", "jobTemplate", "spec", "parallelism"),
     }
-    return jobs.get(workload.kind, ("spec", "replicas"))
+    return jobs.get(workload.kind, _REPLICAS)
 
 
 def counted_at(environment: Environment, workload: Object) -> Location:
     """The line that says how many pods a workload may have: its own, or its autoscaler's."""
-    owner = scaler(environment, workload)
+    if (owner := canary(environment, workload)) and owner.dig(*_PRIMARY):
+        return owner.at(*_PRIMARY, "maxReplicas")
+    scaling = scaler(environment, workload)
     return (
-        owner.at("spec", _BOUNDS[owner.kind][1])
-        if owner
+        scaling.at("spec", _BOUNDS[scaling.kind][1])
+        if scaling
         else workload.at(*number_of_pods(workload))
     )
 

@@ -114,6 +114,10 @@ def _change_times(cluster: Api) -> Iterator[datetime.datetime]:
     for release in filter(reconciliation.active, cluster.list_all(kinds.HELM_RELEASE)):
         if deployed := text(release, "status", "history", 0, "lastDeployed"):
             yield datetime.datetime.fromisoformat(deployed)
+    # A Helm release under a canary is deployed before its pods serve.
+    for canary in status.list_if_served(cluster, kinds.CANARY):
+        if changed := text(canary, "status", "lastTransitionTime"):
+            yield datetime.datetime.fromisoformat(changed)
 
 
 def _changes(history: list[object]) -> Iterator[datetime.datetime]:

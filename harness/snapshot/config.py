@@ -94,6 +94,7 @@ class ConfigSnapshot:
     routed: tuple[str, ...] = ()
     protocols: tuple[Protocol, ...] = ()
     latency_bounds: tuple[float, ...] = ()
+    canary: bool = False
 
     def config_properties(self) -> str:
         """The text of config.properties, with the container's values."""
@@ -110,8 +111,11 @@ class ConfigSnapshot:
         )
 
     def model_files_yaml(self) -> str:
-        """The text of model-files.yaml: the chart's values ``modelStore.files`` and, where it is
-        set, ``metricsConfig``.
+        """The text of model-files.yaml: the chart's values ``modelStore.files`` and, where they are
+        set, ``metricsConfig`` and ``canary.match``.
+
+        Raises:
+            InputError: the group's requests do not fit into a Canary's route.
         """
         # Without samples until 2027-06-01: the chart of 69fd4c0, from which an upgrade in place may
         # start, refuses them, and charts and values arrive apart (rule render/version-skew).
@@ -119,22 +123,29 @@ class ConfigSnapshot:
         values: dict[str, object] = {"modelStore": {"files": files}}
         if self.metrics:
             values["metricsConfig"] = _Block(self.metrics)
+        if self.canary:
+            values["canary"] = {"match": routes.canary_matches(self._as_group(""))}
         return _HEADER.format(env=self.env) + yaml.dump(values, Dumper=_Dumper, sort_keys=False)
 
     def route_files(self, group: str) -> dict[str, str]:
         """httproute.yaml and grpcroute.yaml of a group, for an environment with a gateway."""
-        routed = Group(
-            name=group,
-            first=group == FIRST_GROUP,
-            models=self.routed,
-            protocols=self.protocols,
-            cors=self.server.cors,
-        )
+        routed = self._as_group(group)
         header = _HEADER.format(env=self.env)
         return {
             "httproute.yaml": routes.dump(header, routes.http_routes(routed)),
             "grpcroute.yaml": routes.dump(header, [routes.grpc_route(routed)]),
         }
+
+    def _as_group(self, group: str) -> Group:
+        """What the routes of a group are made of."""
+        return Group(
+            name=group,
+            first=group == FIRST_GROUP,
+            models=self.routed,
+            protocols=self.protocols,
+            cors=self.server.cors,
+            canary=self.canary,
+        )
 
 
 class _Block(str):
@@ -230,6 +241,7 @@ def build(
         routed=settings.routed,
         protocols=settings.protocols,
         latency_bounds=tuple(sorted({*settings.latency_bounds, *limits})),
+        canary=settings.canary,
     )
 
 

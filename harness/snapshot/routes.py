@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
 
+from harness.core.errors import InputError
+
 NAMESPACE = "torchserve"
 HOST = "torchserve.${DOMAIN}"
 GRPC_HOST = "torchserve-grpc.${DOMAIN}"
@@ -28,6 +30,9 @@ OIP_SERVICE = "inference.GRPCInferenceService"
 MATCHES_OF_RULE = 64
 MATCHES_OF_ROUTE = 128
 """The limits of Gateway API 1.6: httproutes.yaml's maxItems, and its rule about their sum."""
+
+IF_NOT_PRESENT = "kustomize.toolkit.fluxcd.io/ssa"
+"""Flux's annotation of what it creates once and never changes."""
 
 _SCHEMA = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/datreeio/CRDs-catalog/main/"
@@ -72,6 +77,7 @@ class Group:
         models: the names of those that get their requests here.
         protocols: the families of paths that are let through.
         cors: for browsers of other origins; None leaves them out.
+        canary: Flagger writes the route once it is there; Flux makes it and leaves it alone.
     """
 
     name: str
@@ -79,6 +85,7 @@ class Group:
     models: Sequence[str]
     protocols: Sequence[Protocol] = (Protocol.TORCHSERVE,)
     cors: Cors | None = None
+    canary: bool = False
 
 
 def http_routes(group: Group) -> list[Object]:
@@ -96,7 +103,37 @@ def http_routes(group: Group) -> list[Object]:
     if len(parts) > 1:
         names = [f"{names[0]}-{index}-of-{len(parts)}" for index, _ in enumerate(parts, 1)]
     routes = [_http_route(group, *part) for part in zip(names, parts, strict=True) if part[1]]
+    for route in routes if group.canary else ():
+        route["metadata"]["annotations"] = {IF_NOT_PRESENT: "IfNotPresent"}
     return routes + [_renamed_service(group)] * (Protocol.OIP in group.protocols and bool(matches))
+
+
+def canary_matches(group: Group) -> list[Object]:
+    """The group's requests as a Canary has them: Flagger writes one rule of one route of them.
+
+    Raises:
+        InputError: they are more than a rule has, or need what Flagger does not write.
+    """
+    routes = http_routes(group)
+    rules = [rule for route in routes if _by_paths(route) for rule in route["spec"]["rules"]]
+    if len(rules) > 1 or group.cors:
+        what = "server.corsAllowedOrigin" if group.cors else f"{len(group.models)} models"
+        raise InputError(
+            f"canary: a Canary's route has one rule without filters, which {what} does not fit",
+            hint="serve fewer models in this group (docs/groups.md), or leave canary out",
+        )
+    return [_canary_match(match) for rule in rules for match in rule["matches"]]
+
+
+def _by_paths(route: Object) -> bool:
+    """Whether a route is of the host of all groups, and not gRPC under another name."""
+    return bool(route["spec"]["hostnames"] == [HOST])
+
+
+def _canary_match(match: Mapping[str, Any]) -> Object:
+    kind = {"PathPrefix": "prefix", "Exact": "exact"}[match["path"]["type"]]
+    query = {each["name"]: {"exact": each["value"]} for each in match.get("queryParams", ())}
+    return {"uri": {kind: match["path"]["value"]}, **({"queryParams": query} if query else {})}
 
 
 def grpc_route(group: Group) -> Object:

@@ -57,6 +57,9 @@ class ServingSettings(Camel):
     ``tsOpenInferenceProtocol``.
     """
 
+    canary: bool = False
+    """Whether the group's Canary owns its HTTPRoute (docs/canary.md), and not Flux."""
+
     latency_bounds: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Seconds: further bounds of the launcher's histograms. Each limit that loadtest.yaml sets to a
     percentile from p95 on is one anyway.

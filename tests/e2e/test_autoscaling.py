@@ -1,6 +1,6 @@
 """An autoscaler takes over the number of pods from Git without stopping one."""
 
-from harness.core.values import dig
+from harness.core.values import Value, dig
 from harness.kubernetes import kinds
 from tests.e2e.scenario import NAME, Scenario
 
@@ -25,3 +25,8 @@ def test_a_horizontal_pod_autoscaler_takes_the_pods_over(scenario: Scenario) -> 
         scenario.wait_for(kinds.DEPLOYMENT, NAME, lambda each: dig(each, "spec", "replicas") == 3)
     scenario.sync(autoscaler(1, podDisruptionBudget={"maxUnavailable": 2}))
     assert pods() == 3, "an upgrade leaves them alone"
+
+    back: Value = {"values": {"replicas": 2, "autoscaling": {"kind": "none"}}}
+    with scenario.timeline.step("the autoscaler's → replicas in Git"):
+        scenario.sync(scenario.release(back))
+        scenario.wait_for(kinds.DEPLOYMENT, NAME, lambda each: dig(each, "spec", "replicas") == 2)

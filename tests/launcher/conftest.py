@@ -109,7 +109,7 @@ class Launcher:
         argv += ["--config", str(site.folder / "config.properties"), "--work", str(site.work)]
         argv += ["--files", str(site.folder / "files.json"), "--quiet-seconds", "0.3"]
         argv += ["--termination-log", str(site.folder / "failure.txt"), *options]
-        self.site, self.port = site, site.port
+        self.site, self.host, self.port = site, "127.0.0.1", site.port
         self.stdout, self.stderr = site.folder / "stdout", site.folder / "stderr"
         places = {
             "GATE": str(site.gate),
@@ -136,7 +136,7 @@ class Launcher:
 
     def ask(self, path: str) -> tuple[int, str]:
         """Status and text of one of the launcher's own pages; 0 while nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         with contextlib.closing(connection):
             try:
                 connection.request("GET", path)

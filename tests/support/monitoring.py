@@ -72,17 +72,16 @@ class Output:
     alerting: Value
     kubeconfig: Path
 
-    def here(self, alertmanager: str = "") -> Value:
+    def here(self, alertmanager: str = "", *, at_once: bool = True) -> Value:
         """prometheus.yaml for a Prometheus on this machine. Replaced is:
 
         - how it reaches the API server: by the kubeconfig, not by its pod's account;
         - where Alertmanager is: an endpoint on loopback is none that Kubernetes takes;
-        - how often it scrapes and evaluates: each second.
+        - with ``at_once``, how often it scrapes and evaluates: each second.
         """
         jobs = [
             {
-                **{key: each for key, each in mapping(job).items() if key != "scrape_timeout"},
-                "scrape_interval": "1s",
+                **_scraping(mapping(job), at_once),
                 "kubernetes_sd_configs": [
                     {**mapping(each), "kubeconfig_file": str(self.kubeconfig)}
                     for each in items(job, "kubernetes_sd_configs")
@@ -94,7 +93,7 @@ class Output:
         every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         return {
             **self.scraping,
-            "global": {**mapping(self.scraping, "global"), **every},
+            "global": {**mapping(self.scraping, "global"), **(every if at_once else {})},
             "scrape_configs": jobs,
             "alerting": {"alertmanagers": [{"static_configs": targets}]},
         }
@@ -102,6 +101,14 @@ class Output:
     def at_once(self) -> dict[str, Value]:
         """The rules without their waiting times, which promtool tries (tests/monitoring)."""
         return {name: {"groups": without_for(rules)} for name, rules in self.rules.items()}
+
+
+def _scraping(job: Value, at_once: bool) -> Value:
+    """A job of prometheus.yaml, with its own interval or that of each second."""
+    if not at_once:
+        return job
+    rest = {key: each for key, each in job.items() if key != "scrape_timeout"}
+    return {**rest, "scrape_interval": "1s"}
 
 
 def pod(environment: Environment, name: str, port: int) -> Value:

@@ -76,7 +76,11 @@ class Prometheus:
 
 @contextlib.contextmanager
 def running(
-    repository: Repository, folder: Path, configuration: Value, rules: Mapping[str, Value]
+    repository: Repository,
+    folder: Path,
+    configuration: Value,
+    rules: Mapping[str, Value],
+    port: int = 0,
 ) -> Iterator[Prometheus]:
     """The server, with its data in ``folder/tsdb``, for as long as the block runs.
 
@@ -85,8 +89,9 @@ def running(
         folder: where configuration, rules, data and log go.
         configuration: as of prometheus.yaml; ``rule_files`` are replaced by ``rules``.
         rules: the content of each rule file by its name.
+        port: where it listens; by default a free one.
     """
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     for name, content in rules.items():
         (folder / name).write_text(yaml.safe_dump(content))
     whole = {**configuration, "rule_files": list(rules)}

@@ -126,6 +126,38 @@ clamp_max(
 {{- add .Values.startupSeconds (include "torchserve.timeout" (list . "startup")) -}}
 {{- end -}}
 
+{{/* Seconds that a rollout may stand still. */}}
+{{- define "torchserve.progressDeadline" -}}
+{{- add 600 .Values.deregisterSeconds .Values.drainSeconds (include "torchserve.timeout" (list . "response")) (include "torchserve.startup" .) -}}
+{{- end -}}
+
+{{/* The figures of the pods that serve beside a canary, as a label selector; and of the canary's own. */}}
+{{- define "torchserve.primaryPods" -}}
+{{- printf `{group="%s",pod=~"%s-primary-.*"}` .Release.Name (include "torchserve.name" .) -}}
+{{- end -}}
+
+{{- define "torchserve.scaledPods" -}}
+{{- if .Values.canary.enabled -}}
+{{- printf `{group="%s",pod!~"%s-primary-.*"}` .Release.Name (include "torchserve.name" .) -}}
+{{- else -}}
+{{- printf `{group="%s"}` .Release.Name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The pods of the group's Service. Under a canary: those of the primary, once one is ready, which no
+     selector of the Deployment finds; until then, while Flagger makes it, all of the group. */}}
+{{- define "torchserve.serving" -}}
+{{- $primary := lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-primary" (include "torchserve.name" .)) -}}
+{{- if not .Values.canary.enabled -}}
+{{- include "torchserve.selectorLabels" (list . "server") -}}
+{{- else if dig "status" "readyReplicas" 0 $primary -}}
+app.kubernetes.io/instance: {{ .Release.Name }}-primary
+{{ include "torchserve.group" . }}
+{{- else -}}
+{{- include "torchserve.group" . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Pods above `replicas` during a rollout. Two or more pods on GPUs make room for each other: a GPU
      for one more would stand idle between two rollouts. */}}
 {{- define "torchserve.surge" -}}
@@ -339,6 +371,14 @@ egress: []
 {{- end -}}
 {{- if and (ne $scaling.kind "none") $scaling.enabled -}}
 {{- $faults = append $faults (printf "autoscaling.enabled says that something else sets the number of pods, and autoscaling.kind that the chart makes it (%s): which one?" $scaling.kind) -}}
+{{- end -}}
+{{- if $values.canary.enabled -}}
+{{- if eq $scaling.kind "none" -}}
+{{- $faults = append $faults "canary.enabled needs autoscaling.kind (keda or hpa): without an autoscaler Flagger starts as many pods of a canary as serve, and leaves nobody to change their number" -}}
+{{- end -}}
+{{- if not (and $values.canary.hosts $values.canary.match) -}}
+{{- $faults = append $faults "canary.hosts or canary.match is empty: the group's HTTPRoute would take every request. Name the host, torchserve.${DOMAIN}; `canary: true` in serving.yaml has `make snapshot` write the matches" -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq (include "torchserve.surge" .) "0") (eq (include "torchserve.unavailable" .) "0") -}}
 {{- $faults = append $faults "rollout.maxSurge is 0 (its default where two or more pods have GPUs) and so is rollout.maxUnavailable: no pod could ever be replaced" -}}

@@ -1,0 +1,85 @@
+"""The golden gate: Flagger goes on where every sample of a group gets its right answer."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from harness.canary import gate
+from harness.models.answer import Expected, Tolerance
+from harness.models.samples import PreparedSample
+
+HELLO = PreparedSample(
+    model="tiny",
+    version="1",
+    name="hello",
+    content_type="text/plain",
+    body=b"hello",
+    expected=Expected(answer={"length": 5}, tolerance=Tolerance(absolute=0.5)),
+)
+SERVED = {"vision": {"tiny": (HELLO,)}}
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
+    """A server that answers every request so, and its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def question_about(group: str) -> bytes:
+    """What Flagger sends."""
+    about = {"name": group, "namespace": "torchserve", "phase": "Progressing", "checksum": "1"}
+    return json.dumps({**about, "metadata": {"group": group}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "decided", "message"),
+    [
+        (b'{"length": 5.2}', 200, 200, "1 right answers"),
+        (
+            b'{"length": 7}',
+            200,
+            417,
+            "1 of 1 answers are wrong: /predictions/tiny, asked for hello",
+        ),
+        (b"out of memory", 507, 417, "HTTP 507"),
+    ],
+)
+def test_only_right_answers_let_a_canary_go_on(
+    body: bytes, status: int, decided: int, message: str
+) -> None:
+    with answering(body, status) as url:
+        verdict, text = gate.decide(SERVED, url, question_about("vision"))
+    assert (verdict, message in text) == (decided, True), text
+
+
+def test_a_canary_that_nobody_reaches_is_wrong() -> None:
+    with answering(b"") as url:
+        pass
+    verdict, text = gate.decide(SERVED, url, question_about("vision"))
+    assert verdict == 417
+    assert "no answer" in text
+
+
+@pytest.mark.parametrize("body", [b"", b"[1", question_about("speech")])
+def test_a_question_that_is_none_is_refused_without_a_request(body: bytes) -> None:
+    verdict, text = gate.decide(SERVED, "http://127.0.0.1:1", body)
+    assert verdict == 400, text

@@ -1,0 +1,220 @@
+"""A group's pods follow its load: real Prometheus, KEDA, HPA controller, TorchServe, and the chart.
+
+Pods are kwok's, with real servers behind their addresses (tests/support/served_pods.py). Their
+model waits 0.2 s for a batch of four: a pod answers 20 requests a second whatever the machine is.
+Changed of what ships: the window before a pod goes is 60 s instead of 300 (`_BEHAVIOR`).
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness import tools
+from harness.core.repository import Repository
+from harness.core.values import Value, dig, items, mapping, text
+from harness.local_cluster import local
+from tests.e2e.scenario import NAME, Scenario
+from tests.e2e.timeline import Timeline
+from tests.launcher.conftest import pack
+from tests.support import keda, monitoring, prometheus, served_pods
+from tests.support.processes import eventually, free_ports
+from tests.support.served_pods import Pods
+
+pytestmark = [pytest.mark.load, pytest.mark.timeout(3600)]
+
+MOST = 3  # pods, and GPUs of the nodes
+# Seconds in which fewer pods would have done, and then between two that go.
+_BEHAVIOR = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+_PROGRAMS = ("keda-operator", "keda-adapter", "prometheus", "prometheus-operator")
+_REACTION = 300.0  # seconds that a change of the number may take, on a busy machine
+# Requests per second. A pod has room for 4 × 0.6 in flight: 10 to 12 requests a second.
+QUIET, TWO_PODS, THREE_PODS, TOO_MANY = 3.0, 14.0, 26.0, 60.0
+
+
+@dataclass
+class Number:
+    """The number of pods that the Deployment was given, and when that was noticed."""
+
+    scenario: Scenario
+    changes: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def now(self) -> int:
+        return int(str(dig(self.scenario.deployment(), "spec", "replicas") or 0))
+
+    def watch(self, until: threading.Event) -> None:
+        while not until.wait(0.5):
+            number = self.now
+            if not self.changes or self.changes[-1][1] != number:
+                self.changes.append((time.monotonic(), number))
+
+    def becomes(self, number: int) -> float:
+        """Wait for it, and return the seconds that it took."""
+        began = time.monotonic()
+        eventually(lambda: self.now == number, _REACTION)
+        return round(time.monotonic() - began, 1)
+
+    def stays(self, seconds: float) -> None:
+        """Watch it for a while, in which it may not change."""
+        before, until = self.now, time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert self.now == before, f"{before} → {self.now} after a steady load: {self.changes}"
+            threading.Event().wait(1)
+
+
+@dataclass
+class Setting:
+    """What a test of it needs at hand."""
+
+    scenario: Scenario
+    pods: Pods
+    number: Number
+    timeline: Timeline
+    prometheus_folder: Path
+    port: int
+    output: monitoring.Output
+    checkout: Repository
+
+    @contextmanager
+    def prometheus(self, configuration: Value | None = None) -> Iterator[prometheus.Prometheus]:
+        """Prometheus for a while, with what it knew before."""
+        shipped = configuration or self.output.here(at_once=False)
+        with prometheus.running(
+            self.checkout, self.prometheus_folder, shipped, {}, self.port
+        ) as server:
+            yield server
+
+    def silent(self) -> Value:
+        """What ships, with a port of the servers at which nobody answers."""
+        jobs = [
+            {
+                **mapping(job),
+                "relabel_configs": [
+                    *items(job, "relabel_configs"),
+                    {
+                        "source_labels": ["__address__"],
+                        "regex": "([^:]+):.*",
+                        "target_label": "__address__",
+                        "replacement": "$1:1",
+                    },
+                ],
+            }
+            for job in items(self.output.here(at_once=False), "scrape_configs")
+        ]
+        return {**self.output.here(at_once=False), "scrape_configs": jobs}
+
+    def falls_back(self) -> bool:
+        """Whether KEDA says that it has no figures."""
+        scaled = self.scenario.one(keda.SCALED_OBJECT, NAME, NAME)
+        return any(
+            text(each, "type") == "Fallback" and text(each, "status") == "True"
+            for each in items(scaled, "status", "conditions")
+        )
+
+    def fits(self) -> None:
+        """No more pods than GPUs, all of them on nodes."""
+        assert max(number for _, number in self.number.changes) <= MOST, self.number.changes
+        pods = self.scenario.pods()
+        assert all(dig(pod, "spec", "nodeName") for pod in pods), "a pod has no GPU"
+
+
+@pytest.fixture
+def setting(checkout: Repository, tmp_path: Path, timeline: Timeline) -> Iterator[Setting]:
+    missing = [each for each in _PROGRAMS if not tools.at_hand(checkout, each)]
+    if missing:
+        pytest.skip(f"not built: `harness tools {' '.join(missing)}`")
+    pack("waiting", "waiting_handler.py", tmp_path)
+    (port,) = free_ports(1)
+    folders = {name: tmp_path / name for name in ("operator", "prometheus", "keda")}
+    for folder in folders.values():
+        folder.mkdir()
+    until = threading.Event()
+    with ExitStack() as stack:
+        cluster = stack.enter_context(local.running(checkout, "keda", nodes_of="production"))
+        served_pods.addresses(cluster.api)
+        scenario = Scenario(cluster, timeline)
+        stack.enter_context(keda.running(checkout, cluster, folders["keda"]))
+        scenario.begin()
+        output = stack.enter_context(monitoring.operated(checkout, cluster, folders["operator"]))
+        pods = stack.enter_context(served_pods.running(cluster.api, NAME, tmp_path / "waiting.mar"))
+        number = Number(scenario)
+        watcher = threading.Thread(target=number.watch, args=(until,))
+        stack.callback(watcher.join, 30)
+        stack.callback(until.set)
+        watcher.start()
+        yield Setting(
+            scenario, pods, number, timeline, folders["prometheus"], port, output, checkout
+        )
+
+
+def test_the_pods_follow_the_load(setting: Setting) -> None:
+    scenario, pods, number, figures = (
+        setting.scenario, setting.pods, setting.number, setting.timeline.figures
+    )  # fmt: skip
+    pods.load.rate = QUIET
+    with setting.prometheus() as server:
+        scenario.commit(_with_autoscaler(scenario, setting.port))
+        scenario.wait_for(
+            keda.SCALED_OBJECT, NAME, lambda each: dig(each, "status", "hpaName") == NAME, 120
+        )
+        figures["replicas in Git → 1 pod, s"] = number.becomes(1)
+        eventually(lambda: len(pods.load.ready) == 1)
+        eventually(lambda: server.query("sum(launcher_workers_ready) == 1"))
+        number.stays(60)
+
+        # A pod that loads is waited for, however long that takes.
+        with pods.loading():
+            pods.load.rate = TWO_PODS
+            figures["more load → 2 pods wanted, s"] = number.becomes(2)
+            number.stays(120)
+        with scenario.timeline.step("model loads → pod Ready"):
+            eventually(lambda: len(pods.load.ready) == 2)
+        number.stays(90)
+
+        pods.load.rate = THREE_PODS
+        figures["more load → 3 pods wanted, s"] = number.becomes(3)
+        with scenario.timeline.step("wanted → Ready"):
+            eventually(lambda: len(pods.load.ready) == 3)
+        pods.load.rate = TOO_MANY
+        number.stays(90)
+        setting.fits()
+        pods.load.rate = THREE_PODS
+        number.stays(180)
+
+    began = time.monotonic()
+    eventually(setting.falls_back)
+    figures["Prometheus is down → KEDA falls back, s"] = round(time.monotonic() - began, 1)
+    number.stays(120)
+    with setting.prometheus(setting.silent()):
+        number.stays(150)
+        assert setting.falls_back(), "servers that give no figures are not servers without load"
+
+    with setting.prometheus():
+        eventually(lambda: not setting.falls_back())
+        number.stays(60)
+        pods.load.rate = QUIET
+        figures["less load → 2 pods, s"] = number.becomes(2)
+        figures["then → 1 pod, s"] = number.becomes(1)
+        number.stays(60)
+    setting.fits()
+    figures["requests"] = pods.load.sent.total()
+    figures["without a right answer"] = dict(pods.load.reasons)
+    figures["numbers"] = [number for _, number in number.changes]
+
+
+def _with_autoscaler(scenario: Scenario, port: int) -> dict[str, str | None]:
+    """The group on GPUs, its number of pods by KEDA, its pods Ready when their servers are."""
+    scaling = {
+        "kind": "keda",
+        "minReplicas": 1,
+        "maxReplicas": MOST,
+        "behavior": _BEHAVIOR,
+        "keda": {"serverAddress": f"http://127.0.0.1:{port}"},
+    }
+    release: Value = {"timeout": "10m", "values": {"gpus": 1, "autoscaling": scaling}}
+    return scenario.release({**release, **scenario.pods_that("stuck")})

@@ -1,0 +1,29 @@
+"""A model that waits instead of computing: a batch takes it as long on any machine.
+
+TorchServe imports this file in its worker; it has nothing of this repository to import.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+_SECONDS = {"slow": 2.0}  # for a batch, however many requests are in it; else 0.2
+_GATE = Path(os.environ["GATE"])
+_VARIANT = os.environ.get("VARIANT", "")
+
+
+def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":
+    """TorchServe's entry point; without data it is the call to load the model.
+
+    The right answer is the request backwards. $VARIANT: slow, wrong, failing but for samples.
+    """
+    if data is None:
+        while (_GATE / "hold-load").exists():
+            time.sleep(0.02)
+        return []
+    time.sleep(_SECONDS.get(_VARIANT, 0.2))
+    bodies = [bytes(row.get("body") or row["data"]).decode() for row in data]
+    if _VARIANT == "failing" and "sample" not in bodies:
+        raise RuntimeError("the model fails")
+    return [body if _VARIANT == "wrong" else body[::-1] for body in bodies]

@@ -6,16 +6,22 @@ import time
 
 from harness.cli import options
 from harness.core import console
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import find as find_repository
 from harness.local_cluster import local
 from harness.local_cluster.local import LocalCluster
+from harness.local_cluster.real import release, start
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
     """Add the options of one action."""
     if action == "up":
         options.add_env(parser)
+        parser.add_argument(
+            "--real",
+            action="store_true",
+            help="with nodes whose pods are containers, and the gateway before them (needs root)",
+        )
     parser.add_argument(
         "--name", default="local", help="name of the local cluster (default: %(default)s)"
     )
@@ -23,6 +29,8 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
 
 
 def _up(args: argparse.Namespace) -> int:
+    if args.real:
+        return _up_real(args)
     started = time.monotonic()
     cluster = local.up(find_repository(), args.name, args.env)
     commit = cluster.take()
@@ -32,6 +40,26 @@ def _up(args: argparse.Namespace) -> int:
     seconds = round(time.monotonic() - started, 1)
     answer = {"commit": commit, "kubeconfig": str(cluster.kubeconfig), "seconds": seconds}
     text = f"Ready after {seconds} s\nexport KUBECONFIG={cluster.kubeconfig}"
+    print(json.dumps(answer, indent=2) if args.json else text)
+    return 0
+
+
+def _up_real(args: argparse.Namespace) -> int:
+    if args.env != "local":
+        raise UsageError(f"--env {args.env}: real nodes run the environment local")
+    started = time.monotonic()
+    repository = find_repository()
+    ground, images = start.prepare(repository)
+    cluster = local.up(repository, args.name, args.env, ground)
+    entrance = start.serve(repository, cluster, images.digest)
+    seconds = round(time.monotonic() - started, 1)
+    port = cluster.ports.gateway
+    answer = {"kubeconfig": str(cluster.kubeconfig), "seconds": seconds, "gateway": port}
+    text = (
+        f"Ready after {seconds} s\nexport KUBECONFIG={cluster.kubeconfig}\n"
+        f"curl --insecure --connect-to ::127.0.0.1:{port} --data-binary hello \\\n"
+        f"  https://{entrance.host}/predictions/{release.MODEL}"
+    )
     print(json.dumps(answer, indent=2) if args.json else text)
     return 0
 

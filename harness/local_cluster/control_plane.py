@@ -116,7 +116,11 @@ def _apiserver(pki: Path, ports: Ports, program: Path, address: str) -> Componen
 
 def _addresses(address: str) -> tuple[str, ...]:
     if address:
-        return "--bind-address=0.0.0.0", f"--advertise-address={address}"
+        return (
+            "--bind-address=0.0.0.0",
+            f"--advertise-address={address}",
+            "--kubelet-preferred-address-types=InternalIP",
+        )
     # There is no kube-proxy, and an endpoint on loopback would be refused.
     return f"--bind-address={_HOST}", "--endpoint-reconciler-type=none"
 

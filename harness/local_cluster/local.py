@@ -356,7 +356,7 @@ def _prepare(
         ),
     ]
     if ground.nodes:
-        components += real.components(repository, folder, ports.apiserver, admin, ground)
+        components += real.components(repository, folder, ports, admin, ground)
     else:
         components.append(control_plane.kwok(folder, ports, programs["kwok"], admin))
     if with_flux:

@@ -61,6 +61,17 @@ def write(folder: Path, server: str, names: Sequence[str] = _NAMES) -> Path:
     return place(folder.parent, yaml.safe_dump(_kubeconfig(server, folder / "ca.crt", token)))
 
 
+def self_signed(names: Sequence[str]) -> tuple[bytes, bytes]:
+    """A certificate for these host names and its key, both as PEM."""
+    key, name = _key(), _name(names[0])
+    certificate = (
+        _certificate(name, name, key.public_key())
+        .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, names)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), _pem(key)
+
+
 def place(folder: Path, kubeconfig: str) -> Path:
     """Write ``kubeconfig.yaml``, for its owner's eyes, and return its path."""
     path = folder / "kubeconfig.yaml"

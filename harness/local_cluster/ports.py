@@ -25,6 +25,7 @@ class Ports:
     kwok: int
     git: int
     source: int
+    gateway: int
     health: tuple[int, int, int]
 
     @property
@@ -68,5 +69,6 @@ class Ports:
                 kwok=port(),
                 git=port(),
                 source=port(),
+                gateway=port(),
                 health=(port(), port(), port()),
             )

@@ -1,7 +1,7 @@
 """What runs on a real node, and its settings: containerd, kubelet, kube-proxy and kube-router."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.core import files
@@ -49,7 +49,7 @@ def components(
     node: NodeNetwork,
     programs: Mapping[str, Path],
     kubeconfig: Path,
-    images: Sequence[Path],
+    images: Path,
 ) -> list[Component]:
     """Write the settings of a node's programs, and return how they run.
 
@@ -58,7 +58,7 @@ def components(
         node: its name and addresses.
         programs: the executables by name, all in one folder.
         kubeconfig: with which they reach the API server from the node.
-        images: archives of the images that its pods may have.
+        images: the folder of the images that its pods may have, in the OCI layout.
     """
     where = programs["containerd"].parent
     settings = folder / "settings"
@@ -70,9 +70,9 @@ def components(
     files.write(settings / "resolv.conf", f"nameserver {SANDBOX}\n")
     files.write(settings / "kubelet.json", json.dumps(_kubelet(folder, node)))
     files.write(settings / "kube-proxy.json", json.dumps(_kube_proxy(node, kubeconfig)))
-    load = " && ".join(
-        f"{programs['ctr']} -a {_SOCKET} -n k8s.io images import --digests {image}"
-        for image in images
+    load = (
+        f"tar --create --directory={images} . | "
+        f"{programs['ctr']} --address={_SOCKET} --namespace=k8s.io images import -"
     )
     return [
         Component(

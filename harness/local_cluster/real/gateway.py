@@ -8,6 +8,7 @@ own) and the certificate, which an authority of this machine signs.
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -15,18 +16,35 @@ import yaml
 from harness import programs, tools
 from harness.core import command, files
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, text
+from harness.core.values import Value, dig, items, text
 from harness.core.yamlfile import ManifestLoader
 from harness.kubernetes.api import Api, Kind
-from harness.local_cluster import install
+from harness.local_cluster import install, pki
 from harness.local_cluster.real.ground import DNS
 from harness.local_cluster.real.images import GATEWAY
+from harness.local_cluster.real.network import BALANCER
 
 NAMESPACE = "envoy-gateway-system"
 _NAME = "envoy-gateway"
 _SECONDS = 120.0
+DOMAIN = "cluster.test"
+_CONFIGS = "infra/gateway/configs"
+# Of cert-manager, which is not there; and the tokens' issuer, which is nowhere.
+_PLAYED = ("Certificate", "ClusterIssuer", "SecurityPolicy")
+_OWNER = "gateway.envoyproxy.io/owning-gateway-name"
+_GATEWAY = "torchserve"
+_GATEWAYS = Kind("gateway.networking.k8s.io/v1", "Gateway")
 _SERVICE = Kind("v1", "Service")
 _DEPLOYMENT = Kind("apps/v1", "Deployment")
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where requests enter, in the sandbox: address and port, by TLS, and the host's name."""
+
+    address: str
+    port: int
+    host: str
 
 
 def chart(repository: Repository) -> Path:
@@ -83,6 +101,59 @@ def _is_available(deployments: list[Value]) -> bool:
     return any(
         text(each, "metadata", "name") == _NAME and dig(each, "status", "availableReplicas")
         for each in deployments
+    )
+
+
+def configure(repository: Repository, cluster: Api, folder: Path) -> Entrance:
+    """Apply infra/gateway/configs, and wait until the proxies serve its routes.
+
+    Returns:
+        Where requests enter.
+    """
+    argv: list[str | Path] = [tools.find(repository, "kustomize"), "build", _CONFIGS]
+    output = command.run(argv, cwd=repository.root, timeout=_SECONDS).stdout.replace(
+        "${DOMAIN}", DOMAIN
+    )
+    certificate, key = pki.self_signed([f"*.{DOMAIN}"])
+    secret = {"name": "torchserve-tls", "namespace": NAMESPACE}
+    pair = {"tls.crt": certificate.decode(), "tls.key": key.decode()}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": secret,
+            "type": "kubernetes.io/tls",
+            "stringData": pair,
+        }
+    )
+    for each in yaml.load_all(output, Loader=ManifestLoader):
+        if each["kind"] not in _PLAYED and each["metadata"].get("namespace") != "cert-manager":
+            cluster.apply(each)
+    service = cluster.wait_for(
+        _SERVICE,
+        _service_of_proxies,
+        seconds=_SECONDS,
+        namespace=NAMESPACE,
+        what="the proxies' Service",
+    )
+    address = text(service, "spec", "clusterIP")
+    balancer: Value = {"status": {"loadBalancer": {"ingress": [{"ip": BALANCER}]}}}
+    cluster.patch(_SERVICE, text(service, "metadata", "name"), balancer, NAMESPACE, part="status")
+    publish(cluster, folder)
+    cluster.wait_for(_GATEWAYS, _is_programmed, seconds=_SECONDS, what="the Gateway")
+    return Entrance(address, 443, f"torchserve.{DOMAIN}")
+
+
+def _service_of_proxies(services: list[Value]) -> Value | None:
+    owned = (each for each in services if text(each, "metadata", "labels", _OWNER) == _GATEWAY)
+    return next(owned, None)
+
+
+def _is_programmed(gateways: list[Value]) -> bool:
+    return any(
+        text(condition, "type") == "Programmed" and text(condition, "status") == "True"
+        for gateway in gateways
+        for condition in items(gateway, "status", "conditions")
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.values import Value
 from harness.local_cluster import supervisor
+from harness.local_cluster.ports import Ports
 from harness.local_cluster.real import components as node_components
 from harness.local_cluster.real import node
 from harness.local_cluster.real import relay as relay_module
-from harness.local_cluster.real.network import SANDBOX, NodeNetwork
+from harness.local_cluster.real.network import BALANCER, SANDBOX, NodeNetwork
 from harness.local_cluster.supervisor import Component, Plan
 
 # What is run, or included by gcc, and the Debian package that has it.
@@ -43,12 +44,12 @@ class Ground:
 
     Attributes:
         nodes: how many are real; with none they are kwok's.
-        images: archives of the images that pods may have.
+        images: the folder of the images that pods may have, in the OCI layout.
         seconds: for all components to be ready: 6 on a quiet machine with kwok, images aside.
     """
 
     nodes: int = 0
-    images: tuple[Path, ...] = ()
+    images: Path = Path()
     seconds: float = 60.0
 
 
@@ -110,20 +111,24 @@ def objects(count: int) -> Iterator[Value]:
 
 
 def components(
-    repository: Repository, folder: Path, apiserver: int, kubeconfig: Path, ground: Ground
+    repository: Repository, folder: Path, ports: Ports, kubeconfig: Path, ground: Ground
 ) -> list[Component]:
     """Write plan and settings of each node; return what runs in a sandbox for them.
 
     Args:
         repository: the working tree, with the programs.
         folder: of the cluster.
-        apiserver: the API server's port.
+        ports: of the machine, for the API server and the gateway.
         kubeconfig: of the administrator.
         ground: how many nodes, with which images.
     """
     executables = {name: tools.find(repository, name) for name in programs.NODE}
     inner = _from_nodes(kubeconfig)
-    relay = (sys.executable, "-m", relay_module.__name__, f"{apiserver}=127.0.0.1:{apiserver}")
+    routes = (
+        f"{ports.apiserver}=127.0.0.1:{ports.apiserver}",
+        f"{ports.gateway}={BALANCER}:443",
+    )
+    relay = (sys.executable, "-m", relay_module.__name__, *routes)
     return [
         Component(name="relay", argv=relay),
         _dns(folder),
@@ -159,7 +164,7 @@ def _node(
     network: NodeNetwork,
     executables: Mapping[str, Path],
     kubeconfig: Path,
-    images: Sequence[Path],
+    images: Path,
 ) -> Component:
     folder = cluster / network.name
     plan = Plan(

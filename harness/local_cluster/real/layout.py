@@ -25,15 +25,17 @@ class Layout:
         self._folder = folder
         self._index = json.loads((folder / "index.json").read_text())
 
-    def find(self, image: str) -> Descriptor:
-        """Return the manifest of an image.
+    def find(self, image: str) -> Descriptor | None:
+        """Return the manifest of an image, or None if there is none of that name."""
+        named = (each for each in self._index["manifests"] if each["annotations"][_NAME] == image)
+        return next(named, None)
 
-        Raises:
-            StopIteration: there is none of that name.
-        """
-        return next(
-            each for each in self._index["manifests"] if each["annotations"][_NAME] == image
-        )
+    def keep(self, images: Sequence[str]) -> None:
+        """Take all other names away."""
+        manifests = self._index["manifests"]
+        self._index["manifests"] = [
+            each for each in manifests if each["annotations"][_NAME] in images
+        ]
 
     def name(self, image: str, manifest: Descriptor) -> None:
         """Give a manifest this name too."""
@@ -65,8 +67,8 @@ class Layout:
             manifest["layers"].append(layer)
             settings["rootfs"]["diff_ids"].append(layer["digest"])
             settings["history"].append({"created_by": f"programs {', '.join(programs)}"})
-        manifest["config"] = {**manifest["config"], **self._keep(settings)}
-        self.name(image, {**parent, **self._keep(manifest)})
+        manifest["config"] = {**manifest["config"], **self._add(settings)}
+        self.name(image, {**parent, **self._add(manifest)})
 
     def write(self) -> None:
         """Write the index."""
@@ -78,7 +80,7 @@ class Layout:
     def _read(self, descriptor: Descriptor) -> dict[str, Any]:
         return dict(json.loads(self._blob(descriptor["digest"]).read_text()))
 
-    def _keep(self, document: object) -> Descriptor:
+    def _add(self, document: object) -> Descriptor:
         content = json.dumps(document).encode()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         self._blob(digest).write_bytes(content)

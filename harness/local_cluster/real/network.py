@@ -15,6 +15,9 @@ SANDBOX = "172.31.0.1"
 
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
+BALANCER = "172.31.0.100"
+"""Where a load balancer would answer: the first node's kube-proxy does, for its own pods."""
+
 _BRIDGE = "nodes"
 
 
@@ -67,4 +70,5 @@ def commands(nodes: list[NodeNetwork]) -> Iterator[str]:
         for other in nodes:
             if other != node:
                 yield f"ip -n {node.name} route add {other.pods} via {other.address}"
-    yield f"ip route add {SERVICES} via {nodes[0].address}"
+    for where in (SERVICES, BALANCER):
+        yield f"ip route add {where} via {nodes[0].address}"

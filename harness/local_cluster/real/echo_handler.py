@@ -10,7 +10,7 @@ from typing import Any
 _SECONDS = 0.005  # of a batch's work
 
 
-def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":
+def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":  # noqa: ARG001
     """TorchServe's entry point; without data it is the call to load the model."""
     if data is None:
         return []

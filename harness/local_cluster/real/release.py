@@ -1,0 +1,114 @@
+"""What real pods serve: the working tree's release, with the built image and a cheap model.
+
+The models of this repository want packages that the image of real nodes leaves out; this one wants
+nothing, and its answer depends on the request, so that a wrong one is seen.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from harness.core import command
+from harness.core.repository import Repository
+from harness.local_cluster import placeholder_commit
+from harness.local_cluster.local import LocalCluster
+from harness.snapshot import properties
+
+MODEL = "echo"
+"""Answers a request with the SHA-256 of its body."""
+
+FIRST = "1.0"
+"""The version of the model that a cluster begins with."""
+
+STORE = "store"
+"""The folder of a cluster that is the nodes' volume of models."""
+
+_GROUP = Path("apps/torchserve/local/torchserve")
+_SITE = "clusters/local/site.yaml"
+_STORE_OF_SITE = "/var/lib/torchserve/model-store"
+_HANDLER = Path(__file__).with_name("echo_handler.py")
+# So little that four pods fit on this machine with the gateway's.
+_RESOURCES = {
+    "requests": {"cpu": "100m", "memory": "512Mi", "ephemeral-storage": "256Mi"},
+    "limits": {"memory": "2Gi", "ephemeral-storage": "2Gi"},
+}
+
+
+def first(repository: Repository, cluster: LocalCluster, digest: str) -> dict[str, str]:
+    """The changes to the working tree that a cluster with real nodes begins with.
+
+    Args:
+        repository: the working tree.
+        cluster: the cluster, whose folder gets the archive.
+        digest: of the serving image.
+    """
+    changes = placeholder_commit.changes(repository, "local", cluster.url)
+    changes |= files(repository, cluster, digest, FIRST, {"replicas": 2})
+    changes[_SITE] = changes[_SITE].replace(_STORE_OF_SITE, str(cluster.folder / STORE))
+    return changes
+
+
+def files(
+    repository: Repository,
+    cluster: LocalCluster,
+    digest: str,
+    version: str,
+    chart_values: Mapping[str, object],
+) -> dict[str, str]:
+    """The files of a release of the model in this version.
+
+    Args:
+        repository: the working tree.
+        cluster: the cluster, whose folder gets the archive.
+        digest: of the serving image.
+        version: of the model.
+        chart_values: what else the chart is given.
+    """
+    archive = _archive(cluster.folder / STORE, version)
+    content = archive.read_bytes()
+    listed = {
+        "name": archive.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+    }
+    source = repository.root / _GROUP
+    settings = {each.key: each.value for each in properties.read(source / "config.properties")}
+    served = {
+        "defaultVersion": True,
+        "marName": archive.name,
+        "minWorkers": 1,
+        "maxWorkers": 1,
+        "batchSize": 8,
+        "maxBatchDelay": 2,
+        "responseTimeout": 30,
+        "startupTimeout": 60,
+    }
+    snapshot = {"modelCount": 1, "models": {MODEL: {version: served}}}
+    settings["model_snapshot"] = json.dumps(snapshot)
+    overlay = yaml.safe_load((source / "helmrelease.yaml").read_text())
+    overlay["spec"]["values"] |= {
+        "image": {"digest": digest},
+        "resources": _RESOURCES,
+        **chart_values,
+    }
+    return {
+        str(_GROUP / "config.properties"): properties.dump(settings),
+        str(_GROUP / "model-files.yaml"): yaml.safe_dump({"modelStore": {"files": [listed]}}),
+        str(_GROUP / "helmrelease.yaml"): yaml.safe_dump(overlay, sort_keys=False),
+    }
+
+
+def _archive(store: Path, version: str) -> Path:
+    """The model in a version, packed by TorchServe's own tool unless it is there."""
+    store.mkdir(exist_ok=True)
+    path = store / f"{MODEL}-{version}.mar"
+    if not path.exists():
+        packer = Path(sys.executable).with_name("torch-model-archiver")
+        argv: list[str | Path] = [packer, "--model-name", path.stem, "--version", version]
+        argv += ["--handler", _HANDLER, "--export-path", store]
+        command.run(argv, timeout=60)
+    return path

@@ -100,7 +100,7 @@ def _derive(repository: Repository, images: Layout, plain: str, envoy: Path) -> 
     digest = str(serving["digest"])
     images.keep([plain])
     images.name(f"{SERVING}@{digest}", serving)
-    images.derive(PAUSE, serving, ["sleep", "infinity"], user="0")
+    images.derive(PAUSE, serving, ["/usr/bin/sleep", "infinity"], user="0")
     gateway = tools.find(repository, "envoy-gateway")
     version = tools.version(repository, "envoy-gateway")
     for image, name, program in (

@@ -21,9 +21,11 @@ RENDER = {"render/kustomize", "render/helm"}
 SAME_LINE = {
     ("gpu/rollout-fits", "gpu/number-of-gpu"),
     ("helm/values-recorded", "render/not-rendered"),
+    ("helm/values-resources", "capacity/pod-fits-node"),
     ("helm/values-resources", "resources/quantity"),
     ("monitoring/durations", "schema/invalid"),
     ("helm/values-unconfirmed", "yaml/boolean"),
+    ("networking/reaches", "networking/ports"),
     ("nodes/disk", "capacity/pod-fits-node"),
     ("promotion/evidence", "release/pointer"),
     ("promotion/unverified", "release/pointer"),
@@ -33,7 +35,7 @@ SAME_LINE = {
 }
 """Of two rules about one line the first one's finding follows from the second one's."""
 
-SAME_FILE = {("files/readable", "snapshot/load")}
+SAME_FILE = {("files/readable", "slos/coherent"), ("files/readable", "snapshot/load")}
 """The same of two rules about one file."""
 
 COMPARISONS = {
@@ -70,7 +72,7 @@ CONSEQUENCES = {
     },
     # Who follows a name that is wrong gets nowhere.
     "namespaces/declared": {"helm/release-identity", "networking/selects"},
-    "networking/selects": {"routes/own-group"},
+    "networking/selects": {"networking/callbacks", "routes/own-group"},
     "references/by-content": {"references/watch-label"},
     "references/exists": {
         "exceptions/unused",
@@ -92,10 +94,12 @@ CONSEQUENCES = {
     "gpu/node-selector": {"nodes/chosen-by-values"},
     "lifecycle/workspace-fits-models": {"snapshot/up-to-date"},
     "models/known-settings": {"models/locked"},
+    "nvidia/one-plugin": {"references/exists"},
     "pod-security/host": {"lifecycle/writable"},
     "probes/liveness-is-patient": {"lifecycle/probes-ask-launcher"},
     "probes/port": {"lifecycle/probes-ask-launcher"},
     "release/entry-point": {"schema/none"},
+    "resources/quantity": {"gpu/shared-memory", "resources/empty-dir-limit"},
     "release/one-url": {"sources/allowed-urls"},
 }
 """Of each rule those that may find what follows from its finding, wherever that is."""

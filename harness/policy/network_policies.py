@@ -43,16 +43,25 @@ def barriers(
         policies = policies_at(environment, end, direction)
         shut: dict[tuple[str, KeyPath], tuple[Object, bool, list[int]]] = {}
         for port in sorted(ports) if policies else ():
-            near: list[tuple[Object, KeyPath]] = [
-                (policy, ("spec", key, index, peers))
+            rules = [
+                (policy, ("spec", key, index), allowed)
                 for policy in policies
                 for index, allowed in enumerate(items(policy.value, "spec", key))
-                if opens(allowed, port)
+            ]
+            near: list[tuple[Object, KeyPath]] = [
+                (policy, (*at, peers)) for policy, at, each in rules if opens(each, port)
             ]
             if not any(_admits(environment, *each, other) for each in near):
-                # What opens the port to somebody else is what to correct.
-                policy, path = near[0] if near else (policies[0], ("spec", key))
-                shut.setdefault((str(policy), path), (policy, bool(near), []))[2].append(port)
+                # What lets the other pod in at another port is what to correct, or what opens the
+                # port to somebody else.
+                known: list[tuple[Object, KeyPath]] = [
+                    (policy, (*at, "ports"))
+                    for policy, at, each in rules
+                    if items(each, peers) and _admits(environment, policy, (*at, peers), other)
+                ]
+                is_near = bool(near or known)
+                policy, path = [*known, *near, (policies[0], ("spec", key))][0]
+                shut.setdefault((str(policy), path), (policy, is_near, []))[2].append(port)
         for (_, path), (policy, is_near, closed) in shut.items():
             way = "from" if direction == "Ingress" else "to"
             listed = " and ".join(map(str, closed))

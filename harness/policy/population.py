@@ -22,6 +22,9 @@ _ENVOY = "gateway.envoyproxy.io/"
 _CONTROLLER = ("envoy-gateway", "gateway-helm")  # names of its chart
 # The names of ports that pods have which no file here shows: of proxies, of Flux's controllers, of
 # third-party charts as their templates name them.
+FLUX_SERVICES = ("notification-controller", "source-controller", "webhook-receiver")
+"""The Services that Flux brings: each has port 80."""
+
 _PROXY_PORTS = ("metrics", "readiness")
 _FLUX_PORTS = ("healthz", "http", "http-prom", "http-webhook")
 _OF_GATEWAY = ("grpc", "metrics", "ratelimit", "wasm")
@@ -73,7 +76,8 @@ class Population:
             Resident(each.owner, each.owner.namespace, each.labels)
             for each in pods(self.environment)
         ]
-        return [*workloads, *self.proxies, *self.controllers, *self.stores]
+        known = [*self.proxies, *self.controllers, *self.flux, *self.scrapers, *self.stores]
+        return [*workloads, *known]
 
     @cached_property
     def proxies(self) -> list[Resident]:
@@ -115,6 +119,15 @@ class Population:
             Resident(each, each.namespace, {label: each.name})
             for kind, label in _STORES.items()
             for each in self.environment.of(kind)
+        ]
+
+    @cached_property
+    def flux(self) -> list[Resident]:
+        """Flux's controllers, as its distribution labels them."""
+        return [
+            Resident(instance, instance.namespace, {"app": str(name)})
+            for instance in self.environment.of("FluxInstance")
+            for name in items(instance.value, "spec", "components")
         ]
 
     @cached_property

@@ -163,6 +163,7 @@ _IN_VALUES = {
     "priorityClassName": "PriorityClass",
     "runtimeClassName": "RuntimeClass",
     "storageClassName": "StorageClass",
+    "watchNamespace": "Namespace",
 }
 
 

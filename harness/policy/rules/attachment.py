@@ -138,7 +138,7 @@ def _sections(environment: Environment) -> Iterator[Problem]:
     references=("https://gateway-api.sigs.k8s.io/api-types/referencegrant/",),
 )
 def references_are_granted(environment: Environment) -> Iterator[Problem]:
-    declared = {each.name for each in environment.of("Namespace")}
+    declared = {each.name for each in environment.of("Namespace")} | {"flux-system"}
     for source, path, kind in _across(environment):
         namespace, name = text(source.value, *path, "namespace"), text(source.value, *path, "name")
         is_elsewhere = namespace not in ("", source.namespace) and namespace in declared

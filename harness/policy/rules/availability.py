@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harness.core.fix import NOTHING, REMOVED, Fix, set_at
 from harness.core.problem import Location, Problem
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy.chart_record import misfits, of_release
 from harness.policy.pods import pod, pods, selects, selects_older
 from harness.policy.project import Project
@@ -48,8 +48,12 @@ def budget(environment: Environment) -> Iterator[Problem]:
             limit = math.ceil(share(value, total))  # Kubernetes rounds both up
             evictable = limit if key == "maxUnavailable" else total - limit
             if value is not None and subjects and not 0 < evictable < max(total, 2):
+                where: KeyPath = ("spec", key)
                 message = f"{key} {value} of {total} protects nothing, or everything"
-                yield problem(pdb, message, "spec", key)
+                # Where a template says both, however many there are.
+                if pdb.at(*where) == subjects[0].at("spec", "replicas"):
+                    where, message = ("spec",), f"{key} is the number of pods: none may ever go"
+                yield problem(pdb, message, *where)
     yield from _budgets_of_proxies(environment)
     for owner in environment.of("Deployment", "StatefulSet"):
         if not guarded[str(owner)] and owner.namespace not in astray:

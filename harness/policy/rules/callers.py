@@ -68,6 +68,26 @@ def _silence(way: Passage, each: Attachment) -> Problem:
 
 
 @rule(
+    "gateway/authorization",
+    why="rules that let somebody in say nothing where everybody else is let in too: an "
+    "authorization that refuses nobody only reads as protection",
+    fix="defaultAction: Deny, and in the rules who may; or leave the authorization out",
+    kinds=("SecurityPolicy",),
+)
+def authorization_refuses_somebody(policy: Object) -> Iterator[Problem]:
+    where = ("spec", "authorization")
+    rules = items(policy.value, *where, "rules")
+    denies = any(text(each, "action") == "Deny" for each in rules)
+    if policy.dig(*where) and text(policy.value, *where, "defaultAction") == "Allow" and not denies:
+        yield problem(policy, "refuses nobody", *where, "defaultAction", to="Deny")
+    for index, each in enumerate(rules):
+        for at, block in enumerate(items(each, "principal", "clientCIDRs")):
+            if text(each, "action") == "Allow" and block in ("0.0.0.0/0", "::/0"):
+                place = (*where, "rules", index, "principal", "clientCIDRs", at)
+                yield problem(policy, f"lets in every address ({block})", *place)
+
+
+@rule(
     "gateway/tokens-for-us",
     why="a token that the same issuer gave to another program, or to staging, opens the gateway; "
     "keys that are fetched in the clear are those of whoever sits between",

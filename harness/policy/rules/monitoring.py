@@ -1,6 +1,7 @@
 """Monitoring: what is scraped and evaluated, what an alert says, and whether anybody is told."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from harness.core.values import KeyPath, Value, dig, items, leaves, mapping, tex
 from harness.policy import expressions
 from harness.policy.finding import Severity
 from harness.policy.graph import releases_of
-from harness.policy.origins import Origins
+from harness.policy.origins import Origins, misspelt
 from harness.policy.pods import selects
 from harness.policy.population import NAME, PROMETHEUS
 from harness.policy.project import Project
@@ -91,6 +92,47 @@ def alert_described(environment: Environment) -> Iterator[Problem]:
         if lacking:
             names = " and ".join(".".join(path) for path in lacking)
             yield problem(holder, f"{text(alert, 'alert')} has no {names}", *where, "alert")
+
+
+_SHOWN = re.compile(r"\$labels\.(\w+)")
+
+
+@rule(
+    "monitoring/labels",
+    why="what an expression does not give, an alert's text cannot show: it says `a worker of  does "
+    "not come back`, and whoever is woken does not know of what",
+    fix="name the label in the expression's `by (...)`, or another one in the text",
+)
+def labels_are_given(environment: Environment) -> Iterator[Problem]:
+    for holder, where, alert in _alerts(environment):
+        expression = text(alert, "expr")
+        aggregates = re.search(r"\bby\s*\(", expression) and "without" not in expression
+        for key, written in mapping(alert, "annotations").items() if aggregates else ():
+            for label in dict.fromkeys(_SHOWN.findall(str(written))):
+                if re.search(rf"\b{label}\b", expression):
+                    continue
+                message = f"{text(alert, 'alert')} shows {label}, which its expression drops"
+                near = difflib.get_close_matches(label, re.findall(r"\w+", expression), 1, 0.8)
+                at = ("expr",) if near else ("annotations", str(key))
+                yield problem(holder, message + (f": {near[0]}?" if near else ""), *where, *at)
+
+
+@rule(
+    "monitoring/inhibits",
+    why="an inhibition names alerts letter by letter: one that is misspelt holds nothing back, and "
+    "at night one cause wakes somebody many times",
+    fix="write the name of an alert as its rule has it",
+)
+def inhibitions_name_alerts(environment: Environment) -> Iterator[Problem]:
+    names = {text(alert, "alert") for _, _, alert in _alerts(environment)}
+    for config in environment.of("AlertmanagerConfig"):
+        for path, written in leaves(config.dig("spec"), ("spec",)):
+            around = path[:-1]
+            is_alert = path[-1] == "value" and config.dig(*around, "name") == "alertname"
+            for name in str(written).split("|") if is_alert else ():
+                if name not in names and (meant := misspelt(name, names)):
+                    message = f"there is no alert {name}; {meant} is meant?"
+                    yield problem(config, message, *path, to=str(written).replace(name, meant))
 
 
 @rule(

@@ -1,5 +1,6 @@
 """What Flux tells, and who may tell Flux: alerts that say something, receivers that know whom."""
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 
@@ -11,6 +12,7 @@ from harness.render.rendered import Environment
 
 # A Receiver of this type identifies callers by the tokens of an issuer (spec.oidcProviders).
 _OIDC = "generic-oidc"
+_ALIKE = 0.75  # of two events: one is the other, misspelt
 # The root sync makes one of each, which no file shows.
 _OF_THE_ROOT = ("GitRepository", "Kustomization")
 
@@ -28,6 +30,25 @@ def receiver_has_secret(receiver: Object) -> Iterator[Problem]:
             yield problem(receiver, "names no issuer of its callers' tokens", "spec", "type")
     elif not text(receiver.value, "spec", "secretRef", "name"):
         yield problem(receiver, "has no secret that its callers know", "spec")
+
+
+# Of GitHub's, those that a push or a release brings; it has some sixty.
+_EVENTS = {"create", "delete", "ping", "pull_request", "push", "release", "workflow_run"}
+
+
+@rule(
+    "notifications/receiver-events",
+    why="a receiver leaves out what is not among its events: of a name that is misspelt Flux never "
+    "hears, and looks for commits once a minute as before",
+    fix="the forge's own names: ping and push",
+)
+def receiver_events(environment: Environment) -> Iterator[Problem]:
+    for receiver in environment.of("Receiver"):
+        for index, event in enumerate(items(receiver.value, "spec", "events")):
+            near = difflib.get_close_matches(str(event), sorted(_EVENTS), 1, _ALIKE)
+            if text(receiver.value, "spec", "type") == "github" and near and event not in _EVENTS:
+                message = f"GitHub has no event {event}; {near[0]} is meant?"
+                yield problem(receiver, message, "spec", "events", index, to=near[0])
 
 
 @rule(

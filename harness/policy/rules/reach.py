@@ -8,10 +8,10 @@ from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy.attachments import attachments
-from harness.policy.gateway_access import ROUTES
+from harness.policy.gateway_access import ROUTES, leads_to_receivers
 from harness.policy.network_policies import barriers, listeners, opens, policies_at, port_numbers
 from harness.policy.pods import Pod, pods, pods_of_policy, pods_of_service, selects
-from harness.policy.population import NAME, Population, Resident
+from harness.policy.population import FLUX_SERVICES, NAME, Population, Resident
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
@@ -20,6 +20,7 @@ _GRPC = ("grpc", "kubernetes.io/h2c")  # appProtocol of a port that speaks gRPC
 _SHIFTED = 10000  # Envoy Gateway adds it to a listener's port below 1024
 _PROXY_POD = ("spec", "provider", "kubernetes", "envoyDeployment", "pod")
 _COLLECTORS = ("spec", "telemetry", "tracing", "provider", "backendRefs")
+_WEBHOOKS = 9292  # of notification-controller: what the Service webhook-receiver sends to
 _XDS = 18000  # where Envoy Gateway's proxies ask it for configuration
 
 
@@ -172,6 +173,7 @@ def ports(environment: Environment) -> Iterator[Problem]:
                     message = f"opens {opened}, which the pods do not declare"
                     yield problem(policy, message, "spec", "ingress", at, "ports", index, "port")
     yield from _backends(environment)
+    yield from _telemetry(environment)
     yield from _monitors_find_ports(environment)
 
 
@@ -227,11 +229,27 @@ def _backends(environment: Environment) -> Iterator[Problem]:
                 if service and not chosen:
                     yield problem(route, f"{name} has no port {port}", *where)
                 # Only where the Service has both is it known which one is meant.
+                elif name in FLUX_SERVICES and namespace == "flux-system" and port != 80:
+                    yield problem(route, f"{name} of Flux has port 80 alone", *where, to=80)
                 elif 0 < len(grpc) < len(ports) and _is_another(chosen[0], route, choice):
                     right = [each for each in ports if (each in grpc) != (chosen[0] in grpc)]
                     meant = dig(right[0], "port")
                     message = f"{port} of {name} is {text(chosen[0], 'name')}; {meant} is meant?"
                     yield problem(route, message, *where, to=meant)
+
+
+def _telemetry(environment: Environment) -> Iterator[Problem]:
+    """Collectors of the gateway's spans that their Service has no such port for."""
+    for proxy in environment.of("EnvoyProxy"):
+        for index, backend in enumerate(items(proxy.value, *_COLLECTORS)):
+            namespace = text(backend, "namespace") or proxy.namespace
+            service = environment.find("Service", text(backend, "name"), namespace)
+            ports = {
+                dig(each, "port") for each in items(service and service.value, "spec", "ports")
+            }
+            if service and dig(backend, "port") not in ports:
+                message = f"{service.name} has no port {dig(backend, 'port')}"
+                yield problem(proxy, message, *_COLLECTORS, index, "port")
 
 
 def _is_another(port: object, route: Object, choice: object) -> bool:
@@ -261,22 +279,30 @@ def traffic_gets_through(environment: Environment) -> Iterator[Problem]:
     population = Population(environment)
     for proxies in population.proxies:
         yield from _clients_reach(environment, population, proxies)
-        for controller in population.controllers:
-            yield from _blocking(environment, proxies, controller, {_XDS})
-        served: dict[str, tuple[Resident, set[int]]] = {}
-        for each in attachments(environment):
-            for server, port in _pods_behind(environment, each.route):
-                resident = Resident(server.owner, server.owner.namespace, server.labels)
-                if each.gateway is proxies.owner:
-                    served.setdefault(str(server.owner), (resident, set()))[1].add(port)
-        if parameters := population.parameters(proxies.owner):
-            for backend in items(parameters.value, *_COLLECTORS):
-                for pod, port in _pods_of_backend(environment, backend, parameters.namespace):
-                    resident = Resident(pod.owner, pod.owner.namespace, pod.labels)
-                    served.setdefault(str(pod.owner), (resident, set()))[1].add(port)
-        for resident, ports in served.values():
+        for resident, ports in _peers_of_proxies(environment, population, proxies):
             yield from _blocking(environment, proxies, resident, ports)
     yield from _scrapers_reach(environment, population)
+
+
+def _peers_of_proxies(
+    environment: Environment, population: Population, proxies: Resident
+) -> Iterator[tuple[Resident, set[int]]]:
+    """Whom proxies call, each with the ports: their controller, servers, Flux, a collector."""
+    yield from ((controller, {_XDS}) for controller in population.controllers)
+    called: dict[str, tuple[Resident, set[int]]] = {}
+    routes = [e.route for e in attachments(environment) if e.gateway is proxies.owner]
+    targets = [each for route in routes for each in _pods_behind(environment, route)]
+    parameters = population.parameters(proxies.owner)
+    for backend in items(parameters and parameters.value, *_COLLECTORS):
+        targets += _pods_of_backend(environment, backend, proxies.namespace)
+    for pod, port in targets:
+        resident = Resident(pod.owner, pod.owner.namespace, pod.labels)
+        called.setdefault(str(pod.owner), (resident, set()))[1].add(port)
+    yield from called.values()
+    if any(map(leads_to_receivers, routes)):
+        for controller in population.flux:
+            if controller.labels["app"] == "notification-controller":
+                yield controller, {_WEBHOOKS}
 
 
 def _scrapers_reach(environment: Environment, population: Population) -> Iterator[Problem]:

@@ -25,7 +25,8 @@ _FLUX = ("Kustomization", "HelmRelease")
 def named_objects_exist(environment: Environment) -> Iterator[Problem]:
     for reference in references(environment):
         # A source that is missing cannot be rendered: that is reported already.
-        if reference.kind != "GitRepository" and reference.is_missing:
+        is_rendered_from = reference.kind == "GitRepository" and reference.source.kind in _FLUX
+        if reference.is_missing and not is_rendered_from:
             yield reference.problem()
 
 

@@ -78,18 +78,23 @@ def from_release(environment: Environment) -> Iterator[Problem]:
 def reads(environment: Environment) -> Iterator[Problem]:
     source = _release(environment)
     listed = [str(each) for each in items(source and source.value, "spec", "sparseCheckout")]
+    if not source or not listed:
+        return
+    absent: dict[str, list[str]] = {}
     for item in (*Graph(environment).kustomizations.values(), *environment.of("HelmRelease")):
         ours = item.kind == "Kustomization" or text(item.value, *_CHART_SOURCE) == "GitRepository"
         path = ("spec", "path") if item.kind == "Kustomization" else _CHART_PATH
         folder = Path(text(item.value, *path))
-        if listed and ours and not any(folder.is_relative_to(each) for each in listed):
-            yield problem(item, f"{folder} is in no folder that release checks out", *path)
-    for file in environment.files if listed else ():
+        if ours and not any(folder.is_relative_to(each) for each in listed):
+            absent.setdefault(folder.parts[0], []).append(f"{folder} of {item}")
+    for name, readers in absent.items():
+        message = f"{name} is not checked out, and {' and '.join(readers[:2])} is read"
+        yield problem(source, message, "spec", "sparseCheckout")
+    for file in environment.files:
         # A list of beginnings, as go-git reads it: `apps` is apps-old/ too.
-        if not file.startswith(tuple(each.removeprefix("./") for each in listed)):
-            yield Problem(
-                "is read, and in no folder that release checks out", Location(Path(file), 1)
-            )
+        if not file.startswith((*(each.removeprefix("./") for each in listed), *absent)):
+            message = "is read, and in no folder that release checks out"
+            yield Problem(message, Location(Path(file), 1))
 
 
 @rule(

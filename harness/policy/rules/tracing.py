@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import dig, items
+from harness.core.values import dig, items, text
 from harness.policy.finding import Severity
 from harness.policy.network_policies import Barrier, barriers, listeners
 from harness.policy.pods import Pod
@@ -35,30 +35,35 @@ def spans_arrive(environment: Environment) -> Iterator[Problem]:
             continue
         service = environment.find("Service", match[1], match[2])
         option = server.container.option_path("--traces")
-        for each in _obstacles(environment, server.pod, service, int(match[3] or _OTLP)):
-            if isinstance(each, str) or not each.is_near:
-                reason = each if isinstance(each, str) else f"{each.policy} {each.message}"
-                yield server.container.problem(f"{url}: {reason}", *option)
+        if obstacle := _obstacle(environment, server.pod, service, int(match[3] or _OTLP), url):
+            if isinstance(obstacle, Barrier):
+                yield obstacle.problem()
             else:
-                yield each.problem()
+                yield server.container.problem(f"{url}: {obstacle}", *option)
 
 
-def _obstacles(
-    environment: Environment, client: Pod, service: Object | None, number: int
-) -> Iterator[str | Barrier]:
-    """What keeps spans of a pod from a port of a Service."""
+def _obstacle(
+    environment: Environment, client: Pod, service: Object | None, number: int, url: str
+) -> str | Barrier:
+    """What keeps spans of a pod from a port of a Service; a policy that is to be corrected."""
     if service is None:
-        yield "there is no such Service"
-        return
+        return "there is no such Service"
     ports = items(service.value, "spec", "ports")
     port = next((each for each in ports if dig(each, "port") == number), None)
     if port is None:
-        yield f"{service} has no port {number}"
-        return
+        return f"{service} has no port {number}"
+    if url.startswith("https:") and text(port, "name").startswith("http-"):
+        return f"port {text(port, 'name')} of {service} speaks no TLS: http:// is meant?"
     source = Resident(client.owner, client.owner.namespace, client.labels)
     for goal, at in listeners(environment, service, port):
         target = Resident(goal.owner, goal.owner.namespace, goal.labels)
-        yield from barriers(environment, source, target, {at})
+        shut = list(barriers(environment, source, target, {at}))
+        # Where neither end is open, another port was meant.
+        if len(shut) == 1 and shut[0].is_near:
+            return shut[0]
+        if shut:
+            return f"{shut[-1].policy} {shut[-1].message}"
+    return ""
 
 
 @rule(

@@ -58,7 +58,8 @@ def _up_real(args: argparse.Namespace) -> int:
     text = (
         f"Ready after {seconds} s\nexport KUBECONFIG={cluster.kubeconfig}\n"
         f"curl --insecure --connect-to ::127.0.0.1:{port} --data-binary hello \\\n"
-        f"  https://{entrance.host}/predictions/{release.MODEL}"
+        f"  --header Content-Type:application/octet-stream "
+        f"https://{entrance.host}/predictions/{release.MODEL}"
     )
     print(json.dumps(answer, indent=2) if args.json else text)
     return 0

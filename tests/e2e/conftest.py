@@ -14,10 +14,13 @@ from harness.core import files
 from harness.core.repository import Repository
 from harness.local_cluster import local
 from harness.local_cluster.local import LocalCluster
+from harness.local_cluster.real import start
+from harness.local_cluster.real.ground import missing
 from tests.e2e import lag
 from tests.e2e.scenario import Scenario, diagnosis
 from tests.e2e.timeline import SIMULATED, Timeline, render
 from tests.e2e.two_clusters import TwoClusters
+from tests.real.pods import Pods
 from tests.support import monitoring
 
 _NOTED = "timeline"
@@ -116,6 +119,16 @@ def monitored(
         monitoring.operated(checkout, cluster, folder, monitoring.RECEIVERS) as output,
     ):
         yield cluster, output
+
+
+@pytest.fixture(scope="session")
+def pods(checkout: Repository) -> Iterator[Pods]:
+    """Real pods behind the real gateway, where this machine can have them."""
+    if why := missing(checkout):
+        pytest.skip(why)
+    ground, built = start.prepare(checkout)
+    with local.running(checkout, "real", "local", ground=ground) as cluster:
+        yield Pods(checkout, cluster, built.digest, start.serve(checkout, cluster, built.digest))
 
 
 @pytest.fixture

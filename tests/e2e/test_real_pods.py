@@ -7,14 +7,10 @@ Each scenario runs twice: as the chart is, and with what TorchServe's own image 
 the table of the README.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
-from harness.core.repository import Repository
-from harness.local_cluster import local
-from harness.local_cluster.real import start
-from harness.local_cluster.real.ground import missing
 from tests.e2e.timeline import Timeline
 from tests.real.pods import SERVERS, Pods, Watch
 
@@ -47,15 +43,6 @@ STOCK = {
         ],
     }
 }
-
-
-@pytest.fixture(scope="module")
-def pods(checkout: Repository) -> Iterator[Pods]:
-    if why := missing(checkout):
-        pytest.skip(why)
-    ground, built = start.prepare(checkout)
-    with local.running(checkout, "real", "local", ground=ground) as cluster:
-        yield Pods(checkout, cluster, built.digest, start.serve(checkout, cluster, built.digest))
 
 
 def _lost(watch: Watch, timeline: Timeline) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from harness.core import command
 from harness.core.git import Changes
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
-from harness.kubernetes import kinds
+from harness.kubernetes import kinds, reconciliation
 from harness.local_cluster.local import LocalCluster
 from harness.local_cluster.real import control_groups, release
 from harness.local_cluster.real.gateway import Entrance
@@ -48,9 +49,13 @@ class Pods:
     entrance: Entrance
 
     def release(
-        self, version: str = release.FIRST, values: Mapping[str, object] | None = None
+        self,
+        version: str = release.FIRST,
+        values: Mapping[str, object] | None = None,
+        handler: Path = release.HANDLER,
     ) -> Changes:
         """The files of a release with the model in this version and these values of the chart."""
+        release.pack(self.cluster, version, handler)
         chart_values = {"replicas": 2, **(values or {})}
         return {**release.files(self.repository, self.cluster, self.digest, version, chart_values)}
 
@@ -77,14 +82,30 @@ class Pods:
 
     def kill(self, victim: str) -> None:
         """``kill -9`` the first process of these pods whose command line has this text."""
+        self.signal(victim, signal.SIGKILL)
+
+    def signal(self, victim: str, number: int) -> str:
+        """Send a signal to such a process; the pod that it is of."""
+        name = self.try_signal(victim, number)
+        assert name, f"no process of a pod runs {victim}"
+        return name
+
+    def try_signal(self, victim: str, number: int) -> str:
+        """The same, where there may be none at the moment."""
         group = control_groups.name_of(self.cluster.folder, "")
+        uids = {text(each, "metadata", "uid"): each for each in self.servers()}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                ours = group in Path(f"/proc/{process.pid}/cgroup").read_text()
-                if ours and victim in " ".join(process.cmdline()):
-                    process.kill()
-                    return
-        raise AssertionError(f"no process of a pod runs {victim}")
+                where = Path(f"/proc/{process.pid}/cgroup").read_text()
+                pod = next((uids[uid] for uid in uids if group in where and uid in where), None)
+                if pod and victim in " ".join(process.cmdline()):
+                    process.send_signal(number)
+                    return text(pod, "metadata", "name")
+        return ""
+
+    def request(self) -> None:
+        """Have Flux fetch now."""
+        reconciliation.request(self.cluster.api)
 
     def enter(self) -> list[str]:
         """The words that run a command in the network of the sandbox."""

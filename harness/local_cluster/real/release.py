@@ -30,7 +30,7 @@ STORE = "store"
 _GROUP = Path("apps/torchserve/local/torchserve")
 _SITE = "clusters/local/site.yaml"
 _STORE_OF_SITE = "/var/lib/torchserve/model-store"
-_HANDLER = Path(__file__).with_name("echo_handler.py")
+HANDLER = Path(__file__).with_name("echo_handler.py")
 # So little that four pods fit on this machine with the gateway's.
 _RESOURCES = {
     "requests": {"cpu": "100m", "memory": "512Mi", "ephemeral-storage": "256Mi"},
@@ -68,7 +68,7 @@ def files(
         version: of the model.
         chart_values: what else the chart is given.
     """
-    archive = _archive(cluster.folder / STORE, version)
+    archive = pack(cluster, version)
     content = archive.read_bytes()
     listed = {
         "name": archive.name,
@@ -102,13 +102,14 @@ def files(
     }
 
 
-def _archive(store: Path, version: str) -> Path:
-    """The model in a version, packed by TorchServe's own tool unless it is there."""
+def pack(cluster: LocalCluster, version: str, handler: Path = HANDLER) -> Path:
+    """The archive of the model in a version, packed by TorchServe's own tool unless it is there."""
+    store = cluster.folder / STORE
     store.mkdir(exist_ok=True)
     path = store / f"{MODEL}-{version}.mar"
     if not path.exists():
         packer = Path(sys.executable).with_name("torch-model-archiver")
         argv: list[str | Path] = [packer, "--model-name", path.stem, "--version", version]
-        argv += ["--handler", _HANDLER, "--export-path", store]
+        argv += ["--handler", handler, "--export-path", store]
         command.run(argv, timeout=60)
     return path

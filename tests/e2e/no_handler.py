@@ -1,0 +1,3 @@
+"""A model that cannot be loaded."""
+
+import a_module_that_nobody_has  # noqa: F401

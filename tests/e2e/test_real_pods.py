@@ -45,7 +45,7 @@ STOCK = {
 }
 
 
-def _lost(watch: Watch, timeline: Timeline) -> Mapping[str, int]:
+def _losses(watch: Watch, timeline: Timeline) -> Mapping[str, int]:
     """What failed, was wrong or was never sent; the report gets all figures."""
     counts = watch.counts()
     for name, count in counts.items():
@@ -67,7 +67,7 @@ def test_rolling_update_loses_nothing(pods: Pods, timeline: Timeline) -> None:
             pods.sync(pods.release("2.0"))
         watch.quiet(QUIET)
     assert watch.counts()["requests"] >= RATE * 2 * QUIET
-    assert _lost(watch, timeline) == {}
+    assert _losses(watch, timeline) == {}
 
 
 def _roll(pods: Pods, watch: Watch, kind: Mapping[str, object]) -> None:
@@ -110,7 +110,7 @@ def test_zero_loss(
     with pods.load(RATE, LONG) as watch:
         watch.quiet(2 * QUIET)
         disturb(pods, watch, kind)
-    lost = _lost(watch, timeline)
+    lost = _losses(watch, timeline)
     if "chart" in request.node.callspec.id:
         assert watch.counts()["requests"] >= RATE * LONG
         assert lost == {}, watch.why()
@@ -142,6 +142,6 @@ def test_killed_process_costs_no_more_than_it_held(
             pods.kill(victim)
             watch.quiet(QUIET)  # before a probe can say so
             pods.settle()
-    lost = _lost(watch, timeline)
+    lost = _losses(watch, timeline)
     assert not lost.keys() & {"wrong", "dropped"}
     assert kind or lost.get("failed", 0) <= most, watch.why()

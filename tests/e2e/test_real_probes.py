@@ -127,3 +127,4 @@ def test_full_disk_evicts_the_pod_and_another_one_comes(pods: Pods, timeline: Ti
         eventually(lambda: text(_pod(pods, name), "status", "reason") == "Evicted", _MINUTES)
     with timeline.step("evicted → another one is Ready"):
         eventually(lambda: sum(map(is_ready, pods.servers())) == 2, _MINUTES)
+    assert not is_ready(_pod(pods, name))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _MOUNTS = Path("/sys/fs/cgroup")
+# A node counts as eight processes among those of the machine, not as one: probes have time limits.
+_SHARES = {"cpu.shares": 8 * 1024, "cpu.weight": 8 * 100}
 _ENDED = 20.0  # seconds that the kernel may take to end a node's processes
 _POLL = 0.05
 
@@ -29,6 +31,9 @@ def make(cluster: Path, node: str) -> None:
         for file in ("cpuset.cpus", "cpuset.mems"):  # version 1: a group without them runs nothing
             if (group / file).exists():
                 (group / file).write_text((hierarchy / file).read_text())
+        for file, share in _SHARES.items():
+            if (group / file).exists():
+                (group / file).write_text(f"{share}\n")
 
 
 def remove(cluster: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 _SECONDS = 0.005  # of a batch's work
 
 
-def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":  # noqa: ARG001
+def handle(rows: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":  # noqa: ARG001
     """TorchServe's entry point; without data it is the call to load the model."""
-    if data is None:
+    if rows is None:
         return []
     time.sleep(_SECONDS)
-    return [hashlib.sha256(row.get("body") or row["data"]).hexdigest() for row in data]
+    return [hashlib.sha256(row.get("body") or row["data"]).hexdigest() for row in rows]

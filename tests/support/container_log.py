@@ -6,6 +6,7 @@ log.rotate()
 """
 
 import gzip
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,8 +66,9 @@ class ContainerLog:
 
 
 def _cri(line: bytes, stream: str) -> bytes:
-    now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "000Z"
-    head = f"{now} {stream} ".encode()
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    now = datetime.fromtimestamp(seconds, UTC)
+    head = f"{now:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z {stream} ".encode()
     parts = [line[at : at + PART] for at in range(0, len(line), PART)] or [b""]
     partial = b"".join(head + b"P " + part + b"\n" for part in parts[:-1])
     return partial + head + b"F " + parts[-1] + b"\n"

@@ -25,7 +25,7 @@ from tests.support.processes import eventually, free_ports
 LOCK = Path(__file__).with_name("jars.lock")
 _HEAP = "512m"  # 2,000 documents a second need 300 MB of it
 _ENDS = 30.0  # seconds
-_UNAVAILABLE = 503
+_UNAVAILABLE = (408, 503)  # a shard is not there yet
 
 
 class Unavailable(AssertionError):  # noqa: N818 - it is one
@@ -108,7 +108,7 @@ class Elasticsearch:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return mapping(json.load(response))
         except urllib.error.HTTPError as error:
-            kind = Unavailable if error.code == _UNAVAILABLE else AssertionError
+            kind = Unavailable if error.code in _UNAVAILABLE else AssertionError
             raise kind(f"{method} {path}: {error.read().decode()}") from error
 
     def _end(self, number: signal.Signals) -> None:
@@ -121,7 +121,7 @@ class Elasticsearch:
         assert self.process.poll() is None, (self.folder / "log").read_text()
         try:
             self.ask("GET", "_cluster/health?wait_for_status=yellow&timeout=1s")
-        except OSError:
+        except (OSError, Unavailable):
             return False
         return True
 

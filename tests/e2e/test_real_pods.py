@@ -16,7 +16,7 @@ from tests.real.pods import SERVERS, Pods, Watch
 
 RATE = 50.0  # requests a second
 QUIET = 10.0  # seconds before something is done, and after
-LONG = 200.0  # seconds of the long scenarios: 10,000 requests
+LONG = 210.0  # seconds of the long scenarios: 10,000 requests
 
 # dockerd-entrypoint.sh of TorchServe's image, the probes of its Kubernetes example, no preStop.
 _ENTRY = """
@@ -112,7 +112,7 @@ def test_zero_loss(
         disturb(pods, watch, kind)
     lost = _losses(watch, timeline)
     if "chart" in request.node.callspec.id:
-        assert watch.counts()["requests"] >= RATE * LONG
+        assert watch.counts()["requests"] >= 10_000
         assert lost == {}, watch.why()
     else:
         assert watch.counts()["requests"], "the table of the README has what was lost"

@@ -18,7 +18,7 @@ from harness.local_cluster.real import start
 from harness.local_cluster.real.ground import missing
 from tests.e2e import lag
 from tests.e2e.scenario import Scenario, diagnosis
-from tests.e2e.timeline import SIMULATED, Timeline, render
+from tests.e2e.timeline import PLAYED, SIMULATED, Timeline, render
 from tests.e2e.two_clusters import TwoClusters
 from tests.real.pods import Pods
 from tests.support import monitoring
@@ -191,7 +191,7 @@ class Reporter:
                 "passed": report.passed,
                 **({"not_run": _why_skipped(report)} if report.skipped else {}),
                 "seconds": round(report.duration, 2),
-                "simulated": SIMULATED,
+                "simulated": PLAYED if file.startswith("test_real") else SIMULATED,
                 **noted.load,
                 "figures": noted.figures,
             }

@@ -12,6 +12,8 @@ from harness.loadtest.report import Report
 
 LOAD = ("requests", "failed", "wrong", "dropped")
 SIMULATED = "pods run no containers: exec, init containers, probes and images are kwok's word"
+PLAYED = "pods are containers; the load balancer is a route, and nobody asks for a token"
+"""The same of the scenarios on real nodes, whose files begin with ``test_real``."""
 
 
 @dataclass

@@ -63,6 +63,7 @@ class ContainerLog:
         # Names have seconds: a test rotates more often.
         self._rotated_at += timedelta(seconds=1)
         self.path.rename(self.path.with_name(f"0.log.{self._rotated_at:%Y%m%d-%H%M%S}"))
+        self.path.touch()  # the runtime opens it again
 
 
 def _cri(line: bytes, stream: str) -> bytes:

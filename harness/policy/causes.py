@@ -99,6 +99,7 @@ CONSEQUENCES = {
     "probes/liveness-is-patient": {"lifecycle/probes-ask-launcher"},
     "probes/port": {"lifecycle/probes-ask-launcher"},
     "release/entry-point": {"schema/none"},
+    "snapshot/listed": {"references/exists", "torchserve/served"},
     "resources/quantity": {"gpu/shared-memory", "resources/empty-dir-limit"},
     "release/one-url": {"sources/allowed-urls"},
 }

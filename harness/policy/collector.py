@@ -148,6 +148,7 @@ class FindingCollector:
         today: datetime.date,
         environments: Sequence[Environment],
         started: float,
+        notes: Sequence[str] = (),
     ) -> Report:
         """The report, after the exceptions were applied.
 
@@ -156,6 +157,7 @@ class FindingCollector:
             today: the day by which exceptions expire.
             environments: everything that was rendered.
             started: when the check began, by the monotonic clock.
+            notes: what was not judged, since no file here says it.
         """
         if strict:
             for problem in unset.problems(self.unset, self.renderer.tree):
@@ -198,6 +200,7 @@ class FindingCollector:
             not_validated=self.not_validated,
             seconds=time.monotonic() - started,
             not_run=tuple(self.not_run),
+            notes=tuple(notes),
         )
 
     def _findings(self) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from harness.core.errors import InputError, UsageError
 from harness.core.fix import advise
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
-from harness.policy import builtin, credentials, rules
+from harness.policy import builtin, credentials, rules, service_quotas
 from harness.policy.collector import FindingCollector
 from harness.policy.project import Project
 from harness.policy.report import Report
@@ -92,6 +92,7 @@ def check(
         today=today or datetime.datetime.now(datetime.UTC).date(),
         environments=[*candidates.values(), *live],
         started=started,
+        notes=list(service_quotas.notes(project)),
     )
 
 

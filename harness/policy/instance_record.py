@@ -1,4 +1,5 @@
-"""Writes instance_types.json from EC2's list of instance types, which moto ships.
+"""Writes what EC2 says of instance types, which moto ships: instance_types.json, and where those
+with GPUs are offered, instance_offerings.json.
 
 ``python -m harness.policy.instance_record``, or `make instance-types`.
 """
@@ -9,8 +10,11 @@ from importlib import resources
 
 from harness.core import files
 from harness.core.values import dig, items, text
-from harness.policy.instances import TABLE
+from harness.policy import offerings
+from harness.policy.instances import TABLE, find
 
+_RESOURCES = "moto.ec2.resources"
+_OFFERINGS = "instance_type_offerings/availability-zone"
 _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 # What EC2 still runs and describes in some regions only, so that the list of one region lacks it.
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html
@@ -29,7 +33,7 @@ _REGIONAL: dict[str, list[object]] = {
 
 def table_text() -> str:
     """The table as it is written: a line for each type."""
-    packed = (resources.files("moto.ec2.resources") / "instance_types.json.gz").read_bytes()
+    packed = (resources.files(_RESOURCES) / "instance_types.json.gz").read_bytes()
     rows = {name: _row(about) for name, about in json.loads(gzip.decompress(packed)).items()}
     lines = (f'  "{name}": {json.dumps(row)}' for name, row in sorted((_REGIONAL | rows).items()))
     return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -55,5 +59,23 @@ def _row(about: object) -> list[object]:
     ]
 
 
+def offerings_text() -> str:
+    """Where types with GPUs are offered: for each its regions, with the letters of their zones."""
+    offered: dict[str, dict[str, str]] = {}
+    for packed in (resources.files(_RESOURCES) / _OFFERINGS).iterdir():
+        for each in json.loads(gzip.decompress(packed.read_bytes())):
+            known, place = find(each["InstanceType"]), each["Location"]
+            # Local zones have longer names, and no nodes of EKS' managed groups.
+            if known and known.gpus and place[:-1] == packed.name.partition(".")[0]:
+                letters = offered.setdefault(known.name, {})
+                letters[place[:-1]] = "".join(sorted({*letters.get(place[:-1], ""), place[-1]}))
+    lines = (
+        f'  "{name}": {json.dumps(letters, sort_keys=True)}'
+        for name, letters in sorted(offered.items())
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 if __name__ == "__main__":
     files.write(TABLE, table_text())
+    files.write(offerings.TABLE, offerings_text())

@@ -35,6 +35,7 @@ class Report:
         not_validated: how many objects the API server's own code was not asked about, since
             nobody has built it here.
         not_run: what could not be looked at on this machine, each with what it takes.
+        notes: what no file here says, so that nothing was judged by it.
     """
 
     findings: tuple[Finding, ...]
@@ -45,6 +46,7 @@ class Report:
     seconds: float
     not_validated: int = 0
     not_run: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -76,6 +78,7 @@ def as_text(report: Report) -> str:
         names = sorted({each.finding.object for each in not_rendered})
         lines += [f"  {name}" for name in names]
     lines += [f"\n! {each}" for each in report.not_run]
+    lines += [f"\nnote: {each}" for each in report.notes]
     if report.not_validated:
         lines.append(
             f"\nAPI validation not run, of {report.not_validated} objects: `make api-validator` "
@@ -117,6 +120,7 @@ def as_json(report: Report) -> str:
             "rules": len(report.rules),
             "not_validated": report.not_validated,
             "not_run": list(report.not_run),
+            "notes": list(report.notes),
             "findings": [_finding(each) for each in report.findings],
             "excused": [
                 {

@@ -91,6 +91,22 @@ def quotas(project: Project) -> Iterator[Quota]:
                 yield Quota(cluster, code, name, int(limit), uses)
 
 
+def notes(project: Project) -> Iterator[str]:
+    """What is not known of quotas: which environments take of one that eksctl.yaml does not say."""
+    silent: dict[str, list[str]] = {}
+    for cluster in eks.clusters(project):
+        annotations = mapping(cluster.value, "metadata", "annotations")
+        for (code, name, spot), letters in _FAMILIES.items():
+            for use in _uses(cluster, letters, spot) if code not in annotations else ():
+                silent.setdefault(f"{name} ({code})", []).append(str(use))
+    if silent:
+        yield (
+            "the account's quotas of vCPUs are in no eksctl.yaml (metadata.annotations), so that "
+            "nobody knows whether these fit: "
+            + "; ".join(f"{name}: {', '.join(uses)}" for name, uses in silent.items())
+        )
+
+
 def _shares_account(cluster: eks.Cluster, other: eks.Cluster) -> bool:
     """Whether two clusters are one, or in one account and region."""
     account, region = _place(cluster)

@@ -15,6 +15,8 @@ from harness.policy.renamed import FORMER_IDS
 from harness.policy.report import as_markdown, as_text
 from harness.policy.rule import Rule
 from harness.render.renderer import Renderer
+from harness.settings import site
+from harness.snapshot import config
 from tests.support import variation
 from tests.support.miniature import Miniature
 
@@ -222,3 +224,56 @@ def test_an_unknown_environment_is_a_wrong_call(
 ) -> None:
     monkeypatch.chdir(miniature.root)
     assert cli.main(["render", "--env", "dmeo"]) == 2
+
+
+# What a person writes of an environment before there is a cluster.
+_SITE = {
+    "GIT_URL": "https://git.example.org/team/serving",
+    "AWS_ACCOUNT_ID": "444455556666",
+    "REGISTRY": "444455556666.dkr.ecr.us-west-2.amazonaws.com",
+    "ACME_EMAIL": "ml@team.example",
+    "JWT_ISSUER": "https://login.example.org",
+    "JWT_JWKS_URI": "https://login.example.org/keys",
+    "ADMIN_ROLE_ARN": "arn:aws:iam::444455556666:role/admin",
+}
+_OWN = {
+    "MODEL_BUCKET": "{}-models",
+    "EFS_FILE_SYSTEM_ID": "fs-{:0>17}",
+    "EFS_LOADER_ACCESS_POINT_ID": "fsap-a{:0>16}",
+    "EFS_SERVER_ACCESS_POINT_ID": "fsap-b{:0>16}",
+    "DOMAIN": "{}.example.org",
+    "KMS_KEY_ARN": "arn:aws:kms:us-west-2:444455556666:key/{}",
+    "WORKFLOW_ROLE_ARN": "arn:aws:iam::444455556666:role/workflow-{}",
+    "MODEL_SYNC_POLICY_ARN": "arn:aws:iam::444455556666:policy/sync-{}",
+    "SOPS_POLICY_ARN": "arn:aws:iam::444455556666:policy/sops-{}",
+}
+
+
+def test_a_repository_that_is_filled_in_passes_strict(tmp_path: Path) -> None:
+    """Before its first promotion, and without the address that `make cluster` fills in itself."""
+    repository = variation.copy(tmp_path)
+    sha256 = "ab" * 32
+    digest = f"sha256:{sha256}"
+    for env, word in (("staging", "abc"), ("production", "def")):
+        ids = {name: form.format(word) for name, form in _OWN.items()}
+        site.fill(repository, env, {**_SITE, **ids})
+        settings = tmp_path / f"clusters/{env}/site.yaml"
+        more = '  GPU_NODE_HOUR_USD: "1"\n  PROVIDED: Secret/torchserve/alert-receivers\n'
+        settings.write_text(settings.read_text() + more)
+    for file, written, right in (
+        ("apps/torchserve/base/helmrelease.yaml", "digest: UNSET", f"digest: {digest}"),
+        ("apps/torchserve/image/Containerfile", "@sha256:UNSET", f"@{digest}"),
+        ("models/lock.yaml", "UNSET.mar", f"{sha256[:12]}.mar"),
+        ("models/lock.yaml", "sha256: UNSET", f"sha256: {sha256}"),
+        ("models/lock.yaml", "size: 0\n", "size: 5000000\n"),
+    ):
+        path = tmp_path / file
+        path.write_text(path.read_text().replace(written, right))
+    for env in ("local", "staging", "production"):
+        for path, text in config.stale(repository, env).items():
+            path.write_text(text)
+
+    report = engine.check(repository, strict=True)
+
+    assert report.findings == (), as_text(report)
+    assert {unset.by_command(each) for each in report.unset} == {"make cluster", "make promote"}

@@ -121,6 +121,8 @@ var (
 		`ya29\.[\w-]{20,}`,
 		`GOCSPX-[\w-]{20,}`,
 		`ops_eyJ[\w-]{40,}`,
+		`(?i:aws_secret_access_key["']?[ \t]*[:=][ \t]*["']?)[0-9A-Za-z/+]{40}`,
+		`AccountKey=[0-9A-Za-z/+]{86}==`,
 	}, "|") + `)`)
 	exampleToken = regexp.MustCompile(`(?i)example|placeholder|x{8}|\*{3}|your[-_]|change.?me`)
 )

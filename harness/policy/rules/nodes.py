@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 from harness.core.problem import Problem
-from harness.core.values import leaves, text
-from harness.policy import eks
+from harness.core.values import items, leaves, text
+from harness.policy import eks, offerings
 from harness.policy.demand import needs
 from harness.policy.finding import Severity
 from harness.policy.instances import DISK
@@ -100,3 +100,31 @@ def values_choose_nodes(project: Project) -> Iterator[Problem]:
                 ):
                     message = f"selects {label}: {expected}, which no node group of eksctl.yaml has"
                     yield problem(release, message, *path)
+
+
+@rule(
+    "nodes/offered",
+    why="EC2 has not every type with GPUs in every region, nor in every zone of it: a node group "
+    "there is never made, or its nodes are all in one zone",
+    fix="choose a type or zones where it is offered; `make instance-types` asks for EC2's newest "
+    "list, and `aws ec2 describe-instance-type-offerings` for your account's",
+    severity=Severity.WARNING,  # the list may be older, and its zones are another account's
+    references=(
+        "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-regions-availability-zones.html",
+    ),
+)
+def types_are_offered(project: Project) -> Iterator[Problem]:
+    for cluster in eks.clusters(project):
+        region = text(cluster.value, "metadata", "region")
+        for group in cluster.groups:
+            of_group = [str(each) for each in items(group.value, "availabilityZones")]
+            zones = of_group or [str(each) for each in items(cluster.value, "availabilityZones")]
+            for path, name in group.instances.items():
+                offered = offerings.zones(name, region)
+                if offered == []:
+                    yield group.problem(f"{name} is not offered in {region}", *path)
+                elif offered and (len(zones) > len(offered) or not {*zones} & {*offered}):
+                    message = f"{name} is offered in {len(offered)} zones of {region} "
+                    message += f"({', '.join(offered)} in one account), not in every one of "
+                    message += ", ".join(zones)
+                    yield group.problem(message, *(("availabilityZones",) if of_group else path))

@@ -86,7 +86,12 @@ def least(environment: Environment) -> Iterator[Problem]:
         of_cluster = item.kind == "ClusterRole" and (item.name in everywhere or aggregated)
         by_program = item.namespace in _OURS or item.name in programs
         for index, granted in enumerate(items(item.value, "rules")):
-            for message, key in _grants(granted, of_cluster=of_cluster, by_program=by_program):
+            for message, key in _grants(
+                granted,
+                of_cluster=of_cluster,
+                by_program=by_program,
+                guarded=item.namespace in guarded,
+            ):
                 yield problem(item, message, "rules", index, key)
     for release in Origins(environment).remote:
         for path, granted in _rules_of_values(release.dig("spec", "values"), ("spec", "values")):
@@ -120,12 +125,15 @@ def _rules_of_values(values: object, path: KeyPath) -> Iterator[tuple[KeyPath, o
             yield from _rules_of_values(below, (*path, index))
 
 
-def _grants(granted: object, *, of_cluster: bool, by_program: bool) -> Iterator[tuple[str, str]]:
+def _grants(
+    granted: object, *, of_cluster: bool, by_program: bool, guarded: bool = False
+) -> Iterator[tuple[str, str]]:
     """What a rule of a role grants too much, and by which of its keys.
 
     Args:
         of_cluster: whether it holds in every namespace.
         by_program: whether a program has it, or whoever has it gets at Flux.
+        guarded: whether it holds where servers or Flux are.
     """
     verbs, resources = (list(map(str, items(granted, key))) for key in ("verbs", "resources"))
     for key in ("apiGroups", "resources", "verbs", "nonResourceURLs"):
@@ -135,10 +143,12 @@ def _grants(granted: object, *, of_cluster: bool, by_program: bool) -> Iterator[
     if "secrets" in resources and not items(granted, "resourceNames"):
         yield "grants every Secret", "resources"
     if of_cluster:
-        gains = _gains_everywhere(resources, {*verbs})
+        gains = list(_gains_everywhere(resources, {*verbs}))
+    elif guarded and "pods" in resources and {*verbs} & _WRITES - {"delete", "deletecollection"}:
+        gains = [("pods", f"here: {_POWERS['pods']}")]
     else:
         program = "a program, or to who is in Flux's namespace"
-        gains = ((each, f"to {program}") for each in _BY_PEOPLE if by_program and each in resources)
+        gains = [(each, f"to {program}") for each in _BY_PEOPLE if by_program and each in resources]
     for resource in filter(resources.__contains__, _INTO_NODES):
         yield f"grants {resource}: a GET there runs commands in any container", "resources"
     for resource in filter(resources.__contains__, _ANYWHERE):

@@ -118,7 +118,12 @@ def memory_volumes(workload: Object) -> Iterator[Problem]:
         limit = quantity(container.dig("resources", "limits", "memory"))
         if limit is not None and total >= limit:
             message = "its memory-backed volumes may take all of limits.memory"
-            yield container.problem(message, "resources", "limits", "memory")
+            largest = max((name for name in sizes if name in mounted), key=sizes.__getitem__)
+            if sizes[largest] >= limit and (volume := subject.volume(largest)):
+                where = ("volumes", volume[0], "emptyDir", "sizeLimit")
+                yield subject.problem(f"container {container.name}: {message}", *where)
+            else:
+                yield container.problem(message, "resources", "limits", "memory")
 
 
 @rule(

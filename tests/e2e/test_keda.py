@@ -33,7 +33,7 @@ _BEHAVIOR = {"scaleDown": {"stabilizationWindowSeconds": 60}}
 _PROGRAMS = ("keda-operator", "keda-adapter", "prometheus", "prometheus-operator")
 _REACTION = 300.0  # seconds that a change of the number may take, on a busy machine
 # Requests per second. A pod has room for 4 × 0.6 in flight: 10 to 12 requests a second.
-QUIET, TWO_PODS, THREE_PODS, TOO_MANY = 3.0, 14.0, 26.0, 60.0
+QUIET, TWO_PODS, THREE_PODS, TOO_MANY = 3.0, 12.0, 26.0, 60.0
 
 
 @dataclass

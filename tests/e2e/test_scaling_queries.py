@@ -41,7 +41,7 @@ def samples(pods: list[Pod], group: str = "vision", model: str = "a") -> list[di
     rows = []
     for number, pod in enumerate(pods):
         labels = f'group="{group}",pod="{number}",model_name="{model}",model_version="1.0"'
-        length = pod["ready"].partition("x")[2]
+        length = pod["ready"].partition("x")[2].partition(" ")[0]
         for name, values in {**pod, "batch": f"2x{length}"}.items():
             metric = METRICS.get(name, "launcher_batch_size")
             rows.append({"series": f"{metric}{{{labels}}}", "values": values})
@@ -57,6 +57,10 @@ def samples(pods: list[Pod], group: str = "vision", model: str = "a") -> list[di
         ("in-flight", samples([BUSY, BUSY]), (2 + 20 / 15) / 8),
         ("in-flight", samples([BUSY, LOADING]), (2 + 20 / 15) / 8),
         ("in-flight", samples([BUSY, LOST]), (2 + 20 / 15) / 8),
+        # A pod that has just got ready has its slots at once: the same load on two pods.
+        ("in-flight", samples([BUSY, QUIET | {"ready": "0x19 4"}]), (2 + 20 / 15) / 16),
+        # A worker that is started again is missing for a moment.
+        ("in-flight", samples([BUSY | {"ready": "4x18 2 2"}]), (2 + 20 / 15) / 8),
         # The busiest model of the group, and nothing of another group.
         ("in-flight", samples([QUIET], model="b") + samples([BUSY]), (2 + 20 / 15) / 8),
         ("in-flight", samples([BUSY]) + samples([SLOW], group="speech"), (2 + 20 / 15) / 8),

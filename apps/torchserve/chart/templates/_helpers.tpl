@@ -64,9 +64,12 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- $replicas -}}
 {{- end -}}
 
-{{/* How many requests wait or are answered for each slot of the busiest model, a mean over a minute. A
+{{/* How many requests wait or are answered, a mean over a minute, for each slot of the busiest model. A
      slot is a place in a batch of a ready worker. What is answered follows from the seconds that answers
-     took (Little's law). Call with a group's label selector. */}}
+     took (Little's law). The slots are those of now, and no mean: the HPA multiplies by the pods that are
+     ready now, and with slots of the last minute a pod that has just got ready would call for another.
+     The most of a minute, since a worker that is started again is missing for a moment. Call with a
+     group's label selector. */}}
 {{- define "torchserve.inFlightPerSlot" -}}
 max(
   sum by (model_name, model_version) (
@@ -76,7 +79,7 @@ max(
   )
   /
   sum by (model_name, model_version) (
-    avg_over_time(launcher_workers_ready{{ . }}[1m]) * launcher_batch_size{{ . }}
+    max_over_time(launcher_workers_ready{{ . }}[1m]) * last_over_time(launcher_batch_size{{ . }}[1m])
   )
 )
 {{- end -}}

@@ -33,6 +33,7 @@ class Site:
         *,
         queue: int = 300,
         workers: int = 1,
+        batch: int = 4,
         models: tuple[str, ...] = ("gated",),
     ) -> None:
         self.folder, self.gate, self.work = folder, folder / "gate", folder / "work"
@@ -43,7 +44,7 @@ class Site:
         self.mar.write_bytes(archive.read_bytes())
         self.http, self.grpc, management, metrics, grpc_management, self.port = free_ports(6)
         entry: dict[str, object] = {"defaultVersion": True, "marName": self.mar.name}
-        entry |= {"minWorkers": workers, "maxWorkers": workers, "batchSize": 4}
+        entry |= {"minWorkers": workers, "maxWorkers": workers, "batchSize": batch}
         entry |= {"maxBatchDelay": 20, "responseTimeout": 120}
         snapshot = {"modelCount": len(models), "models": {name: {"1.0": entry} for name in models}}
         self.settings = {

@@ -1,4 +1,4 @@
-"""A model that waits instead of computing: a batch takes it as long on any machine.
+"""A model that waits instead of computing: an answer takes it as long on any machine.
 
 TorchServe imports this file in its worker; it has nothing of this repository to import.
 """

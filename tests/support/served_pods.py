@@ -33,6 +33,7 @@ NAMESPACE = "torchserve"
 PORT = 8090  # launcherPort of the chart
 MODEL = "waiting"
 _LOOK = 0.5  # seconds between two looks at the pods, as a readiness probe's period
+_WORKERS = 4  # of a pod; each answers one request at a time
 _AT_ONCE = 128  # requests in flight
 ASKED, RIGHT = b"ask", b"ksa"
 """A request to the model, and its right answer."""
@@ -147,7 +148,7 @@ class Pods:
         self.load.ready = ready
 
     def _start(self, name: str, pod: Value) -> Launcher:
-        site = Site(self._folder / name, self._archive, models=(MODEL,))
+        site = Site(self._folder / name, self._archive, workers=_WORKERS, batch=1, models=(MODEL,))
         if self.holds_loads:
             site.hold("hold-load")
         container = items(pod, "spec", "containers")[0]

@@ -1,7 +1,7 @@
 """A group's pods follow its load: real Prometheus, KEDA, HPA controller, TorchServe, and the chart.
 
 Pods are kwok's, with real servers behind their addresses (tests/support/served_pods.py). Their
-model waits 0.2 s, in four workers: a pod answers 20 requests a second whatever the machine is.
+model waits 0.8 s, in four workers: a pod answers 5 requests a second whatever the machine is.
 Changed of what ships: going down waits for 60 s instead of 300, and then 30 instead of 120.
 """
 
@@ -33,8 +33,8 @@ _ONE_BY_ONE = [{"type": "Pods", "value": 1, "periodSeconds": 30}]
 _BEHAVIOR = {"scaleDown": {"stabilizationWindowSeconds": 60, "policies": _ONE_BY_ONE}}
 _PROGRAMS = ("keda-operator", "keda-adapter", "prometheus", "prometheus-operator")
 _REACTION = 300.0  # seconds that a change of the number may take, on a busy machine
-# Requests per second. A pod has room for 4 × 0.6 in flight: 10 to 12 requests a second.
-QUIET, TWO_PODS, THREE_PODS, TOO_MANY = 3.0, 14.0, 30.0, 60.0
+# Requests per second. A pod has room for 4 × 0.6 in flight: 3 requests a second.
+QUIET, TWO_PODS, THREE_PODS, TOO_MANY = 0.8, 3.4, 7.5, 15.0
 
 
 @dataclass
@@ -170,42 +170,42 @@ def test_the_pods_follow_the_load(setting: Setting) -> None:
         figures["replicas in Git → 1 pod, s"] = number.becomes(1)
         eventually(lambda: len(pods.load.ready) == 1)
         eventually(lambda: server.query("count(launcher_workers_ready) == 1"))
-        number.stays(30)
+        number.stays(20)
 
         # A pod that loads is waited for, however long that takes.
         with pods.loading():
             pods.load.rate = TWO_PODS
             figures["more load → 2 pods wanted, s"] = number.becomes(2)
-            number.stays(60)
+            number.stays(40)
         with scenario.timeline.step("model loads → pod Ready"):
             eventually(lambda: len(pods.load.ready) == 2)
-        number.stays(45)
+        number.stays(20)
 
         pods.load.rate = THREE_PODS
         figures["more load → 3 pods wanted, s"] = number.becomes(3)
         with scenario.timeline.step("wanted → Ready"):
             eventually(lambda: len(pods.load.ready) == 3)
         pods.load.rate = TOO_MANY
-        number.stays(45)
+        number.stays(30)
         setting.fits()
         pods.load.rate = THREE_PODS
-        number.stays(90)
+        number.stays(60)
 
     began = time.monotonic()
     eventually(setting.falls_back)
     figures["Prometheus is down → KEDA falls back, s"] = round(time.monotonic() - began, 1)
-    number.stays(60)
+    number.stays(40)
     with setting.prometheus(setting.silent()):
-        number.stays(75)
+        number.stays(60)
         assert setting.falls_back(), "servers that give no figures are not servers without load"
 
     with setting.prometheus():
         eventually(lambda: not setting.falls_back())
-        number.stays(20)
+        number.stays(10)
         pods.load.rate = QUIET
         figures["less load → 2 pods, s"] = number.becomes(2)
         figures["then → 1 pod, s"] = number.becomes(1)
-        number.stays(20)
+        number.stays(10)
     setting.fits()
     figures["requests"] = pods.load.sent.total()
     figures["without a right answer"] = dict(pods.load.reasons)

@@ -14,6 +14,8 @@ from harness.local_cluster.real import control_groups, start
 from harness.local_cluster.real.ground import missing
 from tests.support.processes import eventually
 
+pytestmark = pytest.mark.load
+
 NAME = "cut"
 
 

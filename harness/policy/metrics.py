@@ -7,7 +7,7 @@ documentation lists. A name that begins as theirs do, and is not among them, may
 import json
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("exported_metrics.json")
@@ -30,9 +30,10 @@ _DURATION = re.compile(r"\[[^\]]*\]")
 _TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 
-def names(query: str) -> Iterator[str]:
+@lru_cache(maxsize=4096)  # environments have the same alerts and dashboards
+def names(query: str) -> tuple[str, ...]:
     """What may be names of metrics in PromQL: every word that is no text, label or function."""
-    yield from dict.fromkeys(_NAME.findall(_DURATION.sub(" ", _TEXT.sub(" ", query))))
+    return tuple(dict.fromkeys(_NAME.findall(_DURATION.sub(" ", _TEXT.sub(" ", query)))))
 
 
 def unknown_to_us(query: str) -> Iterator[str]:

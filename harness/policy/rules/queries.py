@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from harness.core.problem import Problem
@@ -54,12 +55,13 @@ def _queries(environment: Environment) -> Iterator[_Query]:
                     yield _Query(holder, expression, ("data", name), name)
 
 
-def _expressions(dashboard: str) -> Iterator[str]:
+@lru_cache(maxsize=64)  # environments have the same dashboards, and each rule asks
+def _expressions(dashboard: str) -> tuple[str, ...]:
     try:
         content = json.loads(dashboard)
     except ValueError:
-        return  # Grafana says so
-    yield from (str(each) for path, each in leaves(content) if path[-1] == "expr")
+        return ()  # Grafana says so
+    return tuple(str(each) for path, each in leaves(content) if path[-1] == "expr")
 
 
 @rule(

@@ -267,7 +267,9 @@ def narrow(checkout: Repository, tmp_path: Path) -> Iterator[Pipeline]:
 
 @pytest.mark.load
 @pytest.mark.timeout(900)
-def test_queue_is_full(narrow: Pipeline, record_property: Record) -> None:
+def test_disk_of_the_queue_is_full(
+    narrow: Pipeline, tmp_path: Path, record_property: Record
+) -> None:
     """What does not fit waits in the files of containers."""
 
     def fill(writer: Writer) -> None:
@@ -276,6 +278,7 @@ def test_queue_is_full(narrow: Pipeline, record_property: Record) -> None:
         eventually(lambda: narrow.agent.figure(REFUSED))
         writer.wait_for(writer.count + 8 * RATE)
         narrow.gateway.start()
+        make_room(tmp_path / "queue")
 
     writer = write(narrow, fill)
     result = outcome(narrow, writer)
@@ -285,7 +288,9 @@ def test_queue_is_full(narrow: Pipeline, record_property: Record) -> None:
 
 @pytest.mark.load
 @pytest.mark.timeout(900)
-def test_outage_is_longer_than_queue_and_files(narrow: Pipeline, record_property: Record) -> None:
+def test_outage_is_longer_than_queue_and_files(
+    narrow: Pipeline, tmp_path: Path, record_property: Record
+) -> None:
     """What the kubelet deleted unread is lost and nothing else; the alert came before."""
 
     def outlast(writer: Writer) -> None:
@@ -296,6 +301,7 @@ def test_outage_is_longer_than_queue_and_files(narrow: Pipeline, record_property
             writer.wait_for(writer.count + 2 * RATE)
             writer.rotate()
         narrow.gateway.start()
+        make_room(tmp_path / "queue")
 
     writer = write(narrow, outlast)
     result = outcome(narrow, writer)
@@ -324,6 +330,11 @@ def disk(folder: Path, size: int) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True, timeout=10)
+
+
+def make_room(folder: Path) -> None:
+    """What is full cannot be emptied either: taking a record out writes too."""
+    subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True, timeout=10)
 
 
 def note(record_property: Record, fault: str, result: Outcome, more: str = "") -> None:

@@ -14,7 +14,7 @@ from harness.local_cluster.real import control_groups, start
 from harness.local_cluster.real.ground import missing
 from tests.support.processes import eventually
 
-pytestmark = pytest.mark.load
+pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
 NAME = "cut"
 

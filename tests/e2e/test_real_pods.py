@@ -14,6 +14,9 @@ import pytest
 from tests.e2e.timeline import Timeline
 from tests.real.pods import SERVERS, Pods, Watch
 
+# The first one also starts the cluster.
+pytestmark = pytest.mark.timeout(1200)
+
 RATE = 50.0  # requests a second
 QUIET = 10.0  # seconds before something is done, and after
 LONG = 210.0  # seconds of the long scenarios: 10,000 requests

@@ -14,7 +14,7 @@ from tests.e2e.timeline import Timeline
 from tests.real.pods import NAME, SERVERS, Pods, is_ready
 from tests.support.processes import eventually
 
-pytestmark = pytest.mark.load
+pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
 GOOD = {"startup": 200, "ready": 200, "live": 200}
 _MINUTES = 180.0  # seconds for the kubelet to notice and to act

@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG PUSH REAL REPORT ROOT SBOM SEEN SET SOURCE_STATE TO TORCH UPGRADE
+GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG ONLY PUSH REAL REPORT ROOT SBOM SEEN SET SOURCE_STATE TO TORCH UPGRADE
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # `look` and SEEN are the old names of source-state and SOURCE_STATE; they work until 2027-03-01.
 override SOURCE_STATE := $(or $(value SOURCE_STATE),$(value SEEN))

@@ -35,7 +35,11 @@ SAME_LINE = {
 }
 """Of two rules about one line the first one's finding follows from the second one's."""
 
-SAME_FILE = {("files/readable", "slos/coherent"), ("files/readable", "snapshot/load")}
+SAME_FILE = {
+    ("files/readable", "slos/coherent"),
+    ("files/readable", "snapshot/load"),
+    ("slos/coherent", "snapshot/load"),
+}
 """The same of two rules about one file."""
 
 COMPARISONS = {

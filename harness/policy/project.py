@@ -29,9 +29,9 @@ class Project:
     """
 
     repository: Repository
-    environments: Mapping[str, Environment]
-    live: Environment | None = None
-    rendered_from: Tree | None = None
+    environments: Mapping[str, Environment] = field(repr=False)
+    live: Environment | None = field(default=None, repr=False)
+    rendered_from: Tree | None = field(default=None, repr=False)
     _computed: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     def remember(self, key: str, compute: Callable[[], T]) -> T:

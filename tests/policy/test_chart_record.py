@@ -116,7 +116,7 @@ def test_every_record_is_of_the_chart_that_is_installed(
     that no environment lists.
     """
     charts: dict[str, str] = {}
-    for name in ("keda", "logged"):
+    for name in ("canary", "karpenter", "keda", "logged"):
         repository = variation.load(variation.TESTDATA / "valid" / name).lay_out(tmp_path / name)
         environment = Renderer(repository).candidate("staging")
         charts |= dict(

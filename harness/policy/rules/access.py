@@ -81,7 +81,7 @@ def entries_grant(project: Project) -> Iterator[Problem]:
             for index, entry in enumerate(entries)
             for key in ("kubernetesGroups",)
             for at, group in enumerate(items(entry, key))
-            if group not in bound and not str(group).startswith("system:")
+            if str(group) not in bound and not str(group).startswith("system:")
         ]
         complaints += [
             cluster.problem("grants its principal nothing", *where, index)

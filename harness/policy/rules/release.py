@@ -85,7 +85,7 @@ def reads(environment: Environment) -> Iterator[Problem]:
         ours = item.kind == "Kustomization" or text(item.value, *_CHART_SOURCE) == "GitRepository"
         path = ("spec", "path") if item.kind == "Kustomization" else _CHART_PATH
         folder = Path(text(item.value, *path))
-        if ours and not any(folder.is_relative_to(each) for each in listed):
+        if ours and folder.parts and not any(folder.is_relative_to(each) for each in listed):
             absent.setdefault(folder.parts[0], []).append(f"{folder} of {item}")
     for name, readers in absent.items():
         message = f"{name} is not checked out, and {' and '.join(readers[:2])} is read"

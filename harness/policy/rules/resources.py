@@ -90,7 +90,7 @@ def disk_volumes(workload: Object) -> Iterator[Problem]:
         if dig(volume, "emptyDir", "medium") != "Memory"
         and (size := quantity(dig(volume, "emptyDir", "sizeLimit")))
     }
-    if limits and None not in limits and sum(sizes.values()) > allowed:
+    if sizes and limits and None not in limits and sum(sizes.values()) > allowed:
         largest = max(sizes, key=lambda index: sizes[index])
         total = float(sum(sizes.values())) / (1 << 30)
         message = f"its emptyDirs may take {total:g}Gi of disk, its containers only "

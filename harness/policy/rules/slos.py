@@ -13,7 +13,7 @@ from harness.policy.quantity import prometheus_seconds as seconds
 from harness.policy.rule import problem, rule
 
 _RETENTION = ("spec", "values", "prometheus", "prometheusSpec", "retention")
-_NAMED = ("model", "name")  # keys of the mix by which an SLO may name what it is of
+_NAMED = {"model", "name"}  # keys of the mix by which an SLO may name what it is of
 WINDOW = "28d"
 """The window of error budgets where the profile says none: harness.slo.ErrorBudget's own."""
 
@@ -54,7 +54,7 @@ def coherent(project: Project) -> Iterator[Problem]:
 
 
 def _contradictions(profile: Document) -> Iterator[Problem]:
-    names = {str(each) for path, each in leaves(dig(profile.value, "mix")) if path[-1] in _NAMED}
+    names = {str(each) for path, each in leaves(dig(profile.value, "mix")) if _NAMED & {*path[-1:]}}
     offered = max(
         (number(each, 0) for path, each in leaves(dig(profile.value, "stages")) if _is_rate(path)),
         default=0,
@@ -84,4 +84,4 @@ def _contradictions(profile: Document) -> Iterator[Problem]:
 
 
 def _is_rate(path: KeyPath) -> bool:
-    return path[-1] in ("from", "peak", "rate", "to")
+    return not {"from", "peak", "rate", "to"}.isdisjoint(path[-1:])

@@ -30,7 +30,11 @@ from harness.render.renderer import Renderer
 from harness.schema import catalog
 from tests.support import variation
 
-_KUBE_LINTER = "golang.stackrox.io/kube-linter/cmd/kube-linter@v0.7.6"
+_MODULES = {
+    "kube-linter": "golang.stackrox.io/kube-linter/cmd/kube-linter@v0.7.6",
+    "kube-score": "github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
+}
+_PASSED = 7  # kube-score's grade from which on nothing is wrong
 _SECONDS = 900
 _OURS = "harness check"
 
@@ -108,8 +112,10 @@ def _linters(repository: Repository) -> dict[str, Callable[[Path], Said]]:
     linters["kubeconform"] = lambda folder: _kubeconform(kubeconform, schemas, folder)
     program = checkov(repository)
     linters["checkov"] = lambda folder: _checkov(program, folder)
-    if kube_linter := _kube_linter(repository):
+    if kube_linter := _program(repository, "kube-linter"):
         linters["kube-linter"] = lambda folder: _lint(kube_linter, folder)
+    if kube_score := _program(repository, "kube-score"):
+        linters["kube-score"] = lambda folder: _score(kube_score, folder)
     return linters
 
 
@@ -145,6 +151,18 @@ def _lint(program: Path, folder: Path) -> Said:
     )
 
 
+def _score(program: Path, folder: Path) -> Said:
+    argv: list[str | Path] = [program, "score", "--output-format", "json"]
+    output = command.run([*argv, *sorted(folder.iterdir())], timeout=_SECONDS, accept=(0, 1)).stdout
+    return _by_file(
+        (each["file_name"], f"{check['check']['id']} {each['object_name']} {comment['path']}")
+        for each in json.loads(output) or []
+        for check in each["checks"]
+        if not check["skipped"] and check["grade"] < _PASSED
+        for comment in check["comments"] or [{"path": ""}]
+    )
+
+
 def _by_file(answers: Iterator[tuple[str, str]]) -> Said:
     by_file: dict[str, set[str]] = {}
     for file, words in answers:
@@ -152,16 +170,16 @@ def _by_file(answers: Iterator[tuple[str, str]]) -> Said:
     return by_file
 
 
-def _kube_linter(repository: Repository) -> Path | None:
-    """kube-linter, built once under build/bench; None where it cannot be built."""
+def _program(repository: Repository, name: str) -> Path | None:
+    """A linter, built once under build/bench; None where it cannot be built."""
     folder = repository.build / "bench" / "bin"
-    program = folder / "kube-linter"
+    program = folder / name
     if not program.exists():
         go, environment = tools.go(repository)
         environment = {**environment, "GOBIN": os.fspath(folder)}
         try:
-            command.run([go, "install", _KUBE_LINTER], timeout=1800, env=environment)
+            command.run([go, "install", _MODULES[name]], timeout=1800, env=environment)
         except command.CommandError as error:
-            console.note(f"kube-linter is left out: {error.message.splitlines()[-1]}")
+            console.note(f"{name} is left out: {error.message.splitlines()[-1]}")
             return None
     return program

@@ -244,9 +244,8 @@ def _telemetry(environment: Environment) -> Iterator[Problem]:
         for index, backend in enumerate(items(proxy.value, *_COLLECTORS)):
             namespace = text(backend, "namespace") or proxy.namespace
             service = environment.find("Service", text(backend, "name"), namespace)
-            ports = {
-                dig(each, "port") for each in items(service and service.value, "spec", "ports")
-            }
+            listed = items(service and service.value, "spec", "ports")
+            ports = [dig(each, "port") for each in listed]
             if service and dig(backend, "port") not in ports:
                 message = f"{service.name} has no port {dig(backend, 'port')}"
                 yield problem(proxy, message, *_COLLECTORS, index, "port")

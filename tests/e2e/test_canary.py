@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.load, pytest.mark.timeout(3600)]
 
 PRIMARY = f"{NAME}-primary"
 _PROGRAMS = ("flagger", "prometheus", "prometheus-operator")
-_RATE = 3.0  # requests per second
+_RATE = 8.0  # requests per second
 _ROUTE_READ = 0.5  # seconds until the route's weights are read again
 _DECIDED = 400.0  # seconds that Flagger may take for a change, on a busy machine
 _SAMPLE = PreparedSample(
@@ -49,7 +49,7 @@ _SAMPLE = PreparedSample(
 _FAST: Value = {
     "analysis": {"interval": "10s", "threshold": 2, "stepWeight": 25, "maxWeight": 50},
     "window": "20s",
-    "latencySeconds": 3,
+    "latencySeconds": 1.5,
 }
 
 

@@ -17,7 +17,9 @@ from tests.support.processes import eventually
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
 GOOD = {"startup": 200, "ready": 200, "live": 200}
-_MINUTES = 180.0  # seconds for the kubelet to notice and to act
+_MINUTES = (
+    300.0  # seconds for the kubelet to act: a hung JVM has its whole grace period (175 s) first
+)
 
 _ASK = """
 import json, urllib.error, urllib.request

@@ -98,14 +98,19 @@ class Health:
         """Bad when only a restart helps: the JVM is hung, has given up on a worker, or a model
         fails whatever it is asked.
         """
-        if self.unreachable_reason and self._responded_at:
-            seconds = time.monotonic() - self._responded_at
-            if seconds > self._hung_seconds:
-                return False, f"no answer for {seconds:.0f} s: {self.unreachable_reason}"
+        if reason := self.hung():
+            return False, reason
         if self.draining:
             return True, "draining"
         reason = self._unrecoverable_reason()
         return not reason, reason or "alive"
+
+    def hung(self) -> str:
+        """For how long TorchServe has not answered, once that is too long; else nothing."""
+        since = self._responded_at if self.unreachable_reason else None
+        seconds = 0 if since is None else time.monotonic() - since
+        is_hung = seconds > self._hung_seconds
+        return f"no answer for {seconds:.0f} s: {self.unreachable_reason}" if is_hung else ""
 
     def _unrecoverable_reason(self) -> str:
         """Why a model will not come back by itself, if one will not."""

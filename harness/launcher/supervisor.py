@@ -121,6 +121,7 @@ class Supervisor:
                 busy_at = time.monotonic()
             elif time.monotonic() > busy_at + quiet:
                 return self._output.log(f"drained in {time.monotonic() - started:.1f} s")
+        reason = self._health.hung() or reason
         return self._output.log(f"stopping although there are requests in flight: {reason}")
 
     def _work_left(self, quiet: float) -> str:
@@ -130,7 +131,8 @@ class Supervisor:
             return str(error)
 
     def _is_over(self, deadline: float) -> bool:
-        return self._stops > 1 or time.monotonic() > deadline
+        # What a hung JVM has will never be answered, and a probe has asked for its restart.
+        return self._stops > 1 or time.monotonic() > deadline or bool(self._health.hung())
 
     def _look(self) -> str:
         """Take TorchServe's pulse; why it does not answer, if it does not."""

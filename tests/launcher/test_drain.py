@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import grpc
@@ -126,4 +127,19 @@ def test_a_second_signal_stops_at_once(site: Site, start: Start) -> None:
     eventually(lambda: launcher.gauge("launcher_draining") == 1)
     launcher.process.terminate()
     assert launcher.process.wait(5) in (143, 137)
+    assert not site.processes()
+
+
+def test_a_hung_jvm_is_not_waited_for(site: Site, start: Start) -> None:
+    """What it has will never be answered, and its restart is what a probe asked for."""
+    launcher = start(site, "--drain-seconds", "600", "--hung-seconds", "2.5")
+    eventually(launcher.is_ready)
+    site.hold("hold-answers")
+    launcher.predict_together(1)
+    eventually(lambda: launcher.gauge("launcher_batches_in_flight") == 1)
+    site.jvm().send_signal(signal.SIGSTOP)
+    eventually(lambda: launcher.ask("/live")[0] == 503)
+    launcher.process.terminate()
+    assert launcher.process.wait(30) in (143, 137)
+    assert "no answer for" in launcher.messages()
     assert not site.processes()

@@ -93,6 +93,7 @@ CONSEQUENCES = {
     "render/kustomize": {"kustomize/unlisted"},
     # A part of what the other says.
     "cluster/gpu-nodes": {"nodes/chosen-by-values"},
+    "cluster/zones": {"nodes/offered"},
     "flux/settings": {"flux/timeouts-nest"},
     "flux/source": {"references/provided"},
     "gpu/node-selector": {"nodes/chosen-by-values"},

@@ -25,6 +25,7 @@ ENCRYPTED = "secrets/encrypted"
 NOT_SCANNED = "files were not scanned for credentials: that takes Git and `harness tools`"
 _PROGRAM = "find-credentials"
 _SECONDS = 120.0
+_AWS_ID, _TOKEN = "aws-access-token", "provider-token"
 _Row = tuple[int, str]  # a line, and the rule of the scanner that found something in it
 _SECRET = "Secret"  # noqa: S105 - the kind of an object
 _IS_SECRET = re.compile(rb"(?m)^[ -]*kind:\s*[\"']?Secret\b")
@@ -98,7 +99,10 @@ def _problems(path: str, rows: list[_Row]) -> Iterator[Problem]:
         message = "holds a Secret in the clear"
         yield Problem(message, Location(Path(path), min(plain)), path, ENCRYPTED)
         return
+    below_an_id = {line + 1 for line, rule in rows if rule == _AWS_ID}
     for line, rule in sorted(dict(reversed(rows)).items()):
+        if line in below_an_id and rule == _TOKEN:
+            continue  # the other half of one key of AWS
         message = f"holds what looks like a credential ({rule})"
         yield Problem(message, Location(Path(path), line), path, RULE)
 

@@ -180,6 +180,7 @@ def test_more_load_takes_a_pod_and_one_that_loads_is_waited_for(
         timeline.figures["more load → 3 pods wanted, s"] = number.becomes(3)
         with timeline.step("wanted → Ready"):
             eventually(lambda: len(pods.load.ready) == 3)
+    assert [count for _, count in number.changes][-2:] == [2, 3], number.changes
 
 
 def test_as_many_as_gpus_and_no_more(setting: Setting, timeline: Timeline) -> None:
@@ -189,6 +190,7 @@ def test_as_many_as_gpus_and_no_more(setting: Setting, timeline: Timeline) -> No
         setting.fits()
         setting.pods.load.rate = THREE_PODS
         setting.number.stays(30)
+    assert setting.number.now == MOST
 
 
 def test_nothing_known_nothing_done(setting: Setting, timeline: Timeline) -> None:
@@ -208,6 +210,7 @@ def test_less_load_takes_pods_away_one_by_one(setting: Setting, timeline: Timeli
         figures["less load → 2 pods, s"] = number.becomes(2)
         figures["then → 1 pod, s"] = number.becomes(1)
     setting.fits()
+    assert [count for _, count in number.changes][-2:] == [2, 1], number.changes
     figures["requests"] = pods.load.sent.total()
     figures["without a right answer"] = dict(pods.load.reasons)
     figures["numbers"] = [count for _, count in number.changes]
@@ -246,3 +249,4 @@ def test_git_has_the_number_again_when_the_autoscaler_goes(
                 eventually(lambda: cluster.api.get(keda.SCALED_OBJECT, NAME, NAME) is None)
                 number.becomes(2)
             number.stays(60)
+            assert number.now == 2

@@ -33,7 +33,6 @@ POLICY_KINDS = (
 )
 """What the server stores of an environment: what is said of the rest depends on it."""
 
-_NAME = "check"
 _ENFORCED = 20.0  # seconds until new policies judge; they take two
 _POLL = 0.1
 _TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -56,10 +55,15 @@ def findings(repository: Repository) -> tuple[Finding, ...]:
 
 
 @contextlib.contextmanager
-def server(repository: Repository) -> Iterator[Api]:
-    """An API server with the kinds of every pinned module, for as long as the block runs."""
+def server(repository: Repository, name: str = "check") -> Iterator[Api]:
+    """An API server with the kinds of every pinned module, for as long as the block runs.
+
+    Args:
+        repository: the working tree.
+        name: of the local cluster; of two with one name the second would end the first.
+    """
     crds = list(install.definitions(catalog.find(repository) / catalog.CRDS))
-    with local.running(repository, _NAME, with_flux=False) as cluster:
+    with local.running(repository, name, with_flux=False) as cluster:
         install.install(cluster.api, crds)
         yield cluster.api
 

@@ -42,7 +42,7 @@ def unchanged(checkout: Repository) -> Environment:
 
 @pytest.fixture(scope="module")
 def server(checkout: Repository, unchanged: Environment) -> Iterator[Api]:
-    with admission.server(checkout) as api:
+    with admission.server(checkout, "offline-validation") as api:
         assert list(admission.refusals(api, unchanged)) == []
         yield api
 

@@ -12,8 +12,6 @@ go is the gate's own business: a caller names a group, never an address.
 """
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
@@ -23,6 +21,7 @@ from harness.core.repository import Repository
 from harness.core.values import text
 from harness.models import answer, samples
 from harness.models.lock import load_lock
+from harness.models.record import Server
 from harness.models.samples import PreparedSample
 from harness.snapshot import config
 
@@ -65,27 +64,17 @@ def samples_by_group(repository: Repository, env: str) -> Mapping[str, Served]:
 
 def wrong(url: str, served: Served) -> Iterator[str]:
     """What a server answers otherwise than it should, a sentence for each request."""
+    server = Server(url, {}, _SECONDS)
     for name, known in served.items():
         for sample in known:
             path = f"/predictions/{quote(name, safe='')}"
             try:
-                status, body = _post(url + path, sample)
-            except OSError as error:
-                yield f"{path}, asked for {sample.name}: no answer: {error}"
+                reply = server.ask(name, sample.body, sample.content_type)
+            except HarnessError as error:
+                yield f"{path}, asked for {sample.name}: no answer: {error.message}"
                 continue
-            if difference := answer.wrong_response(sample.expected, status, body):
+            if difference := answer.wrong_response(sample.expected, reply.status, reply.body):
                 yield f"{path}, asked for {sample.name}: {difference}"
-
-
-def _post(url: str, sample: PreparedSample) -> tuple[int, bytes]:
-    request = urllib.request.Request(  # noqa: S310  our own address
-        url, sample.body, {"Content-Type": sample.content_type}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
 
 
 def serving(

@@ -1,8 +1,6 @@
 """``harness demo``: models → snapshot → real TorchServe → load test → report, on this machine."""
 
 import argparse
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 
 from harness import embedded_server
@@ -13,6 +11,7 @@ from harness.core.errors import InputError
 from harness.core.repository import find as find_repository
 from harness.loadtest import load_profile, run
 from harness.models import answer, build
+from harness.models.record import Server
 from harness.models.samples import PreparedSample, load_samples
 
 _ENV = "local"
@@ -44,18 +43,10 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _request(url: str, samples: Iterable[PreparedSample], update: console.Update) -> None:
+    server = Server(url, {}, _TIMEOUT)
     for sample in samples:
         update(f"{sample.model} {sample.name}")
-        request = urllib.request.Request(  # noqa: S310 - loopback, from embedded_server.running
-            f"{url}/predictions/{sample.model}",
-            data=sample.body,
-            headers={"Content-Type": sample.content_type},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as reply:  # noqa: S310
-                status, body = reply.status, reply.read()
-        except urllib.error.HTTPError as error:
-            status, body = error.code, error.read()
-        reason = answer.wrong_response(sample.expected, status, body)
+        reply = server.ask(sample.model, sample.body, sample.content_type)
+        reason = answer.wrong_response(sample.expected, reply.status, reply.body)
         if reason:
             raise InputError(f"{sample.model} gives a wrong response to {sample.name}: {reason}")

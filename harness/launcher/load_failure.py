@@ -34,12 +34,13 @@ def explain(label: str, output: Iterable[str], *, timed_out: bool) -> str:
     lines = list(output)
     traceback = list(dropwhile(lambda line: not line.startswith("Traceback"), lines))
     traceback = list(takewhile(lambda line: line != _EPILOGUE, traceback))
+    reason, below = "killed, for want of memory?", lines[-_LAST_LINES:]
     if traceback:
         reason, below = _first_cause(label, traceback)
-    else:
-        reason, below = "killed, for want of memory?", lines[-_LAST_LINES:]
     if timed_out:
         reason = "not ready in time: raise startupTimeout, in its model.yaml or in serving.yaml"
+    if timed_out and not lines:
+        reason = "its process did not run within 2 minutes: the node is too busy"
     return "\n".join([f"{label} cannot be loaded: {reason}", *below])
 
 

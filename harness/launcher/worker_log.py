@@ -38,8 +38,9 @@ _PID = re.compile(r"\[PID\](\d+)")
 _RECORD = "[SPANS]"
 _FOR_EACH_BATCH = "Flushing req.cmd", "Looping backend", "Backend response time", "Backend received"
 _CHATTER = (*_FOR_EACH_BATCH, "Waiting time ns", "Sending response for jobId", _RECORD)
-# What TorchServe throws when a start takes longer than startupTimeout.
-_TIMED_OUT = re.compile(r"Exception: (Backend worker did not respond in|Worker did not load the )")
+# What TorchServe throws when a start takes longer than startupTimeout; its process has 2 minutes.
+_LATE = ("Backend worker did not respond in", "Backend worker startup time", "Worker did not load")
+_TIMED_OUT = re.compile(f"Exception: ({'|'.join(_LATE)}) ")
 _OUTPUT_DELAY = 5.0  # seconds for what a worker said to come through; milliseconds as a rule
 _ATTEMPTS, _AT_ONCE = 3, 10.0  # starts, and seconds, until a worker without a word is given up
 _RETRY = 10.0  # seconds for TorchServe to say that it tries again; milliseconds as a rule

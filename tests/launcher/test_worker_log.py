@@ -138,6 +138,22 @@ def test_a_start_that_took_too_long_is_told_as_such(reason: str) -> None:
     )
 
 
+def test_a_process_that_does_not_come_up_is_told_as_such() -> None:
+    """TorchServe gives it two minutes, whatever startupTimeout is; then it often fails at once."""
+    java, attempt = "org.pytorch.serve.wlm", own(FAILED)
+    log = follow(
+        own(f"Backend worker error\n{java}.WorkerInitializationException: Backend worker startup "
+            f"time out.\n\tat {java}"),
+        attempt,
+        own(f"Backend worker error\n{java}.WorkerInitializationException: Backend stream closed."),
+        attempt,
+        log_line(END, logger="WorkerLifeCycle"),
+    )  # fmt: skip
+    assert log.failure() == (
+        "slow_1.0 cannot be loaded: its process did not run within 2 minutes: the node is too busy"
+    )
+
+
 def test_a_crash_after_the_load_is_a_restart_and_no_failure() -> None:
     log = follow(own(STARTED), own(LOADED), own(CRASHED), log_line(END, logger="WorkerLifeCycle"))
     assert log.failure() is None

@@ -297,11 +297,7 @@ def down(repository: Repository, name: str) -> bool:
     folder = _folder(repository, name)
     if not folder.exists():
         return False
-    if state := supervisor.read_state(folder):
-        state.supervisor.stop(_DOWN)
-        for each in state.components.values():
-            if each.pid:
-                each.process.stop(0)
+    supervisor.stop(folder, _DOWN)
     control_groups.remove(folder)
     shutil.rmtree(folder)
     return True

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 _PR_SET_PDEATHSIG = 1
 _KILLED = 10.0  # seconds that the kernel may take to end what was killed
 _POLL = 0.02
@@ -83,6 +85,26 @@ def die_with(parent: int) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
+
+
+def kill_all(*words: str) -> None:
+    """Kill every process that has all of these among its words; return when none is left."""
+    deadline = time.monotonic() + _KILLED
+    while time.monotonic() < deadline:
+        if not (found := [each for each in psutil.process_iter() if _has(each, words)]):
+            return
+        for each in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(found, _KILLED)
+
+
+def _has(process: psutil.Process, words: Sequence[str]) -> bool:
+    try:
+        is_zombie = process.status() == psutil.STATUS_ZOMBIE
+        return not is_zombie and set(words) <= set(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _start_time(pid: int) -> int | None:

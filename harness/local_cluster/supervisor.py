@@ -106,6 +106,22 @@ def read_state(folder: Path) -> State | None:
     )
 
 
+def stop(folder: Path, seconds: float) -> None:
+    """Stop the supervisor of a folder and its components, also one that has only just been started.
+
+    Args:
+        folder: with the plan.
+        seconds: for it to end by itself.
+    """
+    if state := read_state(folder):
+        state.supervisor.stop(seconds)
+        for each in state.components.values():
+            if each.pid:
+                each.process.stop(0)
+    # Until it has written its state, its own words are all that tells which it is.
+    process.kill_all("harness.local_cluster.supervisor", str(folder))
+
+
 class Supervisor:
     """Runs a plan until a signal stops it."""
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -106,3 +107,16 @@ def test_says_what_it_runs(tmp_path: Path) -> None:
         state = json.loads((tmp_path / supervisor.STATE).read_text())
     assert state["supervisor"]["pid"] == running.pid
     assert state["components"]["one"]["phase"] == "ready"
+
+
+def test_one_that_has_not_said_yet_who_it_is_is_stopped_too(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / supervisor.PLAN)  # it waits for somebody who writes the plan
+    argv = [sys.executable, "-m", "harness.local_cluster.supervisor", str(tmp_path)]
+    with subprocess.Popen(argv) as young:
+        try:
+            assert supervisor.read_state(tmp_path) is None
+            it = process.of(young.pid)
+            supervisor.stop(tmp_path, 1)
+            assert not it.alive
+        finally:
+            young.kill()

@@ -226,4 +226,22 @@ LOGGING = {
 }
 """What the scenarios of logs carry lines to a real Elasticsearch with. CI does not build it."""
 
-ALL = TOOLS | LINTERS | CLUSTER | RELEASE | AUDIT | MONITORING | API | NODE | SCALING | LOGGING
+TRACING = {
+    # Its UI is built by another repository, which its module does not have: a page says so.
+    "jaeger": Tool("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
+}
+"""What the scenarios of traces send spans to, and ask for them."""
+
+ALL = (
+    TOOLS
+    | LINTERS
+    | CLUSTER
+    | RELEASE
+    | AUDIT
+    | MONITORING
+    | API
+    | NODE
+    | SCALING
+    | LOGGING
+    | TRACING
+)

@@ -4,7 +4,7 @@ Data is removed only with ``--with-data``; the key can be restored for a month.
 """
 
 from harness.aws import Answer, AwsError
-from harness.bootstrap import account, eks, foundation, stack
+from harness.bootstrap import account, eks, foundation, karpenter, stack
 from harness.bootstrap.installation import UNSET, Installation
 from harness.bootstrap.step import Inspection, Step
 from harness.core import console
@@ -82,16 +82,23 @@ def remove_archives(installation: Installation, update: console.Update) -> None:
         )
 
 
+def inspect_nodes(installation: Installation) -> Inspection:
+    """Check whether the stack of Karpenter's roles and queue is gone."""
+    return _stack_inspection(installation, karpenter.stack_name(installation))
+
+
+def remove_nodes(installation: Installation, update: console.Update) -> None:
+    """Delete that stack."""
+    stack.delete(installation.aws, karpenter.stack_name(installation), installation.pace, update)
+
+
 def inspect_stack(installation: Installation) -> Inspection:
-    """Check whether the stack is gone."""
-    existing = stack.find(installation.aws, foundation.stack_name(installation))
-    return (
-        Inspection(changes=(f"- stack {existing.name}",)) if existing else Inspection(("no stack",))
-    )
+    """Check whether the foundation's stack is gone."""
+    return _stack_inspection(installation, foundation.stack_name(installation))
 
 
 def remove_stack(installation: Installation, update: console.Update) -> None:
-    """Delete the stack."""
+    """Delete that stack."""
     stack.delete(installation.aws, foundation.stack_name(installation), installation.pace, update)
 
 
@@ -144,6 +151,7 @@ DOWN = (
     Step("account", "whose credentials these are", account.inspect_account),
     Step("store", "the file system", inspect_store),
     Step("cluster", "the cluster", inspect_cluster),
+    Step("nodes", "the stack of Karpenter's roles", inspect_nodes, remove_nodes),
     Step("images", "the images", inspect_images, remove_images),
     Step("archives", "archives and evidence", inspect_archives, remove_archives),
     Step("foundation", "the stack", inspect_stack, remove_stack),
@@ -162,6 +170,12 @@ def _data_inspection(installation: Installation, count: int, what: str) -> Inspe
         return Inspection(changes=(f"- {count:,} {what}",))
     command = f"harness bootstrap destroy --env {installation.env} --with-data"
     return Inspection((f"{count:,} {what}",), manual=f"{command}: removes them for good")
+
+
+def _stack_inspection(installation: Installation, name: str) -> Inspection:
+    if stack.find(installation.aws, name):
+        return Inspection(changes=(f"- stack {name}",))
+    return Inspection((f"no stack {name}",))
 
 
 def _registry(installation: Installation) -> str:

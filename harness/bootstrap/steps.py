@@ -1,6 +1,15 @@
 """The steps, in order."""
 
-from harness.bootstrap import account, credential, eks, foundation, release, store, sync
+from harness.bootstrap import (
+    account,
+    credential,
+    eks,
+    foundation,
+    karpenter,
+    release,
+    store,
+    sync,
+)
 from harness.bootstrap.step import Step
 
 STEPS = (
@@ -22,6 +31,13 @@ STEPS = (
         after=("foundation",),
     ),
     Step("cluster", "network, EKS, nodes, by eksctl", eks.inspect, eks.build, after=("caller",)),
+    Step(
+        "nodes",
+        "Karpenter's roles, queue and subnets, where its component is listed",
+        karpenter.inspect,
+        karpenter.build,
+        after=("cluster",),
+    ),
     Step(
         "store",
         "the model store's file system, its ids into site.yaml",

@@ -16,6 +16,7 @@ from tests.support.processes import free_ports
 
 ROUTE = "httproute/torchserve/torchserve/rule/0"  # Envoy Gateway's name for the servers of a route
 _HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TRACES = "tracing"
 _TYPE = "type.googleapis.com/"
 _PREVIOUS = "envoy.retry_host_predicates.previous_hosts"
 _OTHER_HOST = {
@@ -34,9 +35,16 @@ class Envoy:
     admin_port: int
 
 
-def configuration(port: int, admin_port: int, servers: list[int]) -> Value:
-    """Listener, route and servers; times and retries are those of infra/gateway/configs."""
-    manager = {
+def configuration(port: int, admin_port: int, servers: list[int], collector: int = 0) -> Value:
+    """Listener, route and servers; times and retries are those of infra/gateway/configs.
+
+    Args:
+        port: of the listener.
+        admin_port: of Envoy's own pages.
+        servers: ports of the route's endpoints.
+        collector: port that takes spans by OTLP over gRPC; without one there are none.
+    """
+    manager: Value = {
         "@type": f"{_TYPE}{_HTTP}",
         "stat_prefix": "https-10443",
         "http_filters": [
@@ -69,6 +77,8 @@ def configuration(port: int, admin_port: int, servers: list[int]) -> Value:
             ]
         },
     }
+    if collector:
+        manager = {**manager, "tracing": _tracing()}
     return {
         "admin": {"address": _address(admin_port)},
         "overload_manager": {
@@ -119,20 +129,49 @@ def configuration(port: int, admin_port: int, servers: list[int]) -> Value:
                     "circuit_breakers": {
                         "thresholds": [{"max_requests": 1024, "max_retries": 1024}]
                     },
-                    "load_assignment": {
-                        "cluster_name": ROUTE,
-                        "endpoints": [
-                            {
-                                "lb_endpoints": [
-                                    {"endpoint": {"address": _address(each)}} for each in servers
-                                ]
-                            }
-                        ],
-                    },
-                }
+                    "load_assignment": _endpoints(ROUTE, servers),
+                },
+                *([_collector(collector)] if collector else []),
             ],
         },
     }
+
+
+def _tracing() -> Value:
+    """As Envoy Gateway translates infra/tracing/gateway, but for the share that is sampled: all."""
+    config = f"{_TYPE}envoy.config.trace.v3.OpenTelemetryConfig"
+    return {
+        "client_sampling": {"value": 0},
+        "random_sampling": {"value": 100},
+        "overall_sampling": {"value": 100},
+        "spawn_upstream_span": True,
+        "provider": {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": config,
+                "grpc_service": {"envoy_grpc": {"cluster_name": _TRACES}},
+                "service_name": "torchserve.envoy-gateway-system",
+            },
+        },
+    }
+
+
+def _collector(port: int) -> Value:
+    options = f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    http2 = {"@type": options, "explicit_http_config": {"http2_protocol_options": {}}}
+    return {
+        "name": _TRACES,
+        "connect_timeout": "10s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
+        },
+        "load_assignment": _endpoints(_TRACES, [port]),
+    }
+
+
+def _endpoints(cluster: str, ports: list[int]) -> Value:
+    endpoints = [{"endpoint": {"address": _address(each)}} for each in ports]
+    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": endpoints}]}
 
 
 def _address(port: int) -> Value:
@@ -140,11 +179,11 @@ def _address(port: int) -> Value:
 
 
 @contextlib.contextmanager
-def running(program: Path, folder: Path, servers: list[int]) -> Iterator[Envoy]:
-    """An Envoy in front of these ports."""
+def running(program: Path, folder: Path, servers: list[int], collector: int = 0) -> Iterator[Envoy]:
+    """An Envoy in front of these ports, which sends spans to that of a collector."""
     port, admin_port = free_ports(2)
     file = folder / "envoy.yaml"
-    file.write_text(yaml.safe_dump(configuration(port, admin_port, servers)))
+    file.write_text(yaml.safe_dump(configuration(port, admin_port, servers, collector)))
     argv: list[str | Path] = [program, "--config-path", file, "--concurrency", "1"]
     with (folder / "envoy.log").open("wb") as log:
         process = subprocess.Popen(

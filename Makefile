@@ -99,7 +99,7 @@ e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONT
 	@# What programs share is compiled once: the API server's own code, Kubernetes' client.
 	TOOLS_CACHE=keep $(HARNESS) tools api-validator
 	TOOLS_CACHE=keep $(HARNESS) tools --cluster
-	$(HARNESS) tools prometheus-operator promtool prometheus alertmanager amtool
+	$(HARNESS) tools prometheus-operator promtool prometheus alertmanager amtool jaeger
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
 	$(VENV)/bin/python -m pytest tests/e2e --e2e -m "not load" $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \
@@ -188,9 +188,9 @@ chart-records: $(SETUP) ## records which values the third-party charts take that
 	$(VENV)/bin/python -m harness.policy.record_charts
 
 .PHONY: pictures
-pictures: $(SETUP) ## the pictures of the dashboards in docs/images, from a load test that Prometheus watches
-	$(HARNESS) tools prometheus
-	PICTURES=docs/images $(VENV)/bin/python -m pytest tests/e2e/test_dashboards.py --e2e -x
+pictures: $(SETUP) ## the pictures of dashboards and of a trace in docs/images, from load tests
+	$(HARNESS) tools prometheus jaeger
+	PICTURES=docs/images $(VENV)/bin/python -m pytest tests/e2e/test_{dashboards,traces}.py --e2e -x
 
 .PHONY: generate
 generate: $(SETUP) ## the chart's schema, README and version; the dashboards' JSON

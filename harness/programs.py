@@ -36,7 +36,8 @@ class Tool:
     @property
     def module(self) -> str:
         """The Go module that the package lies in."""
-        return self.pin or re.split("/(?:cmd|plugins)/", self.package)[0]
+        # The last of them: CNI's plugins lie in a module that is itself called plugins.
+        return self.pin or re.sub("(.+)/(?:cmd|plugins)/.*", r"\1", self.package)
 
     @property
     def folder(self) -> str:

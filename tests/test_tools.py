@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -50,6 +51,11 @@ echo true > "$2" && chmod +x "$2" && echo "$2" >> {builds}""",
 
 def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", "off")
+
+
+@pytest.mark.parametrize("name", programs.ALL)
+def test_every_program_is_pinned(checkout: Repository, name: str) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", tools.version(checkout, name))
 
 
 @pytest.mark.parametrize("output", ["v0.8.0", "kubeconform 0.8.0 (abc)", "v0.8.0+g12345"])

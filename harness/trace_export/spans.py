@@ -3,7 +3,7 @@
     server   of each sampled request, from arrival to answer; its parent is the sender's span
       queue    until it had its place in a batch
       batch    in the trace of the batch's first sampled request: what the worker did, with links to
-               the server spans of all of them; the other requests' server spans link to it
+               the server spans of the others, which link to it
         decode, predict, …   the handler's steps, by the names of its methods
         encode               TorchServe, of the answers
 
@@ -32,7 +32,8 @@ def spans(batch: Batch) -> Iterator[Span]:
     places = sorted(batch.parents)
     servers = {place: secrets.token_hex(8) for place in places}
     traces = {place: batch.parents[place].partition("-")[0] for place in places}
-    links = [_link(traces[place], servers[place]) for place in places]
+    # Not to its own parent: Jaeger then shows the link in place of the parent.
+    links = [_link(traces[place], servers[place]) for place in places[1:]]
     first, batch_id = places[0], secrets.token_hex(8)
     last = max((answer.at for answer in batch.answers), default=batch.handed_over)
     start, end = batch.start or batch.handed_over, batch.end or last

@@ -5,7 +5,7 @@ from html import escape
 
 from tests.support.jaeger import Span
 
-_WIDTH, _NAMES, _MARGIN, _ROW = 1060.0, 330.0, 20.0, 26.0
+_WIDTH, _NAMES, _MARGIN, _ROW = 1060.0, 400.0, 20.0, 26.0
 _TONES = ("#2563d9", "#d9730d", "#0f8f7d", "#8b4fc6")  # as the report's
 _STYLE = """
 svg { background: #fff; } text { font: 12.5px "Liberation Sans", Arial, sans-serif; fill: #1b2430; }
@@ -21,19 +21,18 @@ def svg(title: str, spans: Sequence[Span]) -> str:
     services = sorted({each.service for each in spans})
     scale = (_WIDTH - _NAMES - 2 * _MARGIN) / root.duration
     parts = [f'<text class="page" x="{_MARGIN:g}" y="34">{escape(title)}</text>']
-    y = 62.0
+    x0, y = _MARGIN + _NAMES, 62.0
     for depth, span in _below(root, 0, spans):
-        x = _MARGIN + _NAMES + (span.start - root.start) * scale
+        x = x0 + (span.start - root.start) * scale
+        milliseconds = f"{span.duration / 1000:,.1f} ms"
         width = max(span.duration * scale, 1.5)
         tone = _TONES[services.index(span.service) % len(_TONES)]
         indent = _MARGIN + 16 * depth
-        after = x + width + 60 < _WIDTH
-        side, css = (x + width + 6, "time") if after else (x - 6, "time end")
         parts += [
             f'<path class="row" d="M{_MARGIN:g} {y + 18:g}H{_WIDTH - _MARGIN:g}"/>',
             f'<text x="{indent:g}" y="{y + 12:g}">{escape(span.name)}</text>',
             f'<rect x="{x:.1f}" y="{y:g}" width="{width:.1f}" height="15" rx="2" fill="{tone}"/>',
-            f'<text class="{css}" x="{side:.1f}" y="{y + 12:g}">{_milliseconds(span)}</text>',
+            f'<text class="time end" x="{x0 - 12:g}" y="{y + 12:g}">{milliseconds}</text>',
         ]
         y += _ROW
     for index, service in enumerate(services):
@@ -45,10 +44,6 @@ def svg(title: str, spans: Sequence[Span]) -> str:
     view = f'viewBox="0 0 {_WIDTH:g} {y + 40:g}" width="{_WIDTH:g}" height="{y + 40:g}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {view}><style>{_STYLE}</style>'
     return f"{head}{''.join(parts)}</svg>\n"
-
-
-def _milliseconds(span: Span) -> str:
-    return f"{span.duration / 1000:,.1f} ms"
 
 
 def _below(span: Span, depth: int, spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:

@@ -79,14 +79,12 @@ def test_what_is_derived_says_so_and_a_query_is_left_out() -> None:
     assert work["torchserve.batch.size"] == "1"
 
 
-def test_a_batch_and_its_requests_link_to_each_other() -> None:
+def test_a_batch_is_below_its_first_request_and_links_to_the_others() -> None:
     names = by_name(batch(OK, OK, OK, sampled=(1, 2)))
     first, second = names["torchserve slow_1"]
     (work,) = names["batch"]
-    assert work["traceId"] == first["traceId"]
-    assert [(each["traceId"], each["spanId"]) for each in work["links"]] == [
-        (each["traceId"], each["spanId"]) for each in (first, second)
-    ]
+    assert (work["traceId"], work["parentSpanId"]) == (first["traceId"], first["spanId"])
+    assert work["links"] == [{"traceId": second["traceId"], "spanId": second["spanId"]}]
     assert second["links"] == [{"traceId": work["traceId"], "spanId": work["spanId"]}]
     assert first["links"] == []
     assert plain(work)["torchserve.batch.size"] == "3"

@@ -27,6 +27,7 @@ from harness.render.renderer import Renderer
 from tests.support import elasticsearch, variation
 from tests.support.container_log import ContainerLog
 from tests.support.elasticsearch import Elasticsearch
+from tests.support.parent_death import bind_to_parent
 from tests.support.processes import eventually, free_ports
 
 PROGRAMS = ("otel-agent", "otel-gateway")
@@ -48,7 +49,9 @@ class Collector:
         """Start it; it is healthy when this returns."""
         with self.log.open("ab") as out:
             env = {"NODE_NAME": "node-0", "ELASTICSEARCH_PASSWORD": "none"}
-            self.process = subprocess.Popen(self.argv, env=env, stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                bind_to_parent(self.argv), env=env, stdout=out, stderr=out
+            )
         eventually(lambda: self._get(self.health, ""))
 
     def kill(self) -> None:

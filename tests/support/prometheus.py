@@ -20,6 +20,7 @@ import yaml
 from harness import tools
 from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, text
+from tests.support.parent_death import bind_to_parent
 from tests.support.processes import eventually, free_ports
 
 _ENDS = 30.0  # seconds
@@ -113,7 +114,9 @@ def program(
 ) -> Iterator[None]:
     """A process of one of the tools, stopped when the block ends."""
     with log.open("wb") as out:
-        process = subprocess.Popen(argv, cwd=folder, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            bind_to_parent(argv), cwd=folder, env=env, stdout=out, stderr=out
+        )
     try:
         yield
         assert process.poll() is None, log.read_text()

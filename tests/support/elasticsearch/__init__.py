@@ -20,6 +20,7 @@ from pathlib import Path
 from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping
 from harness.jars import fetch
+from tests.support.parent_death import bind_to_parent
 from tests.support.processes import eventually, free_ports
 
 LOCK = Path(__file__).with_name("jars.lock")
@@ -63,7 +64,7 @@ class Elasticsearch:
             _HEAP,
         ]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log)
+            self.process = subprocess.Popen(bind_to_parent(argv), stdout=log, stderr=log)
         eventually(self._is_up)
 
     def kill(self) -> None:

@@ -1,29 +1,92 @@
 """``harness canary``: what decides about a canary besides its figures."""
 
 import argparse
+from http.server import ThreadingHTTPServer
+from pathlib import Path
 
-from harness.canary import gate
+from harness.canary import gate, known, shadow
+from harness.canary.shadow import Shadow
 from harness.cli import options
 from harness.core import console
+from harness.core.errors import HarnessError
 from harness.core.repository import find as find_repository
 
 
-def register(parser: argparse.ArgumentParser, _action: str) -> None:
-    """Add whose samples are sent, where it listens, and where the canaries are."""
+def register(parser: argparse.ArgumentParser, action: str) -> None:
+    """Add whose samples are sent, where it listens, and where the pods are."""
+    if action == "samples":
+        parser.set_defaults(run=_samples)
+        return
     options.add_env(parser)
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        metavar="FILE",
+        help="what `harness canary samples` wrote (default: this tree's models)",
+    )
+    port = {"gate": 8099, "shadow": 8098}[action]
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8099, help="port to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=port, help="port to listen on (%(default)s)")
     parser.add_argument(
         "--url", default=gate.CANARY, help="address of a group's canary (default: its Service)"
     )
-    parser.set_defaults(run=_gate)
+    if action == "gate":
+        parser.set_defaults(run=_gate)
+        return
+    parser.add_argument(
+        "--primary",
+        default=shadow.PRIMARY,
+        metavar="URL",
+        help="address of a group's pods that serve (default: their Service)",
+    )
+    parser.add_argument(
+        "--percent",
+        type=float,
+        default=10,
+        help="requests that are sent to both, of a hundred (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="write request and answers of the first 20 differences there (default: keep none)",
+    )
+    parser.set_defaults(run=_shadow)
+
+
+def _samples(_: argparse.Namespace) -> int:
+    repository = find_repository()
+    path = repository.build / "canary" / "samples.json"
+    known.write(path, {env: known.collect(repository, env) for env in repository.environments})
+    print(path.relative_to(repository.root))
+    return 0
 
 
 def _gate(args: argparse.Namespace) -> int:
-    served = gate.samples_by_group(find_repository(), args.env)
-    with gate.serving(served, (args.host, args.port), args.url) as server:
+    groups = _groups(args)
+    if unknown := gate.without_answers(groups):
+        raise HarnessError(
+            f"no right answer of {', '.join(unknown)} is known",
+            hint="`harness models record`, or write one under samples in its model.yaml",
+        )
+    return _serve(gate.serving(groups, (args.host, args.port), args.url), "answers Flagger")
+
+
+def _shadow(args: argparse.Namespace) -> int:
+    comparing = Shadow(_groups(args), args.percent, args.url, args.primary, args.keep)
+    return _serve(shadow.serving(comparing, (args.host, args.port)), "compares answers")
+
+
+def _groups(args: argparse.Namespace) -> known.Groups:
+    if args.samples:
+        return known.read(args.samples, args.env)
+    return known.collect(find_repository(), args.env)
+
+
+def _serve(server: ThreadingHTTPServer, does: str) -> int:
+    with server:
         host, port = server.server_address[:2]
-        console.note(f"answers Flagger at http://{host!s}:{port}/ until Ctrl-C")
+        console.note(f"{does} at http://{host!s}:{port}/ until Ctrl-C")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

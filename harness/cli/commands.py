@@ -138,7 +138,11 @@ VERBS: dict[str, Verb] = {
     "canary": Verb(
         "Release",
         "what decides about a canary besides its figures",
-        {"gate": "answer Flagger whether a canary's answers are right, until Ctrl-C"},
+        {
+            "gate": "answer Flagger whether a canary's answers are right, until Ctrl-C",
+            "shadow": "compare a canary's answers with those of the pods that serve",
+            "samples": "write what gate and shadow know of models, for their image",
+        },
     ),
     "status": Verb("Look", "what Flux applied to a cluster, and why something is not ready"),
     "smoke": Verb("Look", "live checks of an installation, each with the next command"),

@@ -1,16 +1,13 @@
 """The golden gate: Flagger goes on where every sample of a group gets its right answer."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from harness.canary import gate
 from harness.models.answer import Expected, Tolerance
 from harness.models.samples import PreparedSample
+from tests.canary.server import answering
 
 HELLO = PreparedSample(
     model="tiny",
@@ -21,27 +18,6 @@ HELLO = PreparedSample(
     expected=Expected(answer={"length": 5}, tolerance=Tolerance(absolute=0.5)),
 )
 SERVED = {"vision": {"tiny": (HELLO,)}}
-
-
-@contextmanager
-def answering(body: bytes, status: int = 200) -> Iterator[str]:
-    """A server that answers every request so, and its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 def question_about(group: str) -> bytes:
@@ -66,13 +42,13 @@ def question_about(group: str) -> bytes:
 def test_only_right_answers_let_a_canary_go_on(
     body: bytes, status: int, decided: int, message: str
 ) -> None:
-    with answering(body, status) as url:
+    with answering(lambda _: (status, body)) as url:
         verdict, text = gate.decide(SERVED, url, question_about("vision"))
     assert (verdict, message in text) == (decided, True), text
 
 
 def test_a_canary_that_nobody_reaches_is_wrong() -> None:
-    with answering(b"") as url:
+    with answering(lambda _: (200, b"")) as url:
         pass
     verdict, text = gate.decide(SERVED, url, question_about("vision"))
     assert verdict == 417

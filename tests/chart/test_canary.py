@@ -64,12 +64,41 @@ def test_without_a_gate_no_answer_is_compared(render: Render) -> None:
     assert "webhooks" not in ungated["spec"]["analysis"]
 
 
+def test_the_shadow_gets_a_copy_of_each_request_and_is_asked_first(render: Render) -> None:
+    plain = render("gpu", ON)("Canary")["spec"]
+    assert "mirror" not in plain["service"]
+    shadow = {"shadow": {"enabled": True, "requests": 50}}
+    canary = render("gpu", ON | {"canary": CANARY | shadow})("Canary")["spec"]
+    assert canary["service"]["mirror"] == [
+        {"backendRef": {"name": "shadow", "namespace": "canary", "port": 8098}}
+    ]
+    asked = canary["analysis"]["webhooks"][-1]
+    assert (asked["type"], asked["metadata"]) == (
+        "pre-rollout",
+        {"group": "release", "percent": "1", "requests": "50"},
+    )
+    assert "disagreements" in [each["name"] for each in canary["analysis"]["metrics"]]
+
+
+def test_a_canary_that_gets_all_requests_at_once_has_as_many_pods_as_serve(render: Render) -> None:
+    at_once = {"analysis": {"iterations": 5}, "shadow": {"enabled": True}, "maxReplicas": 3}
+    rendered = render("gpu", ON | {"canary": CANARY | at_once})
+    assert rendered("Canary")["spec"]["analysis"]["iterations"] == 5
+    assert rendered("ScaledObject")["spec"]["minReplicaCount"] == SCALING["minReplicas"]
+
+
+BLUE_GREEN = {"analysis": {"iterations": 5}, "maxReplicas": 3}
+SHADOW = {"shadow": {"enabled": True}}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"canary": CANARY}, "needs autoscaling.kind"),
         ({"autoscaling": SCALING, "canary": CANARY | {"match": []}}, "canary: true"),
         ({"autoscaling": SCALING, "canary": CANARY | {"hosts": []}}, "canary: true"),
+        (ON | {"canary": CANARY | BLUE_GREEN}, "shadow.enabled sends it copies"),
+        (ON | {"canary": CANARY | BLUE_GREEN | SHADOW | {"maxReplicas": 1}}, "maxReplicas is 1"),
     ],
 )
 def test_what_flagger_could_not_do_is_refused(

@@ -134,6 +134,12 @@ clamp_max(
 {{- add 600 .Values.deregisterSeconds .Values.drainSeconds (include "torchserve.timeout" (list . "response")) (include "torchserve.startup" .) -}}
 {{- end -}}
 
+{{/* Pods of a canary at least: one, or, where it gets all requests at once, as many as serve. */}}
+{{- define "torchserve.leastScaled" -}}
+{{- $few := and .Values.canary.enabled (not .Values.canary.analysis.iterations) -}}
+{{- ternary 1 .Values.autoscaling.minReplicas $few -}}
+{{- end -}}
+
 {{/* The figures of the pods that serve beside a canary, as a label selector; and of the canary's own. */}}
 {{- define "torchserve.primaryPods" -}}
 {{- printf `{group="%s",pod=~"%s-primary-.*"}` .Release.Name (include "torchserve.name" .) -}}
@@ -378,6 +384,12 @@ egress: []
 {{- if $values.canary.enabled -}}
 {{- if eq $scaling.kind "none" -}}
 {{- $faults = append $faults "canary.enabled needs autoscaling.kind (keda or hpa): without an autoscaler Flagger starts as many pods of a canary as serve, and leaves nobody to change their number" -}}
+{{- end -}}
+{{- if and $values.canary.analysis.iterations (not $values.canary.shadow.enabled) -}}
+{{- $faults = append $faults "canary.analysis.iterations (blue/green) sends a canary no client's request, so that it has no figures and never goes on: canary.shadow.enabled sends it copies" -}}
+{{- end -}}
+{{- if and $values.canary.analysis.iterations (lt (int $values.canary.maxReplicas) (int $scaling.minReplicas)) -}}
+{{- $faults = append $faults (printf "canary.analysis.iterations (blue/green) sends all requests to the canary before it is promoted: canary.maxReplicas is %v, below autoscaling.minReplicas, %v" $values.canary.maxReplicas $scaling.minReplicas) -}}
 {{- end -}}
 {{- if not (and $values.canary.hosts $values.canary.match) -}}
 {{- $faults = append $faults "canary.hosts or canary.match is empty: the group's HTTPRoute would take every request. Name the host, torchserve.${DOMAIN}; `canary: true` in serving.yaml has `make snapshot` write the matches" -}}

@@ -48,12 +48,16 @@ serve: $(SETUP) ## the real TorchServe with ENV's settings on this machine, unti
 models: $(SETUP) ## the model archives, those that changed
 	$(HARNESS) models build
 
-.PHONY: image-base
+.PHONY: image-base gate-base
+image-base: FILE := $(IMAGE)/Containerfile
 image-base: ## has the serving image's base a digest?
-	@! grep --quiet '^FROM .*UNSET' $(IMAGE)/Containerfile || { exec >&2; \
-	  echo '$(IMAGE)/Containerfile: the base image has no digest yet. Write there what this says:'; \
+gate-base: FILE := infra/canary/image/Containerfile
+gate-base: ## has the base of gate and shadow a digest?
+image-base gate-base:
+	@! grep --quiet '^FROM .*UNSET' $(FILE) || { exec >&2; \
+	  echo '$(FILE): the base image has no digest yet. Write there what this says:'; \
 	  sed -n "s|^FROM \(.*\)@sha256:UNSET.*|  docker buildx imagetools inspect \1 --format '{{.Manifest.Digest}}'|p" \
-	    $(IMAGE)/Containerfile; exit 1; }
+	    $(FILE); exit 1; }
 
 .PHONY: image
 image: image-base ## the serving image (of SET), as `torchserve`, with docker (or BUILDER=podman)
@@ -64,6 +68,17 @@ image: image-base ## the serving image (of SET), as `torchserve`, with docker (o
 	  $${python:+--build-arg "PYTHON=python$$python"} \
 	  $${REQUESTS_CA_BUNDLE:+--secret "id=ca_bundle,src=$$REQUESTS_CA_BUNDLE"} \
 	  --file $(IMAGE)/Containerfile --tag "torchserve$${SET:+-$$SET}" .
+
+.PHONY: gate-samples
+gate-samples: $(SETUP) ## what the image of gate and shadow knows of the models
+	$(HARNESS) models build
+	$(HARNESS) canary samples
+
+.PHONY: gate-image
+gate-image: gate-base gate-samples ## the image of gate and shadow, as `harness`, with docker (or BUILDER=podman)
+	$(BUILDER) build $(addprefix --build-arg ,HTTPS_PROXY NO_PROXY) \
+	  $${REQUESTS_CA_BUNDLE:+--secret "id=ca_bundle,src=$$REQUESTS_CA_BUNDLE"} \
+	  --file infra/canary/image/Containerfile --tag harness .
 
 .PHONY: image-sets
 image-sets: $(SETUP) ## the image sets to build again since BASE, for a workflow's matrix
@@ -219,6 +234,10 @@ models-push: $(SETUP) ## what models/lock.yaml names, into the bucket of ENV
 .PHONY: image-pin
 image-pin: $(SETUP) ## let every environment run the image (of SET) with this DIGEST
 	$(HARNESS) image pin "$$DIGEST" $${SET:+--set "$$SET"}
+
+.PHONY: gate-pin
+gate-pin: $(SETUP) ## let gate and shadow run the image with this DIGEST
+	$(HARNESS) canary pin "$$DIGEST"
 
 .PHONY: evidence
 evidence: $(SETUP) ## sign the REPORT about ENV with the KEY, and keep it where promotions look

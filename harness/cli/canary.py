@@ -1,21 +1,30 @@
 """``harness canary``: what decides about a canary besides its figures."""
 
 import argparse
+import re
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from harness.canary import gate, known, shadow
 from harness.canary.shadow import Shadow
 from harness.cli import options
-from harness.core import console
-from harness.core.errors import HarnessError
+from harness.core import console, files
+from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import find as find_repository
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PINNED = re.compile(r"(image: \$\{REGISTRY\}/torchserve@)sha256:\w+")
+_DEPLOYMENTS = tuple(f"infra/canary/configs/{name}-deployment.yaml" for name in ("gate", "shadow"))
 
 
 def register(parser: argparse.ArgumentParser, action: str) -> None:
     """Add whose samples are sent, where it listens, and where the pods are."""
     if action == "samples":
         parser.set_defaults(run=_samples)
+        return
+    if action == "pin":
+        parser.add_argument("digest", metavar="DIGEST", help="sha256:… of the image they run")
+        parser.set_defaults(run=_pin)
         return
     options.add_env(parser)
     parser.add_argument(
@@ -59,6 +68,19 @@ def _samples(_: argparse.Namespace) -> int:
     path = repository.build / "canary" / "samples.json"
     known.write(path, {env: known.collect(repository, env) for env in repository.environments})
     print(path.relative_to(repository.root))
+    return 0
+
+
+def _pin(args: argparse.Namespace) -> int:
+    if not _DIGEST.fullmatch(args.digest):
+        raise UsageError(
+            f"{args.digest!r} is not a digest", hint="sha256: and 64 hexadecimal digits"
+        )
+    root = find_repository().root
+    for file in _DEPLOYMENTS:
+        text = (root / file).read_text()
+        changed = files.write(root / file, _PINNED.sub(rf"\g<1>{args.digest}", text))
+        print(f"{file}: {'now runs' if changed else 'already runs'} {args.digest}")
     return 0
 
 

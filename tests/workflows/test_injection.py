@@ -25,17 +25,17 @@ printf '\\036\\0' >> "$RECORD"
 """
 
 ATTACKS = {
-    "shell": "$(touch canary)",
-    "old shell": "`touch canary`",
-    "double quotes": '"; touch canary; "',
-    "single quotes": "'; touch canary; '",
-    "lines": "x\ntouch canary\n",
-    "make": "$(shell touch canary)",
-    "make, twice": "$$(shell touch canary) $(eval $(shell touch canary))",
-    "make, a file": "$(file > canary,x)",
-    "an option": "--help; touch canary",
-    "a variable": "${IFS}&& touch canary ||",
-    "a path": "../../../../tmp; touch canary",
+    "shell": "$(touch intruder)",
+    "old shell": "`touch intruder`",
+    "double quotes": '"; touch intruder; "',
+    "single quotes": "'; touch intruder; '",
+    "lines": "x\ntouch intruder\n",
+    "make": "$(shell touch intruder)",
+    "make, twice": "$$(shell touch intruder) $(eval $(shell touch intruder))",
+    "make, a file": "$(file > intruder,x)",
+    "an option": "--help; touch intruder",
+    "a variable": "${IFS}&& touch intruder ||",
+    "a path": "../../../../tmp; touch intruder",
 }
 _ATTACK = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 
@@ -69,7 +69,7 @@ class Runner:
     @property
     def bitten(self) -> list[Path]:
         """The canaries that an attack has created."""
-        return list(self.folder.rglob("canary*"))
+        return list(self.folder.rglob("intruder*"))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(folder)
 
 
-def test_the_canary_would_be_seen(runner: Runner) -> None:
+def test_the_intruder_would_be_seen(runner: Runner) -> None:
     runner.run('eval "$COMMIT"', {"COMMIT": ATTACKS["shell"]})
     assert runner.bitten
 
@@ -114,7 +114,7 @@ def test_no_step_runs_what_its_variables_hold(runner: Runner, step: Step, attack
     runner.run(step.run, around | attacked)
     assert not runner.bitten
     for argument in (argument for call in runner.called for argument in call):
-        assert argument == attack or "canary" not in argument
+        assert argument == attack or "intruder" not in argument
     assert runner.called or not attacked
 
 
@@ -177,7 +177,7 @@ def test_the_command_refuses_what_is_no_name_of_ours(
     except SystemExit as exit_:  # argparse: it looks like an option
         code = int(str(exit_.code))
     assert code == 2
-    assert not (checkout.root / "canary").exists()
+    assert not (checkout.root / "intruder").exists()
 
 
 @_ATTACK

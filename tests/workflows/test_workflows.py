@@ -184,7 +184,7 @@ def test_an_artifact_is_unpacked_where_nothing_is_run_and_nothing_links(step: St
     workflow = next(each for each in WORKFLOWS if each.path.name == step.workflow)
     outside = step.inputs["path"].startswith("${{ runner.temp }}/")
     # What main has in its checkout was reviewed, and under build/ it has nothing.
-    data = re.fullmatch(r"build/(models(/model-store)?|promote)", step.inputs["path"])
+    data = re.fullmatch(r"build/(canary|models(/model-store)?|promote)", step.inputs["path"])
     assert outside or (data and "pull_request" not in workflow.events)
 
 

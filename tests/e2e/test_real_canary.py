@@ -1,0 +1,141 @@
+"""A canary of real pods behind the real Envoy, with enforced policies and live traffic.
+
+Real: pods, weights, policies, Flux, Flagger (by its chart), Prometheus, gate and shadow (by their
+Containerfile). Played: as in tests/e2e/test_real_pods.py; Flux does not apply infra/canary.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.core.repository import Repository
+from harness.local_cluster import local
+from harness.local_cluster.real import start
+from harness.local_cluster.real.ground import missing
+from tests.e2e.timeline import Timeline
+from tests.real import canary
+from tests.real.canary import PRIMARY, Canaries
+from tests.real.pods import NAME, Pods, Watch
+from tests.support.processes import eventually
+
+# The first one also starts the cluster.
+pytestmark = [pytest.mark.load, pytest.mark.timeout(1500)]
+
+RATE = 20.0  # requests a second
+QUIET = 10.0  # seconds before something is done
+_SOON = 240.0
+BACK = {f"{NAME}-models-primary": 100, f"{NAME}-models-canary": 0}
+
+
+@pytest.fixture(scope="module")
+def canaries(checkout: Repository) -> Iterator[Canaries]:
+    if why := missing(checkout):
+        pytest.skip(why)
+    ground, built = start.prepare(checkout)
+    digest = canary.add_images(checkout, built)
+    with local.running(checkout, "real-canary", "local", ground=ground) as cluster:
+        entrance = start.serve(checkout, cluster, built.digest)
+        ready = canary.install(Pods(checkout, cluster, built.digest, entrance), digest)
+        ready.begin()
+        yield ready
+
+
+@contextmanager
+def _clients(canaries: Canaries, timeline: Timeline) -> Iterator[Watch]:
+    """Load while the block runs; the report says how many requests there were, and for whom."""
+    with canaries.pods.load(RATE, QUIET) as watch:
+        watch.quiet(QUIET)
+        yield watch
+        timeline.figures["asked of the canary"] = canaries.asked(watch.began)
+    timeline.load.update(watch.counts())
+    if why := watch.why():
+        timeline.figures["why"] = why
+
+
+def _lost(watch: Watch) -> dict[str, int]:
+    counts = watch.counts()
+    return {name: count for name, count in counts.items() if name != "requests" and count}
+
+
+def test_good_change_is_promoted_and_no_request_is_lost(
+    canaries: Canaries, timeline: Timeline
+) -> None:
+    with _clients(canaries, timeline) as watch, timeline.step("good → promoted"):
+        canaries.start("good-2")
+        assert canaries.decided() == "Succeeded", canaries.reasons()
+    assert canaries.variant(PRIMARY) == "good-2"
+    assert int(str(timeline.figures["asked of the canary"])) > 0
+    assert _lost(watch) == {}, watch.why()
+
+
+@pytest.mark.parametrize(
+    ("variant", "reason"),
+    [
+        ("wrong", "right-answers-first"),
+        ("wrong-but-for-samples", "same-answers-first"),
+        ("failing-but-for-samples", "same-answers-first"),
+        ("crashing", "progress deadline"),
+    ],
+)
+def test_bad_change_goes_back_before_the_first_client(
+    canaries: Canaries, timeline: Timeline, variant: str, reason: str
+) -> None:
+    served = canaries.variant(PRIMARY)
+    with _clients(canaries, timeline) as watch, timeline.step(f"{variant} → rolled back"):
+        canaries.start(variant)
+        assert canaries.decided() == "Failed", canaries.reasons()
+    assert reason in canaries.reasons()
+    assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
+    assert _lost(watch) == {}, watch.why()
+
+
+@pytest.mark.parametrize(("variant", "kind"), [("failing-but-for-samples", "failed")])
+def test_without_a_shadow_no_more_than_the_canarys_share_fails(
+    canaries: Canaries, timeline: Timeline, variant: str, kind: str
+) -> None:
+    with _clients(canaries, timeline) as watch, timeline.step(f"{variant} → rolled back"):
+        canaries.start(variant, shadow=False)
+        assert canaries.decided() == "Failed", canaries.reasons()
+    lost = _lost(watch)
+    assert lost.keys() <= {kind}, watch.why()
+    assert lost.get(kind, 0) <= int(str(timeline.figures["asked of the canary"]))
+    assert canaries.weights() == BACK
+
+
+def test_second_change_in_the_middle_is_the_one_that_is_judged(
+    canaries: Canaries, timeline: Timeline
+) -> None:
+    with _clients(canaries, timeline) as watch, timeline.step("good, interrupted → promoted"):
+        canaries.start("good-3")
+        eventually(lambda: canaries.weights()[f"{NAME}-models-canary"] > 0, _SOON)
+        canaries.commit("good-4")
+        eventually(lambda: "New revision detected" in canaries.reasons(), _SOON)
+        assert canaries.decided() == "Succeeded", canaries.reasons()
+    assert canaries.variant(PRIMARY) == "good-4"
+    assert _lost(watch) == {}, watch.why()
+
+
+def test_revert_in_the_middle_leaves_what_serves(canaries: Canaries, timeline: Timeline) -> None:
+    served = canaries.variant(PRIMARY)
+    with _clients(canaries, timeline) as watch, timeline.step("good, reverted → as before"):
+        canaries.start("good-5")
+        eventually(lambda: canaries.weights()[f"{NAME}-models-canary"] > 0, _SOON)
+        canaries.commit(served)
+        eventually(lambda: canaries.variant(NAME) == served, _SOON)
+        canaries.decided()
+    assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
+    assert _lost(watch) == {}, watch.why()
+
+
+def test_flaggers_death_costs_nothing(canaries: Canaries, timeline: Timeline) -> None:
+    with _clients(canaries, timeline) as watch, timeline.step("good, Flagger killed → promoted"):
+        canaries.start("good-6")
+        eventually(lambda: canaries.weights()[f"{NAME}-models-canary"] > 0, _SOON)
+        began = time.monotonic()
+        canaries.kill_flagger()
+        assert canaries.decided() == "Succeeded", canaries.reasons()
+        timeline.figures["killed → promoted, s"] = round(time.monotonic() - began)
+    assert canaries.variant(PRIMARY) == "good-6"
+    assert _lost(watch) == {}, watch.why()

@@ -24,12 +24,12 @@ def metadata(body: bytes, groups: Container[str]) -> Value:
         UsageError: it is no question of Flagger's, or its group is none of these.
     """
     try:
-        said = mapping(json.loads(body[:_LARGEST]), "metadata")
+        about = mapping(json.loads(body[:_LARGEST]), "metadata")
     except ValueError as error:
         raise UsageError(f"not a question of Flagger's: {error}") from error
-    if (group := text(said, "group")) not in groups:
+    if (group := text(about, "group")) not in groups:
         raise UsageError(f"there is no group {group!r} here")
-    return said
+    return about
 
 
 class Handler(BaseHTTPRequestHandler):

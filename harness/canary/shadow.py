@@ -7,7 +7,7 @@
 The gateway sends the copy (RequestMirror of the group's HTTPRoute) and throws away what comes back,
 so that nobody would see a wrong answer. Of so many percent of the copies both answers are fetched
 here, and compared as a sample's would be: by the tolerance of the model's samples, else byte by
-byte. Without a canary nobody is asked. Where they differ, who serves is asked once more: a model
+byte. Without a canary nobody is asked. Where they differ, who serves is asked again: a model
 that does not agree with itself cannot be compared. A payload is kept only in the folder that
 somebody names; no header but the content's own is passed on, and so no token.
 """
@@ -102,24 +102,24 @@ class Shadow:
         ``requests`` no more than ``percent`` get other answers. No answer is in the text.
         """
         try:
-            asked = metadata(body, self.groups)
-            group, requests = text(asked, "group"), int(text(asked, "requests"))
-            percent = float(text(asked, "percent"))
+            wish = metadata(body, self.groups)
+            group, requests = text(wish, "group"), int(text(wish, "requests"))
+            percent = float(text(wish, "percent"))
         except (UsageError, ValueError) as error:
             return BAD_REQUEST, f"{error}\n"
         compared, different = self._wait(group, requests, seconds)
         if compared < requests:
             return WRONG, f"{compared} of {requests} requests were there to compare\n"
-        found = f"{different} of {compared} answers differ from those of the pods that serve\n"
-        return WRONG if 100 * different > percent * compared else GOOD, found
+        summary = f"{different} of {compared} answers differ from those of the pods that serve\n"
+        return WRONG if 100 * different > percent * compared else GOOD, summary
 
     def _wait(self, group: str, requests: int, seconds: float) -> tuple[int, int]:
         """How many of a group's next requests were compared in time, and how many differed."""
         with self._changed:
-            before = self._compared(group)
+            before = self._totals(group)
             enough = before[0] + requests
-            self._changed.wait_for(lambda: self._compared(group)[0] >= enough, seconds)
-            after = self._compared(group)
+            self._changed.wait_for(lambda: self._totals(group)[0] >= enough, seconds)
+            after = self._totals(group)
         return after[0] - before[0], after[1] - before[1]
 
     def metrics(self) -> str:
@@ -141,7 +141,7 @@ class Shadow:
             self._due -= 100 * is_due
             return is_due
 
-    def _compared(self, group: str) -> tuple[int, int]:
+    def _totals(self, group: str) -> tuple[int, int]:
         same, different = (
             sum(self._counts[group, model, outcome] for model in self.groups[group])
             for outcome in ("same", "different")
@@ -165,7 +165,7 @@ class Shadow:
         served = _ask(primary, copy) or _LOST
         if served == _LOST or served.status in _UNSERVED:
             return "unserved"
-        expected = _expected(self.groups[group][model], served)
+        expected = _right_answer(self.groups[group][model], served)
         if not answer.wrong_response(expected, canary.status, canary.body):
             return "same"
         again = _ask(primary, copy) or _LOST
@@ -178,12 +178,12 @@ class Shadow:
     def _keep(self, folder: Path, model: str, copy: Copy, served: Answer, canary: Answer) -> None:
         number = sum(self._counts[key] for key in self._counts if key[-1] == "different")
         if number < _KEPT:
-            kept = {"request": copy.body, "served": served.body, "canary": canary.body}
-            for name, content in kept.items():
+            payloads = {"request": copy.body, "served": served.body, "canary": canary.body}
+            for name, content in payloads.items():
                 files.write(folder / f"{number}-{routes.element(model)}.{name}", content)
 
 
-def _expected(samples: Sequence[PreparedSample], served: Answer) -> Expected:
+def _right_answer(samples: Sequence[PreparedSample], served: Answer) -> Expected:
     """What a right answer is: the one that clients get, as exactly as the model's samples ask."""
     if served.status != 200:
         return Expected(status=(served.status,))

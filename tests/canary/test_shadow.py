@@ -81,13 +81,13 @@ def test_a_model_that_does_not_agree_with_itself_is_not_compared() -> None:
 
 
 def test_without_a_canary_nobody_is_asked() -> None:
-    asked: list[Request] = []
+    requests: list[Request] = []
     with answering(constantly(b"")) as gone:
         pass
-    with answering(lambda request: (asked.append(request), (200, b""))[1]) as primary:
+    with answering(lambda request: (requests.append(request), (200, b""))[1]) as primary:
         one = Shadow(GROUPS, 100, gone, primary)
         one.see(Copy("/predictions/known", {}, b"hello"))
-    assert (asked, counts(one)) == ([], {})
+    assert (requests, counts(one)) == ([], {})
 
 
 def test_so_many_of_a_hundred_are_compared() -> None:
@@ -99,10 +99,10 @@ def test_so_many_of_a_hundred_are_compared() -> None:
 
 
 def test_the_request_is_passed_on_whole_without_a_token() -> None:
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     def answer(request: Request) -> Answer:
-        asked.append(request)
+        requests.append(request)
         return 200, b"1"
 
     with ExitStack() as stack:
@@ -112,9 +112,11 @@ def test_the_request_is_passed_on_whole_without_a_token() -> None:
         where = f"{url}/predictions/known?top=5"
         with urllib.request.urlopen(urllib.request.Request(where, b"\x00", headers), timeout=30):
             pass
-    assert [(each.path, each.body) for each in asked] == [("/predictions/known?top=5", b"\x00")] * 2
-    assert all(each.headers["Content-Type"] == "image/png" for each in asked)
-    assert not any("secret" in value for each in asked for value in each.headers.values())
+    assert [(each.path, each.body) for each in requests] == [
+        ("/predictions/known?top=5", b"\x00")
+    ] * 2
+    assert all(each.headers["Content-Type"] == "image/png" for each in requests)
+    assert not any("secret" in value for each in requests for value in each.headers.values())
 
 
 @pytest.mark.parametrize(
@@ -147,8 +149,8 @@ def test_a_payload_is_kept_only_where_somebody_asks(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "kept"):
         with comparing(constantly(b"1"), constantly(b"2"), keep=folder) as one:
             one.see(Copy("/predictions/known", {}, b"hello"))
-    kept = {each.relative_to(tmp_path): each.read_bytes() for each in tmp_path.rglob("*.*")}
-    assert kept == {
+    payloads = {each.relative_to(tmp_path): each.read_bytes() for each in tmp_path.rglob("*.*")}
+    assert payloads == {
         Path("kept/0-known.request"): b"hello",
         Path("kept/0-known.served"): b"1",
         Path("kept/0-known.canary"): b"2",

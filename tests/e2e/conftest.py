@@ -128,7 +128,7 @@ def pods(checkout: Repository) -> Iterator[Pods]:
         pytest.skip(why)
     ground, built = start.prepare(checkout)
     with local.running(checkout, "real", "local", ground=ground) as cluster:
-        yield Pods(checkout, cluster, built.digest, start.serve(checkout, cluster, built.digest))
+        yield Pods(checkout, cluster, built, start.serve(checkout, cluster, built.digest))
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from harness.core.values import Value, dig, items, text
 from harness.kubernetes import kinds
 from harness.local_cluster.real import release
 from tests.e2e.timeline import Timeline
-from tests.real.pods import NAME, SERVERS, Pods, is_ready
+from tests.real.pods import NAME, SERVERS, Pods
+from tests.real.watch import is_ready
 from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]

@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -18,17 +17,20 @@ from harness import tools
 from harness.core import command
 from harness.core.git import Changes
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, items, text
-from harness.kubernetes import kinds, reconciliation
+from harness.core.values import Value, dig, text
+from harness.kubernetes import api, kinds, reconciliation
+from harness.local_cluster.bare_repository import MAIN
 from harness.local_cluster.local import LocalCluster
-from harness.local_cluster.real import control_groups, release
+from harness.local_cluster.real import control_groups, gateway, release
 from harness.local_cluster.real.gateway import Entrance
-from tests.e2e.timeline import LOAD
+from harness.local_cluster.real.images import Images
 from tests.real import open_loop
-from tests.real.open_loop import Answer, Load
+from tests.real.load import Load
+from tests.real.watch import Lives, Watch, is_ready, wait_until
 
 NAME = "torchserve"
 SERVERS = "app.kubernetes.io/component=server"
+_FIRST = f"{SERVERS},app.kubernetes.io/instance={NAME}"
 _READY = 240.0  # seconds for a release to be Ready; 25 on a quiet machine
 
 
@@ -39,13 +41,13 @@ class Pods:
     Attributes:
         repository: the working tree.
         cluster: where they run.
-        digest: of the serving image.
+        images: what they may run.
         entrance: where requests enter.
     """
 
     repository: Repository
     cluster: LocalCluster
-    digest: str
+    images: Images
     entrance: Entrance
 
     def release(
@@ -57,11 +59,23 @@ class Pods:
         """The files of a release with the model in this version and these values of the chart."""
         release.pack(self.cluster, version, handler)
         chart_values = {"replicas": 2, **(values or {})}
-        return {**release.files(self.repository, self.cluster, self.digest, version, chart_values)}
+        return {
+            **release.files(
+                self.repository, self.cluster, self.images.digest, version, chart_values
+            )
+        }
 
     def sync(self, changes: Changes) -> None:
         """Commit, and wait until Flux has it Ready and no old pod is left."""
-        commit = self.cluster.bare.commit(changes, "A change")
+        self.follow(self.cluster.bare.commit(changes, "A change"))
+
+    def revert(self) -> None:
+        """Undo the last commit by another one, and wait likewise."""
+        bare = self.cluster.bare
+        self.follow(bare.restore(bare.git.run("rev-parse", f"{MAIN}^")))
+
+    def follow(self, commit: str) -> None:
+        """Wait until Flux has a commit Ready and no other pod is left."""
         self.cluster.sync(commit, seconds=_READY)
         self.settle()
 
@@ -73,12 +87,12 @@ class Pods:
             return len(pods) == dig(deployment, "spec", "replicas") and all(map(is_ready, pods))
 
         self.cluster.api.wait_for(
-            kinds.POD, is_settled, seconds=_READY, labels=SERVERS, what="the pods to settle"
+            kinds.POD, is_settled, seconds=_READY, labels=_FIRST, what="the pods to settle"
         )
 
     def servers(self) -> list[Value]:
         """Their pods."""
-        return self.cluster.api.list_all(kinds.POD, NAME, SERVERS)
+        return self.cluster.api.list_all(kinds.POD, NAME, _FIRST)
 
     def kill(self, victim: str) -> None:
         """``kill -9`` the first process of these pods whose command line has this text."""
@@ -103,6 +117,15 @@ class Pods:
                     return text(pod, "metadata", "name")
         return ""
 
+    def kill_component(self, program: str, node: str) -> None:
+        """``kill -9`` a program of a node, such as its kubelet."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                words = process.cmdline()
+                ours = str(self.cluster.folder) in " ".join(words)
+                if ours and f"--hostname-override={node}" in words and words[0].endswith(program):
+                    process.kill()
+
     def request(self) -> None:
         """Have Flux fetch now."""
         reconciliation.request(self.cluster.api)
@@ -118,88 +141,45 @@ class Pods:
         return command.run(argv, timeout=_READY).stdout
 
     @contextmanager
-    def load(self, rate: float, seconds: float) -> Iterator["Watch"]:
-        """Send requests while the block runs, and for ``seconds`` at least."""
+    def load(
+        self, rate: float, seconds: float, model: str = release.MODEL, **more: object
+    ) -> Iterator[Watch]:
+        """Send requests while the block runs, and for ``seconds`` at least.
+
+        ``more`` is what else a Load says: the client, the size of a body, …
+        """
         where = self.entrance
+        host = gateway.GRPC_HOST if more.get("client") == "grpc" else where.host
         load = Load(
             where.address,
             where.port,
-            f"/predictions/{release.MODEL}",
             rate,
             3_600,
-            host=where.host,
+            host=host,
+            model=model,
             tls=where.port == 443,
+            **more,  # type: ignore[arg-type]
         )
         argv = [*self.enter(), sys.executable, "-m", open_loop.__name__, json.dumps(asdict(load))]
-        path = self.cluster.folder / "answers.jsonl"
+        path = self.cluster.folder / f"answers-{model}.jsonl"
+        lives = Lives(self._watched_pods())
         with path.open("w") as output:
             client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output)
-            watch = Watch(time.time())
+            watch = Watch(time.time(), load.client)
+            lives.start()
             try:
                 yield watch
-                _wait_until(watch.began + seconds)
+                wait_until(watch.began + seconds)
             finally:
-                client.communicate(timeout=60)
+                client.communicate(timeout=load.patience + 30)
+                watch.lives = lives.stop()
+        assert client.returncode == 0, "the client ended with an error"
         watch.answers = [*open_loop.read(path.read_text())]
 
-
-@dataclass
-class Watch:
-    """What was seen of a load.
-
-    Attributes:
-        began: when, in Unix time.
-        marks: what was done, and from when to when.
-        answers: every request's end, once the load has.
-    """
-
-    began: float
-    marks: dict[str, tuple[float, float]] = field(default_factory=dict)
-    answers: list[Answer] = field(default_factory=list)
-
-    @contextmanager
-    def during(self, what: str) -> Iterator[None]:
-        """Mark the time in which something is done."""
-        began = time.time()
-        yield
-        self.marks[what] = (began, time.time())
-
-    def quiet(self, seconds: float) -> None:
-        """Let the load run undisturbed: what the disturbed answers are compared with."""
-        _wait_until(time.time() + seconds)
-
-    def counts(self) -> dict[str, int]:
-        """Requests, failed, wrong, dropped."""
-        outcomes = Counter(each.outcome for each in self.answers)
-        return dict(
-            zip(LOAD, (len(self.answers), *(outcomes[key] for key in LOAD[1:])), strict=True)
-        )
-
-    def why(self) -> dict[str, int]:
-        """How often which failure."""
-        return dict(Counter(each.detail for each in self.answers if each.outcome != "ok"))
-
-    def p99(self, *, disturbed: bool) -> float:
-        """Milliseconds since requests were due, of those due while something was done or not."""
-        seconds = sorted(
-            each.seconds
-            for each in self.answers
-            if each.outcome == "ok"
-            and any(a <= each.due < b for a, b in self.marks.values()) == disturbed
-        )
-        return round(1000 * seconds[int(0.99 * len(seconds))], 1) if seconds else 0.0
-
-
-def is_ready(pod: Value) -> bool:
-    """Whether a pod takes requests, and is not on its way out."""
-    if text(pod, "metadata", "deletionTimestamp"):
-        return False
-    return any(
-        text(each, "type") == "Ready" and text(each, "status") == "True"
-        for each in items(pod, "status", "conditions")
-    )
-
-
-def _wait_until(moment: float) -> None:
-    if (wait := moment - time.time()) > 0:
-        time.sleep(wait)
+    def _watched_pods(self) -> Callable[[], list[Value]]:
+        """Looks at servers and proxies, by a connection of its own."""
+        cluster = api.connect(self.cluster.kubeconfig)
+        return lambda: [
+            *cluster.list_all(kinds.POD, NAME, SERVERS),
+            *cluster.list_all(kinds.POD, gateway.NAMESPACE, gateway.PROXIES),
+        ]

@@ -33,6 +33,10 @@ _CONFIGS = "infra/gateway/configs"
 _PLAYED = ("Certificate", "ClusterIssuer", "SecurityPolicy")
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name"
 _GATEWAY = "torchserve"
+PROXIES = f"{_OWNER}={_GATEWAY}"
+"""The label of everything that belongs to the proxies."""
+
+GRPC_HOST = f"torchserve-grpc.{DOMAIN}"
 _GATEWAYS = Kind("gateway.networking.k8s.io/v1", "Gateway")
 _SERVICE = Kind("v1", "Service")
 _DEPLOYMENT = Kind("apps/v1", "Deployment")
@@ -114,18 +118,7 @@ def configure(repository: Repository, cluster: Api, folder: Path) -> Entrance:
     output = command.run(argv, cwd=repository.root, timeout=_SECONDS).stdout.replace(
         "${DOMAIN}", DOMAIN
     )
-    certificate, key = pki.self_signed([f"*.{DOMAIN}"])
-    secret = {"name": "torchserve-tls", "namespace": NAMESPACE}
-    pair = {"tls.crt": certificate.decode(), "tls.key": key.decode()}
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": secret,
-            "type": "kubernetes.io/tls",
-            "stringData": pair,
-        }
-    )
+    certify(cluster)
     for each in yaml.load_all(output, Loader=ManifestLoader):
         if each["kind"] not in _PLAYED and each["metadata"].get("namespace") != "cert-manager":
             cluster.apply(each)
@@ -142,6 +135,22 @@ def configure(repository: Repository, cluster: Api, folder: Path) -> Entrance:
     publish(cluster, folder)
     cluster.wait_for(_GATEWAYS, _is_programmed, seconds=_SECONDS, what="the Gateway")
     return Entrance(address, 443, f"torchserve.{DOMAIN}")
+
+
+def certify(cluster: Api) -> str:
+    """Give the gateway a new certificate, as cert-manager does; return it as PEM."""
+    certificate, key = (each.decode() for each in pki.self_signed([f"*.{DOMAIN}"]))
+    secret: Value = {"name": "torchserve-tls", "namespace": NAMESPACE}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": secret,
+            "type": "kubernetes.io/tls",
+            "stringData": {"tls.crt": certificate, "tls.key": key},
+        }
+    )
+    return certificate
 
 
 def _service_of_proxies(services: list[Value]) -> Value | None:

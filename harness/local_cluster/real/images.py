@@ -59,10 +59,12 @@ class Images:
     Attributes:
         layout: the folder of all of them, in the OCI layout.
         digest: of the serving image.
+        other: of one with the same files, to roll out.
     """
 
     layout: Path
     digest: str
+    other: str
 
 
 def build(repository: Repository, envoy: Path) -> Images:
@@ -85,7 +87,7 @@ def build(repository: Repository, envoy: Path) -> Images:
             make_base(folder)
             _serving(repository, folder, plain)
             _buildah("push", "--quiet", plain, f"oci:{path}:{plain}")
-    return Images(path, _derive(repository, layout.Layout(path), plain, envoy))
+    return Images(path, *_derive(repository, layout.Layout(path), plain, envoy))
 
 
 def _fingerprint(repository: Repository) -> str:
@@ -97,12 +99,13 @@ def _fingerprint(repository: Repository) -> str:
     return digest.hexdigest()[:16]
 
 
-def _derive(repository: Repository, images: Layout, plain: str, envoy: Path) -> str:
-    """The names that pods use; return the digest of the serving image."""
+def _derive(repository: Repository, images: Layout, plain: str, envoy: Path) -> tuple[str, str]:
+    """The names that pods use; return the digests of the serving image and of the other one."""
     serving = images.find(plain) or {}
     digest = str(serving["digest"])
     images.keep([plain])
     images.name(f"{SERVING}@{digest}", serving)
+    other = images.relabel(SERVING, serving, {"harness.local/release": "next"})
     images.derive(PAUSE, serving, ["/usr/bin/sleep", "infinity"], user="0")
     gateway = tools.find(repository, "envoy-gateway")
     version = tools.version(repository, "envoy-gateway")
@@ -113,7 +116,7 @@ def _derive(repository: Repository, images: Layout, plain: str, envoy: Path) -> 
         entry = [f"/usr/local/bin/{name}"]
         images.derive(image, serving, entry, user="65532:65532", programs={name: program})
     images.write()
-    return digest
+    return digest, other
 
 
 def make_base(folder: Path, image: str = BASE) -> None:

@@ -70,6 +70,25 @@ class Layout:
         manifest["config"] = {**manifest["config"], **self._add(settings)}
         self.name(image, {**parent, **self._add(manifest)})
 
+    def relabel(self, image: str, parent: Descriptor, labels: Mapping[str, str]) -> str:
+        """Add an image that differs from another one in its labels alone.
+
+        Args:
+            image: its name, without the digest.
+            parent: the other one's manifest.
+            labels: the labels.
+
+        Returns:
+            Its digest, which its name ends with.
+        """
+        manifest = self._read(parent)
+        settings = self._read(manifest["config"])
+        settings["config"]["Labels"] = {**labels}
+        manifest["config"] = {**manifest["config"], **self._add(settings)}
+        descriptor = {**parent, **self._add(manifest)}
+        self.name(f"{image}@{descriptor['digest']}", descriptor)
+        return str(descriptor["digest"])
+
     def write(self) -> None:
         """Write the index."""
         (self._folder / "index.json").write_text(json.dumps(self._index))

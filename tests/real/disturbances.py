@@ -1,0 +1,311 @@
+"""What is done to real pods while requests are on their way to them.
+
+Each gets the pods, the watch and the values of the release that runs, and marks when it did what.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import kinds
+from harness.local_cluster.real import gateway
+from harness.local_cluster.real.components import PAUSE
+from harness.policy.quantity import number
+from tests.real import second_group
+from tests.real.pods import SERVERS, Pods
+from tests.real.watch import Watch
+from tests.support.processes import eventually
+
+Values = Mapping[str, object]
+Disturb = Callable[[Pods, Watch, Values], None]
+
+QUIET = 10.0  # seconds before something is done, and after
+_UNREADY = 45.0  # seconds with a pod that never gets ready: it has crashed more than once by then
+_SECONDS = 240.0
+_CHART = "apps/torchserve/chart"
+_PRIORITY = "urgent"
+PATIENT = Path(__file__).with_name("patient_handler.py")
+_NO_HANDLER = Path(__file__).parents[1] / "e2e" / "no_handler.py"
+
+
+def _uids(pods: Pods) -> set[str]:
+    return {text(each, "metadata", "uid") for each in pods.servers()}
+
+
+def roll(pods: Pods, watch: Watch, values: Values) -> None:
+    """A version of the model, then a setting, and each of them back."""
+    with watch.during("a new version"):
+        pods.sync(pods.release("2.0", values))
+    watch.quiet(QUIET)
+    with watch.during("a setting"):
+        pods.sync(pods.release("2.0", {**values, "sharedMemory": "128Mi"}))
+    watch.quiet(QUIET)
+    with watch.during("setting back"):
+        pods.revert()
+    watch.quiet(QUIET)
+    with watch.during("version back"):
+        pods.sync(pods.release("1.0", values))
+
+
+def version(pods: Pods, watch: Watch, values: Values) -> None:
+    """A version of the model, and back."""
+    with watch.during("a new version"):
+        pods.sync(pods.release("2.0", values))
+    watch.quiet(QUIET)
+    with watch.during("version back"):
+        pods.revert()
+
+
+def patient_version(pods: Pods, watch: Watch, values: Values) -> None:
+    """The same of a model that takes 20 s for an answer."""
+    with watch.during("a new version"):
+        pods.sync(pods.release("3.1", values, handler=PATIENT))
+    watch.quiet(QUIET)
+    with watch.during("version back"):
+        pods.revert()
+
+
+def image(pods: Pods, watch: Watch, values: Values) -> None:
+    """Another image, and back."""
+    with watch.during("another image"):
+        pods.sync(pods.release(values={**values, "image": {"digest": pods.images.other}}))
+    watch.quiet(QUIET)
+    with watch.during("image back"):
+        pods.revert()
+
+
+def chart(pods: Pods, watch: Watch, values: Values) -> None:
+    """Another chart, whose pods have an annotation more, and back."""
+    bare, template = pods.cluster.bare, f"{_CHART}/templates/deployment.yaml"
+    line = "        torchserve/log-level: {{ .Values.logs.level }}\n"
+    before = bare.read(template)
+    after = before.replace(line, f"{line}        harness.local/chart: next\n")
+    assert after != before
+    about = f"{_CHART}/Chart.yaml"
+    version = next(x for x in bare.read(about).splitlines() if x.startswith("version: "))
+    newer = bare.read(about).replace(version, f"{version}-next")
+    with watch.during("another chart"):
+        pods.sync({template: after, about: newer})
+    watch.quiet(QUIET)
+    with watch.during("chart back"):
+        pods.revert()
+
+
+def scale(pods: Pods, watch: Watch, values: Values) -> None:
+    """Two pods more, and two fewer."""
+    for replicas in (4, 2):
+        with watch.during(f"{replicas} pods"):
+            pods.sync(pods.release(values={**values, "replicas": replicas}))
+        watch.quiet(QUIET)
+
+
+def drain(pods: Pods, watch: Watch, values: Values) -> None:
+    """The servers of a node are drained from it."""
+    with watch.during("node-1 is drained"):
+        pods.kubectl("drain", "node-1", f"--pod-selector={SERVERS}", "--delete-emptydir-data")
+        pods.settle()
+    pods.kubectl("uncordon", "node-1")
+
+
+def evict(pods: Pods, watch: Watch, values: Values) -> None:
+    """A pod of a higher priority wants the room that a server has."""
+    # Of pods with the same priority the youngest goes: these, not the proxies.
+    with watch.during("a new version"):
+        pods.sync(pods.release("2.0", values))
+    watch.quiet(QUIET)
+    before = _uids(pods)
+    pod = _urgent(pods, text(pods.servers()[0], "spec", "nodeName"))
+    with watch.during("a server is evicted"):
+        pods.cluster.api.create(pod)
+        eventually(lambda: before - _uids(pods), _SECONDS)
+        pods.settle()
+    pods.cluster.api.delete(kinds.POD, _PRIORITY, "default", seconds=0)
+
+
+def _urgent(pods: Pods, node: str) -> Value:
+    """A pod that fits on a node once a server has gone, and not before."""
+    api = pods.cluster.api
+    api.apply(
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": _PRIORITY},
+            "value": 1_000_000,
+        }
+    )
+    allocatable = number(dig(api.get(kinds.NODE, node), "status", "allocatable", "cpu"), 0)
+    others = sum(
+        number(dig(container, "resources", "requests", "cpu"), 0)
+        for each in api.list_all(kinds.POD)
+        if text(each, "spec", "nodeName") == node
+        and text(each, "metadata", "labels", "app.kubernetes.io/component") != "server"
+        for container in (
+            *items(each, "spec", "containers"),
+            *items(each, "spec", "initContainers"),
+        )
+    )
+    container: Value = {
+        "name": "pause",
+        "image": PAUSE,
+        "imagePullPolicy": "Never",
+        "resources": {"requests": {"cpu": f"{int(1000 * (allocatable - others))}m"}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": _PRIORITY, "namespace": "default"},
+        "spec": {
+            "priorityClassName": _PRIORITY,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+        },
+    }
+
+
+def never_ready(pods: Pods, watch: Watch, values: Values) -> None:
+    """A version whose pods never get ready; then it is taken back."""
+    before = _uids(pods)
+    with watch.during("a version that never gets ready"):
+        pods.cluster.bare.commit(pods.release("9.1", values, handler=_NO_HANDLER), "A bad version")
+        pods.request()
+        watch.quiet(_UNREADY)
+        now = _uids(pods)
+    with watch.during("back"):
+        pods.revert()
+    assert values or before < now, "the new pod is there, and the old ones are"
+    assert values or _uids(pods) == before
+
+
+def group(pods: Pods, watch: Watch, values: Values) -> None:
+    """Another group comes, answers, and goes again: the first group's pods stay."""
+    before = _uids(pods)
+    with watch.during("another group comes"):
+        pods.sync(second_group.files(pods))
+        second_group.wait(pods)
+        watch.quiet(2)  # from the gateway to its proxies
+    with pods.load(5, 4 * QUIET, second_group.MODEL) as other:
+        other.quiet(QUIET)
+    assert other.losses() == {}, other.why()
+    with watch.during("the other group goes"):
+        pods.revert()
+    assert _uids(pods) == before
+
+
+def flux(pods: Pods, watch: Watch, values: Values) -> None:
+    """Flux's controllers are killed in the middle of an upgrade."""
+    _interrupt(pods, watch, values, "source-controller", "kustomize-controller", "helm-controller")
+
+
+def api_server(pods: Pods, watch: Watch, values: Values) -> None:
+    """The API server is killed in the middle of an upgrade."""
+    _interrupt(pods, watch, values, "kube-apiserver")
+
+
+def _interrupt(pods: Pods, watch: Watch, values: Values, *names: str) -> None:
+    with watch.during(f"{len(names)} killed in an upgrade"):
+        commit = pods.cluster.bare.commit(pods.release("2.0", values), "A change")
+        pods.request()
+        eventually(lambda: len(pods.servers()) > 2, _SECONDS)
+        state = pods.cluster.state
+        for name in names:
+            pods.cluster.kill(name)
+        restarts = {name: state.components[name].restarts for name in names}
+        pods.cluster.wait_for(
+            lambda now: all(now.components[name].restarts > restarts[name] for name in names)
+        )
+        pods.cluster.wait_for(lambda now: now.ready)
+        pods.follow(commit)
+
+
+def gateway_controller(pods: Pods, watch: Watch, values: Values) -> None:
+    """Envoy Gateway is killed in the middle of an upgrade: the proxies learn of new pods late."""
+    with watch.during("a new version, its controller killed"):
+        commit = pods.cluster.bare.commit(pods.release("2.0", values), "A change")
+        pods.request()
+        eventually(lambda: len(pods.servers()) > 2, _SECONDS)
+        controller = ("--selector=control-plane=envoy-gateway", "--grace-period=0", "--force")
+        pods.kubectl("delete", "pod", f"--namespace={gateway.NAMESPACE}", *controller)
+        pods.follow(commit)
+
+
+def proxies(pods: Pods, watch: Watch, values: Values) -> None:
+    """The two proxies are replaced one after the other."""
+    where = f"--namespace={gateway.NAMESPACE}"
+    with watch.during("the proxies are replaced"):
+        pods.kubectl("rollout", "restart", "deployment", where, f"--selector={gateway.PROXIES}")
+        pods.kubectl(
+            "rollout",
+            "status",
+            "deployment",
+            where,
+            f"--selector={gateway.PROXIES}",
+            "--timeout=4m",
+        )
+
+
+def certificate(pods: Pods, watch: Watch, values: Values) -> None:
+    """The certificate's Secret gets another one, twice."""
+    for what in ("another certificate", "and another"):
+        with watch.during(what):
+            expected = ssl.PEM_cert_to_DER_cert(gateway.certify(pods.cluster.api))
+            eventually(lambda expected=expected: _served(pods) == expected, _SECONDS)  # type: ignore[misc]
+        watch.quiet(QUIET)
+
+
+def _served(pods: Pods) -> bytes:
+    """The certificate that a new connection gets."""
+    where = ("127.0.0.1", pods.cluster.ports.gateway)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(where, 10) as plain,
+        context.wrap_socket(plain, server_hostname=pods.entrance.host) as connection,
+    ):
+        return connection.getpeercert(binary_form=True) or b""
+
+
+def kill(victim: str) -> Disturb:
+    """The first process of a server whose command line has this text is killed."""
+
+    def disturb(pods: Pods, watch: Watch, values: Values) -> None:
+        with watch.during(f"kill -9 of {victim}"):
+            pods.kill(victim)
+            watch.quiet(QUIET)  # before a probe can say so
+            pods.settle()
+
+    return disturb
+
+
+def kill_pod(pods: Pods, watch: Watch, values: Values) -> None:
+    """A pod is deleted without any grace."""
+    name = text(pods.servers()[0], "metadata", "name")
+    with watch.during("a pod is killed"):
+        pods.kubectl("delete", "pod", name, "--namespace=torchserve", "--grace-period=0", "--force")
+        pods.settle()
+
+
+def kill_kubelet(pods: Pods, watch: Watch, values: Values) -> None:
+    """A node's kubelet is killed; its supervisor starts it again."""
+    with watch.during("kill -9 of a kubelet"):
+        pods.kill_component("kubelet", "node-1")
+        watch.quiet(QUIET)
+        pods.settle()
+
+
+def kill_node(pods: Pods, watch: Watch, values: Values) -> None:
+    """A node loses its power: server, proxy and kubelet at once. Later it comes back."""
+    with watch.during("a node is down"), pods.cluster.hold("node-1"):
+        eventually(lambda: not _is_ready(pods, "node-1"), _SECONDS)
+        watch.quiet(2 * QUIET)
+    with watch.during("it comes back"):
+        pods.settle()
+
+
+def _is_ready(pods: Pods, node: str) -> bool:
+    conditions = items(pods.cluster.api.get(kinds.NODE, node), "status", "conditions")
+    return any(
+        text(each, "type") == "Ready" and text(each, "status") == "True" for each in conditions
+    )

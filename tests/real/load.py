@@ -1,0 +1,66 @@
+"""What is sent, and what became of it."""
+
+import ssl
+from dataclasses import dataclass
+
+PATH = "/predictions/{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent.
+
+    Attributes:
+        address: where to.
+        port: where to.
+        rate: requests a second, evenly spread.
+        seconds: at most so long.
+        host: of the Host header, and of TLS where ``tls``.
+        model: that answers with the SHA-256 of what it was sent.
+        client: ``http1``, ``http2`` or ``grpc``.
+        tls: whether the connection is encrypted; nobody checks the certificate's name.
+        most: requests in flight; one more is dropped, and counted.
+        size: bytes of a body.
+        upload: seconds over which a body is sent (HTTP/1.1).
+        patience: seconds for an answer, from the moment when the request was due.
+    """
+
+    address: str
+    port: int
+    rate: float
+    seconds: float
+    host: str = "localhost"
+    model: str = "echo"
+    client: str = "http1"
+    tls: bool = False
+    most: int = 200
+    size: int = 200
+    upload: float = 0.0
+    patience: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request.
+
+    Attributes:
+        due: when it was due, in Unix time.
+        seconds: from then to the answer's last byte, or to the failure.
+        outcome: ok, failed, wrong or dropped.
+        detail: a status or an error.
+    """
+
+    due: float
+    seconds: float
+    outcome: str
+    detail: str = ""
+
+
+def tls_of(load: Load, protocol: str) -> ssl.SSLContext | None:
+    """How a client of this protocol encrypts, if it does."""
+    if not load.tls:
+        return None
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    return context

@@ -1,0 +1,36 @@
+"""gRPC: TorchServe's inference service; grpcio multiplexes, and sends nothing twice."""
+
+import ssl
+
+import grpc
+
+from harness.loadtest.generator.rpc import METHOD, messages
+from tests.real.load import Load
+
+
+class Rpc:
+    """One channel, as grpcio keeps it."""
+
+    def __init__(self, load: Load) -> None:
+        request, response = messages()
+        self._model, self._request = load.model, request
+        where = f"{load.address}:{load.port}"
+        options = [("grpc.default_authority", load.host), ("grpc.enable_retries", 0)]
+        if load.tls:
+            # What is served now is trusted: its authority is of this machine.
+            served = ssl.get_server_certificate((load.address, load.port)).encode()
+            options.append(("grpc.ssl_target_name_override", load.host))
+            credentials = grpc.ssl_channel_credentials(served)
+            channel = grpc.aio.secure_channel(where, credentials, options=options)
+        else:
+            channel = grpc.aio.insecure_channel(where, options=options)
+        self._ask = channel.unary_unary(METHOD, None, response.FromString)
+
+    async def ask(self, body: bytes) -> tuple[int, bytes]:
+        """200 and the prediction, or the status code that gRPC gives and its details."""
+        message = self._request(model_name=self._model, input={"data": body})
+        try:
+            answer = await self._ask(message.SerializeToString())
+        except grpc.aio.AioRpcError as error:
+            return int(error.code().value[0]), str(error.details()).encode()
+        return 200, answer.prediction

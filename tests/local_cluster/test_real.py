@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.local_cluster.real import control_groups, ground, sandbox
-from harness.local_cluster.real.layout import Layout
+from harness.local_cluster.real.layout import Descriptor, Layout
 from harness.local_cluster.real.network import NodeNetwork, commands
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces take root")
@@ -79,8 +79,9 @@ def test_control_groups_go_with_their_last_process(tmp_path: Path) -> None:
     assert not any(each.exists() for each in groups)
 
 
-def test_derived_image_has_the_other_one_s_layers_and_one_program(tmp_path: Path) -> None:
-    blobs = tmp_path / "blobs" / "sha256"
+def _one_image(folder: Path) -> Descriptor:
+    """A layout with one image, whose manifest is returned."""
+    blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
     def keep(content: bytes) -> dict[str, object]:
@@ -93,7 +94,27 @@ def test_derived_image_has_the_other_one_s_layers_and_one_program(tmp_path: Path
         json.dumps({"config": keep(json.dumps(settings).encode()), "layers": []}).encode()
     )
     named = {**parent, "annotations": {"org.opencontainers.image.ref.name": "old:1"}}
-    (tmp_path / "index.json").write_text(json.dumps({"manifests": [named]}))
+    (folder / "index.json").write_text(json.dumps({"manifests": [named]}))
+    return named
+
+
+def test_image_with_another_label_has_another_digest_and_the_same_files(tmp_path: Path) -> None:
+    parent = _one_image(tmp_path)
+    images = Layout(tmp_path)
+    digest = images.relabel("new", parent, {"a": "b"})
+    manifest = images.find(f"new@{digest}")
+    assert manifest is not None
+    assert manifest["digest"] == digest != parent["digest"]
+    blobs = tmp_path / "blobs" / "sha256"
+    content = json.loads((blobs / digest[7:]).read_text())
+    settings = json.loads((blobs / content["config"]["digest"][7:]).read_text())
+    assert settings["config"] == {"Entrypoint": ["python"], "Labels": {"a": "b"}}
+    assert settings["rootfs"]["diff_ids"] == ["a"]
+
+
+def test_derived_image_has_the_other_one_s_layers_and_one_program(tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs" / "sha256"
+    named = _one_image(tmp_path)
     program = tmp_path / "program"
     program.write_bytes(b"a program")
 

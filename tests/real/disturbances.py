@@ -25,7 +25,7 @@ QUIET = 10.0  # seconds before something is done, and after
 _UNREADY = 45.0  # seconds with a pod that never gets ready: it has crashed more than once by then
 _SECONDS = 240.0
 _CHART = "apps/torchserve/chart"
-_PRIORITY = "urgent"
+_PRIORITIES = {"batch": 1_000, "urgent": 1_000_000}  # below and above that of what serves
 PATIENT = Path(__file__).with_name("patient_handler.py")
 _NO_HANDLER = Path(__file__).parents[1] / "e2e" / "no_handler.py"
 
@@ -110,29 +110,40 @@ def drain(pods: Pods, watch: Watch, values: Values) -> None:
 
 
 def evict(pods: Pods, watch: Watch, values: Values) -> None:
-    """A pod of a higher priority wants the room that a server has."""
+    """A pod wants the room that a server has: batch work in vain, one of a higher priority not."""
     # Of pods with the same priority the youngest goes: these, not the proxies.
     with watch.during("a new version"):
         pods.sync(pods.release("2.0", values))
     watch.quiet(QUIET)
-    before = _uids(pods)
-    pod = _urgent(pods, text(pods.servers()[0], "spec", "nodeName"))
+    api, before = pods.cluster.api, _uids(pods)
+    proxies_before = _uids_of_proxies(pods)
+    node = text(pods.servers()[0], "spec", "nodeName")
+    with watch.during("batch work waits"):
+        api.create(_greedy(pods, node, "batch"))
+        watch.quiet(QUIET)
+        api.delete(kinds.POD, "batch", "default", seconds=0)
+    assert (_uids(pods), _uids_of_proxies(pods)) == (before, proxies_before)
     with watch.during("a server is evicted"):
-        pods.cluster.api.create(pod)
+        api.create(_greedy(pods, node, "urgent"))
         eventually(lambda: before - _uids(pods), _SECONDS)
         pods.settle()
-    pods.cluster.api.delete(kinds.POD, _PRIORITY, "default", seconds=0)
+    api.delete(kinds.POD, "urgent", "default", seconds=0)
 
 
-def _urgent(pods: Pods, node: str) -> Value:
+def _uids_of_proxies(pods: Pods) -> set[str]:
+    all_proxies = pods.cluster.api.list_all(kinds.POD, gateway.NAMESPACE, gateway.PROXIES)
+    return {text(each, "metadata", "uid") for each in all_proxies}
+
+
+def _greedy(pods: Pods, node: str, priority: str) -> Value:
     """A pod that fits on a node once a server has gone, and not before."""
     api = pods.cluster.api
     api.apply(
         {
             "apiVersion": "scheduling.k8s.io/v1",
             "kind": "PriorityClass",
-            "metadata": {"name": _PRIORITY},
-            "value": 1_000_000,
+            "metadata": {"name": priority},
+            "value": _PRIORITIES[priority],
         }
     )
     allocatable = number(dig(api.get(kinds.NODE, node), "status", "allocatable", "cpu"), 0)
@@ -155,9 +166,9 @@ def _urgent(pods: Pods, node: str) -> Value:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": _PRIORITY, "namespace": "default"},
+        "metadata": {"name": priority, "namespace": "default"},
         "spec": {
-            "priorityClassName": _PRIORITY,
+            "priorityClassName": priority,
             "nodeSelector": {"kubernetes.io/hostname": node},
             "terminationGracePeriodSeconds": 0,
             "containers": [container],

@@ -262,11 +262,11 @@ def certificate(pods: Pods, watch: Watch, values: Values) -> None:
     for what in ("another certificate", "and another"):
         with watch.during(what):
             expected = ssl.PEM_cert_to_DER_cert(gateway.certify(pods.cluster.api))
-            eventually(lambda expected=expected: _served(pods) == expected, _SECONDS)  # type: ignore[misc]
+            eventually(lambda expected=expected: _certificate_of(pods) == expected, _SECONDS)  # type: ignore[misc]
         watch.quiet(QUIET)
 
 
-def _served(pods: Pods) -> bytes:
+def _certificate_of(pods: Pods) -> bytes:
     """The certificate that a new connection gets."""
     where = ("127.0.0.1", pods.cluster.ports.gateway)
     context = ssl.create_default_context()

@@ -29,6 +29,7 @@ from tests.real.load import Load
 from tests.real.watch import Lives, Watch, is_ready, wait_until
 
 NAME = "torchserve"
+MODEL = release.MODEL
 SERVERS = "app.kubernetes.io/component=server"
 _FIRST = f"{SERVERS},app.kubernetes.io/instance={NAME}"
 _READY = 240.0  # seconds for a release to be Ready; 25 on a quiet machine
@@ -142,7 +143,7 @@ class Pods:
 
     @contextmanager
     def load(
-        self, rate: float, seconds: float, model: str = release.MODEL, **more: object
+        self, rate: float, seconds: float, model: str = MODEL, **more: object
     ) -> Iterator[Watch]:
         """Send requests while the block runs, and for ``seconds`` at least.
 

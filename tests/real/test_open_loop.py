@@ -159,10 +159,10 @@ def test_grpc_answers_are_checked() -> None:
     request, response = messages()
 
     async def predict(message: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        asked = request.FromString(message)
-        if asked.model_name != "echo":
+        predictions = request.FromString(message)
+        if predictions.model_name != "echo":
             await context.abort(grpc.StatusCode.INTERNAL, "Model not found")
-        prediction = _right(asked.input["data"])
+        prediction = _right(predictions.input["data"])
         return bytes(response(prediction=prediction).SerializeToString())
 
     async def run() -> list[Answer]:

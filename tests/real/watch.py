@@ -56,7 +56,7 @@ class Lives(threading.Thread):
 
     def __init__(self, look: Callable[[], list[Value]]) -> None:
         super().__init__(daemon=True)
-        self.seen: dict[str, Life] = {}
+        self.by_uid: dict[str, Life] = {}
         self._look = look
         self._stop_event = threading.Event()
 
@@ -66,14 +66,14 @@ class Lives(threading.Thread):
             with contextlib.suppress(HarnessError, OSError):
                 for pod in self._look():
                     name = text(pod, "metadata", "name")
-                    life = self.seen.setdefault(text(pod, "metadata", "uid"), Life(name))
+                    life = self.by_uid.setdefault(text(pod, "metadata", "uid"), Life(name))
                     life.see(pod, time.time())
 
     def stop(self) -> list[Life]:
         """All lives, by when they were first seen."""
         self._stop_event.set()
         self.join(10)
-        return sorted(self.seen.values(), key=lambda each: each.phases[0][0])
+        return sorted(self.by_uid.values(), key=lambda each: each.phases[0][0])
 
 
 @dataclass

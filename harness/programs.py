@@ -233,6 +233,23 @@ TRACING = {
 }
 """What the scenarios of traces send spans to, and ask for them."""
 
+EXPORTERS = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "flux-operator",
+            "github.com/controlplaneio-fluxcd/flux-operator/cmd/operator",
+            family="exporters/flux-operator",
+        ),
+        Tool(
+            "kube-state-metrics",
+            "k8s.io/kube-state-metrics/v2",
+            family="exporters/kube-state-metrics",
+        ),
+    )
+}
+"""What the samples of exporters in the tests are held against. CI does not build it."""
+
 ALL = (
     TOOLS
     | LINTERS
@@ -245,4 +262,5 @@ ALL = (
     | SCALING
     | LOGGING
     | TRACING
+    | EXPORTERS
 )

@@ -42,10 +42,10 @@ def components(
     }
     (folder / "artifacts").mkdir(exist_ok=True)
     controllers = []
-    for name, health in zip(_CONTROLLERS, ports.health, strict=True):
+    for name, health, metrics in zip(_CONTROLLERS, ports.health, ports.metrics, strict=True):
         argv = (
             str(programs[name]),
-            "--metrics-addr=0",
+            f"--metrics-addr={_HOST}:{metrics}",
             f"--health-addr={_HOST}:{health}",
             "--log-encoding=json",
             *_SETTINGS[name],

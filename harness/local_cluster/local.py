@@ -207,9 +207,11 @@ def find(repository: Repository, name: str) -> LocalCluster | None:
     if not record.exists():
         return None
     data = json.loads(record.read_text())
-    health = tuple(data["ports"].pop("health"))
-    ports = Ports(**data["ports"], health=health)
-    return LocalCluster(repository, name, data["env"], ports, data["real"])
+    numbers = {
+        each: tuple(value) if isinstance(value, list) else value
+        for each, value in data["ports"].items()
+    }
+    return LocalCluster(repository, name, data["env"], Ports(**numbers), data["real"])
 
 
 def up(repository: Repository, name: str, env: str, ground: Ground = KWOK) -> LocalCluster:

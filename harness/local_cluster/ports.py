@@ -27,6 +27,7 @@ class Ports:
     source: int
     gateway: int
     health: tuple[int, int, int]
+    metrics: tuple[int, int, int]
 
     @property
     def server(self) -> str:
@@ -41,8 +42,8 @@ class Ports:
     @property
     def numbers(self) -> tuple[int, ...]:
         """All of them."""
-        *single, health = astuple(self)
-        return (*single, *health)
+        *single, health, metrics = astuple(self)
+        return (*single, *health, *metrics)
 
     @classmethod
     def free(cls, excluded: Container[int] = ()) -> Self:
@@ -71,4 +72,5 @@ class Ports:
                 source=port(),
                 gateway=port(),
                 health=(port(), port(), port()),
+                metrics=(port(), port(), port()),
             )

@@ -101,6 +101,26 @@ def test_the_costs_count_what_eksctl_would_make(
     assert documented == quantities(described)
 
 
+def gigabytes(folder: str) -> int:
+    """What the disks of a component hold: volumes that are claimed, and those of nodes."""
+    text = "".join(each.read_text() for each in (ROOT / "infra" / folder).rglob("*.yaml"))
+    return sum(map(int, re.findall(r"(?:(?<![\w-])storage|volumeSize): (\d+)Gi", text)))
+
+
+def test_the_costs_of_components_are_those_of_their_files() -> None:
+    page = (ROOT / "docs/components.md").read_text()
+    table = {row[0]: row[1:] for row in rows(section(page, "What they cost"))}
+    folders = {each.parent.name for each in (ROOT / "infra").glob("*/flux.yaml")}
+    assert set(table) == folders
+    for name, (nodes_added, disks, _) in table.items():
+        assert int(disks.split()[0]) == gigabytes(name), name
+        if name == "karpenter":
+            pool = (ROOT / "infra/karpenter/configs/nodepool.yaml").read_text()
+            limit = re.search(r'nvidia.com/gpu: "(\d+)"', pool)
+            assert limit
+            assert nodes_added.startswith(f"{limit[1]} GPUs")
+
+
 @pytest.mark.parametrize(("env", "column"), [("staging", 1), ("production", 2)])
 def test_the_quota_is_that_of_the_gpu_nodes_and_of_their_update(
     page: str, checkout: Repository, env: str, column: int

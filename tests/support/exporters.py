@@ -15,8 +15,6 @@ from tests.support import prometheus
 from tests.support.parent_death import bind_to_parent
 from tests.support.processes import free_ports
 
-PROGRAMS = ("kube-state-metrics", "flux-operator")
-
 _SERIES = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? \S+$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -85,3 +83,7 @@ def flux_operator(repository: Repository, cluster: LocalCluster, folder: Path) -
     }
     with prometheus.program([*argv], folder / "flux-operator.log", folder, env):
         yield port
+
+
+PROGRAMS = {"flux-operator": flux_operator, "kube-state-metrics": kube_state_metrics}
+"""What starts those that are not part of a cluster."""

@@ -208,8 +208,8 @@ def find(repository: Repository, name: str) -> LocalCluster | None:
         return None
     data = json.loads(record.read_text())
     numbers = {
-        each: tuple(value) if isinstance(value, list) else value
-        for each, value in data["ports"].items()
+        each: tuple(number) if isinstance(number, list) else number
+        for each, number in data["ports"].items()
     }
     return LocalCluster(repository, name, data["env"], Ports(**numbers), data["real"])
 

@@ -91,12 +91,12 @@ def kill_all(*words: str) -> None:
     """Kill every process that has all of these among its words; return when none is left."""
     deadline = time.monotonic() + _KILLED
     while time.monotonic() < deadline:
-        if not (found := [each for each in psutil.process_iter() if _has(each, words)]):
+        if not (matches := [each for each in psutil.process_iter() if _has(each, words)]):
             return
-        for each in found:
+        for each in matches:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
-        psutil.wait_procs(found, _KILLED)
+        psutil.wait_procs(matches, _KILLED)
 
 
 def _has(process: psutil.Process, words: Sequence[str]) -> bool:

@@ -35,7 +35,7 @@ def list_component(fork: Fork) -> None:
     )
 
 
-def tagged(shim: Shim) -> list[str]:
+def tagged_subnets(shim: Shim) -> list[str]:
     """The subnets that Karpenter finds."""
     ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=shim.moto)
     mine = [{"Name": f"tag:{karpenter.DISCOVERY}", "Values": [CLUSTER]}]
@@ -72,7 +72,7 @@ def test_the_stack_is_made_and_the_subnets_are_found_and_then_all_is_left_alone(
     assert first == f"+ stack {CLUSTER}-nodes"
     assert second.startswith(f"~ {karpenter.DISCOVERY} on subnet-")
     karpenter.build(installation, quiet)
-    assert len(tagged(empty)) == 3
+    assert len(tagged_subnets(empty)) == 3
     assert karpenter.inspect(installation).is_done
     empty.reset()
     karpenter.build(installation, quiet)

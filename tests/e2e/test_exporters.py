@@ -78,10 +78,10 @@ def test_a_sample_has_the_names_labels_and_bounds_of_the_real_exporter(
     assert sample
 
     def real() -> list[Series]:
-        found = exporters.series("\n".join(map(exporters.page, pages[exporter])))
-        return found if {name for name, _ in found} >= {name for name, _ in sample} else []
+        actual = exporters.series("\n".join(map(exporters.page, pages[exporter])))
+        return actual if {name for name, _ in actual} >= {name for name, _ in sample} else []
 
-    found = eventually(real, 60)
-    assert _forms(sample) - _forms(found) == set()
-    real_bounds = _bounds(found)
+    actual = eventually(real, 60)
+    assert _forms(sample) - _forms(actual) == set()
+    real_bounds = _bounds(actual)
     assert {name: real_bounds[name] for name in _bounds(sample)} == _bounds(sample)

@@ -44,7 +44,7 @@ def kube_state_metrics(
     repository: Repository, cluster: LocalCluster, folder: Path
 ) -> Iterator[int]:
     """It, and the port of its metrics."""
-    port, own = free_ports(2)
+    port, telemetry = free_ports(2)
     argv = bind_to_parent(
         [
             tools.find(repository, "kube-state-metrics"),
@@ -52,7 +52,7 @@ def kube_state_metrics(
             "--host=127.0.0.1",
             f"--port={port}",
             "--telemetry-host=127.0.0.1",
-            f"--telemetry-port={own}",
+            f"--telemetry-port={telemetry}",
         ]
     )
     with prometheus.program([*argv], folder / "kube-state-metrics.log", folder):

@@ -123,7 +123,7 @@ def _span(span: Value, processes: Value) -> Span:
 def running(repository: Repository, folder: Path) -> Iterator[Jaeger]:
     """The server, with its store in ``folder/data``, for as long as the block runs."""
     query, query_grpc, grpc, http, health = free_ports(5)
-    configuration = _shipped(folder / "repository")
+    configuration = _configuration(folder / "repository")
     for before, after in {
         "127.0.0.1:16686": f"127.0.0.1:{query}",
         "127.0.0.1:16685": f"127.0.0.1:{query_grpc}",
@@ -145,7 +145,7 @@ def running(repository: Repository, folder: Path) -> Iterator[Jaeger]:
         server.end()
 
 
-def _shipped(folder: Path) -> str:
+def _configuration(folder: Path) -> str:
     """jaeger.yaml of the ConfigMap that an environment with the component has."""
     repository = variation.load(variation.TESTDATA / "valid/traced").lay_out(folder)
     maps = Renderer(repository).candidate("staging").of("ConfigMap")

@@ -149,8 +149,8 @@ class LocalCluster:
         reconciliation.wait(self.api, commit, seconds=seconds)
 
     @contextlib.contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Keep a component down while the block runs."""
+    def hold(self, name: str, seconds: float = _READY) -> Iterator[None]:
+        """Keep a component down while the block runs; then everything has so long to be ready."""
         hold = self.folder / f"{name}.hold"
         hold.touch()
         try:
@@ -158,7 +158,7 @@ class LocalCluster:
             yield
         finally:
             hold.unlink()
-            self.wait_for(lambda state: state.ready)
+            self.wait_for(lambda state: state.ready, seconds=seconds)
 
     def kill(self, name: str) -> None:
         """``kill -9`` a component; the supervisor starts it again."""

@@ -244,7 +244,7 @@ def gateway_controller(pods: Pods, watch: Watch, values: Values) -> None:
 
 def proxies(pods: Pods, watch: Watch, values: Values) -> None:
     """The two proxies are replaced one after the other."""
-    where = f"--namespace={gateway.NAMESPACE}"
+    where, before = f"--namespace={gateway.NAMESPACE}", _uids_of_proxies(pods)
     with watch.during("the proxies are replaced"):
         pods.kubectl("rollout", "restart", "deployment", where, f"--selector={gateway.PROXIES}")
         pods.kubectl(
@@ -255,6 +255,7 @@ def proxies(pods: Pods, watch: Watch, values: Values) -> None:
             f"--selector={gateway.PROXIES}",
             "--timeout=4m",
         )
+        eventually(lambda: not before & _uids_of_proxies(pods), _SECONDS)
 
 
 def certificate(pods: Pods, watch: Watch, values: Values) -> None:
@@ -308,7 +309,7 @@ def kill_kubelet(pods: Pods, watch: Watch, values: Values) -> None:
 
 def kill_node(pods: Pods, watch: Watch, values: Values) -> None:
     """A node loses its power: server, proxy and kubelet at once. Later it comes back."""
-    with watch.during("a node is down"), pods.cluster.hold("node-1"):
+    with watch.during("a node is down"), pods.cluster.hold("node-1", _SECONDS):
         eventually(lambda: not _is_ready(pods, "node-1"), _SECONDS)
         watch.quiet(2 * QUIET)
     with watch.during("it comes back"):

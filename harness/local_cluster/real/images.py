@@ -87,6 +87,9 @@ def build(repository: Repository, envoy: Path) -> Images:
             make_base(folder)
             _serving(repository, folder, plain)
             _buildah("push", "--quiet", plain, f"oci:{path}:{plain}")
+        built = layout.Layout(path)
+        layers = built.layers(built.find(plain) or {})
+        console.note(f"  {len(layers)} layers, {sum(layers) / 1e6:,.0f} MB")
     return Images(path, *_derive(repository, layout.Layout(path), plain, envoy))
 
 

@@ -30,6 +30,10 @@ class Layout:
         named = (each for each in self._index["manifests"] if each["annotations"][_NAME] == image)
         return next(named, None)
 
+    def layers(self, manifest: Descriptor) -> list[int]:
+        """The bytes of each layer of an image, as it is stored."""
+        return [int(each["size"]) for each in self._read(manifest)["layers"]]
+
     def keep(self, images: Sequence[str]) -> None:
         """Take all other names away."""
         manifests = self._index["manifests"]

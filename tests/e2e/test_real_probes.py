@@ -1,133 +1,163 @@
-"""Faults in real pods: what each probe says, and what Kubernetes then does."""
+"""Faults of a server in a real pod: what each probe says, and what Kubernetes then does.
 
-import json
+Those of the node, of memory, disks and clocks are in test_real_probes_of_nodes.py.
+"""
+
+import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.core.values import Value, dig, items, text
-from harness.kubernetes import kinds
+from harness.core.git import Changes
+from harness.core.values import text
 from harness.local_cluster.real import release
 from tests.e2e.timeline import Timeline
-from tests.real.pods import NAME, SERVERS, Pods
-from tests.real.watch import is_ready
+from tests.real import faults
+from tests.real.pods import Pods
+from tests.real.probes import GOOD, Probes
 from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
-GOOD = {"startup": 200, "ready": 200, "live": 200}
-_MINUTES = (
-    300.0  # seconds for the kubelet to act: a hung JVM has its whole grace period (175 s) first
+_STOPS = (
+    240.0  # seconds for the kubelet to act: a hung JVM has its whole grace period (175 s) first
 )
-
-_ASK = """
-import json, urllib.error, urllib.request
-def ask(name):
-    try:
-        return urllib.request.urlopen(f"http://127.0.0.1:8090/{name}", timeout=5).status
-    except urllib.error.HTTPError as error:
-        return error.code
-print(json.dumps({name: ask(name) for name in ("startup", "ready", "live")}))
-"""
-_FILL = "dd if=/dev/zero of=/run/torchserve/full bs=1M count=1200"
+_STARTS = 120.0  # seconds for a container to be in the Service; 15 on a quiet machine
+_LOAD = 240  # seconds that the slow model loads
 
 
-@pytest.fixture(autouse=True)
-def _begin_well(pods: Pods) -> None:
-    pods.sync(pods.release())
+@pytest.fixture
+def probes(pods: Pods, timeline: Timeline) -> Probes:
+    """Two fresh pods."""
+    faults.begin(pods)
+    return Probes(pods, timeline)
 
 
-def _probes(pods: Pods, pod: str) -> dict[str, int]:
-    answer = pods.kubectl("exec", f"--namespace={NAME}", pod, "--", "python", "-c", _ASK)
-    codes: dict[str, int] = json.loads(answer)
-    return codes
+def test_jvm_that_hangs_leaves_the_service_and_is_restarted(probes: Probes) -> None:
+    name = probes.pods.signal("org.pytorch.serve.ModelServer", signal.SIGSTOP)
+    seen = probes.wait_for(name, "hung → out of the Service", 60, serves=False)
+    assert (seen.startup, seen.ready, seen.restarts) == (200, 503, 0)
+    probes.wait_for(name, "out of the Service → not alive", 60, live=503)
+    probes.wait_for(name, "not alive → restarted", _STOPS, restarts=1)
+    seen = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
+    assert (seen.startup, seen.ready, seen.live) == (200, 200, 200)
 
 
-def _name(pod: Value) -> str:
-    return text(pod, "metadata", "name")
+def test_worker_killed_again_and_again_stays_in_the_service(probes: Probes) -> None:
+    for number in range(1, 6):
+        name = eventually(lambda: probes.pods.try_signal("model_service_worker", signal.SIGKILL))
+        assert probes.note(name, f"killed {number}") == GOOD
 
 
-def _pod(pods: Pods, name: str) -> Value:
-    return pods.cluster.api.get(kinds.POD, name, NAME) or {}
+def test_worker_that_dies_of_each_request_stays_in_the_service(probes: Probes) -> None:
+    name = faults.first(probes.pods)
+    for number in range(1, 6):
+        assert probes.predict(name, "die")[0] != 200
+        assert probes.note(name, f"died {number}") == GOOD
+    with probes.timeline.step("died → answers"):
+        eventually(lambda: probes.predict(name, "a request")[0] == 200, _STARTS)
+    assert probes.look(name) == GOOD
 
 
-def _restarts(pod: Value) -> object:
-    return dig(pod, "status", "containerStatuses", 0, "restartCount")
+def test_worker_that_cannot_load_again_leaves_the_service_and_is_restarted(probes: Probes) -> None:
+    name = faults.first(probes.pods)
+    probes.predict(name, "never load again")
+    assert probes.note(name, "died") == GOOD
+    seen = probes.wait_for(name, "died → out of the Service", 120, serves=False)
+    assert (seen.startup, seen.ready, seen.live, seen.restarts) == (200, 503, 200, 0)
+    seen = probes.wait_for(name, "out of the Service → given up", 120, live=503)
+    assert (seen.startup, seen.ready, seen.restarts) == (200, 503, 0)
+    probes.wait_for(name, "given up → restarted", _STOPS, restarts=1)
+    seen = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
+    assert (seen.startup, seen.ready, seen.live) == (200, 200, 200)
 
 
-def _waits_for(pod: Value) -> str:
-    statuses = items(pod, "status", "containerStatuses")
-    return text(statuses[0], "state", "waiting", "reason") if statuses else ""
+def test_device_side_assert_ends_the_worker_and_nothing_else(probes: Probes) -> None:
+    """Simulated: there is no GPU, the handler raises what PyTorch would, from then on."""
+    name = faults.first(probes.pods)
+    status, _ = probes.predict(name, "assert")
+    assert status == 507
+    assert probes.note(name, "asserted") == GOOD
+    with probes.timeline.step("asserted → answers"):
+        eventually(lambda: probes.predict(name, "a request")[0] == 200, _STARTS)
+    assert probes.note(name, "answers") == GOOD
 
 
-def _wait_for_pods(pods: Pods, condition: Callable[[list[Value]], bool], what: str) -> None:
-    pods.cluster.api.wait_for(kinds.POD, condition, seconds=_MINUTES, labels=SERVERS, what=what)
+def test_device_that_fails_each_new_worker_has_the_pod_restarted(probes: Probes) -> None:
+    """Simulated in the same way; new processes of the container find the GPU broken too."""
+    name = faults.first(probes.pods)
+    probes.predict(name, "assert for good")
+
+    def fails_alive() -> bool:
+        probes.predict(name, "a request")
+        return probes.look(name).live != 200
+
+    with probes.timeline.step("asserted → not alive"):
+        eventually(fails_alive, _STOPS)
+    assert "restarts did not help" in probes.answers(name)["live"][1]
+    seen = probes.wait_for(name, "not alive → out of the Service", 30, serves=False)
+    assert (seen.startup, seen.ready, seen.restarts) == (200, 503, 0)
+    probes.wait_for(name, "not alive → restarted", _STOPS, restarts=1)
+    seen = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
+    assert probes.predict(name, "a request")[0] == 200
 
 
-def test_jvm_that_hangs_leaves_the_service_and_is_restarted(pods: Pods, timeline: Timeline) -> None:
-    name = pods.signal("org.pytorch.serve.ModelServer", signal.SIGSTOP)
-    with timeline.step("hung → not Ready"):
-        eventually(lambda: not is_ready(_pod(pods, name)), 30)
-    codes = _probes(pods, name)
-    assert (codes["startup"], codes["ready"]) == (200, 503)
-    with timeline.step("not Ready → restarted"):
-        eventually(lambda: _restarts(_pod(pods, name)) == 1, _MINUTES)
-    with timeline.step("restarted → Ready"):
-        eventually(lambda: is_ready(_pod(pods, name)), _MINUTES)
+def test_load_of_four_minutes_is_waited_for(probes: Probes) -> None:
+    old = faults.names(probes.pods)
+    changes = probes.pods.release("2.0", {"env": [{"name": "LOAD_SECONDS", "value": str(_LOAD)}]})
+    with probes.timeline.step("commit → in the Service"):
+        name = faults.commit(probes.pods, _with_patience(changes))
+        with probes.timeline.step("started → loaded"):
+            for quarter in range(1, 4):
+                faults.pause(_LOAD / 4)
+                seen = probes.note(name, f"after {quarter * _LOAD // 4} s")
+                assert (seen.startup, seen.ready, seen.live) == (503, 503, 200)
+                assert not seen.serves
+            probes.wait_for(name, "the rest", _STARTS, startup=200)
+        seen = probes.wait_for(name, "loaded → in the Service", 30, serves=True)
+    assert seen == GOOD
+    assert set(old) & set(faults.names(probes.pods)), "an old pod served meanwhile"
 
 
-def test_worker_killed_again_and_again_stays_in_the_service(pods: Pods, timeline: Timeline) -> None:
-    for _ in range(5):
-        name = eventually(lambda: pods.try_signal("model_service_worker", signal.SIGKILL), 60)
-        assert _probes(pods, name) == GOOD
-        assert is_ready(_pod(pods, name))
-    timeline.figures["kills"] = 5
-    assert {_restarts(each) for each in pods.servers()} == {0}
+def _with_patience(changes: Changes) -> Changes:
+    path = next(each for each in changes if each.endswith("config.properties"))
+    changed = re.sub(r'(startupTimeout"\\?: )\d+', r"\g<1>300", str(changes[path]))
+    assert changed != changes[path]
+    return {**changes, path: changed}
 
 
-@pytest.mark.parametrize("fault", ["an archive cut short", "a handler that cannot be imported"])
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("an archive cut short", "bytes where"), ("no handler", "cannot be loaded")],
+)
 def test_release_that_cannot_start_never_replaces_a_pod(
-    pods: Pods, timeline: Timeline, fault: str
+    probes: Probes, fault: str, says: str
 ) -> None:
-    before = sorted(map(_name, pods.servers()))
-    changes = pods.release("9.0")
-    archive = pods.cluster.folder / release.STORE / f"{release.MODEL}-9.0.mar"
-    if fault == "an archive cut short":
-        archive.write_bytes(archive.read_bytes()[:-1])
+    old = faults.names(probes.pods)
+    if fault == "no handler":
+        changes = probes.pods.release("3.0", handler=Path(__file__).with_name("no_handler.py"))
     else:
-        changes = pods.release("9.1", handler=Path(__file__).with_name("no_handler.py"))
-    with timeline.step("commit → CrashLoopBackOff"):
-        pods.cluster.bare.commit(changes, "A fault")
-        pods.request()
-        _wait_for_pods(
-            pods,
-            lambda all_pods: any(_waits_for(each) == "CrashLoopBackOff" for each in all_pods),
-            "the new pod's back-off",
-        )
-    ready = sorted(_name(each) for each in pods.servers() if is_ready(each))
-    assert ready == before
+        changes = probes.pods.release("3.1")
+        archive = probes.pods.cluster.folder / release.STORE / f"{release.MODEL}-3.1.mar"
+        archive.write_bytes(archive.read_bytes()[:-1])
+    with probes.timeline.step("commit → CrashLoopBackOff"):
+        name = faults.commit(probes.pods, changes)
+        eventually(lambda: faults.waits_for(probes.pod(name)) == "CrashLoopBackOff", _STOPS)
+    seen = probes.note(name, "CrashLoopBackOff")
+    assert (seen.startup, seen.ready, seen.live, seen.serves) == (0, 0, 0, False)
+    assert says in faults.last_words(probes.pod(name))
+    assert [probes.note(each, f"old pod {number}") for number, each in enumerate(old)] == [GOOD] * 2
 
 
-def test_full_queue_stays_in_the_service(pods: Pods, timeline: Timeline) -> None:
-    names = [*map(_name, pods.servers())]
+def test_full_queue_stays_in_the_service(probes: Probes) -> None:
+    names = faults.names(probes.pods)
     # Far more than two workers answer: the queues of 100 are full at once.
-    with pods.load(1_500, 10) as watch:
+    with probes.pods.load(1_500, 10) as watch:
         watch.quiet(5)
-        assert [_probes(pods, name) for name in names] == [GOOD, GOOD]
-        assert all(is_ready(_pod(pods, name)) for name in names)
+        assert [probes.note(name, f"full {name[-5:]}") for name in names] == [GOOD, GOOD]
     counts = watch.counts()
-    timeline.load |= counts
+    probes.timeline.load |= counts
     assert counts["wrong"] == 0
     assert counts["failed"] + counts["dropped"], "the queue was never full"
-
-
-def test_full_disk_evicts_the_pod_and_another_one_comes(pods: Pods, timeline: Timeline) -> None:
-    name = _name(pods.servers()[0])
-    pods.kubectl("exec", f"--namespace={NAME}", name, "--", "sh", "-c", _FILL)
-    with timeline.step("full → evicted"):
-        eventually(lambda: text(_pod(pods, name), "status", "reason") == "Evicted", _MINUTES)
-    with timeline.step("evicted → another one is Ready"):
-        eventually(lambda: sum(map(is_ready, pods.servers())) == 2, _MINUTES)
-    assert not is_ready(_pod(pods, name))
+    assert {text(each, "metadata", "name") for each in probes.pods.servers()} == set(names)

@@ -102,14 +102,21 @@ def files(
     }
 
 
-def pack(cluster: LocalCluster, version: str, handler: Path = HANDLER) -> Path:
-    """The archive of the model in a version, packed by TorchServe's own tool unless it is there."""
+def pack(cluster: LocalCluster, version: str, handler: Path = HANDLER, *options: str) -> Path:
+    """The archive of the model in a version, packed by TorchServe's own tool unless it is there.
+
+    Args:
+        cluster: the cluster whose store it is put into.
+        version: of the model.
+        handler: its code.
+        options: of the tool, in addition.
+    """
     store = cluster.folder / STORE
     store.mkdir(exist_ok=True)
     path = store / f"{MODEL}-{version}.mar"
     if not path.exists():
         packer = Path(sys.executable).with_name("torch-model-archiver")
         argv: list[str | Path] = [packer, "--model-name", path.stem, "--version", version]
-        argv += ["--handler", handler, "--export-path", store]
+        argv += ["--handler", handler, "--export-path", store, *options]
         command.run(argv, timeout=60)
     return path

@@ -1,0 +1,89 @@
+"""What the scenarios of probes begin with: pods whose model has faults, and words about a pod."""
+
+import time
+from pathlib import Path
+
+from harness.core.git import Changes
+from harness.core.values import Value, dig, items, text
+from harness.kubernetes import kinds
+from harness.local_cluster.real import release
+from tests.real.pods import NAME, Pods
+from tests.support.processes import eventually
+
+HANDLER = Path(__file__).with_name("fault_handler.py")
+# How long TorchServe tries to start a worker again: 300 s where a model does not say it.
+_SETTINGS = "maxRetryTimeoutInSec: 90\n"
+VERSION = "2.0"
+_SEEN = 120.0  # seconds from a commit until its pod runs; 5 on a quiet machine
+
+
+def begin(pods: Pods) -> None:
+    """Have two pods with the model that has faults, neither of which was ever restarted."""
+    settings = pods.cluster.folder / "model-config.yaml"
+    settings.write_text(_SETTINGS)
+    release.pack(pods.cluster, VERSION, HANDLER, "--config-file", str(settings))
+    for each in pods.servers():
+        if not _is_fresh(each):
+            pods.cluster.api.delete(kinds.POD, text(each, "metadata", "name"), NAME)
+    if not _is_applied(pods):
+        # It would wait for what the last fault left unready, for as long as a release may take.
+        pods.cluster.kill("helm-controller")
+    pods.sync(pods.release(VERSION))
+
+
+def commit(pods: Pods, changes: Changes) -> str:
+    """Commit without waiting until it is Ready; the first new pod, once its container runs."""
+    before = set(names(pods))
+    pods.cluster.bare.commit(changes, "A fault")
+    pods.request()
+
+    def new() -> str:
+        found = (each for each in pods.servers() if text(each, "metadata", "name") not in before)
+        return next((text(each, "metadata", "name") for each in found if _has_run(each)), "")
+
+    return eventually(new, _SEEN)
+
+
+def names(pods: Pods) -> list[str]:
+    """Of the servers' pods."""
+    return sorted(text(each, "metadata", "name") for each in pods.servers())
+
+
+def first(pods: Pods) -> str:
+    """The name of one of them."""
+    return names(pods)[0]
+
+
+def waits_for(pod: Value) -> str:
+    """Why its container waits to be started, if it does."""
+    return text(_container(pod), "state", "waiting", "reason")
+
+
+def last_words(pod: Value) -> str:
+    """What its container wrote when it last ended, for whoever describes the pod."""
+    return text(_container(pod), "lastState", "terminated", "message")
+
+
+def pause(seconds: float) -> None:
+    """Let a fault last."""
+    time.sleep(seconds)
+
+
+def _is_applied(pods: Pods) -> bool:
+    released = pods.cluster.api.get(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE)
+    return any(
+        text(each, "type") == "Ready" and text(each, "status") == "True"
+        for each in items(released, "status", "conditions")
+    )
+
+
+def _is_fresh(pod: Value) -> bool:
+    return text(pod, "status", "phase") != "Failed" and not dig(_container(pod), "restartCount")
+
+
+def _has_run(pod: Value) -> bool:
+    return bool(dig(_container(pod), "state", "running") or dig(_container(pod), "restartCount"))
+
+
+def _container(pod: Value) -> object:
+    return next(iter(items(pod, "status", "containerStatuses")), {})

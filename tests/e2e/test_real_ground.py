@@ -1,22 +1,30 @@
 """What real nodes leave behind: nothing, also when they are cut short."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.core.repository import Repository
+from harness.core.values import dig, items, text
+from harness.kubernetes import kinds
 from harness.local_cluster import local, supervisor
-from harness.local_cluster.real import control_groups, start
+from harness.local_cluster.real import control_groups, images, start
 from harness.local_cluster.real.ground import missing
+from tests.e2e.timeline import Timeline
+from tests.real.pods import Pods
+from tests.real.probes import ENDPOINTS
 from tests.support.processes import eventually
 
-pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.load, pytest.mark.timeout(1800)]
 
 NAME = "cut"
+UP = [sys.executable, "-m", "harness", "cluster", "up", "--real", "--name", NAME]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +67,7 @@ def _is_in(process: Path, group: str) -> bool:
 
 
 def _lines(*argv: str) -> list[str]:
-    done_by = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20)
+    done_by = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
     return done_by.stdout.splitlines()
 
 
@@ -69,8 +77,7 @@ def test_down_leaves_nothing(checkout: Repository, victim: str) -> None:
     folder = checkout.build / "cluster" / NAME
     local.down(checkout, NAME)
     before = _traces(folder)
-    argv = [sys.executable, "-m", "harness", "cluster", "up", "--real", "--name", NAME]
-    with subprocess.Popen(argv, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
+    with subprocess.Popen(UP, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
         try:
             # The first node imports its images: containerd runs, with mounts and a control group.
             eventually(lambda: _imports_images(folder), 120)
@@ -83,6 +90,74 @@ def test_down_leaves_nothing(checkout: Repository, victim: str) -> None:
     assert _traces(folder)["control groups"], "the node had begun"
     local.down(checkout, NAME)
     assert _traces(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("seed", "earliest", "latest"), [(1, 0.0, 3.0), (2, 3.0, 15.0), (3, 15.0, 60.0)]
+)
+def test_start_that_is_cut_short_at_any_moment_is_made_good_by_the_next(
+    checkout: Repository, timeline: Timeline, seed: int, earliest: float, latest: float
+) -> None:
+    start.prepare(checkout)
+    folder = checkout.build / "cluster" / NAME
+    local.down(checkout, NAME)
+    before = _traces(folder)
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    moment, end = chance.uniform(earliest, latest), chance.choice([signal.SIGINT, signal.SIGKILL])
+    with subprocess.Popen(UP, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
+        eventually(folder.exists, 120)  # Python and the images are through
+        time.sleep(moment)
+        up.send_signal(end)
+    timeline.figures["cut short"] = f"{end.name} after {moment:.1f} s"
+    with timeline.step("the next → Ready"):
+        subprocess.run(UP, cwd=checkout.root, stdout=subprocess.DEVNULL, check=True, timeout=900)
+    local.down(checkout, NAME)
+    assert _traces(folder) == before
+
+
+def test_no_endpoint_is_kwoks(pods: Pods) -> None:
+    nodes = {text(each, "metadata", "name"): each for each in pods.cluster.api.list_all(kinds.NODE)}
+    versions = {text(each, "status", "nodeInfo", "kubeletVersion") for each in nodes.values()}
+    assert all(version.startswith("v1.") for version in versions)
+    where = {
+        dig(endpoint, "nodeName")
+        for piece in pods.cluster.api.list_all(ENDPOINTS)
+        for endpoint in items(piece, "endpoints")
+    }
+    assert where - {None} == set(nodes), "the API server alone has an endpoint without a node"
+
+
+def test_base_image_is_made_where_there_is_none(tmp_path: Path, timeline: Timeline) -> None:
+    name = "localhost/harness-base:test"
+    with timeline.step("nothing → base image"):
+        images.make_base(tmp_path, name)
+    try:
+        container = _lines("buildah", "from", name)[0]
+        program = "import torch, torchvision; print(torch.__version__)"
+        run = ["buildah", "run", "--isolation=chroot", container, "--", "python", "-c", program]
+        assert _lines(*run)[0].startswith("2.")
+    finally:
+        subprocess.run(["buildah", "rm", container], check=True)
+        subprocess.run(["buildah", "rmi", name], check=True)
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+def test_base_image_that_is_cut_short_leaves_no_mount(tmp_path: Path) -> None:
+    program = f"from harness.local_cluster.real import images; images.make_base({tmp_path!r}, 'no')"
+    argv = [sys.executable, "-c", f"from pathlib import *; {program}"]
+    log = tmp_path / "root" / "debootstrap" / "debootstrap.log"
+    with subprocess.Popen(argv, start_new_session=True) as maker:
+        # From its second stage on /proc is mounted there.
+        eventually(lambda: log.exists() and "Unpacking" in log.read_text(), 900)
+        os.killpg(maker.pid, signal.SIGKILL)
+    eventually(lambda: not _mention(str(tmp_path)))
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+def _mention(word: str) -> bool:
+    """Whether a process that was told so still runs."""
+    lines = _lines("ps", "-e", "-o", "args")
+    return any(word in line for line in lines if "pytest" not in line)
 
 
 def _imports_images(folder: Path) -> bool:

@@ -36,12 +36,12 @@ def probes(pods: Pods, timeline: Timeline) -> Probes:
 
 def test_jvm_that_hangs_leaves_the_service_and_is_restarted(probes: Probes) -> None:
     name = probes.pods.signal("org.pytorch.serve.ModelServer", signal.SIGSTOP)
-    seen = probes.wait_for(name, "hung → out of the Service", 60, serves=False)
-    assert (seen.startup, seen.ready, seen.restarts) == (200, 503, 0)
+    sight = probes.wait_for(name, "hung → out of the Service", 60, serves=False)
+    assert (sight.startup, sight.ready, sight.restarts) == (200, 503, 0)
     probes.wait_for(name, "out of the Service → not alive", 60, live=503)
     probes.wait_for(name, "not alive → restarted", _STOPS, restarts=1)
-    seen = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
-    assert (seen.startup, seen.ready, seen.live) == (200, 200, 200)
+    sight = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
+    assert (sight.startup, sight.ready, sight.live) == (200, 200, 200)
 
 
 def test_worker_killed_again_and_again_stays_in_the_service(probes: Probes) -> None:
@@ -64,13 +64,13 @@ def test_worker_that_cannot_load_again_leaves_the_service_and_is_restarted(probe
     name = faults.first(probes.pods)
     probes.predict(name, "never load again")
     assert probes.note(name, "died") == GOOD
-    seen = probes.wait_for(name, "died → out of the Service", 120, serves=False)
-    assert (seen.startup, seen.ready, seen.live, seen.restarts) == (200, 503, 200, 0)
-    seen = probes.wait_for(name, "out of the Service → given up", 120, live=503)
-    assert (seen.startup, seen.ready, seen.restarts) == (200, 503, 0)
+    sight = probes.wait_for(name, "died → out of the Service", 120, serves=False)
+    assert (sight.startup, sight.ready, sight.live, sight.restarts) == (200, 503, 200, 0)
+    sight = probes.wait_for(name, "out of the Service → given up", 120, live=503)
+    assert (sight.startup, sight.ready, sight.restarts) == (200, 503, 0)
     probes.wait_for(name, "given up → restarted", _STOPS, restarts=1)
-    seen = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
-    assert (seen.startup, seen.ready, seen.live) == (200, 200, 200)
+    sight = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
+    assert (sight.startup, sight.ready, sight.live) == (200, 200, 200)
 
 
 def test_device_side_assert_ends_the_worker_and_nothing_else(probes: Probes) -> None:
@@ -96,10 +96,10 @@ def test_device_that_fails_each_new_worker_has_the_pod_restarted(probes: Probes)
     with probes.timeline.step("asserted → not alive"):
         eventually(fails_alive, _STOPS)
     assert "restarts did not help" in probes.answers(name)["live"][1]
-    seen = probes.wait_for(name, "not alive → out of the Service", 30, serves=False)
-    assert (seen.startup, seen.ready, seen.restarts) == (200, 503, 0)
+    sight = probes.wait_for(name, "not alive → out of the Service", 30, serves=False)
+    assert (sight.startup, sight.ready, sight.restarts) == (200, 503, 0)
     probes.wait_for(name, "not alive → restarted", _STOPS, restarts=1)
-    seen = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
+    sight = probes.wait_for(name, "restarted → in the Service", _STARTS, serves=True)
     assert probes.predict(name, "a request")[0] == 200
 
 
@@ -111,12 +111,12 @@ def test_load_of_four_minutes_is_waited_for(probes: Probes) -> None:
         with probes.timeline.step("started → loaded"):
             for quarter in range(1, 4):
                 faults.pause(_LOAD / 4)
-                seen = probes.note(name, f"after {quarter * _LOAD // 4} s")
-                assert (seen.startup, seen.ready, seen.live) == (503, 503, 200)
-                assert not seen.serves
+                sight = probes.note(name, f"after {quarter * _LOAD // 4} s")
+                assert (sight.startup, sight.ready, sight.live) == (503, 503, 200)
+                assert not sight.serves
             probes.wait_for(name, "the rest", _STARTS, startup=200)
-        seen = probes.wait_for(name, "loaded → in the Service", 30, serves=True)
-    assert seen == GOOD
+        sight = probes.wait_for(name, "loaded → in the Service", 30, serves=True)
+    assert sight == GOOD
     assert set(old) & set(faults.names(probes.pods)), "an old pod served meanwhile"
 
 
@@ -144,8 +144,8 @@ def test_release_that_cannot_start_never_replaces_a_pod(
     with probes.timeline.step("commit → CrashLoopBackOff"):
         name = faults.commit(probes.pods, changes)
         eventually(lambda: faults.waits_for(probes.pod(name)) == "CrashLoopBackOff", _STOPS)
-    seen = probes.note(name, "CrashLoopBackOff")
-    assert (seen.startup, seen.ready, seen.live, seen.serves) == (0, 0, 0, False)
+    sight = probes.note(name, "CrashLoopBackOff")
+    assert (sight.startup, sight.ready, sight.live, sight.serves) == (0, 0, 0, False)
     assert says in faults.last_words(probes.pod(name))
     assert [probes.note(each, f"old pod {number}") for number, each in enumerate(old)] == [GOOD] * 2
 

@@ -71,11 +71,11 @@ def test_server_that_finds_no_gpu_is_never_ready(probes: Probes) -> None:
     changes = probes.pods.release("2.0")
     name = faults.commit(probes.pods, _with_gpu(changes))
     with probes.timeline.step("started → restarted"):
-        seen = probes.wait_for(name, "started → answers", 30, live=200)
-        assert (seen.startup, seen.ready, seen.serves) == (503, 503, False)
+        sight = probes.wait_for(name, "started → answers", 30, live=200)
+        assert (sight.startup, sight.ready, sight.serves) == (503, 503, False)
         assert "there is no GPU: nvidia-smi is not in the container" in _why(probes, name)
-        seen = probes.wait_for(name, "answers → restarted", _STOPS, restarts=1)
-    assert not seen.serves
+        sight = probes.wait_for(name, "answers → restarted", _STOPS, restarts=1)
+    assert not sight.serves
     assert [probes.note(each, f"old pod {number}") for number, each in enumerate(old)] == [GOOD] * 2
 
 
@@ -106,17 +106,17 @@ def test_container_out_of_memory_is_restarted(probes: Probes) -> None:
     """Simulated: with version 2 the kernel ends all processes of the container, as here a test."""
     name = faults.first(probes.pods)
     probes.kill(name)
-    seen = probes.wait_for(name, "killed → out of the Service", 30, serves=False)
-    seen = probes.wait_for(name, "out of the Service → in the Service", _STARTS, serves=True)
-    assert (seen.startup, seen.ready, seen.live, seen.restarts) == (200, 200, 200, 1)
+    sight = probes.wait_for(name, "killed → out of the Service", 30, serves=False)
+    sight = probes.wait_for(name, "out of the Service → in the Service", _STARTS, serves=True)
+    assert (sight.startup, sight.ready, sight.live, sight.restarts) == (200, 200, 200, 1)
 
 
 def test_disk_that_is_used_up_has_the_pod_evicted(probes: Probes) -> None:
     name = faults.first(probes.pods)
     fill = "dd if=/dev/zero of=/run/torchserve/full bs=1M count=1200"
     probes.pods.kubectl("exec", f"--namespace={NAME}", name, "--", "sh", "-c", fill)
-    seen = probes.note(name, "full")
-    assert seen == GOOD
+    sight = probes.note(name, "full")
+    assert sight == GOOD
     with probes.timeline.step("full → evicted"):
         eventually(lambda: text(probes.pod(name), "status", "reason") == "Evicted", _STOPS)
     assert not probes.serves(name)
@@ -128,8 +128,8 @@ def test_disk_without_a_byte_left_takes_nothing_from_the_server(probes: Probes) 
     probes.pods.sync(probes.pods.release("2.0", {"podSpec": _SMALL}))
     name = faults.first(probes.pods)
     fill = "dd if=/dev/zero of=/run/torchserve/full bs=1M || df /run/torchserve"
-    said = probes.pods.kubectl("exec", f"--namespace={NAME}", name, "--", "sh", "-c", fill)
-    assert "100%" in said
+    output = probes.pods.kubectl("exec", f"--namespace={NAME}", name, "--", "sh", "-c", fill)
+    assert "100%" in output
     assert probes.note(name, "full") == GOOD
     assert probes.predict(name, "a request")[0] == 200
     probes.predict(name, "die")
@@ -165,8 +165,8 @@ def test_clock_that_jumps_changes_no_probe(probes: Probes) -> None:
 def _is_off_by(probes: Probes, name: str, seconds: float) -> bool:
     """Whether a new process of the container takes it for so much later than it is."""
     words = ("python", "-c", "import time; print(time.time())")
-    told = float(probes.pods.kubectl("exec", f"--namespace={NAME}", name, "--", *words))
-    return abs(told - time.time() - seconds) < 30
+    its_time = float(probes.pods.kubectl("exec", f"--namespace={NAME}", name, "--", *words))
+    return abs(its_time - time.time() - seconds) < 30
 
 
 @pytest.fixture
@@ -231,9 +231,9 @@ def test_store_that_hangs_keeps_new_pods_out_until_it_is_back(
         probes.pods.cluster.api.delete(kinds.POD, gone, NAME)
         (name,) = eventually(lambda: set(faults.names(probes.pods)) - {gone, stays}, _STARTS)
         faults.pause(_HANGS)
-        seen = probes.note(name, f"after {_HANGS:g} s")
-        assert (seen.ready, seen.serves) == (0, False)
+        sight = probes.note(name, f"after {_HANGS:g} s")
+        assert (sight.ready, sight.serves) == (0, False)
         probes.timeline.figures["it waits for"] = faults.waits_for(probes.pod(name))
         assert probes.note(stays, "the other pod") == GOOD
-    seen = probes.wait_for(name, "back → in the Service", _STOPS, serves=True)
-    assert seen == GOOD
+    sight = probes.wait_for(name, "back → in the Service", _STOPS, serves=True)
+    assert sight == GOOD

@@ -38,8 +38,8 @@ def commit(pods: Pods, changes: Changes) -> str:
     pods.request()
 
     def new() -> str:
-        found = (each for each in pods.servers() if text(each, "metadata", "name") not in before)
-        return next((text(each, "metadata", "name") for each in found if _has_run(each)), "")
+        running = (text(each, "metadata", "name") for each in pods.servers() if _has_run(each))
+        return next((name for name in running if name not in before), "")
 
     return eventually(new, _SEEN)
 

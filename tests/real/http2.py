@@ -1,6 +1,7 @@
 """HTTP/2: many requests at once on each of a few connections, as far as the other end lets them."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from h2 import events
@@ -10,6 +11,8 @@ from h2.exceptions import H2Error
 
 from tests.real.load import PATH, Load, tls_of
 
+_HEAD = 9  # bytes of a frame's length, type, flags and stream
+_GOAWAY = 7
 _CONNECTIONS = 4  # one alone would know one of the two proxies
 
 
@@ -92,6 +95,7 @@ class Connection:
         self.leaving = False
         self._reader, self._writer = reader, writer
         self._streams: dict[int, _Stream] = {}
+        self._rest = b""
         self._h2 = H2Connection(H2Configuration(client_side=True))
         self._h2.initiate_connection()
         self._flush()
@@ -119,8 +123,9 @@ class Connection:
         why: Exception = EOFError("the connection was closed")
         try:
             while piece := await self._reader.read(65_536):
-                for event in self._h2.receive_data(piece):
-                    self._handle(event)
+                for frame in self._frames(piece):
+                    for event in self._h2.receive_data(frame):
+                        self._handle(event)
                 self._flush()
                 if self.leaving and not self._streams:
                     break
@@ -131,12 +136,30 @@ class Connection:
         for stream in self._streams.values():
             stream.end(why)
 
+    def _frames(self, piece: bytes) -> Iterator[bytes]:
+        """What arrived, frame by frame; GOAWAY is kept from h2, which takes it for the end.
+
+        It is not: what was sent before it is still answered.
+        """
+        self._rest += piece
+        while len(self._rest) >= _HEAD:
+            size = _HEAD + int.from_bytes(self._rest[:3])
+            if len(self._rest) < size:
+                return
+            frame, self._rest = self._rest[:size], self._rest[size:]
+            if frame[3] == _GOAWAY:
+                self._leave(int.from_bytes(frame[_HEAD : _HEAD + 4]))
+            else:
+                yield frame
+
+    def _leave(self, last: int) -> None:
+        """Send no more here; requests after the last one will not be answered."""
+        self.leaving = True
+        for number, stream in self._streams.items():
+            if number > last:
+                stream.end(EOFError("GOAWAY before the request"))
+
     def _handle(self, event: events.Event) -> None:
-        if isinstance(event, events.ConnectionTerminated):
-            self.leaving = True
-            for number, stream in self._streams.items():
-                if number > (event.last_stream_id or 0):
-                    stream.end(EOFError("GOAWAY before the request"))
         if isinstance(event, events.DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         if stream := self._streams.get(getattr(event, "stream_id", None) or 0):

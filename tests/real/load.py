@@ -1,5 +1,6 @@
 """What is sent, and what became of it."""
 
+import socket
 import ssl
 from dataclasses import dataclass
 
@@ -64,3 +65,14 @@ def tls_of(load: Load, protocol: str) -> ssl.SSLContext | None:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols([protocol])
     return context
+
+
+def certificate_of(address: str, port: int, host: str) -> bytes:
+    """The certificate (DER) that a new connection gets; it names the host, which picks it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((address, port), 10) as plain,
+        context.wrap_socket(plain, server_hostname=host) as connection,
+    ):
+        return connection.getpeercert(binary_form=True) or b""

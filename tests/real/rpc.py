@@ -5,7 +5,7 @@ import ssl
 import grpc
 
 from harness.loadtest.generator.rpc import METHOD, messages
-from tests.real.load import Load
+from tests.real.load import Load, certificate_of
 
 
 class Rpc:
@@ -18,9 +18,10 @@ class Rpc:
         options = [("grpc.default_authority", load.host), ("grpc.enable_retries", 0)]
         if load.tls:
             # What is served now is trusted: its authority is of this machine.
-            served = ssl.get_server_certificate((load.address, load.port)).encode()
+            der = certificate_of(load.address, load.port, load.host)
             options.append(("grpc.ssl_target_name_override", load.host))
-            credentials = grpc.ssl_channel_credentials(served)
+            pem = ssl.DER_cert_to_PEM_cert(der).encode()
+            credentials = grpc.ssl_channel_credentials(pem)
             channel = grpc.aio.secure_channel(where, credentials, options=options)
         else:
             channel = grpc.aio.insecure_channel(where, options=options)

@@ -13,6 +13,7 @@ import grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
+from hyperframe.frame import GoAwayFrame
 
 from harness.loadtest.generator.rpc import METHOD, messages
 from tests.real import open_loop
@@ -115,34 +116,25 @@ def test_slow_upload_takes_its_time() -> None:
     assert min(each.seconds for each in answers) >= 0.2
 
 
-def _http2(most: int) -> Streams:
-    """A server that says GOAWAY after ``most`` requests of a connection, and answers them all."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        h2 = H2Connection(H2Configuration(client_side=False))
-        h2.initiate_connection()
-        bodies: dict[int, bytes] = {}
-        answered = 0
-        while piece := await reader.read(65_536):
-            for event in h2.receive_data(piece):
-                if isinstance(event, DataReceived) and event.stream_id:
-                    bodies[event.stream_id] = bodies.get(event.stream_id, b"") + event.data
-                elif isinstance(event, StreamEnded) and event.stream_id:
-                    h2.send_headers(event.stream_id, [(":status", "200")])
-                    h2.send_data(event.stream_id, _right(bodies[event.stream_id]), end_stream=True)
-                    answered += 1
-            writer.write(h2.data_to_send())
-            if answered >= most:
-                h2.close_connection(last_stream_id=max(bodies))
-                writer.write(h2.data_to_send())
-                break
-        await _close(writer)
-
-    return serve
+async def _leaving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that announces its end with the first request, as Envoy does, and answers on."""
+    h2 = H2Connection(H2Configuration(client_side=False))
+    h2.initiate_connection()
+    bodies: dict[int, bytes] = {}
+    while piece := await reader.read(65_536):
+        for event in h2.receive_data(piece):
+            if isinstance(event, DataReceived) and event.stream_id:
+                bodies[event.stream_id] = bodies.get(event.stream_id, b"") + event.data
+            elif isinstance(event, StreamEnded) and event.stream_id:
+                writer.write(GoAwayFrame(0, last_stream_id=2**31 - 1).serialize())
+                h2.send_headers(event.stream_id, [(":status", "200")])
+                h2.send_data(event.stream_id, _right(bodies[event.stream_id]), end_stream=True)
+        writer.write(h2.data_to_send())
+    await _close(writer)
 
 
 def test_http2_leaves_a_connection_that_ends_and_loses_nothing() -> None:
-    answers = _answers(_http2(3), client="http2", rate=50, seconds=1)
+    answers = _answers(_leaving, client="http2", rate=50, seconds=1)
     assert _outcomes(answers) == {"ok": 50}
 
 

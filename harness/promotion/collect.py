@@ -15,6 +15,7 @@ from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
 from harness.policy import promoted
 from harness.policy.finding import Severity
+from harness.policy.pods import pods
 from harness.policy.serving import servers
 from harness.promotion import evidence_store
 from harness.promotion.branch import Upstream
@@ -170,8 +171,17 @@ def _unsigned_images(repository: Repository, new: Environment, gates: Gates) -> 
 
 
 def images(new: Environment) -> list[Image]:
-    """The serving images: several if the servers of an environment differ."""
-    names = {text(server.container.value, "image") for server in servers(new)}
+    """The serving images, several if the servers of an environment differ, and what else runs from
+    their repository, such as what decides about canaries.
+    """
+    serving = {text(server.container.value, "image") for server in servers(new)}
+    repositories = {each.partition("@")[0] for each in serving}
+    names = serving | {
+        name
+        for pod in pods(new, "Deployment")
+        for container in pod.containers
+        if (name := text(container.value, "image")).partition("@")[0] in repositories
+    }
     return [Image.parse(each) for each in sorted(names)]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,7 @@ class Setting:
     scenario: Scenario
     pods: Pods
     gate: str
+    log: Path
 
     @property
     def canary(self) -> Value:
@@ -98,11 +100,8 @@ class Setting:
         return self.phase()
 
     def reasons(self) -> str:
-        """What Flagger said of it, of every canary until now."""
-        events = self.scenario.api.list_all(kinds.EVENT, NAME)
-        ours = [each for each in events if text(each, "involvedObject", "kind") == "Canary"]
-        ours.sort(key=lambda each: text(each, "lastTimestamp"))
-        return "\n".join(text(each, "message") for each in ours)
+        """What Flagger said of the last change."""
+        return flagger.reasons(self.log.read_text())
 
     def release(self, variant: str) -> dict[str, str | None]:
         scaling = {"kind": "hpa", "minReplicas": 1, "maxReplicas": 1}
@@ -149,7 +148,8 @@ def setting(checkout: Repository, tmp_path_factory: pytest.TempPathFactory) -> I
         service = stack.enter_context(_listening(_canary_service(pods)))
         samples = {NAME: {MODEL: (_SAMPLE,)}}
         webhook = gate.serving(samples, ("127.0.0.1", 0), service)
-        setting = Setting(scenario, pods, stack.enter_context(_listening(webhook)) + "/")
+        address = stack.enter_context(_listening(webhook)) + "/"
+        setting = Setting(scenario, pods, address, folders["flagger"] / "flagger.log")
         stack.enter_context(flagger.running(checkout, cluster, server.url, folders["flagger"]))
         pods.load.choose = _by_weight(setting)
         pods.load.rate = _RATE

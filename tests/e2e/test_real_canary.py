@@ -16,7 +16,7 @@ from harness.local_cluster.real import start
 from harness.local_cluster.real.ground import missing
 from tests.e2e.timeline import Timeline
 from tests.real import canary
-from tests.real.canary import PRIMARY, Canaries
+from tests.real.canary import PRIMARY, SECOND, SYNC, Canaries
 from tests.real.pods import NAME, Pods, Watch
 from tests.support.processes import eventually
 
@@ -59,12 +59,14 @@ def _losses(watch: Watch) -> dict[str, int]:
     return {name: count for name, count in counts.items() if name != "requests" and count}
 
 
-def test_good_change_is_promoted_and_no_request_is_losses(
+def test_good_change_is_promoted_and_no_request_is_lost(
     canaries: Canaries, timeline: Timeline
 ) -> None:
     with _clients(canaries, timeline) as watch, timeline.step("good → promoted"):
         canaries.start("good-2")
+        assert canaries.state() == "reconciling"
         assert canaries.decide() == "Succeeded", canaries.reasons()
+    assert canaries.state() == "ready"
     assert canaries.variant(PRIMARY) == "good-2"
     assert int(str(timeline.figures["asked of the canary"])) > 0
     assert _losses(watch) == {}, watch.why()
@@ -87,6 +89,7 @@ def test_bad_change_goes_back_before_the_first_client(
         canaries.start(variant)
         assert canaries.decide() == "Failed", canaries.reasons()
     assert reason in canaries.reasons()
+    assert canaries.state() == "not ready"
     assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
     assert _losses(watch) == {}, watch.why()
 
@@ -138,4 +141,21 @@ def test_flaggers_death_costs_nothing(canaries: Canaries, timeline: Timeline) ->
         assert canaries.decide() == "Succeeded", canaries.reasons()
         timeline.figures["killed → promoted, s"] = round(time.monotonic() - began)
     assert canaries.variant(PRIMARY) == "good-6"
+    assert _losses(watch) == {}, watch.why()
+
+
+def test_another_group_and_a_sync_job_get_no_request(
+    canaries: Canaries, timeline: Timeline
+) -> None:
+    canaries.add_group()
+    canaries.start_sync_job()
+    with _clients(canaries, timeline) as watch, timeline.step("good, next to others → promoted"):
+        canaries.start("good-7")
+        assert canaries.decide() == "Succeeded", canaries.reasons()
+        elsewhere = f'{{group="{SECOND}"}}'
+        requests = f"launcher_answers_total{elsewhere} or launcher_failures_total{elsewhere}"
+        assert canaries.query(f"count(launcher_ready{elsewhere})") == 1
+        assert canaries.query(f"sum({requests})") == 0
+    log = canaries.pods.kubectl("logs", f"--namespace={NAME}", f"job/{SYNC}")
+    assert "POST" not in log, log
     assert _losses(watch) == {}, watch.why()

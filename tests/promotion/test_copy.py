@@ -1,5 +1,6 @@
 """Which images are copied for a release: one of each image set, found by its digest."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_each_set_of_the_target_is_found_by_its_digest(root: Path) -> None:
     pairs = list(copy.pairs(_images(root, "staging"), _images(root, "production")))
     assert sorted(one.digest for one, _ in pairs) == [DEFAULT, OTHER]
     assert all(one.digest == two.digest for one, two in pairs)
+
+
+def test_what_decides_about_canaries_is_copied_too(root: Path) -> None:
+    variation.load(variation.TESTDATA / "valid" / "canary").lay_out(root / "with-canaries")
+    os.chdir(root / "with-canaries")
+    for words in (f"image pin {DEFAULT}", f"canary pin {OTHER}"):
+        assert cli.main(words.split()) == 0
+    images = _images(Path.cwd(), "production")
+    assert sorted(each.digest for each in images) == [DEFAULT, OTHER]
 
 
 def test_a_set_that_the_source_never_ran_is_not_copied() -> None:

@@ -30,6 +30,7 @@ from harness.core import command
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, mapping, text
 from harness.core.yamlfile import ManifestLoader
+from harness.kubernetes import canary as status
 from harness.kubernetes import kinds
 from harness.local_cluster import install as definitions
 from harness.local_cluster.real import control_groups, gateway, images, release
@@ -40,11 +41,14 @@ from harness.models.samples import PreparedSample
 from harness.schema import catalog
 from tests.e2e.scenario import OVERLAY
 from tests.real.pods import NAME, Pods
-from tests.support.flagger import CANARY, HTTP_ROUTE
+from tests.support.flagger import CANARY, HTTP_ROUTE, reasons
 from tests.support.processes import eventually
 
 PRIMARY = f"{NAME}-primary"
+SECOND = "second"
+SYNC = f"{NAME}-model-sync"
 _HANDLER = Path(__file__).with_name("variant_handler.py")
+_VERSION = "variants"  # of the model; a cluster has its first version from another handler
 _PROMETHEUS = Path(__file__).with_name("prometheus.yaml")
 _COMPONENT = Path("infra/canary")
 _CONTAINERFILE = _COMPONENT / "image" / "Containerfile"
@@ -146,6 +150,11 @@ class Canaries:
     def phase(self) -> str:
         return text(self.canary, "status", "phase")
 
+    def state(self) -> str:
+        """How `harness status` finds it."""
+        deployments = self.pods.cluster.api.list_all(kinds.DEPLOYMENT, NAME)
+        return status.state(self.canary, deployments)[0]
+
     def weights(self) -> dict[str, int]:
         """Of the HTTPRoute, by the Service's name."""
         route = self.pods.cluster.api.get(HTTP_ROUTE, f"{NAME}-models", NAME)
@@ -172,7 +181,7 @@ class Canaries:
             },
             "env": [{"name": "VARIANT", "value": variant}],
         }
-        changes = self.pods.release(values=values, handler=_HANDLER)
+        changes = self.pods.release(_VERSION, values, _HANDLER)
         overlay = yaml.safe_load(str(changes[OVERLAY]))
         overlay["spec"]["postRenderers"] = [{"kustomize": {"patches": [_SOONER]}}]
         changes = {**changes, OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
@@ -202,11 +211,8 @@ class Canaries:
         )
 
     def reasons(self) -> str:
-        """What Flagger said, of every canary until now."""
-        events = self.pods.cluster.api.list_all(kinds.EVENT, NAME)
-        ours = [each for each in events if text(each, "involvedObject", "kind") == "Canary"]
-        ours.sort(key=lambda each: text(each, "lastTimestamp"))
-        return "\n".join(text(each, "message") for each in ours)
+        """What Flagger said of the last change."""
+        return reasons(self.pods.kubectl("logs", "--namespace=canary", "deployment/flagger"))
 
     def query(self, promql: str) -> float:
         """The one figure that Prometheus finds, or 0."""
@@ -225,13 +231,65 @@ class Canaries:
             )
         )
 
+    def add_group(self) -> None:
+        """A second group, of a pod that answers every request wrongly."""
+        bare, group = self.pods.cluster.bare, Path(OVERLAY).parent
+        changes = {}
+        for name in ("config.properties", "kustomization.yaml", "model-files.yaml"):
+            content = bare.read(str(group / name))
+            changes[f"{group.with_name(SECOND) / name}"] = content.replace(
+                f"{NAME}-snapshot", f"{SECOND}-snapshot"
+            )
+        overlay = yaml.safe_load(
+            bare.read(OVERLAY).replace(f"{NAME}-snapshot", f"{SECOND}-snapshot")
+        )
+        overlay["metadata"]["name"] = overlay["spec"]["releaseName"] = SECOND
+        del overlay["spec"]["values"]["canary"], overlay["spec"]["postRenderers"]
+        wrong = [{"name": "VARIANT", "value": "wrong"}]
+        overlay["spec"]["values"] |= {"replicas": 1, "autoscaling": {"kind": "none"}, "env": wrong}
+        changes[f"{group.with_name(SECOND)}/helmrelease.yaml"] = yaml.safe_dump(overlay)
+        groups = str(group.with_name("kustomization.yaml"))
+        changes[groups] = bare.read(groups).replace(f"- {NAME}", f"- {NAME}\n  - {SECOND}")
+        self.pods.cluster.sync(bare.commit(changes, "A second group"), seconds=_DECIDED)
+
+    def start_sync_job(self) -> None:
+        """A Job's pod with the labels of the sync Job's, which says whatever it is asked for."""
+        labels = {
+            "app.kubernetes.io/name": "torchserve",
+            "app.kubernetes.io/instance": SYNC,
+            "app.kubernetes.io/component": "model-sync",
+        }
+        container = {
+            "name": "sync",
+            "image": f"{images.SERVING}@{self.pods.digest}",
+            "command": ["python", "-m", "http.server", "8080"],
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        }
+        pod = {"restartPolicy": "Never", "containers": [container]}
+        job: Value = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": SYNC, "namespace": NAME},
+            "spec": {"template": {"metadata": {"labels": labels}, "spec": pod}},
+        }
+        self.pods.cluster.api.apply(job)
+        self.pods.kubectl(
+            "wait", f"--namespace={NAME}", "--for=condition=Ready", "pod", "--timeout=60s",
+            f"--selector=app.kubernetes.io/instance={SYNC}",
+        )  # fmt: skip
+
     def kill_flagger(self) -> None:
         """``kill -9`` its process; the kubelet starts it again."""
-        group = control_groups.name_of(self.pods.cluster.folder, "")
+        nodes = control_groups.name_of(self.pods.cluster.folder, "")
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 where = Path(f"/proc/{process.pid}/cgroup").read_text()
-                if group in where and process.name() == "flagger":
+                if nodes in where and process.name() == "flagger":
                     return process.kill()
         raise AssertionError("no pod runs flagger")
 

@@ -5,6 +5,7 @@ with flagger.running(checkout, cluster, prometheus.url, folder):
 """
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,12 @@ def running(
     argv += ["-control-loop-interval=2s"]
     with prometheus.program(argv, folder / "flagger.log", folder):
         yield
+
+
+def reasons(log: str) -> str:
+    """What its log says of the last change: of many events Kubernetes keeps the last one."""
+    messages = [text(json.loads(line), "msg") for line in log.splitlines() if line.startswith("{")]
+    return "\n".join(messages).rpartition("New revision detected!")[2]
 
 
 def kinds(repository: Repository, cluster: LocalCluster) -> None:

@@ -78,6 +78,20 @@ def gate(environment: Environment) -> Iterator[Problem]:
             yield problem(each, "nobody compares the canary's answers", *_HOSTS)
 
 
+@rule(
+    "canary/shadow",
+    why="a route whose copies go to a Service that is not there is refused, or answers 500",
+    fix="list ../../../infra/canary, which brings the Service shadow, and name it in "
+    "canary.shadow.service (docs/canary.md)",
+)
+def shadow(environment: Environment) -> Iterator[Problem]:
+    for each in environment.of("Canary"):
+        for mirror in items(each.value, "spec", "service", "mirror"):
+            name, namespace = (text(mirror, "backendRef", key) for key in ("name", "namespace"))
+            if not environment.find("Service", name, namespace or each.namespace):
+                yield problem(each, f"there is no Service {namespace}/{name} for copies", *_HOSTS)
+
+
 def _route(canary: Object) -> str:
     """The name of the HTTPRoute and of the Services that Flagger writes for a Canary."""
     return text(canary.value, "spec", "service", "name") or text(

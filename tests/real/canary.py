@@ -191,13 +191,14 @@ class Canaries:
 
     def start(self, variant: str, *, shadow: bool = True) -> None:
         """Commit pods of a variant, and wait until Flagger has begun with them."""
+        self.decide()  # about the last one
         self.commit(variant, shadow=shadow)
         eventually(lambda: self.variant(NAME) == variant, _READY)
         eventually(lambda: self.phase() not in _AT_REST, _READY)
 
     def decide(self) -> str:
         """Wait until Flagger has decided; its phase then."""
-        eventually(lambda: self.phase() in _AT_REST, _DECIDED)
+        eventually(lambda: self.state() != "reconciling", _DECIDED)
         return self.phase()
 
     def variant(self, deployment: str) -> str:

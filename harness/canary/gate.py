@@ -9,9 +9,11 @@ them; no payload of a client is seen or kept. Where they go is the gate's own bu
 names a group, never an address.
 """
 
+import socket
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 from harness.canary.known import Groups, Models
 from harness.canary.server import BAD_REQUEST, GOOD, WRONG, Handler, metadata
@@ -21,6 +23,9 @@ from harness.models import answer
 from harness.models.record import Server
 
 _SECONDS = 30.0  # for one answer; Flagger itself waits 60 s for all of them
+# Until every node knows where a pod is that has just got ready: Flagger asks at once.
+_PATIENCE = 15.0
+_POLL = 0.2
 
 CANARY = "http://{group}-models-canary.torchserve.svc.cluster.local:8080"
 """The Service that Flagger makes for the canary of a group."""
@@ -67,14 +72,38 @@ def serving(groups: Groups, address: tuple[str, int], url: str = CANARY) -> Thre
     return ThreadingHTTPServer(address, Gate)
 
 
-def decide(groups: Groups, url: str, body: bytes) -> tuple[int, str]:
-    """The status and the text that Flagger gets for a question."""
+def decide(groups: Groups, url: str, body: bytes, patience: float = _PATIENCE) -> tuple[int, str]:
+    """The status and the text that Flagger gets for a question.
+
+    Args:
+        groups: the samples of each one.
+        url: of a group's canary.
+        body: the question.
+        patience: seconds for the canary's address to answer.
+    """
     try:
         group = text(metadata(body, groups), "group")
     except UsageError as error:
         return BAD_REQUEST, f"{error.message}\n"
-    faults = list(wrong(url.format(group=group), groups[group]))
+    canary = url.format(group=group)
+    _wait_for(canary, patience)
+    faults = list(wrong(canary, groups[group]))
     count = sum(map(len, groups[group].values()))
     if faults:
         return WRONG, f"{len(faults)} of {count} answers are wrong: {faults[0]}\n"
     return GOOD, f"{count} right answers\n"
+
+
+def _wait_for(url: str, patience: float) -> None:
+    """Wait until somebody listens there, or the time is over."""
+    where, deadline = urlsplit(url), time.monotonic() + patience
+    while time.monotonic() < deadline and not _is_listening(where):
+        time.sleep(_POLL)
+
+
+def _is_listening(where: SplitResult) -> bool:
+    try:
+        socket.create_connection((where.hostname or "", where.port or 80), _POLL).close()
+    except OSError:
+        return False
+    return True

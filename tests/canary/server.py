@@ -17,7 +17,7 @@ class Request:
 
 
 @contextmanager
-def answering(respond: Callable[[Request], tuple[int, bytes]]) -> Iterator[str]:
+def answering(respond: Callable[[Request], tuple[int, bytes]], port: int = 0) -> Iterator[str]:
     """The address of a server that answers each request with this status and body."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,7 +32,7 @@ def answering(respond: Callable[[Request], tuple[int, bytes]]) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

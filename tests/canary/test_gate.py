@@ -1,6 +1,7 @@
 """The golden gate: Flagger goes on where every sample of a group gets its right answer."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -8,6 +9,7 @@ from harness.canary import gate
 from harness.models.answer import Expected, Tolerance
 from harness.models.samples import PreparedSample
 from tests.canary.server import answering
+from tests.support.processes import free_ports
 
 HELLO = PreparedSample(
     model="tiny",
@@ -50,9 +52,21 @@ def test_only_right_answers_let_a_canary_go_on(
 def test_a_canary_that_nobody_reaches_is_wrong() -> None:
     with answering(lambda _: (200, b"")) as url:
         pass
-    verdict, text = gate.decide(SERVED, url, question_about("vision"))
+    verdict, text = gate.decide(SERVED, url, question_about("vision"), patience=0)
     assert verdict == 417
     assert "no answer" in text
+
+
+def test_a_canary_has_a_moment_until_its_address_is_known() -> None:
+    (port,) = free_ports(1)
+    with ThreadPoolExecutor(1) as pool:
+        decision = pool.submit(
+            gate.decide, SERVED, f"http://127.0.0.1:{port}", question_about("vision")
+        )
+        assert not wait([decision], 0.5).done, "nobody listens yet"
+        with answering(lambda _: (200, b'{"length": 5}'), port):
+            verdict, text = decision.result(30)
+    assert (verdict, text) == (200, "1 right answers\n")
 
 
 @pytest.mark.parametrize("body", [b"", b"[1", question_about("speech")])

@@ -37,7 +37,7 @@ def canaries(checkout: Repository) -> Iterator[Canaries]:
     digest = canary.add_images(checkout, built)
     with local.running(checkout, "real-canary", "local", ground=ground) as cluster:
         entrance = start.serve(checkout, cluster, built.digest)
-        ready = canary.install(Pods(checkout, cluster, built.digest, entrance), digest)
+        ready = canary.install(Pods(checkout, cluster, built, entrance), digest)
         ready.begin()
         yield ready
 

@@ -223,14 +223,14 @@ class Canaries:
 
     def requests_to_canary(self, since: float) -> int:
         """How many requests pods of a canary have answered in the last seconds, well or not."""
-        window = f"[{int(time.time() - since) + 1}s]"
+        window = f"{int(time.time() - since) + 1}s"
         of_canary = f'{{group="{NAME}",pod!~"{PRIMARY}-.*"}}'
-        return round(
-            sum(
-                self.query(f"sum(max_over_time(launcher_{name}_total{of_canary}{window}))")
-                for name in ("answers", "failures")
-            )
-        )
+        count = 0.0
+        for name in ("answers", "failures"):
+            series = f"launcher_{name}_total{of_canary}"
+            count += self.query(f"sum(max_over_time({series}[{window}]))")
+            count -= self.query(f"sum({series} offset {window})")
+        return round(count)
 
     def add_group(self) -> None:
         """A second group, of a pod that answers every request wrongly."""
@@ -262,7 +262,7 @@ class Canaries:
         }
         container = {
             "name": "sync",
-            "image": f"{images.SERVING}@{self.pods.digest}",
+            "image": f"{images.SERVING}@{self.pods.images.digest}",
             "command": ["python", "-m", "http.server", "8080"],
             "securityContext": {
                 "allowPrivilegeEscalation": False,

@@ -250,7 +250,8 @@ class Canaries:
         overlay["spec"]["values"] |= {"replicas": 1, "autoscaling": {"kind": "none"}, "env": wrong}
         changes[f"{group.with_name(SECOND)}/helmrelease.yaml"] = yaml.safe_dump(overlay)
         groups = str(group.with_name("kustomization.yaml"))
-        changes[groups] = bare.read(groups).replace(f"- {NAME}", f"- {NAME}\n  - {SECOND}")
+        others = bare.read(groups).replace(f"  - {SECOND}\n", "")
+        changes[groups] = others + f"  - {SECOND}\n"
         self.pods.cluster.sync(bare.commit(changes, "A second group"), seconds=_DECIDED)
 
     def start_sync_job(self) -> None:

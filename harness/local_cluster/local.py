@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from harness import tools
 from harness.core import console, files
@@ -207,7 +208,7 @@ def find(repository: Repository, name: str) -> LocalCluster | None:
     if not record.exists():
         return None
     data = json.loads(record.read_text())
-    numbers = {
+    numbers: dict[str, Any] = {
         each: tuple(number) if isinstance(number, list) else number
         for each, number in data["ports"].items()
     }

@@ -223,9 +223,16 @@ LOGGING = {
             family="logging/gateway",
             pin="go.opentelemetry.io/collector/otelcol",
         ),
+        # The newest exporter to OpenSearch that can be had, and the newest core that takes it.
+        Tool(
+            "otel-opensearch-gateway",
+            ".",
+            family="logging/opensearch-gateway",
+            pin="go.opentelemetry.io/collector/otelcol",
+        ),
     )
 }
-"""What the scenarios of logs carry lines to a real Elasticsearch with. CI does not build it."""
+"""What the scenarios of logs carry lines to a real store with. CI does not build it."""
 
 TRACING = {
     # Its UI is built by another repository, which its module does not have: a page says so.

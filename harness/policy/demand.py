@@ -79,18 +79,28 @@ def _demands(cluster: eks.Cluster) -> Iterator[Demand]:
     for addon in items(cluster.value, "addons"):
         for count, cpu, memory, spec in _ADDONS.get(text(addon, "name"), ()):
             yield _other(text(addon, "name"), spec, {"cpu": cpu, "memory": memory}, count)
-    for instance in environment.of("FluxInstance"):
-        for component in map(str, items(instance.value, "spec", "components")):
-            requested = {"cpu": _FLUX.get(component, "100m"), "memory": "64Mi"}
-            yield _other(component, {}, requested, 1)
-    for proxy in environment.of("EnvoyProxy"):
-        yield _proxies(proxy)
+    yield from _of_operators(environment)
     for release in environment.of("HelmRelease"):
         if record := of_release(cluster.project.repository, environment, release):
             for each in record.pods:
                 values = ("spec", "values")
                 paths = ((*values, *each.replicas), (*values, *each.resources, "requests"))
                 yield replace(_of_chart(each, record.values(release)), written=(release, *paths))
+
+
+def _of_operators(environment: Environment) -> Iterator[Demand]:
+    """Pods that operators make of objects which are rendered here."""
+    for instance in environment.of("FluxInstance"):
+        for component in map(str, items(instance.value, "spec", "components")):
+            requested = {"cpu": _FLUX.get(component, "100m"), "memory": "64Mi"}
+            yield _other(component, {}, requested, 1)
+    for proxy in environment.of("EnvoyProxy"):
+        yield _proxies(proxy)
+    for store in environment.of("Elasticsearch"):
+        for index, _ in enumerate(items(store.value, "spec", "nodeSets")):
+            yield _of_elastic(store, ("spec", "nodeSets", index), "elasticsearch", "2Gi")
+    for kibana in environment.of("Kibana"):
+        yield _of_elastic(kibana, ("spec",), "kibana", "1Gi")
 
 
 def _demand_of(environment: Environment, subject: Pod) -> Demand:
@@ -170,3 +180,28 @@ def _proxies(proxy: Object) -> Demand:
     where = ("spec", "provider", "kubernetes", "envoyDeployment")
     paths = ((*where, "replicas"), (*where, "container", "resources", "requests"))
     return replace(proxies, guarded="envoyPDB" in kubernetes, written=(proxy, *paths))
+
+
+def _of_elastic(owner: Object, where: KeyPath, name: str, memory: str) -> Demand:
+    """What Elastic's operator makes of an object of its.
+
+    Args:
+        owner: an Elasticsearch or a Kibana.
+        where: leads to what it says of these pods.
+        name: of the container that is the program itself.
+        memory: what the operator requests for it where nobody says how much.
+            https://www.elastic.co/docs/deploy-manage/deploy/cloud-on-k8s/manage-compute-resources
+    """
+    spec = mapping(owner.value, *where, "podTemplate", "spec")
+    names = [text(each, "name") for each in items(spec, "containers")]
+    index = names.index(name) if name in names else len(names)
+    at = (*where, "podTemplate", "spec", "containers", index, "resources")
+    resources = mapping(owner.value, *at)
+    requested = {
+        "memory": memory,
+        **mapping(resources, "limits"),
+        **mapping(resources, "requests"),
+    }
+    count = owner.dig(*where, "count")
+    pods_of_it = _other(str(owner), spec, requested, count if isinstance(count, int) else 1)
+    return replace(pods_of_it, written=(owner, (*where, "count"), (*at, "requests")))

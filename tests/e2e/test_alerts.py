@@ -21,6 +21,9 @@ from harness.kubernetes import kinds
 from harness.kubernetes.api import Kind
 from harness.local_cluster.local import LocalCluster
 from tests.monitoring.test_alerts import ALERTS, ROOT, TESTS, rule_groups
+from tests.monitoring.test_log_alerts import ALERTS as LOG_ALERTS
+from tests.monitoring.test_log_alerts import TESTS as LOG_TESTS
+from tests.monitoring.test_log_alerts import groups as log_rule_groups
 from tests.monitoring.test_slo_alerts import ALERTS as SLO_ALERTS
 from tests.monitoring.test_slo_alerts import SLO_TESTS, slo_rule_groups
 from tests.support import alertmanager, monitoring, prometheus, unit_tests
@@ -35,6 +38,12 @@ BATCHES = unit_tests.batches(
 )
 SLO_BATCHES = unit_tests.batches(unit_tests.firings(yaml.safe_load(SLO_TESTS.read_text())))
 SLO_RULES = {"slos.yaml": {"groups": monitoring.without_for({"groups": slo_rule_groups()})}}
+# No environment lists the component: its rules are those of its file, not the operator's.
+LOG_BATCHES = unit_tests.batches(unit_tests.firings(yaml.safe_load(LOG_TESTS.read_text())))
+LOG_RULES = {"logging.yaml": {"groups": monitoring.without_for({"groups": log_rule_groups()})}}
+
+
+EVERY_BATCH = (*BATCHES, *SLO_BATCHES, *LOG_BATCHES)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +51,9 @@ SLO_RULES = {"slos.yaml": {"groups": monitoring.without_for({"groups": slo_rule_
     [
         *((tests, "rules.yaml", rule_groups()) for tests in TESTS),
         (SLO_TESTS, "slos.yaml", slo_rule_groups()),
+        (LOG_TESTS, "rules.yaml", log_rule_groups()),
     ],
-    ids=[*(tests.stem for tests in TESTS), "slos"],
+    ids=[*(tests.stem for tests in TESTS), "slos", "logging"],
 )
 def test_every_alert_fires_stays_silent_and_resolves(
     checkout: Repository, tmp_path: Path, tests: Path, name: str, groups: list[Value]
@@ -77,14 +87,19 @@ def alerting(
 
 
 def test_every_alert_is_in_a_batch() -> None:
-    batches = [each.alert for batch in (*BATCHES, *SLO_BATCHES) for each in batch]
-    assert set(batches) == {*ALERTS, *SLO_ALERTS}
+    batches = [each.alert for batch in EVERY_BATCH for each in batch]
+    of_logs = {text(each, "alert") for each in LOG_ALERTS}
+    assert set(batches) == {*ALERTS, *SLO_ALERTS, *of_logs}
 
 
 @pytest.mark.parametrize(
     ("batch", "rules"),
-    [(each, {}) for each in BATCHES] + [(each, SLO_RULES) for each in SLO_BATCHES],
-    ids=lambda value: value[0].alert if isinstance(value, list) else "slos" if value else "shipped",
+    [
+        *((each, {}) for each in BATCHES),
+        *((each, SLO_RULES) for each in SLO_BATCHES),
+        *((each, LOG_RULES) for each in LOG_BATCHES),
+    ],
+    ids=lambda value: value[0].alert if isinstance(value, list) else next(iter(value), "shipped"),
 )
 def test_people_are_told_of_every_alert_and_of_its_end(
     batch: list[Firing],

@@ -1,4 +1,4 @@
-"""Lines of a node's containers in a real Elasticsearch, through the Collectors as they ship.
+"""Lines of a node's containers in a real store, through the Collectors as they ship.
 
 What is measured is exact: each line has a number, and the store is asked for all of them.
 """
@@ -23,7 +23,7 @@ from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, text
 from tests.support import log_pipeline
 from tests.support.container_log import FILES, PART, ContainerLog
-from tests.support.log_pipeline import INDEX, Pipeline
+from tests.support.log_pipeline import ELASTICSEARCH, OPENSEARCH, Engine, Pipeline
 from tests.support.processes import eventually
 
 LINES = Path(__file__).parents[1] / "testdata/logging/server.jsonl"
@@ -37,11 +37,14 @@ REFUSED = "otelcol_exporter_enqueue_failed_log_records"  # of the alert LogQueue
 Record = Callable[[str, object], None]
 
 
-@pytest.fixture
-def pipeline(checkout: Repository, tmp_path: Path) -> Iterator[Pipeline]:
-    if command := log_pipeline.missing(checkout):
+@pytest.fixture(params=[ELASTICSEARCH, OPENSEARCH], ids=["elasticsearch", "opensearch"])
+def pipeline(
+    request: pytest.FixtureRequest, checkout: Repository, tmp_path: Path
+) -> Iterator[Pipeline]:
+    engine: Engine = request.param
+    if command := engine.missing(checkout):
         pytest.skip(f"the Collectors are not built: {command}")
-    with log_pipeline.running(checkout, tmp_path) as running:
+    with log_pipeline.running(engine, checkout, tmp_path) as running:
         yield running
 
 
@@ -155,7 +158,7 @@ def outcome(pipeline: Pipeline, writer: Writer) -> Outcome:
 
     def is_over() -> bool:
         nonlocal latest, since
-        if (stored := pipeline.store.count(INDEX)) != latest:
+        if (stored := pipeline.store.count(pipeline.index)) != latest:
             latest, since = stored, time.monotonic()
         patience = 3 if stored == writer.count else 15
         return time.monotonic() - since > patience and not pipeline.agent.figure(QUEUE)
@@ -182,7 +185,12 @@ def test_lines_at_a_rate(pipeline: Pipeline, record_property: Record) -> None:
     result = outcome(pipeline, writer)
     seconds, memory = pipeline.agent.use()
     line = (seconds - before) / writer.count * 1e6
-    note(record_property, "no fault", result, f"{line:.0f} µs of CPU a line, {memory:.0f} MiB")
+    note(
+        record_property,
+        f"{pipeline.store.engine}: no fault",
+        result,
+        f"{line:.0f} µs of CPU a line, {memory:.0f} MiB",
+    )
     assert result == Outcome(writer.count, 0, 0, 0)
 
 
@@ -222,7 +230,7 @@ def test_store_is_killed(pipeline: Pipeline, record_property: Record) -> None:
         writer.wait_for(writer.count + 8 * RATE)
         pipeline.store.start()
 
-    result = observe(pipeline, "Elasticsearch killed, 8 s away", kill_once, record_property)
+    result = observe(pipeline, "store killed, 8 s away", kill_once, record_property)
     assert result == Outcome(result.written, 0, 0, 0)
 
 
@@ -250,10 +258,11 @@ def narrow(checkout: Repository, tmp_path: Path) -> Iterator[Pipeline]:
     """With a disk of 8 MiB for the queue."""
     if os.geteuid():
         pytest.skip("a disk of 8 MiB is a mount, which needs root")
-    if command := log_pipeline.missing(checkout):
+    if command := ELASTICSEARCH.missing(checkout):
         pytest.skip(f"the Collectors are not built: {command}")
     queue = tmp_path / "queue"
-    with disk(queue, 8), log_pipeline.running(checkout, tmp_path, queue) as running:
+    started = log_pipeline.running(ELASTICSEARCH, checkout, tmp_path, queue)
+    with disk(queue, 8), started as running:
         yield running
 
 
@@ -330,19 +339,21 @@ def observe(
 ) -> Outcome:
     """What became of the lines that were written while a fault happened; it is noted."""
     result = outcome(pipeline, write(pipeline, during))
-    note(record_property, fault, result)
+    note(record_property, pipeline, fault, result)
     return result
 
 
-def note(record_property: Record, fault: str, result: Outcome, more: str = "") -> None:
+def note(
+    record_property: Record, pipeline: Pipeline, fault: str, result: Outcome, more: str = ""
+) -> None:
     """A row of docs/logging.md, in the JUnit report and on the terminal."""
-    row = f"{fault}: {dataclasses.asdict(result)} {more}".strip()
+    row = f"{pipeline.store.engine}, {fault}: {dataclasses.asdict(result)} {more}".strip()
     record_property("logs", row)
     sys.stderr.write(f"{row}\n")
 
 
 def _search(pipeline: Pipeline, query: Value) -> list[Value]:
-    return pipeline.store.hits(INDEX, query)
+    return pipeline.store.hits(pipeline.index, query)
 
 
 def _either(first: str, second: str, value: str) -> Value:
@@ -352,7 +363,7 @@ def _either(first: str, second: str, value: str) -> Value:
 def _all(pipeline: Pipeline) -> Iterator[Value]:
     """Every document, in pages."""
     answer = pipeline.store.ask(
-        "POST", f"{INDEX}/_search?scroll=1m", {"size": _PAGE, "sort": ["_doc"]}
+        "POST", f"{pipeline.index}/_search?scroll=1m", {"size": _PAGE, "sort": ["_doc"]}
     )
     while page := items(answer, "hits", "hits"):
         yield from (mapping(each, "_source") for each in page)

@@ -12,7 +12,7 @@ from harness.core.values import Value, items, mapping, text
 from tests.monitoring.test_alerts import ROOT, outcomes, runbook_sections
 
 TESTS = Path(__file__).with_name("logging.yaml")
-RULES = ROOT / "infra/logging/stack/prometheusrule.yaml"
+RULES = ROOT / "infra/logging/base/prometheusrule.yaml"
 RUNBOOKS = "docs/runbooks.md"
 
 

@@ -1,4 +1,4 @@
-"""What tests of logs run is what infra/logging installs, or the difference is named."""
+"""What tests of logs run is what the components install, or the difference is named."""
 
 import re
 from pathlib import Path
@@ -10,16 +10,17 @@ from harness.core.repository import Repository
 from harness.core.values import Value, mapping, text
 from harness.jars import lock
 from tests.monitoring.test_alerts import ROOT
-from tests.support import elasticsearch
+from tests.support import elasticsearch, opensearch
 
 LOGGING = ROOT / "infra/logging"
+OPENSEARCH = ROOT / "infra/opensearch"
 DIFFERENCES = (ROOT / "docs/decisions/0030-logs.md").read_text()
-"""Has a table of the keys that the tested gateway reads otherwise than the installed one."""
+"""Has tables of the keys that a tested gateway reads otherwise than the installed one."""
 
 
-def image_tags(name: str) -> set[str]:
+def image_tags(name: str, component: Path = LOGGING) -> set[str]:
     """Of an image, wherever a file of the component names it."""
-    content = "".join(path.read_text() for path in LOGGING.rglob("*.yaml"))
+    content = "".join(path.read_text() for path in component.rglob("*.yaml"))
     return set(re.findall(rf"{name}:([\d.]+)@", content))
 
 
@@ -47,6 +48,18 @@ def test_elasticsearch_is_installed_as_it_is_tested() -> None:
     assert image_tags("kibana") == {tested}
     versions = {text(load(f"stack/{name}.yaml"), "spec", "version") for name in KINDS}
     assert versions == {tested}
+
+
+def test_opensearch_is_installed_as_it_is_tested(checkout: Repository) -> None:
+    jars = lock.read(opensearch.LOCK)
+    (tested,) = {jar.version for jar in jars if jar.group.startswith("org.opensearch")}
+    assert image_tags("opensearch", OPENSEARCH) == {tested}
+    assert image_tags("opensearch-dashboards", OPENSEARCH) == {tested}
+    (installed,) = image_tags("opentelemetry-collector-contrib")
+    exporter = of_module(checkout, "otel-opensearch-gateway", "exporter/opensearchexporter")
+    core = tools.version(checkout, "otel-opensearch-gateway")
+    row = f"| key | {exporter} in a core of {core}, tested | {installed}, installed |"
+    assert row in DIFFERENCES
 
 
 KINDS = ("elasticsearch", "kibana")

@@ -1,10 +1,11 @@
-"""The real Collectors as infra/logging ships them, from files of containers to Elasticsearch.
+"""The real Collectors as components ship them, from files of containers to a store.
 
-    with log_pipeline.running(checkout, folder) as pipeline:
+    with log_pipeline.running(ELASTICSEARCH, checkout, folder) as pipeline:
         pipeline.log.write(['{"message": "hi"}'])
 
 What runs is rendered: an environment that lists the component, its ConfigMaps, the arguments of its
-containers. Replaced is what a machine without a cluster does not have, in `_agent` and `_gateway`.
+containers. Replaced is what a machine without a cluster does not have, in `_agent`, `_gateway` and
+what an `Engine` says of its store.
 """
 
 import contextlib
@@ -12,7 +13,8 @@ import json
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,14 +26,12 @@ from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, merge, text
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
-from tests.support import elasticsearch, variation
+from tests.support import elasticsearch, opensearch, variation
 from tests.support.container_log import ContainerLog
-from tests.support.elasticsearch import Elasticsearch
 from tests.support.parent_death import bind_to_parent
 from tests.support.processes import eventually, free_ports
+from tests.support.search_node import SearchNode
 
-PROGRAMS = ("otel-agent", "otel-gateway")
-INDEX = "logs-torchserve-default"
 _ENDS = 30.0  # seconds
 
 
@@ -92,42 +92,71 @@ class Pipeline:
     """A node's agent, a gateway and a store.
 
     Attributes:
+        index: what holds the lines.
         pods: what stands for /var/log/pods.
         log: a server's container in it.
     """
 
+    index: str
     pods: Path
     log: ContainerLog
     agent: Collector
     gateway: Collector
-    store: Elasticsearch
+    store: SearchNode
 
 
-def missing(repository: Repository) -> str:
-    """The command that builds what is not built, or nothing."""
-    names = [name for name in PROGRAMS if not tools.at_hand(repository, name)]
-    return f"harness tools {' '.join(names)}" if names else ""
+@dataclass(frozen=True)
+class Engine:
+    """A store, and how its component's gateway writes to it.
+
+    Attributes:
+        component: the variation that lists it.
+        gateway: the program.
+        index: what the gateway writes to.
+        running: starts a node.
+        prepare: writes into it what the component's Job does, as far as its libraries take it.
+        exporter: of the gateway's exporters, with what is replaced, from them and the node's URL.
+    """
+
+    component: str
+    gateway: str
+    index: str
+    running: Callable[[Repository, Path], AbstractContextManager[SearchNode]]
+    prepare: Callable[[SearchNode, Environment], None]
+    exporter: Callable[[Value, str], Value]
+
+    def missing(self, repository: Repository) -> str:
+        """The command that builds what is not built, or nothing."""
+        programs = ("otel-agent", self.gateway)
+        names = [name for name in programs if not tools.at_hand(repository, name)]
+        return f"harness tools {' '.join(names)}" if names else ""
 
 
 @contextlib.contextmanager
-def running(repository: Repository, folder: Path, queue: Path | None = None) -> Iterator[Pipeline]:
+def running(
+    engine: Engine, repository: Repository, folder: Path, queue: Path | None = None
+) -> Iterator[Pipeline]:
     """All three, until the block ends.
 
     Args:
+        engine: the store.
         repository: whose pinned programs they are.
         folder: where everything is.
         queue: where the agent's queue is, if not in ``folder``.
     """
-    environment = _environment(folder / "repository")
+    environment = _environment(engine.component, folder / "repository")
     pods = folder / "pods"
     pods.mkdir()
     with contextlib.ExitStack() as until:
-        store = until.enter_context(elasticsearch.running(repository, folder / "elasticsearch"))
-        store.put("_index_template/logs-torchserve", _template(environment))
+        store = until.enter_context(engine.running(repository, folder / "store"))
+        engine.prepare(store, environment)
         otlp, *ports = free_ports(5)
-        program = tools.find(repository, "otel-gateway")
+        program = tools.find(repository, engine.gateway)
         argv = _arguments(environment, "Deployment", "gateway", folder)
-        _write(folder / "gateway.yaml", _gateway(environment, store.url, otlp, ports[:2]))
+        configuration = _configuration(environment, "gateway", "gateway.yaml")
+        exporters = engine.exporter(mapping(configuration, "exporters"), store.url)
+        whole = {**configuration, "exporters": exporters}
+        _write(folder / "gateway.yaml", _gateway(whole, otlp, ports[:2]))
         gateway = Collector([str(program), *argv], folder / "gateway.log", ports[0], ports[1])
         until.callback(gateway.end)
         gateway.start()
@@ -138,12 +167,12 @@ def running(repository: Repository, folder: Path, queue: Path | None = None) -> 
         agent = Collector([str(program), *argv], folder / "agent.log", ports[2], ports[3])
         until.callback(agent.end)
         agent.start()
-        yield Pipeline(pods, ContainerLog(pods), agent, gateway, store)
+        yield Pipeline(engine.index, pods, ContainerLog(pods), agent, gateway, store)
 
 
-def _environment(folder: Path) -> Environment:
+def _environment(component: str, folder: Path) -> Environment:
     """Staging as it is with the component."""
-    repository = variation.load(variation.TESTDATA / "valid/logged").lay_out(folder)
+    repository = variation.load(variation.TESTDATA / "valid" / component).lay_out(folder)
     return Renderer(repository).candidate("staging")
 
 
@@ -180,18 +209,10 @@ def _agent(
     return merge(merge(configuration, changes), _own_ports(ports))
 
 
-def _gateway(environment: Environment, store: str, otlp: int, ports: list[int]) -> Value:
-    """Replaced: addresses; TLS and user, which the libraries lack; a key of a later version."""
-    configuration = _configuration(environment, "gateway", "gateway.yaml")
-    exporter = dict(mapping(configuration, "exporters", "elasticsearch"))
-    for key in ("user", "password", "tls"):
-        del exporter[key]
-    # docs/decisions/0030-logs.md: what the pinned version reads of `sending_queue`.
-    assert mapping(exporter, "sending_queue") == {"enabled": False}
-    exporter |= {"endpoints": [store], "batcher": {"enabled": False}}
+def _gateway(configuration: Value, otlp: int, ports: list[int]) -> Value:
+    """Replaced: its own ports."""
     receiver = {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{otlp}"}}}
-    whole = {**configuration, "exporters": {"elasticsearch": exporter}}
-    return merge(merge(whole, {"receivers": {"otlp": receiver}}), _own_ports(ports))
+    return merge(merge(configuration, {"receivers": {"otlp": receiver}}), _own_ports(ports))
 
 
 def _own_ports(ports: list[int]) -> Value:
@@ -207,14 +228,6 @@ def _configuration(environment: Environment, name: str, file: str) -> Value:
     return mapping(yaml.safe_load(_file(environment, name, file)))
 
 
-def _template(environment: Environment) -> Value:
-    """Without what the libraries lack: retention; one node has no place for a replica either."""
-    template = json.loads(_file(environment, "setup", "template.json"))
-    settings = template["template"]["settings"]["index"]
-    del settings["lifecycle"]
-    return mapping(template)
-
-
 def _file(environment: Environment, name: str, file: str) -> str:
     maps = [each for each in environment.of("ConfigMap") if each.name.startswith(f"{name}-")]
     return next(text(each.value, "data", file) for each in maps if text(each.value, "data", file))
@@ -222,3 +235,58 @@ def _file(environment: Environment, name: str, file: str) -> str:
 
 def _write(path: Path, value: Mapping[str, object]) -> None:
     path.write_text(yaml.safe_dump(dict(value)))
+
+
+def _prepare_elasticsearch(store: SearchNode, environment: Environment) -> None:
+    """Without what the libraries lack: retention."""
+    template = json.loads(_file(environment, "setup", "template.json"))
+    del template["template"]["settings"]["index"]["lifecycle"]
+    store.put("_index_template/logs-torchserve", mapping(template))
+
+
+def _to_elasticsearch(exporters: Value, url: str) -> Value:
+    """Replaced: address; TLS and user, which the libraries lack; a key of a later version."""
+    exporter = dict(mapping(exporters, "elasticsearch"))
+    for key in ("user", "password", "tls"):
+        del exporter[key]
+    # docs/decisions/0030-logs.md: what the pinned version reads of `sending_queue`.
+    assert mapping(exporter, "sending_queue") == {"enabled": False}
+    return {"elasticsearch": {**exporter, "endpoints": [url], "batcher": {"enabled": False}}}
+
+
+def _prepare_opensearch(store: SearchNode, environment: Environment) -> None:
+    """Without what the libraries lack: retention."""
+    template = json.loads(_file(environment, "setup", "template.json"))
+    del template["template"]["settings"]["index"]["plugins.index_state_management.rollover_alias"]
+    pipeline = json.loads(_file(environment, "setup", "pipeline.json"))
+    store.put("_ingest/pipeline/logs-torchserve", mapping(pipeline))
+    store.put("_index_template/logs-torchserve", mapping(template))
+    alias: Value = {"logs-torchserve": {"is_write_index": True}}
+    store.put("logs-torchserve-000001", {"aliases": alias})
+
+
+def _to_opensearch(exporters: Value, url: str) -> Value:
+    """Replaced: address; TLS, which the libraries lack; a key of a later version."""
+    exporter = dict(mapping(exporters, "opensearch"))
+    # docs/decisions/0030-logs.md: the pinned version has no queue.
+    assert exporter.pop("sending_queue") == {"enabled": False}
+    http = {key: each for key, each in mapping(exporter, "http").items() if key != "tls"}
+    return {"opensearch": {**exporter, "http": {**http, "endpoint": url}}}
+
+
+ELASTICSEARCH = Engine(
+    "logged",
+    "otel-gateway",
+    "logs-torchserve-default",
+    elasticsearch.running,
+    _prepare_elasticsearch,
+    _to_elasticsearch,
+)
+OPENSEARCH = Engine(
+    "opensearch",
+    "otel-opensearch-gateway",
+    "logs-torchserve",
+    opensearch.running,
+    _prepare_opensearch,
+    _to_opensearch,
+)

@@ -83,6 +83,11 @@ def _choices(environment: Environment) -> Iterator[tuple[Object, KeyPath]]:
     for each in environment.of("StatefulSet"):
         for index in range(len(items(each.value, "spec", "volumeClaimTemplates"))):
             yield each, ("spec", "volumeClaimTemplates", index, "spec", "storageClassName")
+    for each in environment.of("Elasticsearch"):
+        for number, group in enumerate(items(each.value, "spec", "nodeSets")):
+            for index in range(len(items(group, "volumeClaimTemplates"))):
+                where = ("nodeSets", number, "volumeClaimTemplates", index)
+                yield each, ("spec", *where, "spec", "storageClassName")
     for release in Origins(environment).remote:
         for path, _ in leaves(release.dig("spec", "values"), ("spec", "values")):
             if path[-1] in ("storageClass", "storageClassName"):

@@ -86,6 +86,18 @@ def test_a_request_is_found_by_its_id(pipeline: Pipeline) -> None:
     assert {text(each, "message") for each in others} == {'{"status": {"a": "map"}}', "plain"}
 
 
+@pytest.mark.parametrize("pipeline", [OPENSEARCH], indirect=True, ids=["opensearch"])
+def test_a_line_of_any_form_is_stored(pipeline: Pipeline) -> None:
+    """The gateway would wait for ever with a record that OpenSearch refuses."""
+    others = {"": {"": 1}, "a.b.": 2}
+    odd = {"message": {"a": ["map"]}, "status": [200], "duration_ms": "long", **others}
+    pipeline.log.write([json.dumps(odd), json.dumps({"message": "after it"})])
+    eventually(lambda: len(_search(pipeline, {"match_all": {}})) == 2, 60)
+    (stored,) = (each for each in _search(pipeline, {"match_all": {}}) if "other" in each)
+    assert stored["message"] == "{a=[map]}"
+    assert stored["other"] == others
+
+
 @dataclass
 class Writer:
     """Writes numbered lines at a rate until it is told to stop."""

@@ -45,15 +45,15 @@ def test_every_key_of_a_line_is_a_field(store: Path) -> None:
 @of_each_store
 def test_searches_show_and_ask_fields_that_are_there(store: Path) -> None:
     patterns = {text(each, "id") for each in searches(store) if each["type"] == "index-pattern"}
-    found = [each for each in searches(store) if each["type"] == "search"]
-    assert len(found) == 3
-    for each in found:
+    queries = [each for each in searches(store) if each["type"] == "search"]
+    assert len(queries) == 3
+    for each in queries:
         assert set(map(str, items(each, "attributes", "columns"))) <= fields(store)
         where = ("attributes", "kibanaSavedObjectMeta", "searchSourceJSON")
         query = text(json.loads(text(each, *where)), "query", "query")
-        asked = set(re.findall(r"([\w.@]+) (?::|>=)", query))
-        assert asked
-        assert asked <= fields(store)
+        keys = set(re.findall(r"([\w.@]+) (?::|>=)", query))
+        assert keys
+        assert keys <= fields(store)
         assert {text(name, "id") for name in items(each, "references")} <= patterns
 
 

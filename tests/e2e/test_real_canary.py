@@ -78,7 +78,7 @@ def test_good_change_is_promoted_and_no_request_is_lost(
         ("wrong", "right-answers-first"),
         ("wrong-but-for-samples", "same-answers-first"),
         ("failing-but-for-samples", "same-answers-first"),
-        ("crashing", "progress deadline"),
+        ("crashing", "not ready: waiting for rollout to finish: 0 of 1"),
     ],
 )
 def test_bad_change_goes_back_before_the_first_client(

@@ -24,6 +24,7 @@ from tests.support.processes import eventually
 pytestmark = [pytest.mark.load, pytest.mark.timeout(1800)]
 
 NAME = "cut"
+_STARTS = 600.0  # seconds until a start is that far, on a busy machine too
 UP = [sys.executable, "-m", "harness", "cluster", "up", "--real", "--name", NAME]
 
 
@@ -80,7 +81,7 @@ def test_down_leaves_nothing(checkout: Repository, victim: str) -> None:
     with subprocess.Popen(UP, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
         try:
             # The first node imports its images: containerd runs, with mounts and a control group.
-            eventually(lambda: _imports_images(folder), 120)
+            eventually(lambda: _imports_images(folder), _STARTS)
             state = supervisor.read_state(folder)
             assert state is not None
             if victim == "supervisor":
@@ -105,7 +106,7 @@ def test_start_that_is_cut_short_at_any_moment_is_made_good_by_the_next(
     chance = random.Random(seed)  # noqa: S311 - no secret
     moment, end = chance.uniform(earliest, latest), chance.choice([signal.SIGINT, signal.SIGKILL])
     with subprocess.Popen(UP, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
-        eventually(folder.exists, 120)  # Python and the images are through
+        eventually(folder.exists, _STARTS)  # Python and the images are through
         time.sleep(moment)
         up.send_signal(end)
     timeline.figures["cut short"] = f"{end.name} after {moment:.1f} s"

@@ -25,10 +25,16 @@ def begin(pods: Pods) -> None:
     for each in pods.servers():
         if not _is_fresh(each):
             pods.cluster.api.delete(kinds.POD, text(each, "metadata", "name"), NAME)
-    if not _is_applied(pods):
-        # It would wait for what the last fault left unready, for as long as a release may take.
+    before = _helm_release(pods)
+    good = pods.cluster.bare.commit(pods.release(VERSION), "No fault")
+    pods.request()
+    if not _is_applied(before):
+        # helm-controller would wait for what the last fault left unready as long as a release may
+        # take. Begun again, it does what it is asked now.
+        generation = dig(before, "metadata", "generation")
+        eventually(lambda: dig(_helm_release(pods), "metadata", "generation") != generation, _SEEN)
         pods.cluster.kill("helm-controller")
-    pods.sync(pods.release(VERSION))
+    pods.follow(good)
 
 
 def commit(pods: Pods, changes: Changes) -> str:
@@ -69,11 +75,14 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def _is_applied(pods: Pods) -> bool:
-    released = pods.cluster.api.get(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE)
+def _helm_release(pods: Pods) -> Value:
+    return pods.cluster.api.get(kinds.HELM_RELEASE, NAME, kinds.FLUX_NAMESPACE) or {}
+
+
+def _is_applied(helm_release: Value) -> bool:
     return any(
         text(each, "type") == "Ready" and text(each, "status") == "True"
-        for each in items(released, "status", "conditions")
+        for each in items(helm_release, "status", "conditions")
     )
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from harness import tools
 from harness.core.repository import Repository
-from harness.core.values import text
+from harness.core.values import Value, text
+from harness.kubernetes import kinds
 from harness.local_cluster import install, local
 from harness.local_cluster.local import LocalCluster
 from harness.schema import catalog
@@ -31,8 +32,17 @@ def cluster(checkout: Repository) -> Iterator[LocalCluster]:
         definitions = install.definitions(catalog.find(checkout) / catalog.CRDS)
         operators = [each for each in definitions if text(each, "spec", "group") == OPERATOR]
         install.install(started.api, operators, seconds=60)
+        _label_kinds_of_flux(started)
         Scenario(started).begin()
         yield started
+
+
+def _label_kinds_of_flux(cluster: LocalCluster) -> None:
+    """As they are when the operator has installed them: it reports of such kinds alone."""
+    labels: Value = {"metadata": {"labels": {"app.kubernetes.io/part-of": "flux"}}}
+    for each in cluster.api.list_all(kinds.CRD):
+        if text(each, "spec", "group").endswith(".toolkit.fluxcd.io"):
+            cluster.api.patch(kinds.CRD, text(each, "metadata", "name"), labels)
 
 
 @pytest.fixture(scope="module")

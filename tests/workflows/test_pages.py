@@ -96,10 +96,12 @@ def test_the_guide_names_the_workflows_that_may_start_a_runner_in_a_vpc() -> Non
     assert "`ACTOR_ACCOUNT_ID`" in _GUIDE
 
 
-def test_a_job_without_an_environment_reads_no_secret_and_no_variable() -> None:
+def test_a_job_without_an_environment_reads_no_secret_and_no_variable_of_one() -> None:
+    own = "vars.CANARY"  # of the repository itself: docs/workflows.md
     for workflow in WORKFLOWS:
         for name, job in workflow.jobs.items():
-            used = "secrets." in str(job) or "vars." in str(job)
+            content = str(job).replace(own, "")
+            used = "secrets." in content or "vars." in content
             assert "environment" in job or not used, (workflow.path.name, name)
 
 

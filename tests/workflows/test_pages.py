@@ -97,10 +97,10 @@ def test_the_guide_names_the_workflows_that_may_start_a_runner_in_a_vpc() -> Non
 
 
 def test_a_job_without_an_environment_reads_no_secret_and_no_variable_of_one() -> None:
-    own = "vars.CANARY"  # of the repository itself: docs/workflows.md
+    of_repository = "vars.CANARY"  # docs/workflows.md
     for workflow in WORKFLOWS:
         for name, job in workflow.jobs.items():
-            content = str(job).replace(own, "")
+            content = str(job).replace(of_repository, "")
             used = "secrets." in content or "vars." in content
             assert "environment" in job or not used, (workflow.path.name, name)
 

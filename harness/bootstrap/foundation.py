@@ -59,16 +59,9 @@ def inspect_settings(installation: Installation) -> Inspection:
 def inspect(installation: Installation) -> Inspection:
     """Check whether the stack matches the template."""
     spec = stack_spec(installation)
-    existing = stack.find(installation.aws, spec.name)
-    if existing and not existing.busy and stack.fits(installation.aws, existing, spec):
-        return Inspection((f"stack {spec.name}", *_variables(existing)))
-    if existing and existing.busy:
-        return Inspection(changes=(f"~ stack {spec.name} is {existing.status}: wait for it",))
-    verb = "~" if existing else "+"
-    changes: tuple[str, ...] = ()
-    if installation.action == "plan":
-        changes = stack.preview(installation.aws, spec, installation.pace)
-    return Inspection(changes=(f"{verb} stack {spec.name}", *changes))
+    existing, changes = stack.inspect(installation, spec)
+    variables = _variables(existing) if existing else ()
+    return Inspection((f"stack {spec.name}", *variables), changes)
 
 
 def build(installation: Installation, update: console.Update) -> None:

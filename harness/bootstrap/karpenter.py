@@ -25,14 +25,9 @@ def inspect(installation: Installation) -> Inspection:
     if not is_listed(installation):
         return Inspection(("infra/karpenter is not listed",))
     spec = stack_spec(installation)
-    existing = stack.find(installation.aws, spec.name)
+    existing, changes = stack.inspect(installation, spec)
     if existing and existing.busy:
-        return Inspection(changes=(f"~ stack {spec.name} is {existing.status}: wait for it",))
-    changes: tuple[str, ...] = ()
-    if not (existing and stack.fits(installation.aws, existing, spec)):
-        changes = (f"{'~' if existing else '+'} stack {spec.name}",)
-        if installation.action == "plan":
-            changes += stack.preview(installation.aws, spec, installation.pace)
+        return Inspection(changes=changes)
     if subnets := _subnets_without_tag(installation):
         changes += (f"~ {DISCOVERY} on {', '.join(subnets)}",)
     return Inspection((f"stack {spec.name}",), changes)

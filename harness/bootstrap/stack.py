@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.aws import Answer, Aws, AwsError
-from harness.bootstrap.installation import Waiting
+from harness.bootstrap.installation import Installation, Waiting
 from harness.core import console, yamlfile
 from harness.core.errors import HarnessError
 from harness.core.pace import Pace
@@ -110,6 +110,20 @@ def fits(aws: Aws, stack: Stack, spec: StackSpec) -> bool:
     actual = _parse(response["TemplateBody"], spec.path)
     expected = _parse(spec.body, spec.path)
     return all(mapping(actual, part) == mapping(expected, part) for part in _COMPARED)
+
+
+def inspect(installation: Installation, spec: StackSpec) -> tuple[Stack | None, tuple[str, ...]]:
+    """Return a stack if there is one, and what applying would change of it: nothing if it fits."""
+    aws = installation.aws
+    existing = find(aws, spec.name)
+    if existing and existing.busy:
+        return existing, (f"~ stack {spec.name} is {existing.status}: wait for it",)
+    if existing and fits(aws, existing, spec):
+        return existing, ()
+    resources: tuple[str, ...] = ()
+    if installation.action == "plan":
+        resources = preview(aws, spec, installation.pace)
+    return existing, (f"{'~' if existing else '+'} stack {spec.name}", *resources)
 
 
 def preview(aws: Aws, spec: StackSpec, pace: Pace) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from http.server import ThreadingHTTPServer
 from urllib.parse import SplitResult, quote, urlsplit
 
 from harness.canary.known import Groups, Models
-from harness.canary.server import BAD_REQUEST, GOOD, WRONG, Handler, metadata
+from harness.canary.server import BAD_REQUEST, GOOD, LARGEST, WRONG, Handler, metadata
 from harness.core.errors import HarnessError, UsageError
 from harness.core.values import text
 from harness.models import answer
@@ -64,7 +64,7 @@ def serving(groups: Groups, address: tuple[str, int], url: str = CANARY) -> Thre
         """One question of Flagger's."""
 
         def question(self) -> tuple[int, str]:
-            return decide(groups, url, self.content())
+            return decide(groups, url, self.content(LARGEST))
 
         def state(self) -> str:
             return "asks what a canary answers\n"

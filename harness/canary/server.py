@@ -14,7 +14,8 @@ from harness.core.values import Value, mapping, text
 
 GOOD, BAD_REQUEST, WRONG = 200, 400, 417
 
-_LARGEST = 1 << 16  # bytes of what Flagger sends
+LARGEST = 1 << 16
+"""Bytes of a question that are read; Flagger's have some hundred."""
 
 
 def metadata(body: bytes, groups: Container[str]) -> Value:
@@ -24,7 +25,7 @@ def metadata(body: bytes, groups: Container[str]) -> Value:
         UsageError: it is no question of Flagger's, or its group is none of these.
     """
     try:
-        about = mapping(json.loads(body[:_LARGEST]), "metadata")
+        about = mapping(json.loads(body[:LARGEST]), "metadata")
     except ValueError as error:
         raise UsageError(f"not a question of Flagger's: {error}") from error
     if (group := text(about, "group")) not in groups:
@@ -51,9 +52,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._say(GOOD, self.state())
 
-    def content(self) -> bytes:
-        """The request's body."""
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def content(self, most: int | None = None) -> bytes:
+        """The request's body; of a longer one its first bytes, and the connection then ends."""
+        length = int(self.headers.get("Content-Length", 0))
+        if most is not None and length > most:
+            self.close_connection, length = True, most
+        return self.rfile.read(length)
 
     def _say(self, status: int, text: str) -> None:
         body = text.encode()

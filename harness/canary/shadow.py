@@ -25,7 +25,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.canary.known import Groups
-from harness.canary.server import BAD_REQUEST, GOOD, WRONG, Handler, metadata
+from harness.canary.server import BAD_REQUEST, GOOD, LARGEST, WRONG, Handler, metadata
 from harness.core import files
 from harness.core.errors import UsageError
 from harness.core.values import text
@@ -227,7 +227,7 @@ def serving(shadow: Shadow, address: tuple[str, int]) -> ThreadingHTTPServer:
 
         def question(self) -> tuple[int, str]:
             if self.path == "/":
-                return shadow.decide(self.content())
+                return shadow.decide(self.content(LARGEST))
             headers = {key: self.headers[key] for key in _OF_CONTENT if key in self.headers}
             shadow.see(Copy(self.path, headers, self.content()))
             return GOOD, ""

@@ -34,6 +34,7 @@ _RELEASE_FASTER: Value = {
     "install": {"strategy": {"name": "RetryOnFailure", "retryInterval": "5s"}},
 }
 _LOG_LINES = 12
+_LIFE = "harness.local/pod"
 
 
 @dataclass
@@ -112,17 +113,20 @@ class Scenario:
         overlay["spec"] = merge(overlay["spec"], spec)
         return {path: yaml.safe_dump(overlay, sort_keys=False)}
 
-    def pods_that(
-        self, life: str = "", *, ready_after: str = "", kind: str = "Deployment"
-    ) -> Value:
-        """``spec`` of a release whose pods live as harness/local_cluster/stages.yaml says."""
-        metadata: dict[str, object] = {"labels": {"harness.local/pod": life or "usual"}}
-        if ready_after:
-            metadata["annotations"] = {"harness.local/ready-after": ready_after}
-        patch = {"spec": {"template": {"metadata": metadata}}}
+    def pods_that(self, life: str = "usual", *, ready_after: str = "") -> Value:
+        """``spec`` of a release whose servers live as harness/local_cluster/stages.yaml says.
+
+        As values: helm-controller forgets that a patch was rolled back (`patched_pods`).
+        """
+        annotations = {"harness.local/ready-after": ready_after} if ready_after else {}
+        return {"values": {"podLabels": {_LIFE: life}, "podAnnotations": annotations}}
+
+    def patched_pods(self, life: str, *, kind: str = "Deployment") -> Value:
+        """``spec`` of a release that says so of the pods of a kind by a patch."""
+        patch: dict[str, object] = {"template": {"metadata": {"labels": {_LIFE: life}}}}
         if kind == "Job":
-            patch["spec"]["backoffLimit"] = 0  # type: ignore[assignment]
-        change = {"target": {"kind": kind}, "patch": json.dumps(_patch_of(kind, patch))}
+            patch["backoffLimit"] = 0
+        change = {"target": {"kind": kind}, "patch": json.dumps(_patch_of(kind, {"spec": patch}))}
         return {"postRenderers": [{"kustomize": {"patches": [change]}}]}
 
     def note(self, name: str, value: str = "1") -> dict[str, str | None]:

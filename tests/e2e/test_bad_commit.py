@@ -40,7 +40,7 @@ def _values_against_the_schema(scenario: Scenario) -> Changes:
 
 def _failing_hook(scenario: Scenario) -> Changes:
     spec = {"values": {"modelStore": {"sync": _SYNC}}}
-    return scenario.release({**spec, **scenario.pods_that("fail", kind="Job")})
+    return scenario.release({**spec, **scenario.patched_pods("fail", kind="Job")})
 
 
 @pytest.mark.parametrize(

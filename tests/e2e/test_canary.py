@@ -19,7 +19,7 @@ import pytest
 from harness import tools
 from harness.canary import gate
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, items, text
+from harness.core.values import Value, dig, items, merge, text
 from harness.kubernetes import kinds
 from harness.local_cluster import local
 from harness.models.answer import Expected
@@ -118,9 +118,8 @@ class Setting:
             "canary": canary,
             "env": [{"name": "VARIANT", "value": variant}],
         }
-        return self.scenario.release(
-            {"timeout": "10m", "values": values, **self.scenario.pods_that("stuck")}
-        )
+        stuck = self.scenario.pods_that("stuck")
+        return self.scenario.release(merge({"timeout": "10m", "values": values}, stuck))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 
 from harness import tools
 from harness.core.repository import Repository
-from harness.core.values import Value, dig, items, mapping, text
+from harness.core.values import Value, dig, items, mapping, merge, text
 from harness.local_cluster import local
 from tests.e2e.scenario import NAME, Scenario
 from tests.e2e.timeline import Timeline
@@ -228,7 +228,7 @@ def _with_autoscaler(scenario: Scenario, port: int) -> dict[str, str | None]:
     env = [{"name": "SECONDS", "value": "3"}]
     values = {"gpus": 1, "autoscaling": scaling, "env": env}
     release: Value = {"timeout": "10m", "values": values}
-    return scenario.release({**release, **scenario.pods_that("stuck")})
+    return scenario.release(merge(release, scenario.pods_that("stuck")))
 
 
 def test_git_has_the_number_again_when_the_autoscaler_goes(

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from harness.core.values import Value, dig, mapping, text
+from harness.core.values import Value, dig, mapping, merge, text
 from harness.kubernetes import kinds, status
 from harness.kubernetes.api import ApiError
 from tests.e2e.scenario import NAME, SERVERS, Scenario
@@ -13,9 +13,10 @@ _PRODUCTION = "apps/torchserve/production/torchserve/helmrelease.yaml"
 _PROPERTIES = "apps/torchserve/local/torchserve/config.properties"
 
 
-def _with_gpus(scenario: Scenario, replicas: int, **more: object) -> None:
+def _with_gpus(scenario: Scenario, replicas: int, more: Value | None = None) -> None:
     """TorchServe on the GPU nodes, one GPU a pod."""
-    scenario.sync(scenario.release({"values": {"gpus": 1, "replicas": replicas}, **more}))
+    spec: Value = {"values": {"gpus": 1, "replicas": replicas}}
+    scenario.sync(scenario.release(merge(spec, more or {})))
 
 
 def _nodes_of(pods: list[Value]) -> list[str]:
@@ -45,7 +46,7 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Scenario) -> None:
     """Production's nodes and replicas, and the strategy that the chart has for them."""
     replicas = dig(yaml.safe_load(draft.bare.read(_PRODUCTION)), "spec", "values", "replicas")
     assert replicas == _GPUS, "a GPU for each pod and none to spare"
-    _with_gpus(draft, replicas, timeout="60s")
+    _with_gpus(draft, replicas, {"timeout": "60s"})
     before, fewest = draft.serving(), replicas
     changed = draft.replacement(_PROPERTIES, "job_queue_size=100", "job_queue_size=150")
     commit = draft.commit(changed)
@@ -65,7 +66,7 @@ def test_rollout_needs_no_gpu_but_those_that_serve(draft: Scenario) -> None:
 
 
 def test_drain_respects_the_disruption_budget(draft: Scenario) -> None:
-    _with_gpus(draft, 2, timeout="60s", **draft.pods_that(ready_after="5s"))
+    _with_gpus(draft, 2, {"timeout": "60s", **draft.pods_that(ready_after="5s")})
     first, second = draft.pods()
     draft.api.evict(text(first, "metadata", "name"), NAME)
     with pytest.raises(ApiError) as refused:

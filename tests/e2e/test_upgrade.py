@@ -1,5 +1,7 @@
 """An upgrade rolls the pods that it has to, and comes back from one that does not get ready."""
 
+from collections.abc import Callable
+
 from harness.core.values import Value, dig, items, mapping, text
 from harness.kubernetes import kinds, pod_settings, reconciliation
 from tests.e2e.scenario import NAME, Scenario
@@ -13,22 +15,48 @@ def _statuses(release: Value) -> list[str]:
     return [text(each, "status") for each in items(release, "status", "history")]
 
 
+def _rolled_back(release: Value) -> bool:
+    return text(reconciliation.condition(release, "Remediated"), "status") == "True"
+
+
+def _look_again(scenario: Scenario, condition: Callable[[Value], bool]) -> Value:
+    """The release as helm-controller sees it at its next look."""
+    token = "again"
+    scenario.api.reconcile(kinds.HELM_RELEASE, NAME, token=token)
+
+    def has_looked(release: Value) -> bool:
+        return text(release, "status", "lastHandledReconcileAt") == token and condition(release)
+
+    return scenario.wait_for(kinds.HELM_RELEASE, NAME, has_looked)
+
+
 def test_upgrade_that_never_gets_ready_is_rolled_back(scenario: Scenario) -> None:
+    """And stays a failure until a commit changes it."""
     good = scenario.serving()
     version = dig(scenario.helm_release(), "status", "history", 0, "version")
     scenario.commit(scenario.release(scenario.pods_that("crash")), "A bad commit")
 
-    def rolled_back(release: Value) -> bool:
-        remediated = text(reconciliation.condition(release, "Remediated"), "status") == "True"
-        return remediated and _statuses(release)[0] == "deployed"
+    def undone(release: Value) -> bool:
+        return _rolled_back(release) and _statuses(release)[0] == "deployed"
 
     with scenario.timeline.step("commit → rolled back"):
-        release = scenario.wait_for(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
+        release = scenario.wait_for(kinds.HELM_RELEASE, NAME, undone, seconds=90)
     newest = dig(release, "status", "history", 0, "version")
     assert isinstance(version, int)
     assert newest == version + 2, "a failed release and the one that undoes it"
     assert "failed" in _statuses(release)
     assert scenario.serving() == good, "not one pod of the good release was replaced"
+    assert _rolled_back(_look_again(scenario, lambda release: not reconciliation.ready(release)))
+
+
+def test_patch_alone_that_was_rolled_back_is_called_a_success(scenario: Scenario) -> None:
+    """What the chart's README warns of: of what it rolled back, Flux compares chart and values."""
+    good = scenario.serving()
+    scenario.commit(scenario.release(scenario.patched_pods("crash")), "A bad patch")
+    scenario.wait_for(kinds.HELM_RELEASE, NAME, _rolled_back, seconds=90)
+    release = _look_again(scenario, reconciliation.ready)
+    assert text(reconciliation.condition(release, "Ready"), "reason") == "UpgradeSucceeded"
+    assert scenario.serving() == good, "it runs without the patch"
 
 
 def test_pods_of_the_last_release_keep_its_settings(draft: Scenario) -> None:
@@ -41,11 +69,7 @@ def test_pods_of_the_last_release_keep_its_settings(draft: Scenario) -> None:
     assert ["job_queue_size=150" in draft.settings(pod) for pod in new] == [True]
     _lose_one(draft)
     assert dig(draft.deployment(), "status", "updatedReplicas") == 1, "it is still rolling out"
-
-    def rolled_back(release: Value) -> bool:
-        return text(reconciliation.condition(release, "Remediated"), "status") == "True"
-
-    draft.wait_for(kinds.HELM_RELEASE, NAME, rolled_back, seconds=90)
+    draft.wait_for(kinds.HELM_RELEASE, NAME, _rolled_back, seconds=90)
     _lose_one(draft)
 
 

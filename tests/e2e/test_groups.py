@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.archives import model_store
 from harness.core.repository import Repository
-from harness.core.values import Value, text
+from harness.core.values import Value, merge, text
 from harness.kubernetes import kinds, pod_settings, reconciliation
+from harness.local_cluster import placeholder_commit
+from harness.render import placeholders
 from harness.settings import groups
 from harness.smoke import run, target
 from tests.e2e.scenario import NAME, Scenario
@@ -28,11 +31,21 @@ def second_group(scenario: Scenario) -> dict[str, str | None]:
     with tempfile.TemporaryDirectory() as scratch:
         tree = Repository(Path(scratch))
         scenario.bare.export(scenario.bare.head(), tree.root)
-        # As the rest of main, which is filled in with what this machine has built.
-        shutil.copy(scenario.cluster.repository.built_models / "lock.yaml", tree.lock)
+        # As the rest of main: filled in with what this machine has built, and with placeholders.
+        built = scenario.cluster.repository.built_models / "lock.yaml"
+        if built.is_file():
+            shutil.copy(built, tree.lock)
         changes = groups.add(tree, "local", SECOND, [MODEL])
-        written = groups.apply(tree, "local", changes)
-        return {path.as_posix(): content for path, content in written.items()}
+        values = placeholders.load().values
+        written = {
+            path.as_posix(): content and placeholder_commit.fill(content, values, path)
+            for path, content in groups.apply(tree, "local", changes).items()
+        }
+        # Else the new pods of both groups want the one free CPU, and an upgrade's time may run out.
+        half = {"values": {"resources": {"requests": {"cpu": "500m"}}}}
+        overlay = yaml.safe_load(written[_OVERLAY] or "")
+        overlay["spec"] = merge(overlay["spec"], half)
+        return {**written, _OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
 
 
 @pytest.fixture(scope="module")

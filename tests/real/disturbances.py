@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.core.values import Value, dig, items, text
-from harness.kubernetes import kinds
+from harness.kubernetes import kinds, reconciliation, status
 from harness.local_cluster.real import gateway
 from harness.local_cluster.real.components import PAUSE
 from harness.policy.quantity import number
@@ -185,9 +185,19 @@ def never_ready(pods: Pods, watch: Watch, values: Values) -> None:
         watch.quiet(_UNREADY)
         now = _uids(pods)
     with watch.during("back"):
-        pods.revert()
+        commit = pods.undo()
+        pods.request()
+        pods.cluster.api.wait_for(kinds.HELM_RELEASE, _takes_the_next, seconds=_SECONDS)
+        # Else the bad upgrade has its 40 minutes first (docs/promotion.md, A fix that waits).
+        pods.cluster.kill("helm-controller")
+        pods.follow(commit)
     assert values or before < now, "the new pod is there, and the old ones are"
     assert values or _uids(pods) == before
+
+
+def _takes_the_next(releases: list[Value]) -> bool:
+    """Whether an upgrade has ended, or holds up what a newer commit asks for."""
+    return any(status.is_overtaken(each) or reconciliation.ready(each) for each in releases)
 
 
 def group(pods: Pods, watch: Watch, values: Values) -> None:

@@ -72,8 +72,12 @@ class Pods:
 
     def revert(self) -> None:
         """Undo the last commit by another one, and wait likewise."""
+        self.follow(self.undo())
+
+    def undo(self) -> str:
+        """Undo the last commit by another one; return that."""
         bare = self.cluster.bare
-        self.follow(bare.restore(bare.git.run("rev-parse", f"{MAIN}^")))
+        return bare.restore(bare.git.run("rev-parse", f"{MAIN}^"))
 
     def follow(self, commit: str) -> None:
         """Wait until Flux has a commit Ready and no other pod is left."""

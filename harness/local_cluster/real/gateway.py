@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from harness import programs, tools
 from harness.core import command, files
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
-from harness.core.yamlfile import ManifestLoader
 from harness.kubernetes.api import Api, Kind
 from harness.local_cluster import install, pki
 from harness.local_cluster.real.ground import DNS
 from harness.local_cluster.real.images import GATEWAY
 from harness.local_cluster.real.network import BALANCER
+from harness.render import helm, kustomize
+from harness.render.tree import Tree
 
 NAMESPACE = "envoy-gateway-system"
 _NAME = "envoy-gateway"
@@ -73,12 +72,10 @@ def chart(repository: Repository) -> Path:
 
 def manifests(repository: Repository) -> Iterator[Value]:
     """Everything that the chart makes."""
-    argv: list[str | Path] = [
-        tools.find(repository, "helm"), "template", _NAME, chart(repository),
-        "--namespace", NAMESPACE, "--include-crds",
-    ]  # fmt: skip
-    output = command.run(argv, timeout=_SECONDS).stdout
-    yield from (each for each in yaml.load_all(output, Loader=ManifestLoader) if each)
+    folder = str(chart(repository).relative_to(repository.root))
+    request = helm.Template(folder, _NAME, NAMESPACE, {})
+    tree, program = Tree(repository.root), tools.find(repository, "helm")
+    yield from (value for value, _ in helm.read(helm.render(program, tree, request, list)))
 
 
 def start(repository: Repository, cluster: Api, folder: Path) -> None:
@@ -114,13 +111,13 @@ def configure(repository: Repository, cluster: Api, folder: Path) -> Entrance:
     Returns:
         Where requests enter.
     """
-    argv: list[str | Path] = [tools.find(repository, "kustomize"), "build", _CONFIGS]
-    output = command.run(argv, cwd=repository.root, timeout=_SECONDS).stdout.replace(
-        "${DOMAIN}", DOMAIN
-    )
+    request = kustomize.Build(_CONFIGS, {}, {"DOMAIN": DOMAIN})
+    tree, program = Tree(repository.root), tools.find(repository, "kustomize")
+    built = [each.value for each in kustomize.read(kustomize.build(program, tree, request))]
     certify(cluster)
-    for each in yaml.load_all(output, Loader=ManifestLoader):
-        if each["kind"] not in _PLAYED and each["metadata"].get("namespace") != "cert-manager":
+    for each in built:
+        namespace = text(each, "metadata", "namespace")
+        if text(each, "kind") not in _PLAYED and namespace != "cert-manager":
             cluster.apply(each)
     service = cluster.wait_for(
         _SERVICE,

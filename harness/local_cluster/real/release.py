@@ -7,12 +7,14 @@ nothing, and its answer depends on the request, so that a wrong one is seen.
 import hashlib
 import json
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from harness.core import command
+from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 from harness.local_cluster import placeholder_commit
 from harness.local_cluster.local import LocalCluster
@@ -47,6 +49,7 @@ def first(repository: Repository, cluster: LocalCluster, digest: str) -> dict[st
         digest: of the serving image.
     """
     changes = placeholder_commit.changes(repository, "local", cluster.url)
+    pack(cluster, FIRST)
     changes |= files(repository, cluster, digest, FIRST, {"replicas": 2})
     changes[_SITE] = changes[_SITE].replace(_STORE_OF_SITE, str(cluster.folder / STORE))
     return changes
@@ -63,12 +66,12 @@ def files(
 
     Args:
         repository: the working tree.
-        cluster: the cluster, whose folder gets the archive.
+        cluster: the cluster, whose folder has the archive.
         digest: of the serving image.
-        version: of the model.
+        version: of the model, which was packed before.
         chart_values: what else the chart is given.
     """
-    archive = pack(cluster, version)
+    archive = _archive(cluster, version)
     content = archive.read_bytes()
     listed = {
         "name": archive.name,
@@ -102,21 +105,30 @@ def files(
     }
 
 
-def pack(cluster: LocalCluster, version: str, handler: Path = HANDLER, *options: str) -> Path:
-    """The archive of the model in a version, packed by TorchServe's own tool unless it is there.
+def pack(cluster: LocalCluster, version: str, handler: Path = HANDLER, *options: str) -> None:
+    """Put the model's archive in a version into the store, unless it is there.
 
     Args:
         cluster: the cluster whose store it is put into.
         version: of the model.
         handler: its code.
-        options: of the tool, in addition.
+        options: of TorchServe's own tool, in addition.
+
+    Raises:
+        HarnessError: the archive of this version has another handler.
     """
-    store = cluster.folder / STORE
-    store.mkdir(exist_ok=True)
-    path = store / f"{MODEL}-{version}.mar"
+    path = _archive(cluster, version)
+    path.parent.mkdir(exist_ok=True)
     if not path.exists():
         packer = Path(sys.executable).with_name("torch-model-archiver")
         argv: list[str | Path] = [packer, "--model-name", path.stem, "--version", version]
-        argv += ["--handler", handler, "--export-path", store, *options]
+        argv += ["--handler", handler, "--export-path", path.parent, *options]
         command.run(argv, timeout=60)
-    return path
+    # A running pod may have it, so that it stays what it is.
+    with zipfile.ZipFile(path) as archive:
+        if handler.name not in archive.namelist():
+            raise HarnessError(f"version {version} has no {handler.name}", at=path)
+
+
+def _archive(cluster: LocalCluster, version: str) -> Path:
+    return cluster.folder / STORE / f"{MODEL}-{version}.mar"

@@ -223,6 +223,8 @@ def up(repository: Repository, name: str, env: str, ground: Ground = KWOK) -> Lo
     """
     existing = find(repository, name)
     if existing and existing.alive and (existing.env, existing.real) == (env, ground.nodes):
+        # Whoever started it may have been cut short while it started.
+        existing.wait_for(lambda state: state.ready, seconds=ground.seconds)
         return existing
     cluster = _prepare(repository, name, env, env, ground=ground)
     with (

@@ -1,11 +1,14 @@
 """What real nodes leave behind: nothing, also when they are cut short."""
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ from harness.local_cluster.real.ground import missing
 from tests.e2e.timeline import Timeline
 from tests.real.pods import Pods
 from tests.real.probes import ENDPOINTS
-from tests.support.processes import eventually
+from tests.support.processes import eventually, processes
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(1800)]
 
@@ -32,6 +35,15 @@ UP = [sys.executable, "-m", "harness", "cluster", "up", "--real", "--name", NAME
 def _needs(checkout: Repository) -> None:
     if why := missing(checkout):
         pytest.skip(why)
+
+
+@pytest.fixture
+def folder(checkout: Repository) -> Iterator[Path]:
+    """Of a cluster that is not there, and that is taken away whatever became of it."""
+    start.prepare(checkout)
+    local.down(checkout, NAME)
+    yield checkout.build / "cluster" / NAME
+    local.down(checkout, NAME)
 
 
 def _traces(cluster: Path) -> dict[str, list[str]]:
@@ -49,7 +61,11 @@ def _traces(cluster: Path) -> dict[str, list[str]]:
             for each in Path("/proc").iterdir()
             if each.name.isdigit() and _is_in(each, group)
         ],
-        "control groups": [*map(str, Path("/sys/fs/cgroup").glob(f"*/{group}*"))],
+        "control groups": [
+            str(each)
+            for pattern in (f"{group}*", f"*/{group}*")  # of version 2, and of version 1
+            for each in Path("/sys/fs/cgroup").glob(pattern)
+        ],
         "mounts": Path("/proc/self/mounts").read_text().splitlines(),
         "links": _lines("ip", "-o", "-br", "link"),
         "routes": _lines("ip", "route"),
@@ -73,10 +89,7 @@ def _lines(*argv: str) -> list[str]:
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "nobody"])
-def test_down_leaves_nothing(checkout: Repository, victim: str) -> None:
-    start.prepare(checkout)
-    folder = checkout.build / "cluster" / NAME
-    local.down(checkout, NAME)
+def test_down_leaves_nothing(checkout: Repository, folder: Path, victim: str) -> None:
     before = _traces(folder)
     with subprocess.Popen(UP, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
         try:
@@ -94,17 +107,19 @@ def test_down_leaves_nothing(checkout: Repository, victim: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "earliest", "latest"), [(1, 0.0, 3.0), (2, 3.0, 15.0), (3, 15.0, 60.0)]
+    ("end", "earliest", "latest"),
+    [(signal.SIGKILL, 0.0, 3.0), (signal.SIGINT, 3.0, 15.0), (signal.SIGKILL, 15.0, 60.0)],
 )
 def test_start_that_is_cut_short_at_any_moment_is_made_good_by_the_next(
-    checkout: Repository, timeline: Timeline, seed: int, earliest: float, latest: float
+    checkout: Repository,
+    folder: Path,
+    timeline: Timeline,
+    end: signal.Signals,
+    earliest: float,
+    latest: float,
 ) -> None:
-    start.prepare(checkout)
-    folder = checkout.build / "cluster" / NAME
-    local.down(checkout, NAME)
     before = _traces(folder)
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    moment, end = chance.uniform(earliest, latest), chance.choice([signal.SIGINT, signal.SIGKILL])
+    moment = random.Random(latest).uniform(earliest, latest)  # noqa: S311 - no secret
     with subprocess.Popen(UP, cwd=checkout.root, stdout=subprocess.DEVNULL) as up:
         eventually(folder.exists, _STARTS)  # Python and the images are through
         time.sleep(moment)
@@ -129,36 +144,39 @@ def test_no_endpoint_is_kwoks(pods: Pods) -> None:
 
 
 def test_base_image_is_made_where_there_is_none(tmp_path: Path, timeline: Timeline) -> None:
-    name = "localhost/harness-base:test"
+    name = f"localhost/harness-base:test-{os.getpid()}"
     with timeline.step("nothing → base image"):
         images.make_base(tmp_path, name)
-    try:
-        container = _lines("buildah", "from", name)[0]
-        program = "import torch, torchvision; print(torch.__version__)"
-        run = ["buildah", "run", "--isolation=chroot", container, "--", "python", "-c", program]
-        assert _lines(*run)[0].startswith("2.")
-    finally:
-        subprocess.run(["buildah", "rm", container], check=True)
-        subprocess.run(["buildah", "rmi", name], check=True)
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+    container = images._buildah("from", name)
+    try:
+        program = "import torch, torchvision; print(torch.__version__)"
+        assert images._buildah("run", container, "--", "python", "-c", program).startswith("2.")
+    finally:
+        images._buildah("rm", container)
+        images._buildah("rmi", name)
 
 
 def test_base_image_that_is_cut_short_leaves_no_mount(tmp_path: Path) -> None:
     program = f"from harness.local_cluster.real import images; images.make_base({tmp_path!r}, 'no')"
     argv = [sys.executable, "-c", f"from pathlib import *; {program}"]
-    log = tmp_path / "root" / "debootstrap" / "debootstrap.log"
+    root = tmp_path / "root"
+    log = root / "debootstrap" / "debootstrap.log"
     with subprocess.Popen(argv, start_new_session=True) as maker:
-        # From its second stage on /proc is mounted there.
-        eventually(lambda: log.exists() and "Unpacking" in log.read_text(), 900)
-        os.killpg(maker.pid, signal.SIGKILL)
-    eventually(lambda: not _mention(str(tmp_path)))
+        try:
+            # From its second stage on /proc is mounted there.
+            eventually(lambda: maker.poll() is not None or _unpacks(log), 900)
+            assert maker.poll() is None, "it ended by itself"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(maker.pid, signal.SIGKILL)
+    eventually(lambda: not processes(tmp_path))
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+    shutil.rmtree(root)
 
 
-def _mention(word: str) -> bool:
-    """Whether a process that was told so still runs."""
-    lines = _lines("ps", "-e", "-o", "args")
-    return any(word in line for line in lines if "pytest" not in line)
+def _unpacks(log: Path) -> bool:
+    return log.exists() and "Unpacking" in log.read_text(errors="replace")
 
 
 def _imports_images(folder: Path) -> bool:

@@ -9,18 +9,21 @@ does. Its figures go into build/e2e-load/rows, and a page shows all rows that th
     make e2e-load ONLY=drain-ours
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from harness.core import files
 from tests.e2e.timeline import Timeline
-from tests.real import disturbances, page, row
+from tests.real import disturbances, faults, page, row, store
 from tests.real.disturbances import QUIET, Disturb, Values
 from tests.real.pods import Pods
 from tests.real.row import OURS, STOCK
 from tests.real.stock import VALUES
-from tests.real.watch import Watch
+from tests.real.watch import Watch, join
 
 # The first one also starts the cluster.
 pytestmark = pytest.mark.timeout(1200)
@@ -53,6 +56,8 @@ BOUNDED: dict[str, Disturb] = {
     "jvm": disturbances.kill("org.pytorch.serve.ModelServer"),
     "pod": disturbances.kill_pod,
     "node": disturbances.kill_node,
+    "worker-oom": disturbances.eat_memory,
+    "store": disturbances.hang_store,
     "launcher": disturbances.kill("-m launcher"),  # stock has none
 }
 # What else a client does, and how many requests it sends at least.
@@ -65,7 +70,9 @@ CLIENTS: dict[str, tuple[dict[str, object], int]] = {
     "long-prediction": ({"rate": 0.5, "patience": 120.0}, 80),
 }
 
-Note = Callable[[Watch, str, str], None]
+# A worker is gone as long as in the row of one that is killed.
+_SLOW: Values = {"env": [{"name": "LOAD_SECONDS", "value": "10"}]}
+_RUNS = range(1, 11)  # of the short rolling update
 
 
 def _rows(scenarios: dict[str, Disturb], *stock: str) -> list[object]:
@@ -81,49 +88,94 @@ def _values(kind: str) -> Values:
     return VALUES if kind == STOCK else {}
 
 
-@pytest.fixture
-def note(pytestconfig: pytest.Config, timeline: Timeline) -> Note:
+@dataclass(frozen=True)
+class Notes:
     """Keeps what was measured: the report's figures, the row, the page of all rows."""
 
-    def keep(watch: Watch, scenario: str, kind: str) -> None:
-        folder = pytestconfig.rootpath / row.FOLDER
-        measured = row.of(scenario, kind, watch)
-        row.write(folder, measured)
-        rows = row.read(folder)
-        files.write(folder.with_name("real-pods.html"), page.render(rows))
-        files.write(folder.with_name("real-pods.md"), row.table(rows) + "\n")
-        timeline.load |= measured.counts
+    folder: Path
+    timeline: Timeline
+
+    def add(
+        self,
+        watch: Watch,
+        scenario: str,
+        kind: str,
+        *,
+        capacity: float = 0.0,
+        earlier: Sequence[Watch] = (),
+    ) -> None:
+        """Write the row of a watch; with ``earlier`` ones of the same it is the row of all."""
+        whole = join([*earlier, watch]) if earlier else watch
+        row.write(self.folder, row.of(scenario, kind, whole, capacity))
+        rows = row.read(self.folder)
+        files.write(self.folder.with_name("real-pods.html"), page.render(rows))
+        files.write(self.folder.with_name("real-pods.md"), row.table(rows) + "\n")
+        measured, figures = row.of(scenario, kind, watch, capacity), self.timeline.figures
+        self.timeline.load |= measured.counts
         for what, (began, ended) in measured.marks.items():
-            timeline.figures[f"{what}, s"] = round(ended - began, 1)
-        timeline.figures["p99 quiet, ms"] = measured.quiet
-        timeline.figures["p99 during, ms"] = measured.disturbed
+            figures[f"{what}, s"] = round(ended - began, 1)
+        figures["p99 quiet, ms"] = measured.quiet
+        figures["p99 during, ms"] = measured.disturbed
+        if measured.capacity:
+            figures["one pod's capacity, 1/s"] = measured.capacity
         if measured.why:
-            timeline.figures["why"] = measured.why
-
-    return keep
+            figures["why"] = measured.why
 
 
-def test_rolling_update_loses_nothing(pods: Pods, timeline: Timeline, note: Note) -> None:
-    pods.sync(pods.release("1.0"))
+@pytest.fixture
+def notes(pytestconfig: pytest.Config, timeline: Timeline) -> Notes:
+    return Notes(pytestconfig.rootpath / row.FOLDER, timeline)
+
+
+def _capacity(pods: Pods, kind: str, **more: object) -> float:
+    # A stock pod is Ready before its model is there, so that it would answer nothing at first.
+    return pods.capacity(**more) if kind == OURS else 0.0
+
+
+def _short_roll(pods: Pods, before: str, after: str) -> Watch:
+    pods.sync(pods.release(before))
     with pods.load(RATE, 3 * QUIET) as watch:
         watch.quiet(QUIET)
         with watch.during("a new version of the model"):
-            pods.sync(pods.release("2.0"))
+            pods.sync(pods.release(after))
         watch.quiet(QUIET)
-    note(watch, "short-roll", OURS)
     assert watch.counts()["requests"] >= RATE * 2 * QUIET
+    return watch
+
+
+def test_rolling_update_loses_nothing(pods: Pods, notes: Notes) -> None:
+    watch = _short_roll(pods, "1.0", "2.0")
+    notes.add(watch, "short-roll", OURS)
+    assert watch.losses() == {}, watch.why()
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Watch]:
+    return []
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("run", _RUNS, ids="ten-rolls-{}".format)
+def test_rolling_update_loses_nothing_ten_times_in_a_row(
+    pods: Pods, notes: Notes, runs: list[Watch], run: int
+) -> None:
+    versions = ("1.0", "2.0") if run % 2 else ("2.0", "1.0")
+    watch = _short_roll(pods, *versions)
+    notes.add(watch, "ten-rolls", OURS, earlier=runs)
+    runs.append(watch)
     assert watch.losses() == {}, watch.why()
 
 
 @pytest.mark.load
 @pytest.mark.parametrize(("scenario", "kind"), _rows(ZERO_LOSS, *_BOTH_WAYS))
-def test_zero_loss(pods: Pods, note: Note, scenario: str, kind: str) -> None:
+def test_zero_loss(pods: Pods, notes: Notes, scenario: str, kind: str) -> None:
     values = _values(kind)
     pods.sync(pods.release(values=values))
+    capacity = _capacity(pods, kind)
     with pods.load(RATE, LONG) as watch:
         watch.quiet(2 * QUIET)
         ZERO_LOSS[scenario](pods, watch, values)
-    note(watch, scenario, kind)
+    notes.add(watch, scenario, kind, capacity=capacity)
     assert watch.counts()["requests"] >= MANY
     # What the stock way loses is for the table.
     assert kind == STOCK or watch.losses() == {}, watch.why()
@@ -131,15 +183,34 @@ def test_zero_loss(pods: Pods, note: Note, scenario: str, kind: str) -> None:
 
 @pytest.mark.load
 @pytest.mark.parametrize(("scenario", "kind"), _rows(BOUNDED, *[*BOUNDED][:-1]))
-def test_death_costs_no_more_than_it_held(pods: Pods, note: Note, scenario: str, kind: str) -> None:
+def test_death_costs_no_more_than_it_held(
+    pods: Pods, notes: Notes, scenario: str, kind: str
+) -> None:
     values = _values(kind)
-    pods.sync(pods.release(values=values))
-    with pods.load(RATE, 6 * QUIET) as watch:
-        watch.quiet(2 * QUIET)
-        BOUNDED[scenario](pods, watch, values)
-    note(watch, scenario, kind)
+    with _served(pods, scenario, values):
+        capacity = _capacity(pods, kind)
+        with pods.load(RATE, 6 * QUIET) as watch:
+            watch.quiet(2 * QUIET)
+            BOUNDED[scenario](pods, watch, values)
+    notes.add(watch, scenario, kind, capacity=capacity)
     assert watch.counts()["wrong"] == 0
-    assert kind == STOCK or sum(watch.losses().values()) <= _MOST, watch.why()
+    # Whoever serves reads nothing of the store.
+    most = 0 if scenario == "store" else _MOST
+    assert kind == STOCK or sum(watch.losses().values()) <= most, watch.why()
+
+
+@contextmanager
+def _served(pods: Pods, scenario: str, values: Values) -> Iterator[None]:
+    """The pods that a scenario wants, while the block runs."""
+    if scenario == "store":
+        with store.serve(pods, pods.release(values={**values, **store.VALUES})):
+            yield
+        return
+    if scenario == "worker-oom":
+        pods.sync(faults.changes(pods, {**values, **_SLOW}))
+    else:
+        pods.sync(pods.release(values=values))
+    yield
 
 
 @pytest.mark.load
@@ -147,15 +218,18 @@ def test_death_costs_no_more_than_it_held(pods: Pods, note: Note, scenario: str,
     ("client", "kind"),
     [pytest.param(each, kind, id=f"{each}-{kind}") for each in CLIENTS for kind in (OURS, STOCK)],
 )
-def test_zero_loss_of_other_clients(pods: Pods, note: Note, client: str, kind: str) -> None:
+def test_zero_loss_of_other_clients(pods: Pods, notes: Notes, client: str, kind: str) -> None:
     more, least = CLIENTS[client]
     values, is_patient = _values(kind), client == "long-prediction"
     first = ("3.0", values, disturbances.PATIENT) if is_patient else ("1.0", values)
     pods.sync(pods.release(*first))
+    # One that answers after 20 s answers nothing in a burst.
+    same = {key: more[key] for key in ("client", "size") if key in more}
+    capacity = 0.0 if is_patient else _capacity(pods, kind, **same)
     disturb = disturbances.patient_version if is_patient else disturbances.version
     with pods.load(**{"rate": RATE, "seconds": LONG, **more}) as watch:  # type: ignore[arg-type]
         watch.quiet(2 * QUIET)
         disturb(pods, watch, values)
-    note(watch, client, kind)
+    notes.add(watch, client, kind, capacity=capacity)
     assert watch.counts()["requests"] >= least
     assert kind == STOCK or watch.losses() == {}, watch.why()

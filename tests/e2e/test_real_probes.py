@@ -25,6 +25,7 @@ _STOPS = (
 )
 _STARTS = 120.0  # seconds for a container to be in the Service; 15 on a quiet machine
 _LOAD = 240  # seconds that the slow model loads
+_NO_HANDLER = Path(__file__).with_name("no_handler.py")
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_device_that_fails_each_new_worker_has_the_pod_restarted(probes: Probes)
 
 def test_load_of_four_minutes_is_waited_for(probes: Probes) -> None:
     old = faults.names(probes.pods)
-    changes = probes.pods.release("2.0", {"env": [{"name": "LOAD_SECONDS", "value": str(_LOAD)}]})
+    changes = faults.changes(probes.pods, {"env": [{"name": "LOAD_SECONDS", "value": str(_LOAD)}]})
     with probes.timeline.step("commit → in the Service"):
         name = faults.commit(probes.pods, _with_patience(changes))
         with probes.timeline.step("started → loaded"):
@@ -114,7 +115,7 @@ def test_load_of_four_minutes_is_waited_for(probes: Probes) -> None:
                 sight = probes.note(name, f"after {quarter * _LOAD // 4} s")
                 assert (sight.startup, sight.ready, sight.live) == (503, 503, 200)
                 assert not sight.serves
-            probes.wait_for(name, "the rest", _STARTS, startup=200)
+            probes.wait_for(name, "the rest", _STOPS, startup=200)
         sight = probes.wait_for(name, "loaded → in the Service", 30, serves=True)
     assert sight == GOOD
     assert set(old) & set(faults.names(probes.pods)), "an old pod served meanwhile"
@@ -136,10 +137,10 @@ def test_release_that_cannot_start_never_replaces_a_pod(
 ) -> None:
     old = faults.names(probes.pods)
     if fault == "no handler":
-        changes = probes.pods.release("3.0", handler=Path(__file__).with_name("no_handler.py"))
+        changes = probes.pods.release("unloadable", handler=_NO_HANDLER)
     else:
-        changes = probes.pods.release("3.1")
-        archive = probes.pods.cluster.folder / release.STORE / f"{release.MODEL}-3.1.mar"
+        changes = probes.pods.release("cut")
+        archive = probes.pods.cluster.folder / release.STORE / f"{release.MODEL}-cut.mar"
         archive.write_bytes(archive.read_bytes()[:-1])
     with probes.timeline.step("commit → CrashLoopBackOff"):
         name = faults.commit(probes.pods, changes)

@@ -1,16 +1,11 @@
 """Faults of what a real pod runs on: GPUs, memory, disks, the clock, the model store."""
 
-import contextlib
 import re
-import shutil
-import signal
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness.core import command
@@ -19,18 +14,19 @@ from harness.core.values import Value, items, text
 from harness.kubernetes import kinds
 from harness.local_cluster.real import release
 from tests.e2e.timeline import Timeline
-from tests.real import faults
+from tests.real import faults, store
 from tests.real.pods import NAME, Pods
-from tests.real.probes import GOOD, Probes, inside
-from tests.support.parent_death import bind_to_parent
+from tests.real.probes import GOOD, Probes
 from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
-_STOPS = 240.0  # seconds for the kubelet to act
+# Seconds for the kubelet to act: a start may take 180 (startupSeconds and startupTimeout).
+_STOPS = 300.0
 _STARTS = 120.0  # seconds for a container to be in the Service; 15 on a quiet machine
 _HANGS = 60.0  # seconds
 _HOUR = 3_600
+_NO_GPU = "there is no GPU: nvidia-smi is not in the container"
 _STORE = "/home/model-server/model-store"  # where a pod has it
 _WRONG_CLOCK = Path(faults.__file__).with_name("wrong_clock.c")
 _SMALL: Value = {
@@ -47,7 +43,7 @@ def probes(pods: Pods, timeline: Timeline) -> Probes:
 
 def test_pods_that_want_gpus_wait_for_a_node_that_has_some(probes: Probes) -> None:
     old = faults.names(probes.pods)
-    probes.pods.cluster.bare.commit(probes.pods.release("2.0", {"gpus": 1}), "A fault")
+    probes.pods.cluster.bare.commit(faults.changes(probes.pods, {"gpus": 1}), "A fault")
     probes.pods.request()
     with probes.timeline.step("commit → cannot be scheduled"):
         reason = eventually(lambda: _unschedulable(probes.pods), _STARTS)
@@ -68,12 +64,13 @@ def _unschedulable(pods: Pods) -> str:
 
 def test_server_that_finds_no_gpu_is_never_ready(probes: Probes) -> None:
     old = faults.names(probes.pods)
-    changes = probes.pods.release("2.0")
+    changes = faults.changes(probes.pods)
     name = faults.commit(probes.pods, _with_gpu(changes))
     with probes.timeline.step("started → restarted"):
         sight = probes.wait_for(name, "started → answers", 30, live=200)
         assert (sight.startup, sight.ready, sight.serves) == (503, 503, False)
-        assert "there is no GPU: nvidia-smi is not in the container" in _why(probes, name)
+        # It asks for its endpoints before it looks for GPUs.
+        eventually(lambda: _NO_GPU in probes.answers(name)["ready"][1], 30)
         sight = probes.wait_for(name, "answers → restarted", _STOPS, restarts=1)
     assert not sight.serves
     assert [probes.note(each, f"old pod {number}") for number, each in enumerate(old)] == [GOOD] * 2
@@ -84,10 +81,6 @@ def _with_gpu(changes: Changes) -> Changes:
     changed = re.sub(r"(?m)^number_of_gpu=0$", "number_of_gpu=1", str(changes[path]))
     assert changed != changes[path]
     return {**changes, path: changed}
-
-
-def _why(probes: Probes, name: str) -> str:
-    return probes.answers(name)["ready"][1]
 
 
 def test_worker_that_eats_all_memory_is_killed_alone(probes: Probes) -> None:
@@ -125,7 +118,7 @@ def test_disk_that_is_used_up_has_the_pod_evicted(probes: Probes) -> None:
 
 
 def test_disk_without_a_byte_left_takes_nothing_from_the_server(probes: Probes) -> None:
-    probes.pods.sync(probes.pods.release("2.0", {"podSpec": _SMALL}))
+    probes.pods.sync(faults.changes(probes.pods, {"podSpec": _SMALL}))
     name = faults.first(probes.pods)
     fill = "dd if=/dev/zero of=/run/torchserve/full bs=1M || df /run/torchserve"
     output = probes.pods.kubectl("exec", f"--namespace={NAME}", name, "--", "sh", "-c", fill)
@@ -140,14 +133,14 @@ def test_disk_without_a_byte_left_takes_nothing_from_the_server(probes: Probes) 
 
 def test_clock_that_jumps_changes_no_probe(probes: Probes) -> None:
     """The pod's clock alone: the kubelet's and the gateway's stay right."""
-    store = probes.pods.cluster.folder / release.STORE
-    library = ["gcc", "-shared", "-fPIC", "-o", store / "wrong_clock.so", _WRONG_CLOCK]
+    folder = probes.pods.cluster.folder / release.STORE
+    library = ["gcc", "-shared", "-fPIC", "-o", folder / "wrong_clock.so", _WRONG_CLOCK]
     command.run(library, timeout=60)
-    clock = store / "clock"
+    clock = folder / "clock"
     clock.write_text("0\n")
     variables = {"LD_PRELOAD": f"{_STORE}/wrong_clock.so", "WRONG_CLOCK": f"{_STORE}/clock"}
     env = [{"name": key, "value": each} for key, each in variables.items()]
-    probes.pods.sync(probes.pods.release("2.0", {"env": env}))
+    probes.pods.sync(faults.changes(probes.pods, {"env": env}))
     name = faults.first(probes.pods)
     for jump in (_HOUR, -_HOUR):
         clock.write_text(f"{jump}\n")
@@ -170,51 +163,16 @@ def _is_off_by(probes: Probes, name: str, seconds: float) -> bool:
 
 
 @pytest.fixture
-def store(probes: Probes) -> Iterator[Sequence[psutil.Process]]:
-    """The store of models on each node by FUSE, under new pods: who serves it can be stopped."""
-    if not shutil.which("bindfs"):
-        pytest.skip("bindfs is not there (apt-get install bindfs)")
-    path = probes.pods.cluster.folder / release.STORE
-    argv = ["bindfs", "-f", "-o", "allow_other", str(path), str(path)]
-    nodes = [
-        text(each, "metadata", "name") for each in probes.pods.cluster.api.list_all(kinds.NODE)
-    ]
-    with contextlib.ExitStack() as until:
-        servers = []
-        for node in nodes:
-            enter = inside(probes.pods.cluster, node, mounts=True)
-            servers.append(subprocess.Popen(bind_to_parent([*enter, *argv])))
-            until.callback(servers[-1].wait)
-            until.callback(servers[-1].kill)
-            # While somebody serves it: a path that nobody answers for cannot be looked up.
-            words = [*enter, "--pid", "umount", "--lazy", str(path)]
-            until.callback(partial(command.run, words, timeout=20))
-        eventually(lambda: all(_is_fuse(each, str(path)) for each in servers), 30)
-        probes.pods.sync(probes.pods.release("2.0", {"podAnnotations": {"store": "fuse"}}))
-        yield [psutil.Process(each.pid) for each in servers]
-
-
-def _is_fuse(server: "subprocess.Popen[bytes]", path: str) -> bool:
-    mounts = Path(f"/proc/{server.pid}/mounts").read_text().splitlines()
-    return any(line.split()[1:3] == [path, "fuse"] for line in mounts)
-
-
-@contextlib.contextmanager
-def _hang(servers: Sequence[psutil.Process]) -> Iterator[None]:
-    for each in servers:
-        each.send_signal(signal.SIGSTOP)
-    try:
+def by_fuse(probes: Probes) -> Iterator[None]:
+    """New pods whose store of models can be made to hang."""
+    with store.serve(probes.pods, faults.changes(probes.pods, store.VALUES)):
         yield
-    finally:
-        for each in servers:
-            each.send_signal(signal.SIGCONT)
 
 
-def test_store_that_hangs_takes_nothing_from_who_serves(
-    probes: Probes, store: Sequence[psutil.Process]
-) -> None:
+@pytest.mark.usefixtures("by_fuse")
+def test_store_that_hangs_takes_nothing_from_who_serves(probes: Probes) -> None:
     name = faults.first(probes.pods)
-    with _hang(store):
+    with store.hang(probes.pods):
         for look in range(5):
             assert probes.note(name, f"hangs, look {look}") == GOOD
             assert probes.predict(name, "a request")[0] == 200
@@ -224,11 +182,10 @@ def test_store_that_hangs_takes_nothing_from_who_serves(
         assert probes.look(name) == GOOD
 
 
-def test_store_that_hangs_keeps_new_pods_out_until_it_is_back(
-    probes: Probes, store: Sequence[psutil.Process]
-) -> None:
+@pytest.mark.usefixtures("by_fuse")
+def test_store_that_hangs_keeps_new_pods_out_until_it_is_back(probes: Probes) -> None:
     gone, stays = faults.names(probes.pods)
-    with _hang(store):
+    with store.hang(probes.pods):
         probes.pods.cluster.api.delete(kinds.POD, gone, NAME)
         (name,) = eventually(lambda: set(faults.names(probes.pods)) - {gone, stays}, _STARTS)
         faults.pause(_HANGS)

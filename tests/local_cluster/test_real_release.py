@@ -19,6 +19,6 @@ def test_version_never_changes_its_handler(tmp_path: Path) -> None:
     (archive,) = (cluster.folder / release.STORE).iterdir()
     before = archive.read_bytes()
     release.pack(cluster, "1.0")
-    with pytest.raises(HarnessError, match="version 1.0 has no patient_handler.py"):
+    with pytest.raises(HarnessError, match=r"version 1\.0 has no patient_handler\.py"):
         release.pack(cluster, "1.0", PATIENT)
     assert archive.read_bytes() == before

@@ -12,9 +12,11 @@ from harness.kubernetes import kinds, reconciliation, status
 from harness.local_cluster.real import gateway
 from harness.local_cluster.real.components import PAUSE
 from harness.policy.quantity import number
-from tests.real import second_group
+from tests.e2e.timeline import Timeline
+from tests.real import faults, second_group, store
 from tests.real.load import certificate_of
 from tests.real.pods import SERVERS, Pods
+from tests.real.probes import Probes
 from tests.real.watch import Watch
 from tests.support.processes import eventually
 
@@ -288,6 +290,22 @@ def kill(victim: str) -> Disturb:
             pods.settle()
 
     return disturb
+
+
+def eat_memory(pods: Pods, watch: Watch, values: Values) -> None:
+    """A worker eats all memory of its container, and the kernel kills it."""
+    name = faults.first(pods)
+    with watch.during("a worker is out of memory"):
+        status, _ = Probes(pods, Timeline()).predict(name, "eat memory")
+        assert status != 200, "it had memory enough"
+        watch.quiet(QUIET)  # before a probe can say so
+        pods.settle()
+
+
+def hang_store(pods: Pods, watch: Watch, values: Values) -> None:
+    """The store of models answers nobody."""
+    with watch.during("the store hangs"), store.hang(pods):
+        watch.quiet(3 * QUIET)
 
 
 def kill_pod(pods: Pods, watch: Watch, values: Values) -> None:

@@ -1,6 +1,7 @@
-"""What the scenarios of probes begin with: pods whose model has faults, and words about a pod."""
+"""Pods whose model has faults, what the scenarios of probes begin with, and words about a pod."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.core.git import Changes
@@ -13,20 +14,25 @@ from tests.support.processes import eventually
 HANDLER = Path(__file__).with_name("fault_handler.py")
 # How long TorchServe tries to start a worker again: 300 s where a model does not say it.
 _SETTINGS = "maxRetryTimeoutInSec: 90\n"
-VERSION = "2.0"
+_VERSION = "faulty"
 _SEEN = 120.0  # seconds from a commit until its pod runs; 5 on a quiet machine
+
+
+def changes(pods: Pods, values: Mapping[str, object] | None = None) -> Changes:
+    """The files of a release whose model has faults."""
+    settings = pods.cluster.folder / "model-config.yaml"
+    settings.write_text(_SETTINGS)
+    release.pack(pods.cluster, _VERSION, HANDLER, "--config-file", str(settings))
+    return pods.release(_VERSION, values, HANDLER)
 
 
 def begin(pods: Pods) -> None:
     """Have two pods with the model that has faults, neither of which was ever restarted."""
-    settings = pods.cluster.folder / "model-config.yaml"
-    settings.write_text(_SETTINGS)
-    release.pack(pods.cluster, VERSION, HANDLER, "--config-file", str(settings))
     for each in pods.servers():
         if not _is_fresh(each):
             pods.cluster.api.delete(kinds.POD, text(each, "metadata", "name"), NAME)
     before = _helm_release(pods)
-    good = pods.cluster.bare.commit(pods.release(VERSION), "No fault")
+    good = pods.cluster.bare.commit(changes(pods), "No fault")
     pods.request()
     if not _is_applied(before):
         # helm-controller would wait for what the last fault left unready as long as a release may
@@ -37,10 +43,10 @@ def begin(pods: Pods) -> None:
     pods.follow(good)
 
 
-def commit(pods: Pods, changes: Changes) -> str:
+def commit(pods: Pods, fault: Changes) -> str:
     """Commit without waiting until it is Ready; the first new pod, once its container runs."""
     before = set(names(pods))
-    pods.cluster.bare.commit(changes, "A fault")
+    pods.cluster.bare.commit(fault, "A fault")
     pods.request()
 
     def new() -> str:

@@ -63,17 +63,22 @@ async def run(load: Load) -> None:
 
 
 async def _one(client: Client, load: Load, when: float, due: float) -> None:
+    outcome, detail = await ask(client, load)
+    _tell(Answer(when, time.monotonic() - due, outcome, detail))
+
+
+async def ask(client: Client, load: Load) -> tuple[str, str]:
+    """Send a request and check its answer: ok, failed or wrong, and why."""
     body = secrets.token_bytes(load.size)
-    outcome, detail = "ok", ""
     try:
         status, answer = await asyncio.wait_for(client.ask(body), load.patience)
         if status != 200:
-            outcome, detail = "failed", f"{status} {answer[:80]!r}"
-        elif answer.decode() != hashlib.sha256(body).hexdigest():
-            outcome, detail = "wrong", repr(answer[:80])
+            return "failed", f"{status} {answer[:80]!r}"
+        if answer.decode() != hashlib.sha256(body).hexdigest():
+            return "wrong", repr(answer[:80])
     except (OSError, EOFError, TimeoutError, ValueError) as error:
-        outcome, detail = "failed", repr(error)
-    _tell(Answer(when, time.monotonic() - due, outcome, detail))
+        return "failed", repr(error)
+    return "ok", ""
 
 
 def _tell(answer: Answer) -> None:

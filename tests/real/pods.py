@@ -24,7 +24,7 @@ from harness.local_cluster.local import LocalCluster
 from harness.local_cluster.real import control_groups, gateway, release
 from harness.local_cluster.real.gateway import Entrance
 from harness.local_cluster.real.images import Images
-from tests.real import open_loop
+from tests.real import closed_loop, open_loop
 from tests.real.load import Load
 from tests.real.watch import Lives, Watch, is_ready, wait_until
 
@@ -33,6 +33,8 @@ MODEL = release.MODEL
 SERVERS = "app.kubernetes.io/component=server"
 _FIRST = f"{SERVERS},app.kubernetes.io/instance={NAME}"
 _READY = 240.0  # seconds for a release to be Ready; 25 on a quiet machine
+_BURST = 4.0  # seconds
+_AT_ONCE = 32  # requests: two batches for each of two workers
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,24 @@ class Pods:
         argv = [str(program), f"--kubeconfig={self.cluster.kubeconfig}", *words]
         return command.run(argv, timeout=_READY).stdout
 
+    def capacity(self, **more: object) -> float:
+        """Right answers a second of one pod: of a burst to all of them, its share.
+
+        What sends the burst takes its part of the machine, so that it is no less. ``more`` is what
+        else a Load says.
+        """
+        load = self._load(rate=0, seconds=_BURST, most=_AT_ONCE, **more)
+        argv = [*self.enter(), sys.executable, "-m", closed_loop.__name__, json.dumps(asdict(load))]
+        answered = command.run(argv, timeout=load.patience + 60).stdout
+        return round(float(answered) / len(self.servers()), 1)
+
+    def _load(self, **more: object) -> Load:
+        """What is sent to the entrance."""
+        where = self.entrance
+        host = gateway.GRPC_HOST if more.get("client") == "grpc" else where.host
+        tls = where.port == 443
+        return Load(where.address, where.port, host=host, tls=tls, **more)  # type: ignore[arg-type]
+
     @contextmanager
     def load(
         self, rate: float, seconds: float, model: str = MODEL, **more: object
@@ -153,18 +173,7 @@ class Pods:
 
         ``more`` is what else a Load says: the client, the size of a body, …
         """
-        where = self.entrance
-        host = gateway.GRPC_HOST if more.get("client") == "grpc" else where.host
-        load = Load(
-            where.address,
-            where.port,
-            rate,
-            3_600,
-            host=host,
-            model=model,
-            tls=where.port == 443,
-            **more,  # type: ignore[arg-type]
-        )
+        load = self._load(rate=rate, seconds=3_600, model=model, **more)
         argv = [*self.enter(), sys.executable, "-m", open_loop.__name__, json.dumps(asdict(load))]
         path = self.cluster.folder / f"answers-{model}.jsonl"
         lives = Lives(self._watched_pods())

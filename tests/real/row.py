@@ -8,7 +8,9 @@ prints the table of a folder of rows. Everything in it was measured by the run t
 import datetime
 import json
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +21,11 @@ from tests.real.watch import Life, Watch, p99
 
 FOLDER = Path("build/e2e-load/rows")
 OURS, STOCK = "ours", "stock"
+_CLIENTS = {"http1": "HTTP/1.1", "http2": "HTTP/2", "grpc": "gRPC"}
+_ANSWER = re.compile(r"""(?:(?P<status>\d+) )?b(['"])(?P<text>.*)\2""", re.DOTALL)
+_KIND = re.compile(r'"type": "(\w+)"')  # as TorchServe says it
+_WORDS = {"TimeoutError()": "no answer in time", "": "dropped"}
+_MOST = 60  # letters of a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Row:
         why: how often which failure.
         series: for each second, requests, p99 in milliseconds, and how many were lost.
         lives: the pods': name, node, (second, phase) and the last second.
+        capacity: right answers a second of one pod, before the load; 0: not measured.
     """
 
     scenario: str
@@ -54,14 +62,31 @@ class Row:
     why: dict[str, int]
     series: list[tuple[int, float, int]]
     lives: list[tuple[str, str, list[tuple[float, str]], float]]
+    capacity: float = 0.0
 
     @property
     def lost(self) -> int:
         """Requests that failed, were answered wrongly or were never sent."""
         return sum(self.counts[key] for key in LOAD[1:])
 
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why requests were lost, in a few words, and how many; most of them first."""
+        count: Counter[str] = Counter()
+        for detail, lost in self.why.items():
+            count[_in_short(detail)] += lost
+        return count.most_common()
 
-def of(scenario: str, kind: str, watch: Watch) -> Row:
+
+def _in_short(detail: str) -> str:
+    """What the detail of a failure says, without what only programs read."""
+    if match := _ANSWER.fullmatch(detail):
+        kind = _KIND.search(match["text"])
+        detail = f"{match['status'] or ''} {kind[1] if kind else match['text']}".strip()
+    return _WORDS.get(detail, detail)[:_MOST]
+
+
+def of(scenario: str, kind: str, watch: Watch, capacity: float = 0.0) -> Row:
     """The row that a watch makes."""
     last = max((each.due for each in watch.answers), default=watch.began)
     return Row(
@@ -81,6 +106,7 @@ def of(scenario: str, kind: str, watch: Watch) -> Row:
         why=watch.why(),
         series=[*_series(watch)],
         lives=[_life(each, watch.began) for each in watch.lives],
+        capacity=capacity,
     )
 
 
@@ -112,22 +138,50 @@ def read(folder: Path) -> list[Row]:
     return sorted(rows, key=lambda each: (each.kind, each.scenario))
 
 
+HEAD = (
+    "scenario",
+    "client",
+    "requests",
+    "failed, wrong, dropped",
+    "p99 quiet → during",
+    "load of one pod's capacity",
+    "stock lost",
+    "mainly",
+)
+
+
+def cells(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """A line for each scenario, under ``HEAD``; a dash is not measured."""
+    by_key = {(each.scenario, each.kind): each for each in rows}
+    for scenario in sorted({each.scenario for each in rows}):
+        ours, stock = (by_key.get((scenario, kind)) for kind in (OURS, STOCK))
+        client = _CLIENTS.get(next(each.client for each in (ours, stock) if each), "")
+        yield [scenario.replace("-", " "), client, *_of_ours(ours), *_of_stock(stock)]
+
+
+def _of_ours(row: Row | None) -> list[str]:
+    if not row:
+        return ["–"] * 4
+    load = row.counts["requests"] / row.seconds
+    return [
+        f"{row.counts['requests']:,}",
+        ", ".join(f"{row.counts[key]:,}" for key in LOAD[1:]),
+        f"{row.quiet:,.0f} → {row.disturbed:,.0f} ms",
+        f"{load:,.0f} of {row.capacity:,.0f}/s" if row.capacity else "–",
+    ]
+
+
+def _of_stock(row: Row | None) -> list[str]:
+    if not row:
+        return ["–"] * 2
+    reason = row.reasons[0][0] if row.reasons else ""
+    return [f"{row.lost:,} of {row.counts['requests']:,}", reason]
+
+
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a table in Markdown: ours, and what the stock way lost in the same scenario."""
-    head = (
-        "| scenario | client | requests | lost | p99 quiet → during, ms | stock: requests | lost |"
-    )
-    stock = {each.scenario: each for each in rows if each.kind == STOCK}
-    lines = [head, "|---|---|---|---|---|---|---|"]
-    for row in rows:
-        if row.kind == OURS:
-            other = stock.get(row.scenario)
-            theirs = f"{other.counts['requests']:,} | {other.lost:,}" if other else " | "
-            lines.append(
-                f"| {row.scenario.replace('-', ' ')} | {row.client} | {row.counts['requests']:,} |"
-                f" {row.lost:,} | {row.quiet:,.0f} → {row.disturbed:,.0f} | {theirs} |"
-            )
-    return "\n".join(lines)
+    """The rows as a table in Markdown."""
+    lines = [list(HEAD), ["---"] * len(HEAD), *cells(rows)]
+    return "\n".join(f"| {' | '.join(each.replace('|', '/') for each in line)} |" for line in lines)
 
 
 if __name__ == "__main__":

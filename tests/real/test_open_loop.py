@@ -16,7 +16,7 @@ from h2.events import DataReceived, StreamEnded
 from hyperframe.frame import GoAwayFrame
 
 from harness.loadtest.generator.rpc import METHOD, messages
-from tests.real import open_loop
+from tests.real import closed_loop, open_loop
 from tests.real.load import Answer, Load
 
 Streams = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -174,3 +174,24 @@ def test_grpc_answers_are_checked() -> None:
     answers = asyncio.run(run())
     assert _outcomes(answers) == {"ok": 10, "failed": 10}
     assert answers[-1].detail == "13 b'Model not found'"
+
+
+def test_closed_loop_counts_right_answers_alone() -> None:
+    numbers = []
+
+    def answer(number: int, body: bytes) -> bytes:
+        numbers.append(number)
+        return b"HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n" if number % 2 else _ok(body)
+
+    async def run() -> float:
+        listener = await asyncio.start_server(_http1(answer), "127.0.0.1", 0)
+        async with listener:
+            port = listener.sockets[0].getsockname()[1]
+            load = Load("127.0.0.1", port, 0, 0.5, most=2)
+            argv = (sys.executable, "-m", closed_loop.__name__, json.dumps(asdict(load)))
+            client = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+            async with asyncio.timeout(30):
+                output, _ = await client.communicate()
+            return float(output)
+
+    assert 0 < 0.5 * asyncio.run(run()) <= len(numbers) / 2

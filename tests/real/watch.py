@@ -120,7 +120,8 @@ class Watch:
 
     def why(self) -> dict[str, int]:
         """How often which failure."""
-        return dict(Counter(each.detail for each in self.answers if each.outcome != "ok"))
+        lost = (each for each in self.answers if each.outcome != "ok")
+        return dict(Counter(each.detail or each.outcome for each in lost))
 
     def p99(self, *, disturbed: bool) -> float:
         """Milliseconds since requests were due, of those due while something was done or not."""
@@ -131,6 +132,18 @@ class Watch:
                 if any(a <= each.due < b for a, b in self.marks.values()) == disturbed
             ]
         )
+
+
+def join(watches: Sequence[Watch]) -> Watch:
+    """Runs of the same, one after the other, as one: what was done is named by the run's number."""
+    first = watches[0]
+    marks = {
+        f"run {number}": mark
+        for number, each in enumerate(watches, 1)
+        for mark in each.marks.values()
+    }
+    answers = [answer for each in watches for answer in each.answers]
+    return Watch(first.began, first.client, marks, answers, [y for x in watches for y in x.lives])
 
 
 def p99(answers: Sequence[Answer]) -> float:

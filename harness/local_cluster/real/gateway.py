@@ -75,7 +75,7 @@ def manifests(repository: Repository) -> Iterator[Value]:
     folder = str(chart(repository).relative_to(repository.root))
     request = helm.Template(folder, _NAME, NAMESPACE, {})
     tree, program = Tree(repository.root), tools.find(repository, "helm")
-    yield from (value for value, _ in helm.read(helm.render(program, tree, request, list)))
+    yield from (each for each, _ in helm.read(helm.render(program, tree, request, list)))
 
 
 def start(repository: Repository, cluster: Api, folder: Path) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core import files
+
 _NAME = "org.opencontainers.image.ref.name"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
@@ -94,8 +96,8 @@ class Layout:
         return str(descriptor["digest"])
 
     def write(self) -> None:
-        """Write the index."""
-        (self._folder / "index.json").write_text(json.dumps(self._index))
+        """Write the index, unless it says so: a node may be reading it."""
+        files.write(self._folder / "index.json", json.dumps(self._index))
 
     def _blob(self, digest: object) -> Path:
         return self._folder / "blobs" / "sha256" / str(digest).removeprefix("sha256:")
@@ -106,7 +108,7 @@ class Layout:
     def _add(self, document: object) -> Descriptor:
         content = json.dumps(document).encode()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        self._blob(digest).write_bytes(content)
+        files.write(self._blob(digest), content)
         return {"digest": digest, "size": len(content)}
 
     def _layer(self, programs: Mapping[str, Path]) -> Descriptor:

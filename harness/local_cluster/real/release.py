@@ -7,6 +7,7 @@ nothing, and its answer depends on the request, so that a wrong one is seen.
 import hashlib
 import json
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,8 +123,12 @@ def pack(cluster: LocalCluster, version: str, handler: Path = HANDLER, *options:
     if not path.exists():
         packer = Path(sys.executable).with_name("torch-model-archiver")
         argv: list[str | Path] = [packer, "--model-name", path.stem, "--version", version]
-        argv += ["--handler", handler, "--export-path", path.parent, *options]
-        command.run(argv, timeout=60)
+        # Elsewhere first: half an archive would be taken for one by the next start.
+        with tempfile.TemporaryDirectory(dir=cluster.folder) as folder:
+            command.run(
+                [*argv, "--handler", handler, "--export-path", folder, *options], timeout=60
+            )
+            Path(folder, path.name).replace(path)
     # A running pod may have it, so that it stays what it is.
     with zipfile.ZipFile(path) as archive:
         if handler.name not in archive.namelist():

@@ -196,11 +196,11 @@ snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
 
 .PHONY: instance-types
 instance-types: $(SETUP) ## records EC2's instance types, from the list that moto ships
-	$(VENV)/bin/python -m harness.policy.instance_record
+	$(VENV)/bin/python -m harness.policy.recorded.instance_record
 
 .PHONY: chart-records
 chart-records: $(SETUP) ## records which values the third-party charts take that `harness tools` has fetched
-	$(VENV)/bin/python -m harness.policy.record_charts
+	$(VENV)/bin/python -m harness.policy.recorded.record_charts
 
 .PHONY: pictures
 pictures: $(SETUP) ## the pictures of dashboards and of a trace in docs/images, from load tests

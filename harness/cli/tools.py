@@ -10,7 +10,7 @@ from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
-from harness.policy import chart_record
+from harness.policy.recorded import chart_record
 from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from harness.schema import catalog

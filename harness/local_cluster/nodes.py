@@ -9,8 +9,8 @@ from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.core.suggest import did_you_mean
 from harness.core.values import Value, items, mapping, text
-from harness.policy import instances
-from harness.policy.instances import CPU, MEMORY, names
+from harness.policy.recorded import instances
+from harness.policy.recorded.instances import CPU, MEMORY, names
 
 _LOCAL: Value = {  # an environment without eksctl.yaml: this machine, seen as three plain nodes
     "availabilityZones": ["local1a", "local1b", "local1c"],

@@ -11,17 +11,9 @@ from harness.core.errors import HarnessError
 from harness.core.fix import advise
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
-from harness.policy import (
-    causes,
-    credentials,
-    exceptions,
-    expressions,
-    generated,
-    repair,
-    source_files,
-    unset,
-)
+from harness.policy import causes, credentials, exceptions, generated, repair, source_files, unset
 from harness.policy.exceptions import Suppression
+from harness.policy.facts import expressions
 from harness.policy.finding import Finding, Severity
 from harness.policy.report import Report
 from harness.policy.rule import Rule, of_release

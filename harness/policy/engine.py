@@ -19,8 +19,9 @@ from harness.core.errors import InputError, UsageError
 from harness.core.fix import advise
 from harness.core.problem import Location, Problem
 from harness.core.repository import Repository
-from harness.policy import builtin, credentials, rules, service_quotas
+from harness.policy import builtin, credentials, rules
 from harness.policy.collector import FindingCollector
+from harness.policy.facts import service_quotas
 from harness.policy.project import Project
 from harness.policy.report import Report
 from harness.policy.rule import REGISTRY, Rule
@@ -33,8 +34,8 @@ from harness.schema import cloudformation
 
 def load_rules() -> dict[str, Rule]:
     """Every rule, by its id."""
-    for module in pkgutil.iter_modules(rules.__path__):
-        importlib.import_module(f"{rules.__name__}.{module.name}")
+    for module in pkgutil.walk_packages(rules.__path__, f"{rules.__name__}."):
+        importlib.import_module(module.name)
     return dict(sorted(REGISTRY.items()))
 
 

@@ -14,9 +14,9 @@ from harness.core.values import text
 from harness.loadtest import load_profile
 from harness.models.lock import Lock, load_lock
 from harness.policy import promoted
+from harness.policy.facts.pods import pods
+from harness.policy.facts.serving import servers
 from harness.policy.finding import Severity
-from harness.policy.pods import pods
-from harness.policy.serving import servers
 from harness.promotion import evidence_store
 from harness.promotion.branch import Upstream
 from harness.promotion.evidence_store import EvidenceStore, StoredReports

@@ -48,7 +48,7 @@ FORMS: Mapping[str, Form] = {
     # https://openid.net/specs/openid-connect-core-1_0.html (iss): compared letter by letter.
     "JWT_ISSUER": Form(_HTTPS, "the `iss` of the tokens, an address by https://"),
     "JWT_JWKS_URI": Form(_HTTPS, "an address by https://"),
-    # What harness/policy/origins.py reads.
+    # What harness/policy/facts/origins.py reads.
     "PROVIDED": Form(
         r"[A-Z]\w+(/[\w.*:-]+){1,2}( [A-Z]\w+(/[\w.*:-]+){1,2})*",
         "KIND/NAME or KIND/NAMESPACE/NAME, with spaces between",

@@ -9,7 +9,7 @@ from harness.archives import chown_job, gc_job
 from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.pods import selects
+from harness.policy.facts.pods import selects
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 

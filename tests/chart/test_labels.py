@@ -1,6 +1,6 @@
 """Labels of a release's pods: who is selected by what, during an upgrade too."""
 
-from harness.policy.pods import selects
+from harness.policy.facts.pods import selects
 from tests.chart.conftest import Render, Rendered
 
 # What selects servers since the first release, 69fd4c0: a Deployment's selector cannot be changed.

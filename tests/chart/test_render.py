@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from harness.core.command import CommandError
-from harness.policy.serving import CONFIG, FILES
+from harness.policy.facts.serving import CONFIG, FILES
 from tests.chart.conftest import Render, Rendered
 
 

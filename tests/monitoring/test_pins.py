@@ -11,7 +11,7 @@ import pytest
 from harness import programs, tools
 from harness.core.repository import Repository
 from harness.core.values import text
-from harness.policy import chart_record
+from harness.policy.recorded import chart_record
 from harness.render.renderer import Renderer
 from tests.monitoring.test_alerts import ROOT
 

@@ -9,7 +9,7 @@ import yaml
 from harness import tools
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, mapping, text
-from harness.policy.pods import selects
+from harness.policy.facts.pods import selects
 from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 from tests.monitoring.monitors import MONITORS

@@ -9,7 +9,8 @@ import pytest
 from harness import cli
 from harness.core.errors import Location
 from harness.core.repository import Repository
-from harness.policy import engine, expressions, repair
+from harness.policy import engine, repair
+from harness.policy.facts import expressions
 from harness.policy.finding import Finding
 from harness.policy.rule import Rule
 from harness.schema import api_validator

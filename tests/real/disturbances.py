@@ -11,7 +11,7 @@ from harness.core.values import Value, dig, items, text
 from harness.kubernetes import kinds, reconciliation, status
 from harness.local_cluster.real import gateway
 from harness.local_cluster.real.components import PAUSE
-from harness.policy.quantity import number
+from harness.policy.facts.quantity import number
 from tests.e2e.timeline import Timeline
 from tests.real import faults, second_group, store
 from tests.real.load import certificate_of

@@ -11,7 +11,7 @@ from harness import cli, image_sets
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.policy import engine
-from harness.policy.serving import servers
+from harness.policy.facts.serving import servers
 from harness.promotion import collect
 from harness.render.renderer import Renderer
 from harness.settings import sets

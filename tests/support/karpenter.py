@@ -20,7 +20,7 @@ from harness.core.values import Value, items, mapping, merge, text
 from harness.kubernetes.api import Kind
 from harness.local_cluster import install
 from harness.local_cluster.local import LocalCluster
-from harness.policy import instances
+from harness.policy.recorded import instances
 from tests.support import go_module, prometheus
 from tests.support.processes import free_ports
 

@@ -1,1 +1,1 @@
-"""The rules, one file per family. A module here is loaded because it is here."""
+"""The rules, one package per subject. A module in one is loaded because it is there."""

@@ -1,0 +1,1 @@
+"""What others say of themselves, recorded so that a check needs no network; and what writes it."""

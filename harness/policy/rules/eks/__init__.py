@@ -1,0 +1,1 @@
+"""The cluster itself and what of AWS it is given: eksctl.yaml, nodes, roles."""

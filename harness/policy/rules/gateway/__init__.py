@@ -1,0 +1,1 @@
+"""The way from a client to a model: listeners, callers, certificates, routes."""

@@ -1,0 +1,1 @@
+"""GPUs: who asks for them, which nodes have them, what shares them out."""

@@ -1,0 +1,1 @@
+"""Packets between pods, and out of the cluster."""

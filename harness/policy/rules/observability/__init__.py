@@ -1,0 +1,1 @@
+"""What is measured, alerted on and traced."""

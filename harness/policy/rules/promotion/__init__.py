@@ -1,0 +1,1 @@
+"""Environments: what they share, and what of them reaches production."""

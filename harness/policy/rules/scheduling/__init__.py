@@ -1,0 +1,1 @@
+"""Pods find a node: requests, quotas, zones, replicas."""

@@ -1,0 +1,1 @@
+"""Rights: of pods, of people, of what builds this repository."""

@@ -1,0 +1,1 @@
+"""TorchServe and its models: settings, workers, start and stop."""

@@ -1,0 +1,1 @@
+"""Volumes and the model store."""

@@ -1,5 +1,5 @@
 """infra/fluent-bit changes the agent and nothing else. No registry here has the program: what is
-tested is what the API server would get, and the alerts."""
+tested is what the API server would get, and the alerts. test_log_agents.py runs its script."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,6 @@ from harness.render.rendered import Environment
 from harness.render.renderer import Renderer
 from tests.monitoring.test_alerts import ROOT, outcomes
 from tests.monitoring.test_log_alerts import ALERTS
-from tests.monitoring.test_log_stores import STORES, load
 from tests.support import variation
 
 TESTS = Path(__file__).with_name("fluent-bit.yaml")
@@ -126,16 +125,6 @@ def test_functions_that_filters_call_are_in_the_script(fluent_bit: Environment) 
     script = text(files(fluent_bit), "agent.lua")
     calls = [text(each, "call") for each in filters(configuration) if "call" in each]
     assert calls == re.findall(r"^function (\w+)\(", script, re.MULTILINE)
-
-
-@pytest.mark.parametrize("store", STORES, ids=lambda path: path.parent.name)
-def test_the_script_writes_the_fields_that_stores_search(store: Path) -> None:
-    where = ("template", "mappings", "properties", "kubernetes", "properties")
-    fields = mapping(load(store / "logs-template.json"), *where)
-    script = (AGENT / "agent.lua").read_text()
-    block = re.search(r"kubernetes = \{\n(.*?)\n    \}", script, re.DOTALL)
-    assert block
-    assert set(re.findall(r"^ +(\w+) = ", block[1], re.MULTILINE)) == set(fields)
 
 
 def test_promtool_sees_each_alert_as_its_tests_say(

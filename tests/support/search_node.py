@@ -24,6 +24,14 @@ from tests.support.processes import eventually, free_ports
 _HEAP = "512m"  # 2,000 documents a second need 300 MB of it
 _ENDS = 30.0  # seconds
 _UNAVAILABLE = (408, 503)  # a shard is not there yet
+_LOG = """status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %p %c{1.} %m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+"""
 
 
 class Unavailable(AssertionError):  # noqa: N818 - it is one
@@ -146,3 +154,23 @@ def running(engine: str, lock: Path, repository: Repository, folder: Path) -> It
         yield node
     finally:
         node.kill()
+
+
+def configure(engine: str, home: Path, port: str, transport: str) -> None:
+    """Write a node's configuration: both engines read the same keys.
+
+    Args:
+        engine: ``elasticsearch`` or ``opensearch``.
+        home: the node's folder.
+        port: for HTTP.
+        transport: the port that other nodes would ask.
+    """
+    for name in ("config", "plugins", "lib"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    (home / "config/log4j2.properties").write_text(_LOG)
+    (home / f"config/{engine}.yml").write_text(
+        f"discovery.type: single-node\nnetwork.host: 127.0.0.1\nhttp.port: {port}\n"
+        f"transport.port: {transport}\npath.data: {home}/data\npath.logs: {home}/logs\n"
+        # Of a machine that runs tests nothing is kept free.
+        "cluster.routing.allocation.disk.threshold_enabled: false\n"
+    )

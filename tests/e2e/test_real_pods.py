@@ -4,9 +4,11 @@ Real: kubelet, containerd, runc, CNI, kube-proxy, enforced network policies, Env
 Envoy, Flux, the chart, the serving image. Played: the load balancer before the proxies, and tokens.
 
 A row is one scenario: ``ours`` with the chart as it is, ``stock`` with what TorchServe's own image
-does. Its figures go into build/e2e-load/rows, and a page shows all rows that there are. One row:
+does. Its figures go into build/e2e-load/rows, and a page shows all rows that there are. One row,
+and the scenario of `make e2e` ten times in a row:
 
     make e2e-load ONLY=drain-ours
+    make e2e-load ONLY=ten-rolls
 """
 
 from collections.abc import Iterator, Sequence

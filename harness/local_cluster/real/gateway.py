@@ -20,8 +20,7 @@ from harness.local_cluster import install, pki
 from harness.local_cluster.real.ground import DNS
 from harness.local_cluster.real.images import GATEWAY
 from harness.local_cluster.real.network import BALANCER
-from harness.render import helm, kustomize
-from harness.render.tree import Tree
+from harness.render import helm, kustomize, tree
 
 NAMESPACE = "envoy-gateway-system"
 _NAME = "envoy-gateway"
@@ -74,8 +73,9 @@ def manifests(repository: Repository) -> Iterator[Value]:
     """Everything that the chart makes."""
     folder = str(chart(repository).relative_to(repository.root))
     request = helm.Template(folder, _NAME, NAMESPACE, {})
-    tree, program = Tree(repository.root), tools.find(repository, "helm")
-    yield from (each for each, _ in helm.read(helm.render(program, tree, request, list)))
+    program = tools.find(repository, "helm")
+    objects = helm.render(program, tree.working(repository), request, list)
+    yield from (each for each, _ in helm.read(objects))
 
 
 def start(repository: Repository, cluster: Api, folder: Path) -> None:
@@ -112,13 +112,13 @@ def configure(repository: Repository, cluster: Api, folder: Path) -> Entrance:
         Where requests enter.
     """
     request = kustomize.Build(_CONFIGS, {}, {"DOMAIN": DOMAIN})
-    tree, program = Tree(repository.root), tools.find(repository, "kustomize")
-    built = [each.value for each in kustomize.read(kustomize.build(program, tree, request))]
+    program = tools.find(repository, "kustomize")
+    objects = kustomize.read(kustomize.build(program, tree.working(repository), request))
     certify(cluster)
-    for each in built:
-        namespace = text(each, "metadata", "namespace")
-        if text(each, "kind") not in _PLAYED and namespace != "cert-manager":
-            cluster.apply(each)
+    for each in objects:
+        namespace = text(each.value, "metadata", "namespace")
+        if text(each.value, "kind") not in _PLAYED and namespace != "cert-manager":
+            cluster.apply(each.value)
     service = cluster.wait_for(
         _SERVICE,
         _service_of_proxies,

@@ -30,8 +30,8 @@ from tests.real.watch import Watch, join
 # The first one also starts the cluster.
 pytestmark = pytest.mark.timeout(1200)
 
-RATE = 60.0  # requests a second
-LONG = 175.0  # seconds of a long scenario
+RATE = 75.0  # requests a second
+LONG = 140.0  # seconds of a long scenario
 MANY = 10_000  # requests of one
 _MOST = 250  # requests that a death may cost: what is on its way, and what comes until it is seen
 
@@ -67,9 +67,9 @@ CLIENTS: dict[str, tuple[dict[str, object], int]] = {
     "http2": ({"client": "http2"}, MANY),
     "grpc": ({"client": "grpc"}, MANY),
     # A body that takes ten seconds, larger than what Envoy buffers by default.
-    "slow-upload": ({"upload": 10.0, "size": 100_000, "rate": 10.0, "patience": 60.0}, 1_500),
+    "slow-upload": ({"upload": 10.0, "size": 100_000, "rate": 10.0, "patience": 60.0}, 1_300),
     # Up to two batches of 20 s, and none of them is cut by the stop of its pod.
-    "long-prediction": ({"rate": 0.5, "patience": 120.0}, 80),
+    "long-prediction": ({"rate": 0.5, "patience": 120.0}, 65),
 }
 
 # A worker is gone as long as in the row of one that is killed.

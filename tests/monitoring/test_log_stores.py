@@ -2,9 +2,11 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.core.values import Value, items, mapping, text
 from tests.monitoring.test_alerts import ROOT
@@ -82,3 +84,48 @@ def test_pipeline_of_opensearch_knows_every_field() -> None:
         if "script" in mapping(each)
     )
     assert set(map(str, items(script, "params", "keys"))) == set(properties) - {"other"}
+
+
+def index_of(store: Path) -> str:
+    """What the gateway writes to."""
+    exporters = mapping(yaml.safe_load((store / "gateway.yml").read_text()), "exporters")
+    (index,) = {text(each, "logs_index") for each in exporters.values()}
+    return index
+
+
+def commands(store: Path) -> str:
+    """What the Job says to the store."""
+    job = yaml.safe_load((store / "job.yaml").read_text())
+    return text(job, "spec", "template", "spec", "containers", 0, "args", 0)
+
+
+@of_each_store
+def test_templates_and_searches_are_about_what_the_gateway_writes_to(store: Path) -> None:
+    (view,) = (each for each in searches(store) if each["type"] == "index-pattern")
+    patterns = {*items(load(store / "logs-template.json"), "index_patterns")}
+    index = index_of(store)
+    # Of an alias, which the gateway of OpenSearch writes to, the index; the Job makes the first.
+    names = re.findall(rf"put ({index}-\d+) ", commands(store)) or [index]
+    for pattern in map(str, {*patterns, text(view, "attributes", "title")}):
+        assert [each for each in names if fnmatchcase(each, pattern)] == names
+
+
+@of_each_store
+def test_what_a_template_names_is_what_the_job_makes(store: Path) -> None:
+    settings = mapping(load(store / "logs-template.json"), "template", "settings", "index")
+    if "lifecycle" in settings:
+        assert f"put _ilm/policy/{text(settings, 'lifecycle', 'name')} " in commands(store)
+        return
+    assert f"put _ingest/pipeline/{text(settings, 'default_pipeline')} " in commands(store)
+    alias = text(settings, "plugins.index_state_management.rollover_alias")
+    assert alias == index_of(store)
+    assert f'{{"aliases": {{"{alias}": {{"is_write_index": true}}}}}}' in commands(store)
+
+
+def test_retention_of_opensearch_is_of_its_indices() -> None:
+    store = STORES[1]
+    (template,) = items(load(store / "logs-retention.json"), "policy", "ism_template")
+    patterns = [str(each) for each in items(template, "index_patterns")]
+    assert patterns == [
+        str(each) for each in items(load(store / "logs-template.json"), "index_patterns")
+    ]

@@ -12,15 +12,14 @@ names a group, never an address.
 import socket
 import time
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from urllib.parse import SplitResult, quote, urlsplit
 
 from harness.canary.known import Groups, Models
 from harness.canary.server import BAD_REQUEST, GOOD, LARGEST, WRONG, Handler, metadata
 from harness.core.errors import HarnessError, UsageError
+from harness.core.http_server import Request, Server
 from harness.core.values import text
-from harness.models import answer
-from harness.models.record import Server
+from harness.models import answer, record
 
 _SECONDS = 30.0  # for one answer; Flagger itself waits 60 s for all of them
 # Until every node knows where a pod is that has just got ready: Flagger asks at once.
@@ -38,7 +37,7 @@ def without_answers(groups: Groups) -> list[str]:
 
 def wrong(url: str, models: Models) -> Iterator[str]:
     """What a server answers otherwise than it should, a sentence for each request."""
-    server = Server(url, {}, _SECONDS)
+    server = record.Server(url, {}, _SECONDS)
     for name, samples in models.items():
         for sample in samples:
             path = f"/predictions/{quote(name, safe='')}"
@@ -51,7 +50,7 @@ def wrong(url: str, models: Models) -> Iterator[str]:
                 yield f"{path}, asked for {sample.name}: {difference}"
 
 
-def serving(groups: Groups, address: tuple[str, int], url: str = CANARY) -> ThreadingHTTPServer:
+def serving(groups: Groups, address: tuple[str, int], url: str = CANARY) -> Server:
     """The webhook's server, which listens and does not answer yet.
 
     Args:
@@ -63,13 +62,13 @@ def serving(groups: Groups, address: tuple[str, int], url: str = CANARY) -> Thre
     class Gate(Handler):
         """One question of Flagger's."""
 
-        def question(self) -> tuple[int, str]:
-            return decide(groups, url, self.content(LARGEST))
+        def question(self, request: Request) -> tuple[int, str]:
+            return decide(groups, url, request.body(LARGEST))
 
         def state(self) -> str:
             return "asks what a canary answers\n"
 
-    return ThreadingHTTPServer(address, Gate)
+    return Server(address, Gate)
 
 
 def decide(groups: Groups, url: str, body: bytes, patience: float = _PATIENCE) -> tuple[int, str]:

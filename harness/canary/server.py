@@ -7,15 +7,16 @@ https://docs.flagger.app/usage/webhooks
 
 import json
 from collections.abc import Container
-from http.server import BaseHTTPRequestHandler
 
+from harness.core import http_server
 from harness.core.errors import UsageError
+from harness.core.http_server import Reply, Request
 from harness.core.values import Value, mapping, text
 
-GOOD, BAD_REQUEST, WRONG = 200, 400, 417
+GOOD, BAD_REQUEST, NO_METHOD, WRONG = 200, 400, 405, 417
 
 LARGEST = 1 << 16
-"""Bytes of a question that are read; Flagger's have some hundred."""
+"""Bytes that a question may have; Flagger's have some hundred."""
 
 
 def metadata(body: bytes, groups: Container[str]) -> Value:
@@ -25,20 +26,18 @@ def metadata(body: bytes, groups: Container[str]) -> Value:
         UsageError: it is no question of Flagger's, or its group is none of these.
     """
     try:
-        about = mapping(json.loads(body[:LARGEST]), "metadata")
-    except ValueError as error:
+        about = mapping(json.loads(body), "metadata")
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"not a question of Flagger's: {error}") from error
     if (group := text(about, "group")) not in groups:
         raise UsageError(f"there is no group {group!r} here")
     return about
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(http_server.Handler):
     """Answers with text, and keeps the connection: the gateway sends many requests."""
 
-    protocol_version = "HTTP/1.1"
-
-    def question(self) -> tuple[int, str]:
+    def question(self, request: Request) -> tuple[int, str]:
         """The answer to a POST: a status and its text."""
         raise NotImplementedError
 
@@ -46,23 +45,12 @@ class Handler(BaseHTTPRequestHandler):
         """The answer to a GET: the server is there."""
         raise NotImplementedError
 
-    def do_POST(self) -> None:
-        self._say(*self.question())
-
-    def do_GET(self) -> None:
-        self._say(GOOD, self.state())
-
-    def content(self, most: int | None = None) -> bytes:
-        """The request's body; of a longer one its first bytes, and the connection then ends."""
-        length = int(self.headers.get("Content-Length", 0))
-        if most is not None and length > most:
-            self.close_connection, length = True, most
-        return self.rfile.read(length)
-
-    def _say(self, status: int, text: str) -> None:
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def answer(self, request: Request) -> Reply:
+        """What a subclass says."""
+        if request.method == "POST":
+            status, text = self.question(request)
+        elif request.method in ("GET", "HEAD"):
+            status, text = GOOD, self.state()
+        else:
+            status, text = NO_METHOD, f"no {request.method} here\n"
+        return Reply(status, text.encode())

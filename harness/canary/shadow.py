@@ -17,10 +17,9 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +27,7 @@ from harness.canary.known import Groups
 from harness.canary.server import BAD_REQUEST, GOOD, LARGEST, WRONG, Handler, metadata
 from harness.core import files
 from harness.core.errors import UsageError
+from harness.core.http_server import Request, RequestError, Server
 from harness.core.values import text
 from harness.models import answer
 from harness.models.answer import Expected, Tolerance
@@ -41,7 +41,10 @@ _AT_ONCE = 32  # requests that are being compared; another one is skipped, and c
 _KEPT = 20  # differences whose payloads are kept, where somebody wants them
 _LOST = Answer(0, b"")  # the connection broke before the answer was there
 _UNSERVED = {404, *range(500, 600)}  # 404: the canary brings the model
-_OF_CONTENT = ("Content-Type", "Content-Encoding", "Accept")
+_OF_CONTENT = ("content-type", "content-encoding", "accept")
+
+LARGEST_COPY = 1 << 23
+"""Bytes of a request that is compared: of a larger one nobody has room for 32 at once."""
 
 OUTCOMES = ("same", "different", "unsteady", "unserved", "skipped")
 """What became of a request: the answers agree, or not; the model does not agree with itself; who
@@ -88,14 +91,27 @@ class Shadow:
     _slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_AT_ONCE))
     _due: float = 0.0
 
-    def see(self, copy: Copy) -> None:
-        """Compare what both answer to a request, if its turn has come and a canary is there."""
-        model = routes.model_of(copy.path) or ""
+    def see(self, path: str, take: Callable[[], Copy]) -> None:
+        """Compare what both answer to a request, if its turn has come and a canary is there.
+
+        Args:
+            path: of the request.
+            take: reads it whole, which only those need that are compared.
+
+        Raises:
+            RequestError: it is too large to be compared, and counted as skipped.
+        """
+        model = routes.model_of(path) or ""
         group = next((name for name, models in self.groups.items() if model in models), None)
-        if group and self._is_due() and (outcome := self._outcome(group, model, copy)):
-            with self._changed:
-                self._counts[group, model, outcome] += 1
-                self._changed.notify_all()
+        if not group or not self._is_due():
+            return
+        try:
+            outcome = self._outcome(group, model, take)
+        except RequestError:
+            self._count(group, model, "skipped")
+            raise
+        if outcome:
+            self._count(group, model, outcome)
 
     def decide(self, body: bytes, seconds: float = _PATIENCE) -> tuple[int, str]:
         """The status and the text that Flagger gets for a question: whether of the next
@@ -141,6 +157,11 @@ class Shadow:
             self._due -= 100 * is_due
             return is_due
 
+    def _count(self, group: str, model: str, outcome: str) -> None:
+        with self._changed:
+            self._counts[group, model, outcome] += 1
+            self._changed.notify_all()
+
     def _totals(self, group: str) -> tuple[int, int]:
         same, different = (
             sum(self._counts[group, model, outcome] for model in self.groups[group])
@@ -148,12 +169,12 @@ class Shadow:
         )
         return same + different, different
 
-    def _outcome(self, group: str, model: str, copy: Copy) -> str:
+    def _outcome(self, group: str, model: str, take: Callable[[], Copy]) -> str:
         """What became of it, nothing without a canary; no more than some are compared at once."""
         if not self._slots.acquire(blocking=False):
             return "skipped"
         try:
-            return self._compare(group, model, copy)
+            return self._compare(group, model, take())
         finally:
             self._slots.release()
 
@@ -219,23 +240,24 @@ def _ask(url: str, copy: Copy) -> Answer | None:
         connection.close()
 
 
-def serving(shadow: Shadow, address: tuple[str, int]) -> ThreadingHTTPServer:
+def serving(shadow: Shadow, address: tuple[str, int]) -> Server:
     """The server of copies, of Flagger's questions (``POST /``) and of figures (``/metrics``)."""
 
     class Listener(Handler):
         """A copy, which is answered when it is compared, or a question."""
 
-        def question(self) -> tuple[int, str]:
-            if self.path == "/":
-                return shadow.decide(self.content(LARGEST))
-            headers = {key: self.headers[key] for key in _OF_CONTENT if key in self.headers}
-            shadow.see(Copy(self.path, headers, self.content()))
+        def question(self, request: Request) -> tuple[int, str]:
+            if request.target == "/":
+                return shadow.decide(request.body(LARGEST))
+            shadow.see(request.target, lambda: _copy(request))
             return GOOD, ""
 
         def state(self) -> str:
             return shadow.metrics()
 
-        def log_message(self, *_: object) -> None:
-            """Nothing: who asks for what is nobody's business."""
+    return Server(address, Listener)
 
-    return ThreadingHTTPServer(address, Listener)
+
+def _copy(request: Request) -> Copy:
+    headers = {name: request.headers[name] for name in _OF_CONTENT if name in request.headers}
+    return Copy(request.target, headers, request.body(LARGEST_COPY))

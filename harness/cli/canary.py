@@ -2,7 +2,6 @@
 
 import argparse
 import re
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from harness.canary import gate, known, shadow
@@ -10,6 +9,7 @@ from harness.canary.shadow import Shadow
 from harness.cli import options
 from harness.core import console, files
 from harness.core.errors import HarnessError, UsageError
+from harness.core.http_server import Server
 from harness.core.repository import find as find_repository
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -105,7 +105,7 @@ def _groups(args: argparse.Namespace) -> known.Groups:
     return known.collect(find_repository(), args.env)
 
 
-def _serve(server: ThreadingHTTPServer, does: str) -> int:
+def _serve(server: Server, does: str) -> int:
     with server:
         host, port = server.server_address[:2]
         console.note(f"{does} at http://{host!s}:{port}/ until Ctrl-C")

@@ -10,37 +10,33 @@ import argparse
 import os
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness.core import http_server
+from harness.core.http_server import Reply, Request
+
 _SECONDS = 60  # a fetch of this repository takes less than one
+_LARGEST = 1 << 24  # bytes of what somebody says to have and to want
 _READ_ONLY = ("git-upload-pack", "/info/refs", "/HEAD", "/objects/")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(http_server.Handler):
     folder = Path()
 
-    def do_GET(self) -> None:
-        self._answer(b"")
-
-    def do_POST(self) -> None:
-        self._answer(self._body())
-
-    def _answer(self, body: bytes) -> None:
-        address = urlsplit(self.path)
+    def answer(self, request: Request) -> Reply:
+        address = urlsplit(request.target)
         if address.path == "/healthz":
-            self._send(200, {"Content-Type": "text/plain"}, b"ok\n")
-            return
-        if "git-receive-pack" in self.path or not any(part in self.path for part in _READ_ONLY):
-            self._send(403, {"Content-Type": "text/plain"}, b"fetching only\n")
-            return
+            return Reply(200, b"ok\n")
+        if "git-receive-pack" in request.target or not any(
+            part in request.target for part in _READ_ONLY
+        ):
+            return Reply(403, b"fetching only\n")
         completed = subprocess.run(
             ["git", "http-backend"],
-            input=body,
+            input=request.body(_LARGEST),
             capture_output=True,
-            env={**os.environ, **self._environment(address.path, address.query)},
+            env={**os.environ, **self._environment(request, address.path, address.query)},
             timeout=_SECONDS,
             check=False,
         )
@@ -48,41 +44,23 @@ class _Handler(BaseHTTPRequestHandler):
         lines = [line.partition(":") for line in head.decode("latin-1").splitlines()]
         headers = {name: value.strip() for name, _, value in lines if name}
         status = int(headers.pop("Status", "200").split()[0]) if headers else 500
-        self._send(status, headers, payload or completed.stderr)
+        return Reply(status, payload or completed.stderr, headers)
 
-    def _environment(self, path: str, query: str) -> dict[str, str]:
+    def _environment(self, request: Request, path: str, query: str) -> dict[str, str]:
         return {
             "GIT_PROJECT_ROOT": str(self.folder),
             "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
             "GIT_CONFIG_COUNT": "1",  # the repositories are ours, whoever runs this
             "GIT_CONFIG_KEY_0": "safe.directory",
             "GIT_CONFIG_VALUE_0": "*",
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "REQUEST_METHOD": self.command,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": request.headers.get("content-encoding", ""),
+            "REQUEST_METHOD": request.method,
+            "CONTENT_TYPE": request.headers.get("content-type", ""),
             "PATH_INFO": path,
             "QUERY_STRING": query,
             "REMOTE_ADDR": self.client_address[0],
         }
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
-
-    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
 
 def main() -> int:
@@ -92,8 +70,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     args = parser.parse_args()
     _Handler.folder = args.folder.resolve()
-    ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer(("127.0.0.1", args.port), _Handler).serve_forever()
+    http_server.Server(("127.0.0.1", args.port), _Handler).serve_forever()
     return 0
 
 

@@ -33,6 +33,6 @@ def answering(respond: Callable[[Request], tuple[int, bytes]], port: int = 0) ->
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -50,6 +51,12 @@ def counts(of: Shadow) -> dict[str, int]:
     return {name.partition('outcome="')[2][:-2]: int(count) for name, count in lines if int(count)}
 
 
+def see(one: Shadow, model: str) -> None:
+    """Have a copy of a request compared."""
+    path = f"/predictions/{model}"
+    one.see(path, lambda: Copy(path, {}, b"hello"))
+
+
 @pytest.mark.parametrize(
     ("model", "served", "canary", "outcome"),
     [
@@ -69,14 +76,14 @@ def test_answers_are_compared_as_exactly_as_the_samples_ask(
     model: str, served: Answer, canary: Answer, outcome: str
 ) -> None:
     with comparing(lambda _: served, lambda _: canary) as one:
-        one.see(Copy(f"/predictions/{model}", {}, b"hello"))
+        see(one, model)
     assert counts(one) == {outcome: 1}
 
 
 def test_a_model_that_does_not_agree_with_itself_is_not_compared() -> None:
     turn = itertools.count()
     with comparing(lambda _: (200, b"%d" % next(turn)), constantly(b"7")) as one:
-        one.see(Copy("/predictions/unknown", {}, b""))
+        see(one, "unknown")
     assert counts(one) == {"unsteady": 1}
 
 
@@ -86,16 +93,35 @@ def test_without_a_canary_nobody_is_asked() -> None:
         pass
     with answering(lambda request: (requests.append(request), (200, b""))[1]) as primary:
         one = Shadow(GROUPS, 100, gone, primary)
-        one.see(Copy("/predictions/known", {}, b"hello"))
+        see(one, "known")
     assert (requests, counts(one)) == ([], {})
 
 
 def test_so_many_of_a_hundred_are_compared() -> None:
     with comparing(constantly(b"1"), constantly(b"1"), percent=25) as one:
         for _ in range(8):
-            one.see(Copy("/predictions/known", {}, b"hello"))
-        one.see(Copy("/predictions/nobodys", {}, b"hello"))
+            see(one, "known")
+        see(one, "nobodys")
     assert counts(one) == {"same": 2}
+
+
+def test_a_copy_that_is_too_large_is_counted() -> None:
+    body = b" " * (shadow.LARGEST_COPY + 1)
+    with comparing(constantly(b"1"), constantly(b"1")) as one, _listening(one) as url:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}/predictions/known", body, timeout=30)
+        refused.value.close()
+    assert (refused.value.code, counts(one)) == (413, {"skipped": 1})
+
+
+def test_a_copy_that_is_not_compared_is_dropped_as_it_comes() -> None:
+    def take() -> Copy:
+        pytest.fail("nobody needs its body")
+
+    with comparing(constantly(b"1"), constantly(b"1"), percent=0) as one:
+        one.see("/predictions/known", take)
+        one.see("/predictions/nobodys", take)
+    assert counts(one) == {}
 
 
 def test_the_request_is_passed_on_whole_without_a_token() -> None:
@@ -115,7 +141,7 @@ def test_the_request_is_passed_on_whole_without_a_token() -> None:
     assert [(each.path, each.body) for each in requests] == [
         ("/predictions/known?top=5", b"\x00")
     ] * 2
-    assert all(each.headers["Content-Type"] == "image/png" for each in requests)
+    assert all(each.headers["content-type"] == "image/png" for each in requests)
     assert not any("secret" in value for each in requests for value in each.headers.values())
 
 
@@ -148,7 +174,7 @@ def test_a_question_that_is_none_is_refused(body: bytes) -> None:
 def test_a_payload_is_kept_only_where_somebody_asks(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "kept"):
         with comparing(constantly(b"1"), constantly(b"2"), keep=folder) as one:
-            one.see(Copy("/predictions/known", {}, b"hello"))
+            see(one, "known")
     payloads = {each.relative_to(tmp_path): each.read_bytes() for each in tmp_path.rglob("*.*")}
     assert payloads == {
         Path("kept/0-known.request"): b"hello",
@@ -170,7 +196,7 @@ def _clients_of(one: Shadow) -> Iterator[None]:
 
     def ask() -> None:
         while not until.is_set():
-            one.see(Copy("/predictions/known", {}, b"hello"))
+            see(one, "known")
 
     clients = threading.Thread(target=ask)
     clients.start()
@@ -182,6 +208,6 @@ def _clients_of(one: Shadow) -> Iterator[None]:
 @contextmanager
 def _listening(one: Shadow) -> Iterator[str]:
     with shadow.serving(one, ("127.0.0.1", 0)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

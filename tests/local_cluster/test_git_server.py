@@ -1,5 +1,7 @@
 """The Git server answers a fetch over smart HTTP, and nothing else."""
 
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -80,3 +82,26 @@ def test_anything_else_is_refused(url: str, path: str) -> None:
         urllib.request.urlopen(url + path, timeout=5)
     refused.value.close()
     assert refused.value.code == 403
+
+
+_HEALTH = b"GET /healthz HTTP/1.1\r\nHost: git\r\nConnection: close\r\n\r\n"
+_POST = (
+    b"POST /repository.git/git-upload-pack HTTP/1.1\r\nHost: git\r\n"
+    b"Content-Type: application/x-git-upload-pack-request\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "statuses"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n4\r\n0000\r\n0\r\nA: 1\r\nB: 2\r\n\r\n", [200, 200]),
+        (b"Transfer-Encoding: chunked\r\n\r\nsome\r\n0000\r\n0\r\n\r\n", [400]),
+        (b"Content-Length: 99999999999\r\n\r\n", [413]),
+    ],
+)
+def test_a_request_ends_where_it_says(url: str, content: bytes, statuses: list[int]) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), _SECONDS) as client:
+        client.sendall(_POST + content + _HEALTH)
+        received = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    assert [int(each) for each in re.findall(rb"HTTP/1\.1 (\d+) ", received)] == statuses

@@ -1,18 +1,18 @@
 """``harness canary``: what decides about a canary besides its figures."""
 
 import argparse
+import json
 import re
 from pathlib import Path
 
 from harness.canary import gate, known, shadow
 from harness.canary.shadow import Shadow
-from harness.cli import options
-from harness.core import console, files
-from harness.core.errors import HarnessError, UsageError
+from harness.cli import options, pins
+from harness.core import console
+from harness.core.errors import HarnessError, InputError
 from harness.core.http_server import Server
 from harness.core.repository import find as find_repository
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PINNED = re.compile(r"(image: \$\{REGISTRY\}/torchserve@)sha256:\w+")
 _DEPLOYMENTS = tuple(f"infra/canary/configs/{name}-deployment.yaml" for name in ("gate", "shadow"))
 
@@ -23,7 +23,7 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
         parser.set_defaults(run=_samples)
         return
     if action == "pin":
-        parser.add_argument("digest", metavar="DIGEST", help="sha256:… of the image they run")
+        pins.add_digest(parser, "that they run")
         parser.set_defaults(run=_pin)
         return
     options.add_env(parser)
@@ -63,24 +63,24 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
     parser.set_defaults(run=_shadow)
 
 
-def _samples(_: argparse.Namespace) -> int:
+def _samples(args: argparse.Namespace) -> int:
     repository = find_repository()
     path = repository.build / "canary" / "samples.json"
     known.write(path, {env: known.collect(repository, env) for env in repository.environments})
-    print(path.relative_to(repository.root))
+    file = str(path.relative_to(repository.root))
+    print(json.dumps({"file": file}, indent=2) if args.json else file)
     return 0
 
 
 def _pin(args: argparse.Namespace) -> int:
-    if not _DIGEST.fullmatch(args.digest):
-        raise UsageError(
-            f"{args.digest!r} is not a digest", hint="sha256: and 64 hexadecimal digits"
-        )
-    root = find_repository().root
-    for file in _DEPLOYMENTS:
-        text = (root / file).read_text()
-        changed = files.write(root / file, _PINNED.sub(rf"\g<1>{args.digest}", text))
-        print(f"{file}: {'now runs' if changed else 'already runs'} {args.digest}")
+    def replace(text: str, path: Path) -> str:
+        changed, count = _PINNED.subn(rf"\g<1>{args.digest}", text)
+        if not count:
+            raise InputError("no image is ${REGISTRY}/torchserve by its digest", at=path)
+        return changed
+
+    rows = pins.write(find_repository().root, _DEPLOYMENTS, args.digest, replace)
+    print(json.dumps(rows, indent=2) if args.json else pins.summary(rows))
     return 0
 
 

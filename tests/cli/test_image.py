@@ -1,5 +1,6 @@
 """`harness image pin` writes one digest, and nothing else."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,17 @@ def test_the_same_digest_changes_nothing(file: Path, capsys: pytest.CaptureFixtu
     assert main(["image", "pin", _DIGEST]) == 0
     assert file.read_text() == before
     assert "already runs" in capsys.readouterr().out
+
+
+def test_what_it_wrote_is_said_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for changed in (True, False):
+        assert main(["image", "pin", _DIGEST, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {
+            "file": _FILE,
+            "digest": _DIGEST,
+            "changed": changed,
+            "set": "default",
+        }
 
 
 @pytest.mark.parametrize(

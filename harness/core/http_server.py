@@ -83,13 +83,13 @@ class Request:
             RequestError: it has more.
         """
         if int(self.headers.get("content-length", 0)) <= most:
-            kept = bytearray()
+            content = bytearray()
             for piece in self._pieces:
-                kept += piece
-                if len(kept) > most:
+                content += piece
+                if len(content) > most:
                     break
             else:
-                return bytes(kept)
+                return bytes(content)
         raise RequestError(413, f"a body here has {most:,} bytes at the most")
 
 

@@ -49,7 +49,7 @@ class Listener:
                 for part in parts:
                     client.sendall(part)
                 client.shutdown(socket.SHUT_WR)
-            return [int(each) for each in _STATUS.findall(_received(client))]
+            return [int(each) for each in _STATUS.findall(_read(client))]
 
 
 @pytest.fixture(params=["gate", "shadow"])
@@ -60,13 +60,13 @@ def listener(request: pytest.FixtureRequest) -> Iterator[Listener]:
         bodies.append(question.body)
         return 200, b'{"length": 5}'
 
-    here = ("127.0.0.1", 0)
+    address = ("127.0.0.1", 0)
     with answering(respond) as models:
         if request.param == "gate":
-            server, path, body = gate.serving(GROUPS, here, models), "/", QUESTION
+            server, path, body = gate.serving(GROUPS, address, models), "/", QUESTION
             most = gate.LARGEST
         else:
-            server = shadow.serving(Shadow(GROUPS, 100, models, models), here)
+            server = shadow.serving(Shadow(GROUPS, 100, models, models), address)
             path, body, most = "/predictions/tiny", b"hello", shadow.LARGEST_COPY
         with server:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -163,12 +163,12 @@ def test_no_more_is_read_than_the_bound(listener: Listener) -> None:
     """Nobody waits for the rest of a body that is too large, however it is sent."""
     with socket.create_connection(listener.address, _SECONDS) as client:
         client.sendall(listener.head("Content-Length: 9999999999") + b" ")
-        assert _received(client).startswith(b"HTTP/1.1 413 ")
+        assert _read(client).startswith(b"HTTP/1.1 413 ")
     with socket.create_connection(listener.address, _SECONDS) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(listener.head("Transfer-Encoding: chunked") + b"fffffff\r\n")
             client.sendall(b" " * (listener.most + 1))
-        assert _received(client).startswith(b"HTTP/1.1 413 ")
+        assert _read(client).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_client_that_asks_first_is_told_to_go_on(listener: Listener) -> None:
@@ -177,7 +177,7 @@ def test_a_client_that_asks_first_is_told_to_go_on(listener: Listener) -> None:
         client.sendall(listener.head(f"Content-Length: {len(listener.body)}", expect))
         assert client.recv(1 << 16) == b"HTTP/1.1 100 \r\n\r\n"
         client.sendall(listener.body + LAST)
-        assert [int(each) for each in _STATUS.findall(_received(client))] == [200, 200]
+        assert [int(each) for each in _STATUS.findall(_read(client))] == [200, 200]
     assert set(listener.bodies) == {b"hello"}
     assert listener.statuses(listener.head(f"Content-Length: {listener.most + 1}", expect)) == [413]
 
@@ -195,7 +195,7 @@ def test_a_head_is_answered_without_a_body(listener: Listener) -> None:
     assert listener.statuses(listener.head(method="HEAD"), LAST) == [200, 200]
 
 
-def _received(client: socket.socket) -> bytes:
+def _read(client: socket.socket) -> bytes:
     received = b""
     with contextlib.suppress(ConnectionError):
         while part := client.recv(1 << 16):

@@ -24,6 +24,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200 if good else 503 if path in self.pages else 404)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.send_header("Connection", "close")  # a body that nobody reads is no next request
         self.end_headers()
         self.wfile.write(text.encode())
 

@@ -146,6 +146,7 @@ HEAD = (
     "p99 quiet → during",
     "load of one pod's capacity",
     "stock lost",
+    "stock p99",
     "mainly",
 )
 
@@ -166,16 +167,21 @@ def _of_ours(row: Row | None) -> list[str]:
     return [
         f"{row.counts['requests']:,}",
         ", ".join(f"{row.counts[key]:,}" for key in LOAD[1:]),
-        f"{row.quiet:,.0f} → {row.disturbed:,.0f} ms",
+        _p99(row),
         f"{load:,.0f} of {row.capacity:,.0f}/s" if row.capacity else "–",
     ]
 
 
 def _of_stock(row: Row | None) -> list[str]:
     if not row:
-        return ["–"] * 2
+        return ["–"] * 3
     reason = row.reasons[0][0] if row.reasons else ""
-    return [f"{row.lost:,} of {row.counts['requests']:,}", reason]
+    lost = f"{row.lost:,} of {row.counts['requests']:,}"
+    return [lost, _p99(row), reason]
+
+
+def _p99(row: Row) -> str:
+    return f"{row.quiet:,.0f} → {row.disturbed:,.0f} ms"
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -18,7 +18,8 @@ from harness.local_cluster.real.ground import missing
 from tests.e2e.timeline import Timeline
 from tests.real import canary_component
 from tests.real.canary import PRIMARY, SECOND, SYNC, Canaries
-from tests.real.pods import NAME, Pods, Watch
+from tests.real.pods import NAME, Pods
+from tests.real.watch import Watch
 
 # The first one also builds images and starts the cluster.
 pytestmark = [pytest.mark.load, pytest.mark.timeout(3600)]
@@ -49,8 +50,9 @@ def canaries(checkout: Repository) -> Iterator[Canaries]:
 
 
 @contextmanager
-def _clients(canaries: Canaries, timeline: Timeline) -> Iterator[Watch]:
+def _clients(canaries: Canaries, timeline: Timeline, *, shadow: bool = True) -> Iterator[Watch]:
     """Load while the block runs; the report says how many requests there were, and for whom."""
+    canaries.mirror(shadow=shadow)
     with canaries.pods.load(RATE, QUIET) as watch:
         watch.quiet(QUIET)
         yield watch
@@ -90,8 +92,8 @@ def test_good_change_is_promoted_and_no_request_is_lost(
 def test_bad_change_goes_back_before_the_first_client(
     canaries: Canaries, timeline: Timeline, variant: str, reason: str
 ) -> None:
-    served = canaries.variant(PRIMARY)
     with _clients(canaries, timeline) as watch, timeline.step(f"{variant} → rolled back"):
+        served = canaries.variant(PRIMARY)
         canaries.start(variant)
         assert canaries.decide() == "Failed", canaries.reasons()
     assert reason in canaries.reasons()
@@ -104,7 +106,10 @@ def test_bad_change_goes_back_before_the_first_client(
 def test_without_a_shadow_no_more_than_the_canarys_share_fails(
     canaries: Canaries, timeline: Timeline, variant: str, kind: str
 ) -> None:
-    with _clients(canaries, timeline) as watch, timeline.step(f"{variant} → rolled back"):
+    with (
+        _clients(canaries, timeline, shadow=False) as watch,
+        timeline.step(f"{variant} → rolled back"),
+    ):
         canaries.start(variant, shadow=False)
         assert canaries.decide() == "Failed", canaries.reasons()
     lost = _losses(watch)
@@ -129,8 +134,8 @@ def test_second_change_in_the_middle_is_the_one_that_serves_in_the_end(
 
 
 def test_revert_in_the_middle_leaves_what_serves(canaries: Canaries, timeline: Timeline) -> None:
-    served, before = canaries.variant(PRIMARY), canaries.analyses()
     with _clients(canaries, timeline) as watch, timeline.step("good, reverted → as before"):
+        served, before = canaries.variant(PRIMARY), canaries.analyses()
         canaries.start("good-5", step=GENTLE)
         canaries.wait_for_clients()
         canaries.commit(served)

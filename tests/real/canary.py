@@ -136,15 +136,20 @@ class Canaries:
         self.pods.request()
         return commit
 
-    def start(self, variant: str, *, shadow: bool = True, step: int = _STEP) -> None:
-        """Commit pods of a variant, and wait until Flagger has begun with them."""
-        self.decide()  # about the last one
+    def mirror(self, *, shadow: bool) -> None:
+        """Have the shadow get copies, or none, before anything else changes.
+
+        Of a change that comes with another route Flagger, after one that went back, notes the pods,
+        waits for the route, and sees nothing new at its next look.
+        """
+        self.decide()  # about the last change
         self.wait_for(lambda: self.is_mirrored() is not None, "the gateway", _READY)
         if self.is_mirrored() is not shadow:
-            # By itself: of a change that comes with another route Flagger, after one that went
-            # back, notes the pods, waits for the route, and sees nothing new at its next look.
             self.commit(self.variant(PRIMARY), shadow=shadow)
-            self.wait_for(lambda: self.is_mirrored() is shadow, "the route", _READY)
+            self.wait_for(lambda: self.is_mirrored() is shadow, "the route", _DECIDED)
+
+    def start(self, variant: str, *, shadow: bool = True, step: int = _STEP) -> None:
+        """Commit pods of a variant, and wait until Flagger has begun with them."""
         self.commit(variant, shadow=shadow, step=step)
         self.wait_for_pods(variant)
         self.wait_for(lambda: self.phase() not in _AT_REST, "Flagger to begin", _READY)

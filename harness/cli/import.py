@@ -87,6 +87,7 @@ def _apply(repository: Repository, imported: Imported, target: Target) -> list[P
     """Write the environment; for a dry run, in a copy of the repository that is thrown away."""
     if not target.dry_run:
         return write.apply(repository, imported, target)
+    write.refuse_existing(repository, target)  # with its path here, not in the copy
     with tempfile.TemporaryDirectory() as scratch:
         for name in _READ:
             shutil.copytree(

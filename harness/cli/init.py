@@ -59,7 +59,8 @@ def _add(repository: Repository, env: str, like: str) -> None:
     except BaseException:
         new_environment.discard(folders)
         raise
-    for folder in folders:
+    outside = {path.parent for path in stale if not any(each in path.parents for each in folders)}
+    for folder in [*folders, *sorted(outside)]:
         console.note(f"added {folder.relative_to(repository.root)}")
     console.note(f"next: make check, then harness init --env {env} NAME=VALUE for what is unset,")
     console.note(f"      commit, and harness bootstrap plan --env {env} (docs/environments.md)")

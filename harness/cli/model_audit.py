@@ -97,7 +97,7 @@ def _as_text(report: "Audit") -> str:
 
 
 def _flow(settings: object) -> str:
-    return json.dumps(settings, ensure_ascii=False, default=str).strip("{}")
+    return json.dumps(settings, ensure_ascii=False, default=str)[1:-1]
 
 
 def _as_json(report: "Audit") -> dict[str, object]:

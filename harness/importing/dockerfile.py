@@ -19,6 +19,13 @@ from harness.importing.source import Remark, Setting, Source
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)\s+(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})")
 _IMAGE = re.compile(r"(^|/)(torchserve|pytorch-serve)[\w-]*(:|@|$)", re.IGNORECASE)
+_FILES = {"-r", "--requirement"}
+_VALUED = {
+    *("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--proxy"),
+    *("-c", "--constraint", "-t", "--target", "--prefix", "--root", "--cache-dir", "--python"),
+    *("--timeout", "--retries", "--platform", "--torch-backend"),
+}
+"""Options of pip and uv whose next word is their value."""
 
 
 @dataclass
@@ -26,10 +33,11 @@ class _Stage:
     image: str = ""
     at: Location | None = None
     variables: dict[str, Setting] = field(default_factory=dict)
+    arguments: dict[str, Setting] = field(default_factory=dict)  # of the build alone
     entrypoint: tuple[str | list[str], Location] | None = None
     command: tuple[str | list[str], Location] | None = None
     files: dict[PurePosixPath, Path] = field(default_factory=dict)
-    runs: list[Location] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
 
 def read(text: str, path: Path) -> Source:
@@ -40,8 +48,8 @@ def read(text: str, path: Path) -> Source:
         if word == "FROM":
             image, *words = re.sub(r"--platform=\S+\s*", "", rest).split()
             earlier = stages.get(image)
-            stage = replace(earlier or _Stage(image), at=at)
-            stage.variables = dict(stage.variables)
+            stage = replace(earlier or _Stage(image), at=at, arguments={})
+            stage.variables, stage.remarks = dict(stage.variables), list(stage.remarks)
             if len(words) == 2:  # AS name
                 stages[words[1]] = stage
         else:
@@ -72,31 +80,55 @@ def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
 def _instruct(stage: _Stage, word: str, rest: str, at: Location) -> None:
     if word in ("ENV", "ARG"):
         for key, text in _pairs(rest, legacy=word == "ENV"):
-            stage.variables[key] = Setting(key, _expand(text, stage), at)
+            into = stage.variables if word == "ENV" else stage.arguments
+            into[key] = Setting(key, _expand(text, stage), at)
     elif word == "ENTRYPOINT":
         stage.entrypoint, stage.command = (_form(rest), at), None
     elif word == "CMD":
         stage.command = (_form(rest), at)
     elif word in ("COPY", "ADD") and "--from=" not in rest:
         _copy(stage, rest, at.path.parent)
-    elif word == "RUN" and re.search(r"config\.properties|model_snapshot|load_models", rest):
-        stage.runs.append(at)
+    elif word == "RUN":
+        if re.search(r"config\.properties|model_snapshot|load_models", rest):
+            why = "writes a configuration: give the file itself as another source"
+            stage.remarks.append(Remark("RUN", why, at, lost=True))
+        stage.remarks += [_packages(each, at) for each in _pip_arguments(rest)]
 
 
 def _source(stage: _Stage, path: Path) -> Source:
     files = Files(path.parent, stage.files)
     started = _start(stage, files)
     variables = [each for key, each in stage.variables.items() if key != "PATH"]
-    remarks = [
-        Remark("RUN", "writes a configuration: give the file itself as another source", at, True)
-        for at in stage.runs
-    ]
+    remarks = stage.remarks
     source = replace(started, variables=(*variables, *started.variables))
     if not source.commands and not source.problems and stage.at:
         why = "nothing here starts TorchServe in a way that can be read: add its command line"
-        remarks.append(Remark("CMD", why, stage.at, True))
+        remarks = [*remarks, Remark("CMD", why, stage.at, lost=True)]
     complete = files_there.with_files(source, files)
     return replace(complete, remarks=(*complete.remarks, *remarks))
+
+
+def _pip_arguments(rest: str) -> Iterator[list[str]]:
+    """What follows each ``pip install`` of a line."""
+    for command in re.split(r"&&|\|\||[;|]", rest):
+        words = _split(command)
+        for number, word in enumerate(words[1:], 1):
+            if word == "install" and re.fullmatch(r"(.*/)?pip[0-9.]*", words[number - 1]):
+                yield words[number + 1 :]
+
+
+def _packages(words: list[str], at: Location) -> Remark:
+    """The packages that pip is given: the image here has its own."""
+    named, options = [], iter(words)
+    for word in options:
+        if word in _FILES:
+            named.append(f"{word} {next(options, '')}")
+        elif word in _VALUED:
+            next(options, None)
+        elif not word.startswith("-"):
+            named.append(re.sub(r"//[^/@]*@", "//", word))  # an address may hold a token
+    why = "yours to add to requirements.in of the model that imports them: "
+    return Remark("RUN pip install", why + ", ".join(named), at)
 
 
 def _start(stage: _Stage, files: Files) -> Source:
@@ -140,7 +172,8 @@ def _expand(text: str, stage: _Stage) -> str:
     """Variables that ENV and ARG set; others stay as they are."""
 
     def value(match: re.Match[str]) -> str:
-        setting = stage.variables.get(match[1] or match[2])
+        name = match[1] or match[2]
+        setting = stage.variables.get(name) or stage.arguments.get(name)
         return setting.value if setting else match[3] or match[0]
 
     return _VARIABLE.sub(value, text)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from harness.core.errors import InputError
+from harness.core.errors import InputError, Location
 from harness.core.yamlfile import Document, parse
 from harness.importing import command_line, files_there, properties_file
 from harness.importing.dockerfile import is_torchserve
@@ -19,8 +19,30 @@ from harness.importing.keys import KNOWN
 from harness.importing.source import Remark, Setting, Source
 
 _PROPERTY = re.compile(rf"^\s*({'|'.join(sorted(KNOWN))})\s*[=:]", re.MULTILINE)
-_CHARTS = ("replicas", "resources", "nodeSelector", "tolerations", "serviceAccountName")
+_CHARTS = {
+    "replicas": "replicas",
+    "minReplicas": "autoscaling.minReplicas",
+    "maxReplicas": "autoscaling.maxReplicas",
+    "resources": "resources",
+    "nodeSelector": "nodeSelector",
+    "tolerations": "tolerations",
+    "serviceAccountName": "serviceAccount.name",
+}
+"""What pods are given, and the chart's value for it; the import writes none of them."""
+
+_UPSTREAM = "torchserve_image"  # a value that TorchServe's own chart alone has
+_UPSTREAMS_COMMAND = (
+    "torchserve --start --model-store /home/model-server/shared/model-store/ "
+    "--ts-config /home/model-server/shared/config/config.properties"
+)
+"""Written in its template, whatever the values are."""
+_UPSTREAMS_PODS = ("n_cpu", "memory_limit", "memory_request")
+_UPSTREAMS_PLACES = (
+    *("management_port", "inference_port", "metrics_port", "grpc_inference_port", "pvd_mount"),
+)
+
 _STORAGE = ("storageUri", "storage")
+_KSERVE = ("modelFormat", "storageUri")  # a predictor, in both of its forms
 
 Path_ = tuple[str | int, ...]
 
@@ -38,6 +60,7 @@ def read(text: str, path: Path) -> Source:
         commands=tuple(each for source in sources for each in source.commands),
         variables=tuple(each for source in sources for each in source.variables),
         folder=next((source.folder for source in sources if source.folder), None),
+        gpus=next((source.gpus for source in sources if source.gpus), None),
         remarks=tuple(each for source in sources for each in source.remarks),
         problems=tuple(each for source in sources for each in source.problems),
     )
@@ -49,6 +72,8 @@ def _read(document: Document) -> Source:
     serving = [(where, each) for where, each in containers if _serves(each)]
     for where, container in serving:
         source = _merge(source, _container(document, where, container))
+    if isinstance(document.value, Mapping) and _UPSTREAM in document.value:
+        source = _merge(source, _upstreams_chart(document, document.value))
     remarks = []
     for where, each in _mappings(document.value):
         for key, node in each.items():
@@ -56,11 +81,37 @@ def _read(document: Document) -> Source:
                 first = (document.at((*where, key)).line or 1) + ("\n" in node)
                 source = _merge(source, properties_file.parse(node, document.path, first))
             elif key in _CHARTS and node:
-                why = f"the chart's value of that name, in helmrelease.yaml: {_short(node)}"
-                remarks.append(Remark(str(key), why, document.at((*where, key))))
+                remarks.append(_pods(str(key), node, document.at((*where, key))))
             elif key in _STORAGE and node and not isinstance(node, list):
                 why = "KServe fetches config/ and model-store/ from there: add both as sources"
-                remarks.append(Remark(str(key), why, document.at((*where, key)), not source.file))
+                at = document.at((*where, key))
+                remarks.append(Remark(str(key), why, at, lost=not source.file, fetched=True))
+    return replace(source, remarks=(*source.remarks, *remarks))
+
+
+def _pods(key: str, node: object, at: Location) -> Remark:
+    name = _CHARTS.get(key, "resources")
+    return Remark(
+        key, f"yours to add to helmrelease.yaml, as the chart's {name}: {_short(node)}", at
+    )
+
+
+def _upstreams_chart(document: Document, values: Mapping[str, object]) -> Source:
+    """TorchServe's own chart (``kubernetes/Helm``): its template has the command."""
+    source = command_line.parse_words(shlex.split(_UPSTREAMS_COMMAND), document.at((_UPSTREAM,)))
+    source = files_there.with_files(source, Files(document.path.parent, {}))
+    settings = values.get("torchserve")
+    remarks = []
+    for key, node in settings.items() if isinstance(settings, Mapping) else ():
+        at = document.at(("torchserve", key))
+        if key in _UPSTREAMS_PODS:
+            remarks.append(_pods(key, node, at))
+        elif key in _UPSTREAMS_PLACES:
+            remarks.append(
+                Remark(key, "the chart: its ports and paths are the same everywhere", at)
+            )
+        elif key == "n_gpu":
+            source = replace(source, gpus=_count(node, key, at))
     return replace(source, remarks=(*source.remarks, *remarks))
 
 
@@ -75,6 +126,7 @@ def _merge(one: Source, other: Source) -> Source:
         commands=(*one.commands, *other.commands),
         variables=(*one.variables, *other.variables),
         folder=one.folder or other.folder,
+        gpus=one.gpus or other.gpus,
         remarks=(*one.remarks, *other.remarks),
         problems=(*one.problems, *other.problems),
     )
@@ -91,7 +143,7 @@ def _mappings(node: object, where: Path_ = ()) -> Iterator[tuple[Path_, Mapping[
 
 
 def _is_container(node: Mapping[str, object]) -> bool:
-    return any(key in node for key in ("command", "args", "entrypoint", "image", "env"))
+    return any(key in node for key in (*_KSERVE, "command", "args", "entrypoint", "image", "env"))
 
 
 def _serves(container: Mapping[str, object]) -> bool:
@@ -102,7 +154,7 @@ def _serves(container: Mapping[str, object]) -> bool:
     return (
         command_line.is_start([*_words(container.get("entrypoint")), *words])
         or (isinstance(image, str) and is_torchserve(image))
-        or "modelFormat" in container
+        or any(key in container for key in _KSERVE)
     )
 
 
@@ -133,9 +185,27 @@ def _container(document: Document, where: Path_, container: Mapping[str, object]
         source,
         variables=(*source.variables, *variables),
         remarks=(*source.remarks, *remarks),
+        gpus=_gpus(document, where, container),
     )
     mounts = dict(_mounts(document, container))
     return files_there.with_files(source, Files(document.path.parent, mounts))
+
+
+def _gpus(document: Document, where: Path_, container: Mapping[str, object]) -> Setting | None:
+    """The GPUs of a container: Kubernetes' limits, or compose's reservations."""
+    for path, each in _mappings(container, where):
+        for key, node in each.items():
+            at = document.at((*path, key))
+            if str(key).endswith("/gpu") and path[-1:] == ("limits",):
+                return _count(node, "number_of_gpu", at)
+            if key == "count" and "devices" in path and re.search("gpu|nvidia", str(each)):
+                return _count(node, "number_of_gpu", at)
+    return None
+
+
+def _count(node: object, key: str, at: Location) -> Setting | None:
+    """A whole number; none for anything else, such as compose's ``all`` or a template."""
+    return Setting(key, str(node), at) if str(node).isdecimal() else None
 
 
 def _words(node: object) -> list[str]:

@@ -57,6 +57,7 @@ class Configuration:
         folders: archives, as they lie in a model store.
         file: the config.properties, if it is one of this machine.
         metrics: the file of metrics.
+        gpus: how many the container has, if a source says it.
         model_configs: files that are a model-config.yaml, by the model's name.
         running: what a server serves.
         environment: variables that handlers may read, without secrets.
@@ -68,6 +69,7 @@ class Configuration:
     folders: tuple[Path, ...] = ()
     file: Path | None = None
     metrics: Path | None = None
+    gpus: Setting | None = None
     model_configs: dict[str, Path] = field(default_factory=dict)
     running: tuple[RunningModel, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
@@ -78,9 +80,16 @@ class Configuration:
         return setting.value if setting else default
 
 
-def merge(sources: Sequence[Source]) -> Configuration:
-    """Merge what the sources say; the order of the sources does not matter."""
-    passed_over = [_remark(remark) for source in sources for remark in source.remarks]
+def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration:
+    """Merge what the sources say; the order of the sources does not matter.
+
+    Args:
+        sources: what was read.
+        store: the old model store, if it is no source itself.
+    """
+    archives = store or next((source.folder for source in sources if source.folder), None)
+    whole = bool(archives) and any(source.properties for source in sources)
+    passed_over = [_remark(remark, whole) for source in sources for remark in source.remarks]
     problems = [problem for source in sources for problem in source.problems]
     variables = {each.key: each for source in sources for each in source.variables}
     settings: dict[str, Setting] = {}
@@ -112,6 +121,7 @@ def merge(sources: Sequence[Source]) -> Configuration:
         folders=tuple(source.folder for source in sources if source.folder),
         file=next((source.file for source in sources if source.file), None),
         metrics=next((source.metrics for source in sources if source.metrics), None),
+        gpus=next((source.gpus for source in sources if source.gpus), None),
         model_configs={k: v for source in sources for k, v in source.model_configs.items()},
         running=tuple(each for source in sources for each in source.running),
         environment={
@@ -139,7 +149,10 @@ def _is_for_handlers(name: str) -> bool:
     return not is_ours and not keys.SECRET.search(name)
 
 
-def _remark(remark: Remark) -> Key:
+def _remark(remark: Remark, whole: bool) -> Key:
+    if remark.fetched and whole:
+        text = "these sources: KServe fetched config/ and model-store/ from there"
+        return Key(remark.what, str(remark.at), Outcome.ELSEWHERE, text)
     outcome = Outcome.LOST if remark.lost else Outcome.ELSEWHERE
     if "TorchServe ignores" in remark.why or "never restored" in remark.why:
         outcome = Outcome.LOST if remark.lost else Outcome.NOTHING

@@ -129,10 +129,13 @@ def _server(
         name = camel(key)
         if name not in values:
             default = _JOB_QUEUE_SIZE if key == "job_queue_size" else getattr(like, key)
+            at, origin = "", _ABSENT[key]
+            if key == "number_of_gpu" and (gpus := configuration.gpus):
+                default, at = int(gpus.value), str(gpus.at)
+                origin = "TorchServe takes every GPU of its container"
             values[name] = default
-            origin = _ABSENT[key]
             text = f"server.{name}: {default}; not set: {origin}"
-            rows.append(Key(key, "", Outcome.CARRIED, text))
+            rows.append(Key(key, at, Outcome.CARRIED, text))
     return ServerSettings.model_validate(values), rows
 
 

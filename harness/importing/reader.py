@@ -29,7 +29,7 @@ def read(
     """
     if store and not store.is_dir():
         raise UsageError(f"{store} is no folder", hint="the old store, mounted or copied")
-    configuration = merge.merge([sources.read(word) for word in words])
+    configuration = merge.merge([sources.read(word) for word in words], store)
     folder = store or next(iter(configuration.folders), None)
     started = startup.of(configuration, folder, workers)
     return outcome.of(configuration, started, like, folder)

@@ -48,6 +48,8 @@ def as_json(imported: Imported) -> dict[str, object]:
 
 def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> list[str]:
     """What to type after it; ``audit``: whether archives can be audited."""
+    if imported.refused:
+        return []
     if not applied:
         store = ["add --store FOLDER, to read the archives"] if _unread(imported) else []
         return [*store, "--apply writes it"]
@@ -117,7 +119,8 @@ def _unread(imported: Imported) -> list[str]:
 def _models(imported: Imported) -> str:
     if not imported.models:
         return (
-            "models: none in these sources: add --store FOLDER, or http://HOST:8081 of the server"
+            "models: none in these sources, so that those of --like are served; add "
+            "--store FOLDER, or http://HOST:8081 of the server"
         )
     lines = ["models:"]
     for name, each in _every_version(imported):

@@ -22,12 +22,19 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that a source says and that is no key of config.properties."""
+    """Something that a source says and that is no key of config.properties.
+
+    Attributes:
+        lost: what it did is gone, and something breaks.
+        fetched: it names where config.properties and archives are: nothing is lost once both are
+            among the sources.
+    """
 
     what: str
     why: str
     at: Location
     lost: bool = False
+    fetched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class Source:
         model_configs: files that are a model-config.yaml, by the model's name.
         running: what a server serves.
         metrics: a file of metrics.
+        gpus: how many the container has, as its limits say; the value is a whole number.
         remarks: what else it says.
         problems: why TorchServe would not start with it, or what could not be read.
     """
@@ -81,5 +89,6 @@ class Source:
     model_configs: dict[str, Path] = field(default_factory=dict)
     running: tuple[RunningModel, ...] = ()
     metrics: Path | None = None
+    gpus: Setting | None = None
     remarks: tuple[Remark, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -240,6 +240,8 @@ def _default_workers(configuration: Configuration, workers: int | None) -> tuple
         text = configuration.value(key, "0")
         if text.isdecimal() and int(text):
             return int(text), ""
+    if configuration.gpus and int(configuration.gpus.value):
+        return int(configuration.gpus.value), ""
     if workers:
         return workers, ""
     return 1, "the old machine had as many as GPUs, or cores if it had none: --workers N"

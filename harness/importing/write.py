@@ -90,6 +90,7 @@ def apply(repository: Repository, imported: Imported, target: Target) -> list[Pa
     """
     if imported.refused:
         raise InputError.of(imported.refused)
+    refuse_existing(repository, target)
     changes = Changes()
     try:
         _write(repository, imported, target, changes)
@@ -98,6 +99,20 @@ def apply(repository: Repository, imported: Imported, target: Target) -> list[Pa
         raise
     inside = [path for path in changes.before if not _within(path, changes.folders)]
     return sorted({*changes.folders, *inside})
+
+
+def refuse_existing(repository: Repository, target: Target) -> None:
+    """Refuse to replace what an environment serves, unless ``force`` is set.
+
+    Raises:
+        UsageError: the environment exists.
+    """
+    if target.env in repository.environments and not target.force:
+        raise UsageError(
+            f"the environment {target.env} exists",
+            at=repository.group(target.env) / "serving.yaml",
+            hint="--force replaces its serving.yaml and what is generated from it",
+        )
 
 
 def apply_part(
@@ -140,12 +155,6 @@ def _within(path: Path, folders: list[Path]) -> bool:
 def _write(repository: Repository, imported: Imported, target: Target, changes: Changes) -> None:
     if target.env not in repository.environments:
         changes.folders += new_environment.create(repository, target.env, target.like)
-    elif not target.force:
-        raise UsageError(
-            f"the environment {target.env} exists",
-            at=repository.group(target.env) / "serving.yaml",
-            hint="--force replaces its serving.yaml and what is generated from it",
-        )
     _write_models(repository, imported, changes, dry_run=target.dry_run)
     group = repository.group(target.env)
     if imported.metrics:

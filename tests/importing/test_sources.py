@@ -180,7 +180,8 @@ spec:
     imported = import_(path, config, store=store)
 
     assert_mnist_by(imported)
-    assert "add both as sources" in row(imported, "storageUri")[1]
+    assert row(imported, "storageUri")[0] is Outcome.ELSEWHERE
+    assert "add both as sources" in row(import_(path, store=store), "storageUri")[1]
 
 
 def test_the_values_of_somebodys_chart(write: Write, store: Path) -> None:
@@ -279,8 +280,8 @@ def test_a_manifest_that_starts_something_else(write: Write) -> None:
 
 
 def test_no_model_is_said(write: Write) -> None:
-    imported = import_(write("config.properties", "job_queue_size=7\n"))
-    assert "models: none in these sources: add --store FOLDER" in report.as_text(imported)
+    text = report.as_text(import_(write("config.properties", "job_queue_size=7\n")))
+    assert "models: none in these sources, so that those of --like are served" in text
 
 
 def test_the_lock_is_followed_by_the_snapshot_of_it(store: Path) -> None:

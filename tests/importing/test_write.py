@@ -240,3 +240,15 @@ def test_what_has_to_be_asked_is_no_fault(
     assert code == 1
     assert "what lies in /old/store, which is not known here: add --store FOLDER" in err
     assert "either" not in err
+    _, out, _ = run(path, "--env", "mine", "--json")
+    assert json.loads(out)["next"] == []
+
+
+def test_an_environment_that_exists_is_named_where_it_is(
+    repository: Repository, run: Callable[..., tuple[int, str, str]], old: Path, store: Path
+) -> None:
+    code, _, err = run(old, "--env", "staging", "--store", store)
+
+    assert code == 2
+    serving = repository.group("staging") / "serving.yaml"
+    assert f"✗ {serving}: the environment staging exists" in err

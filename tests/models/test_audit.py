@@ -251,7 +251,9 @@ def test_a_damaged_archive_is_refused(tmp_path):
 def test_the_command_ends_with_1_on_an_error_and_prints_json(tmp_path, capsys, checkout):
     path = mar(tmp_path / "m.mar", FILES)
     assert cli.main(["models", "audit", str(path)]) == 1
-    assert "✗ handler.py:6: import sentence_transformers" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "✗ handler.py:6: import sentence_transformers" in out
+    assert '"pt2": {"compile": {"enable": true}}\n' in out
     assert cli.main(["models", "audit", str(path), "--json"]) == 1
     [printed] = json.loads(capsys.readouterr().out)
     assert printed["handler"] == "handler.py"

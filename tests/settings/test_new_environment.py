@@ -21,6 +21,21 @@ def test_new_environment_has_no_finding(tmp_path: Path, monkeypatch: pytest.Monk
     assert engine.check(repository).findings == ()
 
 
+def test_every_folder_that_is_added_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variation.copy(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(["init", "--env", "dev", "--like", "staging"]) == 0
+
+    lines = capsys.readouterr().err.splitlines()
+    added = [tmp_path / line.split()[1] for line in lines if line.startswith("added ")]
+    new = [path for path in set(tmp_path.rglob("*")) - before if path.is_file()]
+    assert [each for each in new if not any(folder in each.parents for folder in added)] == []
+
+
 def test_values_of_the_other_installation_are_forgotten(tmp_path: Path) -> None:
     repository = variation.copy(tmp_path)
     site.fill(

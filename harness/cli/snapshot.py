@@ -60,7 +60,11 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         print(_as_json(repository, environments, stale))
     else:
-        print("".join(_diff(path, text) for path, text in stale.items()) or "fresh\n", end="")
+        diffs = (_diff(repository, path, text) for path, text in stale.items())
+        print("".join(diffs) or "fresh\n", end="")
+    if stale:
+        which = f"--env {args.env}" if args.env else "--all"
+        console.note(f"next: harness snapshot write {which}")
     return 1 if stale else 0
 
 
@@ -95,10 +99,11 @@ def _as_json(repository: Repository, environments: list[str], stale: dict[Path, 
     return json.dumps({"environments": environments, "stale": names}, indent=2)
 
 
-def _diff(path: Path, text: str) -> str:
+def _diff(repository: Repository, path: Path, text: str) -> str:
     old = document.read_text(path) if path.is_file() else ""
     lines = old.splitlines(keepends=True), text.splitlines(keepends=True)
-    return "".join(difflib.unified_diff(*lines, str(path), f"{path} (fresh)"))
+    name = path.relative_to(repository.root).as_posix()
+    return "".join(difflib.unified_diff(*lines, name, f"{name} (fresh)"))
 
 
 def _import(args: argparse.Namespace) -> int:

@@ -31,7 +31,10 @@ def test_a_stale_file_is_shown_and_left_alone(
 
     assert cli.main(["snapshot", "check", "--env", "test"]) == 1
 
-    assert "-job_queue_size=11\n+job_queue_size=10\n" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "-job_queue_size=11\n+job_queue_size=10\n" in out
+    assert out.startswith("--- apps/torchserve/test/torchserve/config.properties\n")
+    assert "next: harness snapshot write --env test\n" in err
     assert "job_queue_size=11" in path.read_text()
 
 

@@ -44,7 +44,7 @@ def read(path: Path, text: str) -> Script:
             raise InputError(f"is no HAR file: {error}", at=path) from error
     if path.suffix in (".js", ".ts", ".mjs") or "from 'k6" in text:
         raise InputError(
-            "is a script of k6, which is JavaScript: no kept parser of it is here",
+            "is a script of k6, which is JavaScript: no maintained parser for Python reads it",
             at=path,
             hint="record the run (`k6 run --http-debug`, or a browser's HAR file) and import that",
         )

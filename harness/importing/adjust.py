@@ -5,7 +5,7 @@ so that its comments stay.
 """
 
 import re
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from textwrap import indent
 
@@ -89,4 +89,22 @@ def _loadtest(text: str, imported: Imported) -> str:
     mix = "".join(f"  - model: {name}\n    weight: 1\n" for name in imported.models)
     text = re.sub(r"(?m)^mix:\n(?:[ #].*\n)*", f"mix:\n{mix}", text)
     served = "|".join(re.escape(name) for name in imported.models)
-    return re.sub(rf"(?m)^  - of: (?!(?:{served})\n).*\n(?:    .*\n)*", "", text)
+    text = re.sub(rf"(?m)^  - of: (?!(?:{served})\n).*\n(?:    .*\n)*", "", text)
+    return _within_queue(text, imported)
+
+
+def _within_queue(text: str, imported: Imported) -> str:
+    """Rates at which a model's queue holds what arrives within the promised latency."""
+    slos = yaml.safe_load(text).get("slos", [])
+    limits = [limit for slo in slos for limit in slo.get("latency", {}).values()]
+    if not limits:
+        return text
+    rate = imported.server.job_queue_size / (max(limits) / 1000)  # of one model, per second
+    most = rate * len(imported.models)
+
+    def lower(match: re.Match[str]) -> str:
+        # What arrives varies: a promise of all of it would be missed half the time.
+        limit = floor(most * (95 if "throughput" in match[1] else 100)) / 100
+        return match[0] if float(match[2]) <= limit else f"{match[1]}{limit:g}"
+
+    return re.sub(r"(?m)^(    (?:rate|from|to|peak|throughput): )([0-9.]+)$", lower, text)

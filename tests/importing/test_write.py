@@ -16,10 +16,12 @@ from harness.importing import write
 from harness.importing.write import Target
 from harness.loadtest import profile
 from harness.models.lock import load_lock
+from harness.policy import engine
 from harness.snapshot import config, properties
 from tests.importing.archives import Made
 from tests.importing.conftest import import_
 from tests.importing.forms import entry, snapshot
+from tests.support import variation
 
 CONFIG = (
     "inference_address=https://0.0.0.0:8443\nkeystore=/k.p12\nkeystore_pass=hunter2\n"
@@ -95,6 +97,18 @@ def test_what_depends_on_the_models_follows(repository: Repository, old: Path, s
     assert serving["protocols"] == ["torchserve", "kserve-v1"]
     mix = profile.load_profile(repository.cluster("mine") / "loadtest.yaml").mix
     assert [each.model for each in mix] == ["mnist", "ner"]
+
+
+@pytest.mark.parametrize("line", ["", "job_queue_size=7\n", "job_queue_size=1000\n"])
+def test_an_environment_of_one_model_passes_check(tmp_path: Path, line: str) -> None:
+    repository = variation.copy(tmp_path / "clone")
+    Made("ocr.mar", "ocr", "1.0").write(tmp_path / "store")
+    path = tmp_path / "config.properties"
+    path.write_text(f"{line}load_models=all\n")
+
+    write.apply(repository, import_(path, store=tmp_path / "store"), Target("mine", "staging"))
+
+    assert engine.check(repository).findings == ()
 
 
 def test_versions_stay_next_to_each_other(repository: Repository, tmp_path: Path) -> None:

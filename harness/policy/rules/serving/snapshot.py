@@ -203,7 +203,7 @@ def queue(project: Project) -> Iterator[Problem]:
                 for model, rate in ((name, rates[name]) for name in rates if name in served):
                     latency = _latency_limit(profile.value, model)
                     if size < rate * latency:
-                        message = f"{rate:g}/s of {model}, promised within {latency:g} s, need "
+                        message = f"{rate:g}/s of {model}, promised within {latency:g} s, need"
                         yield server.problem(
                             f"{message} a queue of {rate * latency:.0f}", "job_queue_size"
                         )

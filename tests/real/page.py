@@ -27,7 +27,7 @@ def render(rows: Sequence[Row]) -> str:
         " <code>make e2e-load ONLY=drain-ours</code> measures <i>drain</i> anew.</p></header>"
     )
     lines = map(_line, cells(rows))
-    summary = section("Scenarios", table([*HEAD], lines, right={2, 3, 4, 5, 6, 7}, wide={1, 5, 8}))
+    summary = section("Scenarios", table([*HEAD], lines, right={2, 3, 4, 5, 6, 8}, wide={7}))
     return page("Real pods under load", [header, summary, *_sections(rows)])
 
 

@@ -23,7 +23,7 @@ FOLDER = Path("build/e2e-load/rows")
 OURS, STOCK = "ours", "stock"
 _CLIENTS = {"http1": "HTTP/1.1", "http2": "HTTP/2", "grpc": "gRPC"}
 _ANSWER = re.compile(r"""(?:(?P<status>\d+) )?b(['"])(?P<text>.*)\2""", re.DOTALL)
-_KIND = re.compile(r'"type": "(\w+)"')  # as TorchServe says it
+_KIND = re.compile(r'"type": "(\w+?)(?:Exception)?"')  # as TorchServe says it
 _WORDS = {"TimeoutError()": "no answer in time", "": "dropped"}
 _MOST = 60  # letters of a reason
 
@@ -144,10 +144,10 @@ HEAD = (
     "requests",
     "failed, wrong, dropped",
     "p99 quiet → during",
-    "load of one pod's capacity",
+    "of a pod's capacity",
     "stock lost",
-    "stock p99",
     "mainly",
+    "stock p99",
 )
 
 
@@ -167,7 +167,7 @@ def _of_ours(row: Row | None) -> list[str]:
     return [
         f"{row.counts['requests']:,}",
         ", ".join(f"{row.counts[key]:,}" for key in LOAD[1:]),
-        _p99(row),
+        f"{row.quiet:,.0f} → {row.disturbed:,.0f} ms",
         f"{load:,.0f} of {row.capacity:,.0f}/s" if row.capacity else "–",
     ]
 
@@ -177,11 +177,7 @@ def _of_stock(row: Row | None) -> list[str]:
         return ["–"] * 3
     reason = row.reasons[0][0] if row.reasons else ""
     lost = f"{row.lost:,} of {row.counts['requests']:,}"
-    return [lost, _p99(row), reason]
-
-
-def _p99(row: Row) -> str:
-    return f"{row.quiet:,.0f} → {row.disturbed:,.0f} ms"
+    return [lost, reason, f"{row.disturbed:,.0f} ms"]
 
 
 def table(rows: Sequence[Row]) -> str:

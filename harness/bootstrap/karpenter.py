@@ -67,11 +67,12 @@ def stack_spec(installation: Installation) -> StackSpec:
 
 
 def _subnets_without_tag(installation: Installation) -> list[str]:
-    """The subnets of the cluster's node groups that Karpenter does not find yet."""
+    """The subnets of the cluster's node groups that Karpenter does not find yet.
+
+    Those of a node group are what Karpenter's documentation tags. They are private (a rule asks
+    for ``privateNetworking``), and EFS has mount targets in their zones.
+    """
     desired = settings.load(installation.repository, installation.env)
-    network = state.cluster(installation.aws, desired)
-    subnets = installation.aws.list_all(
-        "ec2", "describe_subnets", "Subnets", SubnetIds=sorted(network.subnets.values())
-    )
+    subnets = state.node_subnets(installation.aws, desired)
     tag = {"Key": DISCOVERY, "Value": installation.cluster_name}
-    return [str(each["SubnetId"]) for each in subnets if tag not in each.get("Tags", ())]
+    return sorted(str(each["SubnetId"]) for each in subnets if tag not in each.get("Tags", ()))

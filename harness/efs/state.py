@@ -112,6 +112,22 @@ def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
     """
     name = desired.cluster_name
     network = aws.read("eks", "describe_cluster", name=name)["cluster"]["resourcesVpcConfig"]
+    records = node_subnets(aws, desired)
+    # EFS takes one mount target a zone: where a zone has two subnets, always the same one.
+    records.sort(key=lambda each: str(each["SubnetId"]), reverse=True)
+    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in records}
+    zones = dict(sorted(subnets.items()))
+    return ClusterNetwork(network["vpcId"], network["clusterSecurityGroupId"], zones)
+
+
+def node_subnets(aws: Aws, desired: Desired) -> list[dict[str, Any]]:
+    """Return the subnets of the cluster's node groups, as EC2 describes them.
+
+    Raises:
+        AwsError: there is no such cluster in the region, or a node group's subnet is gone.
+        HarnessError: it has no node groups yet.
+    """
+    name = desired.cluster_name
     groups = aws.list_all("eks", "list_nodegroups", "nodegroups", clusterName=name)
     ids: set[str] = set()
     for group in groups:
@@ -122,12 +138,7 @@ def cluster(aws: Aws, desired: Desired) -> ClusterNetwork:
             f"{name} has no node groups, so its zones are unknown",
             hint=f"eksctl create nodegroup -f clusters/{desired.env}/eksctl.yaml",
         )
-    records = aws.list_all("ec2", "describe_subnets", "Subnets", SubnetIds=sorted(ids))
-    # EFS takes one mount target a zone: where a zone has two subnets, always the same one.
-    records.sort(key=lambda each: str(each["SubnetId"]), reverse=True)
-    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in records}
-    zones = dict(sorted(subnets.items()))
-    return ClusterNetwork(network["vpcId"], network["clusterSecurityGroupId"], zones)
+    return aws.list_all("ec2", "describe_subnets", "Subnets", SubnetIds=sorted(ids))
 
 
 def collect(aws: Aws, desired: Desired, vpc: str | None = None) -> State:

@@ -15,6 +15,7 @@ from harness.bootstrap.installation import Installation
 from harness.core.repository import Repository
 from tests.bootstrap.fixtures import CLUSTER, REGION, Fork, mutating
 from tests.bootstrap.iam import Call, allows, plain
+from tests.bootstrap.programs import ROLE
 from tests.support.aws_server import Shim
 
 Install = Callable[..., Installation]
@@ -40,6 +41,17 @@ def tagged_subnets(shim: Shim) -> list[str]:
     ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=shim.moto)
     mine = [{"Name": f"tag:{karpenter.DISCOVERY}", "Values": [CLUSTER]}]
     return [each["SubnetId"] for each in ec2.describe_subnets(Filters=mine)["Subnets"]]
+
+
+def add_subnet(shim: Shim, *, zone: str) -> str:
+    """A subnet that only a node group of its own uses."""
+    vpc, _ = shim.network[CLUSTER]
+    ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=shim.moto)
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.9.0/24", AvailabilityZone=zone)["Subnet"]
+    boto3.client("eks", region_name=REGION, endpoint_url=shim.moto).create_nodegroup(
+        clusterName=CLUSTER, nodegroupName="more", subnets=[subnet["SubnetId"]], nodeRole=ROLE
+    )
+    return str(subnet["SubnetId"])
 
 
 @pytest.fixture
@@ -77,6 +89,20 @@ def test_the_stack_is_made_and_the_subnets_are_found_and_then_all_is_left_alone(
     empty.reset()
     karpenter.build(installation, quiet)
     assert mutating(empty.calls) == []
+
+
+def test_every_subnet_of_a_node_group_is_found_also_a_second_one_in_a_zone(
+    fork: Fork, installation: Installation, empty: Shim
+) -> None:
+    list_component(fork)
+    second = add_subnet(empty, zone=f"{REGION}a")
+    empty.reset()
+    (_, tags) = karpenter.inspect(installation).changes
+    assert empty.calls.count("DescribeSubnets") == 1
+    assert second in tags
+    karpenter.build(installation, quiet)
+    assert len(tagged_subnets(empty)) == 4
+    assert second in tagged_subnets(empty)
 
 
 def test_a_plan_shows_each_resource_and_makes_none(

@@ -11,19 +11,6 @@ from harness.policy.facts.site import without
 from harness.policy.project import Project
 from harness.render.rendered import Environment
 
-SHARED_BY_DESIGN = {
-    "ACME_EMAIL": "one team reads the mail of every environment",
-    "ADMIN_CIDR": "one office administers them",
-    "ADMIN_ROLE_ARN": "the same people do",
-    "AWS_ACCOUNT_ID": "an account may hold several environments",
-    "AWS_REGION": "and so may a region",
-    "GIT_URL": "it is one repository",
-    "JWT_ISSUER": "one organization signs; the audience tells environments apart",
-    "JWT_JWKS_URI": "the issuer's own",
-    "REGISTRY": "an image is found by its digest",
-}
-"""Settings that environments may have in common, each with the reason."""
-
 OWN_KEYS = {
     "site.yaml": (
         ("data", "MODEL_BUCKET"),

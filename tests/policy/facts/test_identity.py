@@ -2,12 +2,25 @@
 
 import pytest
 
-from harness.policy.facts.identity import OWN_KEYS, SHARED_BY_DESIGN, Names
+from harness.policy.facts.identity import OWN_KEYS, Names
 from harness.settings import site
 
 NAMES = Names(("dev", "local", "production", "production-eu", "staging"))
 # Parts of what is compared as a whole: hosts, and a cluster by its name, region and account.
 COMPARED_WHOLE = {"AWS_ZONE_1", "AWS_ZONE_2", "AWS_ZONE_3", "CLUSTER_NAME", "DOMAIN"}
+
+# Settings that environments may have in common, each with the reason.
+SHARED_BY_DESIGN = {
+    "ACME_EMAIL": "one team reads the mail of every environment",
+    "ADMIN_CIDR": "one office administers them",
+    "ADMIN_ROLE_ARN": "the same people do",
+    "AWS_ACCOUNT_ID": "an account may hold several environments",
+    "AWS_REGION": "and so may a region",
+    "GIT_URL": "it is one repository",
+    "JWT_ISSUER": "one organization signs; the audience tells environments apart",
+    "JWT_JWKS_URI": "the issuer's own",
+    "REGISTRY": "an image is found by its digest",
+}
 
 
 def test_every_setting_is_an_environments_own_or_is_shared_for_a_reason() -> None:

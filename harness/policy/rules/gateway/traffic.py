@@ -24,7 +24,6 @@ _LEAST: tuple[tuple[str, KeyPath, float], ...] = (
     ("BackendTrafficPolicy", ("spec", "timeout", "tcp", "connectTimeout"), 0.1),
     ("BackendTrafficPolicy", ("spec", "timeout", "http", "connectionIdleTimeout"), 1),
 )
-_ONE_TARGET = ("spec", "targetRef")
 _PROXY_MEMORY = (
     *("spec", "provider", "kubernetes", "envoyDeployment"),
     *("container", "resources", "limits", "memory"),

@@ -12,7 +12,6 @@ from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment
 
-_POLICY = ("spec", "podSelector")
 _GROUP, _INSTANCE = "torchserve/group", "app.kubernetes.io/instance"
 
 

@@ -47,11 +47,6 @@ class _Mount:
     mount: Value
     claim: Object
 
-    @property
-    def is_writable(self) -> bool:
-        volume = dig(self.pod.spec, *self.where)
-        return dig(volume, "readOnly") is not True and self.mount.get("readOnly") is not True
-
 
 def _mounts(environment: Environment) -> Iterator[_Mount]:
     for subject in pods(environment):

@@ -196,7 +196,7 @@ snapshot: $(SETUP) ## config.properties and model-files.yaml of ENV
 
 .PHONY: instance-types
 instance-types: $(SETUP) ## records EC2's instance types, from the list that moto ships
-	$(VENV)/bin/python -m harness.policy.recorded.instance_record
+	$(VENV)/bin/python -m harness.policy.recorded.record_instances
 
 .PHONY: chart-records
 chart-records: $(SETUP) ## records which values the third-party charts take that `harness tools` has fetched

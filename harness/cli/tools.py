@@ -10,7 +10,7 @@ from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
-from harness.policy.recorded import chart_record
+from harness.policy.recorded import charts
 from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from harness.schema import catalog
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _fetch(repository: Repository, chart: remote_charts.RemoteChart) -> str | None:
     """Fetch a chart; of the version that is recorded its archive has to be the recorded one."""
-    record = chart_record.load(repository, chart.chart)
+    record = charts.load(repository, chart.chart)
     digest = record.digest if record and record.is_of(chart.version) else ""
     return remote_charts.fetch(repository, chart, digest)
 

@@ -11,7 +11,7 @@ import pytest
 from harness import programs, tools
 from harness.core.repository import Repository
 from harness.core.values import text
-from harness.policy.recorded import chart_record
+from harness.policy.recorded import charts
 from harness.render.renderer import Renderer
 from tests.monitoring.test_alerts import ROOT
 
@@ -48,8 +48,8 @@ def test_record_is_of_the_chart_that_production_installs(checkout: Repository) -
     environment = Renderer(checkout).candidate("production")
     release = environment.find("HelmRelease", CHART)
     assert release
-    _, version = chart_record.chart_and_version(environment, release)
-    record = chart_record.load(checkout, CHART)
+    _, version = charts.chart_and_version(environment, release)
+    record = charts.load(checkout, CHART)
     assert record
     assert record.is_of(version)
 

@@ -9,7 +9,7 @@ from harness.policy.facts import eks
 from harness.policy.facts.pods import Container, Pod, pods
 from harness.policy.facts.quantity import quantity
 from harness.policy.facts.scale import replicas, rollout, scaler
-from harness.policy.recorded.chart_record import ChartPods, of_release
+from harness.policy.recorded.charts import ChartPods, of_release
 from harness.policy.recorded.instances import CPU, DISK, GPUS, MEMORY, PODS
 from harness.render.objects import Object
 from harness.render.rendered import Environment

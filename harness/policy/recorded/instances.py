@@ -1,7 +1,7 @@
 """EC2's instance types: what each has, and what a node of EKS leaves of it to pods.
 
 instance_types.json is EC2's own list, as moto ships it; `make instance-types` writes it
-again (instance_record.py). A type that it lacks is unknown: nothing is judged by it.
+again (record_instances.py). A type that it lacks is unknown: nothing is judged by it.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Where EC2 offers instance types with GPUs: in which regions, and in how many of their zones.
 
 instance_offerings.json is what EC2 told the account of moto's maintainers; `make instance-types`
-writes it again (instance_record.py). A type or a region that it lacks is unknown. The letter of a
+writes it again (record_instances.py). A type or a region that it lacks is unknown. The letter of a
 zone is an account's own: in another account us-west-2a may be the zone that this one calls 2c.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-regions-availability-zones.html
 """

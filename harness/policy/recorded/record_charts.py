@@ -19,8 +19,8 @@ import yaml
 from harness.core import console, files
 from harness.core.repository import Repository, find
 from harness.core.values import KeyPath, Value, dig, items, mapping, merge, text
-from harness.policy.recorded.chart_record import FOLDER, OPEN
 from harness.policy.recorded.chart_values import references
+from harness.policy.recorded.charts import FOLDER, OPEN
 from harness.render.renderer import Renderer
 
 Tree = dict[str, object]

@@ -1,6 +1,6 @@
 """Instance types are those that EC2 names, and a node leaves of them what EKS leaves."""
 
-from harness.policy.recorded import instance_record, instances
+from harness.policy.recorded import instances, record_instances
 from harness.policy.recorded.instances import CPU, MEMORY, PODS
 
 _MIB = 1 << 20
@@ -9,7 +9,7 @@ _MIB = 1 << 20
 def test_the_table_agrees_with_ec2() -> None:
     """A newer list may have more types: `make instance-types` adds them."""
     recorded = instances.TABLE.read_text().splitlines()
-    current = instance_record.table_text().splitlines()
+    current = record_instances.table_text().splitlines()
     known = {line.partition(":")[0]: line.rstrip(",") for line in recorded}
     changed = [
         line

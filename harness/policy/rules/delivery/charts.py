@@ -1,6 +1,6 @@
 """Third-party charts: what a release says is what its chart reads, at the version that it pins.
 
-It is held against what is recorded of the chart (harness.policy.recorded.chart_record), so that a
+It is held against what is recorded of the chart (harness.policy.recorded.charts), so that a
 machine that could not fetch the chart reports the same
 (docs/decisions/0010-charts-of-the-network.md).
 """
@@ -15,7 +15,7 @@ from harness.core.values import KeyPath, Value, dig, mapping
 from harness.policy.facts.quantity import quantity
 from harness.policy.finding import Severity
 from harness.policy.project import Project
-from harness.policy.recorded.chart_record import (
+from harness.policy.recorded.charts import (
     FOLDER,
     ChartRecord,
     chart_and_version,

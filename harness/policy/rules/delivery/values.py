@@ -10,7 +10,7 @@ from harness.policy.facts.admitted import is_admitted, listed_prefixes
 from harness.policy.facts.origins import Origins
 from harness.policy.facts.quantity import meant, quantity
 from harness.policy.project import Project
-from harness.policy.recorded.chart_record import of_release
+from harness.policy.recorded.charts import of_release
 from harness.policy.rule import problem, rule
 from harness.render.objects import Object
 from harness.render.rendered import Environment

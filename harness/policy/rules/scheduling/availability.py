@@ -11,7 +11,7 @@ from harness.core.values import KeyPath, Value, dig, items, mapping, text
 from harness.policy.facts.pods import pod, pods, selects, selects_older
 from harness.policy.facts.scale import fewest, replicas, rollout, scalers, share
 from harness.policy.project import Project
-from harness.policy.recorded.chart_record import misfits, of_release
+from harness.policy.recorded.charts import misfits, of_release
 from harness.policy.rule import problem, rule
 from harness.render.rendered import Environment
 

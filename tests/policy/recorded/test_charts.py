@@ -7,7 +7,7 @@ import pytest
 
 from harness.core.repository import Repository
 from harness.policy.recorded import record_charts
-from harness.policy.recorded.chart_record import FOLDER, chart_and_version, load, misfits
+from harness.policy.recorded.charts import FOLDER, chart_and_version, load, misfits
 from harness.render import remote_charts
 from harness.render.renderer import Renderer
 from tests.support import published_chart, variation

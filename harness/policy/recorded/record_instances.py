@@ -1,7 +1,7 @@
 """Writes what EC2 says of instance types, which moto ships: instance_types.json, and where those
 with GPUs are offered, instance_offerings.json.
 
-``python -m harness.policy.recorded.instance_record``, or `make instance-types`.
+``python -m harness.policy.recorded.record_instances``, or `make instance-types`.
 """
 
 import gzip

@@ -2,24 +2,27 @@
 
     parse("torchserve --start --model-store /models --models all", Location(...))
 
-Shell around it (``cd /app && exec torchserve … | tee log``) is looked through.
+Shell around it (``cd /app && exec torchserve … | tee log``) and ``docker run`` are looked through.
 """
 
 import argparse
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from harness.core.errors import Location
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
+from harness.importing import docker_run
 from harness.importing.source import Command, Remark, Setting, Source
 
 _OPERATORS = {"&&", "||", ";", "|", "&", "(", ")"}
 _REDIRECTION = re.compile(r"[0-9&]*[<>]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _REGISTRATION = re.compile(r"/models/?\?(?:.*&)?url=([^&\s]+)")
+_HERE = re.compile(r"\$\(pwd\)|`pwd`")  # `docker run -v $(pwd)/store:/store`
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
 _IMAGES_OWN = (
     "torchserve --start --ts-config /home/model-server/config.properties --disable-token-auth"
@@ -44,7 +47,9 @@ def is_start(words: Sequence[str]) -> bool:
 def parse(text: str, at: Location) -> Source:
     """Read a command line, or a script of one or more lines."""
     try:
-        lexer = shlex.shlex(_logical(text), posix=True, punctuation_chars="();<>|&\n")
+        lexer = shlex.shlex(
+            _HERE.sub(".", _logical(text)), posix=True, punctuation_chars="();<>|&\n"
+        )
         lexer.whitespace = " \t\r"
         lexer.whitespace_split = True
         return parse_words(list(lexer), at)
@@ -69,31 +74,44 @@ def parse_words(words: Sequence[str], at: Location) -> Source:
             return parse(script[0], at) if script else Source()
         if len(words) > 1 and " " in word and re.search(r"\btorchserve\s", word):
             return parse(word, at)
-    commands, variables, problems = [], [], []
-    remarks: list[Remark] = []
-    for part in _parts(words):
-        assigned, rest = _assignments(part)
-        if not rest or rest[0].rpartition("/")[2] != "torchserve":
-            # `export A=1; torchserve …`: a variable of what follows.
-            variables += [Setting(k, v, at) for k, v in assigned] if not rest else []
-            remarks += _registrations(rest, at)
-            continue
-        variables += [Setting(key, text, at) for key, text in assigned]
-        if "--start" not in rest and ("--stop" in rest or "--version" in rest or "-v" in rest):
-            continue
-        try:
-            command, more = _command(rest[1:], at)
-        except _Refusal as error:
-            problems.append(Problem(f"torchserve refuses this command: {error}", at))
-        else:
-            commands.append(command)
-            remarks += more
+    parts = [_part(part, at) for part in _parts(words)]
     return Source(
-        commands=tuple(commands),
-        variables=tuple(variables),
-        remarks=tuple(remarks),
-        problems=tuple(problems),
+        commands=tuple(each for part in parts for each in part.commands),
+        variables=tuple(each for part in parts for each in part.variables),
+        gpus=next((part.gpus for part in parts if part.gpus), None),
+        remarks=tuple(each for part in parts for each in part.remarks),
+        problems=tuple(each for part in parts for each in part.problems),
     )
+
+
+def _part(words: Sequence[str], at: Location) -> Source:
+    """One simple command of a line."""
+    assigned, rest = _assignments(words)
+    variables = tuple(Setting(key, text, at) for key, text in assigned)
+    if run := docker_run.read(rest):
+        return _container(run, at)
+    if not rest or rest[0].rpartition("/")[2] != "torchserve":
+        # `export A=1; torchserve …`: a variable of what follows.
+        remarks = tuple(_registrations(rest, at))
+        return Source(variables=() if rest else variables, remarks=remarks)
+    if "--start" not in rest and ("--stop" in rest or "--version" in rest or "-v" in rest):
+        return Source(variables=variables)
+    try:
+        command, more = _command(rest[1:], at)
+    except _Refusal as error:
+        problem = Problem(f"torchserve refuses this command: {error}", at)
+        return Source(variables=variables, problems=(problem,))
+    return Source(commands=(command,), variables=variables, remarks=tuple(more))
+
+
+def _container(run: docker_run.Run, at: Location) -> Source:
+    """What a container is started with, if it serves."""
+    if not (docker_run.is_torchserve(run.image) or is_start(run.command)):
+        return Source()
+    variables = tuple(Setting(key, text, at) for key, text in run.variables)
+    gpus = Setting("number_of_gpu", run.gpus, at) if run.gpus.isdecimal() else None
+    inside = parse_words(run.command or ["serve"], at)
+    return replace(inside, variables=(*variables, *inside.variables), gpus=gpus)
 
 
 def _parts(words: Sequence[str]) -> Iterator[list[str]]:

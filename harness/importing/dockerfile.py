@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from harness.core.errors import Location
 from harness.importing import command_line, files_there
+from harness.importing.docker_run import is_torchserve
 from harness.importing.files_there import Files
 from harness.importing.source import Remark, Setting, Source
 
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)\s+(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})")
-_IMAGE = re.compile(r"(^|/)(torchserve|pytorch-serve)[\w-]*(:|@|$)", re.IGNORECASE)
 _FILES = {"-r", "--requirement"}
 _VALUED = {
     *("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--proxy"),
@@ -55,11 +55,6 @@ def read(text: str, path: Path) -> Source:
         else:
             _instruct(stage, word, rest, at)
     return _source(stage, path)
-
-
-def is_torchserve(image: str) -> bool:
-    """Whether an image is upstream's, or named like it."""
-    return bool(_IMAGE.search(image))
 
 
 def _instructions(text: str) -> Iterator[tuple[int, str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from harness.core.errors import InputError, Location
 from harness.core.yamlfile import Document, parse
 from harness.importing import command_line, files_there, properties_file
-from harness.importing.dockerfile import is_torchserve
+from harness.importing.docker_run import is_torchserve
 from harness.importing.files_there import Files
 from harness.importing.keys import KNOWN
 from harness.importing.source import Remark, Setting, Source

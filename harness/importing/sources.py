@@ -6,6 +6,7 @@ from pathlib import Path
 from harness.core import document
 from harness.core.errors import InputError, Location, UsageError
 from harness.importing import (
+    archives,
     command_line,
     dockerfile,
     files_there,
@@ -21,6 +22,7 @@ _MODEL_CONFIG = {
     *("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "deviceType"),
     *("startupTimeout", "parallelType", "torchrun", "handler", "pt2", "deviceIds"),
 }
+_START = re.compile(r"dockerfile|containerfile|\.(properties|cfg|ya?ml|sh)$")
 _METRICS = {"ts_metrics", "model_metrics"}
 _FORMS = (
     "a config.properties or *-startup.cfg, a Dockerfile, a compose, Kubernetes, KServe or Helm "
@@ -41,7 +43,7 @@ def read(word: str) -> Source:
     path = Path(word)
     name, _, rest = word.partition("=")
     if path.is_dir():
-        return Source(folder=path)
+        return _store(path)
     if path.is_file():
         return _file(path)
     if command_line.is_start([word]):
@@ -53,6 +55,20 @@ def read(word: str) -> Source:
         at = Location(Path("the command line"))
         return Source(variables=(Setting(match[1], match[2], at),))
     raise UsageError(f"{word!r} is no file, folder, command or address", hint=f"one of: {_FORMS}")
+
+
+def _store(path: Path) -> Source:
+    """A folder of archives.
+
+    Raises:
+        UsageError: it holds none, as the folder of a project does.
+    """
+    packed = [each for each in archives.names(path) if not (path / each).is_dir()]
+    if not packed and not archives.workflows(path) and not any(path.glob("*/MAR-INF")):
+        files = [each for each in sorted(path.iterdir()) if _START.search(each.name.lower())]
+        hint = f"name the files that start it: {' '.join(map(str, files))}" if files else ""
+        raise UsageError(f"{path} holds no archive", hint=hint or f"one of: {_FORMS}")
+    return Source(folder=path)
 
 
 def _file(path: Path) -> Source:

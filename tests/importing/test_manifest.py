@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.errors import UsageError
 from harness.importing.keys import Outcome
 from tests.importing.archives import Made
 from tests.importing.conftest import import_
@@ -91,6 +92,56 @@ def test_the_limits_of_an_inference_services_pods(write: Write) -> None:
 
     assert "autoscaling.minReplicas: 2" in row(imported, "minReplicas")[1]
     assert "autoscaling.maxReplicas: 5" in row(imported, "maxReplicas")[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--rm -it --name torchserve -p 8080:8080 --gpus 2",
+        "-d --gpus=2 -e A=b --env TS_X --restart always --shm-size=1g",
+    ],
+)
+def test_a_container_that_docker_runs(write: Write, tmp_path: Path, options: str) -> None:
+    Made("mnist.mar", "mnist", "2.0").write(tmp_path / "model-store")
+    mount = "-v $(pwd)/model-store:/store -e OMP_NUM_THREADS=3"
+    command = "torchserve --start --model-store /store --models m=mnist.mar --ncs"
+    path = write("run.sh", f"docker run {options} \\\n {mount} pytorch/torchserve:0.12 {command}\n")
+
+    imported = import_(path, store=tmp_path / "model-store")
+
+    assert list(imported.models) == ["m"]
+    assert imported.server.number_of_gpu == 2
+    assert imported.environment["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_container_that_runs_the_images_own_command(write: Write) -> None:
+    path = write("run.sh", "sudo podman run -p 8080:8080 docker.io/pytorch/torchserve\n")
+
+    outcome, text = row(import_(path), "--ts-config")
+
+    assert (outcome, text.split()[0]) == (
+        Outcome.LOST,
+        "/home/model-server/config.properties",
+    )
+
+
+def test_a_container_of_something_else_is_not_read(write: Write, tmp_path: Path) -> None:
+    path = write("run.sh", "docker run redis torchserve-cache\n")
+    Made("mnist.mar", "mnist", "2.0").write(tmp_path / "store")
+
+    assert import_(path, store=tmp_path / "store").environment == {}
+
+
+def test_a_folder_without_an_archive_is_no_store(write: Write, tmp_path: Path) -> None:
+    write("old/Dockerfile", "FROM pytorch/torchserve\n")
+    write("old/conf/config.properties", CONFIG)
+
+    with pytest.raises(UsageError, match="holds no archive") as caught:
+        import_(tmp_path / "old")
+    assert str(tmp_path / "old/Dockerfile") in caught.value.hint
+
+    Made("toy", "toy", "2.0").write(tmp_path / "old")
+    assert "toy" in import_(tmp_path / "old").models
 
 
 def test_a_build_argument_is_no_variable_of_the_server(write: Write) -> None:

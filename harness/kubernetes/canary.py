@@ -35,10 +35,12 @@ def state(canary: Value, deployments: Sequence[Value]) -> tuple[str, str]:
         ),
         "",
     )
+    weight = dig(canary, "status", "canaryWeight") or 0
     if phase == _FAILED:
-        return "not ready", f"went back: {message}"
+        # handleFailedPromotion: of the two only the canary is healthy, and gets all requests.
+        what = f"its promotion failed, {weight} percent of requests go to the canary"
+        return "not ready", f"{what if weight else 'went back'}: {message}"
     if phase not in _AT_REST:
-        weight = dig(canary, "status", "canaryWeight") or 0
         return "reconciling", f"{phase or 'new'}, {weight} percent of requests: {message}"
     name = text(canary, "spec", "targetRef", "name")
     target, primary = (_template(deployments, each) for each in (name, f"{name}-primary"))

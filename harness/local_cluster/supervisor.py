@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 
@@ -237,7 +238,7 @@ class _Unit:
                 self._component.ready, timeout=2, context=self._tls
             ) as response:
                 return bool(response.status == 200)
-        except (OSError, urllib.error.URLError):
+        except (OSError, HTTPException):
             return False
 
     def _set_phase(self, phase: str, **more: object) -> None:

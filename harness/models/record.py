@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from threading import Barrier
 from urllib.parse import quote
@@ -66,7 +67,7 @@ class Server:
         except urllib.error.HTTPError as error:
             with error:
                 return derive.Answer(error.code, error.read())
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise HarnessError(
                 f"{url} does not answer: {reason}", hint="`harness serve`, or --url URL"

@@ -62,7 +62,7 @@ def _open(url: str) -> HTTPResponse:
         except urllib.error.HTTPError as error:
             error.close()
             outcome.append(error)
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             outcome.append(error)
 
     thread = threading.Thread(target=request, daemon=True)

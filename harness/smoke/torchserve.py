@@ -39,7 +39,7 @@ _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 # Asks as one line of standard input tells. Whatever the status, it is an answer; 0 is none.
 _REQUEST_SCRIPT = """
-import base64, json, sys, urllib.error, urllib.request
+import base64, http.client, json, sys, urllib.error, urllib.request
 call = json.loads(sys.stdin.readline())
 body = base64.b64decode(call["body"]) if call["body"] else None
 request = urllib.request.Request(call["url"], body, call["headers"])
@@ -49,7 +49,7 @@ try:
     answer = reply.status, reply.read()
 except urllib.error.HTTPError as error:
     answer = error.code, error.read()
-except OSError as error:
+except (OSError, http.client.HTTPException) as error:
     answer = 0, str(error).encode()
 json.dump([answer[0], base64.b64encode(answer[1]).decode()], sys.stdout)
 """

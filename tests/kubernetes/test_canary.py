@@ -63,6 +63,12 @@ def test_a_canary_on_its_way_says_how_far_it_is() -> None:
     assert (state, why) == ("reconciling", "Progressing, 30 percent of requests: in progress")
 
 
+def test_a_promotion_that_failed_leaves_the_requests_with_the_canary() -> None:
+    state, why = canary.state(flagger("Failed", 100, "not ready"), [NEW, SERVING])
+    assert state == "not ready"
+    assert why == "its promotion failed, 100 percent of requests go to the canary: not ready"
+
+
 def test_a_canary_that_went_back_is_not_ready() -> None:
     state, why = canary.state(flagger("Failed", 0, "analysis failed"), [NEW, SERVING])
     assert (state, why) == ("not ready", "went back: analysis failed")

@@ -5,6 +5,7 @@ import http.server
 import io
 import itertools
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,6 +100,25 @@ def test_nobody_answers_is_said(tiny, run_record, tmp_path, capsys):
     request = tmp_path / "request.txt"
     assert main(["models", "record", "tiny", str(request), "--url", "http://127.0.0.1:9"]) == 3
     assert "http://127.0.0.1:9/predictions/tiny does not answer" in capsys.readouterr().err
+
+
+def test_an_answer_that_is_cut_short_is_no_answer(tiny, run_record, tmp_path, capsys):
+    def answer(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+
+    request = tmp_path / "request.txt"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_once, args=(listening, answer), daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        assert main(["models", "record", "tiny", str(request), "--url", url]) == 3
+    assert f"{url}/predictions/tiny does not answer: IncompleteRead" in capsys.readouterr().err
+
+
+def _once(listening: socket.socket, answer: Callable[[socket.socket], None]) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        answer(connection)
 
 
 def test_a_batch_is_asked_for_at_once(run_record):

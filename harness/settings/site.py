@@ -157,6 +157,8 @@ def fill(repository: Repository, env: str, settings: Mapping[str, str]) -> list[
         InputError: the environment has no place for a setting.
     """
     texts: dict[Path, str] = {}
+    for name, value in settings.items():
+        _validate(name, value)  # before zones are made of a region
     for name, value in {**_zones(repository, env, settings), **settings}.items():
         setting = _validate(name, value)
         places = 0
@@ -184,7 +186,8 @@ def _validate(name: str, value: str) -> Setting:
     if name not in SETTINGS:
         raise UsageError(f"unknown setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
     if value != UNSET and not re.fullmatch(SETTINGS[name].pattern, value, re.ASCII):
-        raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}")
+        says = FORMS[name].says if name in FORMS else f"it matches {SETTINGS[name].pattern}"
+        raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}", hint=says)
     return SETTINGS[name]
 
 

@@ -124,10 +124,18 @@ def test_what_yaml_would_misread_is_quoted(fork: Repository, name: str, value: s
     ("changes", "message"),
     [
         ({"AWS_REGIN": "us-east-1"}, "unknown setting 'AWS_REGIN'"),
-        ({"AWS_ACCOUNT_ID": "12"}, "AWS_ACCOUNT_ID is the AWS account, not '12'"),
+        (
+            {"AWS_ACCOUNT_ID": "12"},
+            "AWS_ACCOUNT_ID is the AWS account, not '12'\n  → twelve digits",
+        ),
+        (
+            {"AWS_REGION": "nowhere"},
+            "AWS_REGION is .* not 'nowhere'\n  → a region, as eu-central-1",
+        ),
+        ({"ADMIN_CIDR": "here"}, r"not 'here'\n  → it matches \[\\d"),
         ({"JWT_ISSUER": "http://plain.example"}, "JWT_ISSUER is who signs"),
     ],
-    ids=["name", "form", "plain http"],
+    ids=["name", "form", "region", "form that has no words", "plain http"],
 )
 def test_what_cannot_be_right_is_refused_and_nothing_written(
     fork: Repository, changes: dict[str, str], message: str

@@ -13,7 +13,7 @@ from harness.core import files
 from harness.core.repository import Repository
 from harness.policy import engine
 from harness.policy.project import Project
-from harness.policy.rules.promotion.gates import gates as rules
+from harness.policy.rules.promotion import gates as rules
 from harness.promotion import promote
 from harness.promotion.branch import Branch, upstream
 from tests.promotion import cases

@@ -54,8 +54,8 @@ def exact_version(environment: Environment) -> Iterator[Problem]:
     "sources/by-digest",
     why="a tag of a registry can be moved: what was tested under it is not what another cluster "
     "gets, and these charts hold rights in the whole cluster",
-    fix="write what `crane digest URL:TAG` says as ref.digest next to the tag, and take the "
-    "line out of exceptions.yaml",
+    fix="write what `crane digest URL:TAG` says as ref.digest next to the tag; an exception that "
+    "it has in exceptions.yaml is then over",
     references=("Flux audit: immutable references",),
     kinds=("OCIRepository",),
 )

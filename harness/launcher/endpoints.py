@@ -12,7 +12,7 @@ Page = Callable[[], tuple[bool, str]]
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    # HTTP/1.0: a connection ends with its answer, and a body that nobody reads is no next request.
     timeout = 30  # seconds a connection may idle
     pages: Mapping[str, Page]
 
@@ -24,8 +24,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200 if good else 503 if path in self.pages else 404)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
-        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.send_header("Connection", "close")  # a body that nobody reads is no next request
         self.end_headers()
         self.wfile.write(text.encode())
 

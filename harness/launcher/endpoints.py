@@ -12,11 +12,13 @@ Page = Callable[[], tuple[bool, str]]
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # HTTP/1.0: a connection ends with its answer, and a body that nobody reads is no next request.
+    protocol_version = "HTTP/1.1"
     timeout = 30  # seconds a connection may idle
     pages: Mapping[str, Page]
 
     def do_GET(self) -> None:
+        # A body is not read, and must not be taken for the next request.
+        self.close_connection |= any(map(self.headers.get, ("Content-Length", "Transfer-Encoding")))
         path, kind = self.path.partition("?")[0], "text/plain; version=0.0.4"
         good, text = self.pages.get(path, lambda: (False, f"there are {', '.join(self.pages)}"))()
         if path != "/metrics":

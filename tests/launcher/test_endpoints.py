@@ -19,4 +19,4 @@ def test_what_is_in_a_body_is_no_request(head: str) -> None:
         client.sendall(request + inner)
         client.shutdown(socket.SHUT_WR)
         content = b"".join(iter(lambda: client.recv(1 << 16), b""))
-    assert re.findall(rb"HTTP/1\.0 (\d+)", content) == [b"200"]
+    assert re.findall(rb"HTTP/1\.1 (\d+)", content) == [b"200"]

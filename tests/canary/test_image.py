@@ -8,9 +8,10 @@ from harness.core.repository import Repository
 
 _PRINT_PACKAGES = """
 import importlib.metadata, sys
+before = set(sys.modules)  # an environment may import at every start, as setuptools has it
 import harness.cli.canary
 owners = importlib.metadata.packages_distributions()
-for module in {name.partition(".")[0] for name in sys.modules} & owners.keys():
+for module in {name.partition(".")[0] for name in sys.modules.keys() - before} & owners.keys():
     print(*owners[module])
 """
 

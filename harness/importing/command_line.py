@@ -16,7 +16,7 @@ from harness.core.errors import Location
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
 from harness.importing import docker_run
-from harness.importing.source import Command, Remark, Setting, Source
+from harness.importing.source import Command, Remark, Setting, Source, join
 
 _OPERATORS = {"&&", "||", ";", "|", "&", "(", ")"}
 _REDIRECTION = re.compile(r"[0-9&]*[<>]")
@@ -74,14 +74,7 @@ def parse_words(words: Sequence[str], at: Location) -> Source:
             return parse(script[0], at) if script else Source()
         if len(words) > 1 and " " in word and re.search(r"\btorchserve\s", word):
             return parse(word, at)
-    parts = [_part(part, at) for part in _parts(words)]
-    return Source(
-        commands=tuple(each for part in parts for each in part.commands),
-        variables=tuple(each for part in parts for each in part.variables),
-        gpus=next((part.gpus for part in parts if part.gpus), None),
-        remarks=tuple(each for part in parts for each in part.remarks),
-        problems=tuple(each for part in parts for each in part.problems),
-    )
+    return join(_part(part, at) for part in _parts(words))
 
 
 def _part(words: Sequence[str], at: Location) -> Source:

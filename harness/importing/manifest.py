@@ -16,7 +16,7 @@ from harness.importing import command_line, files_there, properties_file
 from harness.importing.docker_run import is_torchserve
 from harness.importing.files_there import Files
 from harness.importing.keys import KNOWN
-from harness.importing.source import Remark, Setting, Source
+from harness.importing.source import Remark, Setting, Source, join
 
 _PROPERTY = re.compile(rf"^\s*({'|'.join(sorted(KNOWN))})\s*[=:]", re.MULTILINE)
 _CHARTS = {
@@ -38,7 +38,11 @@ _UPSTREAMS_COMMAND = (
 """Written in its template, whatever the values are."""
 _UPSTREAMS_PODS = ("n_cpu", "memory_limit", "memory_request")
 _UPSTREAMS_PLACES = (
-    *("management_port", "inference_port", "metrics_port", "grpc_inference_port", "pvd_mount"),
+    "management_port",
+    "inference_port",
+    "metrics_port",
+    "grpc_inference_port",
+    "pvd_mount",
 )
 
 _STORAGE = ("storageUri", "storage")
@@ -53,17 +57,7 @@ def read(text: str, path: Path) -> Source:
     Raises:
         InputError: it is no YAML.
     """
-    sources = [_read(document) for document in parse(text, path)]
-    return Source(
-        properties=tuple(each for source in sources for each in source.properties),
-        file=next((source.file for source in sources if source.file), None),
-        commands=tuple(each for source in sources for each in source.commands),
-        variables=tuple(each for source in sources for each in source.variables),
-        folder=next((source.folder for source in sources if source.folder), None),
-        gpus=next((source.gpus for source in sources if source.gpus), None),
-        remarks=tuple(each for source in sources for each in source.remarks),
-        problems=tuple(each for source in sources for each in source.problems),
-    )
+    return join(map(_read, parse(text, path)))
 
 
 def _read(document: Document) -> Source:
@@ -71,15 +65,15 @@ def _read(document: Document) -> Source:
     containers = [(where, each) for where, each in _mappings(document.value) if _is_container(each)]
     serving = [(where, each) for where, each in containers if _serves(each)]
     for where, container in serving:
-        source = _merge(source, _container(document, where, container))
+        source = join((source, _container(document, where, container)))
     if isinstance(document.value, Mapping) and _UPSTREAM in document.value:
-        source = _merge(source, _upstreams_chart(document, document.value))
+        source = join((source, _upstreams_chart(document, document.value)))
     remarks = []
     for where, each in _mappings(document.value):
         for key, node in each.items():
             if isinstance(node, str) and _PROPERTY.search(node) and _is_file(str(key), node):
                 first = (document.at((*where, key)).line or 1) + ("\n" in node)
-                source = _merge(source, properties_file.parse(node, document.path, first))
+                source = join((source, properties_file.parse(node, document.path, first)))
             elif key in _CHARTS and node:
                 remarks.append(_pods(str(key), node, document.at((*where, key))))
             elif key in _STORAGE and node and not isinstance(node, list):
@@ -117,19 +111,6 @@ def _upstreams_chart(document: Document, values: Mapping[str, object]) -> Source
 
 def _is_file(key: str, node: str) -> bool:
     return "\n" in node.strip() or key.endswith((".properties", ".cfg"))
-
-
-def _merge(one: Source, other: Source) -> Source:
-    return Source(
-        properties=(*one.properties, *other.properties),
-        file=one.file or other.file,
-        commands=(*one.commands, *other.commands),
-        variables=(*one.variables, *other.variables),
-        folder=one.folder or other.folder,
-        gpus=one.gpus or other.gpus,
-        remarks=(*one.remarks, *other.remarks),
-        problems=(*one.problems, *other.problems),
-    )
 
 
 def _mappings(node: object, where: Path_ = ()) -> Iterator[tuple[Path_, Mapping[str, object]]]:

@@ -14,7 +14,7 @@ from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
 from harness.importing import keys
 from harness.importing.keys import Outcome
-from harness.importing.source import Command, Remark, RunningModel, Setting, Source
+from harness.importing.source import Command, Remark, RunningModel, Setting, Source, join
 
 _PLACEHOLDER = re.compile(r"\$\$([^$]+[^$])\$\$")
 # Keys that no variable sets, whatever it is called (ConfigManager's constants without TS_).
@@ -87,11 +87,11 @@ def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration
         sources: what was read.
         store: the old model store, if it is no source itself.
     """
-    archives = store or next((source.folder for source in sources if source.folder), None)
-    whole = bool(archives) and any(source.properties for source in sources)
-    passed_over = [_remark(remark, whole) for source in sources for remark in source.remarks]
-    problems = [problem for source in sources for problem in source.problems]
-    variables = {each.key: each for source in sources for each in source.variables}
+    joined = join(sources)
+    whole = bool(store or joined.folder) and bool(joined.properties)
+    passed_over = [_remark(remark, whole) for remark in joined.remarks]
+    problems = [*joined.problems]
+    variables = {each.key: each for each in joined.variables}
     settings: dict[str, Setting] = {}
     files = _distinct_files(sources)
     if len(files) > 1:
@@ -105,10 +105,9 @@ def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration
                 passed_over.append(Key(each.key, str(earlier.at), Outcome.NOTHING, text))
             settings[each.key] = each
     problems += _substitute(settings, variables)
-    commands = [command for source in sources for command in source.commands]
-    if not any(source.file or source.properties for source in sources):
-        passed_over += [_absent_file(each) for each in commands if each.config]
-    for command in commands:
+    if not (joined.file or joined.properties):
+        passed_over += [_absent_file(each) for each in joined.commands if each.config]
+    for command in joined.commands:
         for setting in _options(command):
             passed_over += _overridden(settings, setting)
             settings[setting.key] = setting
@@ -119,11 +118,11 @@ def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration
         passed_over=tuple(passed_over),
         problems=tuple(problems),
         folders=tuple(source.folder for source in sources if source.folder),
-        file=next((source.file for source in sources if source.file), None),
-        metrics=next((source.metrics for source in sources if source.metrics), None),
-        gpus=next((source.gpus for source in sources if source.gpus), None),
-        model_configs={k: v for source in sources for k, v in source.model_configs.items()},
-        running=tuple(each for source in sources for each in source.running),
+        file=joined.file,
+        metrics=joined.metrics,
+        gpus=joined.gpus,
+        model_configs=joined.model_configs,
+        running=joined.running,
         environment={
             name: each.value for name, each in variables.items() if _is_for_handlers(name)
         },

@@ -4,6 +4,7 @@ A source is a file, a folder, an address or a line of text that somebody's Torch
 with. Each reader of this package turns one into a ``Source``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,3 +93,21 @@ class Source:
     gpus: Setting | None = None
     remarks: tuple[Remark, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+
+def join(parts: Iterable[Source]) -> Source:
+    """Return what sources, or the parts of one, say together; of what can be one, the first's."""
+    sources = [*parts]
+    return Source(
+        properties=tuple(each for source in sources for each in source.properties),
+        file=next((source.file for source in sources if source.file), None),
+        commands=tuple(each for source in sources for each in source.commands),
+        variables=tuple(each for source in sources for each in source.variables),
+        folder=next((source.folder for source in sources if source.folder), None),
+        model_configs={k: v for source in sources for k, v in source.model_configs.items()},
+        running=tuple(each for source in sources for each in source.running),
+        metrics=next((source.metrics for source in sources if source.metrics), None),
+        gpus=next((source.gpus for source in sources if source.gpus), None),
+        remarks=tuple(each for source in sources for each in source.remarks),
+        problems=tuple(each for source in sources for each in source.problems),
+    )

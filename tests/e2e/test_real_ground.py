@@ -149,13 +149,13 @@ def test_base_image_is_made_where_there_is_none(tmp_path: Path, timeline: Timeli
     with timeline.step("nothing → base image"):
         images.make_base(tmp_path, name)
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
-    container = images._buildah("from", name)
+    container = images.buildah("from", name)
     try:
         program = "import torch, torchvision; print(torch.__version__)"
-        assert images._buildah("run", container, "--", "python", "-c", program).startswith("2.")
+        assert images.buildah("run", container, "--", "python", "-c", program).startswith("2.")
     finally:
-        images._buildah("rm", container)
-        images._buildah("rmi", name)
+        images.buildah("rm", container)
+        images.buildah("rmi", name)
 
 
 def test_base_image_that_is_cut_short_leaves_no_mount(tmp_path: Path) -> None:

@@ -94,12 +94,12 @@ def _build_harness(repository: Repository, layout: Path) -> None:
         context / "build/canary/samples.json", {"local": {NAME: {release.MODEL: (_SAMPLE,)}}}
     )
     certificates = os.environ.get("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
-    images._buildah(
+    images.buildah(
         "bud", "--quiet", "--layers", "--ignorefile=/dev/null",
         f"--secret=id=ca_bundle,src={certificates}",
         f"--file={file}", f"--tag={_HARNESS}:built", str(context),
     )  # fmt: skip
-    images._buildah("push", "--quiet", f"{_HARNESS}:built", f"oci:{layout}:{_HARNESS}:built")
+    images.buildah("push", "--quiet", f"{_HARNESS}:built", f"oci:{layout}:{_HARNESS}:built")
 
 
 def install(pods: Pods, digest: str) -> None:

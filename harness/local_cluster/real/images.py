@@ -85,7 +85,7 @@ def build(repository: Repository, envoy: Path) -> Images:
         with console.step("build the serving image of real pods"):
             make_base(folder)
             _serving(repository, folder, plain)
-            _buildah("push", "--quiet", plain, f"oci:{path}:{plain}")
+            buildah("push", "--quiet", plain, f"oci:{path}:{plain}")
         built = layout.Layout(path)
         layers = built.layers(built.find(plain) or {})
         console.note(f"  {len(layers)} layers, {sum(layers) / 1e6:,.0f} MB")
@@ -128,7 +128,7 @@ def make_base(folder: Path, image: str = BASE) -> None:
         folder: for its files meanwhile.
         image: its name.
     """
-    if _buildah("images", "--quiet", "--filter", f"reference={image}"):
+    if buildah("images", "--quiet", "--filter", f"reference={image}"):
         return
     root = folder / "root"
     # It mounts /proc there, which would stay if it were cut short.
@@ -145,12 +145,12 @@ def make_base(folder: Path, image: str = BASE) -> None:
     # The official image lets pip install where Debian's would not, and has a `python`.
     (root / "usr/lib/python3.13/EXTERNALLY-MANAGED").unlink()
     (root / "usr/bin/python").symlink_to("python3")
-    container = _buildah("from", "scratch")
-    _buildah("add", "--quiet", container, str(root), "/")
+    container = buildah("from", "scratch")
+    buildah("add", "--quiet", container, str(root), "/")
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # Debian's packages have no record by which pip could remove them.
-    _buildah("config", "--env", f"PATH={path}", "--env", "PIP_IGNORE_INSTALLED=1", container)
-    _buildah("commit", "--quiet", "--rm", container, image)
+    buildah("config", "--env", f"PATH={path}", "--env", "PIP_IGNORE_INSTALLED=1", container)
+    buildah("commit", "--quiet", "--rm", container, image)
     shutil.rmtree(root)
 
 
@@ -166,7 +166,7 @@ def _serving(repository: Repository, folder: Path, image: str) -> None:
     requirements = context / "apps/torchserve/image/requirements.txt"
     requirements.write_text("".join(_wheels(requirements.read_text())))
     certificates = os.environ.get("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
-    _buildah(
+    buildah(
         "bud", "--quiet", "--layers", "--ignorefile=/dev/null",
         f"--build-context=docker.io/library/python:3.13-slim-trixie@sha256:UNSET=container-image://{BASE}",
         f"--build-arg=PYTHON={BASE}",
@@ -176,11 +176,11 @@ def _serving(repository: Repository, folder: Path, image: str) -> None:
         f"--tag={SERVING}:without-pytorch",
         str(context),
     )  # fmt: skip
-    container = _buildah("from", f"{SERVING}:without-pytorch")
+    container = buildah("from", f"{SERVING}:without-pytorch")
     path = folder / "debian.pth"
     path.write_text("/usr/lib/python3/dist-packages\n")
-    _buildah("add", "--quiet", container, str(path), "/home/venv/lib/python3.13/site-packages/")
-    _buildah("commit", "--quiet", "--rm", container, image)
+    buildah("add", "--quiet", container, str(path), "/home/venv/lib/python3.13/site-packages/")
+    buildah("commit", "--quiet", "--rm", container, image)
 
 
 def _wheels(requirements: str) -> Iterator[str]:
@@ -189,7 +189,12 @@ def _wheels(requirements: str) -> Iterator[str]:
             yield block
 
 
-def _buildah(*words: str) -> str:
+def buildah(*words: str) -> str:
+    """Return what buildah says, with the storage that the images here are in.
+
+    Raises:
+        HarnessError: it failed.
+    """
     return _run("buildah", *words)
 
 

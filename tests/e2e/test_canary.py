@@ -6,10 +6,9 @@ those that the servers' PodMonitor brings; the gate is the one of `harness canar
 """
 
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +23,7 @@ from harness.kubernetes import kinds
 from harness.local_cluster import local
 from harness.models.answer import Expected
 from harness.models.samples import PreparedSample
+from tests.canary.server import listening
 from tests.e2e.scenario import NAME, Scenario
 from tests.e2e.timeline import Timeline
 from tests.launcher.conftest import pack
@@ -144,10 +144,10 @@ def setting(checkout: Repository, tmp_path_factory: pytest.TempPathFactory) -> I
         )
         flagger.templates(checkout, cluster, server.url)
         pods = stack.enter_context(served_pods.running(cluster.api, NAME, folder / "waiting.mar"))
-        service = stack.enter_context(_listening(_canary_service(pods)))
+        service = f"http://127.0.0.1:{stack.enter_context(listening(_canary_service(pods)))}"
         samples = {NAME: {MODEL: (_SAMPLE,)}}
         webhook = gate.serving(samples, ("127.0.0.1", 0), service)
-        address = stack.enter_context(_listening(webhook)) + "/"
+        address = f"http://127.0.0.1:{stack.enter_context(listening(webhook))}/"
         setting = Setting(scenario, pods, address, folders["flagger"] / "flagger.log")
         stack.enter_context(flagger.running(checkout, cluster, server.url, folders["flagger"]))
         pods.load.choose = _by_weight(setting)
@@ -178,15 +178,6 @@ def _by_weight(setting: Setting) -> Callable[[Sequence[str]], str]:
         return dice.choice(chosen or primary or canary)
 
     return choose
-
-
-@contextmanager
-def _listening(server: ThreadingHTTPServer) -> Iterator[str]:
-    """Answer while the block runs; the address."""
-    with server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 def _canary_service(pods: Pods) -> ThreadingHTTPServer:

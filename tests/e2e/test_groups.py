@@ -17,7 +17,7 @@ from harness.local_cluster import placeholder_commit
 from harness.render import placeholders
 from harness.settings import groups
 from harness.smoke import run, target
-from tests.e2e.scenario import NAME, Scenario
+from tests.e2e.scenario import NAME, Scenario, is_rolled_back
 
 SECOND = "vision"
 MODEL = "squeezenet1_1"
@@ -97,15 +97,12 @@ def test_a_group_that_never_gets_ready_leaves_the_others_serving(two: Scenario) 
         config = pod_settings.of(deployment)["config.properties"]
         return "job_queue_size=150" in config and not two.serving() & first
 
-    def rolled_back(release: Value) -> bool:
-        return text(reconciliation.condition(release, "Remediated"), "status") == "True"
-
     with two.timeline.step("commit → the other group upgraded"):
         two.wait_for(kinds.DEPLOYMENT, NAME, is_upgraded)
     two.wait_for(kinds.HELM_RELEASE, NAME, reconciliation.ready)
     assert two.serving(SECOND) == second
     with two.timeline.step("→ rolled back"):
-        two.wait_for(kinds.HELM_RELEASE, SECOND, rolled_back, seconds=90)
+        two.wait_for(kinds.HELM_RELEASE, SECOND, is_rolled_back, seconds=90)
     assert two.serving(SECOND) == second, "not one pod of the good release was replaced"
     assert len(two.serving()) == len(first)
 

@@ -96,16 +96,7 @@ def way(checkout: Repository, tmp_path_factory: pytest.TempPathFactory) -> Itera
         launcher = start(site, "--traces", endpoint, OTEL_SERVICE_NAME=SERVER)
         eventually(launcher.is_ready)
         with envoy.running(program, folder, [site.http], store.grpc) as gateway:
-            eventually(lambda: _listens(gateway.port))
             yield Way(gateway, launcher, store)
-
-
-def _listens(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with contextlib.closing(connection), contextlib.suppress(OSError):
-        connection.connect()
-        return True
-    return False
 
 
 def test_a_request_is_one_trace_from_the_gateway_to_its_answer(way: Way, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from harness.core.values import Value, dig, items, mapping, text
 from harness.kubernetes import kinds, pod_settings, reconciliation
-from tests.e2e.scenario import NAME, Scenario
+from tests.e2e.scenario import NAME, Scenario, is_rolled_back
 
 _PROPERTIES = "apps/torchserve/local/torchserve/config.properties"
 _FILES = "apps/torchserve/local/torchserve/model-files.yaml"
@@ -13,10 +13,6 @@ _CONFIG, _LIST = "config.properties", "model-files.json"
 
 def _statuses(release: Value) -> list[str]:
     return [text(each, "status") for each in items(release, "status", "history")]
-
-
-def _rolled_back(release: Value) -> bool:
-    return text(reconciliation.condition(release, "Remediated"), "status") == "True"
 
 
 def _look_again(scenario: Scenario, condition: Callable[[Value], bool]) -> Value:
@@ -30,14 +26,14 @@ def _look_again(scenario: Scenario, condition: Callable[[Value], bool]) -> Value
     return scenario.wait_for(kinds.HELM_RELEASE, NAME, has_looked)
 
 
-def test_upgrade_that_never_gets_ready_is_rolled_back(scenario: Scenario) -> None:
+def test_upgrade_that_never_gets_ready_isis_rolled_back(scenario: Scenario) -> None:
     """And stays a failure until a commit changes it."""
     good = scenario.serving()
     version = dig(scenario.helm_release(), "status", "history", 0, "version")
     scenario.commit(scenario.release(scenario.pods_that("crash")), "A bad commit")
 
     def undone(release: Value) -> bool:
-        return _rolled_back(release) and _statuses(release)[0] == "deployed"
+        return is_rolled_back(release) and _statuses(release)[0] == "deployed"
 
     with scenario.timeline.step("commit → rolled back"):
         release = scenario.wait_for(kinds.HELM_RELEASE, NAME, undone, seconds=90)
@@ -46,14 +42,14 @@ def test_upgrade_that_never_gets_ready_is_rolled_back(scenario: Scenario) -> Non
     assert newest == version + 2, "a failed release and the one that undoes it"
     assert "failed" in _statuses(release)
     assert scenario.serving() == good, "not one pod of the good release was replaced"
-    assert _rolled_back(_look_again(scenario, lambda release: not reconciliation.ready(release)))
+    assert is_rolled_back(_look_again(scenario, lambda release: not reconciliation.ready(release)))
 
 
-def test_patch_alone_that_was_rolled_back_is_called_a_success(scenario: Scenario) -> None:
+def test_patch_alone_that_wasis_rolled_back_is_called_a_success(scenario: Scenario) -> None:
     """What the chart's README warns of: of what it rolled back, Flux compares chart and values."""
     good = scenario.serving()
     scenario.commit(scenario.release(scenario.patched_pods("crash")), "A bad patch")
-    scenario.wait_for(kinds.HELM_RELEASE, NAME, _rolled_back, seconds=90)
+    scenario.wait_for(kinds.HELM_RELEASE, NAME, is_rolled_back, seconds=90)
     release = _look_again(scenario, reconciliation.ready)
     assert text(reconciliation.condition(release, "Ready"), "reason") == "UpgradeSucceeded"
     assert scenario.serving() == good, "it runs without the patch"
@@ -69,7 +65,7 @@ def test_pods_of_the_last_release_keep_its_settings(draft: Scenario) -> None:
     assert ["job_queue_size=150" in draft.settings(pod) for pod in new] == [True]
     _lose_one(draft)
     assert dig(draft.deployment(), "status", "updatedReplicas") == 1, "it is still rolling out"
-    draft.wait_for(kinds.HELM_RELEASE, NAME, _rolled_back, seconds=90)
+    draft.wait_for(kinds.HELM_RELEASE, NAME, is_rolled_back, seconds=90)
     _lose_one(draft)
 
 

@@ -4,6 +4,7 @@ Its listener has no TLS and no token, which tests of the gateway cover elsewhere
 """
 
 import contextlib
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import yaml
 
 from harness.core import repository
 from harness.core.values import Value, items, mapping
-from tests.support.processes import free_ports
+from tests.support.processes import eventually, free_ports
 
 ROUTE = "httproute/torchserve/torchserve/rule/0"  # Envoy Gateway's name for the servers of a route
 PROXY = repository.find(Path(__file__)).root / "infra/gateway/configs/envoyproxy.yaml"
@@ -133,7 +134,7 @@ def configuration(address: Envoy, servers: list[int], collector: int = 0) -> Val
                     "circuit_breakers": {
                         "thresholds": [{"max_requests": 1024, "max_retries": 1024}]
                     },
-                    "load_assignment": _endpoints(ROUTE, servers),
+                    "load_assignment": endpoints(ROUTE, servers),
                 },
                 *([_collector(collector)] if collector else []),
             ],
@@ -188,11 +189,11 @@ def _collector(port: int) -> Value:
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
         },
-        "load_assignment": _endpoints(_TRACES, [port]),
+        "load_assignment": endpoints(_TRACES, [port]),
     }
 
 
-def _endpoints(cluster: str, ports: list[int]) -> Value:
+def endpoints(cluster: str, ports: list[int]) -> Value:
     endpoints = [{"endpoint": {"address": _address(each)}} for each in ports]
     return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": endpoints}]}
 
@@ -204,16 +205,35 @@ def _address(port: int) -> Value:
 @contextlib.contextmanager
 def running(program: Path, folder: Path, servers: list[int], collector: int = 0) -> Iterator[Envoy]:
     """An Envoy in front of these ports, which sends spans to that of a collector."""
+    address = address_in(folder)
+    with started(program, folder, address, configuration(address, servers, collector)):
+        yield address
+
+
+def address_in(folder: Path) -> Envoy:
+    """Where an Envoy of this folder can be."""
     port, admin_port = free_ports(2)
-    envoy = Envoy(port, admin_port, folder / "access.log")
+    return Envoy(port, admin_port, folder / "access.log")
+
+
+@contextlib.contextmanager
+def started(program: Path, folder: Path, address: Envoy, settings: Value) -> Iterator[None]:
+    """An Envoy with a configuration of its own; it listens when the block begins."""
     file = folder / "envoy.yaml"
-    file.write_text(yaml.safe_dump(configuration(envoy, servers, collector)))
+    file.write_text(yaml.safe_dump(settings))
     argv: list[str | Path] = [program, "--config-path", file, "--concurrency", "1"]
     argv += ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "100"]
     with (folder / "envoy.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
-        yield envoy
+        eventually(lambda: _listens(address.port))
+        yield
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False

@@ -91,7 +91,7 @@ loadtest: $(SETUP) ## the profile in clusters/ENV/loadtest.yaml against the live
 ##@ Cluster
 .PHONY: cluster
 cluster: $(SETUP) ## Kubernetes and Flux on this machine, syncing this working tree (REAL=1: real pods, as root)
-	$(HARNESS) cluster up $${REAL:+--real}
+	$(HARNESS) cluster up $(if $(filter-out 0 no,$(value REAL)),--real)
 
 .PHONY: cluster-down
 cluster-down: $(SETUP) ## take it away: processes, ports and files
@@ -149,14 +149,19 @@ test: $(SETUP) lint types api-validator ## lint, types, unit and integration tes
 	$(HARNESS) tools
 	$(HARNESS) tools trivy-match promtool
 	mkdir -p build/test
-	$(VENV)/bin/coverage erase
 	@# Tests that judge latencies or start TorchServe need the machine for themselves; the rest share it.
+	@# Half of their time is one file of checks: it is shared out by its tests, not given to one process.
 	status=0; \
-	$(VENV)/bin/coverage run -m pytest -m "not alone and not torchserve" -n auto --dist loadfile \
+	$(VENV)/bin/python -m pytest -m "not alone and not torchserve" -n auto --dist worksteal \
 	  --junitxml=build/test/junit.xml || status=$$?; \
-	$(VENV)/bin/coverage run -m pytest -m "alone or torchserve" \
+	$(VENV)/bin/python -m pytest -m "alone or torchserve" \
 	  --junitxml=build/test/junit-alone.xml || status=$$?; \
 	exit $$status
+
+.PHONY: coverage
+coverage: $(SETUP) ## lines that tests reach which share the machine; they take twice the time
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest -m "not alone and not torchserve" -n auto --dist worksteal
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 
@@ -256,7 +261,7 @@ look: source-state
 .PHONY: promote
 promote: $(SETUP) ## point TO at the commit that FROM proved, on a branch (PUSH=yes pushes it)
 	$(HARNESS) release promote --from "$$FROM" --to "$$TO" --commit "$$COMMIT" \
-	  $${SOURCE_STATE:+--source-state "$$SOURCE_STATE"} $${KEY:+--key "$$KEY"} $${PUSH:+--push}
+	  $${SOURCE_STATE:+--source-state "$$SOURCE_STATE"} $${KEY:+--key "$$KEY"} $(if $(filter-out 0 no,$(value PUSH)),--push)
 
 .PHONY: release-notes
 release-notes: $(SETUP) ## what the last move of TO's pointer changed, under build/

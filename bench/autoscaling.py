@@ -238,7 +238,7 @@ def run() -> list[Figure]:
     """Every policy with every start, and ours with other settings; build/bench/autoscaling.html
     shows the day.
     """
-    files.write(Path("build/bench/autoscaling.html"), page("Autoscaling, simulated", _plots()))
+    files.write(Path("build/bench/autoscaling.html"), page("Autoscaling, simulated", _page()))
     figures = []
     for start, seconds in STARTS.items():
         for name, policy in POLICIES.items():
@@ -247,6 +247,14 @@ def run() -> list[Figure]:
             name = "in-flight {:g}, queue {:g} s, window {:g} s".format(*settings)
             figures += _figures(f"{name}, {start}", by_load(*settings), seconds)
     return figures
+
+
+def _page() -> Iterator[str]:
+    yield (
+        "<header><h1>A simulated day of autoscaling</h1>"
+        '<p class="about">Only the time that a pod takes to start was measured.</p></header>'
+    )
+    yield f'<div class="plots">{"".join(_plots())}</div>'
 
 
 def _plots() -> Iterator[str]:
@@ -280,4 +288,4 @@ def _figures(name: str, policy: Policy, start: int) -> Iterator[Figure]:
     changes = sum(one != other for one, other in itertools.pairwise(by_minute))
     yield Figure(f"{name}: SLO violations", 100 * group.violations / group.requests, "%")
     yield Figure(f"{name}: GPU hours", group.pod_seconds / 3600, "h")
-    yield Figure(f"{name}: changes of the number of pods", changes, "a day")
+    yield Figure(f"{name}: changes of the number of pods", changes, "per day")

@@ -21,6 +21,7 @@ from harness.trace_export.worker.sitecustomize import MARK, Recorder
 
 TURNS, CALLS = 9, 2_000
 BATCH = 8  # requests
+_AT = "2026-11-23T17:41:14.279Z"
 _PARENT = f"{1:032x}-{2:016x}"
 _HEADERS = ("host", "user-agent", "accept", "authorization", "content-type", "content-length")
 
@@ -99,17 +100,16 @@ def _export(lines: LogLines, number: int) -> None:
     before = {"batch": number, "size": 1, "parents": {"0": _PARENT}}
     steps = [["decode", 1, 2, ""], ["predict", 2, 3, ""], ["encode", 3, 4, ""]]
     after = {"batch": number, "start": 1, "end": 4, "code": 200, "error": "", "steps": steps}
-    thread, stdout = "W-9000-m_1.0", "W-9000-m_1.0-stdout"
-    at = "2026-11-23T17:41:14,279"
-    for line in (
-        f"{at} DEBUG {thread} WorkerThread - Flushing req.cmd PREDICT repeats 1 to backend at: 1",
-        f"{at} INFO  {stdout} MODEL_LOG - {MARK}{json.dumps(before)}",
-        f"{at} INFO  {stdout} MODEL_LOG - {MARK}{json.dumps(after)}",
-        f'{at} INFO  {thread} ACCESS_LOG - /10.0.0.9:1 "POST /predictions/m HTTP/1.1" 200 307',
-        f"{at} DEBUG {thread} RestJob - Waiting time ns: 1, Backend time ns: 3",
-        f"{at} INFO  {thread} WorkerThread - Backend response time: 307",
+    for logger, message in (
+        ("WorkerThread", "Flushing req.cmd PREDICT repeats 1 to backend at: 1"),
+        ("MODEL_LOG", f"{MARK}{json.dumps(before)}"),
+        ("MODEL_LOG", f"{MARK}{json.dumps(after)}"),
+        ("ACCESS_LOG", '/10.0.0.9:1 "POST /predictions/m HTTP/1.1" 200 307'),
+        ("RestJob", "Waiting time ns: 1, Backend time ns: 3"),
+        ("WorkerThread", "Backend response time: 307"),
     ):
-        for batch in lines.read(line):
+        line = {"time": _AT, "worker": "9000", "model": "m", "version": "1.0"}
+        for batch in lines.read(json.dumps({**line, "logger": logger, "message": message})):
             json.dumps(list(spans(batch)))
 
 

@@ -29,7 +29,7 @@ from harness.core.values import items, mapping
 DEFAULT = "default"
 SETS = Path("apps/torchserve/sets")
 IMAGE = Path("apps/torchserve/image")
-_PYTHON = "3.13"
+DEFAULT_PYTHON = "3.13"
 """Of the default image: what the Containerfile's argument PYTHON is by default."""
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 REFERENCE = re.compile(r"^(?:-r|--requirement)[ =]*(\S+)")
@@ -50,14 +50,14 @@ class ImageSet:
     """
 
     name: str
-    python: str = _PYTHON
+    python: str = DEFAULT_PYTHON
     models: tuple[str, ...] = ()
     has_overrides: bool = False
 
     @property
     def has_python(self) -> bool:
         """Whether its Python is another than the default's."""
-        return self.python != _PYTHON
+        return self.python != DEFAULT_PYTHON
 
     @property
     def is_default(self) -> bool:
@@ -130,7 +130,7 @@ def load(root: Path) -> dict[str, ImageSet]:
         **{
             folder.name: ImageSet(
                 folder.name,
-                _text(folder / ".python-version").strip() or _PYTHON,
+                _text(folder / ".python-version").strip() or DEFAULT_PYTHON,
                 tuple(_models(folder / "requirements.in")),
                 (folder / "overrides.txt").is_file(),
             )
@@ -227,4 +227,4 @@ def _models(requirements: Path) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
+    return yamlfile.read_text(path) if path.is_file() else ""

@@ -1,6 +1,6 @@
 """The external programs: what each is built from, and what it is for.
 
-Their versions stand in tools/<family>/go.mod; `harness.tools` finds or builds them.
+Their versions are in tools/<family>/go.mod; `harness.tools` finds or builds them.
 """
 
 import re
@@ -256,7 +256,7 @@ EXPORTERS = {
         ),
     )
 }
-"""What the samples of exporters in the tests are held against. CI does not build it."""
+"""What the samples of exporters in the tests are compared with. CI does not build it."""
 
 ALL = (
     TOOLS

@@ -13,8 +13,10 @@ import pytest
 from harness.core.repository import Repository
 from tests.support.miniature import Miniature
 
-# A deadline of one example would judge the machine, not the code.
-hypothesis.settings.register_profile("house", deadline=None)
+# A deadline of one example would judge the machine, not the code. A change is judged by the same
+# examples as the one before it; `--hypothesis-profile=search` looks for new ones.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, derandomize=False, max_examples=2_000)
 hypothesis.settings.load_profile("house")
 
 # A script's background job has Ctrl-C ignored, and so would every server that a test starts there.

@@ -1,7 +1,7 @@
 """Editors validate and complete what people edit: each YAML document names its schema first.
 
 A document that a patch completes has none (``_COMPLETED``): to an editor its required keys would be
-missing. Neither have Helm's templates, whose braces are no YAML, nor generated files.
+missing. Neither have Helm's templates, whose braces are not YAML, nor generated files.
 """
 
 import os

@@ -80,7 +80,7 @@ def run_all(*, stand_in: bool, seconds: float = 10.0) -> list[Result]:
             results = [
                 machine(stand_in=stand_in),
                 java_libraries(served, jars),
-                right_answers(served, prepared),
+                correct_answers(served, prepared),
                 devices(served, stand_in=stand_in),
                 throughput(served, prepared, seconds),
                 scrapes(served, prepared["squeezenet1_1"][0], seconds),
@@ -116,7 +116,7 @@ def java_libraries(served: Server, jars: Path) -> Result:
     )
 
 
-def right_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]]) -> Result:
+def correct_answers(served: Server, prepared: Mapping[str, tuple[PreparedSample, ...]]) -> Result:
     """Each answer is the CPU's: the references were asked without a GPU, by the build."""
     faults: list[str] = []
     answers = 0

@@ -7,11 +7,13 @@ rollback may go. Anything else was pushed for a release that never was.
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-import yaml
-
+from harness.core import yamlfile
+from harness.core.errors import InputError
 from harness.core.git import Git, TreeEntry
 from harness.core.repository import Repository
+from harness.core.values import mapping
 
 _PINS = ("models/lock.yaml", "apps/torchserve")
 _COMMIT = re.compile(r"\bcommit:.*?\b([0-9a-f]{40})\b")
@@ -24,7 +26,8 @@ def needed_archives(repository: Repository) -> set[str]:
 
     Raises:
         HarnessError: origin does not answer: what main has gained would be taken for garbage.
-        CommandError: this is no Git checkout, or a recorded release is not in it.
+        CommandError: this is not a Git checkout, or a recorded release is not in it.
+        InputError: a release.yaml or a lock of the working tree cannot be read.
     """
     git = Git(repository.root)
     git.fetch()
@@ -32,7 +35,7 @@ def needed_archives(repository: Repository) -> set[str]:
         name
         for pattern in ("models/lock.yaml", "apps/torchserve/**/model-files.yaml")
         for path in repository.root.glob(pattern)
-        for name in _MAR.findall(path.read_text())
+        for name in _MAR.findall(yamlfile.read_text(path))
     }
     commits = [f"{commit}^{{commit}}" for commit in recorded_commits(repository)]
     pins = (entry for commit in commits for entry in git.entries(commit, *_PINS))
@@ -45,14 +48,17 @@ def recorded_commits(repository: Repository) -> set[str]:
     tips = git.run("for-each-ref", "--format=%(objectname)").split()
     pinned = {each for text in _texts(git, _pointers(git)) for each in _COMMIT.findall(text)}
     releases = repository.root.glob("clusters/*/release.yaml")
-    live = [commit for path in releases for commit in _pointed_at(path.read_text())]
+    live = [commit for path in releases for commit in _pointed_at(path)]
     evidence = [path.stem for path in repository.root.glob("clusters/*/evidence/*.json")]
     return {*tips, *pinned, *live, *evidence}
 
 
-def _pointed_at(release: str) -> list[str]:
-    commit = str(yaml.safe_load(release)["spec"]["ref"].get("commit", ""))
-    return _COMMIT.findall(f"commit: {commit}")
+def _pointed_at(release: Path) -> list[str]:
+    documents = yamlfile.parse(yamlfile.read_text(release), release)
+    refs = [mapping(each.value, "spec", "ref") for each in documents]
+    if not any(refs):  # what it points at would be taken for garbage
+        raise InputError("has no spec.ref", at=release)
+    return [each for ref in refs for each in _COMMIT.findall(f"commit: {ref.get('commit')}")]
 
 
 def _pointers(git: Git) -> Iterator[TreeEntry]:

@@ -59,7 +59,7 @@ def parse(line: str) -> tuple[Signer, str]:
     signer = Signer(principals, options, *(rest[:2] if len(rest) > 1 else ("", "")))
     unknown = [name for name in options if name not in _OPTIONS]
     if not _KEYS.fullmatch(signer.kind):
-        return signer, 'is no line of allowed_signers: NAME namespaces="…" ssh-ed25519 KEY'
+        return signer, 'is not a line of allowed_signers: NAME namespaces="…" ssh-ed25519 KEY'
     if unknown:
         return signer, f"unknown option {unknown[0]}{did_you_mean(unknown[0], _OPTIONS)}"
     fits = _kind(signer.key) == signer.kind
@@ -67,7 +67,7 @@ def parse(line: str) -> tuple[Signer, str]:
 
 
 def _kind(key: str) -> str:
-    """The type that a key in base64 says it has; empty if it is no whole key.
+    """The type that a key in base64 says it has; empty if it is not a whole key.
 
     A key is strings, each after its length (RFC 4253, section 6.6): the first is its type.
     """

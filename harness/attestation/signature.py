@@ -146,7 +146,7 @@ def public_key(signature: str) -> str:
     """The public key that a signature names, as a line of an authorized_keys file.
 
     Raises:
-        InputError: it is no SSH signature.
+        InputError: it is not an SSH signature.
     """
     blob = _public_blob(signature)
     kind, _ = _string(blob)
@@ -157,7 +157,7 @@ def fingerprint(signature: str) -> str:
     """SHA-256 of the public key that a signature names, in 64 hexadecimal digits.
 
     Raises:
-        InputError: it is no SSH signature.
+        InputError: it is not an SSH signature.
     """
     return hashlib.sha256(_public_blob(signature)).hexdigest()
 

@@ -23,7 +23,7 @@ def load(path: Path) -> Bom:
     """The bill of materials that a scanner wrote to ``path``.
 
     Raises:
-        InputError: it cannot be read, or is no CycloneDX document in JSON.
+        InputError: it cannot be read, or is not a CycloneDX document in JSON.
     """
     try:
         return read(path.read_text(), path)
@@ -35,15 +35,17 @@ def read(text: str, path: Path) -> Bom:
     """A bill of materials in ``text``; ``path`` is only for the errors.
 
     Raises:
-        InputError: it is no CycloneDX document in JSON.
+        InputError: it is not a CycloneDX document in JSON.
     """
     try:
         bom = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is not JSON: {error}", at=path) from error
     if not isinstance(bom, dict) or bom.get("bomFormat") != "CycloneDX":
         raise InputError(
-            "is no CycloneDX document", at=path, hint="`trivy image --format cyclonedx` writes one"
+            "is not a CycloneDX document",
+            at=path,
+            hint="`trivy image --format cyclonedx` writes one",
         )
     return bom
 

@@ -31,7 +31,7 @@ def digests_of(jar: Path) -> dict[str, str]:
                     digest = hashlib.sha256(archive.read(entry)).hexdigest()
                     digests[name.removesuffix(_SUFFIX)] = digest
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"is no JAR that can be read: {error}", at=jar) from error
+        raise InputError(f"is not a JAR that can be read: {error}", at=jar) from error
     return digests
 
 

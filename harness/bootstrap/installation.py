@@ -116,7 +116,7 @@ def of(
     """
     if not (repository.cluster(env) / "eksctl.yaml").is_file():
         raise UsageError(
-            f"{env} is no cluster on EKS: there is no clusters/{env}/eksctl.yaml",
+            f"{env} is not a cluster on EKS: there is no clusters/{env}/eksctl.yaml",
             hint="`make cluster` starts the one of this machine",
         )
     known = site.values(repository, env)

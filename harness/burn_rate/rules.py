@@ -91,6 +91,12 @@ def generate(repository: Repository, env: str) -> dict[Path, str]:
     }
 
 
+def orphans(repository: Repository) -> list[Path]:
+    """The generated files of environments that are gone."""
+    folder, names = repository.root / FOLDER, repository.environments
+    return sorted(path for path in folder.glob("*/*.yaml") if path.parent.name not in names)
+
+
 def as_text(env: str, profile: Profile) -> str:
     """The PrometheusRule of a profile, and in comments what became of each of its limits."""
     limits = list(indicators.of(profile))
@@ -187,7 +193,7 @@ def _no_figures() -> Rule:
         "SloNotMeasured",
         "ticket",
         "slo:requests:rate5m > 0 unless slo:bad_requests:rate5m",
-        "{{ $labels.slo }} has requests, and no figure of the bad ones",
+        "{{ $labels.slo }} has requests, and no metric counts the bad ones",
         lasting="15m",
     )
 

@@ -1,1 +1,1 @@
-"""A canary's golden gate: whether a release that is about to serve gives the right answers."""
+"""A canary's golden gate: whether a release that is about to serve gives the correct answers."""

@@ -31,7 +31,7 @@ CANARY = "http://{group}-models-canary.torchserve.svc.cluster.local:8080"
 
 
 def without_answers(groups: Groups) -> list[str]:
-    """The models of which no right answer is known, so that nothing could be decided."""
+    """The models of which no correct answer is known, so that nothing could be decided."""
     return [name for models in groups.values() for name, samples in models.items() if not samples]
 
 
@@ -90,7 +90,7 @@ def decide(groups: Groups, url: str, body: bytes, patience: float = _PATIENCE) -
     count = sum(map(len, groups[group].values()))
     if faults:
         return WRONG, f"{len(faults)} of {count} answers are wrong: {faults[0]}\n"
-    return GOOD, f"{count} right answers\n"
+    return GOOD, f"{count} correct answers\n"
 
 
 def _wait_for(url: str, patience: float) -> None:

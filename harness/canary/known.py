@@ -21,7 +21,7 @@ from harness.models.samples import PreparedSample
 from harness.snapshot import config
 
 Models = Mapping[str, Sequence[PreparedSample]]
-"""The samples of each model of a group; none of one whose right answers nobody knows."""
+"""The samples of each model of a group; none of one whose correct answers nobody knows."""
 
 Groups = Mapping[str, Models]
 
@@ -59,7 +59,7 @@ def read(path: Path, env: str) -> Groups:
     """Read what a file says of an environment.
 
     Raises:
-        InputError: it is no such file.
+        InputError: it is not such a file.
         UsageError: it says nothing of the environment.
     """
     try:
@@ -70,7 +70,7 @@ def read(path: Path, env: str) -> Groups:
             group: {name: tuple(map(_sample, known)) for name, known in models.items()}
             for group, models in environments[env].items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"no samples of models: {error}", at=path, hint="`harness canary samples` writes them"
         ) from error

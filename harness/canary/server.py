@@ -23,7 +23,7 @@ def metadata(body: bytes, groups: Container[str]) -> Value:
     """What the Canary says of itself in a question; ``group`` is among it.
 
     Raises:
-        UsageError: it is no question of Flagger's, or its group is none of these.
+        UsageError: it is not a question of Flagger's, or its group is none of these.
     """
     try:
         about = mapping(json.loads(body), "metadata")

@@ -186,7 +186,7 @@ class Shadow:
         served = _ask(primary, copy) or _LOST
         if served == _LOST or served.status in _UNSERVED:
             return "unserved"
-        expected = _right_answer(self.groups[group][model], served)
+        expected = _correct_answer(self.groups[group][model], served)
         if not answer.wrong_response(expected, canary.status, canary.body):
             return "same"
         again = _ask(primary, copy) or _LOST
@@ -204,8 +204,8 @@ class Shadow:
                 files.write(folder / f"{number}-{routes.element(model)}.{name}", content)
 
 
-def _right_answer(samples: Sequence[PreparedSample], served: Answer) -> Expected:
-    """What a right answer is: the one that clients get, as exactly as the model's samples ask."""
+def _correct_answer(samples: Sequence[PreparedSample], served: Answer) -> Expected:
+    """What a correct answer is: the one that clients get, as exactly as the model's samples ask."""
     if served.status != 200:
         return Expected(status=(served.status,))
     known = [each.expected.tolerance for each in samples if each.expected.tolerance]

@@ -8,10 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness.cli import old_spellings, parser
 from harness.core import console
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, InputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,21 +21,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code (``harness.core.errors`` has what each means).
     """
-    words, replaced = old_spellings.translate(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        except KeyboardInterrupt:
+            console.note("interrupted")
+            return 130
+        finally:
+            console.flush()
+    except BrokenPipeError:
+        if not console.discard_unread():
+            raise
+        return 141  # as if the signal had ended us
+
+
+def _run(words: Sequence[str]) -> int:
+    words, replaced = old_spellings.translate(words)
     for old, new in replaced:
         console.note(f"! `{old}` is now `{new}`; the old spelling works until {old_spellings.END}")
     args = parser.parse(words)
     try:
         code: int = args.run(args)
-        sys.stdout.flush()
     except HarnessError as error:
         return _report(error, args)
-    except BrokenPipeError:  # `harness diff … | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as if the signal had ended us
-    except KeyboardInterrupt:
-        console.note("interrupted")
-        return 130
+    except OSError as error:
+        if error.filename is None:  # of no file: of a connection, which is a bug to catch there
+            raise
+        reason = error.strerror or type(error).__name__
+        return _report(HarnessError(reason, at=Path(os.fsdecode(error.filename))), args)
     return code
 
 
@@ -45,7 +59,13 @@ def _report(error: HarnessError, args: argparse.Namespace) -> int:
         if text := args.as_error(args, error):
             print(text)
     elif args.json:
-        at = str(error.at) if error.at else None
-        answer = {"error": error.message, "at": at, "hint": error.hint, "exit": error.exit_code}
+        several = error.problems if isinstance(error, InputError) else ()
+        at = error.at or next((each.location for each in several), None)
+        answer = {
+            "error": error.message,
+            "at": at and str(at),
+            "hint": error.hint,
+            "exit": error.exit_code,
+        }
         print(json.dumps(answer, indent=2))
     return error.exit_code

@@ -1,4 +1,4 @@
-"""``harness canary``: what decides about a canary besides its figures."""
+"""``harness canary``: what decides about a canary besides its metrics."""
 
 import argparse
 import json
@@ -88,7 +88,7 @@ def _gate(args: argparse.Namespace) -> int:
     groups = _groups(args)
     if unknown := gate.without_answers(groups):
         raise HarnessError(
-            f"no right answer of {', '.join(unknown)} is known",
+            f"no correct answer of {', '.join(unknown)} is known",
             hint="`harness models record`, or write one under samples in its model.yaml",
         )
     return _serve(gate.serving(groups, (args.host, args.port), args.url), "answers Flagger")

@@ -87,7 +87,7 @@ VERBS: dict[str, Verb] = {
         "open-loop load tests and their reports",
         {
             "run": "send a load profile to an endpoint and evaluate its SLOs",
-            "import": "read curl, ab, hey, HAR and locust scripts as a profile",
+            "import": "read curl, hey, k6, JMeter, HAR and locust scripts as a profile",
             "compare": "exit 1 if a report is worse than an earlier one",
         },
     ),
@@ -127,7 +127,7 @@ VERBS: dict[str, Verb] = {
         {
             "promote": "point an environment to the commit that another one has proved",
             "rollback": "point an environment back to an earlier release",
-            "list": "releases of an environment with their figures, newest first",
+            "list": "releases of an environment with their load test results, newest first",
             "copy": "copy the archives and image of a release to another environment",
             "notes": "changes that the last move of an environment's pointer brought",
             "evidence": "sign a report and store it for promotions",
@@ -137,7 +137,7 @@ VERBS: dict[str, Verb] = {
     ),
     "canary": Verb(
         "Release",
-        "what decides about a canary besides its figures",
+        "what decides about a canary besides its metrics",
         {
             "gate": "answer Flagger whether a canary's answers are right, until Ctrl-C",
             "shadow": "compare a canary's answers with those of the pods that serve",

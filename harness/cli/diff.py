@@ -30,6 +30,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the difference; it evaluates nothing, so it succeeds."""
     repository = find_repository()
+    repository.cluster(args.env)
     tools.set_up(repository)
     renderer = Renderer(repository)
     old = renderer.at(args.env, args.old)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness import dashboards
 from harness.chart.generate import generate
-from harness.core import files
+from harness.core import files, yamlfile
 from harness.core.repository import find as find_repository
 from harness.policy import engine, report
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     stale = sorted(
         path.relative_to(root).as_posix()
         for path, text in expected.items()
-        if not path.is_file() or path.read_text() != text
+        if not path.is_file() or yamlfile.read_text(path) != text
     )
     if not args.check:
         for path, text in expected.items():

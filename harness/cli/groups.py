@@ -21,6 +21,7 @@ _BY_WAY_OF = (
     "step 2 changes two routes: for a moment {model}'s requests may go to {first}, which does not "
     "have it; to lose none, move it to {first} first (docs/groups.md)"
 )
+_UNTESTED = "the Helm test of {source} asked {model}: write another one under values.test of {file}"
 _NEXT = "next: make check, commit, merge; once harness status --env {env} shows everything Ready: "
 
 
@@ -102,13 +103,15 @@ def _move(args: argparse.Namespace) -> int:
     step = groups.move(repository, args.env, args.model, args.to)
     written = groups.apply(repository, args.env, step.changes)
     names = {"model": args.model, "source": step.source, "target": args.to, "env": args.env}
-    is_last = step.step in (0, 3)
+    is_last = step.step in (0, groups.LAST_STEP)
     again = f"harness groups move {args.model} --to {args.to} --env {args.env}"
     following = [] if is_last else [_NEXT.format(**names) + again]
     state = _STEP[step.step or 3].format(**names)
     heading = f"step {step.step} of 3: {state}" if step.step else f"nothing to do: {state}"
     if step.step in (1, 2) and FIRST_GROUP not in (step.source, args.to):
         following.insert(0, _BY_WAY_OF.format(**names, first=FIRST_GROUP))
+    if untested := [str(path) for path in written if path.name == "helmrelease.yaml"]:
+        following.append(_UNTESTED.format(**names, file=untested[0]))
     return _report(args, written, {"step": step.step, "state": state}, [heading, *following])
 
 

@@ -24,12 +24,13 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.json:
-        print(json.dumps({name: asdict(verb) for name, verb in commands.VERBS.items()}, indent=2))
-    elif args.words:
-        print(_page(*args.words))
+    verbs = {name: asdict(verb) for name, verb in commands.VERBS.items()}
+    if args.words:
+        page = _page(*args.words)
+        verbs = {args.words[0]: verbs[args.words[0]]}
     else:
-        print(commands.overview(everything=args.all))
+        page = commands.overview(everything=args.all)
+    print(json.dumps(verbs, indent=2) if args.json else page)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.cli.commands import VERBS
 from harness.core import console
+from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.core.repository import find as find_repository
 from harness.importing import reader, report, write
@@ -97,5 +98,8 @@ def _apply(repository: Repository, imported: Imported, target: Target) -> list[P
                 ignore=shutil.ignore_patterns("*.mar", "*.pt", "*.pth", "*.safetensors"),
             )
         copy = Repository(Path(scratch).resolve())
-        written = write.apply(copy, imported, target)
+        try:
+            written = write.apply(copy, imported, target)
+        except InputError as error:
+            raise error.relocate(copy.root, repository.root) from error
         return [repository.root / path.relative_to(copy.root) for path in written]

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 from harness.burn_rate import rules
 from harness.cli import options
@@ -29,11 +31,12 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the settings, and list those that are still unset."""
-    repository = find_repository()
+    repository, settings = find_repository(), _pairs(args.settings)
     if args.like:
-        _add(repository, args.env, args.like)
-    repository.cluster(args.env)
-    written = site.fill(repository, args.env, _pairs(args.settings))
+        written = _add(repository, args.env, args.like, settings)
+    else:
+        repository.cluster(args.env)
+        written = site.fill(repository, args.env, settings)
     names = [path.relative_to(repository.root).as_posix() for path in written]
     unset = sorted(
         {each.name for each in site.read(repository, args.env) if each.value == site.UNSET}
@@ -49,21 +52,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add(repository: Repository, env: str, like: str) -> None:
-    """Add an environment with a fresh snapshot; nothing of it stays if one step fails."""
+def _add(repository: Repository, env: str, like: str, settings: Mapping[str, str]) -> list[Path]:
+    """Add an environment with a fresh snapshot; nothing of it stays if one step fails.
+
+    Returns:
+        The files that its settings are in.
+    """
     folders = new_environment.create(repository, env, like)
     try:
+        written = site.fill(repository, env, settings)
         stale = config.stale(repository, env) | rules.stale(repository, env)
+        folders += {
+            path.parent for path in stale if not any(each in path.parents for each in folders)
+        }
         for path, text in stale.items():
             files.write(path, text)
     except BaseException:
         new_environment.discard(folders)
         raise
-    outside = {path.parent for path in stale if not any(each in path.parents for each in folders)}
-    for folder in [*folders, *sorted(outside)]:
+    for folder in folders:
         console.note(f"added {folder.relative_to(repository.root)}")
     console.note(f"next: make check, then harness init --env {env} NAME=VALUE for what is unset,")
     console.note(f"      commit, and harness bootstrap plan --env {env} (docs/environments.md)")
+    return written
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

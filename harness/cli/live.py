@@ -12,14 +12,14 @@ from harness.prometheus.live import Live, ModelFigures
 
 _TITLES = ("group", "model", "requests/s", "errors", "p50", "p95", "p99", "queue", "workers")
 _NOTHING = (
-    "no figures of any server: Prometheus scrapes none (docs/runbooks.md, TorchServeNotScraped)"
+    "no metrics of any server: Prometheus scrapes none (docs/runbooks.md, TorchServeNotScraped)"
 )
 
 
 def show(args: argparse.Namespace, cluster: Api) -> int:
     """Print an environment's figures; 1 if there are none, or if a page fires."""
     if args.against:
-        raise UsageError("--live shows figures, --against compares commits: one of them")
+        raise UsageError("--live shows metrics, --against compares commits: give one of them")
     figures = live.read(monitoring.prometheus(cluster))
     print(json.dumps(figures.as_json(), indent=2) if args.json else "\n".join(lines(figures)))
     pages = [each for each in figures.alerts if each.severity == "page"]

@@ -48,7 +48,7 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
             "--tolerance",
             type=float,
             default=0.05,
-            help="fraction by which a figure may be worse (default: %(default)s)",
+            help="fraction by which a result may be worse (default: %(default)s)",
         )
         parser.set_defaults(run=_compare)
         return
@@ -203,7 +203,7 @@ def _import(args: argparse.Namespace) -> int:
     out = out or (first.with_suffix(".loadtest.yaml") if first != _STDIN else Path("loadtest.yaml"))
     script = scripts.Script()
     for path in args.files:
-        content = sys.stdin.read() if path == _STDIN else document.read_text(path)
+        content = _stdin() if path == _STDIN else _script(path)
         script.add(scripts.read(path, content))
     if not script.calls:
         reasons = "; ".join(script.left_out) or "it sends none by literals"
@@ -230,6 +230,23 @@ def _import(args: argparse.Namespace) -> int:
         else f"next: the same with --apply writes {out}"
     )
     return 0
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input is not text: {error.reason}") from error
+
+
+def _script(path: Path) -> str:
+    """Return a script's text; a recording may be far larger than a file of this repository."""
+    try:
+        return files.text_of(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", at=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start}", at=path) from error
 
 
 def _missing(profile: Profile, folder: Path) -> Iterator[str]:

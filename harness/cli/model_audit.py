@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import image_sets
 from harness.core import console
 from harness.core.errors import UsageError
 from harness.core.repository import Repository
@@ -38,8 +39,9 @@ def _run(args: argparse.Namespace) -> int:
     reports = []
     for path, model in _subjects(repository, args.subjects):
         with console.step(f"look into {path.name}"):
-            packages = packages_of(repository, model.name if model else "")
-            reports.append(audit(path, packages, model))
+            [image, *_] = image_sets.of_model(repository.root, model.name if model else "")
+            packages = packages_of(repository, image)
+            reports.append(audit(path, packages, model, python=image.python))
     if args.json:
         print(json.dumps([_as_json(each) for each in reports], indent=2, default=str))
     else:

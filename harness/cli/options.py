@@ -98,5 +98,9 @@ def confirm(env: str, what: str) -> None:
         raise UsageError(
             "no terminal to confirm on", hint="--yes removes all of this without asking"
         )
-    if input(f"Type {env} to remove all of this: ") != env:
+    try:
+        typed = input(f"Type {env} to remove all of this: ")
+    except EOFError:  # Ctrl-D
+        typed = ""
+    if typed != env:
         raise UsageError("not confirmed: nothing was removed")

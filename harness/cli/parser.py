@@ -9,10 +9,13 @@ import json
 import re
 import sys
 from collections.abc import Collection, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.cli import commands
 from harness.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _HELP = ("-h", "--help")
 _JSON = re.compile(r"--json\b|--format[ =]json\b")  # whoever asked for it reads no other words
@@ -32,11 +35,14 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with 2."""
-        self.print_usage(sys.stderr)
-        if _JSON.search(" ".join(self.words)):
-            answer = {"error": message, "at": None, "hint": f"{self.prog} --help", "exit": 2}
-            print(json.dumps(answer, indent=2))
-        self.exit(2, f"{self.prog}: error: {message}\n  → {self.prog} --help\n")
+        print(self.format_usage(), end="", file=sys.stderr)
+        _answer(self.words, message, f"{self.prog} --help")
+        print(f"{self.prog}: error: {message}\n  → {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help; argparse's own would keep quiet about a reader that has gone."""
+        print(self.format_help(), end="", file=file)
 
     def read(self, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         """Return the arguments in ``words``, and those that are unknown.
@@ -99,22 +105,22 @@ def build(name: str, action: str) -> CommandParser:
 
 def _split(words: Sequence[str]) -> tuple[str, str, Sequence[str]]:
     """Return the verb, its action (or an empty string) and what follows."""
-    if not words:
-        _fail(commands.overview(), "which command?")
+    if not words or words[0] == "--json":
+        _fail(words, commands.overview(), "which command?")
     name, *rest = words
     if name in _HELP:
         _print(commands.overview())
     if name not in commands.VERBS:
-        _fail(commands.overview().splitlines()[0], _no("command", name, commands.VERBS))
+        _fail(words, commands.overview().splitlines()[0], _no("command", name, commands.VERBS))
     verb = commands.VERBS[name]
     if not verb.actions:
         return name, "", rest
-    if not rest:
-        _fail(commands.group_page(name), "which action?")
+    if not rest or rest[0] == "--json":
+        _fail(words, commands.group_page(name), "which action?")
     if rest[0] in _HELP:
         _print(commands.group_page(name))
     if rest[0] not in verb.actions:
-        _fail(commands.group_page(name), _no("action", rest[0], verb.actions))
+        _fail(words, commands.group_page(name), _no("action", rest[0], verb.actions))
     return name, rest[0], rest[1:]
 
 
@@ -138,6 +144,13 @@ def _print(text: str) -> NoReturn:
     raise SystemExit(0)
 
 
-def _fail(usage: str, message: str) -> NoReturn:
+def _answer(words: Sequence[str], message: str, hint: str) -> None:
+    """Say a usage error to whoever asked for JSON."""
+    if _JSON.search(" ".join(words)):
+        print(json.dumps({"error": message, "at": None, "hint": hint, "exit": 2}, indent=2))
+
+
+def _fail(words: Sequence[str], usage: str, message: str) -> NoReturn:
+    _answer(words, message.partition("\n")[0], "harness help --all")
     print(f"{usage}\n\nharness: error: {message}", file=sys.stderr)
     raise SystemExit(2)

@@ -31,7 +31,7 @@ def write(
         Of each file its name, the digest, and whether it had another one.
 
     Raises:
-        UsageError: it is no digest.
+        UsageError: it is not a digest.
         InputError: a file has no place for it.
     """
     if not _DIGEST.fullmatch(digest):

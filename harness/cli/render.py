@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _render(args: argparse.Namespace) -> Environment:
     repository = find_repository()
+    repository.cluster(args.env)
     tools.set_up(repository)
     renderer = Renderer(repository)
     if args.commit:

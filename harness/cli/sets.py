@@ -18,7 +18,7 @@ from harness.settings import sets
 _SHARED = (
     *("apps/torchserve/image/Containerfile", "apps/torchserve/image/jars.lock"),
     *("apps/torchserve/image/resolver.txt", "harness/jars", "harness/launcher"),
-    *("harness/model_sync", ".github/workflows/image.yaml"),
+    *("harness/model_sync", "harness/trace_export", ".github/workflows/image.yaml"),
 )
 """What every image is built from, next to its own requirements.txt."""
 

@@ -5,6 +5,7 @@ import old ones.
 import argparse
 import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.burn_rate import rules
@@ -45,33 +46,41 @@ def register(parser: argparse.ArgumentParser, action: str) -> None:
 
 def _write(args: argparse.Namespace) -> int:
     repository = find_repository()
-    environments, stale = _stale_files(repository, args)
+    environments, stale, orphaned = _differences(repository, args)
     if args.json:
-        print(_as_json(repository, environments, stale))
+        print(_as_json(repository, environments, stale, orphaned))
     for path, text in stale.items():
         files.write(path, text)
         console.note(f"wrote {path.relative_to(repository.root)}")
+    for path in orphaned:
+        files.remove(path)
+        console.note(f"removed {path.relative_to(repository.root)}: its environment is gone")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
     repository = find_repository()
-    environments, stale = _stale_files(repository, args)
+    environments, stale, orphaned = _differences(repository, args)
     if args.json:
-        print(_as_json(repository, environments, stale))
+        print(_as_json(repository, environments, stale, orphaned))
     else:
-        diffs = (_diff(repository, path, text) for path, text in stale.items())
+        diffs = [_diff(repository, path, text) for path, text in stale.items()]
+        diffs += [
+            f"{path.relative_to(repository.root)}: its environment is gone\n" for path in orphaned
+        ]
         print("".join(diffs) or "fresh\n", end="")
-    if stale:
+    if stale or orphaned:
         which = f"--env {args.env}" if args.env else "--all"
         console.note(f"next: harness snapshot write {which}")
-    return 1 if stale else 0
+    return 1 if stale or orphaned else 0
 
 
-def _stale_files(
+def _differences(
     repository: Repository, args: argparse.Namespace
-) -> tuple[list[str], dict[Path, str]]:
-    """Return the environments and their stale files with the text that belongs there."""
+) -> tuple[list[str], dict[Path, str], list[Path]]:
+    """Return the environments, their stale files with the text that belongs there, and, if all are
+    looked at, the files that belong to none.
+    """
     if args.group and not args.env:
         raise UsageError("--group needs --env", hint="--all is every group of every environment")
     environments = [args.env] if args.env else _with_groups(repository)
@@ -83,7 +92,7 @@ def _stale_files(
     for env in environments:
         stale |= config.stale(repository, env, args.lock, args.group)
         stale |= rules.stale(repository, env)
-    return environments, stale
+    return environments, stale, [] if args.env else rules.orphans(repository)
 
 
 def _with_groups(repository: Repository) -> list[str]:
@@ -91,12 +100,18 @@ def _with_groups(repository: Repository) -> list[str]:
     app = repository.root / "apps/torchserve"
     groups = app.glob("*/*/serving.yaml")
     flat = app.glob("*/serving.yaml")
-    return sorted({*(path.parts[-3] for path in groups), *(path.parts[-2] for path in flat)})
+    serving = {*(path.parts[-3] for path in groups), *(path.parts[-2] for path in flat)}
+    return sorted(serving & {*repository.environments})  # what is left of others, check finds
 
 
-def _as_json(repository: Repository, environments: list[str], stale: dict[Path, str]) -> str:
-    names = [str(path.relative_to(repository.root)) for path in stale]
-    return json.dumps({"environments": environments, "stale": names}, indent=2)
+def _as_json(
+    repository: Repository, environments: list[str], stale: Iterable[Path], orphaned: Iterable[Path]
+) -> str:
+    names = {
+        key: [str(path.relative_to(repository.root)) for path in paths]
+        for key, paths in (("stale", stale), ("orphaned", orphaned))
+    }
+    return json.dumps({"environments": environments, **names}, indent=2)
 
 
 def _diff(repository: Repository, path: Path, text: str) -> str:

@@ -23,7 +23,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--against", metavar="COMMIT", help="commit of main; exit 1 if a cluster does not run it"
     )
     parser.add_argument(
-        "--live", action="store_true", help="figures, error budgets and alerts of one environment"
+        "--live", action="store_true", help="metrics, error budgets and alerts of one environment"
     )
     parser.set_defaults(run=_status)
 

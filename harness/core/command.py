@@ -147,17 +147,16 @@ def reading(
             )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]} is not installed ({shown})") from error
-        timer = threading.Timer(timeout, process.kill)
-        timer.start()
-        try:
-            with process:
-                assert process.stdout is not None  # noqa: S101  a pipe was asked for
-                yield process.stdout
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            timer.cancel()
+        with _killed_after(timeout, process) as timed_out:
+            try:
+                with process:
+                    assert process.stdout is not None  # noqa: S101  a pipe was asked for
+                    yield process.stdout
+            except BaseException:
+                process.kill()
+                raise
+        if timed_out.is_set():
+            raise CommandError(f"killed after {timeout:g} s: {shown}", hint=_BUSY)
         if process.returncode:
             errors.seek(0)
             message = errors.read().decode(errors="replace").strip()[-_TAIL:]
@@ -198,16 +197,8 @@ def stream(
         )
     except FileNotFoundError as error:
         raise CommandError(f"{words[0]} is not installed ({shown})") from error
-    timed_out = threading.Event()
-
-    def kill() -> None:
-        timed_out.set()
-        process.kill()
-
-    timer = threading.Timer(timeout, kill)
     tail: collections.deque[str] = collections.deque(maxlen=_LINES)
-    timer.start()
-    with process:
+    with _killed_after(timeout, process) as timed_out, process:
         try:
             _feed(process, stdin)
             for line in process.stdout or ():
@@ -216,12 +207,30 @@ def stream(
         except BaseException:
             process.terminate()
             raise
-        finally:
-            timer.cancel()
     if timed_out.is_set():
         raise CommandError(f"killed after {timeout:g} s: {shown}\n{''.join(tail).strip()}")
     if process.returncode:
         raise CommandError(f"exit code {process.returncode}: {shown}\n{''.join(tail).strip()}")
+
+
+@contextlib.contextmanager
+def _killed_after(
+    timeout: float, process: "subprocess.Popen[bytes] | subprocess.Popen[str]"
+) -> Iterator[threading.Event]:
+    """Kill a process that runs for more than ``timeout`` seconds; the event tells that it did."""
+    timed_out = threading.Event()
+
+    def kill() -> None:
+        if process.poll() is None:  # else it ended in time, and what it printed is read slowly
+            timed_out.set()
+            process.kill()
+
+    timer = threading.Timer(timeout, kill)
+    timer.start()
+    try:
+        yield timed_out
+    finally:
+        timer.cancel()
 
 
 def _feed(process: subprocess.Popen[str], text: str) -> None:

@@ -5,6 +5,8 @@ one when it ends. ``note`` prints a line of its own.
 """
 
 import contextlib
+import os
+import select
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +23,23 @@ def note(text: str) -> None:
     """Print one line on stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def flush() -> None:
+    """Write what is left of the answer and of the progress; a stream may be closed (`>&-`)."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+
+
+def discard_unread() -> bool:
+    """Return whether a reader has gone (`… | head`); what is still printed to it goes nowhere."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    gone = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
+    for descriptor in gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return bool(gone)
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ def stale(expected: Mapping[Path, str]) -> dict[Path, str]:
     """The generated files that are missing or old, with what they should hold.
 
     Raises:
-        InputError: one is no text.
+        InputError: one is not text.
     """
     return {
         path: text

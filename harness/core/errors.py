@@ -9,6 +9,7 @@ traceback. A message says what is wrong, where (``file:line``), and what to do n
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -50,6 +51,20 @@ class InputError(HarnessError):
         reported = tuple(problems)
         error = cls("\n".join(f"{each.location}: {each.message}" for each in reported))
         error.problems = reported
+        return error
+
+    def relocate(self, old: Path, new: Path) -> Self:
+        """The same about the files of a copy, of which the person's lie below ``new``."""
+
+        def place(at: Location) -> Location:
+            inside = at.path.is_relative_to(old)
+            return replace(at, path=new / at.path.relative_to(old)) if inside else at
+
+        message = self.message.replace(str(old), str(new))
+        error = type(self)(message, at=self.at and place(self.at), hint=self.hint)
+        error.problems = tuple(
+            replace(each, location=place(each.location)) for each in self.problems
+        )
         return error
 
     def problems_at(self, default: Location) -> tuple[Problem, ...]:

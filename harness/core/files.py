@@ -1,5 +1,6 @@
-"""Files on disk: written whole or not at all."""
+"""Files on disk: written whole or not at all, and read."""
 
+import codecs
 import contextlib
 import hashlib
 import os
@@ -56,6 +57,23 @@ def write(path: Path, content: bytes | str) -> bool:
     with replacing(path) as file:
         file.write(data)
     return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file, and its folder if that held nothing else."""
+    path.unlink()
+    with contextlib.suppress(OSError):  # it holds more
+        path.parent.rmdir()
+
+
+def text_of(content: bytes, errors: str = "strict") -> str:
+    """The text of a file that people bring: UTF-8, or UTF-16 as PowerShell writes it.
+
+    Raises:
+        UnicodeDecodeError: it is neither, and ``errors`` is strict.
+    """
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_wide else "utf-8-sig", errors)
 
 
 def sha256(path: Path) -> str:

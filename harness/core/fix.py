@@ -117,7 +117,7 @@ NOTHING = Fix()
 
 
 def set_at(location: Location, to: object) -> Fix:
-    """Another value at a place; not possible where that is no single value of a YAML file.
+    """Another value at a place; not possible where that is not a single value of a YAML file.
 
     Args:
         location: from ``Object.at``, ``Document.at`` or another trace.

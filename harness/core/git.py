@@ -154,14 +154,17 @@ class Git:
         """Each entry with the content of its blob in pieces, to be read before the next one.
 
         Raises:
-            CommandError: a blob is missing: this clone is a partial one, or is damaged.
+            CommandError: a blob is missing (this clone is a partial one, or is damaged), or git was
+                killed, as it is after its time limit.
         """
         listed = list(entries)
         names = "".join(f"{each.object}\n" for each in listed).encode()
         with self._reading(["git", "cat-file", "--batch"], names) as output:
             for entry in listed:
                 header = output.readline().decode().split()
-                if len(header) != 3:  # "<name> missing", or nothing: git was killed
+                if not header:
+                    break
+                if len(header) != 3:  # "<name> missing"
                     raise command.CommandError(
                         f"{entry.path}: its blob {entry.object} cannot be read from this clone",
                         hint="git fetch --refetch origin",
@@ -179,6 +182,10 @@ class Git:
                 for _ in content:  # what was not read
                     pass
                 output.read(1)
+            else:
+                return
+        # Killed, it has raised by now.
+        raise command.CommandError(f"git cat-file ended before {entry.path}")
 
     def _reading(
         self, argv: Sequence[str], stdin: bytes = b""

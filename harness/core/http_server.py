@@ -20,6 +20,8 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import h11
 
+from harness.core.errors import HarnessError
+
 _LARGEST_HEAD = 1 << 16  # bytes of a request's line and headers, or of trailers: Envoy's bound
 _LARGEST_REST = 1 << 23  # bytes of a body that nobody wanted, for which the connection is kept
 _PIECE = 1 << 16
@@ -57,6 +59,21 @@ class Server(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """Take the address.
+
+        Raises:
+            HarnessError: it cannot be had.
+        """
+        try:
+            super().server_bind()
+        except (OSError, OverflowError) as error:
+            host, port = self.server_address[:2]
+            message = f"cannot listen on {host!s}:{port}: {error}"
+            raise HarnessError(
+                message, hint="end what listens there, or take another port"
+            ) from error
 
 
 class Request:

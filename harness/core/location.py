@@ -37,7 +37,7 @@ class Location:
     Attributes:
         path: the file, in the repository.
         line: from 1; ``None`` if no line is meant.
-        field: of YAML the value that is meant; ``None`` where it is no single one.
+        field: of YAML the value that is meant; ``None`` where it is not a single one.
     """
 
     path: Path

@@ -157,7 +157,7 @@ def _sentence(reasons: list[ErrorDetails], model: type | None) -> str:
             return f"{context['discriminator']} is missing".replace("'", "")
         case "json_invalid":
             at = re.search(r"line (\d+) column (\d+)", context["error"])
-            return "is no JSON" + (f": line {at[1]}, column {at[2]}" if at else "")
+            return "is not JSON" + (f": line {at[1]}, column {at[2]}" if at else "")
         case "string_type" | "form" if len(reasons) == 1 and isinstance(
             detail["input"], int | float
         ):

@@ -6,7 +6,7 @@
 
 A name carries all that its content depends on, so an entry never goes stale; one that nobody has
 used for 90 days is removed. The folder is ``$XDG_CACHE_HOME`` or ``~/.cache`` (XDG Base Directory
-Specification). A home folder that cannot be written keeps nothing, and that is no error.
+Specification). A home folder that cannot be written keeps nothing, and that is not an error.
 """
 
 import contextlib

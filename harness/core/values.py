@@ -40,7 +40,7 @@ def text(value: object, *path: Key) -> str:
 
 
 def leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
-    """Every value below that is no mapping or list, with the path to it from ``path`` on."""
+    """Every value below that is not a mapping or list, with the path to it from ``path`` on."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))

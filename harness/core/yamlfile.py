@@ -5,6 +5,7 @@ second to import and whoever only looks at manifests need not pay it.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ _MAX_BYTES = 4 << 20  # no file of ours comes near it; a 50 MB one is a mistake,
 _TEMPLATE = "AWSTemplateFormatVersion"  # CloudFormation's: its functions have short forms
 _UNPREFIXED = ("Condition", "Ref")
 _MAX_NODES = 200_000  # aliases expanded: stops a YAML bomb long before memory does
+_MAX_DEPTH = 3_000  # values one in another: libyaml bears 20,000, and not 40,000
+_COMPACT = re.compile(r"(?:[-?] ){3000}")
 
 
 class ManifestLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -84,10 +87,16 @@ def parse(text: str, path: Path) -> list[Document]:
     """Every YAML document in ``text``; ``path`` is only for the errors.
 
     Raises:
-        InputError: not YAML, a duplicate key, or more than 200,000 nodes.
+        InputError: not YAML, a duplicate key, more than 200,000 nodes or too many one in another.
     """
+    short = _TEMPLATE in text
     try:
+        _refuse_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
+        return [
+            _Builder(path, short_forms=short).document(node, YamlPath((), index))
+            for index, node in enumerate(nodes)
+        ]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         kind = TabIndentError if mark and _character(text, mark) == "\t" else InputError
@@ -95,13 +104,10 @@ def parse(text: str, path: Path) -> list[Document]:
             f"not YAML: {error.problem or error.context}",
             at=Location(path, mark.line + 1 if mark else None),
         ) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise InputError(f"not YAML: {error}", at=path) from error
-    short = _TEMPLATE in text
-    return [
-        _Builder(path, short_forms=short).document(node, YamlPath((), index))
-        for index, node in enumerate(nodes)
-    ]
+    except RecursionError as error:
+        raise InputError("too many values one in another", at=path) from error
 
 
 def parse_block(source: str, at: Location) -> list[Document]:
@@ -126,6 +132,22 @@ def parse_block(source: str, at: Location) -> list[Document]:
         )
         for each in documents
     ]
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse what libyaml would follow until its stack is full, which ends the process.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    if text.count("[") + text.count("{") < _MAX_DEPTH and not _COMPACT.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise RecursionError
 
 
 def _character(text: str, mark: yaml.Mark) -> str:

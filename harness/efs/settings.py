@@ -56,7 +56,7 @@ TOKEN_TAG = "torchserve-model-store"  # noqa: S105 (a tag's key, no secret)
 
 
 class _Metadata(BaseModel):
-    """What eksctl.yaml says of the cluster. Its other keys are no business of the file system."""
+    """What eksctl.yaml says of the cluster. Its other keys do not concern the file system."""
 
     # 40: with the environment it makes a creation token, of which EFS takes 64 characters.
     name: Annotated[

@@ -19,6 +19,8 @@ DRAIN = 160
 
 _STARTUP = 120  # seconds: the longest startupTimeout that the timeouts below are made for
 _RELEASE, _KUSTOMIZATION = 40, 75  # minutes: what base/ and apps.yaml have for those
+_STAGES = re.compile(r"(?m)^stages:\n(?:[ #].*\n)*")
+_COMMENT = re.compile(r"(?m)^ *#.*\n")
 _PODS = 2  # that roll one after the other
 
 
@@ -90,6 +92,8 @@ def _loadtest(text: str, imported: Imported) -> str:
     text = re.sub(r"(?m)^mix:\n(?:[ #].*\n)*", f"mix:\n{mix}", text)
     served = "|".join(re.escape(name) for name in imported.models)
     text = re.sub(rf"(?m)^  - of: (?!(?:{served})\n).*\n(?:    .*\n)*", "", text)
+    # Its comments tell figures of the other environment: its requests, its job queue.
+    text = _STAGES.sub(lambda stages: _COMMENT.sub("", stages[0]), text)
     return _within_queue(text, imported)
 
 

@@ -44,6 +44,14 @@ def names(folder: Path) -> list[str]:
     )
 
 
+def is_store(folder: Path) -> bool:
+    """Whether archives lie in a folder, as they do not in that of a project."""
+    if not folder.is_dir():
+        return False
+    packed = any(not (folder / name).is_dir() for name in names(folder))
+    return packed or bool(workflows(folder)) or any(folder.glob("*/MAR-INF"))
+
+
 def workflows(folder: Path) -> list[str]:
     """The workflow archives of a folder."""
     return sorted(path.name for path in folder.glob("*.war"))
@@ -86,7 +94,7 @@ def config_file(path: Path) -> Mapping[str, object]:
     """
     try:
         settings = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return {}  # what TorchServe cannot read of it, it logs and leaves out
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", at=path) from error

@@ -7,23 +7,44 @@ Shell around it (``cd /app && exec torchserve … | tee log``) and ``docker run`
 
 import argparse
 import re
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
 from harness.core.errors import Location
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
-from harness.importing import docker_run
+from harness.importing import docker_run, files_there, pods, shell
+from harness.importing.files_there import in_image
+from harness.importing.shell import Simple
 from harness.importing.source import Command, Remark, Setting, Source, join
 
-_OPERATORS = {"&&", "||", ";", "|", "&", "(", ")"}
-_REDIRECTION = re.compile(r"[0-9&]*[<>]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _REGISTRATION = re.compile(r"/models/?\?(?:.*&)?url=([^&\s]+)")
-_HERE = re.compile(r"\$\(pwd\)|`pwd`")  # `docker run -v $(pwd)/store:/store`
+_PROGRAM = re.compile(r"(?:.*/)?torchserve\s*")
+_START = re.compile(r"\btorchserve\s")
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
+_IS_SCRIPT = re.compile(r"-[a-z]*c")  # `bash -lc "torchserve …"`
+_ACTIVATES = re.compile(r"activate|conda|profile|bashrc|venv")
+_DEEPEST = 4  # texts in texts, such as sh -c "su -c 'torchserve …'"
+_BEFORE = {"exec", "nohup", "env", "export", "sudo", "tini", "dumb-init", "--", "-E", "-s", "-g"}
+_AROUND = {
+    *("gosu", "su-exec", "numactl", "taskset", "timeout", "nice", "ionice", "stdbuf", "setsid"),
+    *(
+        "conda",
+        "mamba",
+        "micromamba",
+        "poetry",
+        "pipenv",
+        "uv",
+        "xvfb-run",
+        "opentelemetry-instrument",
+    ),
+    *("nsys", "singularity", "apptainer", "catchsegv", "chpst", "runuser", "setpriv", "python3"),
+}
+"""Programs that start another one, whose words come behind their own."""
+_NESTING = {*_SHELLS, *_AROUND, "su", "ssh", "docker", "podman", "kubectl", "tmux", "screen"}
+"""Programs that take a text for the shell: ``su USER -c "torchserve …"``."""
 _IMAGES_OWN = (
     "torchserve --start --ts-config /home/model-server/config.properties --disable-token-auth"
 )
@@ -44,57 +65,96 @@ def is_start(words: Sequence[str]) -> bool:
     return any(re.search(r"\btorchserve\b", word) for word in words) or list(words) == ["serve"]
 
 
-def parse(text: str, at: Location) -> Source:
-    """Read a command line, or a script of one or more lines."""
-    try:
-        lexer = shlex.shlex(
-            _HERE.sub(".", _logical(text)), posix=True, punctuation_chars="();<>|&\n"
-        )
-        lexer.whitespace = " \t\r"
-        lexer.whitespace_split = True
-        return parse_words(list(lexer), at)
-    except ValueError as error:
-        return Source(problems=(Problem(f"the command cannot be read: {error}", at),))
+def parse(
+    text: str, at: Location, variables: Mapping[str, str] | None = None, depth: int = 0
+) -> Source:
+    """Read a command line, or a script of one or more lines.
+
+    Args:
+        text: what the shell runs.
+        at: where it stands.
+        variables: what its environment has, and its arguments by their numbers.
+        depth: in how many other texts it stands.
+    """
+    if depth > _DEEPEST:
+        return Source()
+    script = shell.read(text, variables)
+    parts = [_part(each, _line(at, each.line), depth) for each in script.commands]
+    return replace(
+        join(parts), writes=tuple((each, _line(at, each.line)) for each in script.writes)
+    )
 
 
-def _logical(text: str) -> str:
-    """A script without lines of comments, its continued lines joined."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+def _line(at: Location, line: int) -> Location:
+    """The place of a line (from 0) of a text that begins at a place."""
+    return Location(at.path, at.line and at.line + line)
 
 
 def parse_words(words: Sequence[str], at: Location) -> Source:
     """Read the words of a command, as in the exec form of a Dockerfile."""
     if list(words) == ["serve"]:
-        words = shlex.split(_IMAGES_OWN)
-    words = list(words)
+        return parse(_IMAGES_OWN, at)
     for number, word in enumerate(words):
-        if word.rpartition("/")[2] in _SHELLS and "-c" in words[number + 1 : number + 4]:
-            script = words[words.index("-c", number) + 1 :][:1]
-            return parse(script[0], at) if script else Source()
-        if len(words) > 1 and " " in word and re.search(r"\btorchserve\s", word):
-            return parse(word, at)
-    return join(_part(part, at) for part in _parts(words))
+        if word.rpartition("/")[2] in _SHELLS:
+            rest = list(words[number + 1 :])
+            option = next((n for n, each in enumerate(rest[:3]) if _IS_SCRIPT.fullmatch(each)), -1)
+            if option >= 0:
+                script = rest[option + 1 :][:1]
+                return parse(script[0], at) if script else Source()
+    return _part(Simple(tuple(words), 0), at)
 
 
-def _part(words: Sequence[str], at: Location) -> Source:
+def by_image(image: str, words: Sequence[str], at: Location) -> Source:
+    """Read the words that a container is given, behind the entry point of its image."""
+    if not words and docker_run.is_torchserve(image):
+        words = ["serve"]
+    if list(words) == ["serve"]:
+        return parse(_IMAGES_OWN, at)
+    options = bool(words) and words[0].startswith("-")
+    if docker_run.is_torchserve(image) and (options or docker_run.is_upstream(image)):
+        # Upstream's entry point says: eval "$@"
+        return parse(" ".join(["torchserve", *words] if options else words), at)
+    return parse_words(words, at)
+
+
+def _part(command: Simple, at: Location, depth: int = 0) -> Source:
     """One simple command of a line."""
-    assigned, rest = _assignments(words)
-    variables = tuple(Setting(key, text, at) for key, text in assigned)
-    if run := docker_run.read(rest):
+    assigned, rest = _assignments(command.words)
+    variables = tuple(Setting(key, text, at) for key, text in (*command.assigned, *assigned))
+    if run := docker_run.read(rest, at.path.parent):
         return _container(run, at)
-    if not rest or rest[0].rpartition("/")[2] != "torchserve":
+    if rest[:1] in (["source"], ["."]) and len(rest) > 1:
+        return _variables_of(rest[1], at)
+    nested = next((word for word in rest if " " in word and _START.search(word)), "")
+    program = rest[0].rpartition("/")[2] if rest else ""
+    if rest[:1] == ["eval"] or (nested and (program in _NESTING or nested == rest[0])):
+        inner = parse(nested or " ".join(rest[1:]), at, depth=depth + 1)
+        return replace(inner, variables=(*variables, *inner.variables))
+    at_start = next((n for n, word in enumerate(rest) if _PROGRAM.fullmatch(word)), -1)
+    if at_start < 0 or not (at_start == 0 or rest[0].rpartition("/")[2] in _AROUND):
         # `export A=1; torchserve …`: a variable of what follows.
         remarks = tuple(_registrations(rest, at))
         return Source(variables=() if rest else variables, remarks=remarks)
+    rest = rest[at_start:]
     if "--start" not in rest and ("--stop" in rest or "--version" in rest or "-v" in rest):
         return Source(variables=variables)
     try:
-        command, more = _command(rest[1:], at)
+        started, more = _command(rest[1:], at)
     except _Refusal as error:
         problem = Problem(f"torchserve refuses this command: {error}", at)
         return Source(variables=variables, problems=(problem,))
-    return Source(commands=(command,), variables=variables, remarks=tuple(more))
+    return Source(commands=(started,), variables=variables, remarks=tuple(more))
+
+
+def _variables_of(name: str, at: Location) -> Source:
+    """The variables of a file that a script reads."""
+    path = at.path.parent / name
+    if path.is_file():
+        return Source(variables=tuple(Setting(*pair, at) for pair in docker_run.env_file(path)))
+    if _ACTIVATES.search(name):
+        return Source()
+    why = f"{name} is not here: its variables are unknown → add it as a source, if it sets any"
+    return Source(remarks=(Remark("source", why, at, lost=True),))
 
 
 def _container(run: docker_run.Run, at: Location) -> Source:
@@ -103,25 +163,13 @@ def _container(run: docker_run.Run, at: Location) -> Source:
         return Source()
     variables = tuple(Setting(key, text, at) for key, text in run.variables)
     gpus = Setting("number_of_gpu", run.gpus, at) if run.gpus.isdecimal() else None
-    inside = parse_words(run.command or ["serve"], at)
-    return replace(inside, variables=(*variables, *inside.variables), gpus=gpus)
-
-
-def _parts(words: Sequence[str]) -> Iterator[list[str]]:
-    """The simple commands of a line, without redirections."""
-    part: list[str] = []
-    redirected = False
-    for word in (*words, ";"):
-        if word in _OPERATORS or not word.strip() or set(word) <= set("&|;\n"):
-            if part:
-                yield part
-            part, redirected = [], False
-        elif _REDIRECTION.match(word):
-            redirected = word.rstrip("&").endswith((">", "<"))
-        elif redirected:
-            redirected = False
-        else:
-            part.append(word)
+    inside = by_image(run.image, run.command, at)
+    inside = replace(inside, variables=(*variables, *inside.variables), gpus=gpus)
+    remarks = tuple(pods.value(place, node, at, what=what) for what, place, node in run.named)
+    return files_there.with_files(
+        replace(inside, remarks=(*inside.remarks, *remarks)),
+        in_image(run.image, at.path.parent, run.mounts),
+    )
 
 
 def _registrations(words: Sequence[str], at: Location) -> Iterator[Remark]:
@@ -138,7 +186,7 @@ def _assignments(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]
     while rest:
         if match := _ASSIGNMENT.fullmatch(rest[0]):
             assigned.append((match[1], match[2]))
-        elif rest[0] not in ("exec", "nohup", "env", "export", "sudo", "tini", "dumb-init", "--"):
+        elif rest[0].rpartition("/")[2] not in _BEFORE:
             break
         rest = rest[1:]
     return assigned, rest

@@ -117,6 +117,15 @@ _WISHED_FOR = {
     "metrics_format": "did you mean metrics_mode?",
     "grpc_max_message_size": "did you mean max_request_size?",
     "max_batch_size": "batchSize of each model decides",
+    "default_batch_size": "batchSize of each model decides",
+    "default_max_batch_delay": "maxBatchDelay of each model decides",
+    "model_config": "models={…}, or the model-config.yaml in an archive, has a model's settings",
+    "whitelist": "did you mean allowed_urls?",
+    "gpu": "number_of_gpu is the key",
+    "log_level": "log4j's configuration decides, and that is the launcher's",
+    "log_config": "--log-config names it on the command line; the launcher has one of its own",
+    "handler": "the manifest of each archive names its handler",
+    "port": "inference_address has it",
 }
 
 
@@ -186,6 +195,7 @@ BOOLEANS = frozenset(
 ADDRESSES = {"inference_address", "management_address", "metrics_address"}
 _ADDRESS = re.compile(r"(?:https?://[^:^/]+(?::([0-9]+))?)|(?:unix:/.*)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[0-9]+")
+_QUOTES = "has quotes, which are part of its value: remove them"
 _COMMENT = re.compile(r"\s+[#!/]|;")
 
 
@@ -195,13 +205,15 @@ def fault(key: str, text: str) -> str:
         return _number_fault(key, text)
     if key in ADDRESSES:
         return _address_fault(text)
+    if key == "model_store" and text[:1] in ("'", '"'):
+        return _QUOTES
     if key in ("grpc_inference_address", "grpc_management_address") and "://" in text:
         return "is a host or an address alone, without http://"
     if key == "blacklist_env_vars":
         try:
             re.compile(text)
         except re.error as error:
-            return f"is no regular expression: {error}"
+            return f"is not a regular expression: {error}"
     return ""
 
 
@@ -225,6 +237,8 @@ def _number_fault(key: str, text: str) -> str:
             return "has no value: remove the line for TorchServe's default"
         if "://" in text:
             return "is a port: a number, without http:// and address"
+        if text[0] in "'\"":
+            return _QUOTES
         if _COMMENT.search(text):
             return "has a comment behind its value, which is part of it: give it a line of its own"
         if text.strip() != text:
@@ -244,7 +258,9 @@ def _address_fault(text: str) -> str:
             return "has a comment behind its value, which is part of it: give it a line of its own"
         if text.strip() != text:
             return "has a space behind its value, which is part of it: remove it"
-        return "is no address: http://HOST:PORT, without a slash at its end"
+        if text[:1] in "'\"":
+            return _QUOTES
+        return "is not an address: http://HOST:PORT, without a slash at its end"
     if match[1] and int(match[1]) >= 65535:
         return f"has the port {match[1]}: at most 65534"
     return ""

@@ -6,16 +6,19 @@ Order of ``ConfigManager``'s constructor in 0.12: the file that ``TS_CONFIG_FILE
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 from harness.core.problem import Problem
 from harness.core.suggest import did_you_mean
-from harness.importing import keys
+from harness.importing import keys, shell
 from harness.importing.keys import Outcome
 from harness.importing.source import Command, Remark, RunningModel, Setting, Source, join
 
+_TEMPLATE = re.compile(r"\$\{\w+[^}]*\}|\$[A-Za-z_]\w*|\{\{.*?\}\}|%[A-Z_]{2,}%|<%.*?%>")
+_PATTERNS = {"allowed_urls", "blacklist_env_vars", "vmargs", "system_metrics_cmd"}
 _PLACEHOLDER = re.compile(r"\$\$([^$]+[^$])\$\$")
 # Keys that no variable sets, whatever it is called (ConfigManager's constants without TS_).
 _NO_VARIABLE = {
@@ -30,10 +33,22 @@ del _CONSTANTS["TS_TOKEN_EXPIRATION_MIN"]
 # Read from the environment whatever the file says.
 _ALWAYS = {"TS_OPEN_INFERENCE_PROTOCOL"}
 _PLACES = {"LOG_LOCATION", "METRICS_LOCATION", "TEMP", "TS_MODEL_SERVER_HOME", "JAVA_HOME"}
+_INSTEAD = {
+    "PYTHONPATH": "the image has its own: what a handler imports goes into its archive",
+    "LD_PRELOAD": "`harness check` refuses it (gpu/visible-devices): what it loads is gone",
+    **dict.fromkeys(
+        ("NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"),
+        "the device plugin: each pod sees the GPUs that it asks for, `gpus` of the release",
+    ),
+}
 _OF_THE_IMAGE = {
-    *("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "DEBIAN_FRONTEND"),
+    *("PATH", "HOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "DEBIAN_FRONTEND"),
     *("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "TMPDIR"),
 }
+
+_UNREAD = "enable_envvars_config=true is not in the file: TorchServe does not read it"
+_UNREAD_PERHAPS = "read with enable_envvars_config=true in config.properties, which is not here"
+_REST = "the rest of its words is not here → add the whole line: 'torchserve --start …'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,7 @@ class Configuration:
         settings: the value of each key that counts, with where it stands.
         passed_over: keys that another source or line wins over, or that nothing reads.
         problems: why TorchServe would not start.
+        questions: what has to be known first.
         folders: archives, as they lie in a model store.
         file: the config.properties, if it is one of this machine.
         metrics: the file of metrics.
@@ -61,11 +77,13 @@ class Configuration:
         model_configs: files that are a model-config.yaml, by the model's name.
         running: what a server serves.
         environment: variables that handlers may read, without secrets.
+        values: of the chart, that would do here what the old pods had.
     """
 
     settings: dict[str, Setting]
     passed_over: tuple[Key, ...] = ()
     problems: tuple[Problem, ...] = ()
+    questions: tuple[Problem, ...] = ()
     folders: tuple[Path, ...] = ()
     file: Path | None = None
     metrics: Path | None = None
@@ -73,6 +91,7 @@ class Configuration:
     model_configs: dict[str, Path] = field(default_factory=dict)
     running: tuple[RunningModel, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
 
     def value(self, key: str, default: str = "") -> str:
         """The value of a key."""
@@ -85,7 +104,7 @@ def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration
 
     Args:
         sources: what was read.
-        store: the old model store, if it is no source itself.
+        store: the old model store, if it is not a source itself.
     """
     joined = join(sources)
     whole = bool(store or joined.folder) and bool(joined.properties)
@@ -105,18 +124,22 @@ def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration
                 passed_over.append(Key(each.key, str(earlier.at), Outcome.NOTHING, text))
             settings[each.key] = each
     problems += _substitute(settings, variables)
+    questions = list(_fill(settings, variables))
     if not (joined.file or joined.properties):
         passed_over += [_absent_file(each) for each in joined.commands if each.config]
+    if "TS_CONFIG_FILE" not in variables:
+        passed_over += [_missing_words(each) for each in joined.commands if not each.starts]
     for command in joined.commands:
         for setting in _options(command):
             passed_over += _overridden(settings, setting)
             settings[setting.key] = setting
-    passed_over += _apply_variables(settings, variables)
+    passed_over += _apply_variables(settings, variables, known=bool(joined.properties))
     problems += _value_problems(settings)
     return Configuration(
         settings=settings,
         passed_over=tuple(passed_over),
         problems=tuple(problems),
+        questions=tuple(questions),
         folders=tuple(source.folder for source in sources if source.folder),
         file=joined.file,
         metrics=joined.metrics,
@@ -126,7 +149,22 @@ def merge(sources: Sequence[Source], store: Path | None = None) -> Configuration
         environment={
             name: each.value for name, each in variables.items() if _is_for_handlers(name)
         },
+        values=reduce(_merge_values, (each.values for each in joined.remarks), {}),
     )
+
+
+def _merge_values(values: dict[str, object], more: Mapping[str, object]) -> dict[str, object]:
+    """Values of the chart, joined key by key and list by list; of anything else, the first's."""
+    joined = dict(values)
+    for key, node in more.items():
+        known = joined.get(key)
+        if isinstance(known, dict) and isinstance(node, Mapping):
+            joined[key] = _merge_values(known, node)
+        elif isinstance(known, list) and isinstance(node, list):
+            joined[key] = [*known, *(each for each in node if each not in known)]
+        else:
+            joined.setdefault(key, dict(node) if isinstance(node, Mapping) else node)
+    return joined
 
 
 def _absent_file(command: Command) -> Key:
@@ -134,17 +172,28 @@ def _absent_file(command: Command) -> Key:
     return Key("--ts-config", str(command.at), Outcome.LOST, text)
 
 
+def _missing_words(command: Command) -> Key:
+    text = (
+        "it refuses to start without --model-store, or --ts-config with model_store in the file: "
+    )
+    return Key("torchserve", str(command.at), Outcome.LOST, f"{text}{_REST}")
+
+
 def _distinct_files(sources: Sequence[Source]) -> list[Source]:
-    """The sources with properties, one for each file: a Dockerfile may name what is given too."""
+    """The sources with properties, one for each file: a Dockerfile may name what is given too.
+
+    What an image or a command would write counts if no file is given.
+    """
     distinct: dict[str, Source] = {}
     for source in sources:
-        if source.properties:
+        if source.properties and not source.assumed:
             distinct.setdefault(str(source.properties[0].at.path.resolve()), source)
-    return list(distinct.values())
+    assumed = [source for source in sources if source.properties and source.assumed]
+    return list(distinct.values()) or assumed[:1]
 
 
 def _is_for_handlers(name: str) -> bool:
-    is_ours = name.startswith("TS_") or name in _PLACES or name in _OF_THE_IMAGE
+    is_ours = name.startswith("TS_") or name in {*_PLACES, *_OF_THE_IMAGE, *_INSTEAD}
     return not is_ours and not keys.SECRET.search(name)
 
 
@@ -170,6 +219,20 @@ def _substitute(settings: dict[str, Setting], variables: dict[str, Setting]) -> 
             settings[key] = replace(setting, value=text)
 
 
+def _fill(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Problem]:
+    """What a template leaves open: no TorchServe fills it in, but a script before it does."""
+    known = {name: each.value for name, each in variables.items()}
+    for key, setting in list(settings.items()):
+        if key in _PATTERNS or not _TEMPLATE.search(setting.value):
+            continue
+        settings[key] = replace(setting, value=shell.expand(setting.value, known))
+        if match := _TEMPLATE.search(settings[key].value):
+            name = re.sub(r"\W", "", match[0])
+            text = f"{key} holds {match[0]}, which a script fills in before TorchServe starts: "
+            more = f", or add {name}=VALUE as a source" if match[0].startswith("$") else ""
+            yield Problem(f"{text}give the file as it is then{more}", setting.at)
+
+
 def _options(command: Command) -> Iterator[Setting]:
     """What the command line sets, in the order of the constructor."""
     pairs = {
@@ -193,8 +256,11 @@ def _overridden(settings: dict[str, Setting], winner: Setting) -> Iterator[Key]:
         yield Key(winner.key, str(earlier.at), Outcome.NOTHING, text)
 
 
-def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]) -> Iterator[Key]:
+def _apply_variables(
+    settings: dict[str, Setting], variables: dict[str, Setting], *, known: bool
+) -> Iterator[Key]:
     read = _is_true(settings, "enable_envvars_config")
+    unread = _UNREAD if known else _UNREAD_PERHAPS
     for name, variable in variables.items():
         key = _CONSTANTS.get(name)
         at = str(variable.at)
@@ -206,19 +272,26 @@ def _apply_variables(settings: dict[str, Setting], variables: dict[str, Setting]
             yield from _overridden(settings, replace(variable, key=key))
             settings[key] = replace(variable, key=key)
         elif key:
-            text = "enable_envvars_config=true is not in the file: TorchServe does not read it"
-            yield Key(name, at, Outcome.NOTHING, text)
+            yield Key(name, at, Outcome.NOTHING, unread)
         elif name == "TS_CONFIG_FILE" or name in _PLACES:
             yield Key(name, at, Outcome.ELSEWHERE, "the launcher says where things are")
         elif name.startswith("TS_"):
             yield Key(name, at, Outcome.NOTHING, _why_unknown(name))
-        elif name in _OF_THE_IMAGE:
-            yield Key(name, at, Outcome.ELSEWHERE, "the image has its own")
         else:
-            text = "the chart's `env`, in helmrelease.yaml"
-            if keys.SECRET.search(name):
-                text += ": add it there with valueFrom, from a Secret"
-            yield Key(name, at, Outcome.ELSEWHERE, text)
+            yield _for_handlers(name, at)
+
+
+def _for_handlers(name: str, at: str) -> Key:
+    """A variable that TorchServe does not read: a handler may."""
+    if name in _OF_THE_IMAGE:
+        return Key(name, at, Outcome.ELSEWHERE, "the image has its own")
+    if text := _INSTEAD.get(name):
+        outcome = Outcome.LOST if name == "LD_PRELOAD" else Outcome.ELSEWHERE
+        return Key(name, at, outcome, text)
+    text = "the chart's `env`, in helmrelease.yaml"
+    if keys.SECRET.search(name):
+        text += ": add it there with valueFrom, from a Secret"
+    return Key(name, at, Outcome.ELSEWHERE, text)
 
 
 def _why_unknown(variable: str) -> str:
@@ -232,6 +305,8 @@ def _value_problems(settings: dict[str, Setting]) -> Iterator[Problem]:
     for key, setting in settings.items():
         if _PLACEHOLDER.search(setting.value):
             continue  # its variable is asked for
+        if key not in _PATTERNS and _TEMPLATE.search(setting.value):
+            continue
         if why := keys.fault(key, setting.value):
             late = keys.LAZY.get(key)
             if late and not _has_models(settings):

@@ -43,6 +43,7 @@ class Imported:
         problems: why TorchServe would not start with the sources; nothing is written then.
         questions: what has to be known before anything can be written.
         environment: variables for the server's container.
+        values: of the chart, that would do here what the old pods had; they are not written.
         store: the old model store.
     """
 
@@ -54,6 +55,7 @@ class Imported:
     problems: tuple[Problem, ...]
     questions: tuple[Problem, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
     store: Path | None = None
 
     @property
@@ -100,10 +102,24 @@ def of(
         },
         keys=(*rows, *startup.assumed, *configuration.passed_over),
         problems=(*configuration.problems, *startup.problems),
-        questions=tuple(startup.questions),
+        questions=(*configuration.questions, *startup.questions),
         environment=configuration.environment,
+        values=_values(configuration.values),
         store=folder,
     )
+
+
+def _values(values: Mapping[str, object]) -> Mapping[str, object]:
+    """The chart's values, without what excludes another one of them."""
+    chosen = dict(values)
+    scaling = chosen.pop("autoscaling", None)
+    if isinstance(scaling, Mapping):
+        if "maxReplicas" in scaling:
+            chosen.pop("replicas", None)
+            chosen["autoscaling"] = {"kind": "hpa", **scaling}
+        else:  # the chart wants both; pods that are always there are replicas
+            chosen.setdefault("replicas", scaling.get("minReplicas"))
+    return chosen
 
 
 def _server(

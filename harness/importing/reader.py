@@ -25,10 +25,10 @@ def read(
 
     Raises:
         InputError: a source cannot be read.
-        UsageError: a word is nothing that is known, or ``store`` is no folder.
+        UsageError: a word is nothing that is known, or ``store`` is not a folder.
     """
     if store and not store.is_dir():
-        raise UsageError(f"{store} is no folder", hint="the old store, mounted or copied")
+        raise UsageError(f"{store} is not a folder", hint="the old store, mounted or copied")
     configuration = merge.merge([sources.read(word) for word in words], store)
     folder = store or next(iter(configuration.folders), None)
     started = startup.of(configuration, folder, workers)

@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 from harness.importing.keys import Outcome
 from harness.importing.merge import Key
 from harness.importing.outcome import Imported
@@ -21,7 +23,7 @@ _WIDTH = 110
 def as_text(imported: Imported) -> str:
     """The table, and the models."""
     blocks = [_block(imported, outcome) for outcome in _TITLES]
-    return "\n\n".join(filter(None, [*blocks, _models(imported)])) + "\n"
+    return "\n\n".join(filter(None, [*blocks, _values(imported), _models(imported)])) + "\n"
 
 
 def as_json(imported: Imported) -> dict[str, object]:
@@ -37,6 +39,7 @@ def as_json(imported: Imported) -> dict[str, object]:
             for _, each in _every_version(imported)
         ],
         "server": imported.server.model_dump(by_alias=True, exclude_defaults=True),
+        "values": dict(imported.values),
         "problems": [
             {"at": str(problem.location), "text": problem.message} for problem in imported.problems
         ],
@@ -75,6 +78,17 @@ def next_steps(imported: Imported, env: str, *, applied: bool, audit: bool) -> l
         steps.append(f"harness models push --env {env}")
     steps.append(f"harness init --env {env}   # what only its owner knows")
     return steps
+
+
+def _values(imported: Imported) -> str:
+    """What was named as the chart's, ready to be copied."""
+    if not imported.values:
+        return ""
+    text = yaml.safe_dump(dict(imported.values), sort_keys=False, width=_WIDTH)
+    head = (
+        "not written, since nodes, accounts and sizes are the old cluster's; what of it holds goes "
+    )
+    return f"{head}under spec.values of helmrelease.yaml:\n{textwrap.indent(text, '    ')}".rstrip()
 
 
 def _block(imported: Imported, outcome: Outcome) -> str:

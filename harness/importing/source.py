@@ -4,12 +4,13 @@ A source is a file, a folder, an address or a line of text that somebody's Torch
 with. Each reader of this package turns one into a ``Source``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import Location
 from harness.core.problem import Problem
+from harness.importing.shell import Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that a source says and that is no key of config.properties.
+    """Something that a source says and that is not a key of config.properties.
 
     Attributes:
         lost: what it did is gone, and something breaks.
         fetched: it names where config.properties and archives are: nothing is lost once both are
             among the sources.
+        values: of the chart, that would do here what it did.
     """
 
     what: str
@@ -36,6 +38,7 @@ class Remark:
     at: Location
     lost: bool = False
     fetched: bool = False
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Command:
     plugins_path: str = ""
     disable_token_auth: bool = False
     enable_model_api: bool = False
+
+    @property
+    def starts(self) -> bool:
+        """Whether it has what ``torchserve`` wants before it starts the JVM."""
+        return bool(self.config or self.model_store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,11 @@ class Source:
 
     Attributes:
         properties: the entries of a config.properties, in its order.
+        assumed: whether those are what an image or a command is known to write, which a file of
+            the other sources replaces.
         file: the config.properties that it is, or names by a path of this machine.
         commands: how TorchServe is started.
+        writes: changes of files by the shell around it, in their order, each with its place.
         variables: the variables of its process.
         folder: archives, as they lie in a model store.
         model_configs: files that are a model-config.yaml, by the model's name.
@@ -83,8 +94,10 @@ class Source:
     """
 
     properties: tuple[Setting, ...] = ()
+    assumed: bool = False
     file: Path | None = None
     commands: tuple[Command, ...] = ()
+    writes: tuple[tuple[Write, Location], ...] = ()
     variables: tuple[Setting, ...] = ()
     folder: Path | None = None
     model_configs: dict[str, Path] = field(default_factory=dict)
@@ -98,10 +111,14 @@ class Source:
 def join(parts: Iterable[Source]) -> Source:
     """Return what sources, or the parts of one, say together; of what can be one, the first's."""
     sources = [*parts]
+    written = [source for source in sources if source.properties and not source.assumed]
+    assumed = [source for source in sources if source.properties and source.assumed][:1]
     return Source(
-        properties=tuple(each for source in sources for each in source.properties),
+        properties=tuple(each for source in written or assumed for each in source.properties),
+        assumed=bool(assumed and not written),
         file=next((source.file for source in sources if source.file), None),
         commands=tuple(each for source in sources for each in source.commands),
+        writes=tuple(each for source in sources for each in source.writes),
         variables=tuple(each for source in sources for each in source.variables),
         folder=next((source.folder for source in sources if source.folder), None),
         model_configs={k: v for source in sources for k, v in source.model_configs.items()},

@@ -158,6 +158,13 @@ def _load_models(
     else:
         named = [(None, file) for file in archives.names(folder)] if folder else []
     for name, file in named:
+        if file != file.strip(" \"'") and not (folder and (folder / file).exists()):
+            text = (
+                f"TorchServe looks for {file}, spaces and quotes included, and starts without it: "
+            )
+            text += "remove them"
+            startup.assumed.append(Key("load_models", str(at), Outcome.LOST, text))
+            continue
         _start(configuration, folder, declared, (name, file, at), workers, startup)
 
 

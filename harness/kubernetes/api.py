@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from harness.core.errors import HarnessError
@@ -24,6 +25,7 @@ from harness.kubernetes import kubeconfig
 from harness.loadtest import port_forward
 
 FIELD_MANAGER = "harness"
+_AS_FLUX = {"fieldManager": "flux"}
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _WATCH_SECONDS = 20  # after which a watch is opened again: the longest that a lost one can cost
@@ -111,11 +113,8 @@ class Api:
         Raises:
             ApiError: 429 where a budget forbids it.
         """
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
+        metadata = {"name": name, "namespace": namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         path = f"{_pod(namespace, name)}/eviction"
         self._ask("POST", path, body, {"dryRun": "All"} if dry_run else None)
 
@@ -137,7 +136,7 @@ class Api:
     def delete(
         self, kind: Kind, name: str, namespace: str = "", *, seconds: int | None = None
     ) -> None:
-        """Delete an object and what it owns; a missing one is no error.
+        """Delete an object and what it owns; a missing one is not an error.
 
         ``seconds`` is the grace period of a pod, its own by default.
         """
@@ -159,7 +158,9 @@ class Api:
         ``token`` comes back in the object's status once it has been handled.
         """
         requested = {"reconcile.fluxcd.io/requestedAt": token or str(time.time())}
-        self.patch(kind, name, {"metadata": {"annotations": requested}}, namespace)
+        change = {"metadata": {"annotations": requested}}
+        # Not as kubectl: kustomize-controller takes away what that has written, read or not.
+        self._ask("PATCH", self._path(kind, namespace, name), change, _AS_FLUX, _MERGE)
 
     def wait_for(
         self,
@@ -189,9 +190,8 @@ class Api:
                 if isinstance(error, ApiError) and error.status in (400, 403, 422):
                     raise
                 time.sleep(_RETRY_PAUSE)
-        raise HarnessError(
-            f"timed out after {seconds:g} s waiting for {what or kind.name}\n{_summary(objects)}",
-        )
+        late = f"timed out after {seconds:g} s waiting for {what or kind.name}"
+        raise HarnessError(f"{late}\n{_summary(objects)}")
 
     def wait_until_gone(
         self, removed: Collection[tuple[Kind, str, str]], *, seconds: float
@@ -338,16 +338,22 @@ class Api:
         return response
 
 
+# Of a file that is none the client raises whatever it comes upon.
+_NO_KUBECONFIG = (
+    *(config.ConfigException, yaml.YAMLError, OSError),
+    *(AttributeError, LookupError, TypeError, ValueError),
+)
+
+
 def connect(file: Path | None = None, context: str | None = None) -> Api:
     """The cluster of a kubeconfig; of KUBECONFIG or ~/.kube/config by default.
 
     Raises:
         HarnessError: there is no such file or context.
     """
-    path = str(file) if file else kubeconfig.files()
     try:
-        api_client = config.new_client_from_config(config_file=path, context=context)
-    except (config.ConfigException, OSError) as error:
+        api_client = config.new_client_from_config(str(file or kubeconfig.files()), context)
+    except _NO_KUBECONFIG as error:
         raise HarnessError(
             f"no cluster configured: {error}",
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
@@ -383,10 +389,10 @@ def _status(body: bytes) -> Value:
 
 def _summary(objects: list[Value]) -> str:
     """Return the last state, one line per object, with its conditions."""
-    lines = []
+    lines, words = [], ("type", "status", "reason", "message")
     for each in objects[:20]:
         conditions = [
-            " ".join(text(condition, name) for name in ("type", "status", "reason", "message"))
+            " ".join(text(condition, name) for name in words)
             for condition in items(each, "status", "conditions")
         ]
         lines.append(f"  {_key(each)}: {'; '.join(conditions)[:600]}")

@@ -36,14 +36,16 @@ def state(canary: Value, deployments: Sequence[Value]) -> tuple[str, str]:
         "",
     )
     weight = dig(canary, "status", "canaryWeight") or 0
+    name = text(canary, "spec", "targetRef", "name")
+    target, primary = (_template(deployments, each) for each in (name, f"{name}-primary"))
+    if dig(canary, "spec", "suspend") and target != primary:
+        return "not ready", f"suspended: {name}-primary does not get the pods of {name}"
     if phase == _FAILED:
         # handleFailedPromotion: of the two only the canary is healthy, and gets all requests.
         what = f"its promotion failed, {weight} percent of requests go to the canary"
         return "not ready", f"{what if weight else 'went back'}: {message}"
     if phase not in _AT_REST:
         return "reconciling", f"{phase or 'new'}, {weight} percent of requests: {message}"
-    name = text(canary, "spec", "targetRef", "name")
-    target, primary = (_template(deployments, each) for each in (name, f"{name}-primary"))
     if target != primary:
         return "reconciling", f"{name}-primary does not have the pods of {name} yet"
     return "ready", ""

@@ -107,5 +107,7 @@ def _commit(event: Event) -> str | None:
         return None
     revision = _REVISION.fullmatch(event.metadata.get("revision", ""))
     if not revision:
-        raise InputError("the event's revision is no commit", hint="such as main@sha1:<40 digits>")
+        raise InputError(
+            "the event's revision is not a commit", hint="such as main@sha1:<40 digits>"
+        )
     return revision[2]

@@ -110,9 +110,14 @@ def _lines(status: ClusterStatus) -> Iterator[str]:
     for row in broken:
         yield f"  {row.kind}/{row.name}: {row.why}"
     yield ""
+    if status.rows:
+        yield _cells("KIND", "NAME", "STATE", "REVISION", "AGE")
     for row in status.rows:
-        cells = f"{row.kind:14} {row.name:24} {row.state:12} {row.revision:32}"
-        yield f"{cells} {_age(row.age):>5}"
+        yield _cells(row.kind, row.name, row.state, row.revision, _age(row.age))
+
+
+def _cells(kind: str, name: str, state: str, revision: str, age: str) -> str:
+    return f"{kind:14} {name:24} {state:12} {revision:32} {age:>5}"
 
 
 def list_if_served(cluster: Api, kind: Kind) -> list[Value]:

@@ -72,8 +72,8 @@ class Health:
         return bool(models) and all(self.ready_workers(m) >= m.expected_workers for m in models)
 
     def startup(self) -> ProbeResult:
-        """Good forever once every model has loaded."""
-        return (True, "started") if self._started else self.ready()
+        """Good forever once every model has loaded, where there are the GPUs that it is to have."""
+        return (True, "started") if self._started and not self.missing_gpus else self.ready()
 
     def ready(self) -> ProbeResult:
         """Good from the start's end, while no model has been without a worker for too long and no

@@ -12,8 +12,8 @@ FOLDER = Path(sys.prefix, "share/torchserve/jars")
 # The JAR has older files under these names. Netty refuses a native library that it finds twice, and
 # would go on without one, slower; the first found is the newer.
 _NETTY = "netty.native.detectNativeLibraryDuplicates=false"
-# protobuf warns, in lines that are no log lines, of each generated class of TorchServe's that is in
-# use: they are of a generator with a known flaw, which no library fixes. Decision 13 weighs it.
+# protobuf warns, outside the log's format, of each generated class of TorchServe's that is in use:
+# they come from a generator with a known flaw, which no library fixes. Decision 13 weighs it.
 _PROTOBUF = "com.google.protobuf.use_unsafe_pre22_gencode=true"
 OPTIONS = (f"-Dio.{_NETTY}", f"-Dio.grpc.netty.shaded.io.{_NETTY}", f"-D{_PROTOBUF}")
 """For the JVM that runs with them."""

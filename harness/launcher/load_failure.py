@@ -34,7 +34,7 @@ def explain(label: str, output: Iterable[str], *, timed_out: bool) -> str:
     lines = list(output)
     traceback = list(dropwhile(lambda line: not line.startswith("Traceback"), lines))
     traceback = list(takewhile(lambda line: line != _EPILOGUE, traceback))
-    reason, below = "killed, for want of memory?", lines[-_LAST_LINES:]
+    reason, below = "killed: out of memory?", lines[-_LAST_LINES:]
     if traceback:
         reason, below = _first_cause(label, traceback)
     if timed_out:

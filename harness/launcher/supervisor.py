@@ -181,7 +181,10 @@ class Supervisor:
                 usefulness.look()
 
     def _follow(self, jvm: Jvm) -> None:
+        tracing = self._tracing
         for line in jvm.process.stdout or ():
-            if self._tracing:
-                self._tracing.put(line)
-            self._output.put(self._log.read(read(line.rstrip("\n"))))
+            event = self._log.read(read(line.rstrip("\n")))
+            for each in tracing.read(line, event) if tracing else [event]:
+                self._output.put(each)
+        for each in tracing.ids.release() if tracing else ():
+            self._output.put(each)

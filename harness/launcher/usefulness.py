@@ -177,7 +177,7 @@ class Usefulness:
         if known.sample is None or not known.checked:
             if not known.undecided:
                 known.undecided = True
-                reason = "without a sample nothing tells a broken worker from bad input"
+                reason = "without a sample, a broken worker cannot be told from bad input"
                 self._log(f"{model.name}: every answer is a failure; {reason}")
             return
         if time.monotonic() < known.ask_at:

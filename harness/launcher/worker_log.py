@@ -17,7 +17,6 @@ A request that no worker got, such as one for a full queue, is logged by the thr
 connection: REST's line names the model in its path, gRPC's does not.
 """
 
-import json
 import re
 import time
 from collections import Counter, deque
@@ -35,9 +34,8 @@ _TIMES = re.compile(r"Waiting time ns: (\d+), (?:Backend|Inference) time ns: (\d
 _PREDICTION = re.compile(r"/(?:predictions|explanations)/([^/?]+)(?:/([^/?]+))?")
 _NS = 1e-9  # seconds
 _PID = re.compile(r"\[PID\](\d+)")
-_RECORD = "[SPANS]"
 _FOR_EACH_BATCH = "Flushing req.cmd", "Looping backend", "Backend response time", "Backend received"
-_CHATTER = (*_FOR_EACH_BATCH, "Waiting time ns", "Sending response for jobId", _RECORD)
+_CHATTER = (*_FOR_EACH_BATCH, "Waiting time ns", "Sending response for jobId", "[SPANS]")
 # What TorchServe throws when a start takes longer than startupTimeout; its process has 2 minutes.
 _LATE = ("Backend worker did not respond in", "Backend worker startup time", "Worker did not load")
 _TIMED_OUT = re.compile(f"Exception: ({'|'.join(_LATE)}) ")
@@ -67,13 +65,10 @@ class Worker:
     batches: int = 0  # handed to it so far
     received: int = 0  # of them, as its output tells; between two of these lines it speaks of one
     request_id: str = ""  # TorchServe's, of the response that it sends
-    replies: int = 0  # to its batch so far
-    trace_ids: dict[str, str] = field(default_factory=dict)  # by place in its batch, of the sampled
-    printing: str = ""  # trace of what its handler prints now; empty if it may be of several
     busy: bool = False
     ended: int = 0  # times that the launcher did it
     drained: bool = False  # all that it said has been read
-    answered: int = 0  # requests, with what is no failure of the server
+    answered: int = 0  # requests, with what is not a failure of the server
     failed: int = 0
     failed_in_a_row: int = 0
     responses: Counter[tuple[str, str]] = field(default_factory=Counter)  # by protocol and code
@@ -170,15 +165,12 @@ class WorkerLog:
         if event["status"]:
             _count(worker, event)
             event["request_id"], worker.request_id = worker.request_id, ""
-            event["trace_id"] = worker.trace_ids.get(str(worker.replies), "")
-            worker.replies += 1  # TorchServe answers in the batch's order
         elif message.startswith("Stopped Scanner") and message.endswith("-stdout"):
             worker.drained = True
             self._changed()
         elif message.startswith("Flushing req.cmd") and " LOAD " not in message:
             worker.busy = True
             worker.batches += 1
-            worker.replies, worker.trace_ids = 0, {}
         elif message.startswith("Backend response time"):
             worker.busy = False
         elif message.startswith("Sending response for jobId"):
@@ -204,9 +196,6 @@ class WorkerLog:
         line = event["message"]
         worker.output.append(line)
         worker.received += line.startswith("Backend received")
-        if line.startswith(_RECORD):
-            _read_record(worker, line.removeprefix(_RECORD))
-        event["trace_id"] = event["trace_id"] or worker.printing
         if match := _PID.fullmatch(line):
             worker.pid = int(match[1])
         worker.device_error = worker.device_error or device_error(line)
@@ -218,7 +207,7 @@ class WorkerLog:
             worker.stopped_at, worker.retried = None, False
         elif state == "WORKER_STARTED":
             worker.device_error, worker.failed_in_a_row = None, 0
-            worker.timed_out, worker.drained, worker.printing = False, False, ""
+            worker.timed_out = worker.drained = False
             worker.started_at, worker.received = time.monotonic(), worker.batches
         elif state == "WORKER_STOPPED":
             worker.restarts += worker.ready
@@ -230,20 +219,8 @@ class WorkerLog:
         self._changed()
 
 
-def _read_record(worker: Worker, text: str) -> None:
-    """What trace_export has the worker print before and after a batch with sampled requests."""
-    try:
-        record = json.loads(text)
-        ids = {place: each.partition("-")[0] for place, each in record.get("parents", {}).items()}
-    except (ValueError, AttributeError):  # the handler printed into it, or something like it
-        return
-    worker.printing = ids.get("0", "") if record.get("size") == 1 else ""
-    if ids and worker.received == worker.batches:
-        worker.trace_ids = ids
-
-
 def _count(worker: Worker, event: Event) -> None:
-    """An answer that is no failure of the server is a good one: who sent nonsense is told so."""
+    """Count a response; one to bad input is not a failure of the server."""
     protocol, code = event["protocol"], event["status"]
     failed = code in _GRPC_FAILURES if protocol == "grpc" else int(code) >= 500
     worker.responses[(protocol, code)] += 1

@@ -15,7 +15,7 @@ _KNOWN = (
         r"Worker died",
         (
             "a worker crashed or needed longer than responseTimeout; the log says which: `Backend "
-            "worker did not respond in given time` is the time-out. Raise responseTimeout, or see "
+            "worker did not respond in given time` is the timeout. Raise responseTimeout, or see "
             "the handler's traceback"
         ),
     ),

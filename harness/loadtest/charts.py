@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from harness.loadtest import histogram
+from harness.loadtest.outcome import Objective
 from harness.loadtest.plot import (
     Axis,
     Band,
@@ -19,6 +20,7 @@ from harness.loadtest.scrape import ModelPoint, Point
 from harness.slo import QUANTILES
 
 _TONES = 6  # colors in the style sheet
+_OF_ALL = "soft"  # the color of limits that hold for all models together
 _FRACTIONS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)  # of requests, on the percentile curve
 
 
@@ -170,17 +172,25 @@ def _hover(lines: Sequence[Line]) -> list[tuple[float, float, str]]:
     return stretches
 
 
+def _marks(slo: Objective, tone: str) -> Iterator[Mark]:
+    if slo.metric in QUANTILES:
+        text = f"{slo.of or 'all'}: {slo.metric} ≤ {number(slo.limit)} ms"
+        yield Mark(_nines(QUANTILES[slo.metric]), slo.limit, tone, text)
+
+
 def _percentiles(report: Report) -> Plot:
     """The HDR percentile curve: each further nine of the requests has the same width."""
-    lines, marks = [], []
+    lines: list[Line] = []
+    marks: list[Mark] = []
     for index, part in enumerate(report.mix):
         tone = f"s{index % _TONES}"
         lines.append(Line(part.name, list(_curve(part)), tone))
         for slo in report.slo:
-            if slo.of in (part.name, None) and slo.metric in QUANTILES:
-                quantile = QUANTILES[slo.metric]
-                text = f"{part.name}: {slo.metric} ≤ {number(slo.limit)} ms"
-                marks.append(Mark(_nines(quantile), slo.limit, tone, text))
+            if slo.of == part.name:
+                marks += _marks(slo, tone)
+    for slo in report.slo:
+        if slo.of is None:
+            marks += _marks(slo, _OF_ALL)
     values = [y for line in lines for _, y in line.points if y] + [mark.y for mark in marks]
     far = max([2.0, *(x for line in lines for x, _ in line.points), *(mark.x for mark in marks)])
     ticks = [
@@ -190,7 +200,7 @@ def _percentiles(report: Report) -> Plot:
     ]
     return Plot(
         "Latency by percentile",
-        "ms, log scale; the bars are the SLOs",
+        "ms, log scale; the bars are the SLOs (gray: of all)",
         lines,
         Axis(0, far, ticks),
         logarithmic(min(values, default=1), max(values, default=10), number),

@@ -211,7 +211,7 @@ class KubernetesCluster:
         if not all(texts[pod.metadata.name] for pod in pods if _app(pod) == _APP):
             return None
         known = {name: each for name, each in texts.items() if each}
-        unread = dict.fromkeys(texts.keys() - known, "Prometheus has no figures of it")
+        unread = dict.fromkeys(texts.keys() - known, "Prometheus has no metrics of it")
         return Reading(known, unread, source="Prometheus", seconds=_SCRAPED_EVERY)
 
     def _get_from_prometheus(self, path: str) -> str:

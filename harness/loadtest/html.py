@@ -1,5 +1,6 @@
 """The report as a page to look at."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -26,7 +27,7 @@ def render(report: Report) -> str:
             _header(report),
             _reasons(report),
             _numbers(report),
-            section("Service levels", _slos(report)),
+            section("SLOs", _slos(report)),
             f'<h2>Over time</h2><div class="plots">{_plots(report)}</div>',
             section("By model and stage", _parts(report)),
             _failures(report),
@@ -48,7 +49,7 @@ def _header(report: Report) -> str:
         escape(report.started.replace("T", " ").replace("+00:00", " UTC")),
         f"{report.profile.content['arrivals']} arrivals for {report.seconds:g} s",
         f"{report.judged_seconds:g} s judged",
-        *map(escape, remarks(report)),
+        *map(_prose, remarks(report)),
     ]
     return (
         f'<header><span class="verdict {report.verdict}">{report.verdict}</span>'
@@ -60,7 +61,7 @@ def _header(report: Report) -> str:
 def _reasons(report: Report) -> str:
     if not report.reasons:
         return ""
-    lines = "".join(f"<p>{escape(reason)}</p>" for reason in report.reasons)
+    lines = "".join(f"<p>{_prose(reason)}</p>" for reason in report.reasons)
     return f'<div class="reasons {report.verdict}">{lines}</div>'
 
 
@@ -83,15 +84,15 @@ def _numbers(report: Report) -> str:
 
 
 def _slos(report: Report) -> str:
-    head = ["", "", "limit", "observed", "of the limit", "requests", "beyond it", "enough?"]
+    head = ["", "", "limit", "observed", "of the limit", "requests", "over the limit", "enough?"]
     return table(head, (_slo(slo) for slo in report.slo), right={2, 3, 5, 6}, wide={5, 6})
 
 
 def _slo(slo: Objective) -> Iterator[str]:
     yield '<span class="good">✓ met</span>' if slo.met else '<span class="bad">✗ missed</span>'
-    yield escape(f"{slo.of or 'everything'} {slo.metric.replace('_', ' ')}")
+    yield escape(f"{slo.of or 'all'} {slo.metric.replace('_', ' ')}")
     yield f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
-    yield "never" if slo.observed is None else quantity(slo.observed, slo.unit)
+    yield "no response" if slo.observed is None else quantity(slo.observed, slo.unit)
     used = min(1.0, slo.observed / slo.limit) if slo.observed is not None and slo.limit else None
     tone = "good" if slo.met else "bad"
     width = 1.0 if slo.observed is None else used
@@ -103,7 +104,7 @@ def _slo(slo: Objective) -> Iterator[str]:
     yield f"{slo.requests:,}"
     yield "" if slo.violations is None else f"{slo.violations:,}"
     if slo.needed is None:
-        yield '<span class="soft">counted</span>'
+        yield '<span class="soft">exact count</span>'
     else:
         sure = "yes" if slo.sure else '<span class="unsure">no</span>'
         yield f"{sure}:&nbsp;needs&nbsp;{slo.needed:,}"
@@ -114,14 +115,14 @@ def _plots(report: Report) -> str:
 
 
 def _parts(report: Report) -> str:
-    head = ["", "offered/s", "right/s", "requests", "failed", "dropped"]
+    head = ["", "offered/s", "correct/s", "requests", "failed", "dropped"]
     head += ["p50", "p95", "p99", "p99.9", "max", "service p50", "service p99"]
     named: list[tuple[str, Part]] = [(part.name, part) for part in report.mix]
     named += [
         (f"{stage.kind}{'' if stage.judged else ' (not judged)'}", stage) for stage in report.stages
     ]
     rows = ([escape(name), *_part(part)] for name, part in named)
-    return table(head, rows, right=set(range(1, len(head))))
+    return table(head, rows, right=set(range(1, len(head))), wide={3, 5, 9, 10, 11, 12})
 
 
 def _part(part: Part) -> Iterator[str]:
@@ -148,11 +149,13 @@ def _failures(report: Report) -> str:
             f"{group.count:,}",
             escape(group.name),
             f'<span class="bad">{escape(group.kind)}</span>',
-            f"<code>{escape(group.example)}</code>",
+            f'<code class="text">{escape(group.example)}</code>',
         ]
         for group in report.failure_groups
     )
-    return section("Failures, warm-up included", table(["", "of", "kind", "the first"], rows, {0}))
+    return section(
+        "Failures, warm-up included", table(["", "of", "kind", "first example"], rows, {0})
+    )
 
 
 def _slowest(report: Report) -> str:
@@ -168,7 +171,7 @@ def _slowest(report: Report) -> str:
         for slow in report.slowest
     )
     head = ["", "due at", "latency, ms", "trace"]
-    return section("The slowest requests that asked to be traced", table(head, rows, right={1, 2}))
+    return section("The slowest traced requests", table(head, rows, right={1, 2}))
 
 
 def _checks(report: Report) -> str:
@@ -182,7 +185,7 @@ def _checks(report: Report) -> str:
         ]
         for check in report.checks
     )
-    return table(["", "check", "found", "limit", "because"], rows)
+    return table(["", "check", "found", "limit", "why"], rows, wide={4})
 
 
 def _setting(report: Report) -> str:
@@ -203,8 +206,8 @@ def _setting(report: Report) -> str:
             f"{server.missed:,} missed;"
             f" {server.http_5xx:,.0f} responses of 5xx, {server.restarts:,.0f} restarts of workers"
         )
-        rows.append(["server figures", escape(figures)])
-    rows += [["no figures of", escape(str(unread))] for unread in report.unread]
+        rows.append(["server metrics", escape(figures)])
+    rows += [["no metrics from", escape(str(unread))] for unread in report.unread]
     if report.release:
         rows.append(["release", f"<code>{escape(str(report.release))}</code>"])
     content = escape(yaml.safe_dump(report.profile.content, sort_keys=False, allow_unicode=True))
@@ -217,15 +220,20 @@ def _setting(report: Report) -> str:
 def _footer(report: Report) -> str:
     return (
         "<footer>Latency runs from the moment a request was due to its whole correct response; "
-        "service time, from the moment it was sent. Every response was checked. A failed request "
-        "counts in the percentiles as never answered. Histograms are HDR, with three"
+        "service time, from the moment it was sent. A failed request "
+        "counts in the percentiles as one without a response. Histograms are HDR, with three"
         f" significant digits. Schema version {report.schema_version}.</footer>"
     )
 
 
+def _prose(text: str) -> str:
+    """A sentence, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _percentile(value: float | None) -> tuple[str, str]:
-    """A percentile and its unit; one that lies among the failures is never reached."""
-    return ("never", "") if value is None else (number(value), "ms")
+    """A percentile and its unit; one that lies among the failures has none."""
+    return ("–", "no response") if value is None else (number(value), "ms")
 
 
 def _ms(value: float | None) -> str:

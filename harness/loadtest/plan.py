@@ -37,7 +37,7 @@ class Request(Wire):
         url: the server that it goes to; None for the plan's own.
         host: the name that it carries by gRPC; None for the plan's own.
         group: the serving group that gets it, if that is known.
-        also: statuses that are no right answer and no failure either: they are counted apart.
+        also: statuses that are neither a correct response nor a failure: counted apart.
         fields: those of a form, which gRPC sends as the inputs.
         stream: ask by gRPC's StreamPredictions.
     """
@@ -163,9 +163,10 @@ def secret(auth: Auth) -> str:
     else:
         try:
             value, source = Path(str(auth.file)).read_text().strip(), f"the file {auth.file}"
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise HarnessError(
-                f"cannot read the secret: {error.strerror}", at=Path(str(auth.file))
+                f"cannot read the secret: {reason}", at=Path(str(auth.file))
             ) from error
     if not value or not value.isprintable() or not value.isascii():
         raise HarnessError(

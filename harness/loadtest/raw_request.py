@@ -13,12 +13,13 @@ import itertools
 import json
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
+from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from harness.core.document import Camel
@@ -41,6 +42,8 @@ HeaderValue = Annotated[str, Form(r"[\x20-\x7e]*", "the value of a header: print
 PREDICTIONS = re.compile(r"/predictions/([^/?]+)(?:/([^/?]+))?")
 """The paths that gRPC can ask for: a model, and perhaps its version."""
 
+_BYTES = "application/octet-stream"
+_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _BODIES = ("body", "json_", "form", "body_file", "body_files", "body_lines")
 _MANY = 65_000  # requests of a plan: their numbers travel as 16 bits
 
@@ -63,8 +66,9 @@ class RawRequest(Camel):
             /predictions/NAME or /predictions/NAME/VERSION.
         headers: they replace the load test's own of the same name; ``Host`` is sent once.
         body: text. ``json``: sent as JSON. ``form``: fields of a multipart form, ``@FILE`` is a
-            file. ``body_file``: a file. ``body_files``: many, by wildcard, a request for each.
-            ``body_lines``: a file, a request for each line. Files are relative to the profile.
+            file, and a list is several of one name. ``body_file``: a file. ``body_files``: many,
+            by wildcard, a request for each. ``body_lines``: a file, a request for each line. Files
+            are relative to the profile.
         status: what is expected; any other status is a failure. Of several the first is a right
             answer; the others are counted apart, neither as answers nor as failures.
         contains: text that the response must contain; without it, the response is incorrect.
@@ -77,7 +81,7 @@ class RawRequest(Camel):
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     body: str | None = None
     json_: JsonValue = Field(default=None, alias="json")
-    form: dict[str, str] | None = None
+    form: dict[str, str | tuple[str, ...]] | None = None
     body_file: str | None = None
     body_files: str | None = None
     body_lines: str | None = None
@@ -87,7 +91,7 @@ class RawRequest(Camel):
 
     @property
     def statuses(self) -> tuple[int, ...]:
-        """The statuses that are expected, the right answer's first."""
+        """The statuses that are expected, the correct answer's first."""
         return self.status if isinstance(self.status, tuple) else (self.status,)
 
     @property
@@ -140,37 +144,50 @@ class RawRequest(Camel):
             yield Body((self.body or "").encode())
 
 
-def _forms(form: dict[str, str], folder: Path) -> Iterator[Body]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A field of a form: its content, and the name and type that go with it."""
+
+    content: bytes
+    file_name: str | None = None
+    content_type: str | None = None
+
+    def field(self, name: str) -> RequestField:
+        field = RequestField(name, self.content, self.file_name)
+        field.make_multipart(content_type=self.content_type)
+        return field
+
+
+def _forms(form: Mapping[str, str | tuple[str, ...]], folder: Path) -> Iterator[Body]:
     """A form for each file of its longest wildcard; shorter ones begin again."""
-    fields = {name: list(_parts(value, folder)) for name, value in form.items()}
-    longest = max((len(parts) for parts in fields.values()), default=1)
-    in_turn = {name: itertools.cycle(parts) for name, parts in fields.items()}
+    fields = [
+        (name, list(_parts(each, folder)))
+        for name, value in form.items()
+        for each in ((value,) if isinstance(value, str) else value)
+    ]
+    longest = max((len(parts) for _, parts in fields), default=1)
+    in_turn = [(name, itertools.cycle(parts)) for name, parts in fields]
     for _ in range(longest):
-        parts = [(name, next(each)) for name, each in in_turn.items()]
-        contents = tuple((name, _content(part)) for name, part in parts)
+        parts = [(name, next(each)) for name, each in in_turn]
+        contents = tuple((name, part.content) for name, part in parts)
         digest = hashlib.sha256(repr(contents).encode()).hexdigest()
-        body, content_type = encode_multipart_formdata(parts, boundary=digest[:32])
+        encoded = [part.field(name) for name, part in parts]
+        body, content_type = encode_multipart_formdata(encoded, boundary=digest[:32])
         yield Body(body, content_type, contents)
 
 
-_Part = bytes | tuple[str, bytes, str]
-
-
-def _content(part: _Part) -> bytes:
-    return part[1] if isinstance(part, tuple) else part
-
-
 def _parts(value: str, folder: Path) -> Iterator[_Part]:
-    """A field of a form: text, or ``@FILE`` with curl's ``;type=`` and ``;filename=``."""
+    """A field of a form: text, or ``@FILE``; with curl's ``;type=`` and ``;filename=``."""
     if not value.startswith("@"):
-        yield value.encode()
+        text, typed, kind = value.rpartition(";type=")
+        is_typed = typed and _TYPE.fullmatch(kind)
+        yield _Part(text.encode(), content_type=kind) if is_typed else _Part(value.encode())
         return
     pattern, *options = value[1:].split(";")
     named = dict(option.strip().partition("=")[::2] for option in options)
     for path in _matching(pattern, folder):
-        kind = named.get("type") or mimetypes.guess_type(path.name)[0]
-        name = named.get("filename") or path.name
-        yield (name, _read(path), kind or "application/octet-stream")
+        kind = named.get("type") or mimetypes.guess_type(path.name)[0] or _BYTES
+        yield _Part(_read(path), named.get("filename") or path.name, kind)
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ def out_of_reach(gateway: str, api_server: str, seconds: float = _CONNECT) -> st
     """Why an internal gateway cannot be tested from this machine, or "" if it can.
 
     A machine in the cluster's network finds the API server at a private address. Only for one
-    outside, a gateway at private addresses that stays silent is no fault: a name that does not
+    outside, a gateway at private addresses that stays silent is not a fault: a name that does not
     resolve, and a connection that is refused, are faults from anywhere.
 
     Args:

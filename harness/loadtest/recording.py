@@ -41,7 +41,7 @@ class Counts:
 
     Attributes:
         due: requests of the schedule, dropped ones included.
-        others: answers of another status that the profile expects: no failures, no right answers.
+        others: answers of another status that the profile expects: no failures, no correct answers.
         answered: correct responses that arrived within the segment, whenever they were due.
         response, first, service: microseconds of the correct responses, ``first`` of their first
             bytes; see ``generator.dispatcher``.

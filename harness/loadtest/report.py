@@ -286,7 +286,7 @@ class Report(BaseModel):
         """Read a report.json.
 
         Raises:
-            InputError: it is no report, or of another schema version.
+            InputError: it is not a report, or of another schema version.
         """
         text = b""
         try:
@@ -300,14 +300,14 @@ def decide(slos: Sequence[Objective], checks: Sequence[Check]) -> tuple[Verdict,
     """The verdict, and its reasons."""
     missed = [_missed_objective(slo) for slo in slos if not slo.met]
     failed = [check for check in checks if not check.passed]
-    spoiled = [check for check in failed if check.spoils]
-    if spoiled or (failed and not missed):
-        return "invalid", [f"{check.name}: {check.found} ({check.limit})" for check in failed]
+    if any(check.spoils for check in failed) or (failed and not missed):
+        reasons = [f"{each.name}: {each.found} ({each.limit}); {each.why}" for each in failed]
+        return "invalid", reasons
     return ("fail", missed) if missed else ("pass", [])
 
 
 def _missed_objective(slo: Objective) -> str:
-    observed = "never reached" if slo.observed is None else quantity(slo.observed, slo.unit)
+    observed = "no response" if slo.observed is None else quantity(slo.observed, slo.unit)
     sign = "≥" if slo.metric == "throughput" else "≤"
     metric = slo.metric.replace("_", " ")
     return f"{metric} of {slo.of or 'all'}: {observed} ({sign} {quantity(slo.limit, slo.unit)})"
@@ -332,9 +332,9 @@ def remarks(report: Report) -> list[str]:
         about.append("TorchServe ran the Java libraries in its own JAR, not those of jars.lock")
     about += _memory_of_soak(report)
     if recorded := [part.name for part in report.mix if "recorded" in part.answers]:
-        about.append(f"the right answers of {', '.join(recorded)} are recorded: a server gave them")
+        about.append(f"the expected answers of {', '.join(recorded)} were recorded from a server")
     if unknown := [part.name for part in report.mix if "status" in part.answers]:
-        about.append(f"only the status of {', '.join(unknown)} was checked: `contains` checks more")
+        about.append(f"checked only the status of {', '.join(unknown)}; add `contains` for more")
     if not report.target.verified:
         about.append("the server's certificate was not verified (insecure: true)")
     checks = report.generator.checks

@@ -33,7 +33,7 @@ def text(report: Report, folder: Path) -> str:
     width = max(len(slo.of or "all") for slo in report.slo)
     widest = max(10, *(len(slo.metric) for slo in report.slo))
     for slo in report.slo:
-        observed = "never" if slo.observed is None else quantity(slo.observed, slo.unit)
+        observed = "no response" if slo.observed is None else quantity(slo.observed, slo.unit)
         sign, metric = "✓" if slo.met else "✗", slo.metric.replace("_", " ")
         limit = f"{'≥' if slo.metric == 'throughput' else '≤'} {quantity(slo.limit, slo.unit)}"
         lines.append(
@@ -49,7 +49,7 @@ def text(report: Report, folder: Path) -> str:
         *_others(report),
         *_most_frequent(report),
         f"  {report.achieved_rps:,.1f} correct responses/s of {report.offered_rps:,.1f} offered",
-        *(f"  ! no figures of {unread}" for unread in report.unread),
+        *(f"  ! no metrics from {unread}" for unread in report.unread),
         f"  {folder / 'report.html'}",
     ]
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def _lateness(limits: RunLimits, recording: Recording) -> Check:
         passed=late <= limits.lateness and recording.lateness.get_total_count() > 0,
         found=f"{late:.2f} ms",
         limit=f"≤ {limits.lateness:g} ms",
-        why="a generator that sends late measures itself",
+        why="a generator that sends late measures its own delays",
         spoils=True,
     )
 
@@ -64,7 +64,7 @@ def _generator(limits: RunLimits, loads: Sequence[Load]) -> Check:
         passed=cpu <= limits.generator_cpu,
         found=f"{cpu:.0%} of a core",
         limit=f"≤ {limits.generator_cpu:.0%}",
-        why="a busy generator reads the answers late (use --processes)",
+        why="a busy generator reads responses late; use more --processes",
         spoils=True,
     )
 
@@ -102,7 +102,7 @@ def _count(profile: Profile, recording: Recording) -> Iterator[Check]:
             passed=sent >= profile.count,
             found=f"{sent:,}",
             limit=f"{profile.count:,}",
-            why="the stage ended by its seconds before its number was reached",
+            why="the stage ended by its time before that number was sent",
         )
 
 
@@ -127,7 +127,7 @@ def _steady(profile: Profile, recording: Recording) -> Check:
         passed=not drifts,
         found="; ".join(drifts) or "no drift between the thirds of a stage",
         limit=f"ratio ≤ {profile.judge.drift:g}",
-        why="figures of a server that is still getting slower are out of date when printed",
+        why="results of a server that is still getting slower are soon out of date",
     )
 
 
@@ -140,7 +140,7 @@ def answers_checked(checks: Checks) -> Check:
         passed=not checks.unchecked or share >= _CHECKED,
         found=f"{share:.0%}" if checks.unchecked else "all",
         limit=f"≥ {_CHECKED:.0%}",
-        why="a check of one's own is too slow for this rate: most answers may be wrong",
+        why="a custom check is too slow for this rate: most answers may be wrong",
     )
 
 

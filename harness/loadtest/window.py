@@ -35,7 +35,7 @@ class Group:
     Attributes:
         wrong: a response came, with the expected status, and its content is incorrect.
         example: the first of them, in full.
-        expected: the profile expects this status as well as the right answer's: no failure at all.
+        expected: the profile expects this status besides the correct answer's: not a failure.
     """
 
     name: str

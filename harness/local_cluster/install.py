@@ -23,7 +23,7 @@ from harness.kubernetes.api import Api, Kind
 OBJECTS = "bootstrap.json"
 """In the cluster's folder: ``{"crds": FOLDER, "nodes": [...]}``."""
 
-_SECONDS = 30  # for a kind to be served; it takes one
+_SECONDS = 120  # for all kinds to be served; one, and thirty where five clusters start at once
 _AT_ONCE = 8
 
 

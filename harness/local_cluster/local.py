@@ -57,8 +57,8 @@ PROGRAMS = (
 )
 _RECORD = "cluster.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_READY = 60.0  # seconds for every component; 6 on a quiet machine
-_SYNC = 120.0  # seconds for everything to be Ready; 10 on a quiet machine
+_READY = 120.0  # seconds for every component; 6 on a quiet machine
+_SYNC = 240.0  # seconds for everything to be Ready; 10 to 25 on a quiet machine
 _DOWN = 20.0  # seconds for the supervisor to stop all of them; 2 on a quiet machine
 _POLL = 0.05
 _TRIES = 8  # starts of a component that has never been ready, before it is given up

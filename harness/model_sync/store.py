@@ -142,7 +142,7 @@ class Store:
                 path.name: path.stat().st_size
                 for path in self.folder.iterdir()
                 if _NAME.fullmatch(path.name) and path.name not in excluding
-                # A link or a folder is no archive, whatever it is called.
+                # A link or a folder is not an archive, whatever it is called.
                 if path.is_file() and not path.is_symlink()
             }
 
@@ -160,7 +160,7 @@ class Store:
         return {group: set(_NAME.findall(text)) for group, text in texts.items() if text}
 
     def _folders(self) -> list[Path]:
-        """The folders of the groups; a folder that cannot be read is no empty one."""
+        """The folders of the groups; a folder that cannot be read is not an empty one."""
         with contextlib.suppress(FileNotFoundError):
             return sorted(path for path in self._config.iterdir() if path.is_dir())
         return []

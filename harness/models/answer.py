@@ -40,10 +40,10 @@ class Function(Strict):
 
 
 class Expected(Strict):
-    """What a right answer is. Each part that is set has to hold.
+    """What a correct answer is. Each part that is set has to hold.
 
     Attributes:
-        status: the statuses of a right answer.
+        status: the statuses of a correct answer.
         answer: the JSON, compared with the ``tolerance``; without a tolerance there is none.
         text: the whole body, but for line breaks at its end.
         contains: texts that the body has.

@@ -12,6 +12,7 @@ import gzip
 import io
 import re
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +23,14 @@ from typing import IO, Any, cast
 
 import yaml
 
+from harness.core import files
 from harness.core.errors import InputError
 from harness.models import adopted, archive
 from harness.models.archive import MANIFEST, Entry
 
-_TEXT_BYTES = 4 << 20  # of a handler or a list; more is no text that a person wrote
+_TEXT_BYTES = 4 << 20  # of a handler or a list; more is not text that a person wrote
+_CONTINUED = re.compile(r"\\\r?\n")
+_HASH = re.compile(r"\s--hash=\S+")
 _COMMENT = re.compile(r"(^|\s)#.*")  # pip's: an address may hold one
 _DAMAGED = (
     *(OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile),
@@ -48,6 +52,8 @@ class ArchiveContents:
         settings_fault: why it cannot be read, or "".
         requirements: the lines of its list of packages.
         python: path in the archive → source code.
+        undecodable: the paths of those whose bytes Python cannot decode, and why.
+        named: each file that the manifest names, by its key.
         files: path in the archive → size in bytes.
     """
 
@@ -59,7 +65,9 @@ class ArchiveContents:
     settings_fault: str = ""
     requirements: tuple[str, ...] = ()
     python: Mapping[str, str] = field(default_factory=dict)
+    undecodable: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, int] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> ArchiveContents:
@@ -89,6 +97,13 @@ def opened(path: Path, *, verify: bool = True) -> Iterator[list[Entry]]:
         InputError: it is damaged, or has a file that would lie outside of it.
     """
     with contextlib.ExitStack() as stack:
+        if path.name.endswith(".war"):
+            raise InputError(
+                "is a workflow, which TorchServe forgets at each start, so none is served here",
+                at=path,
+                hint="bring its models' archives, and call them one after the other, or in one "
+                "handler",
+            )
         if path.is_dir():
             files = adopted.folder_entries(path)
         elif path.name.endswith(".mar"):
@@ -131,12 +146,19 @@ def describe(path: Path, files: list[Entry]) -> ArchiveContents:
     """What stands in the files of the archive at ``path``.
 
     Raises:
-        InputError: its manifest is none.
+        InputError: it is empty, or its manifest is none.
     """
+    if not files:
+        raise InputError("holds no file", at=path)
     manifest = adopted.manifest_of(files, path)
     listed = manifest.requirements_file
     lists = [each for each in files if each.name == listed or each.name in _LISTS]
     settings, fault = _settings(files, manifest.config_file or "")
+    code = {
+        each.name: _code(each)
+        for each in files
+        if each.name.endswith(".py") and each.size <= _TEXT_BYTES
+    }
     return ArchiveContents(
         path=path,
         name=manifest.model_name,
@@ -147,13 +169,15 @@ def describe(path: Path, files: list[Entry]) -> ArchiveContents:
         requirements=tuple(
             line
             for each in lists
-            for raw in (_text(each) or "").splitlines()
-            if (line := _COMMENT.sub("", raw).strip())
+            for raw in _CONTINUED.sub(" ", _text(each) or "").splitlines()
+            if (line := _HASH.sub("", _COMMENT.sub("", raw)).strip())
         ),
-        python={
-            each.name: text
-            for each in files
-            if each.name.endswith(".py") and (text := _text(each)) is not None
+        python={name: text for name, (text, _) in code.items()},
+        undecodable={name: reason for name, (_, reason) in code.items() if reason},
+        named={
+            key: name
+            for key, name in manifest.model_dump(by_alias=True).items()
+            if key.endswith("File") and name
         },
         files={each.name: each.size for each in files if each.name != MANIFEST},
     )
@@ -164,9 +188,11 @@ def _settings(files: list[Entry], name: str) -> tuple[Mapping[str, Any], str]:
     text = next((_text(each) for each in files if each.name == name), "")
     try:
         settings = yaml.safe_load(text or "")
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none
         return {}, f"{name} is not YAML: {error}"
-    return (settings, "") if isinstance(settings, dict) else ({}, "")
+    if isinstance(settings, dict) or not settings:
+        return settings or {}, ""
+    return {}, f"{name} holds no settings: it is a {type(settings).__name__}"
 
 
 def _text(entry: Entry) -> str | None:
@@ -174,4 +200,17 @@ def _text(entry: Entry) -> str | None:
     if entry.size > _TEXT_BYTES:
         return None
     with entry.open() as file:
-        return file.read().decode(errors="replace")
+        content = file.read()
+    return files.text_of(content, errors="replace")  # as pip reads a list
+
+
+def _code(entry: Entry) -> tuple[str, str]:
+    """The text of a Python file as Python reads it, and why it cannot, or ""."""
+    with entry.open() as file:
+        content = file.read()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding), ""
+    except (SyntaxError, UnicodeDecodeError) as error:
+        reason = f"is not UTF-8, and names no other encoding: {error}"
+        return content.decode(errors="replace"), reason

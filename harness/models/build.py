@@ -2,7 +2,7 @@
 
 build/models/lock.yaml                       what was built
 build/models/model-store/*.mar               the archives, named by content
-build/models/samples/<name>/<version>/       prepared requests with their right answers
+build/models/samples/<name>/<version>/       prepared requests with their correct answers
 build/models/<name>[@<version>].json         the inputs of the last build, and its lock entry
 build/models/weights/                        what was downloaded
 """
@@ -199,7 +199,7 @@ def make(repository: Repository, model: Model, inputs: str = "", *, older: bool 
         except HarnessError as error:
             if not older:
                 raise
-            prepared, note = [], f"its right answers are not known: {error}"
+            prepared, note = [], f"its correct answers are not known: {error}"
         samples.write_samples(samples.folder(repository, model.name, version), prepared)
         store(repository).mkdir(exist_ok=True)
         packed.replace(store(repository) / name)
@@ -284,7 +284,7 @@ def _build_in(
     worker: ProcessPoolExecutor, repository: Repository, model: Model, inputs: str, *, older: bool
 ) -> Record:
     with console.step(f"build {model.name}") as update:
-        update("packing it, and asking it for the right answers")
+        update("packing it, and asking it for the correct answers")
         try:
             return worker.submit(make, repository, model, inputs, older=older).result()
         except BrokenProcessPool as error:

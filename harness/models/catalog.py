@@ -211,7 +211,7 @@ class License(Camel):
 
 
 class Sample(Camel):
-    """A request, and what is known of its right answer. With a reference, the whole answer comes
+    """A request, and what is known of its correct answer. With a reference, the whole answer comes
     from there; ``recorded`` says that a server's own answers gave the expectation.
     """
 
@@ -322,7 +322,7 @@ class Model(Camel):
         unknown = [each.name for each in self.samples if not (each.expect or self.reference)]
         if unknown:
             raise ValueError(
-                f"the right answer of sample {unknown[0]} is not known: give it `expect`, or the "
+                f"the correct answer of sample {unknown[0]} is not known: give it `expect`, or the "
                 "model a `reference`, or ask a server: `harness models record`"
             )
         return self

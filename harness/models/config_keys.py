@@ -5,6 +5,7 @@ for pydantic's import. Sources: ModelConfig.java, ts/torch_handler and ts/handle
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.core.suggest import did_you_mean
 from harness.core.values import KeyPath, mapping
@@ -38,6 +39,29 @@ FRONTEND = (
     "useJobTicket",
     "useVenv",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What TorchServe reads of a key; anything else it logs and leaves out."""
+
+    type: type | tuple[type, ...]
+    words: str
+
+
+NUMBER = Kind(int, "a whole number")
+_BOOLEAN = Kind(bool, "true or false")
+_TEXT = Kind(str, "a text")
+KINDS = {
+    **dict.fromkeys((*WORKERS, *FRONTEND), NUMBER),
+    **dict.fromkeys(
+        ("asyncCommunication", "continuousBatching", "sequenceBatching", "useJobTicket", "useVenv"),
+        _BOOLEAN,
+    ),
+    **dict.fromkeys(("deviceType", "parallelType"), _TEXT),
+    "deviceIds": Kind(list, "a list"),
+    "torchrun": Kind(dict, "a mapping"),
+}
 HANDLERS = ("dali", "deepspeed", "handler", "micro_batching", "pippy", "pt2")
 TORCHRUN = (
     "OMP_NUMBER_THREADS",

@@ -1,4 +1,4 @@
-"""What several answers to one request agree on: the expectation that a right answer has to meet.
+"""What several answers to one request agree on: the expectation that a correct answer has to meet.
 
 A number's tolerance is four times what was seen of its spread, and never less than other hardware
 may change. What varies more, or a text that varies, is left out and named.
@@ -21,7 +21,7 @@ RELATIVE = 0.01
 ABSOLUTE = 0.001
 _IMAGE = 0.02  # of white: what another encoder or rounding does
 _MARGIN = 4  # times the spread that a few answers have shown
-_STEADY = 0.05  # of the number: what varies more than this is no rounding
+_STEADY = 0.05  # of the number: what varies more than this is not a rounding error
 _MOST_IMAGE = 0.25  # two pictures farther apart than this have nothing in common
 
 

@@ -1,4 +1,4 @@
-"""What model.yaml says of a sample's right answer, and the same with its files read."""
+"""What model.yaml says of a sample's correct answer, and the same with its files read."""
 
 import base64
 import datetime
@@ -23,7 +23,7 @@ _KINDS = ("answer", "text", "contains", "pattern", "sha256", "image", "json_sche
 
 
 class Expectation(Camel):
-    """What is known of the right answer. Each key that stands here has to hold.
+    """What is known of the correct answer. Each key that stands here has to hold.
 
     Attributes:
         status: of the answer; alone, it is all that is checked.
@@ -57,7 +57,7 @@ class Expectation(Camel):
             try:
                 re.compile(self.pattern)
             except re.error as error:
-                raise ValueError(f"pattern is no regular expression: {error}") from error
+                raise ValueError(f"pattern is not a regular expression: {error}") from error
         return self
 
     @property

@@ -6,7 +6,6 @@ wrote it. Each has a file and a line of the archive.
 
 import ast
 import re
-import symtable
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -111,23 +110,6 @@ def unreadable(python: Mapping[str, str]) -> list[tuple[str, int, str]]:
     return broken
 
 
-def entry_fault(code: str) -> str:
-    """Why TorchServe finds no entry point in a handler's file; empty if it finds one, or may.
-
-    It takes the function ``handle``, else the only class (``ts/model_loader.py`` of 0.12).
-    """
-    try:
-        module = symtable.symtable(code, "handler", "exec")
-    except (SyntaxError, ValueError):
-        return ""  # ``unreadable`` names it
-    classes = [each.get_name() for each in module.get_children() if each.get_type() == "class"]
-    names = {each.get_name() for each in module.get_symbols() if each.is_assigned()}
-    imported = {each.get_name() for each in module.get_symbols() if each.is_imported()}
-    if len(classes) < 2 or "handle" in names | imported:
-        return ""
-    return f"{len(classes)} classes ({', '.join(classes)}) and no function handle"
-
-
 def _trees(python: Mapping[str, str]) -> Iterator[tuple[str, ast.Module]]:
     for file, code in python.items():
         try:
@@ -191,7 +173,7 @@ def _writes(call: ast.Call) -> bool:
 
 
 def _dotted_name(node: ast.AST) -> str:
-    """``a.b.c``; of what is no plain name, its last parts."""
+    """``a.b.c``; of what is not a plain name, its last parts."""
     match node:
         case ast.Name(id=name):
             return name

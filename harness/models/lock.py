@@ -199,6 +199,11 @@ def load_lock(path: Path) -> Lock:
     Raises:
         InputError: it is missing, not of this form, or was changed by hand.
     """
+    if not path.exists():
+        action = "build" if path.parts[-3:-1] == ("build", "models") else "lock"
+        raise InputError(
+            "cannot be read: it is not there", at=path, hint=f"harness models {action}"
+        )
     text = document.read_text(path)
     for parsed in document.parse(text, path):
         refuse_edits(parsed)

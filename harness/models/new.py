@@ -99,11 +99,13 @@ def write(repository: Repository, name: str, text: str) -> NewModel:
         text: a file or folder of this machine, an address, or package:path.
 
     Raises:
-        UsageError: it is no name, there is such a model, or nothing of that name to make it of.
+        UsageError: it is not a name, there is such a model, or nothing of that name to make it of.
         HarnessError: the address cannot be reached.
     """
     if not re.fullmatch(NAME, name):
-        raise UsageError(f"{name!r} is no model's name", hint="letters, digits and . _ - alone")
+        raise UsageError(
+            f"{name!r} is not a valid model name", hint="letters, digits and . _ - alone"
+        )
     folder = repository.models / name
     if (folder / "model.yaml").exists():
         raise UsageError(f"models/{name} already exists", hint="take another name")

@@ -24,7 +24,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, is_normalized_name
 
 from harness import image_sets
-from harness.core import files
+from harness.core import files, yamlfile
 from harness.core.command import Completed, run
 from harness.core.errors import HarnessError, InputError, UsageError
 from harness.core.repository import Repository
@@ -103,7 +103,7 @@ def _confirm_models(
 
 def _image_pins(repository: Repository, image_set: ImageSet) -> dict[str, str]:
     path = repository.root / image_set.requirements
-    return pins(path.read_text()) if path.is_file() else {}
+    return pins(yamlfile.read_text(path)) if path.is_file() else {}
 
 
 def _inputs(

@@ -1,8 +1,8 @@
 """From which files of this repository an archive was built: a digest that the lock keeps.
 
 It covers what Git has of a model, so that every machine computes the same one: its own files and
-those beside it, and what model.yaml says of the archive. What packages and addresses hold is pinned
-elsewhere; descriptions, samples and serving settings are in no archive.
+those next to it, and what model.yaml says of the archive. What packages and addresses hold is
+pinned elsewhere; descriptions, samples and serving settings are in no archive.
 """
 
 import hashlib

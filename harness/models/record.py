@@ -1,4 +1,4 @@
-"""Right answers of a model that has no reference: those of a server that runs it already.
+"""Correct answers of a model that has no reference: those of a server that runs it already.
 
 models/<name>/recorded.yaml     the samples, next to model.yaml; written here, never by hand
 models/<name>/recorded/         their requests, and the pictures that answer them

@@ -32,7 +32,7 @@ def sources(model: Model) -> Iterator[str]:
 def prepare(
     model: Model, folder: Path, version: str, mar: Path | None, work: Path
 ) -> list[PreparedSample]:
-    """Every sample of ``model`` with what is known of its right answer.
+    """Every sample of ``model`` with what is known of its correct answer.
 
     Args:
         model: whose samples.

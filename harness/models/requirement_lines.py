@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from harness import image_sets
+from harness.core import document
 from harness.core.errors import InputError, Location
 from harness.core.problem import Problem
 from harness.core.repository import Repository
@@ -24,9 +26,9 @@ _IN_IMAGE = {"sys_platform": "linux", "platform_system": "Linux", "platform_mach
 _HASHLESS = {
     "-e": "an editable package changes under the same name",
     "--editable": "an editable package changes under the same name",
-    "git+": "a Git repository is no file whose hash could be compared",
-    "hg+": "a repository is no file whose hash could be compared",
-    "svn+": "a repository is no file whose hash could be compared",
+    "git+": "a Git repository is not a file whose hash could be compared",
+    "hg+": "a repository is not a file whose hash could be compared",
+    "svn+": "a repository is not a file whose hash could be compared",
     "file:": "a path of one machine is not in the image",
     "./": "a path of one machine is not in the image",
     "../": "a path of one machine is not in the image",
@@ -34,6 +36,7 @@ _HASHLESS = {
 }
 WHEEL = "give the https:// address of a wheel, or put the files into the archive (extraFiles)"
 """What to do about a package that has no hash."""
+_BARE = re.compile(r"(https?://\S+/([^/\s?#]+\.whl)\S*)(.*)")
 _INDEX = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
 
 
@@ -74,8 +77,7 @@ def lacking(
 
 def _satisfies(line: str, available: Mapping[str, str], python: str) -> bool:
     requirement = Requirement(line)
-    versions = {"python_version": python, "python_full_version": f"{python}.0"}
-    if requirement.marker and not requirement.marker.evaluate({**_IN_IMAGE, **versions}):
+    if not is_for_image(requirement, python):
         return True
     if requirement.url:  # a lock has it by its address, and says no version
         return True
@@ -100,18 +102,33 @@ def confirm_readable(models: Mapping[str, Path]) -> None:
 
 
 def read(path: Path) -> Iterator[tuple[Location, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(document.read_text(path).splitlines(), 1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
         if text and not image_sets.REFERENCE.match(text):
-            yield Location(path, number), text
+            yield Location(path, number), _with_name(text)
+
+
+def _with_name(line: str) -> str:
+    """A line; of the bare address of a wheel, which pip takes too, with the package's name."""
+    bare = _BARE.fullmatch(line)
+    if not bare:
+        return line
+    try:
+        name = parse_wheel_filename(unquote(bare[2]))[0]
+    except InvalidWheelFilename:
+        return line
+    return f"{name} @ {bare[1]}{bare[3]}"
 
 
 def refusal(line: str) -> str:
     """Why a line of a model's requirements.in is refused; empty if it is not."""
+    line = _with_name(line)
     address = line.partition("@")[2].strip() or line
     for start, reason in _HASHLESS.items():
         if address.startswith(start) or line.startswith(start):
             return f"cannot be hashed: {reason}; {WHEEL}"
+    if line.endswith(".whl") and "://" not in line:
+        return f"cannot be hashed: a wheel of one machine is not in the image; {WHEEL}"
     if line.startswith(_INDEX):
         return (
             "an index named here is unknown where the image is built; "
@@ -122,6 +139,19 @@ def refusal(line: str) -> str:
     except InvalidRequirement as error:
         return f"no requirement: {str(error).splitlines()[0]}"
     return ""
+
+
+def parse(line: str) -> Requirement | None:
+    """A line as a requirement, or None if it is refused."""
+    line = _with_name(line)
+    return None if refusal(line) else Requirement(line)
+
+
+def is_for_image(requirement: Requirement, python: str = image_sets.DEFAULT_PYTHON) -> bool:
+    """Whether its marker, if it has one, holds in the image."""
+    versions = {"python_version": python, "python_full_version": f"{python}.0"}
+    marker = requirement.marker
+    return marker is None or marker.evaluate({**_IN_IMAGE, **versions})
 
 
 def request(line: str, by: str, at: Location, model: str = "") -> Asked:

@@ -1,4 +1,4 @@
-"""Prepared requests: the bytes to send and the whole right answer, as the build left them.
+"""Prepared requests: the bytes to send and the whole correct answer, as the build left them.
 
 for sample in load_samples(repository, lock)["silero_vad"]:
     body = post(f"/predictions/{sample.model}", sample.body, sample.content_type)
@@ -25,7 +25,7 @@ For ``status`` nobody does: a request of a load profile of which only the status
 
 @dataclass(frozen=True, slots=True)
 class PreparedSample:
-    """A request to one version of a model, and its right answer.
+    """A request to one version of a model, and its correct answer.
 
     Attributes:
         origin: who knows the answer.

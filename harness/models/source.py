@@ -206,7 +206,7 @@ def _is_matched(file: Path, base: Path, matching: set[str]) -> bool:
 
 
 def _walk(folder: Path, visited: set[Path]) -> Iterator[tuple[Path, bool]]:
-    """Each file below a folder, and each that is no part of a model; links are followed once."""
+    """Each file below a folder, and each that is not part of a model; links are followed once."""
     visited.add(folder.resolve())
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         patterns = _JUNK_FOLDERS if path.is_dir() else _JUNK_FILES

@@ -128,7 +128,7 @@ def causes(
     environments: Collection[str] = (),
     void: Sequence[Suppression] = (),
 ) -> list[Finding]:
-    """The findings that are no consequence of others.
+    """The findings that do not follow from others.
 
     Args:
         findings: everything that no exception covers.

@@ -22,9 +22,10 @@ from harness.render.cache import Ledger
 
 RULE = "secrets/in-text"
 ENCRYPTED = "secrets/encrypted"
-NOT_SCANNED = "files were not scanned for credentials: that takes Git and `harness tools`"
+NOT_SCANNED = "files were not scanned for credentials: this needs Git and `harness tools`"
 _PROGRAM = "find-credentials"
-_SECONDS = 120.0
+_SECONDS = 600.0  # on a machine that does other work too
+_CPU = 120
 _AWS_ID, _TOKEN = "aws-access-token", "provider-token"
 _Row = tuple[int, str]  # a line, and the rule of the scanner that found something in it
 _SECRET = "Secret"  # noqa: S105 - the kind of an object
@@ -53,7 +54,7 @@ def find(repository: Repository) -> list[Problem] | None:
     pin = f"{tools.fingerprint(repository, _PROGRAM)} {code}"
     keys = {path: f"{pin} {path} {state}" for path, state in files.items()}
     missing = [path for path, key in keys.items() if key not in ledger]
-    for path, rows in _scan(repository.root, program, missing).items() if missing else ():
+    for path, rows in scan(repository.root, program, missing).items() if missing else ():
         ledger[keys[path]] = rows
     problems = [
         each
@@ -64,9 +65,10 @@ def find(repository: Repository) -> list[Problem] | None:
     return problems
 
 
-def _scan(root: Path, program: Path, paths: list[str]) -> Mapping[str, list[_Row]]:
+def scan(root: Path, program: Path, paths: list[str]) -> Mapping[str, list[_Row]]:
+    """The lines that look like a credential, of each path; none of a file that is gone by now."""
     listed = "".join(f"{path}\0" for path in paths)
-    answer = command.run([program, root], stdin=listed, timeout=_SECONDS).stdout
+    answer = command.run([program, root], stdin=listed, timeout=_SECONDS, cpu=_CPU).stdout
     rows: dict[str, list[_Row]] = {path: _plain_secrets(root, path) for path in paths}
     for each in json.loads(answer):
         rows[each["path"]].append((each["line"], each["rule"]))
@@ -76,12 +78,14 @@ def _scan(root: Path, program: Path, paths: list[str]) -> Mapping[str, list[_Row
 def _plain_secrets(root: Path, path: str) -> list[_Row]:
     """The lines of a YAML file where a value of a Secret is not encrypted, listed or not."""
     full = root / path
-    if not path.endswith((".yaml", ".yml")) or not _IS_SECRET.search(full.read_bytes()):
+    if not path.endswith((".yaml", ".yml")):
         return []
     try:
+        if not _IS_SECRET.search(full.read_bytes()):
+            return []
         documents = yamlfile.parse(yamlfile.read_text(full), Path(path))
-    except InputError:
-        return []  # a template, or what yaml/unreadable reports
+    except (FileNotFoundError, InputError):
+        return []  # gone since it was listed, a template, or what yaml/unreadable reports
     return [
         (document.at((key, str(name))).line or 1, _SECRET)
         for document in documents

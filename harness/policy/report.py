@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from harness.core import files
 from harness.core.errors import HarnessError
+from harness.core.words import amount
 from harness.policy import unset
 from harness.policy.exceptions import Suppressed
 from harness.policy.finding import Finding, Severity
@@ -74,27 +75,26 @@ def as_text(report: Report) -> str:
         each for each in report.suppressed if each.finding.rule == "render/not-rendered"
     ]
     if not_rendered:
-        lines.append("\nnot rendered (exceptions.yaml says why):")
+        lines.append("\nnot rendered (exceptions.yaml has the reasons):")
         names = sorted({each.finding.object for each in not_rendered})
         lines += [f"  {name}" for name in names]
     lines += [f"\n! {each}" for each in report.not_run]
     lines += [f"\nnote: {each}" for each in report.notes]
     if report.not_validated:
         lines.append(
-            f"\nAPI validation not run, of {report.not_validated} objects: `make api-validator` "
-            "builds what it takes, once"
+            f"\nAPI validation not run for {report.not_validated} objects: `make api-validator` "
+            "builds the validator, once"
         )
     return "\n".join([*lines, "", summary(report)]).lstrip("\n")
 
 
 def summary(report: Report) -> str:
     """The whole check in one line, without a word from the manifests."""
-    count = len(report.findings)
-    outcome = "no finding" if not count else f"{count} finding{'s' if count > 1 else ''}"
+    outcome = amount(len(report.findings), "finding") if report.findings else "no findings"
     skipped = sum(each.finding.rule == "render/not-rendered" for each in report.suppressed)
     parts = [
         f"{'✓' if report.passed else '✗'} {outcome}",
-        f"{len(report.objects)} environments, {sum(report.objects.values())} objects",
+        f"{amount(len(report.objects), 'environment')}, {sum(report.objects.values())} objects",
         f"{len(report.rules)} rules",
         f"{len(report.suppressed)} suppressed ({skipped} not rendered)",
         f"{len(report.unset)} values UNSET",

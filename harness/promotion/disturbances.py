@@ -6,7 +6,7 @@ were not Ready in between, Deployments that were short of pods. Namespaces of Ku
 (``kube-…``) are left out, since no release brings them; so are the pods of Jobs, which may try
 again.
 
-A pod that is younger than the time in question is no disturbance: a node may have been
+A pod that is younger than the time in question is not a disturbance: a node may have been
 drained. Nor does an API server remember a pod that was deleted.
 """
 

@@ -353,7 +353,7 @@ def _verify(inputs: GateInputs, proof: Proof) -> str:
 
 
 def _unreadable(inputs: GateInputs, kind: Kind) -> str:
-    """The files in the evidence store that are no reports, for a message."""
+    """The files in the evidence store that are not reports, for a message."""
     unreadable = inputs.reports[kind].unreadable
     return f"; left out, {len(unreadable)} unreadable: {first_of(unreadable)}" if unreadable else ""
 

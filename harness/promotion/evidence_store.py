@@ -32,7 +32,7 @@ class EvidenceStore(Protocol):
         """A text, or None if not found.
 
         Raises:
-            InputError: it is no text.
+            InputError: it is not text.
         """
         ...
 
@@ -112,7 +112,7 @@ class StoredReports:
 
     Attributes:
         proofs: the reports, the newest first.
-        unreadable: files that are no reports, a line each: they stop nothing, and are reported.
+        unreadable: files that are not reports, a line each: they stop nothing, and are reported.
     """
 
     proofs: Sequence[Proof]
@@ -130,7 +130,7 @@ def add(store: EvidenceStore, env: str, report: Path, key: Path | None, signers:
         signers: who may sign. What they would not verify is never stored.
 
     Raises:
-        InputError: it is no report, names no release digest, or the key may not sign reports.
+        InputError: it is not a report, names no release digest, or the key may not sign reports.
         HarnessError: the key cannot sign.
     """
     try:

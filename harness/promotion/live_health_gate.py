@@ -5,7 +5,7 @@ from harness.promotion.gate_inputs import GateInputs
 
 
 def evaluate(inputs: GateInputs) -> str:
-    """What Prometheus said. What it did not say is no pass.
+    """What Prometheus said. What it did not say is not a pass.
 
     Raises:
         GateError: a page fires, a budget is spent, or that could not be evaluated.

@@ -35,17 +35,15 @@ def render(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
             f'<div class="plots">{_now(proves)}{_now(runs)}</div>',
             section("Load tests side by side", _figures(proves, runs)),
             section(f"In {proves.env} and not in {runs.env}", _ahead(ahead)),
-            section(f"Releases of {runs.env}", table(_HEAD, map(_row, runs.releases), right={4})),
-            section(
-                f"Releases of {proves.env}", table(_HEAD, map(_row, proves.releases), right={4})
-            ),
+            section(f"Releases of {runs.env}", _releases(runs)),
+            section(f"Releases of {proves.env}", _releases(proves)),
         ],
     )
 
 
 def _header(proves: Side, runs: Side, ahead: Sequence[LogEntry]) -> str:
     same = not ahead
-    word = "level" if same else f"{len(ahead)} ahead"
+    word = "in sync" if same else f"{len(ahead)} ahead"
     return (
         f'<header><span class="verdict {"pass" if same else "invalid"}">{word}</span>'
         f"<h1>{escape(proves.env)} and {escape(runs.env)}</h1></header>"
@@ -78,7 +76,7 @@ def _figures(proves: Side, runs: Side) -> str:
             ]
             yield [escape(name), *cells]
 
-    return table(head, rows(), right=set(range(1, 7)))
+    return table(head, rows(), right=set(range(1, 7))) if names else table([], [["none yet"]])
 
 
 def _newest(side: Side) -> dict[str, object]:
@@ -94,6 +92,10 @@ def _ahead(ahead: Sequence[LogEntry]) -> str:
         for each in ahead
     )
     return table([], rows) if ahead else table([], [["nothing"]])
+
+
+def _releases(side: Side) -> str:
+    return table(_HEAD, map(_row, side.releases), right={4}, wide={2, 5, 6})
 
 
 def _row(record: Record) -> list[str]:

@@ -94,7 +94,9 @@ def read(text: str, name: str, signatures: Iterable[str] = ()) -> Proof:
         ended = started + datetime.timedelta(seconds=report.seconds)
     except (ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
         first = first_refusal(error, text, kind)
-        raise InputError(f"{name} is no report of a load test or a smoke test: {first}") from error
+        raise InputError(
+            f"{name} is not a report of a load test or a smoke test: {first}"
+        ) from error
     load = report if isinstance(report, Report) else None
     smoke = report if isinstance(report, SmokeReport) else None
     return Proof(name, text, tuple(signatures), started, ended, load, smoke)
@@ -112,7 +114,7 @@ def signature_name(name: str, signature: str) -> str:
     takes another's name.
 
     Raises:
-        InputError: it is no signature.
+        InputError: it is not a signature.
     """
     return f"{name}.{fingerprint(signature)[:16]}{SIGNATURE}"
 

@@ -48,7 +48,7 @@ _WORDS = (
     (r'template: no template "(\S+)" associated with template "\w+"', r"there is no template \1"),
     (r'function "(\w+)" not defined', r"there is no function \1"),
     (r"^yaml: line \d+: (.+)", r"makes no YAML: \1"),
-    (r"cannot load (\S+): .*unmarshal.*", r"\1 of the chart is no mapping of keys"),
+    (r"cannot load (\S+): .*unmarshal.*", r"\1 of the chart is not a mapping of keys"),
     (r"chart\.metadata\.(\w+) is required", r"Chart.yaml has no \1"),
     (r"found in Chart\.yaml, but missing in charts/ directory: (.+)", r"\1 is not in charts/"),
 )
@@ -115,7 +115,7 @@ def _refused_values(
                 at = _value_location(values, (*keys, name), release)
                 near = did_you_mean(name, known)
                 yield Problem(
-                    f"{_with_dots((*keys, name))} is no value of {chart}{near}",
+                    f"{_with_dots((*keys, name))} is not a value of {chart}{near}",
                     at,
                     fix=_right_name(values, (*keys, name), near.rpartition(" ")[2].rstrip("?")),
                 )

@@ -190,7 +190,7 @@ def _unknown_operation(build: Build, match: re.Match[str]) -> Iterator[Problem]:
     known = ("add", "copy", "move", "remove", "replace", "test")
     for parsed, keys in build.operations():
         if dig(parsed.value, *keys, "op") == match[1]:
-            message = f"{match[1]} is no operation{did_you_mean(match[1], known)}"
+            message = f"{match[1]} is not an operation{did_you_mean(match[1], known)}"
             fix = advise(f"one of: {', '.join(known)}")
             yield Problem(message, parsed.at((*keys, "op")), fix=fix)
 
@@ -234,7 +234,7 @@ def _go_kind(written: object) -> str:
 
 
 def _no_object(build: Build, _: re.Match[str]) -> Iterator[Problem]:
-    """A file among the resources that is no Kubernetes object."""
+    """A file among the resources that is not a Kubernetes object."""
     for _parsed, keys, file in build.references():
         if keys[0] == "resources" and (build.tree.root / file).is_file():
             for parsed in build.tree.documents(file):
@@ -314,7 +314,7 @@ def _patch_entry(build: Build, _: re.Match[str]) -> Iterator[Problem]:
 
 
 def _bad_pattern(build: Build, _: re.Match[str]) -> Iterator[Problem]:
-    """A target that is no regular expression."""
+    """A target that is not a regular expression."""
     for parsed in build.kustomizations():
         for keys in parsed.lines:
             pattern = dig(parsed.value, *keys)
@@ -322,12 +322,12 @@ def _bad_pattern(build: Build, _: re.Match[str]) -> Iterator[Problem]:
                 try:
                     re.compile(pattern)
                 except re.error as error:
-                    message = f"{pattern} is no regular expression: {error.msg}"
+                    message = f"{pattern} is not a regular expression: {error.msg}"
                     yield Problem(message, parsed.at(keys), fix=advise("correct it"))
 
 
 def _unreadable(build: Build, _: re.Match[str]) -> Iterator[Problem]:
-    """A file that is no YAML: at the line that the finding of the file itself names."""
+    """A file that is not YAML: at the line that the finding of the file itself names."""
     for file in dict.fromkeys((*build.files, *(file for *_, file in build.references()))):
         if file.endswith((".yaml", ".yml")):
             try:

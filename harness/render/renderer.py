@@ -193,7 +193,7 @@ class _Render:
             return make()
         except InputError as error:
             rule = "render/unknown" if isinstance(error, UnsupportedError) else rule
-            # A whole folder is no place: who applies it is named then, and the folder in the text.
+            # A whole folder has no line: what applies it is named then, and the folder in the text.
             is_place = error.at and (error.at.line or error.at.path.suffix)
             path = f"{error.at}: " if error.at and not is_place else ""
             where = error.at if error.at and is_place else at

@@ -119,7 +119,7 @@ class _Scanner:
         start = self._literal(until=":}")
         length = self._literal(until="}") if self._take(":") else None
         if not _NUMBER.fullmatch(start) or (length and not _NUMBER.fullmatch(length)):
-            return value  # as bash does with a position that is no number
+            return value  # as bash does with a position that is not a number
         begin = int(start)
         begin = max(0, len(value) + begin) if begin < 0 else begin
         if length is None:

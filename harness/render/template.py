@@ -1,6 +1,6 @@
 """Follows the path of a rendered field down the text of the Helm template that made it.
 
-A template is no YAML, so this goes by keys, indentation and dashes, the way a person reads it;
+A template is not YAML, so this goes by keys, indentation and dashes, the way a person reads it;
 ``include`` leads on into the named template. What it reaches is a line, and the values
 (``.Values.a.b``) that the line speaks of.
 """

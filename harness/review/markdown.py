@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from harness.core.words import amount
 
-_WIDTH = 400  # characters of a line; what is longer is no line that somebody reads
+_WIDTH = 400  # characters of a line; what is longer is not a line that somebody reads
 _FENCE = 3
 _ROOM = 200  # characters: a fence's two ends, and the note on what was left out
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}

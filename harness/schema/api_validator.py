@@ -37,7 +37,7 @@ _SITE = "ConfigMap/flux-system/site: "
 _BY_POLICY = re.compile(r"^ValidatingAdmissionPolicy '([^']+)'")
 
 # Recreated instead of being changed: hooks by Helm, the others where Flux is told to. What Flux
-# leaves as it is once it exists is no change either.
+# leaves as it is once it exists is not a change either.
 _HOOK = "helm.sh/hook"
 _FORCE, _APPLY = "kustomize.toolkit.fluxcd.io/force", "kustomize.toolkit.fluxcd.io/ssa"
 

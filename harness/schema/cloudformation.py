@@ -23,7 +23,7 @@ from harness.render.cache import Cache
 RULE = "schema/cloudformation"
 TEMPLATE = Path("infra/foundation/template.yaml")
 NOT_LINTED = (
-    f"{TEMPLATE} was not held against AWS's own schemas: that takes cfn-lint (`make setup`)"
+    f"{TEMPLATE} was not validated against AWS's schemas: this needs cfn-lint (`make setup`)"
 )
 _DISTRIBUTION = "cfn_lint-*.dist-info"
 _SECONDS = 600.0  # it takes two, on a machine that is not busy

@@ -63,7 +63,7 @@ def _problem(subject: Object, violation: Violation) -> Problem:
 
 
 def without_null(value: object) -> object:
-    """A key that is null is no key to the API server."""
+    """A key that is null is not a key to the API server."""
     if isinstance(value, Mapping):
         return {key: without_null(each) for key, each in value.items() if each is not None}
     return [without_null(each) for each in value] if isinstance(value, list) else value

@@ -24,6 +24,8 @@ from harness.settings.serving_file import ServingFile
 from harness.snapshot import config
 
 Changes = dict[Path, str | None]
+LAST_STEP = 3
+"""Of a move: the old group serves the model no more."""
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 _TAKEN = {"base", "chart", "image"}
@@ -186,8 +188,10 @@ def move(repository: Repository, env: str, model: str, target: str) -> Move:
         message = f"{model} is all that {source} serves"
         raise InputError(message, hint=f"harness groups remove {source} --env {env}")
     else:
-        step, old = 3, old.without_model(model)
+        step, old = LAST_STEP, old.without_model(model)
     changes: Changes = {each.path.relative_to(repository.root): each.text for each in (old, new)}
+    if step == LAST_STEP:
+        changes |= _without_test(repository, repository.group(env, source), model)
     return Move(step, source, changes)
 
 
@@ -207,7 +211,10 @@ def apply(repository: Repository, env: str, changes: Mapping[Path, str | None]) 
         for folder in (app, Path("clusters", env)):
             shutil.copytree(repository.root / folder, copy.root / folder)
         _write(copy.root, changes)
-        stale = config.stale(copy, env)
+        try:
+            stale = config.stale(copy, env)
+        except InputError as error:
+            raise error.relocate(copy.root, repository.root) from error
         complete = {
             **changes,
             **{path.relative_to(copy.root): text for path, text in stale.items()},
@@ -246,6 +253,19 @@ def _rename(release: str, old: str, new: str) -> str:
     """A helmrelease.yaml with another group's name in it: its own, Helm's, the snapshot's."""
     release = re.sub(rf"(?m)^(  (?:name|releaseName): ){re.escape(old)}$", rf"\g<1>{new}", release)
     return _SNAPSHOT.sub(rf"\g<before>{new}-snapshot", release)
+
+
+def _without_test(repository: Repository, folder: Path, model: str) -> Changes:
+    """A group's helmrelease.yaml without a Helm test of a model: its answer is of no other one."""
+    path = folder / "helmrelease.yaml"
+    release = yamlfile.read_text(path)
+    tested = [
+        text(each.value, "spec", "values", "test", "model")
+        for each in yamlfile.parse(release, path)
+    ]
+    if model not in tested:
+        return {}
+    return {path.relative_to(repository.root): _HELM_TEST.sub("", release)}
 
 
 def _with_set(kustomization: str, name: str) -> str:
@@ -295,6 +315,4 @@ def _write(root: Path, changes: Mapping[Path, str | None]) -> None:
         if content is not None:
             files.write(root / path, content)
         elif (root / path).is_file():
-            (root / path).unlink()
-            if not any((root / path).parent.iterdir()):
-                (root / path).parent.rmdir()
+            files.remove(root / path)

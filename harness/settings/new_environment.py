@@ -74,8 +74,8 @@ def create(repository: Repository, env: str, like: str) -> list[Path]:
 
 
 def discard(folders: list[Path]) -> None:
-    """Remove what ``create`` made."""
-    for folder in folders:
+    """Remove what ``create`` made, or was to be made."""
+    for folder in filter(Path.exists, folders):
         shutil.rmtree(folder)
 
 

@@ -79,12 +79,14 @@ def add(
             hint="lowercase letters, digits, dots and hyphens, such as transformers-4",
         )
     if python is not None and not _PYTHON.fullmatch(python):
-        raise UsageError(f"{python!r} is no Python for it", hint="3.11 or newer, such as 3.12")
+        raise UsageError(
+            f"{python!r} is not a supported Python version", hint="3.11 or newer, such as 3.12"
+        )
     folder, models = image_sets.SETS / name, list(models)
     changes: Changes = {folder / "requirements.in": _with_models(repository, folder, models)}
     if instead_of:
         path = image_sets.find(repository.root, instead_of).folder / "requirements.in"
-        lines = (repository.root / path).read_text()
+        lines = yamlfile.read_text(repository.root / path)
         for model in models:
             lines = image_sets.without_model(lines, model)
         changes[path] = lines
@@ -168,7 +170,7 @@ def _with_models(repository: Repository, folder: Path, models: Iterable[str]) ->
     """The set's requirements.in with more models."""
     known = requirement_lines.model_files(repository)
     path = repository.root / folder / "requirements.in"
-    lines = path.read_text() if path.is_file() else _HEAD.format(name=folder.name)
+    lines = yamlfile.read_text(path) if path.is_file() else _HEAD.format(name=folder.name)
     listed = image_sets.load(repository.root).get(folder.name, ImageSet(folder.name)).models
     for model in dict.fromkeys(models):
         if not (repository.models / model / "model.yaml").is_file():
@@ -195,7 +197,7 @@ def _still_in_default(repository: Repository, models: Iterable[str]) -> Changes:
         and image_sets.serving(repository, default, model)
     ]
     path, known = default.folder / "requirements.in", requirement_lines.model_files(repository)
-    lines = (repository.root / path).read_text()
+    lines = yamlfile.read_text(repository.root / path)
     lines += "".join(f"-r ../../../models/{model}/{known[model].name}\n" for model in served)
     return {path: lines} if served else {}
 
@@ -207,7 +209,7 @@ def _with_stage(repository: Repository, python: str) -> Changes:
         InputError: it has no base of the default's Python to stand after.
     """
     path = image_sets.IMAGE / "Containerfile"
-    containerfile = (repository.root / path).read_text()
+    containerfile = yamlfile.read_text(repository.root / path)
     if f" AS python{python}\n" in containerfile:
         return {}
     bases = re.findall(r"(?m)^FROM .+ AS python[\d.]+\n", containerfile)

@@ -141,9 +141,16 @@ def aws(repository: Repository, env: str, region: str = "") -> Aws:
         repository: the clone.
         env: the environment: AWS may be changed in its account alone.
         region: instead of the environment's.
+
+    Raises:
+        InputError: there is none.
     """
     settings = values(repository, env)
-    return Aws(region or settings["AWS_REGION"], settings.get("AWS_ACCOUNT_ID", UNSET))
+    region = region or settings.get("AWS_REGION", "")
+    if not region:
+        at = repository.cluster(env) / "site.yaml"
+        raise InputError("AWS_REGION is missing", at=at, hint="write it under data")
+    return Aws(region, settings.get("AWS_ACCOUNT_ID", UNSET))
 
 
 def fill(repository: Repository, env: str, settings: Mapping[str, str]) -> list[Path]:
@@ -160,9 +167,8 @@ def fill(repository: Repository, env: str, settings: Mapping[str, str]) -> list[
     for name, value in settings.items():
         _validate(name, value)  # before zones are made of a region
     for name, value in {**_zones(repository, env, settings), **settings}.items():
-        setting = _validate(name, value)
         places = 0
-        for place in setting.places:
+        for place in SETTINGS[name].places:
             path = repository.root / place.file.format(env=env)
             if path.is_file():
                 text = texts.get(path) or yamlfile.read_text(path)
@@ -182,13 +188,12 @@ def _zones(repository: Repository, env: str, settings: Mapping[str, str]) -> dic
     return {f"AWS_ZONE_{number}": f"{region}{letter}" for number, letter in _ZONES.items()}
 
 
-def _validate(name: str, value: str) -> Setting:
+def _validate(name: str, value: str) -> None:
     if name not in SETTINGS:
         raise UsageError(f"unknown setting {name!r}", hint=f"one of: {', '.join(SETTINGS)}")
     if value != UNSET and not re.fullmatch(SETTINGS[name].pattern, value, re.ASCII):
         says = FORMS[name].says if name in FORMS else f"it matches {SETTINGS[name].pattern}"
         raise UsageError(f"{name} is {SETTINGS[name].what}, not {value!r}", hint=says)
-    return SETTINGS[name]
 
 
 def replace(text: str, path: Path, key: KeyPath, value: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import image_sets
+from harness.core import yamlfile
 from harness.core.errors import HarnessError, UsageError
 from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
@@ -156,6 +157,6 @@ def torchserve_version(repository: Repository, env: str, group: str) -> str:
     with contextlib.suppress(UsageError):  # a server of a group that Git does not have
         image_set = image_sets.of_group(repository, env, group)
     path = repository.root / image_set.requirements
-    if match := _PINNED.search(path.read_text()):
+    if match := _PINNED.search(yamlfile.read_text(path)):
         return match[1]
     raise HarnessError("pins no torchserve", at=path)

@@ -41,7 +41,7 @@ EMBEDDED = "embedded"
 SERVERS = "app.kubernetes.io/name=torchserve,app.kubernetes.io/component=server"
 _FAKE = "kwok.x-k8s.io/node"
 
-_NO_CLUSTER = "the embedded server stands in no cluster"
+_NO_CLUSTER = "the embedded server is not in a cluster"
 _NO_POD = "no container runs in kwok's pods"
 _LACKS_EMBEDDED: Mapping[Need, str] = {
     need: _NO_CLUSTER for need in Need if need is not Need.SERVER
@@ -268,7 +268,7 @@ def _digest(render: Callable[[str], Environment], commit: str) -> str | None:
     try:
         return digest.release_digest(render(commit))
     except HarnessError as error:
-        console.note(f"no release digest, so the report is no evidence: {error}")
+        console.note(f"no release digest, so the report is not evidence: {error}")
         return None
 
 

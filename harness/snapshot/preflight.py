@@ -67,7 +67,7 @@ class _Config:
 
     @property
     def gpus(self) -> int | None:
-        """``number_of_gpu``, 0 by default, or None if it is no number."""
+        """``number_of_gpu``, 0 by default, or None if it is not a number."""
         value = self.values.get("number_of_gpu", "0")
         return int(value) if value.isdecimal() else None
 

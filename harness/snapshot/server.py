@@ -8,8 +8,8 @@
       properties: {my_plugin_key: "1"}
 
 Names and units are TorchServe's (``org.pytorch.serve.util.ConfigManager`` of 0.12, in camelCase).
-What is the same everywhere (ports, paths, switches) is no setting: it stands in ``config``, once;
-what concerns one model stands with the model.
+What is the same everywhere (ports, paths, switches) is not a setting: it is in ``config``, once;
+what concerns one model is kept with the model.
 """
 
 import re

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.archives import gc
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, InputError
 from harness.core.repository import Repository
 
 RELEASE = "kind: GitRepository\nspec:\n  ref:\n    commit: {}\n"
@@ -91,6 +91,16 @@ def test_every_group_of_every_commit_keeps_its_archives_and_so_does_the_layout_b
 def _git(folder: Path, *words: str) -> str:
     argv = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@localhost", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("text", ["", "spec: [", "spec: 5\n", "kind: GitRepository\n"])
+def test_nothing_is_garbage_while_nobody_knows_what_an_environment_runs(
+    history: Callable[..., str], tmp_path: Path, text: str
+) -> None:
+    history("newest.mar")
+    (tmp_path / "clusters/production/release.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"clusters/production/release\.yaml"):
+        gc.needed_archives(Repository(tmp_path))
 
 
 @pytest.mark.parametrize("attributes", ["*.yaml binary\n", "*.yaml -diff\n"])

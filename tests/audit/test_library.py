@@ -71,7 +71,7 @@ def test_a_class_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_half_a_jar_is_refused(tmp_path: Path) -> None:
     whole = jar(tmp_path / "a.jar", {"A": b"1" * 1000})
     whole.write_bytes(whole.read_bytes()[:500])
-    with pytest.raises(classes.InputError, match=r"a\.jar: is no JAR that can be read"):
+    with pytest.raises(classes.InputError, match=r"a\.jar: is not a JAR that can be read"):
         classes.digests_of(whole)
 
 

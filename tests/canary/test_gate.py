@@ -1,11 +1,13 @@
-"""The golden gate: Flagger goes on where every sample of a group gets its right answer."""
+"""The golden gate: Flagger goes on where every sample of a group gets its correct answer."""
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
 from harness.canary import gate
+from harness.core.errors import HarnessError
 from harness.models.answer import Expected, Tolerance
 from harness.models.samples import PreparedSample
 from tests.canary.server import answering
@@ -31,7 +33,7 @@ def question_about(group: str) -> bytes:
 @pytest.mark.parametrize(
     ("body", "status", "decided", "message"),
     [
-        (b'{"length": 5.2}', 200, 200, "1 right answers"),
+        (b'{"length": 5.2}', 200, 200, "1 correct answers"),
         (
             b'{"length": 7}',
             200,
@@ -41,7 +43,7 @@ def question_about(group: str) -> bytes:
         (b"out of memory", 507, 417, "HTTP 507"),
     ],
 )
-def test_only_right_answers_let_a_canary_go_on(
+def test_only_correct_answers_let_a_canary_go_on(
     body: bytes, status: int, decided: int, message: str
 ) -> None:
     with answering(lambda _: (status, body)) as url:
@@ -66,10 +68,18 @@ def test_a_canary_has_a_moment_until_its_address_is_known() -> None:
         assert not wait([decision], 0.5).done, "nobody listens yet"
         with answering(lambda _: (200, b'{"length": 5}'), port):
             verdict, text = decision.result(30)
-    assert (verdict, text) == (200, "1 right answers\n")
+    assert (verdict, text) == (200, "1 correct answers\n")
 
 
 @pytest.mark.parametrize("body", [b"", b"[1", b"[" * 60_000, question_about("speech")])
 def test_a_question_that_is_none_is_refused_without_a_request(body: bytes) -> None:
     verdict, text = gate.decide(SERVED, "http://127.0.0.1:1", body)
     assert verdict == 400, text
+
+
+def test_an_address_that_cannot_be_had_is_an_error_with_a_hint() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for address in (taken.getsockname(), ("127.0.0.1", 1 << 20)):
+            with pytest.raises(HarnessError, match=r"cannot listen on 127\.0\.0\.1:") as error:
+                gate.serving(SERVED, address)
+            assert "another port" in error.value.hint

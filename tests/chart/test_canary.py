@@ -106,3 +106,9 @@ def test_what_flagger_could_not_do_is_refused(
 ) -> None:
     with pytest.raises(CommandError, match=message):
         render("gpu", changes)
+
+
+def test_a_canary_can_be_told_to_hold_still(render: Render) -> None:
+    assert "suspend" not in render("gpu", ON)("Canary")["spec"]
+    suspended = render("gpu", ON | {"canary": CANARY | {"suspend": True}})("Canary")
+    assert suspended["spec"]["suspend"] is True

@@ -1,6 +1,7 @@
 """The command line as a whole: help, exit codes, and no traceback for a user's mistake."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from harness.cli import main
 from harness.cli.commands import PLUMBING, VERBS, leaves
 from harness.cli.parser import parse
+from harness.core import console
 from harness.core.repository import Repository
 
 _LEAVES = [f"{verb} {action}".strip() for verb, action in leaves()]
@@ -92,6 +94,20 @@ def test_usage_error_says_what_to_type(
     assert not printed.out
 
 
+@pytest.mark.parametrize(
+    "words", ["--json", "mdels", "models", "models bild", "models gc", "check --x"]
+)
+def test_usage_error_is_json_for_whoever_asked_for_it(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*words.split(), "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert exit_.value.code == answer["exit"] == 2
+    assert answer["error"]
+    assert answer["hint"].startswith("harness ")
+
+
 def test_options_may_stand_between_files() -> None:
     args = parse(["import", "old.properties", "--env", "mine", "old.env"])
     assert args.sources == ["old.properties", "old.env"]
@@ -105,6 +121,13 @@ def test_unknown_command_in_help_is_a_usage_error(capsys: pytest.CaptureFixture[
 def test_help_as_json_has_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == list(VERBS)
+
+
+def test_help_as_json_of_a_command_is_about_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "models", "build", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["models"]
+    assert main(["help", "nope", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"] == "no command 'nope'"
 
 
 def test_outside_a_repository_the_error_says_what_to_do(
@@ -131,6 +154,21 @@ def test_unknown_environment_is_answered_with_the_known_ones(
     assert "one of: local, production, staging" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["render", "diff", "release notes", "release list", "release rollback --reason x"],
+)
+def test_unknown_environment_is_told_before_any_program_is_built(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("models", "clusters/lab"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), "--env", "nope"]) == 2
+    assert "one of: lab" in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()
+
+
 def test_python_dash_m_is_the_same_command() -> None:
     process = subprocess.run(
         [sys.executable, "-m", "harness", "--help"], capture_output=True, text=True, timeout=60
@@ -152,13 +190,41 @@ def test_help_imports_no_library() -> None:
     assert not heavy & set(process.stderr.split())
 
 
-def test_reader_that_closes_the_pipe_causes_no_traceback() -> None:
-    """`harness check --explain … | head -1`: whoever closes the pipe first."""
+@pytest.mark.parametrize(
+    ("words", "redirection"),
+    [
+        ("--help", ">&{}"),
+        ("check --help", ">&{}"),
+        ("help --json", ">&{}"),
+        ("image pin --json", ">&{}"),
+        ("image pin --json", "2>&{}"),
+        ("mdels", ">&{0} 2>&1"),
+    ],
+    ids=["page", "options", "json", "error-as-json", "error", "both"],
+)
+def test_reader_that_is_gone_ends_a_command_quietly(words: str, redirection: str) -> None:
+    """As SIGPIPE ends other programs in `… | head`."""
+    read, write = os.pipe()
+    os.close(read)
+    script = f"{sys.executable} -m harness {words} {redirection.format(write)}"
     process = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m harness render --env local | head -c 1; echo"],
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, pass_fds=[write]
+    )
+    os.close(write)
+    assert process.returncode == 141, process.stderr
+    assert "Traceback" not in process.stderr
+    assert "BrokenPipe" not in process.stderr
+
+
+def test_broken_pipe_is_only_quiet_if_a_reader_of_ours_has_gone() -> None:
+    assert not console.discard_unread()
+
+
+def test_closed_stdout_is_no_mistake() -> None:
+    process = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m harness help --json >&-"],
         capture_output=True,
         text=True,
-        timeout=120,
-        cwd=Path(__file__).parents[2],
+        timeout=60,
     )
-    assert "Traceback" not in process.stderr
+    assert (process.returncode, process.stderr) == (0, "")

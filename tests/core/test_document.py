@@ -69,6 +69,18 @@ def test_every_problem_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
     assert len(str(refused.value).splitlines()) == 3
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{a: " * 50_000, "- " * 100_000, "[" * 2_000 + "]" * 2_000],
+    ids=["lists", "mappings", "compact", "for-python"],
+)
+def test_what_is_nested_too_deeply_is_refused_and_ends_no_process(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(InputError, match=r"deep\.yaml.*one in another"):
+        document.parse(text, tmp_path / "deep.yaml")
+
+
 def test_a_yaml_bomb_is_refused_before_it_expands(tmp_path: Path) -> None:
     # A million values: without the limit it fails too, and soon, rather than eat this machine.
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]

@@ -30,7 +30,7 @@ def _commit(git: Git) -> None:
 def test_a_file_is_read_with_its_line_ends(git: Git) -> None:
     assert git.read("HEAD", "a/crlf.txt") == "one\r\ntwo\r\n"
     assert git.read("HEAD", "a/none.txt") is None
-    assert git.read("HEAD", "a") is None, "a folder is no file"
+    assert git.read("HEAD", "a") is None, "a folder is not a file"
 
 
 def test_entries_and_contents_are_those_of_the_tree(git: Git) -> None:
@@ -77,7 +77,7 @@ def test_what_a_process_prints_is_read_while_it_runs_and_its_failure_is_told() -
     ):
         output.read()
     with (
-        pytest.raises(CommandError, match="exit code -9"),
+        pytest.raises(CommandError, match=r"killed after 0\.2 s"),
         command.reading(["sleep", "60"], timeout=0.2) as output,
     ):
         output.read()
@@ -86,3 +86,22 @@ def test_what_a_process_prints_is_read_while_it_runs_and_its_failure_is_told() -
 def test_a_process_that_nobody_reads_to_its_end_is_ended() -> None:
     with pytest.raises(ZeroDivisionError), command.reading(["yes"], timeout=60) as output:
         raise ZeroDivisionError(output.read(1))
+
+
+def test_a_process_that_ended_in_time_may_be_read_slowly() -> None:
+    with command.reading(["echo", "all"], timeout=0.2) as output:
+        command.run(["sleep", "0.5"], timeout=10)
+        assert output.read() == b"all\n"
+
+
+def test_a_git_that_is_killed_is_no_damaged_clone(
+    git: Git, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = git.entries("HEAD")
+    program = tmp_path_factory.mktemp("programs") / "git"
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    with pytest.raises(CommandError, match="exit code -9") as caught:
+        list(git.contents(entries))
+    assert not caught.value.hint

@@ -31,6 +31,7 @@ _LONGEST = (
     "test_render_vs_applied.py",
     "test_bootstrap.py",
 )
+_LIMIT = 900  # seconds of a scenario and its cluster: two minutes, and more on a slow machine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +67,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.e2e)
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_LIMIT))
     if config.getoption("--e2e", default=False):
         items.sort(key=_place)
     else:

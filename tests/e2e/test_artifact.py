@@ -102,7 +102,7 @@ def test_a_hostile_commit_is_laid_out_as_it_is_packed(shared: Scenario) -> None:
 
 
 def _commit(scenario: Scenario, files: Files) -> str:
-    """A commit of exactly these files; what follows a colon says what is no plain file."""
+    """A commit of exactly these files; what follows a colon says what is not a plain file."""
     git = scenario.bare.git
     with git.index() as index:
         lines = []

@@ -250,6 +250,8 @@ def test_from_what_main_has_to_the_first_sync_and_once_more(
 
     cluster.api.reconcile(kinds.KUSTOMIZATION, kinds.ROOT)
     cluster.api.wait_for(kinds.FLUX_INSTANCE, _is_gits_alone, seconds=60)
+    # `release` may still have what the test before has merged, and Flux would go on by itself.
+    cluster.sync(ready.git("rev-parse", "HEAD"))
 
     before, words = versions(cluster), (on_path.words("eksctl"), on_path.words("helm"))
     empty.reset()

@@ -2,7 +2,7 @@
 
 import time
 
-from harness.core.values import dig, text
+from harness.core.values import dig, mapping, text
 from harness.kubernetes import kinds, reconciliation
 from harness.kubernetes.api import Kind
 from tests.e2e.scenario import NAME, Scenario
@@ -44,6 +44,17 @@ def test_deleted_object_of_a_kustomization_comes_back(draft: Scenario) -> None:
     draft.api.delete(kinds.CONFIG_MAP, "greeting", NAME)
     _reconcile(draft, kinds.KUSTOMIZATION, "storage")
     assert draft.api.get(kinds.CONFIG_MAP, "greeting", NAME)
+
+
+def test_request_to_reconcile_outlives_the_next_apply(scenario: Scenario) -> None:
+    suspended = {"spec": {"suspend": True}}
+    scenario.api.patch(kinds.HELM_RELEASE, NAME, suspended, kinds.FLUX_NAMESPACE)
+    scenario.api.reconcile(kinds.HELM_RELEASE, NAME, token="later")
+    _reconcile(scenario, kinds.KUSTOMIZATION, "torchserve")
+    release = scenario.helm_release()
+    assert dig(release, "spec", "suspend") is None, "what kubectl has written is undone"
+    annotations = mapping(release, "metadata", "annotations")
+    assert annotations["reconcile.fluxcd.io/requestedAt"] == "later"
 
 
 def test_replicas_of_an_autoscaler_are_left_alone(scenario: Scenario) -> None:

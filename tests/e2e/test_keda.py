@@ -212,7 +212,7 @@ def test_less_load_takes_pods_away_one_by_one(setting: Setting, timeline: Timeli
     setting.fits()
     assert [count for _, count in number.changes][-2:] == [2, 1], number.changes
     figures["requests"] = pods.load.sent.total()
-    figures["without a right answer"] = dict(pods.load.reasons)
+    figures["without a correct answer"] = dict(pods.load.reasons)
     figures["numbers"] = [count for _, count in number.changes]
 
 

@@ -161,7 +161,8 @@ def test_figures_budgets_and_alerts_arrive_and_decide(
     for document in yaml.safe_load_all(ROLE.read_text()):
         cluster.api.apply(document)
     forwarding = Attempt("create", "pods/portforward", client.NAMESPACE, name=client.POD)
-    assert forwarding.is_allowed(cluster.api)
+    # The API server learns of a role by a watch of its own.
+    eventually(lambda: forwarding.is_allowed(cluster.api))
     assert not replace(forwarding, name="alertmanager-0").is_allowed(cluster.api)
     assert not Attempt("list", "pods", client.NAMESPACE).is_allowed(cluster.api)
     assert "torchserve:smoke may" in refusal(connect_as_nobody(cluster, tmp_path))

@@ -204,7 +204,6 @@ def outcome(pipeline: Pipeline, writer: Writer) -> Outcome:
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_lines_at_a_rate(pipeline: Pipeline, record_property: Record) -> None:
     """Without a fault: all of them, and what the agent takes for it."""
     before, _ = pipeline.agent.use()
@@ -222,7 +221,6 @@ def test_lines_at_a_rate(pipeline: Pipeline, record_property: Record) -> None:
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_agent_is_killed(pipeline: Pipeline, record_property: Record) -> None:
     def kill_four_times(writer: Writer) -> None:
         for number in range(1, 5):
@@ -235,7 +233,6 @@ def test_agent_is_killed(pipeline: Pipeline, record_property: Record) -> None:
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_gateway_is_killed(pipeline: Pipeline, record_property: Record) -> None:
     def kill_twice(writer: Writer) -> None:
         for number in range(1, 3):
@@ -249,7 +246,6 @@ def test_gateway_is_killed(pipeline: Pipeline, record_property: Record) -> None:
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_store_is_killed(pipeline: Pipeline, record_property: Record) -> None:
     def kill_once(writer: Writer) -> None:
         writer.wait_for(4 * RATE)
@@ -262,7 +258,6 @@ def test_store_is_killed(pipeline: Pipeline, record_property: Record) -> None:
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_files_are_rotated(pipeline: Pipeline, record_property: Record) -> None:
     """The agent is away during two: it comes back to two files that it knew, compressed since, one
     that it never saw, and the one that is written. As many as the kubelet keeps.
@@ -294,7 +289,6 @@ def narrow(checkout: Repository, tmp_path: Path) -> Iterator[Pipeline]:
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_disk_of_the_queue_is_full(
     narrow: Pipeline, tmp_path: Path, record_property: Record
 ) -> None:
@@ -313,7 +307,6 @@ def test_disk_of_the_queue_is_full(
 
 
 @pytest.mark.load
-@pytest.mark.timeout(900)
 def test_outage_is_longer_than_queue_and_files(
     narrow: Pipeline, tmp_path: Path, record_property: Record
 ) -> None:

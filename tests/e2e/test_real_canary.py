@@ -45,7 +45,7 @@ def canaries(checkout: Repository) -> Iterator[Canaries]:
         pods = Pods(checkout, cluster, built, entrance)
         canary_component.install(pods, digest)
         ready = Canaries(pods)
-        ready.begin()
+        ready.switch_on()
         yield ready
 
 
@@ -118,6 +118,18 @@ def test_without_a_shadow_no_more_than_the_canarys_share_fails(
     assert canaries.weights() == BACK
 
 
+def test_slow_change_goes_back_and_no_answer_is_lost(
+    canaries: Canaries, timeline: Timeline
+) -> None:
+    with _clients(canaries, timeline) as watch, timeline.step("slow → rolled back"):
+        served = canaries.variant(PRIMARY)
+        canaries.start("slow", step=GENTLE)
+        assert canaries.decide() == "Failed", canaries.reasons()
+    assert "latency" in canaries.reasons()
+    assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
+    assert _losses(watch) == {}, watch.why()
+
+
 def test_second_change_in_the_middle_is_the_one_that_serves_in_the_end(
     canaries: Canaries, timeline: Timeline
 ) -> None:
@@ -175,4 +187,20 @@ def test_another_group_and_a_sync_job_get_no_request(
         assert canaries.query(f"sum({requests})") == 0
     log = canaries.pods.kubectl("logs", f"--namespace={NAME}", f"job/{SYNC}")
     assert "POST" not in log, log
+    assert _losses(watch) == {}, watch.why()
+
+
+def test_a_group_gives_its_canary_up_and_gets_one_again_and_no_request_is_lost(
+    canaries: Canaries, timeline: Timeline
+) -> None:
+    with _clients(canaries, timeline, shadow=False) as watch:
+        served = canaries.variant(PRIMARY)
+        with timeline.step("a canary → none"):
+            canaries.switch_off()
+        assert canaries.weights() == {NAME: 1}
+        watch.quiet(QUIET)
+        with timeline.step("none → a canary"):
+            canaries.switch_on(served)
+        watch.quiet(QUIET)
+    assert (canaries.variant(PRIMARY), canaries.weights()) == (served, BACK)
     assert _losses(watch) == {}, watch.why()

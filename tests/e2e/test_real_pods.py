@@ -13,17 +13,18 @@ and the scenario of `make e2e` ten times in a row:
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from harness.core import files
+from harness.models import build
 from tests.e2e.timeline import Timeline
 from tests.real import disturbances, faults, page, row, store
 from tests.real.disturbances import QUIET, Disturb, Values
-from tests.real.pods import Pods
-from tests.real.row import OURS, STOCK
+from tests.real.pods import MODEL, Pods
+from tests.real.row import OURS, STOCK, Row
 from tests.real.stock import VALUES
 from tests.real.watch import Watch, join
 
@@ -74,6 +75,18 @@ CLIENTS: dict[str, tuple[dict[str, object], int]] = {
 
 # A worker is gone as long as in the row of one that is killed.
 _SLOW: Values = {"env": [{"name": "LOAD_SECONDS", "value": "10"}]}
+# Requests a second of each of the repository's models. At 1.0 two cores are so full that the start
+# of new pods stalls every model for more than four seconds.
+_OWN_RATE = 0.5
+_BESIDE = 50.0  # of the cheap model meanwhile
+_OWN_SECONDS, _OWN_REQUESTS = 620.0, 300  # of one of them
+# Six workers, five of which have PyTorch or ONNX Runtime loaded.
+_OWN_RESOURCES: Values = {
+    "resources": {
+        "requests": {"cpu": "100m", "memory": "1Gi", "ephemeral-storage": "256Mi"},
+        "limits": {"memory": "4Gi", "ephemeral-storage": "2Gi"},
+    }
+}
 _RUNS = range(1, 11)  # of the short rolling update
 
 
@@ -108,11 +121,19 @@ class Notes:
     ) -> None:
         """Write the row of a watch; with ``earlier`` ones of the same it is the row of all."""
         whole = join([*earlier, watch]) if earlier else watch
-        row.write(self.folder, row.of(scenario, kind, whole, capacity))
+        self.keep(row.of(scenario, kind, whole, capacity))
+        self.report(row.of(scenario, kind, watch, capacity))
+
+    def keep(self, measured: Row) -> None:
+        """Write a row, and the page of all rows."""
+        row.write(self.folder, measured)
         rows = row.read(self.folder)
         files.write(self.folder.with_name("real-pods.html"), page.render(rows))
         files.write(self.folder.with_name("real-pods.md"), row.table(rows) + "\n")
-        measured, figures = row.of(scenario, kind, watch, capacity), self.timeline.figures
+
+    def report(self, measured: Row) -> None:
+        """Say what was measured."""
+        figures = self.timeline.figures
         self.timeline.load |= measured.counts
         for what, (began, ended) in measured.marks.items():
             figures[f"{what}, s"] = round(ended - began, 1)
@@ -235,3 +256,19 @@ def test_zero_loss_of_other_clients(pods: Pods, notes: Notes, client: str, kind:
     notes.add(watch, client, kind, capacity=capacity)
     assert watch.counts()["requests"] >= least
     assert kind == STOCK or watch.losses() == {}, watch.why()
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("scenario", ["real-models"], ids="{}-ours".format)
+def test_zero_loss_of_the_repositorys_own_models(pods: Pods, notes: Notes, scenario: str) -> None:
+    rates = dict.fromkeys(build.build(pods.repository).models, _OWN_RATE)
+    every = replace(pods, with_models=True)
+    every.sync(every.release(values=_OWN_RESOURCES))
+    with every.load(_BESIDE, _OWN_SECONDS, others=rates) as watch:
+        watch.quiet(2 * QUIET)
+        disturbances.version(every, watch, _OWN_RESOURCES)
+    for model in (MODEL, *rates):
+        notes.keep(row.of(f"{scenario}-{model}", OURS, watch.of(model)))
+    notes.report(row.of(scenario, OURS, watch))
+    assert min(watch.of(each).counts()["requests"] for each in rates) >= _OWN_REQUESTS
+    assert watch.losses() == {}, watch.why()

@@ -18,7 +18,7 @@ from tests.real.pods import Pods
 from tests.real.probes import GOOD, Probes
 from tests.support.processes import eventually
 
-pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.load
 
 _STOPS = (
     240.0  # seconds for the kubelet to act: a hung JVM has its whole grace period (175 s) first

@@ -22,7 +22,7 @@ from tests.support import aws_fixtures
 from tests.support.aws_server import Shim
 
 # Two clusters start, and a model goes all the way twice: the longest that there is.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 front, shim = aws_fixtures.front, aws_fixtures.shim
 
 

@@ -11,7 +11,7 @@ from harness.core.page import page, section, table
 from harness.loadtest.report import Report
 
 LOAD = ("requests", "failed", "wrong", "dropped")
-SIMULATED = "pods run no containers: exec, init containers, probes and images are kwok's word"
+SIMULATED = "pods run no containers: kwok simulates exec, init containers, probes and images"
 PLAYED = "pods are containers; the load balancer is a route, and nobody asks for a token"
 """The same of the scenarios on real nodes, whose files begin with ``test_real``."""
 
@@ -61,8 +61,14 @@ def render(results: Sequence[Mapping[str, object]]) -> str:
         f'<p class="about">{about}</p></header>'
     )
     rows = (_row(each, longest) for each in results)
-    head = ["", "scenario", "seconds", "", "figures"]
+    head = ["", "scenario", "seconds", "", "results"]
     return page("e2e", [header, section("Scenarios", table(head, rows, right={2}, wide={3}))])
+
+
+def _figure(name: str, value: object) -> str:
+    """``kill to Ready: 10 s`` for a name that ends with its unit, as in ``kill to Ready, s``."""
+    what, comma, unit = name.rpartition(", ")
+    return f"{what}: {value} {unit}" if comma else f"{name}: {value}"
 
 
 def _row(result: Mapping[str, object], longest: float) -> list[str]:
@@ -77,7 +83,7 @@ def _row(result: Mapping[str, object], longest: float) -> list[str]:
         escape(str(result["scenario"]).replace("_", " ")),
         f"{_seconds(result):,.1f}",
         f'<span class="meter {"good" if good else "bad"}"><i style="width:{share:.0%}"></i></span>',
-        "<br>".join(escape(f"{name} {value}") for name, value in figures_shown.items()),
+        "<br>".join(escape(_figure(name, value)) for name, value in figures_shown.items()),
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import UsageError
+from harness.core.errors import InputError, UsageError
 from harness.importing.keys import Outcome
 from tests.importing.archives import Made
 from tests.importing.conftest import import_
@@ -117,19 +117,17 @@ def test_a_container_that_docker_runs(write: Write, tmp_path: Path, options: str
 def test_a_container_that_runs_the_images_own_command(write: Write) -> None:
     path = write("run.sh", "sudo podman run -p 8080:8080 docker.io/pytorch/torchserve\n")
 
-    outcome, text = row(import_(path), "--ts-config")
+    imported = import_(path)
 
-    assert (outcome, text.split()[0]) == (
-        Outcome.LOST,
-        "/home/model-server/config.properties",
-    )
+    assert imported.server.job_queue_size == 1000
+    assert row(imported, "number_of_netty_threads")[1] == "server.numberOfNettyThreads: 32"
+    text = "FROM team/torchserve:7\n"
+    assert row(import_(write("Dockerfile", text)), "--ts-config")[0] is Outcome.LOST
 
 
-def test_a_container_of_something_else_is_not_read(write: Write, tmp_path: Path) -> None:
-    path = write("run.sh", "docker run redis torchserve-cache\n")
-    Made("mnist.mar", "mnist", "2.0").write(tmp_path / "store")
-
-    assert import_(path, store=tmp_path / "store").environment == {}
+def test_a_container_of_something_else_is_refused(write: Write) -> None:
+    with pytest.raises(InputError, match="nothing in it starts TorchServe"):
+        import_(write("run.sh", "docker run redis torchserve-cache\n"))
 
 
 def test_a_folder_without_an_archive_is_no_store(write: Write, tmp_path: Path) -> None:

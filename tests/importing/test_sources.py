@@ -84,15 +84,6 @@ def test_the_variable_that_names_the_file_comes_before_the_command(
     assert_mnist_by(import_(path, store=store))
 
 
-def test_a_run_that_writes_a_configuration_is_named(write: Write) -> None:
-    path = write("Dockerfile", "FROM x\nRUN echo load_models=all > config.properties\nCMD top\n")
-
-    outcome, text = row(import_(path), "RUN")
-
-    assert outcome is Outcome.LOST
-    assert "give the file itself" in text
-
-
 def test_compose_with_mounts_and_variables(write: Write, store: Path) -> None:
     write("conf/config.properties", CONFIG + "enable_envvars_config=true\n")
     path = write(
@@ -312,7 +303,7 @@ def test_what_a_script_registers_later_is_said(write: Write) -> None:
 
 
 def test_a_word_that_is_nothing() -> None:
-    with pytest.raises(UsageError, match="no file, folder, command or address"):
+    with pytest.raises(UsageError, match="not a file, folder, command or address"):
         import_("nothing.properties")
 
 

@@ -95,8 +95,10 @@ def test_what_depends_on_the_models_follows(repository: Repository, old: Path, s
     assert packages.splitlines()[1:] == ["transformers==4.44.0"]
     serving = yaml.safe_load((repository.group("mine") / "serving.yaml").read_text())
     assert serving["protocols"] == ["torchserve", "kserve-v1"]
-    mix = profile.load_profile(repository.cluster("mine") / "loadtest.yaml").mix
-    assert [each.model for each in mix] == ["mnist", "ner"]
+    path = repository.cluster("mine") / "loadtest.yaml"
+    assert [each.model for each in profile.load_profile(path).mix] == ["mnist", "ner"]
+    stages = path.read_text().partition("stages:")[2].partition("slos:")[0]
+    assert "#" not in stages, "comments with figures of the other environment"
 
 
 @pytest.mark.parametrize("line", ["", "job_queue_size=7\n", "job_queue_size=1000\n"])

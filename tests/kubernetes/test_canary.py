@@ -72,3 +72,15 @@ def test_a_promotion_that_failed_leaves_the_requests_with_the_canary() -> None:
 def test_a_canary_that_went_back_is_not_ready() -> None:
     state, why = canary.state(flagger("Failed", 0, "analysis failed"), [NEW, SERVING])
     assert (state, why) == ("not ready", "went back: analysis failed")
+
+
+def test_a_suspended_canary_is_ready_with_the_pods_of_git_alone() -> None:
+    suspended = flagger("Succeeded")
+    suspended["spec"]["suspend"] = True
+    old = deployment("vision-primary", "old", settings="b")
+    assert canary.state(suspended, [NEW, SERVING]) == ("ready", "")
+    state, why = canary.state(suspended, [NEW, old])
+    assert (state, why) == (
+        "not ready",
+        "suspended: vision-primary does not get the pods of vision",
+    )

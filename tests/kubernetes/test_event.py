@@ -94,14 +94,14 @@ REFUSED = {
     "progress": ({"message": "Running. Health check passed"}, "the message"),
     "production's": ({"metadata": {"environment": "production"}}, "the environment"),
     "nobody's": ({"metadata": {}}, "the environment"),
-    "no commit": ({"metadata": {"environment": "staging", "revision": "main"}}, "is no commit"),
+    "no commit": ({"metadata": {"environment": "staging", "revision": "main"}}, "is not a commit"),
     "a commit of others": (
         {"metadata": {"environment": "staging", "revision": f"main@sha1:{'0' * 40}"}},
         "not in the history",
     ),
     "a command for a commit": (
         {"metadata": {"environment": "staging", "revision": "main@sha1:$(touch canary)"}},
-        "is no commit",
+        "is not a commit",
     ),
     "a number for a message": ({"message": 1}, "not an event of Flux: 'message'"),
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.core.errors import InputError, UsageError
-from harness.kubernetes import kubeconfig
+from harness.core.errors import HarnessError, InputError, UsageError
+from harness.kubernetes import api, kubeconfig
 
 
 def write_kubeconfig(path: Path, **servers: str) -> Path:
@@ -92,3 +92,16 @@ current-context: two
     assert caught.value.hint == "it has: one, two"
     with pytest.raises(UsageError, match="no 'somebody' under users"):
         kubeconfig.extract_context("two")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "- 1\n", "x: 1\n", "a: [", "current-context: c\ncontexts: [1]\n", "contexts: 5\n"],
+)
+def test_a_file_that_is_no_kubeconfig_is_an_error_with_a_hint(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    for context in (None, "c"):
+        with pytest.raises(HarnessError, match="no cluster configured") as caught:
+            api.connect(path, context)
+        assert "set KUBECONFIG" in caught.value.hint

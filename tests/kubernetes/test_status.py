@@ -38,6 +38,7 @@ def test_screen_says_first_what_is_broken_and_why() -> None:
         "release   bbbbbbbbbbbb (pinned, 2 commits behind main)",
     ]
     assert "  HelmRelease/torchserve: timed out" in lines
+    assert lines[-3].split() == ["KIND", "NAME", "STATE", "REVISION", "AGE"]
     assert lines[-1].endswith("2h")
 
 

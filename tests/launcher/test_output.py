@@ -88,7 +88,7 @@ def test_the_level_is_read_again(
     (tmp_path / "log-level").write_text("error")
     assert messages() == "ERROR"
     (tmp_path / "log-level").write_text("verbose")
-    assert messages() == "INFO ERROR", "a word that is no level is the default"
+    assert messages() == "INFO ERROR", "a word that is not a level is the default"
 
 
 @pytest.mark.parametrize(

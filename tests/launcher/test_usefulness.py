@@ -125,7 +125,7 @@ def test_without_a_sample_a_single_worker_is_reported_once_and_left_alone() -> N
     server.looks(50, True)
     assert not server.restarted
     (line,) = server.lines
-    assert line.startswith("slow 1.0: every answer is a failure; without a sample nothing tells")
+    assert line.startswith("slow 1.0: every answer is a failure; without a sample, a broken worker")
 
 
 def test_a_device_error_restarts_a_single_worker_at_once() -> None:

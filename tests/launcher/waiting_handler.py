@@ -16,7 +16,7 @@ _VARIANT = os.environ.get("VARIANT", "")
 def handle(data: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":
     """TorchServe's entry point; without data it is the call to load the model.
 
-    The right answer is the request backwards. $VARIANT: slow, wrong, failing but for samples.
+    The correct answer is the request backwards. $VARIANT: slow, wrong, failing but for samples.
     """
     if data is None:
         while (_GATE / "hold-load").exists():

@@ -64,7 +64,7 @@ def test_each_kind_of_answer_is_checked_and_who_knows_it_is_reported(stub, tmp_p
     assert examples["odd"].startswith("odd · abc")
     assert examples["broken"].startswith("/nowhere/check.py:2: the check failed: KeyError")
     assert {part.name: part.answers for part in report.mix}["text"] == ["recorded"]
-    assert "the right answers of text, other are recorded: a server gave them" in remarks(report)
+    assert "the expected answers of text, other were recorded from a server" in remarks(report)
     assert report.lateness_ms.p50 < 20
     checks = report.generator.checks
     assert checks.outside > requests["slow"]
@@ -75,7 +75,7 @@ def test_each_kind_of_answer_is_checked_and_who_knows_it_is_reported(stub, tmp_p
     assert "requests, every response checked" in text(report, tmp_path)
     part = report.mix[0].model_copy(update={"answers": ["status"]})
     unknown = report.model_copy(update={"mix": [part]})
-    assert "only the status of even was checked: `contains` checks more" in remarks(unknown)
+    assert "checked only the status of even; add `contains` for more" in remarks(unknown)
     assert "requests, not every response checked" in text(unknown, tmp_path)
 
 

@@ -98,6 +98,12 @@ def test_any_text_of_curl_is_sent_as_it_is(body: str) -> None:
     assert request["body"] == body
 
 
+@pytest.mark.parametrize("body", ["<jmeterTestPlan", "a plan: <jmeterTestPlan>", "from 'k6'"])
+def test_a_body_that_names_another_tool_is_a_body(body: str) -> None:
+    request = _request(f'curl -d "{body}" http://h/p')
+    assert request["body"] == body
+
+
 def test_a_locustfile_is_read_and_not_executed() -> None:
     script = _read((SCRIPTS / "locustfile.txt").read_text(), "locustfile.py")
     profile = _profile(script)
@@ -113,7 +119,7 @@ def test_a_locustfile_is_read_and_not_executed() -> None:
     remarks = "\n".join(script.left_out)
     assert "make_body(random.random()): only a run would tell, so its request is left" in remarks
     assert "Stages: its stages are yours to write" in remarks
-    assert "on_start() is no task" in remarks
+    assert "on_start() is not a task" in remarks
 
 
 @pytest.mark.parametrize(
@@ -171,9 +177,9 @@ def test_a_har_file_is_read() -> None:
     ("name", "text", "message"),
     [
         ("a.sh", "echo hello", "no request is in it"),
-        ("a.js", "import http from 'k6/http'", "is a script of k6"),
+        ("a.js", "import http from 'k6/http'", "no request is in it"),
         ("a.sh", "curl 'http://h", "a quote is opened and never closed"),
-        ("a.har", "{", "is no HAR file"),
+        ("a.har", "{", "is not a HAR file"),
         ("a.py", "def (", "is not Python 3"),
         ("a.sh", "ab -n", "ab: argument -n"),
     ],

@@ -98,6 +98,11 @@ def _one_image(folder: Path) -> Descriptor:
     return named
 
 
+def test_layout_that_was_cut_short_has_no_image(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    assert Layout(tmp_path).find("localhost/serving:1") is None
+
+
 def test_image_with_another_label_has_another_digest_and_the_same_files(tmp_path: Path) -> None:
     parent = _one_image(tmp_path)
     images = Layout(tmp_path)

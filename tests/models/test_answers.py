@@ -1,4 +1,4 @@
-"""What a right answer may be, besides JSON: each kind, as model.yaml says it."""
+"""What a correct answer may be, besides JSON: each kind, as model.yaml says it."""
 
 import hashlib
 import io
@@ -72,7 +72,7 @@ def with_expect(prepare, edit):
         ("{contains: a, pattern: 'b$'}", b"ab", b"ba", "does not match"),
     ],
 )
-def test_each_kind_tells_a_right_answer_from_a_wrong_one(
+def test_each_kind_tells_a_correct_answer_from_a_wrong_one(
     tiny, with_expect, yaml, right, false, says
 ):
     folder = tiny.models / "tiny"
@@ -105,7 +105,7 @@ def test_a_status_alone_is_an_expectation(with_expect):
     [
         ("{}", "one of: status, answer, text"),
         ("{tolerance: {absolute: 1}}", "one of: status, answer, text"),
-        ("{pattern: '('}", "pattern is no regular expression: missing )"),
+        ("{pattern: '('}", "pattern is not a regular expression: missing )"),
         ("{jsonSchema: {type: nothing}}", "not a JSON Schema: 'nothing' is not valid"),
         ("{function: nowhere.py}", "no file nowhere.py"),
         ("{txet: a}", "unknown key; did you mean text?"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import cli, image_sets
 from harness.core.errors import InputError
 from harness.core.repository import Repository
 from harness.models import archive_contents, pickles
@@ -70,7 +70,7 @@ FILES = {
         }
     ).encode(),
 }
-IMAGE = frozenset({"numpy", "torchserve", "torch", "requests"})
+IMAGE = dict.fromkeys(("numpy", "torchserve", "torch", "requests"), "1.0")
 
 
 class Evil:
@@ -161,6 +161,21 @@ def test_a_handler_that_is_not_there_or_not_python_is_an_error(tmp_path):
     assert at(audit(broken, IMAGE).errors, "not Python 3") == ["pre.py:1"]
     without = mar(tmp_path / "n.mar", {MANIFEST: FILES[MANIFEST]})
     assert at(audit(without, IMAGE).errors, "handler.py is not in the archive") == [MANIFEST]
+
+
+@pytest.mark.parametrize(
+    "text", [b"a: [", b"a: 2026-13-45\n", b"[" * 5000], ids=["cut", "date", "deep"]
+)
+def test_settings_that_nobody_can_read_are_named_and_the_rest_is_read(tmp_path, text):
+    path = mar(tmp_path / "m.mar", FILES | {"model-config.yaml": text})
+    report = audit(path, IMAGE)
+    assert at(report.warnings, "model-config.yaml is not YAML") == ["model-config.yaml"]
+    assert report.errors == audit(mar(tmp_path / "n.mar", FILES), IMAGE).errors
+
+
+def test_an_empty_folder_is_no_archive(tmp_path):
+    with pytest.raises(InputError, match="holds no file"):
+        audit(tmp_path, IMAGE)
 
 
 TWO = b"class Features: pass\nclass Handler:\n    def handle(self, data, context): return data\n"
@@ -270,5 +285,17 @@ def test_a_model_of_an_image_set_is_compared_with_that_sets_packages(checkout, t
     (of_set / "requirements.in").write_text("-r ../../../../models/toy/requirements.in\n")
     (of_set / "requirements.txt").write_text("transformers==4.40.0\n")
     repository = Repository(tmp_path)
-    assert packages_of(repository, "toy") == {"transformers"}
-    assert packages_of(repository, "other") == packages_of(repository) == {"numpy"}
+    [text] = image_sets.of_model(tmp_path, "toy")
+    assert packages_of(repository, text) == {"transformers": "4.40.0"}
+    [default] = image_sets.of_model(tmp_path, "other")
+    assert packages_of(repository, default) == packages_of(repository) == {"numpy": "2.4.6"}
+
+
+def test_a_marker_is_read_by_the_python_of_the_image(tmp_path):
+    files = {**FILES, "requirements.txt": b"ftfy>=6; python_version < '3.12'\n"}
+    path = mar(tmp_path / "m.mar", files)
+
+    def is_missing(python):
+        return "ftfy>=6" in str(audit(path, IMAGE, python=python).errors)
+
+    assert (is_missing("3.10"), is_missing("3.13")) == (True, False)

@@ -160,14 +160,14 @@ def test_an_unwritable_build_folder_is_an_error(tiny):
 
 
 def test_a_full_disk_leaves_no_half_archive(tiny):
-    (tiny.models / "tiny" / "tiny.pt").write_bytes(b"w" * 300_000)
+    (tiny.models / "tiny" / "tiny.pt").write_bytes(b"w" * 30_000_000)
     (tiny.root / "clusters").mkdir()
     full = subprocess.run(
         [sys.executable, "-m", "harness", "models", "build"],
         cwd=tiny.root,
         capture_output=True,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000)),
     )
     assert (full.returncode, full.stdout) == (3, "")
     assert "File too large" in full.stderr

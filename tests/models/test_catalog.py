@@ -87,7 +87,9 @@ def test_keys_are_read_under_their_earlier_spelling_too(tiny, edit, key, earlier
 def test_a_sample_whose_answer_nobody_knows_is_refused(edit):
     edit("    expect:\n      answer: {length: 5}\n", "")
     path = edit("reference: reference.py\n", "")
-    with pytest.raises(InputError, match="the right answer of sample hello is not known: give it"):
+    with pytest.raises(
+        InputError, match="the correct answer of sample hello is not known: give it"
+    ):
         load_model(path)
 
 

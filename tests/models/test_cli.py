@@ -61,4 +61,6 @@ def test_a_bad_model_is_exit_1_and_one_line(repository, edit, capsys):
 
 def test_list_before_any_build_is_an_error(repository, capsys):
     assert main(["models", "list"]) == 1
-    assert "build/models/lock.yaml: cannot be read" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "build/models/lock.yaml: cannot be read" in err
+    assert "→ harness models build" in err

@@ -211,7 +211,7 @@ def test_what_it_cannot_take_is_said(repository, tmp_path, monkeypatch, origin, 
 @pytest.mark.parametrize("name", ["a b", "../mine", "-x", ""])
 def test_what_is_no_name_is_refused(repository, tmp_path, name):
     weights = write(tmp_path / "net.onnx", b"\x08\x07onnx")
-    with pytest.raises(UsageError, match="is no model's name"):
+    with pytest.raises(UsageError, match="is not a valid model name"):
         new.write(repository, name, str(weights))
 
 

@@ -210,8 +210,8 @@ def test_a_conflict_with_the_image_names_it(repository):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("git+https://github.com/a/b", "cannot be hashed: a Git repository is no file"),
-        ("b @ git+https://github.com/a/b@v1", "cannot be hashed: a Git repository is no file"),
+        ("git+https://github.com/a/b", "cannot be hashed: a Git repository is not a file"),
+        ("b @ git+https://github.com/a/b@v1", "cannot be hashed: a Git repository is not a file"),
         ("-e ../mine", "cannot be hashed: an editable package changes"),
         ("./mine-1.0-py3-none-any.whl", "cannot be hashed: a path of one machine"),
         ("--extra-index-url https://me:secret@host/simple", "an index named here is unknown"),
@@ -224,6 +224,14 @@ def test_what_cannot_be_hashed_or_found_is_refused_with_its_line(repository, lin
         packages.resolve(repository)
     assert f"{path}:2: " in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_the_bare_address_of_a_wheel_asks_for_its_package(repository):
+    address = "https://example.com/a/My_Decoder-1.0-py3-none-any.whl#sha256=00"
+    path = ask(repository, "toy", f"{address} ; python_version > '3'")
+    [(_, line)] = requirement_lines.read(path)
+    assert line == f"my-decoder @ {address} ; python_version > '3'"
+    assert not requirement_lines.refusal(line)
 
 
 def test_the_command_says_what_changes_and_what_follows(repository, monkeypatch, capsys):

@@ -67,7 +67,7 @@ def run_record(tiny, edit, monkeypatch, tmp_path):
     return run_record
 
 
-def test_what_a_server_answers_becomes_the_right_answer_and_another_one_fails(
+def test_what_a_server_answers_becomes_the_correct_answer_and_another_one_fails(
     tiny, run_record, capsys
 ):
     assert run_record(lambda body: (200, json.dumps({"length": len(body)}).encode())) == 0
@@ -106,6 +106,9 @@ def test_an_answer_that_is_cut_short_is_no_answer(tiny, run_record, tmp_path, ca
     def answer(connection: socket.socket) -> None:
         connection.recv(1 << 16)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass  # what is left unread would reset the connection
 
     request = tmp_path / "request.txt"
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -41,7 +41,7 @@ TEXTS = [
     "\ttabbed\x1b[31m",
     "雪" * PART,
 ]
-"""What is no object, or not only one."""
+"""What is not an object, or not only one."""
 
 OBJECTS = [
     "{}",
@@ -178,6 +178,7 @@ def test_parts_of_two_streams_are_two_lines() -> None:
 BROKEN = [
     b"\0" * 40,
     b"hello",
+    b"\t  of a line that began with spaces  ",
     b'{"message": "hello"}',
     b"2026-01-01T00:00:00Z stdout",
     b"2026-01-01T00:00:00Z stdin F x",

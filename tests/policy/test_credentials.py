@@ -88,3 +88,16 @@ def test_a_machine_without_the_scanner_says_so(
     assert report.not_run == (credentials.NOT_SCANNED,)
     assert "`harness tools`" in as_text(report)
     assert "1 not run" in as_text(report)
+
+
+def test_a_file_that_goes_while_files_are_read_is_left_out(repository: Repository) -> None:
+    program = tools.at_hand(repository, "find-credentials")
+    assert program
+    gone, still = "apps/gone.yaml", "note.txt"
+    (repository.root / still).write_text(f"{KEY}\n")
+
+    assert {
+        path
+        for path, rows in credentials.scan(repository.root, program, [gone, still]).items()
+        if rows
+    } == {still}

@@ -62,12 +62,12 @@ def test_text_groups_by_file_and_puts_the_fix_under_each() -> None:
 
 def test_text_says_what_was_not_validated_and_how_it_would_be() -> None:
     text = as_text(dataclasses.replace(CLEAN, not_validated=4))
-    assert "API validation not run, of 4 objects: `make api-validator`" in text
+    assert "API validation not run for 4 objects: `make api-validator`" in text
     assert "API validation not run" in text.splitlines()[-1]
 
 
 def test_text_of_a_clean_report_is_one_line() -> None:
-    assert as_text(CLEAN).startswith("✓ no finding · 1 environments, 4 objects")
+    assert as_text(CLEAN).startswith("✓ no findings · 1 environment, 4 objects")
 
 
 def test_json_names_every_place() -> None:

@@ -55,7 +55,7 @@ FORGED: dict[str, tuple[Callable[[Evidence], str], str]] = {
         lambda evidence: json.dumps({"commit": evidence.commit, "environment": "production"}),
         ".json:1 digest is missing",
     ),
-    "no JSON": (lambda _: "yes\n", ".json:1 is no JSON"),
+    "no JSON": (lambda _: "yes\n", ".json:1 is not JSON"),
     "a gate that refused": (
         lambda evidence: evidence_text(evidence, gates=[REFUSED, *evidence.gates]),
         "gate soak was not passed: Ready for 0.1 h",

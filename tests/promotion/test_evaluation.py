@@ -333,12 +333,12 @@ def test_expired_key_signs_nothing_whatever_age_the_report_claims(
 
 
 def test_unreadable_file_is_left_out_and_reported() -> None:
-    junk = ("staging/x.json is no report",)
+    junk = ("staging/x.json is not a report",)
     reports = gate_inputs().reports | {"loadtest": stored_reports(load_proof(), unreadable=junk)}
     gates = {
         gate.name: gate.found for gate in evaluation.evaluate_gates(gate_inputs(reports=reports))
     }
-    assert gates["load test"].endswith("; left out, 1 unreadable: staging/x.json is no report")
+    assert gates["load test"].endswith("; left out, 1 unreadable: staging/x.json is not a report")
     nothing = gate_inputs().reports | {"smoke": stored_reports(unreadable=junk)}
     assert "staging/x.json" in refusals(gate_inputs(reports=nothing))["smoke test"]
 

@@ -155,10 +155,10 @@ def test_what_is_not_there_reads_as_nothing(store: EvidenceStore) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "no report"),
-        ("[]", "no report"),
-        ("{}", "no report"),
-        ('{"tests": []}', "no report"),
+        ("", "not a report"),
+        ("[]", "not a report"),
+        ("{}", "not a report"),
+        ('{"tests": []}', "not a report"),
         (cases.load_report(release=None).model_dump_json(), "names no release digest"),
         (cases.smoke_text(release=None), "names no release digest"),
     ],

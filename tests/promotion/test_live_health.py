@@ -1,4 +1,4 @@
-"""The gate ``live health``: what Prometheus says of staging decides, and silence is no pass."""
+"""The gate ``live health``: what Prometheus says of staging decides, and silence is not a pass."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """Canaries on real pods: Flagger, Prometheus, gate and shadow are pods like any other.
 
     canaries = Canaries(Pods(…))   # after canary_component.install
-    canaries.begin()
+    canaries.switch_on()
     canaries.start("good-2")
     assert canaries.decide() == "Succeeded"
 
@@ -12,9 +12,10 @@ knows a Service when it is told of it.
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import yaml
@@ -24,6 +25,7 @@ from harness.kubernetes import canary as status
 from harness.kubernetes import kinds
 from harness.local_cluster.real import control_groups, gateway, images, release
 from harness.local_cluster.real.gateway import DOMAIN
+from harness.snapshot import routes
 from tests.e2e.scenario import OVERLAY
 from tests.real.pods import NAME, Pods
 from tests.support.flagger import CANARY, HTTP_ROUTE, reasons
@@ -31,12 +33,14 @@ from tests.support.flagger import CANARY, HTTP_ROUTE, reasons
 PRIMARY = f"{NAME}-primary"
 SECOND = "second"
 SYNC = f"{NAME}-model-sync"
+_ENVIRONMENT = Path(OVERLAY).parents[1]
 _HANDLER = Path(__file__).with_name("variant_handler.py")
 _VERSION = "variants"  # of the model; a cluster has its first version from another handler
 _DECIDED = 600.0  # seconds that Flagger may take for a change; 100 on a quiet machine
 _READY = 120.0
 _LOOK = 0.5  # seconds between two looks, which cost the machine that is measured
 _STEP = 25  # percent
+_SERVING = 2  # pods
 # Of what ships: steps of a minute, a window of two.
 _FAST: Value = {"interval": "10s", "threshold": 2, "maxWeight": 50}
 _AT_REST = ("Initialized", "Succeeded", "Failed")
@@ -97,44 +101,83 @@ class Canaries:
             )
             time.sleep(_LOOK)
 
-    def begin(self) -> None:
-        """Have Flagger make the primary."""
-        self.commit("good")
+    def switch_on(self, variant: str = "good") -> None:
+        """Give the group a Canary, and wait until Flagger has made the primary."""
+        self.commit(variant)
         self.wait_for(lambda: self.phase() == "Initialized", "the primary", _DECIDED)
         gateway.publish(self.pods.cluster.api, self.pods.cluster.folder)
 
-    def commit(self, variant: str, *, shadow: bool = True, step: int = _STEP) -> str:
+    def switch_off(self) -> None:
+        """Go back to no Canary, as docs/canary.md says; wait until the primary is gone."""
+        variant = self.variant(PRIMARY)
+        on_hold = self.commit(variant, canary={"suspend": True, "maxReplicas": _SERVING})
+        self.pods.cluster.sync(on_hold, seconds=_DECIDED)
+        where = f"--namespace={NAME}"
+        flux = "kustomize.toolkit.fluxcd.io/reconcile-"
+        self.pods.kubectl("annotate", where, f"httproute/{NAME}-models", flux)
+        self.pods.kubectl("scale", where, f"deployment/{NAME}", f"--replicas={_SERVING}")
+        self.pods.settle()
+        self.pods.follow(self.commit(variant, canary=None))
+        timeout = f"--timeout={_READY:g}s"
+        self.pods.kubectl("wait", "--for=delete", where, f"deployment/{PRIMARY}", timeout)
+
+    def commit(
+        self,
+        variant: str,
+        *,
+        shadow: bool = True,
+        step: int = _STEP,
+        canary: Mapping[str, object] | None = MappingProxyType({}),
+    ) -> str:
         """Commit pods of a variant, and have Flux fetch them; the commit.
 
         Args:
             variant: $VARIANT of the pods.
             shadow: whether the shadow gets copies.
             step: percent of the requests that the canary gets more every ten seconds.
+            canary: other values of the chart's ``canary``; None: there is no Canary.
         """
-        values = {
+        values: dict[str, object] = {
             "replicas": None,
-            "autoscaling": {"kind": "hpa", "minReplicas": 2, "maxReplicas": 2},
-            "canary": {
+            "autoscaling": {"kind": "hpa", "minReplicas": _SERVING, "maxReplicas": _SERVING},
+            "env": [{"name": "VARIANT", "value": variant}],
+        }
+        group = routes.Group(NAME, first=True, models=[release.MODEL], canary=canary is not None)
+        patches = []
+        if canary is not None:
+            values["canary"] = {
                 "enabled": True,
                 "hosts": [f"torchserve.{DOMAIN}"],
-                "match": [{"uri": {"prefix": f"/predictions/{release.MODEL}"}}],
+                "match": routes.canary_matches(group),
                 "shadow": {"enabled": shadow},
                 "analysis": {**_FAST, "stepWeight": step},
                 "window": "20s",
                 "latencySeconds": 1.5,
-            },
-            "env": [{"name": "VARIANT", "value": variant}],
-        }
+                **canary,
+            }
+            deadline = _OF_CRASHING if variant == "crashing" else _DEADLINE
+            where = {"op": "replace", "path": "/spec/progressDeadlineSeconds", "value": deadline}
+            patches = [{"target": {"kind": "Canary"}, "patch": json.dumps([where])}]
         changes = self.pods.release(_VERSION, values, _HANDLER)
         overlay = yaml.safe_load(str(changes[OVERLAY]))
-        deadline = _OF_CRASHING if variant == "crashing" else _DEADLINE
-        where = {"op": "replace", "path": "/spec/progressDeadlineSeconds", "value": deadline}
-        patch = {"target": {"kind": "Canary"}, "patch": json.dumps([where])}
-        overlay["spec"]["postRenderers"] = [{"kustomize": {"patches": [patch]}}]
-        changes = {**changes, OVERLAY: yaml.safe_dump(overlay, sort_keys=False)}
+        overlay["spec"]["postRenderers"] = [{"kustomize": {"patches": patches}}]
+        changes = {
+            **changes,
+            **self._routes(group),
+            OVERLAY: yaml.safe_dump(overlay, sort_keys=False),
+        }
         commit = self.pods.cluster.bare.commit(changes, f"Pods of the variant {variant}")
         self.pods.request()
         return commit
+
+    def _routes(self, group: routes.Group) -> dict[str, str]:
+        """The group's routes in Git, which `harness snapshot` writes where there is a gateway."""
+        groups, written = f"{_ENVIRONMENT}/kustomization.yaml", f"{NAME}/httproute.yaml"
+        listed = self.pods.cluster.bare.read(groups)
+        if written not in listed:
+            listed += f"  - {written}\n"
+        content = yaml.safe_dump_all(routes.http_routes(group), sort_keys=False)
+        return {groups: listed, f"{_ENVIRONMENT}/{written}": content.replace("${DOMAIN}", DOMAIN)}
 
     def mirror(self, *, shadow: bool) -> None:
         """Have the shadow get copies, or none, before anything else changes.
@@ -208,8 +251,9 @@ class Canaries:
         count = 0.0
         for name in ("answers", "failures"):
             series = f"launcher_{name}_total{of_canary}"
-            count += self.query(f"sum(max_over_time({series}[{window}]))")
-            count -= self.query(f"sum({series} offset {window})")
+            # But for pods of the last canary, of which the window has the end.
+            new = f"max_over_time({series}[{window}]) unless {series} offset {window}"
+            count += self.query(f"sum({new})")
         return round(count)
 
     def add_group(self) -> None:

@@ -12,21 +12,21 @@ import sys
 import time
 
 from tests.real.load import Load
-from tests.real.open_loop import ask, client_of
+from tests.real.open_loop import ask, client_of, samples
 
 _FIRST = 1.0  # seconds
 
 
 async def measure(load: Load) -> float:
     """Right answers a second."""
-    client = client_of(load)
+    client, sent = client_of(load), samples(load)
     began = time.monotonic() + _FIRST
     ended = began + load.seconds
 
     async def ask_on() -> int:
         right = 0
         while time.monotonic() < ended:
-            outcome, _ = await ask(client, load)
+            outcome, _ = await ask(client, next(sent), load.patience)
             right += outcome == "ok" and began <= time.monotonic() < ended
         return right
 

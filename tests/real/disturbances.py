@@ -133,8 +133,15 @@ def evict(pods: Pods, watch: Watch, values: Values) -> None:
 
 
 def _uids_of_proxies(pods: Pods) -> set[str]:
-    all_proxies = pods.cluster.api.list_all(kinds.POD, gateway.NAMESPACE, gateway.PROXIES)
-    return {text(each, "metadata", "uid") for each in all_proxies}
+    return {text(each, "metadata", "uid") for each in _pods_of_proxies(pods)}
+
+
+def _nodes_of_proxies(pods: Pods) -> set[str]:
+    return {text(each, "spec", "nodeName") for each in _pods_of_proxies(pods)}
+
+
+def _pods_of_proxies(pods: Pods) -> list[Value]:
+    return pods.cluster.api.list_all(kinds.POD, gateway.NAMESPACE, gateway.PROXIES)
 
 
 def _greedy(pods: Pods, node: str, priority: str) -> Value:
@@ -326,6 +333,9 @@ def kill_kubelet(pods: Pods, watch: Watch, values: Values) -> None:
 
 def kill_node(pods: Pods, watch: Watch, values: Values) -> None:
     """A node loses its power: server, proxy and kubelet at once. Later it comes back."""
+    if "node-1" not in _nodes_of_proxies(pods):  # the row before has left both on the other one
+        proxies(pods, watch, values)
+    assert "node-1" in _nodes_of_proxies(pods)
     with watch.during("a node is down"), pods.cluster.hold("node-1", _SECONDS):
         eventually(lambda: not _is_ready(pods, "node-1"), _SECONDS)
         watch.quiet(2 * QUIET)

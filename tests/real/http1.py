@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from harness.models.samples import PreparedSample
 from tests.real.load import PATH, Load, tls_of
 
 _IDLE = 3.0  # seconds that a connection is kept unused: shorter than any server's own limit
@@ -20,18 +21,18 @@ class Http1:
         self._idle: list[tuple[float, Connection]] = []
         self._tls = tls_of(load, "http/1.1")
 
-    async def ask(self, body: bytes) -> tuple[int, bytes]:
+    async def ask(self, sample: PreparedSample) -> tuple[int, bytes]:
         """Status and body of one answer."""
         reader, writer = await self._connect()
         keep = False
         try:
             head = (
-                f"POST {PATH.format(self._load.model)} HTTP/1.1\r\nHost: {self._load.host}\r\n"
-                "Content-Type: application/octet-stream\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n"
+                f"POST {PATH.format(sample.model)} HTTP/1.1\r\nHost: {self._load.host}\r\n"
+                f"Content-Type: {sample.content_type}\r\n"
+                f"Content-Length: {len(sample.body)}\r\n\r\n"
             )
             writer.write(head.encode())
-            await self._send(writer, body)
+            await self._send(writer, sample.body)
             status, headers = await _head(reader)
             answer = await _body(reader, headers)
             keep = headers.get("connection", "").lower() != "close"

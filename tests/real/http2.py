@@ -9,6 +9,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.exceptions import H2Error
 
+from harness.models.samples import PreparedSample
 from tests.real.load import PATH, Load, tls_of
 
 _HEAD = 9  # bytes of a frame's length, type, flags and stream
@@ -26,7 +27,7 @@ class Http2:
         self._connections: dict[int, Connection] = {}
         self._opening = asyncio.Lock()
 
-    async def ask(self, body: bytes) -> tuple[int, bytes]:
+    async def ask(self, sample: PreparedSample) -> tuple[int, bytes]:
         """Status and body of one answer."""
         self._turn = (self._turn + 1) % _CONNECTIONS
         connection = await self._connect(self._turn)
@@ -35,11 +36,11 @@ class Http2:
                 (":method", "POST"),
                 (":scheme", "https" if self._tls else "http"),
                 (":authority", self._load.host),
-                (":path", PATH.format(self._load.model)),
-                ("content-type", "application/octet-stream"),
-                ("content-length", str(len(body))),
+                (":path", PATH.format(sample.model)),
+                ("content-type", sample.content_type),
+                ("content-length", str(len(sample.body))),
             ],
-            body,
+            sample.body,
         )
 
     async def _connect(self, number: int) -> "Connection":

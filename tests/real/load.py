@@ -5,6 +5,7 @@ import ssl
 from dataclasses import dataclass
 
 PATH = "/predictions/{}"
+ENV = "local"  # whose models are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Load:
         rate: requests a second, evenly spread.
         seconds: at most so long.
         host: of the Host header, and of TLS where ``tls``.
-        model: that answers with the SHA-256 of what it was sent.
+        model: that answers with the SHA-256 of what it was sent, where ``known`` is empty.
+        known: the file of its samples (harness.canary.known), which are sent in turn.
         client: ``http1``, ``http2`` or ``grpc``.
         tls: whether the connection is encrypted; nobody checks the certificate's name.
         most: requests in flight; one more is dropped, and counted.
@@ -32,6 +34,7 @@ class Load:
     seconds: float
     host: str = "localhost"
     model: str = "echo"
+    known: str = ""
     client: str = "http1"
     tls: bool = False
     most: int = 200
@@ -48,13 +51,15 @@ class Answer:
         due: when it was due, in Unix time.
         seconds: from then to the answer's last byte, or to the failure.
         outcome: ok, failed, wrong or dropped.
-        detail: a status or an error.
+        detail: a status, an error, or what is wrong.
+        model: that was asked.
     """
 
     due: float
     seconds: float
     outcome: str
     detail: str = ""
+    model: str = ""
 
 
 def tls_of(load: Load, protocol: str) -> ssl.SSLContext | None:

@@ -24,7 +24,7 @@ def render(rows: Sequence[Row]) -> str:
         f"<h1>{requests:,} requests to real pods while something was done to them</h1>"
         '<p class="about">The chart on two nodes, through the gateway. <i>Stock</i> is the same'
         " with TorchServe's own start and probe, and not in these numbers. A dash is not measured:"
-        " <code>make e2e-load ONLY=drain-ours</code> measures <i>drain</i> anew.</p></header>"
+        " <code>make e2e-load ONLY=drain-ours</code> measures <i>drain</i> again.</p></header>"
     )
     lines = map(_line, cells(rows))
     summary = section("Scenarios", table([*HEAD], lines, right={2, 3, 4, 5, 6, 8}, wide={7}))
@@ -62,7 +62,7 @@ def _rate(row: Row) -> str:
     answered = [(second + 0.5, float(n - lost)) for second, (n, _, lost) in enumerate(row.series)]
     lost_points = [(second + 0.5, float(lost)) for second, (_, _, lost) in enumerate(row.series)]
     return Plot(
-        title="Requests a second",
+        title="Requests per second",
         unit="by when they were due",
         lines=[
             Line("answered", answered, "s0", filled=True),
@@ -82,8 +82,8 @@ def _latency(row: Row) -> str:
     points = [(second + 0.5, slow or None) for second, (_, slow, _) in enumerate(row.series)]
     values = [slow for _, slow in points if slow] or [1.0]
     return Plot(
-        title="Slowest answer of a hundred",
-        unit="ms, of each second",
+        title="p99 latency",
+        unit="ms, for each second",
         lines=[Line("p99", points, "s3")],
         x=time_axis(row.seconds),
         y=logarithmic(min(values), max(values), "{:,g}".format),

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -24,7 +24,7 @@ from harness.local_cluster.local import LocalCluster
 from harness.local_cluster.real import control_groups, gateway, release
 from harness.local_cluster.real.gateway import Entrance
 from harness.local_cluster.real.images import Images
-from tests.real import closed_loop, open_loop
+from tests.real import closed_loop, open_loop, own_models
 from tests.real.load import Load
 from tests.real.watch import Lives, Watch, is_ready, wait_until
 
@@ -46,12 +46,14 @@ class Pods:
         cluster: where they run.
         images: what they may run.
         entrance: where requests enter.
+        with_models: whether they serve the repository's models too, next to the cheap one.
     """
 
     repository: Repository
     cluster: LocalCluster
     images: Images
     entrance: Entrance
+    with_models: bool = False
 
     def release(
         self,
@@ -62,9 +64,10 @@ class Pods:
         """The files of a release with the model in this version and these values of the chart."""
         release.pack(self.cluster, version, handler)
         chart_values = {"replicas": 2, **(values or {})}
+        others = own_models.pack(self.repository, self.cluster, version) if self.with_models else ()
         return {
             **release.files(
-                self.repository, self.cluster, self.images.digest, version, chart_values
+                self.repository, self.cluster, self.images.digest, version, chart_values, others
             )
         }
 
@@ -148,7 +151,7 @@ class Pods:
         return command.run(argv, timeout=_READY).stdout
 
     def capacity(self, **more: object) -> float:
-        """Right answers a second of one pod: of a burst to all of them, its share.
+        """Correct answers a second of one pod: of a burst to all of them, its share.
 
         What sends the burst takes its part of the machine, so that it is no less. ``more`` is what
         else a Load says.
@@ -167,14 +170,25 @@ class Pods:
 
     @contextmanager
     def load(
-        self, rate: float, seconds: float, model: str = MODEL, **more: object
+        self,
+        rate: float,
+        seconds: float,
+        model: str = MODEL,
+        others: Mapping[str, float] | None = None,
+        **more: object,
     ) -> Iterator[Watch]:
         """Send requests while the block runs, and for ``seconds`` at least.
 
+        ``others`` are the rates of the repository's models that get their samples meanwhile.
         ``more`` is what else a Load says: the client, the size of a body, …
         """
         load = self._load(rate=rate, seconds=3_600, model=model, **more)
-        argv = [*self.enter(), sys.executable, "-m", open_loop.__name__, json.dumps(asdict(load))]
+        loads = [load]
+        if others:
+            known = str(own_models.write_known(self.repository, self.cluster))
+            loads += [replace(load, rate=others[each], model=each, known=known) for each in others]
+        each_as_json = [json.dumps(asdict(each)) for each in loads]
+        argv = [*self.enter(), sys.executable, "-m", open_loop.__name__, *each_as_json]
         path = self.cluster.folder / f"answers-{model}.jsonl"
         lives = Lives(self._watched_pods())
         with path.open("w") as output:

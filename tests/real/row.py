@@ -46,7 +46,7 @@ class Row:
         why: how often which failure.
         series: for each second, requests, p99 in milliseconds, and how many were lost.
         lives: the pods': name, node, (second, phase) and the last second.
-        capacity: right answers a second of one pod, before the load; 0: not measured.
+        capacity: correct answers a second of one pod, before the load; 0: not measured.
     """
 
     scenario: str

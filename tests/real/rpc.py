@@ -5,6 +5,7 @@ import ssl
 import grpc
 
 from harness.loadtest.generator.rpc import METHOD, messages
+from harness.models.samples import PreparedSample
 from tests.real.load import Load, certificate_of
 
 
@@ -13,7 +14,7 @@ class Rpc:
 
     def __init__(self, load: Load) -> None:
         request, response = messages()
-        self._model, self._request = load.model, request
+        self._request = request
         where = f"{load.address}:{load.port}"
         options = [("grpc.default_authority", load.host), ("grpc.enable_retries", 0)]
         if load.tls:
@@ -27,9 +28,9 @@ class Rpc:
             channel = grpc.aio.insecure_channel(where, options=options)
         self._ask = channel.unary_unary(METHOD, None, response.FromString)
 
-    async def ask(self, body: bytes) -> tuple[int, bytes]:
+    async def ask(self, sample: PreparedSample) -> tuple[int, bytes]:
         """200 and the prediction, or the status code that gRPC gives and its details."""
-        message = self._request(model_name=self._model, input={"data": body})
+        message = self._request(model_name=sample.model, input={"data": sample.body})
         try:
             answer = await self._ask(message.SerializeToString())
         except grpc.aio.AioRpcError as error:

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import grpc
 from h2.config import H2Configuration
@@ -15,7 +16,10 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
 from hyperframe.frame import GoAwayFrame
 
+from harness.canary import known
 from harness.loadtest.generator.rpc import METHOD, messages
+from harness.models.answer import Expected, Tolerance
+from harness.models.samples import PreparedSample
 from tests.real import closed_loop, open_loop
 from tests.real.load import Answer, Load
 
@@ -26,26 +30,28 @@ def _right(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
 
 
-async def _send(load: Load) -> list[Answer]:
-    argv = (sys.executable, "-m", open_loop.__name__, json.dumps(asdict(load)))
+async def _send(*loads: Load) -> list[Answer]:
+    argv = (sys.executable, "-m", open_loop.__name__, *(json.dumps(asdict(x)) for x in loads))
     pipe = asyncio.subprocess.PIPE
     client = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
     assert client.stdout
-    async with asyncio.timeout(30):
-        lines = [await client.stdout.readline() for _ in range(int(load.rate * load.seconds))]
+    async with asyncio.timeout(60):
+        count = sum(int(each.rate * each.seconds) for each in loads)
+        lines = [await client.stdout.readline() for _ in range(count)]
         rest, _ = await client.communicate(b"")
     assert (rest, client.returncode) == (b"", 0)
     return [*open_loop.read(b"".join(lines).decode())]
 
 
-def _answers(server: Streams, **load: object) -> list[Answer]:
-    """What a client makes of what a server does."""
+def _answers(server: Streams, *others: dict[str, object], **load: object) -> list[Answer]:
+    """What a client makes of what a server does; ``others`` are sent at the same time."""
 
     async def run() -> list[Answer]:
         listener = await asyncio.start_server(server, "127.0.0.1", 0)
         async with listener:
             port = listener.sockets[0].getsockname()[1]
-            return await _send(Load("127.0.0.1", port, **{"rate": 100, "seconds": 0.4, **load}))  # type: ignore[arg-type]
+            first = Load("127.0.0.1", port, **{"rate": 100, "seconds": 0.4, **load})  # type: ignore[arg-type]
+            return await _send(first, *(replace(first, **each) for each in others))  # type: ignore[arg-type]
 
     return asyncio.run(run())
 
@@ -98,6 +104,27 @@ def test_http1_answers_are_checked() -> None:
     answers = _answers(_http1(answer))
     assert _outcomes(answers) == {"ok": 37, "failed": 2, "wrong": 1}
     assert {each.detail[:3] for each in answers if each.outcome == "failed"} == {"503", "Inc"}
+
+
+def test_models_are_asked_at_once_each_by_its_own_samples(tmp_path: Path) -> None:
+    tolerance = Tolerance(absolute=0.2)
+    samples = [
+        PreparedSample("vad", "1", body, "audio/wav", body.encode(), expected)
+        for body, expected in {
+            "close": Expected(answer={"start": 1.0}, tolerance=tolerance),
+            "far": Expected(answer={"start": 2.0}, tolerance=tolerance),
+        }.items()
+    ]
+    known.write(tmp_path / "known.json", {"local": {"torchserve": {"vad": samples}}})
+    right_of_vad = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"start":1.1}'
+    bodies = {each.body for each in samples}
+    server = _http1(lambda _, body: right_of_vad if body in bodies else _ok(body))
+    vad = {"model": "vad", "known": str(tmp_path / "known.json"), "rate": 50}
+    answers = _answers(server, vad)
+    assert _outcomes([x for x in answers if x.model == "echo"]) == {"ok": 40}
+    of_vad = [each for each in answers if each.model == "vad"]
+    assert _outcomes(of_vad) == {"ok": 10, "wrong": 10}
+    assert {each.detail for each in of_vad} == {"", "start: 1.1, not 2 ± 0.2"}
 
 
 def test_requests_that_have_no_place_are_dropped_and_counted() -> None:
@@ -176,7 +203,7 @@ def test_grpc_answers_are_checked() -> None:
     assert answers[-1].detail == "13 b'Model not found'"
 
 
-def test_closed_loop_counts_right_answers_alone() -> None:
+def test_closed_loop_counts_correct_answers_alone() -> None:
     numbers = []
 
     def answer(number: int, body: bytes) -> bytes:
@@ -190,7 +217,7 @@ def test_closed_loop_counts_right_answers_alone() -> None:
             load = Load("127.0.0.1", port, 0, 0.5, most=2)
             argv = (sys.executable, "-m", closed_loop.__name__, json.dumps(asdict(load)))
             client = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 output, _ = await client.communicate()
             return float(output)
 

@@ -16,7 +16,7 @@ _SECONDS = 0.005  # of a batch's work
 def handle(rows: "list[dict[str, bytes]] | None", context: Any) -> "list[str]":
     """TorchServe's entry point; without data it is the call to load the model.
 
-    The right answer is the SHA-256 of the body. $VARIANT: crashing while it loads, slow, wrong,
+    The correct answer is the SHA-256 of the body. $VARIANT: crashing while it loads, slow, wrong,
     wrong-but-for-samples, failing-but-for-samples.
     """
     if rows is None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.core.errors import HarnessError
 from harness.core.values import Value, items, text
@@ -106,6 +106,10 @@ class Watch:
     def quiet(self, seconds: float) -> None:
         """Let the load run undisturbed: what the disturbed answers are compared with."""
         wait_until(time.time() + seconds)
+
+    def of(self, model: str) -> "Watch":
+        """The same of one model's answers."""
+        return replace(self, answers=[each for each in self.answers if each.model == model])
 
     def counts(self) -> dict[str, int]:
         """Requests, failed, wrong, dropped."""

@@ -27,7 +27,7 @@ FAULTS = {
     "no agent": ("  - name: eks-pod-identity-agent\n", "", "need the addon eks-pod-identity-agent"),
     "an image family that is gone": ("AmazonLinux2023", "AmazonLinux2", "is none of"),
     "taint without effect": ("effect: NoSchedule", "effect: NoScheduling", "mean NoSchedule"),
-    "configuration that is no mapping": (
+    "configuration that is not a mapping": (
         'enableNetworkPolicy: "true"',
         "enableNetworkPolicy",
         "must be a mapping",

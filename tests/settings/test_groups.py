@@ -65,6 +65,23 @@ def test_a_model_moves_in_three_steps_and_is_served_in_each(repository: Reposito
     )
 
 
+def test_the_helm_test_of_a_model_ends_with_its_last_step(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = repository.group("staging", "torchserve") / "helmrelease.yaml"
+    groups.apply(
+        repository, "staging", groups.add(repository, "staging", "pictures", ["squeezenet1_1"])
+    )
+    argv = ["groups", "move", "squeezenet1_1", "--to", "pictures", "--env", "staging"]
+    for step in (2, 3):
+        tested = yaml.safe_load(release.read_text())["spec"]["values"]["test"]["model"]
+        assert tested == "squeezenet1_1"
+        assert cli.main(argv) == 0
+        assert f"step {step} of 3" in capsys.readouterr().err
+    assert "test" not in yaml.safe_load(release.read_text())["spec"]["values"]
+    assert "random picture" not in release.read_text()
+
+
 def test_the_settings_of_a_model_move_with_it(repository: Repository) -> None:
     path = repository.group("staging", "torchserve") / "serving.yaml"
     path.write_text(path.read_text().replace("mtcnn: {}", "mtcnn:\n    maxWorkers: 3"))
@@ -114,9 +131,20 @@ def test_settings_that_do_not_fit_write_nothing(repository: Repository) -> None:
     path = repository.group("staging", "torchserve") / "serving.yaml"
     path.write_text(path.read_text().replace("numberOfGpu: 1", "numberOfGpu: one"))
     before = _files(repository)
-    with pytest.raises(HarnessError, match="numberOfGpu"):
+    with pytest.raises(HarnessError, match="numberOfGpu") as error:
         groups.apply(repository, "staging", groups.add(repository, "staging", "new", ["mtcnn"]))
+    assert str(repository.root) in str(error.value), "not the copy in which it was tried"
     assert _files(repository) == before
+
+
+def test_a_model_that_cannot_be_read_is_named_where_it_is(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repository.models / "mtcnn/model.yaml"
+    for text in ("", "- 1\n"):
+        path.write_text(text)
+        assert cli.main(["groups", "add", "faces", "mtcnn", "--env", "staging", "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["at"].startswith(str(path))
 
 
 def test_the_last_model_does_not_leave_its_group_empty(repository: Repository) -> None:

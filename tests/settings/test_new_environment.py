@@ -36,6 +36,17 @@ def test_every_folder_that_is_added_is_named(
     assert [each for each in new if not any(folder in each.parents for folder in added)] == []
 
 
+@pytest.mark.parametrize("setting", ["NONSENSE=1", "AWS_REGION=nowhere", "no-value"])
+def test_of_an_environment_with_a_bad_setting_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    variation.copy(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "--env", "dev", "--like", "staging", setting]) == 2
+    assert set(tmp_path.rglob("*")) == before
+
+
 def test_values_of_the_other_installation_are_forgotten(tmp_path: Path) -> None:
     repository = variation.copy(tmp_path)
     site.fill(

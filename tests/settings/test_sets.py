@@ -198,7 +198,7 @@ def test_what_fits_no_set_is_refused_and_nothing_is_written(
 def test_a_python_that_does_not_run_what_is_ours_is_refused(
     repository: Repository, python: str
 ) -> None:
-    with pytest.raises(UsageError, match="is no Python for it"):
+    with pytest.raises(UsageError, match="is not a supported Python version"):
         sets.add(repository, "onnx-1", ["magika"], python=python)
 
 
@@ -258,6 +258,7 @@ def test_the_list_says_who_runs_what(
         ("apps/torchserve/sets/onnx-1/.python-version", ["onnx-1"]),
         ("apps/torchserve/image/Containerfile", ["default", "onnx-1"]),
         ("harness/launcher/jvm.py", ["default", "onnx-1"]),
+        ("harness/trace_export/spans.py", ["default", "onnx-1"]),
         ("models/magika/handler.py", []),
         ("apps/torchserve/sets/onnx-1/helmrelease.yaml", []),
     ],
@@ -281,6 +282,16 @@ def test_a_push_builds_the_images_whose_contents_it_changes(
     line = capsys.readouterr().out
     assert line.startswith("sets=[") and line.count("\n") == 1
     assert [each["name"] for each in json.loads(line.removeprefix("sets="))] == named
+
+
+def test_a_file_that_is_no_text_is_an_error_with_its_name(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository.root / "apps/torchserve/image/requirements.in").write_bytes(b"caf\xe9\n")
+    assert cli.main(["sets", "add", "onnx-1", "magika", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["error"] == "not UTF-8 at byte 3"
+    assert answer["at"].endswith("apps/torchserve/image/requirements.in")
 
 
 def test_of_an_unknown_commit_every_image_is_built(

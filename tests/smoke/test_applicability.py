@@ -33,7 +33,7 @@ REAL = {
     "TorchServe is the pinned version": "ce",
     "every worker is ready": "ce",
     "the servers run the snapshot of Git": "ce",
-    "each model gives the right answer": "ce",
+    "each model gives the correct answer": "ce",
     "metrics are served": "ce",
     "management listens on the loopback only": "ce",
     "management is unreachable from another pod": "c",

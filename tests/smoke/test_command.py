@@ -43,7 +43,7 @@ def test_the_embedded_server_passes(
     assert cli.main(["smoke", "--embedded"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("verdict: pass\n")
-    assert "– every node is ready: the embedded server stands in no cluster" in output
+    assert "– every node is ready: the embedded server is not in a cluster" in output
     report = written_report(repository)
     assert (report["target"], report["embedded"], report["release"]) == ("embedded", True, None)
 

@@ -161,7 +161,10 @@ def pod_has_not_been_rolled(at: Installation) -> None:
 
 
 @fault(
-    "serving", "each model gives the right answer", "ok: true, not false", "logs deploy/torchserve"
+    "serving",
+    "each model gives the correct answer",
+    "ok: true, not false",
+    "logs deploy/torchserve",
 )
 @contextlib.contextmanager
 def wrong_answer(at: Installation) -> Iterator[None]:
@@ -171,7 +174,7 @@ def wrong_answer(at: Installation) -> Iterator[None]:
 
 
 @fault(
-    "serving", "metrics are served", "has no figures of gated 1.0", "curl 127.0.0.1:8090/metrics"
+    "serving", "metrics are served", "has no metrics of gated 1.0", "curl 127.0.0.1:8090/metrics"
 )
 def another_server_has_the_port(at: Installation) -> None:
     at.redirect("http://127.0.0.1:8090", f"{at.served.server.inference_url}/ping?")

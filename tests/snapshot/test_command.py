@@ -48,6 +48,23 @@ def test_json_names_what_is_stale(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_alerts_of_an_environment_that_is_gone_go_too(
+    small: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["snapshot", "write", "--all"])
+    left = small.root / "apps/torchserve/slos/dev/prometheusrule.yaml"
+    left.parent.mkdir(parents=True)
+    left.write_text("kind: PrometheusRule\n")
+
+    assert cli.main(["snapshot", "check", "--env", "test"]) == 0, "it is none of this one's"
+    capsys.readouterr()
+    assert cli.main(["snapshot", "check", "--all", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["orphaned"] == [str(left.relative_to(small.root))]
+    assert cli.main(["snapshot", "write", "--all"]) == 0
+    assert not left.parent.exists()
+    assert cli.main(["snapshot", "check", "--all"]) == 0
+
+
 def test_another_lock_gives_another_snapshot(
     small: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:

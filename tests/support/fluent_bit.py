@@ -43,7 +43,7 @@ class Event:
     """A record between two filters.
 
     Attributes:
-        metadata: what is no part of the line.
+        metadata: what is not part of the line.
         body: the record itself.
     """
 
@@ -62,7 +62,7 @@ class Script:
     """A filter's LuaJIT with the script in it.
 
     Args:
-        keeps_null: ``enable_flb_null``; without it a key with null is no key.
+        keeps_null: ``enable_flb_null``; without it a key with null is not a key.
     """
 
     def __init__(self, *, keeps_null: bool) -> None:

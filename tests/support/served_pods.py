@@ -36,7 +36,7 @@ _LOOK = 0.5  # seconds between two looks at the pods, as a readiness probe's per
 _WORKERS = 4  # of a pod; each answers one request at a time
 _AT_ONCE = 128  # requests in flight
 ASKED, RIGHT = b"ask", b"ksa"
-"""A request to the model, and its right answer."""
+"""A request to the model, and its correct answer."""
 
 
 def predict(url: str, body: bytes) -> tuple[int, bytes]:
@@ -65,7 +65,7 @@ class Load:
         choose: the name of the pod that gets a request, of those that are Ready.
         rate: requests per second; it may be changed at any time.
         sent: how many each pod got.
-        failed: how many of them did not end with the right answer, by the pod.
+        failed: how many of them did not end with the correct answer, by the pod.
         reasons: why, how often.
     """
 

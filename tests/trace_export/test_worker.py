@@ -97,11 +97,13 @@ def test_a_sampled_batch_is_recorded_before_and_after(capsys: pytest.CaptureFixt
     assert (second["batch"], second["code"], second["error"]) == (1, 200, "")
 
 
-def test_other_batches_are_counted_and_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_another_batch_its_size_is_told_and_nothing_is_timed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     recorder, service = Recorder(), Service(Handler().handle)
     entry_point = service._entry_point
     recorder.predict(Service.predict, service, [request()])
-    assert capsys.readouterr().out == ""
+    assert records(capsys.readouterr().out) == [{"batch": 1, "size": 1, "parents": {}}]
     assert service._entry_point == entry_point
     recorder.predict(Service.predict, service, [request(GOOD)])
     assert records(capsys.readouterr().out)[0]["batch"] == 2

@@ -53,7 +53,7 @@ class Workflow:
 
     @cached_property
     def value(self) -> Mapping[str, Any]:
-        # BaseLoader: `on` is a word here, and a version such as 3.10 is no number.
+        # BaseLoader: `on` is a word here, and a version such as 3.10 is not a number.
         return _mapping(yaml.load(self.text, yaml.BaseLoader))  # noqa: S506
 
     @property

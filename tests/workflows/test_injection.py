@@ -143,6 +143,15 @@ def test_a_target_passes_on_what_it_is_given_as_one_argument(
     assert [call.count(attack) for call in runner.called] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("switch", "option"), [("promote PUSH", "--push"), ("cluster REAL", "--real")]
+)
+def test_no_turns_a_switch_off(runner: Runner, switch: str, option: str) -> None:
+    for value in ("yes", "1", "no", "0", ""):
+        runner.run(f"make --silent {switch}={value}", {})
+    assert [option in call for call in runner.called] == [True, True, False, False, False]
+
+
 def test_no_recipe_lets_make_expand_what_it_is_given() -> None:
     # TORCH is one of four words, or make stops.
     for target, recipe in MAKEFILE.recipes.items():

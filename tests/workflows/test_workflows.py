@@ -28,7 +28,7 @@ else
   gh pr create --base main --head promote/production --title "Promote to production" \
 --body-file build/promote/production.md
 fi"""
-# What a shell runs apart from `make TARGET`, and why it is no target.
+# What a shell runs apart from `make TARGET`, and why it is not a target.
 SHORT_LIST = {
     _CLUSTER: "the cluster's login: AWS' own program, with the role of the job",
     'cosign sign --yes "$IMAGE"': "signing: by the identity that only the workflow has",

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,6 +66,9 @@ func run() error {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(os.Args[1], path))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since it was listed
+		}
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.attestation.signature import SIGNERS, Signers
 from harness.cli import options
+from harness.core import yamlfile
 from harness.core.repository import find as find_repository
 from harness.promotion import evidence_store
 
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     repository.cluster(args.env)
     store = evidence_store.find(repository, args.env, args.evidence)
     allowed_signers = repository.root / SIGNERS
-    signers = Signers(allowed_signers.read_text() if allowed_signers.is_file() else "")
+    signers = Signers(yamlfile.read_text(allowed_signers) if allowed_signers.is_file() else "")
     proof = evidence_store.add(store, args.env, args.report, args.key, signers)
     print(json.dumps({"name": proof.name, "sha256": proof.sha256}) if args.json else proof.name)
     return 0

@@ -18,6 +18,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the notes, and write them to build/notes."""
     repository = find_repository()
+    repository.cluster(args.env)
     tools.set_up(repository)
     move = notes.last_move(Renderer(repository), args.env)
     text = notes.page(move)

@@ -51,7 +51,8 @@ def require_route(repository: Repository, args: argparse.Namespace) -> Gates:
     target_gates = gates.load(repository, args.target)
     source = target_gates.from_
     if source != args.source:
-        raise UsageError(f"{args.target} takes releases from {source}, not {args.source}")
+        message = f"{args.target} takes releases from {source}, not {args.source}"
+        raise UsageError(message, hint=f"--from {source}")
     return target_gates
 
 

@@ -29,6 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Commit on a branch, and print which."""
     repository = find_repository()
+    repository.cluster(args.env)
     tools.set_up(repository)
     branch = Branch.of(upstream(Git(repository.root)), args.env, "rollback")
     pin = rollback.choose(history.pins(repository, args.env), args.to)

@@ -85,7 +85,7 @@ class Checker:
         self.checks.inside += 1
         began = time.thread_time()
         reason = answer.wrong(self._requests[index].expected, body)
-        # The first one pays for imports; a second one that is as slow is no accident.
+        # The first one pays for imports; a second one that is as slow is not an accident.
         slow = time.thread_time() - began > _COSTLY
         self._costly[index] = slow and self._slow[index]
         self._slow[index] = slow

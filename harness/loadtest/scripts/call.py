@@ -37,6 +37,17 @@ class Call:
         """Give it a file as its body, or the many that a wildcard fits."""
         self.keys["bodyFiles" if set(path) & set("*?[") else "bodyFile"] = path
 
+    def put_form(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Give it a multipart form; several fields of one name become a list."""
+        form: dict[str, str | list[str]] = {}
+        for name, content in fields:
+            before = form.get(name)
+            if before is None:
+                form[name] = content
+            else:
+                form[name] = [*([before] if isinstance(before, str) else before), content]
+        self.keys["form"] = form
+
     def put_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Give it headers, but for the client's own, and for secrets."""
         sent = {}
@@ -48,6 +59,11 @@ class Call:
                 sent[name] = content
         if sent:
             self.keys["headers"] = sent
+
+    def put_method(self, method: str) -> None:
+        """Give it a method, once its body is known: none where a profile takes it by itself."""
+        if method and method != ("POST" if self.has_body else "GET"):
+            self.keys["method"] = method
 
     @property
     def has_body(self) -> bool:

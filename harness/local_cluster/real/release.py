@@ -1,7 +1,7 @@
 """What real pods serve: the working tree's release, with the built image and a cheap model.
 
-The models of this repository want packages that the image of real nodes leaves out; this one wants
-nothing, and its answer depends on the request, so that a wrong one is seen.
+It wants no package and costs next to nothing, and its answer depends on the request, so that a
+wrong one is seen. Other models may be served with it.
 """
 
 import hashlib
@@ -9,7 +9,8 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -40,6 +41,42 @@ _RESOURCES = {
     "limits": {"memory": "2Gi", "ephemeral-storage": "2Gi"},
 }
 
+_SETTINGS: Mapping[str, object] = {
+    "minWorkers": 1,
+    "maxWorkers": 1,
+    "batchSize": 8,
+    "maxBatchDelay": 2,
+    "responseTimeout": 30,
+    "startupTimeout": 60,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model of a release.
+
+    Attributes:
+        name: in the paths of requests.
+        version: of the model, as its archive has it.
+        archive: in the store.
+        settings: of its workers and batches.
+    """
+
+    name: str
+    version: str
+    archive: Path
+    settings: Mapping[str, object]
+
+    def entry(self) -> Mapping[str, object]:
+        """As it stands in the value of ``model_snapshot``."""
+        return {**self.settings, "defaultVersion": True, "marName": self.archive.name}
+
+    def file(self) -> Mapping[str, object]:
+        """The archive as it stands in the chart's values."""
+        content = self.archive.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        return {"name": self.archive.name, "sha256": sha256, "size": len(content)}
+
 
 def first(repository: Repository, cluster: LocalCluster, digest: str) -> dict[str, str]:
     """The changes to the working tree that a cluster with real nodes begins with.
@@ -62,6 +99,7 @@ def files(
     digest: str,
     version: str,
     chart_values: Mapping[str, object],
+    others: Sequence[Served] = (),
 ) -> dict[str, str]:
     """The files of a release of the model in this version.
 
@@ -71,28 +109,14 @@ def files(
         digest: of the serving image.
         version: of the model, which was packed before.
         chart_values: what else the chart is given.
+        others: models that are served with it.
     """
-    archive = _archive(cluster, version)
-    content = archive.read_bytes()
-    listed = {
-        "name": archive.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "size": len(content),
-    }
+    models = [Served(MODEL, version, _archive(cluster, version), _SETTINGS), *others]
     source = repository.root / _GROUP
     settings = {each.key: each.value for each in properties.read(source / "config.properties")}
-    served = {
-        "defaultVersion": True,
-        "marName": archive.name,
-        "minWorkers": 1,
-        "maxWorkers": 1,
-        "batchSize": 8,
-        "maxBatchDelay": 2,
-        "responseTimeout": 30,
-        "startupTimeout": 60,
-    }
-    snapshot = {"modelCount": 1, "models": {MODEL: {version: served}}}
-    settings["model_snapshot"] = json.dumps(snapshot)
+    entries = {each.name: {each.version: each.entry()} for each in models}
+    settings["model_snapshot"] = json.dumps({"modelCount": len(models), "models": entries})
+    store = {"modelStore": {"files": [each.file() for each in models]}}
     overlay = yaml.safe_load((source / "helmrelease.yaml").read_text())
     overlay["spec"]["values"] |= {
         "image": {"digest": digest},
@@ -101,7 +125,7 @@ def files(
     }
     return {
         str(_GROUP / "config.properties"): properties.dump(settings),
-        str(_GROUP / "model-files.yaml"): yaml.safe_dump({"modelStore": {"files": [listed]}}),
+        str(_GROUP / "model-files.yaml"): yaml.safe_dump(store),
         str(_GROUP / "helmrelease.yaml"): yaml.safe_dump(overlay, sort_keys=False),
     }
 

@@ -53,7 +53,7 @@ class Demand:
         guarded: whether a PodDisruptionBudget lets only some of them go at once.
         pod: the template, where it is rendered here.
         written: the object that says how many there are and what one requests, and the two paths;
-            where they are no pods of ours.
+            where they are not pods of ours.
     """
 
     name: str

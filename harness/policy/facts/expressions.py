@@ -17,7 +17,7 @@ from harness.core.values import Key, KeyPath, items, text
 from harness.render.cache import Cache
 from harness.render.objects import Object
 
-NOT_PARSED = "expressions of alerts were not parsed: that takes `harness tools promtool`, once"
+NOT_PARSED = "alert expressions were not parsed: `harness tools promtool` builds the parser, once"
 _PROGRAM = "promtool"
 _SECONDS = 300.0  # it takes a tenth of one, on a machine that is not busy
 _REFUSED = 1  # exit code

@@ -30,7 +30,7 @@ _BUILT_IN: dict[str, tuple[str, ...]] = {
     # `harness bootstrap` makes the first; docs/workflows.md tells how to make the others.
     "Secret": ("git-credential", "github-commit-status", "github-dispatch"),
 }
-_NAMES = ("Group", "User")  # of RBAC: they are no objects
+_NAMES = ("Group", "User")  # of RBAC: they are not objects
 # Objects that make other objects: the kind, the kind that it makes, and where its name is.
 _MAKES = (
     ("Certificate", "Secret", ("spec", "secretName")),

@@ -292,7 +292,7 @@ def _sources(environment: Environment, form: Form) -> Iterator[tuple[Object, Key
             yield owner, (*pod(owner).path, "spec")
     else:
         for each in environment.of(*form.sources):
-            # Kustomize's own Kustomization is no object of a cluster.
+            # Kustomize's own Kustomization is not an object of a cluster.
             yield each, ()
 
 

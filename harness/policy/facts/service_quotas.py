@@ -101,8 +101,8 @@ def notes(project: Project) -> Iterator[str]:
                 silent.setdefault(f"{name} ({code})", []).append(str(use))
     if silent:
         yield (
-            "the account's quotas of vCPUs are in no eksctl.yaml (metadata.annotations), so that "
-            "nobody knows whether these fit: "
+            "not checked whether these node groups fit the account's vCPU quotas, since no "
+            "eksctl.yaml names them (metadata.annotations, docs/install-eks.md): "
             + "; ".join(f"{name}: {', '.join(uses)}" for name, uses in silent.items())
         )
 

@@ -139,7 +139,7 @@ def misfits(keys: Value, values: Value) -> Iterator[tuple[KeyPath, str]]:
         if name not in keys:
             near = difflib.get_close_matches(name, keys, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            yield (name,), f"is no value of the chart{hint}"
+            yield (name,), f"is not a value of the chart{hint}"
             continue
         yield from (((name, *path), why) for path, why in _misfit(name, keys[name], passed))
 
@@ -183,7 +183,7 @@ def _list_misfit(name: str, passed: object) -> Iterator[tuple[KeyPath, str]]:
         for key in sorted(set(mapping(each)) - _TOLERATION):
             near = difflib.get_close_matches(key, _TOLERATION, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            yield (index, key), f"is no key of a toleration{hint}"
+            yield (index, key), f"is not a key of a toleration{hint}"
 
 
 def _is_template(passed: object) -> bool:

@@ -32,7 +32,7 @@ _TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 @lru_cache(maxsize=4096)  # environments have the same alerts and dashboards
 def names(query: str) -> tuple[str, ...]:
-    """What may be names of metrics in PromQL: every word that is no text, label or function."""
+    """What may be names of metrics in PromQL: every word that is not text, label or function."""
     return tuple(dict.fromkeys(_NAME.findall(_DURATION.sub(" ", _TEXT.sub(" ", query)))))
 
 

@@ -73,7 +73,7 @@ def test_the_servers_run_the_snapshot_of_git(
 
 
 @check(Need.SERVER, then=_LOGS)
-def test_each_model_gives_the_right_answer(
+def test_each_model_gives_the_correct_answer(
     target: Target,
     expect: Mapping[str, Expected],
     servers: list[TorchServe],
@@ -86,7 +86,7 @@ def test_each_model_gives_the_right_answer(
     for name, model_samples in prepared.items():
         if not model_samples and "/" not in name:
             raise InputError(
-                f"no right answer of {name} is known",
+                f"no correct answer of {name} is known",
                 hint=f"`harness models record {name} FILE`, or write one under samples in "
                 f"models/{name}/model.yaml; then `harness models build`",
             )
@@ -113,9 +113,9 @@ def test_metrics_are_served(expect: Mapping[str, Expected], servers: list[TorchS
         assert reply.status == 200, f"{server.name}: HTTP {reply.status}"
         for name, version, _ in expect[server.group].models.entries():
             of = f'launcher_workers_ready{{model_name="{name}",model_version="{version}"}}'
-            assert of in figures, f"{server.name}: the launcher has no figures of {name} {version}"
+            assert of in figures, f"{server.name}: the launcher has no metrics of {name} {version}"
         passed_on = "Requests2XX" in figures
-        assert passed_on, f"{server.name}: TorchServe's own figures are not among them"
+        assert passed_on, f"{server.name}: TorchServe's own metrics are not among them"
 
 
 def _requests(

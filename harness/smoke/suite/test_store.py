@@ -36,9 +36,9 @@ def test_the_store_is_mounted_read_only_and_over_tls(
         assert mount.device.startswith(_TUNNEL), through
 
 
-# Helm upgrades again, so the sync Job runs again.
+# Helm upgrades again, so the sync Job runs again. What kubectl writes in its own name Flux undoes.
 _SYNC_AGAIN = (
-    "{kubectl} -n flux-system annotate helmrelease {group} --overwrite "
+    "{kubectl} -n flux-system annotate helmrelease {group} --overwrite --field-manager=flux "
     "reconcile.fluxcd.io/requestedAt=$(date +%s) reconcile.fluxcd.io/forceAt=$(date +%s)"
 )
 

@@ -1,10 +1,11 @@
 """Runs in each worker before TorchServe's own code: this folder is first on its PYTHONPATH.
 
-For each batch with a sampled request two lines are printed, which the launcher's log brings to
-``log_lines``: one before the handler runs, one after. A request is sampled by its header
-``traceparent`` (https://www.w3.org/TR/trace-context/), over gRPC by an input of that name, since
-TorchServe gives a handler no metadata. The handler and its code are the user's: its steps are timed
-by attributes of the handler object, and nothing that it gets or returns is changed.
+For each batch a line is printed before its handler runs, and another one after it if a request of
+the batch is sampled. The launcher's log brings both to ``log_lines``, and the first to
+``trace_ids``, which waits for it. A request is sampled by its header ``traceparent``
+(https://www.w3.org/TR/trace-context/), over gRPC by an input of that name, since TorchServe gives a
+handler no metadata. The handler and its code are the user's: its steps are timed by attributes of
+the handler object, and nothing that it gets or returns is changed.
 """
 
 import contextlib
@@ -35,10 +36,10 @@ class Recorder:
         """``ts.service.Service.predict``, with the records around it."""
         self.number += 1
         parents = sampled_parents(batch)
+        _print(batch=self.number, size=len(batch), parents=parents)
         if not parents:
             return original(service, batch)
         self._watch(service)
-        _print(batch=self.number, size=len(batch), parents=parents)
         self.steps, start = [], time.time_ns()
         try:
             response = original(service, batch)

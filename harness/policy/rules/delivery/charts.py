@@ -1,6 +1,6 @@
 """Third-party charts: what a release says is what its chart reads, at the version that it pins.
 
-It is held against what is recorded of the chart (harness.policy.recorded.charts), so that a
+It is compared with what is recorded of the chart (harness.policy.recorded.charts), so that a
 machine that could not fetch the chart reports the same
 (docs/decisions/0010-charts-of-the-network.md).
 """

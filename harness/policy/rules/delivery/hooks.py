@@ -10,7 +10,7 @@ from harness.render.objects import Object
 from harness.render.rendered import Environment
 
 _HOOK, _WEIGHT = "helm.sh/hook", "helm.sh/hook-weight"
-_BEFORE = {"pre-install", "pre-upgrade"}  # these run before anything that is no hook
+_BEFORE = {"pre-install", "pre-upgrade"}  # these run before anything that is not a hook
 
 
 @rule(
@@ -37,7 +37,7 @@ def _too_late(hook: Object, target: Object, events: set[str]) -> Iterator[Proble
     if (
         not target_events and "pre-install" in events
     ):  # before an upgrade it is there from the release before
-        yield problem(target, f"is no hook, and comes after {hook}, which names it", "metadata")
+        yield problem(target, f"is not a hook, and comes after {hook}, which names it", "metadata")
     elif missing := sorted(events - target_events) if target_events else []:
         message = f"is not made at {' and '.join(missing)}, where {hook} names it"
         yield problem(target, message, *where, _HOOK)

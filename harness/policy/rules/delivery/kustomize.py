@@ -27,7 +27,7 @@ _NO_OBJECTS = ("eksctl.io/", "kustomize.config.k8s.io/")  # read by other progra
 @rule(
     "kustomize/unlisted",
     why="Flux applies what a kustomization.yaml lists: a manifest next to it that no line names is "
-    "never applied, and nobody is told",
+    "never applied, without any error",
     fix="list it under `resources` or `patches` of the kustomization.yaml next to it, or remove it",
 )
 def manifests_are_listed(project: Project) -> Iterator[Problem]:

@@ -211,8 +211,8 @@ def chart_version(project: Project) -> Iterator[Problem]:
 
 @rule(
     "release/entry-point",
-    why="Flux applies every file that the entry point lists: eksctl.yaml or a load profile is no "
-    "object, and what is left out is never applied",
+    why="Flux applies every file that the entry point lists: eksctl.yaml or a load profile is not "
+    "an object, and what is left out is never applied",
     fix="list release.yaml, site.yaml, infra.yaml, apps.yaml, and flux-system where there is one",
 )
 def entry_points(project: Project) -> Iterator[Problem]:

@@ -46,8 +46,8 @@ class _Image:
 
 @rule(
     "resources/quantity",
-    why="`50 Gi` and `2 MB` are no quantities of Kubernetes: the API server refuses the object, or "
-    "a chart passes the text on to one that it refuses",
+    why="`50 Gi` and `2 MB` are not quantities of Kubernetes: the API server refuses the object, "
+    "or a chart passes the text on to one that it refuses",
     fix="a number and a unit without a space: m for thousandths of a core, Mi and Gi for bytes",
     references=(
         "https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/",
@@ -70,7 +70,7 @@ def _slips(holder: Object, where: KeyPath) -> Iterator[Problem]:
     for path, written in leaves(holder.dig(*where), where):
         is_number = isinstance(written, str) and re.match(r"\d(?!.*(\{\{|\$\{))", written)
         if is_number and _is_amount(path) and quantity(written) is None:
-            message = f"{path[-1]}: {written!r} is no quantity"
+            message = f"{path[-1]}: {written!r} is not a quantity"
             yield problem(holder, message, *path, to=meant(str(written)) or None)
 
 

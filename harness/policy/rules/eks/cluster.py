@@ -45,11 +45,11 @@ def zones(project: Project) -> Iterator[Problem]:
         listed = items(cluster.value, "availabilityZones")
         for zone in listed:
             if not str(zone).startswith(region):
-                yield cluster.problem(f"{zone} is no zone of {region}", "availabilityZones")
+                yield cluster.problem(f"{zone} is not a zone of {region}", "availabilityZones")
         for group in cluster.groups:
             for zone in items(group.value, "availabilityZones"):
                 if zone not in listed:
-                    yield group.problem(f"{zone} is no zone of the cluster", "availabilityZones")
+                    yield group.problem(f"{zone} is not a zone of the cluster", "availabilityZones")
 
 
 @rule(

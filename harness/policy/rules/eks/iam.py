@@ -146,7 +146,8 @@ def _is_among(action: str, patterns: tuple[str, ...]) -> bool:
 @rule(
     "iam/not-for-everybody",
     why="a key, bucket or role whose policy names everybody is used by any account of AWS; kms:* "
-    "for the account's root, AWS's own default, is no such policy: it leaves the decision to IAM",
+    "for the account's root, AWS's own default, is not such a policy: it leaves the decision to "
+    "IAM",
     fix="name the principals by ARN, or say who they are by a condition on aws:PrincipalArn or "
     "aws:PrincipalOrgID; a bucket blocks public access by all four settings",
     references=("CIS AWS 2.1.4", "CIS AWS 3.8"),

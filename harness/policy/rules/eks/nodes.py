@@ -47,7 +47,7 @@ def _without_room(cluster: eks.Cluster, group: eks.NodeGroup) -> Problem | None:
         request = needs(server.pod)[DISK]
         room = group.room.get(DISK)
         if room and group.holds(server.pod.spec) and 0 <= room - request < _IMAGE:
-            message = f"a disk of {group.disk} GiB has no room for the serving image beside the "
+            message = f"a disk of {group.disk} GiB has no room for the serving image next to the "
             message += f"{float(request / _GIBI):g}Gi that {server.pod.owner} asks for"
             enough = math.ceil(((request + _IMAGE) / _GIBI + 1) / 9) * 10
             return group.problem(message, "volumeSize", to=enough)

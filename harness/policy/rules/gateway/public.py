@@ -74,7 +74,7 @@ def _is_public(service: object, annotations: object, *, by_controller: bool) -> 
     "helm/values-public",
     why="a LoadBalancer, a NodePort or an Ingress of a third-party chart goes around the gateway, "
     "its TLS and its tokens; who is Admin without a password, or may call an admin API, changes "
-    "dashboards and deletes figures",
+    "dashboards and deletes data",
     fix="ClusterIP, and `kubectl port-forward` or a route of the gateway; where something else "
     "keeps strangers out, an exception in exceptions.yaml says what, and until when",
     references=("CIS EKS 5.4.5",),

@@ -203,7 +203,7 @@ def patience(environment: Environment) -> Iterator[Problem]:
     for kind, path, least in _LEAST:
         for policy in environment.of(kind):
             limit = seconds(policy.dig(*path), least)
-            if 0 < limit < least:  # 0 is no limit
+            if 0 < limit < least:  # 0 is not a limit
                 message = f"hangs up after {limit:g} s: no less than {least:g} s makes sense"
                 yield problem(policy, message, *path)
     if longest > _ENVOY_TIMEOUT:

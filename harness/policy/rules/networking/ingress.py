@@ -101,7 +101,7 @@ def network_policies(environment: Environment) -> Iterator[Problem]:
 @rule(
     "networking/closed-to-strangers",
     why="an ingress rule without `from` lets the whole cluster ask a GPU for work; elsewhere one "
-    "that names no port either is no policy at all",
+    "that names no port either is not a policy at all",
     fix="name the gateway's and Prometheus's namespaces in `from`, and the ports",
     references=("NSA/CISA C-0030",),
 )

@@ -111,8 +111,8 @@ def _peers(policy: Object, population: Population) -> Iterator[Problem]:
                     {"namespaceSelector"} == set(each) and any(each.values()) for each in around
                 )
                 if is_split and _is_foreign(policy, peer, population):
-                    message = f"selects no pod of {policy.namespace}: with the namespaceSelector "
-                    message += "beside it one peer is meant, so that only one of them has a dash"
+                    message = f"selects no pod of {policy.namespace}: if it belongs with the "
+                    message += "namespaceSelector next to it, write both as one peer, with one dash"
                     yield problem(policy, message, *where, "podSelector")
 
 

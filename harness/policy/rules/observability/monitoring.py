@@ -1,4 +1,4 @@
-"""Monitoring: what is scraped and evaluated, what an alert says, and whether anybody is told."""
+"""Monitoring: what is scraped and evaluated, what alerts say, and whether they notify anybody."""
 
 import difflib
 import re
@@ -35,7 +35,7 @@ _TESTS = Path("tests/monitoring")
 @rule(
     "monitoring/selected",
     why="an object that Prometheus' selectors leave out is applied, reported ready and never read: "
-    "nothing is scraped, no alert fires, nobody is told",
+    "nothing is scraped, no alert fires, nobody is notified",
     fix="let the selectors in the chart's values take it (podMonitorSelectorNilUsesHelmValues: "
     "false for every label), or put it into a namespace and give it labels that they take",
 )
@@ -138,7 +138,7 @@ def inhibitions_name_alerts(environment: Environment) -> Iterator[Problem]:
 @rule(
     "monitoring/severity",
     why="Alertmanager compares a severity letter by letter: one that is misspelt is taken by no "
-    "route, and nobody is told",
+    "route, and nobody is notified",
     fix="write a severity that the routes of the AlertmanagerConfig take",
 )
 def severity_has_a_route(environment: Environment) -> Iterator[Problem]:
@@ -205,7 +205,7 @@ def _faults(project: Project, holder: Object) -> list[tuple[KeyPath, str]]:
 @rule(
     "monitoring/receivers",
     why="the operator leaves out an AlertmanagerConfig with such a fault, and goes on with the "
-    "others: alerts fire and nobody is told",
+    "others: alerts fire and nobody is notified",
     fix="name a receiver of the same object, and a key that the Secret has",
 )
 def receivers(environment: Environment) -> Iterator[Problem]:
@@ -240,7 +240,7 @@ def _secrets(config: Object) -> Iterator[tuple[KeyPath, str, str]]:
 
 @rule(
     "monitoring/told",
-    why="alerts fire, Alertmanager shows them to whoever looks, and nobody is told",
+    why="alerts fire, Alertmanager shows them to whoever looks, and nobody is notified",
     fix="bring the Secret with the addresses of the receivers: docs/monitoring.md says how",
     severity=Severity.WARNING,
 )
@@ -253,7 +253,7 @@ def told(project: Project) -> Iterator[Problem]:
         for release in releases_of(environment, PROMETHEUS):
             faults = [_silence(environment, each) for each in environment.of("AlertmanagerConfig")]
             if not _tells(release) and None not in faults:
-                message = "nobody is told of alerts"
+                message = "nobody is notified of alerts"
                 silent = problem(release, message, "spec", "values", "alertmanager")
                 yield next(filter(None, faults), silent)
 
@@ -270,8 +270,10 @@ def _silence(environment: Environment, config: Object) -> Problem | None:
     for where, name, _ in _secrets(config):
         is_there = environment.find("Secret", name, config.namespace)
         if not is_there and not origins.may_have("Secret", name, config.namespace, by_hand=False):
-            message = f"nobody is told of alerts: there is no Secret {name} in {config.namespace}"
+            message = (
+                f"nobody is notified of alerts: there is no Secret {name} in {config.namespace}"
+            )
             return problem(config, message, *where, "name")
     is_addressed = any(len(mapping(each)) > 1 for each in items(config.value, "spec", "receivers"))
-    message = "nobody is told of alerts: no receiver has an address"
+    message = "nobody is notified of alerts: no receiver has an address"
     return None if is_addressed else problem(config, message, "spec", "receivers")

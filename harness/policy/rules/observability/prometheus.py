@@ -28,7 +28,7 @@ _ENDPOINTS = (
 
 @rule(
     "monitoring/retention-fits",
-    why="Prometheus deletes figures by retentionSize alone: one that is no smaller than its disk "
+    why="Prometheus deletes data by retentionSize alone: one that is no smaller than its disk "
     "fills it, and then nothing is recorded, and no alert fires",
     fix="four fifths of the disk (the log of what is not yet compacted comes on top), as 40GB; GB "
     "means 1024³ bytes there",
@@ -42,16 +42,16 @@ def retention_fits(environment: Environment) -> Iterator[Problem]:
         if written and not size:
             close = re.sub(r"\s|(?<=[KMGTPE])i?$", "", written)
             to = next((each for each in (close, f"{close}B") if _BYTES.fullmatch(each)), None)
-            yield problem(release, f"{written} is no size", *_SPEC, _SIZE, to=to)
+            yield problem(release, f"{written} is not a size", *_SPEC, _SIZE, to=to)
         elif size and disk and float(size[1]) * _POWER[size[2]] >= disk:
-            message = f"{written} of figures, on a disk of {release.dig(*_SPEC, *_DISK)}"
+            message = f"{written} of data, on a disk of {release.dig(*_SPEC, *_DISK)}"
             yield problem(release, message, *_SPEC, _SIZE)
 
 
 @rule(
     "monitoring/durations",
     why="the operator refuses a monitor whose scrapes take longer than the time between them, and "
-    "the API server what is no duration: nothing is scraped",
+    "the API server what is not a duration: nothing is scraped",
     fix="a whole number and a unit of Prometheus (30s, 1m, 15d); scrapeTimeout no longer than "
     "interval",
 )
@@ -67,7 +67,7 @@ def durations(environment: Environment) -> Iterator[Problem]:
 def _endpoint(holder: Object, endpoint: object, where: KeyPath) -> Iterator[Problem]:
     for path, written in leaves(mapping(endpoint), where):
         if path[-1] in _DURATIONS and isinstance(written, str) and seconds(written) is None:
-            yield problem(holder, f"{path[-1]}: {written!r} is no duration", *path)
+            yield problem(holder, f"{path[-1]}: {written!r} is not a duration", *path)
     every = next(filter(None, (text(endpoint, key) for key in ("interval", "scrapeInterval"))), "")
     timeout, between = seconds(text(endpoint, "scrapeTimeout")), seconds(every or _EVERY)
     if timeout and between and timeout > between:

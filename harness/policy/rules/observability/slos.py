@@ -20,9 +20,9 @@ WINDOW = "28d"
 
 @rule(
     "slos/retention",
-    why="what Prometheus has forgotten was spent by nobody: of a window longer than it keeps "
-    "figures, more budget seems to be left than is",
-    fix="let Prometheus keep figures for the window, or shorten `errorBudget.window` in "
+    why="failures that Prometheus has deleted no longer count: if the window is longer than its "
+    "retention, more budget seems to be left than is",
+    fix="let Prometheus keep data for the window, or shorten `errorBudget.window` in "
     "clusters/<env>/loadtest.yaml",
 )
 def retention(project: Project) -> Iterator[Problem]:

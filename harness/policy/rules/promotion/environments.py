@@ -54,6 +54,25 @@ def same_files(project: Project) -> Iterator[Problem]:
 
 
 @rule(
+    "environments/orphaned",
+    why="what is left of an environment looks like one that runs: people and commands go on "
+    "changing it, and no cluster reads it",
+    fix="remove the folder; `harness snapshot write --all` removes what it wrote for SLOs",
+)
+def orphaned(project: Project) -> Iterator[Problem]:
+    root = project.repository.root
+    app = root / "apps/torchserve"
+    folders = {path.parent for path in app.glob("*/serving.yaml")}  # of before groups
+    folders |= {path.parents[1] for path in app.glob("*/*/serving.yaml")}
+    folders |= {path.parent for path in app.glob("slos/*/*.yaml")}
+    for folder in sorted(folders):
+        if folder.name in project.repository.environments:
+            continue
+        first = min(folder.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
+        yield Problem(f"there is no clusters/{folder.name}", Location(first.relative_to(root), 1))
+
+
+@rule(
     "environments/same-objects",
     why="what staging has and production lacks was proven for nothing, or is missing where it "
     "counts",

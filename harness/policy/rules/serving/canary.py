@@ -33,10 +33,12 @@ def flagger(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "canary/route",
-    why="Flagger writes the whole HTTPRoute of a Canary, weights and all, and Flux writes Git's "
-    "over it at each reconciliation: in the middle of a canary all requests go somewhere else",
+    why="Flagger writes the whole HTTPRoute of a Canary, weights and all, and Flux leaves it alone "
+    "only while Flagger's annotation kustomize.toolkit.fluxcd.io/reconcile: disabled is on it: "
+    "without it, Flux writes Git's route over the weights",
     fix="canary: true in the group's serving.yaml, then `make snapshot`: Flux makes the route once "
     "and leaves it to Flagger (annotation kustomize.toolkit.fluxcd.io/ssa: IfNotPresent)",
+    severity=Severity.WARNING,
 )
 def route(environment: Environment) -> Iterator[Problem]:
     owned = {(each.namespace, _route(each)): each for each in environment.of("Canary")}
@@ -68,7 +70,7 @@ def selector(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "canary/gate",
-    why="figures tell slow and failing answers, not wrong ones: fast and wrong is promoted",
+    why="metrics show slow and failing answers, not wrong ones: fast and wrong is promoted",
     fix="canary.gate in the group's values: the address of `harness canary gate` (docs/canary.md)",
     severity=Severity.WARNING,
 )

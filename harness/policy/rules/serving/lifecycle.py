@@ -17,7 +17,7 @@ from harness.render.rendered import Environment
 # Where a container names the ConfigMap that its environment comes from.
 _VARIABLES = {"env": ("valueFrom", "configMapKeyRef"), "envFrom": ("configMapRef",)}
 _JVM_STOP = 10  # seconds
-# The two parts of a request's life at the gateway, with Envoy's defaults (s); 0 is no limit.
+# The two parts of a request's life at the gateway, with Envoy's defaults (s); 0 is not a limit.
 _PHASES = (
     ("ClientTrafficPolicy", "requestReceivedTimeout", 0),
     ("BackendTrafficPolicy", "requestTimeout", 15),
@@ -203,7 +203,7 @@ def workspace_fits_models(environment: Environment) -> Iterator[Problem]:
 
 @rule(
     "lifecycle/model-files",
-    why="the launcher checks the files it is told of: a model that is not among them is served "
+    why="the launcher verifies the files in its list: a model that is not among them is served "
     "unchecked, or not at all",
     fix="run `make snapshot`: config.properties and model-files.yaml come from one lock",
 )

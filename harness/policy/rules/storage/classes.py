@@ -72,7 +72,7 @@ def own_class(environment: Environment) -> Iterator[Problem]:
     for each in environment.of("StorageClass") if origins.is_eks else ():
         provisioner = text(each.value, "provisioner")
         if provisioner in _IN_TREE:
-            message = f"{provisioner} is no driver of Kubernetes any more"
+            message = f"{provisioner} is not a driver of Kubernetes any more"
             yield problem(each, message, "provisioner", to=_IN_TREE[provisioner])
 
 

@@ -15,8 +15,8 @@ from harness.core import command, console
 from harness.core.errors import HarnessError
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import kinds, status
-from harness.kubernetes.api import ApiError, UnreachableError
 from harness.kubernetes.status import ClusterStatus, Row
+from harness.kubernetes.transport import ApiError, UnreachableError
 
 # kustomize-controller takes everything from kubectl that it finds in Git, and leaves it nothing.
 _MANAGER = "kubectl"

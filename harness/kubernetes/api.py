@@ -3,51 +3,40 @@
     cluster = api.connect(kubeconfig)
     cluster.wait_for(kinds.DEPLOYMENT, lambda deployments: ..., namespace="torchserve", seconds=30)
 
-The official client does the transport; the kinds are discovered from the server itself.
+The kinds are discovered from the server itself.
 """
 
 import datetime
 import email.utils
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-import urllib3
 import yaml
-from kubernetes import client, config
+from kubernetes import config
 
 from harness.core.errors import HarnessError
 from harness.core.values import Value, items, mapping, text
 from harness.kubernetes import kubeconfig
+from harness.kubernetes.transport import (
+    FAULTS,
+    RETRY_PAUSE,
+    ApiError,
+    Transport,
+    UnreachableError,
+    lines,
+)
 from harness.loadtest import port_forward
 
 FIELD_MANAGER = "harness"
-_AS_FLUX = {"fieldManager": "flux"}
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _WATCH_SECONDS = 20  # after which a watch is opened again: the longest that a lost one can cost
-_BUSY = (429, 500, 503, 504)  # the responses of a server while it, or its etcd, is starting
-_RETRY_WINDOW = 15.0  # seconds that a start may take; it takes five
-_RETRY_PAUSE = 0.2  # seconds between requests to an API server that does not answer
 
 Answer = TypeVar("Answer")
-_TRANSPORT = (urllib3.exceptions.HTTPError, OSError)
-
-
-class UnreachableError(HarnessError):
-    """The API server does not answer."""
-
-
-class ApiError(HarnessError):
-    """The API server refused a request. ``status`` is the HTTP code, ``body`` its Status."""
-
-    def __init__(self, status: int, body: Value, request: str) -> None:
-        self.status = status
-        self.body = body
-        super().__init__(f"{request}: {status} {text(body, 'message') or text(body, 'reason')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +51,13 @@ class Kind:
 class Api:
     """One cluster, by way of one kubeconfig."""
 
-    _client: client.ApiClient
+    _transport: Transport
     _paths: dict[Kind, tuple[str, bool]] = field(default_factory=dict)
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Value | None:
         """Return the object, or None if it does not exist."""
         try:
-            return self._ask("GET", self._path(kind, namespace, name))
+            return self._transport.ask("GET", self._path(kind, namespace, name))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -89,14 +78,21 @@ class Api:
         query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
-        return self._ask("PATCH", path, value, query, _APPLY)
+        return self._transport.ask("PATCH", path, value, query, _APPLY)
 
     def patch(
-        self, kind: Kind, name: str, change: Value, namespace: str = "", *, part: str = ""
+        self,
+        kind: Kind,
+        name: str,
+        change: Value,
+        namespace: str = "",
+        *,
+        part: str = "",
+        manager: str = "kubectl-edit",
     ) -> Value:
         """A JSON merge patch; ``part`` is a subresource such as ``scale`` or ``status``."""
         path = self._path(kind, namespace, name) + (f"/{part}" if part else "")
-        return self._ask("PATCH", path, change, {"fieldManager": "kubectl-edit"}, _MERGE)
+        return self._transport.ask("PATCH", path, change, {"fieldManager": manager}, _MERGE)
 
     def create(self, value: Value, *, dry_run: bool = False) -> Value:
         """Create an object, or ask whether it might be.
@@ -105,7 +101,7 @@ class Api:
             ApiError: it was refused, or already exists.
         """
         path = self._path(_kind(value), text(value, "metadata", "namespace"))
-        return self._ask("POST", path, value, {"dryRun": "All"} if dry_run else None)
+        return self._transport.ask("POST", path, value, {"dryRun": "All"} if dry_run else None)
 
     def evict(self, name: str, namespace: str, *, dry_run: bool = False) -> None:
         """Ask for a pod to go, as a drain does, or whether it might: disruption budgets decide.
@@ -116,11 +112,11 @@ class Api:
         metadata = {"name": name, "namespace": namespace}
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         path = f"{_pod(namespace, name)}/eviction"
-        self._ask("POST", path, body, {"dryRun": "All"} if dry_run else None)
+        self._transport.ask("POST", path, body, {"dryRun": "All"} if dry_run else None)
 
     def log(self, name: str, namespace: str) -> str:
         """What the containers of a pod have written."""
-        with self._open("GET", f"{_pod(namespace, name)}/log") as response:
+        with self._transport.open("GET", f"{_pod(namespace, name)}/log") as response:
             return response.read().decode(errors="replace")
 
     def forward(self, namespace: str, pod: str, port: int, path: str, *, seconds: float) -> str:
@@ -130,7 +126,7 @@ class Api:
             RefusedError: the caller may not, or there is no such pod.
             HarnessError: nothing answers there.
         """
-        settings = self._client.configuration
+        settings = self._transport.client.configuration
         return port_forward.get(settings, namespace, pod, port, path, seconds=seconds)
 
     def delete(
@@ -145,7 +141,7 @@ class Api:
         if seconds is not None:
             query["gracePeriodSeconds"] = str(seconds)
         try:
-            self._ask("DELETE", self._path(kind, namespace, name), query=query)
+            self._transport.ask("DELETE", self._path(kind, namespace, name), query=query)
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -160,7 +156,7 @@ class Api:
         requested = {"reconcile.fluxcd.io/requestedAt": token or str(time.time())}
         change = {"metadata": {"annotations": requested}}
         # Not as kubectl: kustomize-controller takes away what that has written, read or not.
-        self._ask("PATCH", self._path(kind, namespace, name), change, _AS_FLUX, _MERGE)
+        self.patch(kind, name, change, namespace, manager="flux")
 
     def wait_for(
         self,
@@ -186,10 +182,10 @@ class Api:
                 for objects in self._states(kind, namespace, labels, deadline):
                     if value := condition(objects):
                         return value
-            except (*_TRANSPORT, UnreachableError, ApiError) as error:
+            except (*FAULTS, UnreachableError, ApiError) as error:
                 if isinstance(error, ApiError) and error.status in (400, 403, 422):
                     raise
-                time.sleep(_RETRY_PAUSE)
+                time.sleep(RETRY_PAUSE)
         late = f"timed out after {seconds:g} s waiting for {what or kind.name}"
         raise HarnessError(f"{late}\n{_summary(objects)}")
 
@@ -212,24 +208,24 @@ class Api:
 
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""
-        return text(self._ask("GET", "/version"), "gitVersion")
+        return text(self._transport.ask("GET", "/version"), "gitVersion")
 
     def now(self) -> datetime.datetime:
         """The time by the API server's clock, to the second."""
-        with self._open("GET", "/version") as response:
+        with self._transport.open("GET", "/version") as response:
             response.read()
             return email.utils.parsedate_to_datetime(response.headers["Date"])
 
     def kinds(self) -> list[Kind]:
         """Return every kind that the server has."""
         groups = [("v1", "/api/v1")]
-        for group in items(self._ask("GET", "/apis"), "groups"):
+        for group in items(self._transport.ask("GET", "/apis"), "groups"):
             version = text(group, "preferredVersion", "groupVersion")
             groups.append((version, f"/apis/{version}"))
         return [
             Kind(version, text(each, "kind"))
             for version, path in groups
-            for each in items(self._ask("GET", path), "resources")
+            for each in items(self._transport.ask("GET", path), "resources")
             if "/" not in text(each, "name") and "list" in items(each, "verbs")
         ]
 
@@ -244,10 +240,10 @@ class Api:
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
         if labels:
             query["labelSelector"] = labels
-        with self._open(
+        with self._transport.open(
             "GET", self._path(kind, namespace), query=query, seconds=seconds + 2
-        ) as lines:
-            for line in _lines(lines):
+        ) as response:
+            for line in lines(response):
                 event = cast("Value", json.loads(line))
                 value = mapping(event, "object")
                 if text(event, "type") == "ERROR":  # the version is too old: list again
@@ -260,7 +256,7 @@ class Api:
 
     def _list_versioned(self, kind: Kind, namespace: str, labels: str) -> tuple[list[Value], str]:
         query = {"labelSelector": labels} if labels else None
-        response = self._ask("GET", self._path(kind, namespace), query=query)
+        response = self._transport.ask("GET", self._path(kind, namespace), query=query)
         type_meta = {"apiVersion": kind.api_version, "kind": kind.name}
         objects = [{**type_meta, **mapping(each)} for each in items(response, "items")]
         return cast("list[Value]", objects), text(response, "metadata", "resourceVersion")
@@ -277,65 +273,11 @@ class Api:
 
     def _discover(self, kind: Kind) -> tuple[str, bool]:
         root = "/apis" if "/" in kind.api_version else "/api"
-        response = self._ask("GET", f"{root}/{kind.api_version}")
+        response = self._transport.ask("GET", f"{root}/{kind.api_version}")
         for each in items(response, "resources"):
             if text(each, "kind") == kind.name and "/" not in text(each, "name"):
                 return text(each, "name"), bool(mapping(each)["namespaced"])
         raise ApiError(404, {"message": "the server has no such kind"}, f"{kind}")
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> Value:
-        deadline = time.monotonic() + _RETRY_WINDOW
-        while True:
-            try:
-                with self._open(method, path, body, query, content_type) as response:
-                    return cast("Value", json.loads(response.read()))
-            except (*_TRANSPORT, UnreachableError, ApiError) as error:
-                # A starting server gets the request again, but no POST, which might create twice.
-                busy = not isinstance(error, ApiError) or error.status in _BUSY
-                if not busy or method == "POST" or time.monotonic() > deadline:
-                    raise
-                time.sleep(_RETRY_PAUSE)
-
-    def _open(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-        seconds: float = 30,
-    ) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        settings = self._client.configuration
-        if token := settings.get_api_key_with_prefix("BearerToken", alias="authorization"):
-            headers["Authorization"] = token
-        address = settings.host + path
-        if query:
-            address += "?" + "&".join(f"{key}={value}" for key, value in query.items())
-        try:
-            response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
-                method,
-                address,
-                body=None if body is None else json.dumps(body),
-                headers=headers,
-                preload_content=False,
-                retries=False,
-                timeout=urllib3.Timeout(connect=3, read=seconds),
-            )
-        except _TRANSPORT as error:
-            raise UnreachableError(f"{settings.host} does not answer: {error}") from error
-        if response.status >= 400:
-            body_text = response.read()
-            response.release_conn()
-            raise ApiError(response.status, _status(body_text), f"{method} {path}")
-        return response
 
 
 # Of a file that is none the client raises whatever it comes upon.
@@ -358,7 +300,7 @@ def connect(file: Path | None = None, context: str | None = None) -> Api:
             f"no cluster configured: {error}",
             hint="set KUBECONFIG, or start one on this machine: `make cluster`",
         ) from error
-    return Api(api_client)
+    return Api(Transport(api_client))
 
 
 def _kind(value: Value) -> Kind:
@@ -373,27 +315,13 @@ def _key(value: Value) -> str:
     return f"{text(value, 'metadata', 'namespace')}/{text(value, 'metadata', 'name')}"
 
 
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    rest = b""
-    for chunk in response.stream(1 << 16, decode_content=True):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-
-
-def _status(body: bytes) -> Value:
-    try:
-        return cast("Value", json.loads(body))
-    except ValueError:
-        return {"message": body.decode(errors="replace")[:500]}
-
-
 def _summary(objects: list[Value]) -> str:
     """Return the last state, one line per object, with its conditions."""
-    lines, words = [], ("type", "status", "reason", "message")
+    states, words = [], ("type", "status", "reason", "message")
     for each in objects[:20]:
         conditions = [
             " ".join(text(condition, name) for name in words)
             for condition in items(each, "status", "conditions")
         ]
-        lines.append(f"  {_key(each)}: {'; '.join(conditions)[:600]}")
-    return "\n".join(lines) or "  there is no such object"
+        states.append(f"  {_key(each)}: {'; '.join(conditions)[:600]}")
+    return "\n".join(states) or "  there is no such object"

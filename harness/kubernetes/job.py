@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from harness.core.errors import HarnessError
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import kinds, reconciliation
-from harness.kubernetes.api import Api, ApiError
+from harness.kubernetes.api import Api
+from harness.kubernetes.transport import ApiError
 
 _CONFLICT = 409
 _MARGIN = 60  # seconds on top of its deadline, for the controller to notice

@@ -9,7 +9,8 @@ from harness.core.repository import Repository
 from harness.core.values import Value, dig, items, text
 from harness.core.words import amount
 from harness.kubernetes import canary, kinds, reconciliation
-from harness.kubernetes.api import Api, ApiError, Kind
+from harness.kubernetes.api import Api, Kind
+from harness.kubernetes.transport import ApiError
 
 _SOURCES = (kinds.GIT_REPOSITORY, kinds.OCI_REPOSITORY, kinds.HELM_REPOSITORY)
 _RELEASE = "release"

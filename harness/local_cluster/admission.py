@@ -14,7 +14,8 @@ from harness.core.errors import HarnessError
 from harness.core.problem import Problem
 from harness.core.repository import Repository
 from harness.core.values import Value, mapping
-from harness.kubernetes.api import Api, ApiError
+from harness.kubernetes.api import Api
+from harness.kubernetes.transport import ApiError
 from harness.local_cluster import install, local
 from harness.policy import builtin
 from harness.policy.finding import Finding, Severity

@@ -17,7 +17,7 @@ from harness.archives import chown_job, model_store
 from harness.core.repository import Repository
 from harness.core.values import mapping, merge, text
 from harness.kubernetes import job, kinds
-from harness.kubernetes.api import ApiError
+from harness.kubernetes.transport import ApiError
 from harness.local_cluster import admission, local
 from harness.local_cluster.local import LocalCluster
 from harness.render.rendered import Environment

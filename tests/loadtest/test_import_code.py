@@ -69,6 +69,12 @@ def test_options_that_k6_does_not_know_are_named(options: str) -> None:
     assert len(script.calls) == 1
 
 
+def test_users_beyond_all_numbers_are_named() -> None:
+    script = _read("export const options = {vus: 1e400};\nhttp.get('http://h/p')", "a.js")
+    assert "options: inf in a document" in "\n".join(script.remarks)
+    assert script.users is None
+
+
 def test_each_request_of_a_batch_of_k6_is_read() -> None:
     source = """
     const first = 'http://h/ping';

@@ -23,6 +23,7 @@ def _requests(script: Script) -> list[dict[str, object]]:
         ("export H=${1:-http://h}\ncurl ${H}/predictions/a", ["/predictions/a"]),
         ("for m in a b; do\n  curl http://h/predictions/$m\ndone", ["/a", "/b"]),
         ("for m in a b; do for n in 1 2; do curl http://h/$m/$n; done; done", 4 * [""]),
+        ("{\n  curl http://h/predictions/a\n} > log", ["/predictions/a"]),
         ("seq 9 | xargs -P 4 -I{} curl http://h/predictions/a", ["/predictions/a"]),
         ("docker run --rm x/hey hey -n 5 http://h/predictions/a", ["/predictions/a"]),
     ],

@@ -1,5 +1,6 @@
 """Values of a script as JSON has them, with the contents of the files that it puts into them."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ def plain(content: Any, scope: Scope) -> Any:
             return text_of(content)
         case File() if not content.is_lines and not set(content.path) & set("*?["):
             return content_of(content, scope, lambda content: content.decode())
+        case float() if not math.isfinite(content):
+            pass  # as 1e400 is, in JavaScript too
         case None | bool() | int() | float() | str():
             return content
     raise Unknown(f"{content!r} in a document")

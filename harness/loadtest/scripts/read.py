@@ -22,6 +22,7 @@ from harness.loadtest.scripts.script import Script
 from harness.loadtest.scripts.shell import Command
 
 _IMPORT_OF_K6 = re.compile(r"""^\s*(?:import\b.*|\}\s*)\bfrom\s*["']k6\b""", re.MULTILINE)
+_DOCUMENT = re.compile(r"\s*\{(?!\s+[^\s\"}])")  # and no group of a shell, `{ curl …; }`
 _TOOLS = ("ab", "bombardier", "curl", "hey", "locust", "oha", "vegeta", "wrk", "wrk2")
 # Named where they stand, since their requests are left out.
 _UNREAD = (
@@ -51,7 +52,7 @@ def read(path: Path, text: str) -> Script:
     """
     if path.suffix == ".py":
         return locust.of_file(path, text)
-    if text.lstrip()[:1] == "{":
+    if _DOCUMENT.match(text):
         return _of_document(path, text)
     if jmeter.is_plan(path, text):
         try:

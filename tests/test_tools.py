@@ -14,10 +14,13 @@ from harness import programs, tools
 from harness.core.errors import HarnessError
 from harness.core.repository import Repository
 
-_COMPILED_TOGETHER = ("etcd", "kubernetes", "kwok", "monitoring", "flux")
+_COMPILED_TOGETHER = ("cosign", "etcd", "kubernetes", "kwok", "monitoring", "flux")
 # What they import of these is little, and nothing that is large imports it.
 _HELD_BACK = {
-    *((family, "github.com/opencontainers/go-digest") for family in ("kubernetes", "monitoring")),
+    *(
+        (family, "github.com/opencontainers/go-digest")
+        for family in ("cosign", "kubernetes", "monitoring")
+    ),
     # The client of the etcd before: the one that Kubernetes is released with.
     *(
         ("kubernetes", f"go.etcd.io/etcd/{part}/v3")

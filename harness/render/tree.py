@@ -4,6 +4,7 @@ Everything is looked at before kustomize or helm sees it, so that a YAML bomb, a
 loop of links or a path out of the repository is an error with a name and not a stuck process.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -30,6 +31,9 @@ _ALIAS = re.compile(rb"[:,\[{-]\s*\*\w")
 _MAX_BYTES = 4 << 20
 
 
+# Most files are the same in the working tree, in what runs and in what was before.
+_parsed = functools.lru_cache(maxsize=4096)(yamlfile.parse)
+
 Kept = TypeVar("Kept")
 
 
@@ -44,8 +48,11 @@ class Tree:
 
     root: Path
     commit: str = ""
-    _digests: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+    _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _documents: dict[str, list[Document]] = field(default_factory=dict, repr=False, compare=False)
+    _named: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _reached: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
     _remembered: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
@@ -56,8 +63,7 @@ class Tree:
             InputError: it cannot be read or is not YAML.
         """
         if path not in self._documents:
-            text = self.text(path)
-            self._documents[path] = yamlfile.parse(text, Path(path))
+            self._documents[path] = _parsed(self.text(path), Path(path))
         return self._documents[path]
 
     def remember(self, key: str, make: Callable[[], Kept]) -> Kept:
@@ -161,32 +167,40 @@ class Tree:
         )
 
     def _digest(self, path: str) -> str:
-        full = self.inside(path)
-        if full not in self._digests:
+        if path not in self._digests:
+            full = self.inside(path)
             if full.stat().st_size > _MAX_BYTES:
                 raise InputError(f"larger than {_MAX_BYTES >> 20} MiB", at=Path(path))
             content = full.read_bytes()
             if path.endswith((".yaml", ".yml")) and _ALIAS.search(content):
                 self.documents(path)  # refuses what its aliases would blow up to
-            self._digests[full] = hashlib.sha256(content).hexdigest()
-        return self._digests[full]
+            self._digests[path] = hashlib.sha256(content).hexdigest()
+        return self._digests[path]
 
     def _reach(self, folder: str, reached: dict[str, None], above: tuple[str, ...]) -> None:
         if folder in above:
             raise InputError(f"a circle: {' → '.join((*above, folder))}", at=Path(folder))
+        if folder not in self._named:
+            self._named[folder] = self._names(folder)
+        files, below = self._named[folder]
+        for file in files:
+            _put_last(reached, file)
+        for path in below:
+            self._reach(path, reached, (*above, folder))
+
+    def _names(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The kustomization file of a folder with the files that it names, and the folders."""
         file = self.kustomization(folder)
-        _put_last(reached, file)
-        below: dict[str, None] = {}
+        files, below = {file: None}, {}
         for parsed in self.documents(file):
             for name, line in _strings(parsed):
                 path = self._referenced_path(folder, name, Location(Path(file), line))
                 if path and (self.root / path).is_file():
                     self._digest(path)
-                    _put_last(reached, path)
+                    _put_last(files, path)
                 elif path:
                     below[path] = None
-        for path in below:
-            self._reach(path, reached, (*above, folder))
+        return tuple(files), tuple(below)
 
     def _referenced_path(self, folder: str, name: str, at: Location) -> str | None:
         """The file, or folder with a kustomization file, that a string names; None if it does not.

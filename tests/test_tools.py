@@ -21,7 +21,8 @@ _HELD_BACK = {
         (family, "github.com/opencontainers/go-digest")
         for family in ("cosign", "kubernetes", "monitoring")
     ),
-    # The client of the etcd before: the one that Kubernetes is released with.
+    # What Kubernetes is released with, since its own code goes by it.
+    *((family, "github.com/google/cel-go") for family in ("kubernetes", "kwok")),
     *(
         ("kubernetes", f"go.etcd.io/etcd/{part}/v3")
         for part in ("api", "client", "client/pkg", "pkg", "server")
@@ -80,7 +81,7 @@ def test_what_programs_share_is_compiled_once(checkout: Repository) -> None:
     for module, version in itertools.chain(*(each.items() for each in families)):
         newest[module] = max(version, newest.get(module, version), key=_order)
     behind = {
-        f"cd tools/{family} && go get {module}@{newest[module]} && go mod tidy"
+        f"cd tools/{family} && GOTOOLCHAIN=auto go get {module}@{newest[module]}"
         for family, versions in zip(_COMPILED_TOGETHER, families, strict=True)
         for module, version in versions.items()
         if version != newest[module] and (family, module) not in _HELD_BACK
@@ -91,7 +92,7 @@ def test_what_programs_share_is_compiled_once(checkout: Repository) -> None:
 def _versions(checkout: Repository, family: str) -> dict[str, str]:
     """The version of each module that a family of programs is built with."""
     pin = (checkout.root / "tools" / family / "go.mod").read_text()
-    replaced = dict(re.findall(r"^\t(\S+) => \S+ (v\S+)$", pin, re.MULTILINE))
+    replaced = dict(re.findall(r"^(?:\t|replace )(\S+) => \S+ (v\S+)$", pin, re.MULTILINE))
     required = dict(re.findall(r"^\t(\S+) (v\S+)(?: // indirect)?$", pin, re.MULTILINE))
     return {module: replaced.get(module, version) for module, version in required.items()}
 

@@ -2,6 +2,9 @@ module torchserve-gitops/tools/flux
 
 go 1.27.3
 
+// Kubernetes 1.36's: with a later one its API server writes an OpenAPI document that nothing reads.
+replace k8s.io/kube-openapi => k8s.io/kube-openapi v0.0.0-20260317180543-43fb72c5454a
+
 // As the controllers' own go.mod files say.
 replace (
 	github.com/opencontainers/go-digest => github.com/opencontainers/go-digest v1.0.1-0.20231025023718-d50d2fec9c98

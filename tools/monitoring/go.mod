@@ -2,6 +2,9 @@ module torchserve-gitops/tools/monitoring
 
 go 1.27.3
 
+// Kubernetes 1.36's: with a later one its API server writes an OpenAPI document that nothing reads.
+replace k8s.io/kube-openapi => k8s.io/kube-openapi v0.0.0-20260317180543-43fb72c5454a
+
 tool (
 	github.com/prometheus-operator/prometheus-operator/cmd/operator
 	github.com/prometheus/alertmanager/cmd/alertmanager

@@ -17,7 +17,7 @@ TO ?= production
 
 # What a caller says in these, a workflow above all, is text: $(value) does not expand it, and the
 # recipes read it from the environment. `make ENV='$(shell …)'` names an environment that is not there.
-GIVEN := ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG ONLY PUSH REAL REPORT ROOT SBOM SEEN SET SOURCE_STATE TO TORCH UPGRADE
+GIVEN := ALL ENV BASE COMMIT CONTEXT DB DIGEST FROM GROUP KEY LAG ONLY PUSH REAL REPORT ROOT SBOM SEEN SET SOURCE_STATE TO TORCH UPGRADE
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # `look` and SEEN are the old names of source-state and SOURCE_STATE; they work until 2027-03-01.
 override SOURCE_STATE := $(or $(value SOURCE_STATE),$(value SEEN))
@@ -110,14 +110,14 @@ smoke: $(SETUP) ## live checks of ENV's installation: of KUBECONFIG's cluster, o
 	$(HARNESS) smoke --env "$$ENV"
 
 .PHONY: e2e
-e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONTEXT=kind-kind: there)
+e2e: $(SETUP) ## what Kubernetes and Flux do with this repository, watched (CONTEXT=kind-kind: there; ALL=1: in every variation)
 	@# What programs share is compiled once: the API server's own code, Kubernetes' client.
 	TOOLS_CACHE=keep $(HARNESS) tools api-validator
 	TOOLS_CACHE=keep $(HARNESS) tools --cluster
 	$(HARNESS) tools prometheus-operator promtool prometheus alertmanager amtool
 	mkdir -p build/e2e
 	@# Scenarios wait for Flux more than they work: three files at once keep two cores busy.
-	$(VENV)/bin/python -m pytest tests/e2e --e2e -m "not load" $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} \
+	$(VENV)/bin/python -m pytest tests/e2e --e2e -m "not load" $${CONTEXT:+"--context=$$CONTEXT"} $${LAG:+"--lag=$$LAG"} $(if $(filter-out 0 no,$(value ALL)),--all) \
 	  -n $(if $(value CONTEXT),0,3) --dist loadfile --no-loadscope-reorder \
 	  --durations=10 --junitxml=build/e2e/junit.xml
 

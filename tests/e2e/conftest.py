@@ -37,6 +37,7 @@ _LIMIT = 900  # seconds of a scenario and its cluster: two minutes, and more on 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--e2e", action="store_true", help="run what needs the local cluster")
     parser.addoption("--context", default="", help="a context of KUBECONFIG to run them on")
+    parser.addoption("--all", action="store_true", help="every variation, not a few of each kind")
     parser.addoption("--lag", type=float, help="seconds by which controllers are late at random")
 
 

@@ -1,4 +1,4 @@
-"""`harness render` is right about what Flux applies: for this repository, and for 30 others."""
+"""`harness render` is right about what Flux applies: for this repository, and for others."""
 
 import random
 from pathlib import Path
@@ -111,7 +111,12 @@ def test_a_difference_is_seen(
     assert any(expected in each for each in differences), differences
 
 
-@pytest.mark.parametrize("seed", range(30))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Twenty seconds each: a few of them, or all that are asked for."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(30 if metafunc.config.getoption("--all") else 8))
+
+
 def test_render_and_flux_agree_on_a_variation(shared: Scenario, seed: int, tmp_path: Path) -> None:
     shared.bare.restore(shared.base)
     commit = shared.bare.commit(_random_changes(shared, seed), f"Variation {seed}")

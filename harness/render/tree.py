@@ -191,7 +191,8 @@ class Tree:
     def _names(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The kustomization file of a folder with the files that it names, and the folders."""
         file = self.kustomization(folder)
-        files, below = {file: None}, {}
+        files: dict[str, None] = {file: None}
+        below: dict[str, None] = {}
         for parsed in self.documents(file):
             for name, line in _strings(parsed):
                 path = self._referenced_path(folder, name, Location(Path(file), line))

@@ -124,7 +124,7 @@ def connect_as_nobody(cluster: LocalCluster, folder: Path) -> Api:
     cluster.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     path = "/api/v1/namespaces/default/serviceaccounts/nobody/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = text(cluster.api._ask("POST", path, body), "status", "token")
+    token = text(cluster.api._transport.ask("POST", path, body), "status", "token")
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     (folder / "nobody.yaml").write_text(yaml.safe_dump(config))

@@ -75,6 +75,12 @@ def test_users_beyond_all_numbers_are_named() -> None:
     assert script.users is None
 
 
+def test_a_pause_without_an_end_is_named() -> None:
+    script = _read("http.get('http://h/p');\nsleep(1e400)", "a.js")
+    assert "line 2: sleep(…): only a run would tell how long" in script.left_out
+    assert script.think is None
+
+
 def test_each_request_of_a_batch_of_k6_is_read() -> None:
     source = """
     const first = 'http://h/ping';

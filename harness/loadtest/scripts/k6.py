@@ -167,7 +167,7 @@ def _put_body(call: Call, body: Any, sent: dict[str, str], scope: Scope) -> None
 
 def _wait(script: Script, token: Token, arguments: list[ast.expr], scope: Scope) -> None:
     try:
-        pause = float(evaluate(arguments[0], scope))
+        pause = float(plain(evaluate(arguments[0], scope), scope))
     except (Unknown, IndexError, TypeError, ValueError):
         script.left_out.append(f"line {token.line}: sleep(…): only a run would tell how long")
         return
